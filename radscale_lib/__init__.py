@@ -1,0 +1,1 @@
+"""radscale: data-scaling studies of radiology foundation models as one reproducible workflow."""

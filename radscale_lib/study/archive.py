@@ -1,0 +1,147 @@
+"""Archives: where the images, reports and labels come from, and how they become shards."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from radscale_lib.study.base import Fraction, Section
+
+
+class Phantom(Section):
+    """The embedded archive of procedural chest radiographs (no patient behind it)."""
+
+    patients: int = Field(ge=2, description="Patients drawn; each has one to three studies.")
+    seed: int = Field(0, ge=0, description="Seed of every random draw of the archive.")
+    site: Literal["institution", "public"] = Field(
+        "institution",
+        description="Acquisition style: 'public' shifts habitus, exposure, prevalences and wording.",
+    )
+    pixels: int = Field(128, ge=64, le=2048, description="Rows of a rendered frontal image.")
+    broken: int = Field(8, ge=0, description="Defective files planted among the sound ones.")
+
+
+class Select(Section):
+    """Which instances enter the study; the others go to the ledger with the rule's name."""
+
+    modalities: tuple[str, ...] = Field(("CR", "DX"), description="Modality (0008,0060).")
+    views: tuple[Literal["PA", "AP", "LL", "RL", "unknown"], ...] = Field(
+        ("PA", "AP"),
+        description="View position (0018,5101); 'unknown' admits images that do not state theirs.",
+    )
+    minimum_pixels: int = Field(
+        64, ge=1, description="Images with a shorter side below this are excluded."
+    )
+
+
+class Image(Section):
+    """How an accepted image is prepared and stored."""
+
+    shorter_side: int = Field(518, ge=16, description="Shorter side of the stored image, pixels.")
+    alignment: Literal["centred", "origin"] = Field(
+        "centred",
+        description="B-spline sampling grid: pixel centres, or SimpleITK's same-origin grid.",
+    )
+    window: Literal["minmax", "percentile", "voi"] = Field(
+        "minmax",
+        description="Grey window before 8 bits: minimum-maximum (RAD-DINO), percentiles 1-99, "
+        "or the file's own VOI.",
+    )
+
+
+class Archive(Section):
+    """One archive: DICOM files (or the phantom) with reports, labels and tube annotations."""
+
+    phantom: Phantom | None = Field(None, description="Make an embedded phantom archive instead.")
+    dicom: Path | None = Field(None, description="Folder searched for DICOM files, recursively.")
+    reports: Path | None = Field(
+        None,
+        description="Reports as CSV, Parquet or JSONL with columns accession_number (or "
+        "study_instance_uid), and findings and impression, or report.",
+    )
+    labels: Path | None = Field(
+        None,
+        description="Labels as CSV or Parquet: accession_number, study_instance_uid or "
+        "sop_instance_uid, and one column per label with 1, 0, -1 (uncertain) or blank.",
+    )
+    tubes: Path | None = Field(
+        None,
+        description="Tube polylines in RANZCR CLiP form as CSV: sop_instance_uid, label, data "
+        "(JSON list of [x, y] in pixels of the original image).",
+    )
+    partitions: int = Field(
+        1, ge=1, le=100_000, description="Ingest jobs, and shards, of this archive."
+    )
+    key_file: Path | None = Field(
+        None, description="File with the secret key of the pseudonyms (or set RADSCALE_KEY)."
+    )
+    rescan: bool = Field(
+        True,
+        description="Look for new and changed files each time snakemake starts; false for an "
+        "archive that is complete.",
+    )
+    select: Select = Select()
+    image: Image = Image()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Archive":
+        if (self.phantom is None) == (self.dicom is None):
+            raise ValueError("give exactly one of 'phantom' and 'dicom'")
+        if self.phantom and (self.reports or self.labels or self.tubes):
+            raise ValueError(
+                "a phantom archive writes its own reports, labels and tubes: "
+                "remove these keys or give a 'dicom' folder"
+            )
+        return self
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether image-text pairs can be formed."""
+        return self.phantom is not None or self.reports is not None
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether structured labels are at hand."""
+        return self.phantom is not None or self.labels is not None
+
+    @property
+    def has_tubes(self) -> bool:
+        """Whether tube polylines are at hand."""
+        return self.phantom is not None or self.tubes is not None
+
+
+class Labels(Section):
+    """Names of the label columns, and what an uncertain label (-1) means."""
+
+    findings: tuple[str, ...] = Field(
+        (), description="Label columns of the findings task and of the label arm."
+    )
+    tubes: tuple[str, ...] = Field(
+        (), description="Label columns of the tube tasks and of the label arm; also mask classes."
+    )
+    uncertain: Literal["ignore", "positive", "negative"] = Field(
+        "ignore", description="Policy for -1 in training and evaluation."
+    )
+    blank: Literal["ignore", "negative"] = Field(
+        "negative", description="Policy for a blank label of a labelled study."
+    )
+
+
+class Splits(Section):
+    """Shares of patients; the rest is the pool that subsets are drawn from."""
+
+    train: Fraction = Field(0.2, description="Patients whose labels train the probes and decoders.")
+    validation: Fraction = Field(0.05, description="Patients on whom penalties and epochs are chosen.")
+    test: Fraction = Field(0.25, description="Patients on whom every score is computed.")
+
+    @model_validator(mode="after")
+    def _leave_a_pool(self) -> "Splits":
+        held_out = self.train + self.validation + self.test
+        if held_out >= 1:
+            raise ValueError(
+                f"train + validation + test = {held_out:g} leaves no patients to pretrain on: "
+                "lower them below 1 together"
+            )
+        if min(self.train, self.test) == 0:
+            raise ValueError("train and test must be above 0: every task needs both")
+        return self

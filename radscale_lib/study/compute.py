@@ -1,0 +1,33 @@
+"""Compute: the device of the heavy stages, what it is assumed to reach, and the budget."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from radscale_lib.study.base import Section
+
+
+class Budget(Section):
+    """Upper bounds of the whole study; `plan` refuses above them."""
+
+    gpu_hours: float | None = Field(None, ge=0, description="GPU-hours.")
+    core_hours: float | None = Field(None, ge=0, description="CPU-core-hours.")
+    disk_gb: float | None = Field(None, ge=0, description="Disk space of all results, GB.")
+
+
+class Compute(Section):
+    """Hardware facts that the results depend on, or that the plan is computed from."""
+
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Device of training and features.")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="Autocast precision; master weights and teacher stay fp32."
+    )
+    devices: int = Field(1, ge=1, description="Devices of one pretraining run.")
+    tflops: float = Field(
+        0.05, gt=0, description="Stated rate of one device, TFLOP/s, for plans without measurements."
+    )
+    utilisation: float = Field(0.4, gt=0, le=1, description="Share of the stated rate assumed.")
+    checkpoint_minutes: float = Field(
+        15, gt=0, description="Minutes between checkpoints of a pretraining run."
+    )
+    budget: Budget = Budget()

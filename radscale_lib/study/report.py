@@ -1,0 +1,23 @@
+"""Figures and the report."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from radscale_lib.study.base import Section
+
+
+class Report(Section):
+    """How figures and the report look."""
+
+    title: str = Field("Data scaling of chest X-ray encoders", description="Title of the report.")
+    formats: tuple[Literal["pdf", "svg", "png"], ...] = Field(
+        ("pdf", "svg", "png"), description="Files written for each figure."
+    )
+    colours: dict[str, str] = Field(
+        {}, description="Colour of an arm, by name, in any form matplotlib reads."
+    )
+    dpi: int = Field(150, ge=50, le=600, description="Resolution of PNG figures.")
+    similarity: bool = Field(
+        True, description="Draw patch-similarity maps of one tube tip (needs tube polylines)."
+    )
