@@ -2,5 +2,14 @@
 
 from radscale_lib.study.load import StudyError, load_study, parse_study
 from radscale_lib.study.model import Run, Study
+from radscale_lib.study.paths import check_paths, path_problems
 
-__all__ = ["Run", "Study", "StudyError", "load_study", "parse_study"]
+__all__ = [
+    "Run",
+    "Study",
+    "StudyError",
+    "check_paths",
+    "load_study",
+    "parse_study",
+    "path_problems",
+]

@@ -1,11 +1,11 @@
 """Archives: where the images, reports and labels come from, and how they become shards."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from radscale_lib.study.base import Fraction, Section
+from radscale_lib.study.base import Distinct, Fraction, Section
 
 
 class Phantom(Section):
@@ -15,7 +15,7 @@ class Phantom(Section):
     seed: int = Field(0, ge=0, description="Seed of every random draw of the archive.")
     site: Literal["institution", "public"] = Field(
         "institution",
-        description="Acquisition style: 'public' shifts habitus, exposure, prevalences and wording.",
+        description="Acquisition style: 'public' shifts habitus, exposure, prevalences, wording.",
     )
     pixels: int = Field(128, ge=64, le=2048, description="Rows of a rendered frontal image.")
     broken: int = Field(8, ge=0, description="Defective files planted among the sound ones.")
@@ -80,17 +80,19 @@ class Archive(Section):
         description="Look for new and changed files each time snakemake starts; false for an "
         "archive that is complete.",
     )
-    select: Select = Select()
-    image: Image = Image()
+    select: Select = Field(Select(), description="Which instances enter the study.")
+    image: Image = Field(Image(), description="How an image is prepared and stored.")
 
     @model_validator(mode="after")
     def _one_source(self) -> "Archive":
         if (self.phantom is None) == (self.dicom is None):
-            raise ValueError("give exactly one of 'phantom' and 'dicom'")
-        if self.phantom and (self.reports or self.labels or self.tubes):
+            found = "both" if self.dicom else "neither"
+            raise ValueError(f"give exactly one of 'phantom' and 'dicom' (found {found})")
+        given = [key for key in ("reports", "labels", "tubes") if getattr(self, key)]
+        if self.phantom and given:
             raise ValueError(
-                "a phantom archive writes its own reports, labels and tubes: "
-                "remove these keys or give a 'dicom' folder"
+                "a phantom archive writes its own reports, labels and tubes: remove "
+                f"{' and '.join(given)}, or give a 'dicom' folder instead of the phantom"
             )
         return self
 
@@ -113,10 +115,10 @@ class Archive(Section):
 class Labels(Section):
     """Names of the label columns, and what an uncertain label (-1) means."""
 
-    findings: tuple[str, ...] = Field(
+    findings: Annotated[tuple[str, ...], Distinct] = Field(
         (), description="Label columns of the findings task and of the label arm."
     )
-    tubes: tuple[str, ...] = Field(
+    tubes: Annotated[tuple[str, ...], Distinct] = Field(
         (), description="Label columns of the tube tasks and of the label arm; also mask classes."
     )
     uncertain: Literal["ignore", "positive", "negative"] = Field(
@@ -131,8 +133,15 @@ class Splits(Section):
     """Shares of patients; the rest is the pool that subsets are drawn from."""
 
     train: Fraction = Field(0.2, description="Patients whose labels train the probes and decoders.")
-    validation: Fraction = Field(0.05, description="Patients on whom penalties and epochs are chosen.")
+    validation: Fraction = Field(
+        0.05, description="Patients on whom penalties and epochs are chosen."
+    )
     test: Fraction = Field(0.25, description="Patients on whom every score is computed.")
+
+    @property
+    def pool(self) -> float:
+        """Share of patients that subsets are drawn from."""
+        return 1 - self.train - self.validation - self.test
 
     @model_validator(mode="after")
     def _leave_a_pool(self) -> "Splits":
@@ -142,6 +151,7 @@ class Splits(Section):
                 f"train + validation + test = {held_out:g} leaves no patients to pretrain on: "
                 "lower them below 1 together"
             )
-        if min(self.train, self.test) == 0:
-            raise ValueError("train and test must be above 0: every task needs both")
+        empty = [key for key in ("train", "validation", "test") if getattr(self, key) == 0]
+        if empty:
+            raise ValueError(f"{' and '.join(empty)} is 0 and every task needs it: raise it")
         return self

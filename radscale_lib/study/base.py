@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
@@ -11,6 +11,36 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+def whole_heads(width: int, heads: int) -> None:
+    """Attention heads share a width evenly.
+
+    Raises:
+        ValueError: if they do not, with a width that would do.
+    """
+    if width % heads:
+        raise ValueError(
+            f"width {width} does not divide over {heads} heads: take {-(-width // heads) * heads}"
+        )
+
+
+def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
+    low, high = interval
+    if low > high:
+        raise ValueError(f"[{low:g}, {high:g}] is no interval: write it as [{high:g}, {low:g}]")
+    return interval
+
+
+def _distinct(values: tuple[object, ...]) -> tuple[object, ...]:
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands twice: name each once")
+    return values
+
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[tuple[Fraction, Fraction], AfterValidator(_ascending)]
+"""Lower and upper bound of a share."""
+Distinct = AfterValidator(_distinct)
+"""Refuses a sequence with repeats."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 """Names become folders and wildcards: lower-case letters, digits and hyphens."""

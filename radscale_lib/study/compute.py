@@ -24,7 +24,9 @@ class Compute(Section):
     )
     devices: int = Field(1, ge=1, description="Devices of one pretraining run.")
     tflops: float = Field(
-        0.05, gt=0, description="Stated rate of one device, TFLOP/s, for plans without measurements."
+        0.05,
+        gt=0,
+        description="Stated rate of one device, TFLOP/s, for plans without measurements.",
     )
     utilisation: float = Field(0.4, gt=0, le=1, description="Share of the stated rate assumed.")
     checkpoint_minutes: float = Field(

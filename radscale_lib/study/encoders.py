@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from radscale_lib.study.base import Section
+from radscale_lib.study.base import Section, whole_heads
 
 Four = tuple[
     Annotated[int, Field(ge=1)],
@@ -28,6 +28,12 @@ class Davit(Section):
     mean: float = Field(0.449, description="Mean subtracted from grey values in [0, 1].")
     std: float = Field(0.226, gt=0, description="Standard deviation grey values are divided by.")
 
+    @model_validator(mode="after")
+    def _divisible(self) -> "Davit":
+        for dim, heads in zip(self.dims, self.heads, strict=True):
+            whole_heads(dim, heads)
+        return self
+
 
 class Text(Section):
     """CLIP text tower; the defaults are MedImageInsight's."""
@@ -42,6 +48,11 @@ class Text(Section):
         description="Tokens of a byte-pair vocabulary learnt from the base archive's reports; "
         "null takes CLIP's own tokenizer.",
     )
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Text":
+        whole_heads(self.width, self.heads)
+        return self
 
 
 class Mi2(Section):
@@ -80,10 +91,9 @@ class Vit(Section):
         if self.image_size % self.patch:
             raise ValueError(
                 f"image_size {self.image_size} is no multiple of patch {self.patch}: "
-                f"take {self.image_size // self.patch * self.patch}"
+                f"take {max(1, self.image_size // self.patch) * self.patch}"
             )
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        whole_heads(self.width, self.heads)
         return self
 
 

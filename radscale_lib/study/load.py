@@ -1,5 +1,7 @@
 """Reading a study file, with errors a person can act on."""
 
+import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from radscale_lib.study.keys import siblings
 from radscale_lib.study.model import Study
 
 
@@ -27,11 +30,8 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
     try:
         return Study.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
-        raise StudyError(
-            f"{source}: {len(lines)} problem{'s' * (len(lines) > 1)}:\n"
-            + "\n".join(f"  - {line}" for line in lines)
-        ) from None
+        lines = [line for problem in error.errors() for line in _explain(problem, values)]
+        raise StudyError(_listed(source, lines)) from None
 
 
 def load_study(path: Path) -> Study:
@@ -41,42 +41,90 @@ def load_study(path: Path) -> Study:
         StudyError: if the file is missing, no YAML mapping, or no valid study.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}): give a study file") from None
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path}: no valid YAML: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise StudyError(f"{path}: a study file is a mapping of keys: see config/config.yaml")
     return parse_study(values, str(path))
 
 
-_REMEDIES = {
-    "extra_forbidden": "unknown key: check its spelling against docs/study-file.md or remove it",
-    "missing": "required key is missing: add it",
-}
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 where PyYAML differs: 1e-3 is a number, and no key may stand twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} stands twice: remove one", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
-def _explain(problem: Any) -> str:
-    discriminators = {"mi2", "rad-dino", "unicl", "dinov2"} | {
-        "classification", "segmentation", "generation"
-    }  # fmt: skip
-    location = [str(part) for part in problem["loc"]]
-    # A union member's tag follows the key it discriminates; it is no key of the file.
-    shown = [
-        part
-        for i, part in enumerate(location)
-        if not (part in discriminators and i >= 2 and _is_tag(location, i))
-    ]
-    key = ".".join(shown) or "study"
-    message = _REMEDIES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    [*"-+.0123456789"],
+)
+
+
+def _listed(source: str, lines: list[str]) -> str:
+    count = f"{len(lines)} problem{'s' * (len(lines) > 1)}"
+    return f"{source}: {count}:\n" + "\n".join(f"  - {line}" for line in lines)
+
+
+def _explain(problem: Any, values: Mapping[str, Any]) -> list[str]:
+    """Messages of one of pydantic's problems, each as `key: what and remedy (got value)`."""
+    path = _path_in_file(problem, values)
+    key = ".".join(path)
     value = problem["input"]
-    if isinstance(value, str | int | float | bool | type(None)) and problem["type"] != "missing":
-        return f"{key}: {message} (got {value!r})"
-    return message if key == "study" else f"{key}: {message}"
+    got = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
+    match problem["type"]:
+        case "missing":
+            return [f"{key}: required key is missing: add it"]
+        case "extra_forbidden":
+            return [f"{key}: unknown key: {_hint(path)}{got}"]
+        case "value_error":
+            texts = str(problem["ctx"]["error"]).splitlines()
+            return [f"{key}: {text}" if key else text for text in texts]
+        case "union_tag_invalid":
+            tag = problem["ctx"]["discriminator"].strip("'")
+            expected, found = problem["ctx"]["expected_tags"], problem["ctx"]["tag"]
+            return [f"{key}.{tag}: must be one of {expected} (got {found!r})"]
+        case "union_tag_not_found":
+            tag = problem["ctx"]["discriminator"].strip("'")
+            return [f"{key}.{tag}: required key is missing: add it"]
+        case "string_pattern_mismatch":
+            return [f"{key}: a name has lower-case letters, digits and hyphens only{got}"]
+        case "too_short":
+            return [f"{key}: must not be empty: name at least one (got {value!r})"]
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return [f"{key}: must be a mapping of keys: see docs/study-file.md{got}"]
+        case _:
+            return [f"{key}: {problem['msg'].replace('Input should', 'must')}{got}"]
 
 
-def _is_tag(location: list[str], i: int) -> bool:
-    """Whether part i is pydantic's union tag: it follows a recipe, or a named encoder or task."""
-    previous = location[i - 1]
-    return previous == "recipe" or (i >= 2 and location[i - 2] in {"encoders", "tasks"})
+def _path_in_file(problem: Any, values: Any) -> tuple[str, ...]:
+    """The problem's keys as the file has them: pydantic also names the union members it tried."""
+    path = []
+    location = [part for part in problem["loc"] if part != "[key]"]
+    for i, part in enumerate(location):
+        missing = problem["type"] == "missing" and i == len(location) - 1
+        if isinstance(part, int) and isinstance(values, list | tuple):
+            values = values[part] if part < len(values) else None
+        elif isinstance(values, Mapping) and part in values:
+            values = values[part]
+        elif not missing:
+            continue
+        path.append(str(part))
+    return tuple(path)
+
+
+def _hint(path: tuple[str, ...]) -> str:
+    known = siblings(Study, path)
+    close = difflib.get_close_matches(path[-1], known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"remove it, or use one of {known}"

@@ -1,11 +1,11 @@
 """Tasks: how a frozen encoder is evaluated."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from radscale_lib.study.base import Name, Section
+from radscale_lib.study.base import Distinct, Name, Section, whole_heads
 
 Level = Annotated[int, Field(ge=1, le=4)]
 
@@ -13,12 +13,15 @@ Level = Annotated[int, Field(ge=1, le=4)]
 class Features(Section):
     """Pooled features of a frozen encoder, shared by the classification tasks."""
 
-    pool: tuple[Literal["mean", "cls"], ...] = Field(
+    pool: Annotated[tuple[Literal["mean", "cls"], ...], Distinct] = Field(
         ("mean", "cls"),
+        min_length=1,
         description="Poolings that are concatenated: mean over the grid; the encoder's own global "
         "embedding (class token, or MI2's pooled output).",
     )
-    levels: tuple[Level, ...] = Field((4,), description="Levels that are concatenated, of 1 to 4.")
+    levels: Annotated[tuple[Level, ...], Distinct] = Field(
+        (4,), min_length=1, description="Levels that are concatenated, of 1 to 4."
+    )
     batch: int = Field(64, ge=1, description="Images per forward pass.")
 
 
@@ -29,6 +32,7 @@ class Classification(Section):
     target: Literal["findings", "tubes"] = Field(description="Label columns to predict.")
     penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4),
+        min_length=1,
         description="L2 penalties tried; chosen on the validation split.",
     )
 
@@ -70,6 +74,15 @@ class LanguageModel(Section):
     layers: int = Field(3, ge=1, description="Layers of the transformer.")
     heads: int = Field(4, ge=1, description="Attention heads.")
 
+    @model_validator(mode="after")
+    def _divisible(self) -> "LanguageModel":
+        whole_heads(self.width, self.heads)
+        return self
+
+
+def _released_or_scratch(value: Any) -> str:
+    return "released" if isinstance(value, str | Path) else "scratch"
+
 
 class Generation(Section):
     """Report generation: visual tokens, a projector and a causal language model."""
@@ -77,14 +90,28 @@ class Generation(Section):
     kind: Literal["generation"]
     decoder: Decoder
     section: Literal["findings", "impression"] = Field("findings", description="Section written.")
-    language_model: LanguageModel | Path = Field(
+    language_model: Annotated[
+        Annotated[LanguageModel, Tag("scratch")] | Annotated[Path, Tag("released")],
+        Discriminator(_released_or_scratch),
+    ] = Field(
         LanguageModel(), description="A small model from scratch, or a folder in Hugging Face form."
     )
     lora_rank: int = Field(
-        0, ge=0, description="Rank of LoRA adapters on a released model; 0 trains the projector only."
+        0,
+        ge=0,
+        description="Rank of LoRA adapters on a released model; 0 trains the projector only.",
     )
     visual_tokens: int = Field(64, ge=1, description="Visual tokens given to the language model.")
     max_tokens: int = Field(100, ge=4, description="Longest report, tokens.")
+
+    @model_validator(mode="after")
+    def _adapters_adapt(self) -> "Generation":
+        if self.lora_rank and isinstance(self.language_model, LanguageModel):
+            raise ValueError(
+                f"lora_rank {self.lora_rank} adapts a released language model and this one is "
+                "trained from scratch: set it to 0, or language_model to a folder"
+            )
+        return self
 
 
 Task = Annotated[Classification | Segmentation | Generation, Field(discriminator="kind")]
@@ -99,4 +126,4 @@ class Evaluation(Section):
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
     seed: int = Field(0, ge=0, description="Seed of the resamples and of the decoders.")
-    tasks: dict[Name, Task] = Field(description="Tasks by name.")
+    tasks: dict[Name, Task] = Field(min_length=1, description="Tasks by name.")

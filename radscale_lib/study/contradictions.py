@@ -1,0 +1,177 @@
+"""Rules that hold across the sections of a study file: each yields `key: what and remedy`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from radscale_lib.study.pretrain import Arm, Base
+
+if TYPE_CHECKING:
+    from radscale_lib.study.archive import Archive
+    from radscale_lib.study.model import Study
+
+METRICS = {
+    "classification": ("auroc", "auprc"),
+    "segmentation": ("dice", "cldice"),
+    "generation": ("bleu", "rouge_l", "lexical_f1"),
+}
+"""Metrics of each kind of task, as the scores table names them."""
+
+_PARADIGM = {"mi2": "unicl", "rad-dino": "dinov2"}
+_IMAGES_PER_PATIENT = 4
+"""No phantom patient has more images than this that a study selects, on average."""
+
+
+def contradictions(study: Study) -> Iterator[str]:
+    """Every contradiction between sections, in order of the file."""
+    yield from _archives(study)
+    yield from _sizes(study)
+    yield from _initial_weights(study)
+    for name, base in study.bases.items():
+        if study.public is None:
+            yield f"bases.{name}: there is no 'public' archive to train it on: add one"
+        else:
+            yield from _pretraining(study, f"bases.{name}", base, "public", study.public)
+    for name, arm in study.arms.items():
+        yield from _pretraining(study, f"arms.{name}", arm, "institution", study.institution)
+        yield from _arm(study, name, arm)
+    yield from _tasks(study)
+    yield from _metrics(study)
+    for name in study.report.colours:
+        if name not in study.arms:
+            yield f"report.colours.{name}: no such arm: use one of {sorted(study.arms)}"
+
+
+def _archives(study: Study) -> Iterator[str]:
+    if study.public is None:
+        return
+    if study.public.dicom is not None and study.public.dicom == study.institution.dicom:
+        yield (
+            f"public.dicom: {str(study.public.dicom)!r} is the institution's folder too: baselines "
+            "would have seen the test patients: give another archive"
+        )
+    if study.public.phantom is not None and study.public.phantom == study.institution.phantom:
+        yield (
+            f"public.phantom.seed: {study.public.phantom.seed} with the same settings gives the "
+            "institution's images again: give another seed and site: public"
+        )
+
+
+def _sizes(study: Study) -> Iterator[str]:
+    phantom = study.institution.phantom
+    if phantom is None:
+        return
+    most = int(phantom.patients * _IMAGES_PER_PATIENT * study.splits.pool)
+    if study.subsets.sizes[-1] > most:
+        yield (
+            f"subsets.sizes: {study.subsets.sizes[-1]} is above what the pool of a phantom of "
+            f"{phantom.patients} patients can hold ({most}): raise institution.phantom.patients "
+            "or lower the size"
+        )
+
+
+def _initial_weights(study: Study) -> Iterator[str]:
+    used = {arm.encoder for arm in study.arms.values()}
+    for name, encoder in study.encoders.items():
+        made = [base for base, section in study.bases.items() if section.encoder == name]
+        if encoder.weights is None and name in used and len(made) != 1:
+            yield (
+                f"encoders.{name}.weights: no initial weights: give released weights, or one entry "
+                f"of 'bases' that trains them (found {len(made)})"
+            )
+        if encoder.weights is not None and made:
+            yield (
+                f"bases.{made[0]}: encoder {name!r} has released weights "
+                f"({encoder.weights}): remove one of the two"
+            )
+        if encoder.kind == "mi2" and encoder.weights is not None and encoder.text.vocabulary:
+            yield (
+                f"encoders.{name}.text.vocabulary: {encoder.text.vocabulary} contradicts released "
+                "weights, which have a vocabulary: remove it"
+            )
+
+
+def _pretraining(
+    study: Study, key: str, run: Arm | Base, archive_name: str, archive: Archive
+) -> Iterator[str]:
+    encoder = study.encoders.get(run.encoder)
+    if encoder is None:
+        yield f"{key}.encoder: {run.encoder!r} is no encoder: use one of {sorted(study.encoders)}"
+        return
+    recipe = run.recipe
+    if recipe.paradigm != _PARADIGM[encoder.kind]:
+        yield (
+            f"{key}.recipe.paradigm: {recipe.paradigm!r} does not train a {encoder.kind} encoder: "
+            f"use {_PARADIGM[encoder.kind]!r}"
+        )
+    if "reports" in run.supervision and not archive.has_reports:
+        yield (
+            f"{key}.supervision: 'reports' needs a reports table: set {archive_name}.reports or "
+            "remove 'reports' here"
+        )
+    if "labels" in run.supervision and not archive.has_labels:
+        yield (
+            f"{key}.supervision: 'labels' needs a label table: set {archive_name}.labels or "
+            "remove 'labels' here"
+        )
+    if "labels" in run.supervision and not (study.labels.findings or study.labels.tubes):
+        yield f"{key}.supervision: 'labels' needs label names: name columns in labels.findings"
+    if recipe.optimiser.batch % study.compute.devices:
+        yield (
+            f"{key}.recipe.optimiser.batch: {recipe.optimiser.batch} does not divide over "
+            f"compute.devices {study.compute.devices}: change one of the two"
+        )
+    if (
+        recipe.paradigm == "dinov2"
+        and encoder.kind == "rad-dino"
+        and recipe.local_size % encoder.image.patch
+    ):
+        patch = encoder.image.patch
+        yield (
+            f"{key}.recipe.local_size: {recipe.local_size} is no multiple of the encoder's patch "
+            f"{patch}: take {max(1, recipe.local_size // patch) * patch}"
+        )
+
+
+def _arm(study: Study, name: str, arm: Arm) -> Iterator[str]:
+    if name in study.bases or name in study.baselines.values():
+        yield f"arms.{name}: the name is taken by a baseline: rename the arm"
+    unknown = sorted(set(arm.sizes or ()) - set(study.subsets.sizes))
+    if unknown:
+        yield (
+            f"arms.{name}.sizes: {unknown} not among subsets.sizes {list(study.subsets.sizes)}: "
+            "add them there or remove them here"
+        )
+
+
+def _tasks(study: Study) -> Iterator[str]:
+    archive = study.institution
+    for name, task in study.evaluation.tasks.items():
+        key = f"evaluation.tasks.{name}"
+        if task.kind == "classification":
+            table, present, names = "labels", archive.has_labels, task.target
+        elif task.kind == "segmentation":
+            table, present, names = "tubes", archive.has_tubes, "tubes"
+        else:
+            table, present, names = "reports", archive.has_reports, None
+        if not present:
+            yield f"{key}: {task.kind} needs institution.{table}: set it or remove the task"
+        if names and not getattr(study.labels, names):
+            yield f"labels.{names}: [] leaves task {name!r} without a target: name its columns"
+
+
+def _metrics(study: Study) -> Iterator[str]:
+    tasks = study.evaluation.tasks
+    for name in tasks:
+        if name not in study.scaling.metrics:
+            allowed = list(METRICS[tasks[name].kind])
+            yield f"scaling.metrics.{name}: the task has no metric to fit: give one of {allowed}"
+    for name, metric in study.scaling.metrics.items():
+        if name not in tasks:
+            yield f"scaling.metrics.{name}: no such task: remove it, or use one of {sorted(tasks)}"
+        elif metric not in METRICS[tasks[name].kind]:
+            yield (
+                f"scaling.metrics.{name}: {metric!r} is no metric of this task: use one of "
+                f"{list(METRICS[tasks[name].kind])}"
+            )

@@ -1,0 +1,68 @@
+"""Files and folders that a study names: looked for before the first job."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from radscale_lib.study.archive import Archive
+from radscale_lib.study.load import StudyError
+from radscale_lib.study.model import Study
+
+KEY_VARIABLE = "RADSCALE_KEY"
+"""Environment variable with the secret key of the pseudonyms."""
+
+
+def path_problems(study: Study) -> list[str]:
+    """What the study names and this machine lacks, each as `key: what and remedy`.
+
+    A dry run may go on with these, as on a machine without the data; jobs may not.
+    """
+    problems = [
+        problem
+        for name, archive in study.archives.items()
+        for problem in _archive_problems(name, archive)
+    ]
+    for name, encoder in study.encoders.items():
+        if encoder.weights is not None:
+            kind = "file" if encoder.kind == "mi2" else "folder"
+            problems += _absent(f"encoders.{name}.weights", encoder.weights, kind)
+    for name, task in study.evaluation.tasks.items():
+        if task.kind == "generation" and isinstance(task.language_model, Path):
+            key = f"evaluation.tasks.{name}.language_model"
+            problems += _absent(key, task.language_model, "folder")
+    return problems
+
+
+def check_paths(study: Study) -> None:
+    """Refuse to start with files missing.
+
+    Raises:
+        StudyError: naming each missing path, its key and the remedy.
+    """
+    problems = path_problems(study)
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise StudyError(f"study {study.name}: files are missing:\n{lines}")
+
+
+def _archive_problems(name: str, archive: Archive) -> Iterator[str]:
+    if archive.dicom is None:
+        return
+    yield from _absent(f"{name}.dicom", archive.dicom, "folder")
+    for key in ("reports", "labels", "tubes"):
+        path = getattr(archive, key)
+        if path is not None:
+            yield from _absent(f"{name}.{key}", path, "file")
+    if archive.key_file is not None:
+        yield from _absent(f"{name}.key_file", archive.key_file, "file")
+    elif not os.environ.get(KEY_VARIABLE):
+        yield (
+            f"{name}.key_file: no secret key for the pseudonyms: set it, or the environment "
+            f"variable {KEY_VARIABLE} (make one with: openssl rand -hex 32)"
+        )
+
+
+def _absent(key: str, path: Path, kind: str) -> Iterator[str]:
+    found = path.is_dir() if kind == "folder" else path.is_file()
+    if not found:
+        yield f"{key}: no {kind} {str(path)!r}: correct the path, or put the {kind} there"
