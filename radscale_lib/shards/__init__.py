@@ -1,0 +1,1 @@
+"""Shards: Parquet files of images with their texts and labels, written once and read in any order."""

@@ -1,0 +1,70 @@
+"""Writing a shard: one Parquet file whose images can be fetched in small groups."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from radscale_lib.files import whole
+from radscale_lib.shards.schema import ROW_GROUP, VERSION, row_digest, shard_schema
+from radscale_lib.study.archive import Labels
+
+
+class ShardWriter:
+    """Appends rows to a shard; made by `open_shard`."""
+
+    def __init__(self, parquet: pq.ParquetWriter) -> None:
+        """Write to an open Parquet file that has a shard's schema."""
+        self._parquet = parquet
+        self._pending: list[dict[str, Any]] = []
+        self.rows = 0
+
+    def append(self, row: Mapping[str, Any]) -> int:
+        """Add a row (every shard column but `digest`); returns its position in the shard."""
+        self._pending.append({**row, "digest": row_digest(row)})
+        self.rows += 1
+        if len(self._pending) == ROW_GROUP:
+            self.flush()
+        return self.rows - 1
+
+    def flush(self) -> None:
+        """Write the pending rows as a row group."""
+        if self._pending:
+            table = pa.Table.from_pylist(self._pending, schema=self._parquet.schema)
+            self._parquet.write_table(table, row_group_size=ROW_GROUP)
+            self._pending = []
+
+
+@contextmanager
+def open_shard(path: Path, labels: Labels, stage: str) -> Iterator[ShardWriter]:
+    """Open a shard for writing; it appears whole when the block ends without error.
+
+    The image column is PLAIN and uncompressed without dictionary or statistics, since PNG does
+    not shrink further and a reader then gets at single images; every page has a CRC-32.
+
+    Args:
+        path: the Parquet file to make.
+        labels: label names of the study.
+        stage: the stage id, kept in the file's metadata.
+    """
+    schema = shard_schema(labels).with_metadata(
+        {"radscale.schema": VERSION, "radscale.stage": stage}
+    )
+    others = [name for name in schema.names if name != "image"]
+    with (
+        whole(path) as partial,
+        pq.ParquetWriter(
+            partial,
+            schema,
+            compression={**dict.fromkeys(others, "zstd"), "image": "none"},
+            use_dictionary=others,
+            write_statistics=others,
+            write_page_checksum=True,
+        ) as parquet,
+    ):
+        writer = ShardWriter(parquet)
+        yield writer
+        writer.flush()
