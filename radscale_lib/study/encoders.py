@@ -14,6 +14,9 @@ Four = tuple[
     Annotated[int, Field(ge=1)],
 ]
 
+Three = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
+
 
 class Davit(Section):
     """DaViT image tower; the defaults are MedImageInsight's (arXiv 2410.06542, config.yaml)."""
@@ -25,14 +28,14 @@ class Davit(Section):
     heads: Four = Field((8, 16, 32, 64), description="Heads and groups of the four stages.")
     window: int = Field(12, ge=1, description="Side of the attention window, tokens.")
     drop_path: float = Field(0.1, ge=0, lt=1, description="Stochastic depth rate.")
-    mean: float = Field(0.449, description="Mean subtracted from grey values in [0, 1].")
-    std: float = Field(0.226, gt=0, description="Standard deviation grey values are divided by.")
-
-    @model_validator(mode="after")
-    def _divisible(self) -> "Davit":
-        for dim, heads in zip(self.dims, self.heads, strict=True):
-            whole_heads(dim, heads)
-        return self
+    mean: Three = Field(
+        (0.485, 0.456, 0.406),
+        description="Means subtracted from grey values in [0, 1], one per input channel.",
+    )
+    std: tuple[Positive, Positive, Positive] = Field(
+        (0.229, 0.224, 0.225),
+        description="Standard deviations grey values are divided by, one per input channel.",
+    )
 
 
 class Text(Section):

@@ -27,8 +27,9 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
     Raises:
         StudyError: naming each key, its value and the remedy.
     """
+    values = _numbers(values)
     try:
-        return Study.model_validate(dict(values))
+        return Study.model_validate(values)
     except ValidationError as error:
         lines = [line for problem in error.errors() for line in _explain(problem, values)]
         raise StudyError(_listed(source, lines)) from None
@@ -52,7 +53,7 @@ def load_study(path: Path) -> Study:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 where PyYAML differs: 1e-3 is a number, and no key may stand twice."""
+    """YAML in which no key may stand twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -65,11 +66,18 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    [*"-+.0123456789"],
-)
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+def _numbers(value: Any) -> Any:
+    """The values with texts like 1e-3, which YAML 1.1 takes for no number, as numbers."""
+    if isinstance(value, Mapping):
+        return {key: _numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers(inner) for inner in value]
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
+    return value
 
 
 def _listed(source: str, lines: list[str]) -> str:

@@ -1,0 +1,43 @@
+# make study    the embedded study, from DICOM files to the report
+# make test     all checks and tests
+# make check    static checks only
+# make docs     write the generated pages: the study file's schema and reference
+# make lock     resolve the dependencies anew: requirements.lock and workflow/envs/radscale.yaml
+#
+# Options: CORES=n (all), PYTHON=python3.11, TESTS="-m 'not slow' tests/study"
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CORES ?= $(shell nproc)
+TESTS ?=
+
+# Rules call `python`: it is the environment's.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: study test check docs lock
+
+study: .venv/.ready
+	snakemake --cores $(CORES)
+
+test: check
+	pytest $(TESTS)
+
+check: .venv/.ready
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile workflow/rules
+	mypy
+	lint-imports
+
+docs: .venv/.ready
+	python -m radscale_lib.study.reference
+
+lock:
+	$(PYTHON) workflow/envs/lock.py
+
+# The environment is made again where the lock is newer. The lock is complete, so pip resolves nothing.
+.venv/.ready: requirements.lock pyproject.toml workflow/logger/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --no-deps --requirement requirements.lock
+	.venv/bin/pip install --quiet --no-deps --editable . --editable workflow/logger
+	touch $@
