@@ -27,7 +27,7 @@ class Davit(Section):
     depths: Four = Field((1, 1, 9, 1), description="Blocks of the four stages.")
     heads: Four = Field((8, 16, 32, 64), description="Heads and groups of the four stages.")
     window: int = Field(12, ge=1, description="Side of the attention window, tokens.")
-    drop_path: float = Field(0.1, ge=0, lt=1, description="Stochastic depth rate.")
+    drop_path: float = Field(0.2, ge=0, lt=1, description="Stochastic depth rate.")
     mean: Three = Field(
         (0.485, 0.456, 0.406),
         description="Means subtracted from grey values in [0, 1], one per input channel.",
@@ -36,6 +36,12 @@ class Davit(Section):
         (0.229, 0.224, 0.225),
         description="Standard deviations grey values are divided by, one per input channel.",
     )
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Davit":
+        for dim, heads in zip(self.dims, self.heads, strict=True):
+            whole_heads(dim, heads)
+        return self
 
 
 class Text(Section):
