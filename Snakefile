@@ -1,0 +1,69 @@
+"""radscale: a data-scaling study of radiology foundation models, from DICOM files to the report.
+
+    snakemake --cores 2                                     the embedded study (config/config.yaml)
+    snakemake --cores 2 --configfile my-study.yaml          a study of your own
+    snakemake plan --configfile my-study.yaml               what would run, why, and what it costs
+
+Targets: all (default), plan, and one per stage: archive, ingest, subsets, pretrain, evaluate,
+scale, figures.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        OUT / "report.html",
+    default_target: True
+
+
+include: "workflow/rules/archive.smk"
+include: "workflow/rules/ingest.smk"
+include: "workflow/rules/subset.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/scaling.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    plan,
+    archive,
+    ingest,
+    subsets,
+    pretrain,
+    evaluate,
+    scale,
+    figures,
+
+
+rule plan:
+    params:
+        study=str(STUDY_FILE),
+        overrides=overrides(),
+    log:
+        OUT / "logs/plan.log",
+    conda:
+        "workflow/envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/plan.py --study {params.study:q} -- {params.overrides} 2> {log:q}"
+
+
+onstart:
+    guard.hold(OUT / ".running")
+    progress.expected_seconds.update(costs.expected(STUDY))
+
+
+onsuccess:
+    if (OUT / "report.html").exists():
+        print(f"\nReport:  {OUT / 'report.html'}\nFigures: {OUT / 'figures'}")

@@ -1,0 +1,1 @@
+"""Stage ids, the plan and the progress line: what would run, why, and what it costs."""

@@ -1,0 +1,208 @@
+"""The plan: which jobs would run, why, and what they cost, without running any."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from radscale_lib.files import read_json
+from radscale_lib.planning.costs import Cost, cost, disk_bytes
+from radscale_lib.planning.progress import duration
+from radscale_lib.study.model import Study
+
+_ID = re.compile(r"\b[0-9a-f]{16}\b")
+_REASONS = (
+    ("Missing output", "not made yet"),
+    ("updated by another job", "follows from a job above"),
+    ("Updated input", "input changed"),
+    ("Set of input files", "other inputs than before"),
+    ("Code has changed", "the rule's command changed"),
+    ("Params have changed", "settings or code changed"),
+    ("Software environment", "environment changed"),
+    ("incomplete", "an earlier run was cut off"),
+    ("forced", "forced"),
+)
+
+
+class OverBudgetError(RuntimeError):
+    """The plan exceeds the study's budget."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job that Snakemake would run."""
+
+    rule: str
+    wildcards: Mapping[str, str]
+    reason: str
+    cost: Cost
+
+
+@dataclass
+class Row:
+    """All jobs of one rule."""
+
+    rule: str
+    jobs: int = 0
+    gpu_hours: float = 0.0
+    core_hours: float = 0.0
+    seconds: float = 0.0
+    longest: float = 0.0
+    sources: set[str] = field(default_factory=set)
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
+    """The jobs of a dry run, as the logger plugin wrote them, with their costs.
+
+    Args:
+        study: the study.
+        lines: JSON objects with rule, wildcards, reason, threads and gpus.
+        ids: folder of stage ids' components, to say which of them changed.
+    """
+    jobs = []
+    for line in lines:
+        values: dict[str, Any] = json.loads(line)
+        if values["benchmark"] is None:
+            continue  # targets such as `all` do nothing
+        wildcards = {key: str(value) for key, value in values["wildcards"].items()}
+        jobs.append(
+            Job(
+                values["rule"],
+                wildcards,
+                explain(values["reason"], ids),
+                cost(study, values["rule"], wildcards, values["threads"], values["gpus"]),
+            )
+        )
+    return jobs
+
+
+
+
+def explain(reason: str, ids: Path) -> str:
+    """Snakemake's reason in a person's words; a changed stage id by what changed in it."""
+    for start, words in _REASONS:
+        if start in reason:
+            if start == "Params have changed" and (changed := _changed(reason, ids)):
+                return "changed: " + ", ".join(changed)
+            return words
+    return reason.strip() or "needed"
+
+
+def _changed(reason: str, ids: Path) -> list[str]:
+    known = [ids / f"{name}.json" for name in dict.fromkeys(_ID.findall(reason))]
+    parts = [read_json(path) for path in known if path.exists()]
+    if len(parts) != 2:
+        return []
+    before, now = parts
+    keys = [
+        f"{key} {before['study'].get(key, '(none)')} -> {now['study'].get(key, '(none)')}"
+        for key in sorted(before["study"].keys() | now["study"].keys())
+        if before["study"].get(key) != now["study"].get(key)
+    ]
+    code = [
+        name
+        for name in sorted(before["code"].keys() | now["code"].keys())
+        if before["code"].get(name) != now["code"].get(name)
+    ]
+    shown = keys + code
+    return shown if len(shown) <= 4 else [*shown[:4], f"and {len(shown) - 4} more"]
+
+
+def rows(jobs: Iterable[Job]) -> list[Row]:
+    """Jobs summed by rule, in the order of the workflow."""
+    table: dict[str, Row] = {}
+    for job in jobs:
+        row = table.setdefault(job.rule, Row(job.rule))
+        row.jobs += 1
+        row.gpu_hours += job.cost.gpu_hours
+        row.core_hours += job.cost.core_hours
+        row.seconds += job.cost.seconds
+        row.longest = max(row.longest, job.cost.seconds)
+        row.sources.add(job.cost.source)
+        row.reasons[job.reason] = row.reasons.get(job.reason, 0) + 1
+    return list(table.values())
+
+
+def render(study: Study, jobs: list[Job]) -> str:
+    """The plan as a table for the terminal."""
+    if not jobs:
+        return "Nothing to do: every result is up to date."
+    table = rows(jobs)
+    head = f"{'rule':<18}{'jobs':>6}{'GPU-h':>10}{'core-h':>10}{'longest':>10}  {'from':<10}why"
+    lines = [f"Plan of study {study.name!r}", head, "-" * len(head)]
+    for row in table:
+        reasons = [
+            f"{text}" + (f" ({count})" if len(row.reasons) > 1 else "")
+            for text, count in sorted(row.reasons.items(), key=lambda item: -item[1])
+        ]
+        more = f"; and {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
+        lines.append(
+            f"{row.rule:<18}{row.jobs:>6}{row.gpu_hours:>10.3g}{row.core_hours:>10.3g}"
+            f"{duration(row.longest):>10}  {'+'.join(sorted(row.sources)):<10}"
+            + "; ".join(reasons[:3])
+            + more
+        )
+    total = totals(study, jobs)
+    lines += [
+        "-" * len(head),
+        f"{'total':<18}{len(jobs):>6}{total['gpu_hours']:>10.3g}{total['core_hours']:>10.3g}"
+        f"{duration(total['longest_seconds']):>10}",
+        "disk of the whole study: "
+        + ", ".join(f"{name} {_size(size)}" for name, size in disk_bytes(study).items()),
+    ]
+    return "\n".join(lines)
+
+
+def totals(study: Study, jobs: Iterable[Job]) -> dict[str, float]:
+    """Sums over the jobs, and the disk need of the whole study."""
+    jobs = list(jobs)
+    return {
+        "jobs": len(jobs),
+        "gpu_hours": sum(job.cost.gpu_hours for job in jobs),
+        "core_hours": sum(job.cost.core_hours for job in jobs),
+        "longest_seconds": max((job.cost.seconds for job in jobs), default=0.0),
+        "disk_gb": sum(disk_bytes(study).values()) / 1e9,
+    }
+
+
+def as_json(study: Study, jobs: list[Job]) -> dict[str, Any]:
+    """The plan as plain values."""
+    table = [
+        {**vars(row), "sources": sorted(row.sources)} for row in rows(jobs)
+    ]
+    listed = [
+        {"rule": job.rule, "wildcards": dict(job.wildcards), "reason": job.reason}
+        | asdict(job.cost)
+        for job in jobs
+    ]
+    return {"study": study.name, "rules": table, "jobs": listed, "totals": totals(study, jobs)}
+
+
+def check_budget(study: Study, jobs: Iterable[Job]) -> None:
+    """Compare the plan with the study's budget.
+
+    Raises:
+        OverBudgetError: naming each limit that is exceeded, by how much, and the key to change.
+    """
+    sums = totals(study, jobs)
+    over = [
+        f"{name.replace('_', ' ')} {sums[name]:.3g} above compute.budget.{name} {limit:g}"
+        for name, limit in study.compute.budget.model_dump().items()
+        if limit is not None and sums[name] > limit
+    ]
+    if over:
+        raise OverBudgetError(
+            "the plan is above the study's budget: " + "; ".join(over) + ". Raise the budget, or "
+            "lower subsets.sizes, seeds or samples"
+        )
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

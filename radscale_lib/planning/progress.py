@@ -1,0 +1,77 @@
+"""The progress of a running study: what is done, what runs, and about how long it still takes."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+
+expected_seconds: dict[str, float] = {}
+"""Seconds a job of each rule is expected to take, before any of this run has been timed.
+
+The Snakefile fills it when jobs start; the logger plugin reads it in the same process."""
+
+
+@dataclass
+class Progress:
+    """Jobs of one call of the workflow, by rule.
+
+    Attributes:
+        expected: seconds of a job by rule, used until jobs of the rule have been timed.
+        total: jobs of the run by rule.
+    """
+
+    expected: Mapping[str, float]
+    total: Counter[str] = field(default_factory=Counter)
+    running: dict[int, tuple[str, str, float]] = field(default_factory=dict)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    widest: int = 1
+
+    def start(self, job: int, rule: str, label: str, now: float) -> None:
+        """Note that a job has started; `now` in seconds of any monotonic clock."""
+        self.running[job] = (rule, label, now)
+        self.widest = max(self.widest, len(self.running))
+
+    def finish(self, job: int, now: float) -> tuple[str, float] | None:
+        """Note that a job has ended; its label and seconds, or None for one never started."""
+        if job not in self.running:
+            return None
+        rule, label, began = self.running.pop(job)
+        self.seconds.setdefault(rule, []).append(now - began)
+        return label, now - began
+
+    def seconds_of(self, rule: str) -> float:
+        """Seconds a job of this rule takes: measured in this run, else expected."""
+        if rule in self.seconds:
+            return fmean(self.seconds[rule])
+        return self.expected.get(rule, 1.0)
+
+    def seconds_left(self, now: float) -> float:
+        """Work left over the widest parallelism seen, at least the longest running job's rest."""
+        rests = [
+            max(self.seconds_of(rule) - (now - began), 1.0)
+            for rule, _, began in self.running.values()
+        ]
+        active = Counter(rule for rule, _, _ in self.running.values())
+        waiting = sum(
+            max(count - len(self.seconds.get(rule, [])) - active[rule], 0) * self.seconds_of(rule)
+            for rule, count in self.total.items()
+        )
+        return max((waiting + sum(rests)) / self.widest, *rests, 0.0)
+
+    def line(self, now: float) -> str:
+        """One line for the terminal."""
+        done = sum(map(len, self.seconds.values()))
+        total = max(self.total.total(), done + len(self.running))
+        names = ", ".join(label for _, label, _ in list(self.running.values())[:3])
+        more = f" and {len(self.running) - 3} more" if len(self.running) > 3 else ""
+        now_running = f" · running {names}{more}" if names else ""
+        return f"{done} of {total} jobs · about {duration(self.seconds_left(now))} left{now_running}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,227 @@
+"""Stages of the workflow and their ids.
+
+A stage id is the one parameter Snakemake compares to decide whether a job must run again. It is a
+digest of (a) the slice of the study that the stage reads, resolved, and (b) the code that the
+stage's script reaches. Data reach a job as input files and are not part of its id.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from radscale_lib.planning.code import code_of
+from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, load_key
+from radscale_lib.study.archive import Archive
+from radscale_lib.study.base import Section
+from radscale_lib.study.model import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Slice = dict[str, Any]
+
+
+def _key(archive: Archive) -> str:
+    try:
+        return key_fingerprint(load_key(archive))
+    except KeyMissingError:
+        return "missing"
+
+
+def _phantom(study: Study, archive: str) -> Slice:
+    return {"phantom": study.archives[archive].phantom}
+
+
+def _scan(study: Study, archive: str) -> Slice:
+    return {"partitions": study.archives[archive].partitions}
+
+
+def _ingest(study: Study, archive: str) -> Slice:
+    source = study.archives[archive]
+    return {
+        "select": source.select,
+        "image": source.image,
+        "partitions": source.partitions,
+        "key": _key(source),
+        "labels.findings": study.labels.findings,
+        "labels.tubes": study.labels.tubes,
+    }
+
+
+def _catalog(study: Study, archive: str) -> Slice:
+    splits = study.splits if archive == "institution" else None
+    return {"splits": splits, "partitions": study.archives[archive].partitions}
+
+
+def _subset(study: Study) -> Slice:
+    return {"subsets.unit": study.subsets.unit}
+
+
+def _hardware(study: Study) -> Slice:
+    return {"device": study.compute.device, "precision": study.compute.precision}
+
+
+def _encoder(study: Study, arm: str) -> Section:
+    return study.encoders[study.encoder_of(arm)]
+
+
+def _pretrain(study: Study, arm: str) -> Slice:
+    section = study.bases[arm] if arm in study.bases else study.arms[arm]
+    return {
+        arm: _without(section, "seeds", "sizes"),
+        "encoder": _without(_encoder(study, arm), "weights"),
+        "labels": study.labels,
+        "devices": study.compute.devices,
+        **_hardware(study),
+    }
+
+
+def _weights(study: Study, arm: str) -> Slice:
+    return {"encoder": _encoder(study, arm)}
+
+
+def _features(study: Study) -> Slice:
+    return {
+        "features": study.evaluation.features,
+        "labels": study.labels,
+        **_hardware(study),
+    }
+
+
+def _evaluate(study: Study, task: str) -> Slice:
+    section = study.evaluation.tasks[task]
+    protocol = {
+        name: getattr(study.evaluation, name) for name in ("resamples", "confidence", "seed")
+    }
+    shared = {"features": study.evaluation.features} if section.kind == "classification" else {}
+    hardware = {} if section.kind == "classification" else _hardware(study)
+    return {task: section, "labels": study.labels, **protocol, **shared, **hardware}
+
+
+def _gather(study: Study) -> Slice:
+    return {"runs": [run.path for run in study.runs], "tasks": list(study.evaluation.tasks)}
+
+
+def _fit(study: Study) -> Slice:
+    return {
+        "scaling": study.scaling,
+        "baselines": study.baselines,
+        "arms": {name: study.encoder_of(name) for name in study.arms},
+        **_gather(study),
+    }
+
+
+def _similarity(study: Study) -> Slice:
+    return {"labels.tubes": study.labels.tubes, **_hardware(study)}
+
+
+def _figures(study: Study) -> Slice:
+    return {
+        "report": study.report,
+        "scaling": study.scaling,
+        "evaluation.confidence": study.evaluation.confidence,
+        "baselines": study.baselines,
+        "arms": {name: study.encoder_of(name) for name in study.arms},
+        **_gather(study),
+    }
+
+
+def _report(study: Study) -> Slice:
+    return {"study": _without(study, "results", "compute")}
+
+
+STAGES: dict[str, tuple[str, Callable[..., Slice]]] = {
+    "phantom": ("make_phantom.py", _phantom),
+    "scan": ("scan.py", _scan),
+    "ingest": ("ingest.py", _ingest),
+    "catalog": ("catalog.py", _catalog),
+    "subset": ("subset.py", _subset),
+    "weights": ("import_weights.py", _weights),
+    "pretrain": ("pretrain.py", _pretrain),
+    "features": ("features.py", _features),
+    "evaluate": ("evaluate.py", _evaluate),
+    "gather": ("gather.py", _gather),
+    "fit": ("fit.py", _fit),
+    "similarity": ("similarity.py", _similarity),
+    "figures": ("figures.py", _figures),
+    "report": ("report.py", _report),
+}
+"""Each stage's script, and the slice of the study it reads."""
+
+
+def components(study: Study, stage: str, **names: str) -> dict[str, dict[str, str]]:
+    """What a stage id is made of.
+
+    Args:
+        study: the resolved study.
+        stage: a key of `STAGES`.
+        **names: what the slice depends on: `archive`, `arm` or `task`.
+
+    Returns:
+        `study`: dotted key -> canonical JSON of its value; `code`: definition -> digest.
+    """
+    script, slice_of = STAGES[stage]
+    values = {key: canonical(value) for key, value in flatten(slice_of(study, **names)).items()}
+    return {"study": values, "code": _code(script, _variant(study, **names))}
+
+
+def stage_id(parts: dict[str, dict[str, str]]) -> str:
+    """The id made of a stage's components: 16 hex digits of their SHA-256."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+VARIANTS = {
+    "classification": "radscale_lib.tasks.classification",
+    "segmentation": "radscale_lib.tasks.segmentation",
+    "generation": "radscale_lib.tasks.generation",
+    "unicl": "radscale_lib.pretrain.unicl",
+    "dinov2": "radscale_lib.pretrain.dinov2",
+}
+"""Where the code of a kind of task, or of a paradigm, begins. A job of one kind does not depend on
+the modules that only another kind reaches."""
+
+
+def _variant(study: Study, archive: str = "", arm: str = "", task: str = "") -> str | None:
+    if task:
+        return study.evaluation.tasks[task].kind
+    if arm in study.arms:
+        return study.arms[arm].recipe.paradigm
+    if arm in study.bases:
+        return study.bases[arm].recipe.paradigm
+    return None
+
+
+@lru_cache
+def _code(script: str, variant: str | None) -> dict[str, str]:
+    others = () if variant is None else [m for name, m in VARIANTS.items() if name != variant]
+    return code_of(ROOT / "scripts" / script, without=tuple(others))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings and sections as one mapping with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Section):
+            value = value.model_dump(mode="json")
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
+def canonical(value: Any) -> str:
+    """One text per value.
+
+    Raises:
+        TypeError: for a type whose text is not stable.
+    """
+    return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def _without(section: Section, *names: str) -> Slice:
+    values: Slice = section.model_dump(mode="json", exclude=set(names))
+    return values

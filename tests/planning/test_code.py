@@ -1,0 +1,83 @@
+"""Code digests see what changes results, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from radscale_lib.planning import code
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A script and a package in the shape of ours."""
+    files = {
+        "scripts/train.py": "from radscale_lib.a import f\n\ndef main():\n    f()\n",
+        "radscale_lib/__init__.py": "",
+        "radscale_lib/a.py": (
+            '"""Module."""\n\ndef f():\n    """Doc."""\n'
+            "    from radscale_lib.pack import lazy\n    return lazy.g()\n"
+        ),
+        "radscale_lib/pack/__init__.py": "from . import beside\n",
+        "radscale_lib/pack/beside.py": "B = 1\n",
+        "radscale_lib/pack/lazy.py": "def g():\n    return 1\n\nclass C:\n    x = 1\n",
+        "radscale_lib/unused.py": "def h():\n    return 1\n",
+        "radscale_lib/study/__init__.py": "X = 1\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def digest(tree: Path, **options: tuple[str, ...]) -> dict[str, str]:
+    code._definitions.cache_clear()
+    code._exists.cache_clear()
+    return code.code_of(tree / "scripts" / "train.py", **options)
+
+
+def edit(tree: Path, name: str, old: str, new: str) -> None:
+    path = tree / name
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_reaches_lazy_relative_and_package_imports(tree: Path) -> None:
+    assert set(digest(tree)) == {
+        "train:<module>",
+        "train:main",
+        "radscale_lib.a:<module>",
+        "radscale_lib.a:f",
+        "radscale_lib.pack:<module>",
+        "radscale_lib.pack.beside:<module>",
+        "radscale_lib.pack.lazy:g",
+        "radscale_lib.pack.lazy:C",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("radscale_lib/a.py", '"""Doc."""', '"""Another doc."""'),
+        ("radscale_lib/a.py", "return lazy.g()", "return (lazy\n        .g())  # remark"),
+        ("radscale_lib/unused.py", "return 1", "return 2"),
+        ("radscale_lib/study/__init__.py", "X = 1", "X = 2"),
+    ],
+)
+def test_does_not_see(tree: Path, name: str, old: str, new: str) -> None:
+    before = digest(tree)
+    edit(tree, name, old, new)
+    assert digest(tree) == before
+
+
+def test_names_the_definition_that_changed(tree: Path) -> None:
+    before = digest(tree)
+    edit(tree, "radscale_lib/pack/lazy.py", "return 1", "return 2")
+    after = digest(tree)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"radscale_lib.pack.lazy:g"}
+
+
+def test_stays_out_of_other_variants(tree: Path) -> None:
+    kept = digest(tree, without=("radscale_lib.pack.lazy",))
+    assert not any("lazy" in name for name in kept)

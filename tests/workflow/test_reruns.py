@@ -1,0 +1,161 @@
+"""Rerun only what a change invalidated, asked of the real `snakemake -n`."""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from .conftest import Checkout
+
+pytestmark = pytest.mark.slow
+
+AFTER_SCORES = {"gather_scores": 1, "fit_scaling": 1, "draw_figures": 1, "write_report": 1}
+
+
+def rules(jobs: list[dict]) -> Counter[str]:
+    return Counter(job["rule"] for job in jobs)
+
+
+def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
+    assert finished.plan() == []
+    assert "Nothing to be done" in finished.snakemake()
+
+
+def test_a_fresh_checkout_reruns_nothing(finished: Checkout) -> None:
+    for folder in ("radscale_lib", "scripts", "workflow", "config", "profiles"):
+        for path in (finished.folder / folder).rglob("*"):
+            os.utime(path)
+    os.utime(finished.folder / "Snakefile")
+    assert finished.plan() == []
+
+
+def test_comments_and_docstrings_rerun_nothing(finished: Checkout) -> None:
+    for name in ("radscale_lib/files.py", "radscale_lib/encoders/__init__.py"):
+        source = finished.folder / name
+        before = source.read_text()
+        source.write_text("# a remark\n" + before.replace('"""', '"""Reworded. ', 1))
+        try:
+            assert finished.plan() == []
+        finally:
+            source.write_text(before)
+
+
+def test_swapped_values_rerun_pretraining_and_what_follows(finished: Checkout) -> None:
+    values = yaml.safe_load(finished.study_file.read_text())
+    optimiser = values["arms"]["mi2-reports"]["recipe"]["optimiser"]
+    lr, decay = optimiser["lr"], optimiser.get("weight_decay", 0.05)
+    swapped = optimiser | {"lr": decay, "weight_decay": lr}
+    recipe = values["arms"]["mi2-reports"]["recipe"] | {"optimiser": swapped}
+    sizes = len(values["subsets"]["sizes"])
+    with finished.study(arms__mi2_of_reports__recipe=recipe):
+        jobs = finished.plan()
+    expected = {
+        "pretrain_arm": sizes,
+        "extract_features": sizes,
+        "evaluate_task": sizes * len(values["evaluation"]["tasks"]),
+        "draw_similarity": 1,
+        **AFTER_SCORES,
+    }
+    assert rules(jobs) == expected
+    assert {job["wildcards"]["arm"] for job in jobs if job["rule"] == "pretrain_arm"} == {
+        "mi2-reports"
+    }
+    [reason] = {job["reason"] for job in jobs if job["rule"] == "pretrain_arm"}
+    assert "optimiser.lr" in reason and "optimiser.weight_decay" in reason
+
+
+def test_threads_and_memory_rerun_nothing(finished: Checkout) -> None:
+    options = ["--set-threads", "pretrain_arm=2", "evaluate_task=2"]
+    options += ["--set-resources", "pretrain_arm:mem_mb=9999"]
+    assert finished.plan(*options) == []
+
+
+def test_a_metric_reruns_its_task_and_what_follows(finished: Checkout) -> None:
+    runs = len(list((finished.results / "tasks" / "segmentation").rglob("scores.parquet")))
+    with finished.edited(
+        "radscale_lib/tasks/segmentation.py", "\ndef ", "\nCHANGED = True\n\n\ndef "
+    ):
+        jobs = finished.plan()
+    assert rules(jobs) == {"evaluate_task": runs, **AFTER_SCORES}
+    evaluated = [job for job in jobs if job["rule"] == "evaluate_task"]
+    assert {job["wildcards"]["task"] for job in evaluated} == {"segmentation"}
+    assert all("radscale_lib.tasks.segmentation" in job["reason"] for job in evaluated)
+
+
+def test_a_loss_reruns_its_paradigm_only(finished: Checkout) -> None:
+    with finished.edited(
+        "radscale_lib/pretrain/dinov2.py", "\ndef ", "\nCHANGED = True\n\n\ndef "
+    ):
+        jobs = finished.plan()
+    trained = [job for job in jobs if job["rule"] in ("pretrain_arm", "pretrain_base")]
+    assert {job["wildcards"]["arm"] for job in trained} == {"rad-dino", "rad-dino-open"}
+
+
+def test_a_figure_option_redraws_figures_only(finished: Checkout) -> None:
+    with finished.study(report__dpi=97):
+        jobs = finished.plan()
+    assert rules(jobs) == {"draw_figures": 1, "write_report": 1}
+
+
+def test_another_size_runs_what_it_adds(finished: Checkout) -> None:
+    values = yaml.safe_load(finished.study_file.read_text())
+    sizes = values["subsets"]["sizes"]
+    between = (sizes[0] + sizes[1]) // 2
+    with finished.study(subsets__sizes=sorted([*sizes, between])):
+        jobs = finished.plan()
+    arms, tasks = len(values["arms"]), len(values["evaluation"]["tasks"])
+    assert rules(jobs) == {
+        "draw_subset": 1,
+        "pretrain_arm": arms,
+        "extract_features": arms,
+        "evaluate_task": arms * tasks,
+        **AFTER_SCORES,
+    }
+    new = [job for job in jobs if "size" in job["wildcards"]]
+    assert {job["wildcards"]["size"] for job in new} == {str(between)}
+
+
+def test_new_files_reach_their_partitions_and_what_follows(
+    finished: Checkout, tmp_path: Path
+) -> None:
+    """Ten new files of known patients: nothing is trained again whose subset stays the same."""
+    checkout = Checkout(tmp_path / "grown")
+    shutil.copytree(finished.folder, checkout.folder, symlinks=True)
+    assert checkout.plan() == []
+    archive = checkout.results / "data" / "institution"
+    known = sorted((archive / "phantom" / "dicom").rglob("*.dcm"))[:10]
+    for number, path in enumerate(known):
+        shutil.copyfile(path, archive / "phantom" / "dicom" / f"copy-{number}.dcm")
+    before = {path: path.read_bytes() for path in (archive / "shards").iterdir()}
+    stamps = {path: path.stat().st_mtime_ns for path in before}
+    weights = {
+        path: path.read_bytes()
+        for path in (checkout.results / "encoders").rglob("encoder.safetensors")
+    }
+    jobs = checkout.plan()
+    touched = {
+        job["wildcards"]["part"] for job in jobs if job["rule"] == "ingest_partition"
+    }
+    partitions = len(before)
+    assert touched and all(
+        job["wildcards"]["archive"] == "institution"
+        for job in jobs
+        if job["rule"] == "ingest_partition"
+    )
+    assert not {"make_phantom", "pretrain_base", "scan_institution", "catalog_public"} & set(
+        rules(jobs)
+    )
+    checkout.snakemake()
+    for path, stamp in stamps.items():
+        part = path.stem.removeprefix("part=")
+        assert (path.stat().st_mtime_ns != stamp) == (part in touched)
+    ledger = pl.read_parquet(archive / "ledger.parquet")
+    assert ledger.filter(outcome="duplicate").height >= 10
+    assert len(touched) <= partitions
+    for path, content in weights.items():
+        assert path.read_bytes() == content
+    assert checkout.plan() == []

@@ -1,0 +1,103 @@
+"""Snakemake logger: one line as a job starts and ends, with what runs and about how long is left.
+
+In a dry run with RADSCALE_PLAN set to a path, the jobs are written there as JSON lines instead,
+for `plan`.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from logging import LogRecord
+from pathlib import Path
+from typing import Any
+
+from radscale_lib.planning.progress import Progress, duration, expected_seconds
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+
+class LogHandler(LogHandlerBase):
+    """Formats job events as progress; everything else as Snakemake does."""
+
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = False
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(expected_seconds)
+        plan = os.environ.get("RADSCALE_PLAN")
+        self.plan = Path(plan) if plan and self.common_settings.dryrun else None
+
+    def emit(self, record: LogRecord) -> None:
+        event = getattr(record, "event", None)
+        values = vars(record)
+        if event is None and record.levelno < logging.WARNING and _is_chatter(record):
+            return
+        if self.plan is not None:
+            if event == LogEvent.JOB_INFO:
+                self._note(self.plan, values)
+            elif event == LogEvent.ERROR or record.levelname in ("ERROR", "CRITICAL"):
+                self._say(self.format(record))
+            return
+        if event in (LogEvent.SHELLCMD, LogEvent.DEBUG_DAG) and not (
+            self.common_settings.printshellcmds or self.common_settings.debug_dag
+        ):
+            return
+        if self.common_settings.dryrun:
+            self._say(self.format(record))
+            return
+        now = time.monotonic()
+        if event == LogEvent.RUN_INFO:
+            counts = {name: n for name, n in values["stats"].items() if isinstance(n, int)}
+            counts.pop("total", None)
+            self.progress.total.update(counts)
+        elif event == LogEvent.JOB_INFO:
+            label = _label(values)
+            self.progress.start(values["jobid"], values["rule_name"], label, now)
+            self._say(f"{_clock()} start  {label}")
+            return
+        elif event == LogEvent.JOB_FINISHED:
+            ended = self.progress.finish(values["job_id"], now)
+            if ended:
+                self._say(
+                    f"{_clock()} done   {ended[0]} in {duration(ended[1])}"
+                    f"   [{self.progress.line(now)}]"
+                )
+            return
+        elif event in (LogEvent.PROGRESS, LogEvent.JOB_STARTED, LogEvent.RESOURCES_INFO):
+            return
+        self._say(self.format(record))
+
+    def _say(self, text: str) -> None:
+        if text and text != "None":
+            print(text, file=sys.stderr, flush=True)
+
+    @staticmethod
+    def _note(path: Path, values: dict[str, Any]) -> None:
+        job = {
+            "rule": values["rule_name"],
+            "wildcards": dict(values["wildcards"] or {}),
+            "reason": values["reason"],
+            "threads": values["threads"],
+            "gpus": int(dict(values["resources"].items()).get("gpu", 0) or 0),
+            "benchmark": values["benchmark"],
+        }
+        with path.open("a") as file:
+            file.write(json.dumps(job) + "\n")
+
+
+def _label(values: dict[str, Any]) -> str:
+    wildcards = values["wildcards"] or {}
+    return " ".join([values["rule_name"], *map(str, wildcards.values())])
+
+
+def _is_chatter(record: LogRecord) -> bool:
+    return record.levelno < logging.INFO or record.getMessage().startswith("Select jobs")
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")

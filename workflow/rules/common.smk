@@ -1,0 +1,123 @@
+"""The study, its paths, and what a rule needs: every helper that more than one rule file uses."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+
+from radscale_lib.archive import listing
+from radscale_lib.files import write_json, read_json
+from radscale_lib.planning import costs, guard, progress
+from radscale_lib.planning.needs import minutes, megabytes
+from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.study import Run, StudyError, parse_study
+
+try:
+    STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)))
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+OUT = STUDY.folder
+SCRIPTS = f"{workflow.basedir}/scripts"
+STUDY_FILE = OUT / "study.json"
+LAUNCH = (
+    f"torchrun --standalone --nproc-per-node={STUDY.compute.devices}"
+    if STUDY.compute.devices > 1
+    else "python"
+)
+KINDS = {name: task.kind for name, task in STUDY.evaluation.tasks.items()}
+
+
+wildcard_constraints:
+    archive="|".join(STUDY.archives),
+    arm="|".join([*STUDY.arms, *STUDY.baselines.values()]),
+    task="|".join(KINDS),
+    part=r"\d+",
+    size=r"\d+",
+    seed=r"\d+",
+
+
+def identity(stage, *wildcard_names, **names):
+    """The stage id, as a rule's parameter; `wildcard_names` are what its slice depends on."""
+    if not wildcard_names:
+        return _identity(stage, **names)
+    return lambda wildcards: _identity(
+        stage, **{name: wildcards[name] for name in wildcard_names}
+    )
+
+
+@cache
+def _identity(stage, **names):
+    parts = components(STUDY, stage, **names)
+    id = stage_id(parts)
+    known = OUT / f"ids/{id}.json"
+    if workflow.is_main_process and not known.exists():
+        write_json(known, parts)  # lets `plan` say what changed
+    return id
+
+
+def data(archive, *parts):
+    return OUT.joinpath("data", archive, *parts)
+
+
+def partitions(archive, pattern):
+    """A file of each partition of an archive, in order."""
+    count = STUDY.archives[archive].partitions
+    return [data(archive, pattern.format(part=part)) for part in range(count)]
+
+
+def table(name):
+    """An archive's reports, labels or tubes table, if it has one."""
+
+    def of(wildcards):
+        archive = STUDY.archives[wildcards.archive]
+        if archive.phantom is not None:
+            return data(wildcards.archive, "phantom", f"{name}.csv")
+        return getattr(archive, name) or []
+
+    return of
+
+
+def dicom(archive):
+    source = STUDY.archives[archive]
+    return data(archive, "phantom", "dicom") if source.phantom else source.dicom
+
+
+def encoder(run):
+    return OUT / "encoders" / run.path / "encoder.safetensors"
+
+
+def card(run):
+    return OUT / "encoders" / run.path / "encoder.json"
+
+
+def run_of(wildcards):
+    return Run(wildcards.arm, int(wildcards.size), int(wildcards.seed))
+
+
+def gpus(wildcards):
+    return STUDY.compute.devices if STUDY.compute.device == "cuda" else 0
+
+
+def need(measure, stage):
+    """Minutes or MB a job asks for: by the stage and the study's scale, more on each retry."""
+    return lambda wildcards, attempt: measure(STUDY, stage) * attempt
+
+
+def overrides():
+    """The options of this call of snakemake that choose the study."""
+    files = [str(path) for path in workflow.overwrite_configfiles]
+    return ["--configfile", *files] if files else []
+
+
+if workflow.is_main_process:
+    if not STUDY_FILE.exists() or read_json(STUDY_FILE) != STUDY.model_dump(mode="json"):
+        write_json(STUDY_FILE, STUDY.model_dump(mode="json"))
+    for name, archive in STUDY.archives.items():
+        # New and changed files are noticed here, before the DAG is built; a partition's listing is
+        # rewritten only if it changed, so that only the partitions concerned run again.
+        if archive.rescan and data(name, "listing").exists() and dicom(name).exists():
+            listing.refresh(dicom(name), data(name, "listing"), archive.partitions)

@@ -1,0 +1,79 @@
+"""Evaluation of frozen encoders: shared features, then one job per task and run.
+
+Inputs: encoders/, data/institution/.
+Outputs: features/<run>/, tasks/<task>/<run>/{scores,predictions}.parquet.
+"""
+
+RUN = "{arm}/n={size}/seed={seed}"
+
+
+rule extract_features:
+    input:
+        encoder=OUT / f"encoders/{RUN}/encoder.safetensors",
+        catalog=data("institution", "catalog.parquet"),
+        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
+    output:
+        features=OUT / f"features/{RUN}/features.safetensors",
+        index=OUT / f"features/{RUN}/index.parquet",
+    params:
+        id=identity("features"),
+        shards=str(data("institution", "shards")),
+        out=lambda wildcards, output: str(Path(output.features).parent),
+    log:
+        OUT / "logs/extract_features/{arm}.n={size}.seed={seed}.log",
+    benchmark:
+        OUT / "benchmarks/extract_features/{arm}.n={size}.seed={seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=need(megabytes, "features"),
+        runtime=need(minutes, "features"),
+        gpu=lambda wildcards: min(1, gpus(wildcards)),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/features.py --study {STUDY_FILE:q} --arm {wildcards.arm}"
+        " --size {wildcards.size} --seed {wildcards.seed} --encoder {input.encoder:q}"
+        " --catalog {input.catalog:q} --shards {params.shards:q} --out {params.out:q}"
+        " --threads {threads} 2> {log:q}"
+
+
+rule evaluate_task:
+    input:
+        encoder=OUT / f"encoders/{RUN}/encoder.safetensors",
+        features=OUT / f"features/{RUN}/features.safetensors",
+        catalog=data("institution", "catalog.parquet"),
+        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
+    output:
+        scores=OUT / f"tasks/{{task}}/{RUN}/scores.parquet",
+        predictions=OUT / f"tasks/{{task}}/{RUN}/predictions.parquet",
+    params:
+        id=identity("evaluate", "task"),
+        shards=str(data("institution", "shards")),
+        features=lambda wildcards, input: str(Path(input.features).parent),
+        out=lambda wildcards, output: str(Path(output.scores).parent),
+    log:
+        OUT / "logs/evaluate_task/{task}.{arm}.n={size}.seed={seed}.log",
+    benchmark:
+        OUT / "benchmarks/evaluate_task/{task}.{arm}.n={size}.seed={seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=need(megabytes, "evaluate"),
+        runtime=need(minutes, "evaluate"),
+        gpu=lambda wildcards: (
+            0 if KINDS[wildcards.task] == "classification" else min(1, gpus(wildcards))
+        ),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/evaluate.py --study {STUDY_FILE:q} --task {wildcards.task}"
+        " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
+        " --encoder {input.encoder:q} --features {params.features:q} --catalog {input.catalog:q}"
+        " --shards {params.shards:q} --out {params.out:q} --threads {threads} 2> {log:q}"
+
+
+SCORES = [OUT / f"tasks/{task}/{run.path}/scores.parquet" for task in KINDS for run in STUDY.runs]
+
+
+rule evaluate:
+    input:
+        SCORES,

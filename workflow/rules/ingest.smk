@@ -1,0 +1,75 @@
+"""Ingest: DICOM files to de-identified Parquet shards, every file accounted for.
+
+Inputs: data/<archive>/listing/, the tables of reports, labels and tubes.
+Outputs: data/<archive>/{index,ledger,shards}/part=K.parquet, ledger.parquet, catalog.parquet.
+"""
+
+
+rule ingest_partition:
+    input:
+        listing=OUT / "data/{archive}/listing/part={part}.tsv",
+        reports=table("reports"),
+        labels=table("labels"),
+        tubes=table("tubes"),
+    output:
+        index=OUT / "data/{archive}/index/part={part}.parquet",
+        ledger=OUT / "data/{archive}/ledger/part={part}.parquet",
+        shard=OUT / "data/{archive}/shards/part={part}.parquet",
+    params:
+        id=identity("ingest", "archive"),
+        dicom=lambda wildcards: str(dicom(wildcards.archive)),
+        tables=lambda wildcards, input: [
+            argument
+            for name in ("reports", "labels", "tubes")
+            for path in [input.get(name)]
+            if path
+            for argument in (f"--{name}", path)
+        ],
+    log:
+        OUT / "logs/ingest_partition/{archive}.{part}.log",
+    benchmark:
+        OUT / "benchmarks/ingest_partition/{archive}.{part}.tsv"
+    resources:
+        mem_mb=need(megabytes, "ingest"),
+        runtime=need(minutes, "ingest"),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/ingest.py --study {STUDY_FILE:q} --archive {wildcards.archive}"
+        " --id {params.id} --dicom {params.dicom:q} {params.tables:q} --listing {input.listing:q}"
+        " --index {output.index:q} --ledger {output.ledger:q} --shard {output.shard:q} 2> {log:q}"
+
+
+for name in STUDY.archives:
+
+    rule:
+        name:
+            f"catalog_{name}"
+        input:
+            listings=partitions(name, "listing/part={part}.tsv"),
+            ledgers=partitions(name, "ledger/part={part}.parquet"),
+            shards=partitions(name, "shards/part={part}.parquet"),
+        output:
+            ledger=data(name, "ledger.parquet"),
+            catalog=data(name, "catalog.parquet"),
+        params:
+            id=identity("catalog", archive=name),
+            archive=name,
+        log:
+            OUT / f"logs/catalog/{name}.log",
+        benchmark:
+            OUT / f"benchmarks/catalog/{name}.tsv"
+        resources:
+            mem_mb=need(megabytes, "catalog"),
+            runtime=need(minutes, "catalog"),
+        conda:
+            "../envs/radscale.yaml"
+        shell:
+            "python {SCRIPTS}/catalog.py --study {STUDY_FILE:q} --archive {params.archive}"
+            " --listings {input.listings:q} --ledgers {input.ledgers:q} --shards {input.shards:q}"
+            " --ledger {output.ledger:q} --catalog {output.catalog:q} 2> {log:q}"
+
+
+rule ingest:
+    input:
+        [data(name, "catalog.parquet") for name in STUDY.archives],

@@ -1,0 +1,116 @@
+"""Pretraining: base weights, and each arm continued on each subset under one budget.
+
+Inputs: subsets/, data/<archive>/{catalog.parquet,shards/}, released weights.
+Outputs: encoders/<arm>/n=N/seed=S/{encoder.safetensors,encoder.json,log.parquet}.
+Training state lives in work/ below the study's folder, keyed by what is trained on what: it is no
+declared output, since Snakemake deletes the outputs of a failed job.
+"""
+
+if STUDY.bases:
+
+    rule pretrain_base:
+        input:
+            catalog=data("public", "catalog.parquet"),
+            shards=ancient(partitions("public", "shards/part={part}.parquet")),
+        output:
+            encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
+            card=OUT / "encoders/{arm}/n=0/seed=0/encoder.json",
+            log=OUT / "encoders/{arm}/n=0/seed=0/log.parquet",
+        wildcard_constraints:
+            arm="|".join(STUDY.bases),
+        params:
+            id=identity("pretrain", "arm"),
+            shards=str(data("public", "shards")),
+            work=str(OUT / "work"),
+            out=lambda wildcards, output: str(Path(output.encoder).parent),
+        log:
+            OUT / "logs/pretrain_base/{arm}.log",
+        benchmark:
+            OUT / "benchmarks/pretrain_base/{arm}.tsv"
+        threads: 1
+        priority: 2
+        resources:
+            mem_mb=need(megabytes, "pretrain"),
+            runtime=need(minutes, "pretrain"),
+            gpu=gpus,
+        conda:
+            "../envs/radscale.yaml"
+        shell:
+            "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
+            " --arm {wildcards.arm} --size 0 --seed 0 --catalog {input.catalog:q}"
+            " --shards {params.shards:q} --work {params.work:q} --out {params.out:q}"
+            " --threads {threads} 2> {log:q}"
+
+
+released = [arm for arm in STUDY.baselines.values() if arm not in STUDY.bases]
+
+if released:
+
+    rule import_weights:
+        input:
+            lambda wildcards: STUDY.encoders[STUDY.encoder_of(wildcards.arm)].weights,
+        output:
+            encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
+            card=OUT / "encoders/{arm}/n=0/seed=0/encoder.json",
+            log=OUT / "encoders/{arm}/n=0/seed=0/log.parquet",
+        wildcard_constraints:
+            arm="|".join(released),
+        params:
+            id=identity("weights", "arm"),
+            name=lambda wildcards: STUDY.encoder_of(wildcards.arm),
+            out=lambda wildcards, output: str(Path(output.encoder).parent),
+        log:
+            OUT / "logs/import_weights/{arm}.log",
+        benchmark:
+            OUT / "benchmarks/import_weights/{arm}.tsv"
+        resources:
+            mem_mb=need(megabytes, "weights"),
+            runtime=need(minutes, "weights"),
+        conda:
+            "../envs/radscale.yaml"
+        shell:
+            "python {SCRIPTS}/import_weights.py --study {STUDY_FILE:q} --encoder {params.name}"
+            " --out {params.out:q} 2> {log:q}"
+
+
+rule pretrain_arm:
+    input:
+        subset=OUT / "subsets/seed={seed}/n={size}.parquet",
+        base=lambda wildcards: encoder(STUDY.baseline_of(wildcards.arm)),
+        # Where the images lie. What they are is in the subset's digests, so these trigger nothing.
+        catalog=ancient(data("institution", "catalog.parquet")),
+        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
+    output:
+        encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
+        card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",
+        log=OUT / "encoders/{arm}/n={size}/seed={seed}/log.parquet",
+    wildcard_constraints:
+        arm="|".join(STUDY.arms),
+    params:
+        id=identity("pretrain", "arm"),
+        shards=str(data("institution", "shards")),
+        work=str(OUT / "work"),
+        out=lambda wildcards, output: str(Path(output.encoder).parent),
+    log:
+        OUT / "logs/pretrain_arm/{arm}.n={size}.seed={seed}.log",
+    benchmark:
+        OUT / "benchmarks/pretrain_arm/{arm}.n={size}.seed={seed}.tsv"
+    threads: 1
+    priority: 1
+    resources:
+        mem_mb=need(megabytes, "pretrain"),
+        runtime=need(minutes, "pretrain"),
+        gpu=gpus,
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
+        " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
+        " --catalog {input.catalog:q} --shards {params.shards:q} --subset {input.subset:q}"
+        " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
+        " --threads {threads} 2> {log:q}"
+
+
+rule pretrain:
+    input:
+        [encoder(run) for run in STUDY.runs],

@@ -1,0 +1,110 @@
+"""Figures and the report.
+
+Inputs: scores.parquet, fits.parquet, crossovers.parquet, run cards, ledgers, encoders.
+Outputs: figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
+"""
+
+
+def compared():
+    """The arms whose patch similarity is drawn: the first of each encoder, smallest and largest."""
+    if not (STUDY.report.similarity and STUDY.institution.has_tubes and STUDY.labels.tubes):
+        return {}
+    first = {}
+    for name, arm in STUDY.arms.items():
+        first.setdefault(arm.encoder, name)
+    sizes = {name: STUDY.arms[name].sizes or STUDY.subsets.sizes for name in first.values()}
+    return {
+        name: [Run(name, size, STUDY.arms[name].seeds[0]) for size in (of[0], of[-1])]
+        for name, of in sizes.items()
+    }
+
+
+COMPARED = compared()
+
+
+rule draw_similarity:
+    input:
+        encoders=lambda wildcards: [encoder(run) for run in COMPARED[wildcards.arm]],
+        catalog=data("institution", "catalog.parquet"),
+        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
+    output:
+        OUT / "similarity/{arm}.parquet",
+    params:
+        id=identity("similarity"),
+        sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
+        shards=str(data("institution", "shards")),
+    log:
+        OUT / "logs/draw_similarity/{arm}.log",
+    benchmark:
+        OUT / "benchmarks/draw_similarity/{arm}.tsv"
+    resources:
+        mem_mb=need(megabytes, "similarity"),
+        runtime=need(minutes, "similarity"),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/similarity.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
+        " --shards {params.shards:q} --encoders {input.encoders:q} --arm {wildcards.arm}"
+        " --sizes {params.sizes} --out {output:q} 2> {log:q}"
+
+
+rule draw_figures:
+    input:
+        scores=OUT / "scores.parquet",
+        fits=OUT / "fits.parquet",
+        crossovers=OUT / "crossovers.parquet",
+        similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
+    output:
+        figures=directory(OUT / "figures"),
+        tables=directory(OUT / "tables"),
+    params:
+        id=identity("figures"),
+        similarity=lambda wildcards, input: (
+            ["--similarity", *input.similarity] if COMPARED else []
+        ),
+        out=str(OUT),
+    log:
+        OUT / "logs/draw_figures.log",
+    benchmark:
+        OUT / "benchmarks/draw_figures.tsv"
+    resources:
+        mem_mb=need(megabytes, "figures"),
+        runtime=need(minutes, "figures"),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/figures.py --study {STUDY_FILE:q} --scores {input.scores:q}"
+        " --fits {input.fits:q} --crossovers {input.crossovers:q} {params.similarity:q}"
+        " --out {params.out:q} 2> {log:q}"
+
+
+rule write_report:
+    input:
+        scores=OUT / "scores.parquet",
+        fits=OUT / "fits.parquet",
+        crossovers=OUT / "crossovers.parquet",
+        ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
+        cards=[card(run) for run in STUDY.runs],
+        figures=OUT / "figures",
+    output:
+        OUT / "report.html",
+    params:
+        id=identity("report"),
+    log:
+        OUT / "logs/write_report.log",
+    benchmark:
+        OUT / "benchmarks/write_report.tsv"
+    resources:
+        mem_mb=need(megabytes, "report"),
+        runtime=need(minutes, "report"),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/report.py --study {STUDY_FILE:q} --scores {input.scores:q}"
+        " --fits {input.fits:q} --crossovers {input.crossovers:q} --ledgers {input.ledgers:q}"
+        " --cards {input.cards:q} --figures {input.figures:q} --out {output:q} 2> {log:q}"
+
+
+rule figures:
+    input:
+        OUT / "figures",

@@ -1,0 +1,53 @@
+"""Scaling: one table of scores, and the fits.
+
+Inputs: tasks/<task>/<run>/scores.parquet.
+Outputs: scores.parquet, fits.parquet, crossovers.parquet.
+"""
+
+
+rule gather_scores:
+    input:
+        SCORES,
+    output:
+        OUT / "scores.parquet",
+    params:
+        id=identity("gather"),
+    log:
+        OUT / "logs/gather_scores.log",
+    benchmark:
+        OUT / "benchmarks/gather_scores.tsv"
+    resources:
+        mem_mb=need(megabytes, "gather"),
+        runtime=need(minutes, "gather"),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/gather.py --study {STUDY_FILE:q} --scores {input:q} --out {output:q}"
+        " 2> {log:q}"
+
+
+rule fit_scaling:
+    input:
+        scores=OUT / "scores.parquet",
+    output:
+        fits=OUT / "fits.parquet",
+        crossovers=OUT / "crossovers.parquet",
+    params:
+        id=identity("fit"),
+    log:
+        OUT / "logs/fit_scaling.log",
+    benchmark:
+        OUT / "benchmarks/fit_scaling.tsv"
+    resources:
+        mem_mb=need(megabytes, "fit"),
+        runtime=need(minutes, "fit"),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/fit.py --study {STUDY_FILE:q} --scores {input.scores:q}"
+        " --fits {output.fits:q} --crossovers {output.crossovers:q} 2> {log:q}"
+
+
+rule scale:
+    input:
+        OUT / "fits.parquet",

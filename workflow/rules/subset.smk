@@ -1,0 +1,31 @@
+"""Subsets: nested prefixes of one stable order per seed.
+
+Inputs: data/institution/catalog.parquet.
+Outputs: subsets/seed=S/n=N.parquet.
+"""
+
+
+rule draw_subset:
+    input:
+        catalog=data("institution", "catalog.parquet"),
+    output:
+        OUT / "subsets/seed={seed}/n={size}.parquet",
+    params:
+        id=identity("subset"),
+    log:
+        OUT / "logs/draw_subset/seed={seed}.n={size}.log",
+    benchmark:
+        OUT / "benchmarks/draw_subset/seed={seed}.n={size}.tsv"
+    resources:
+        mem_mb=need(megabytes, "subset"),
+        runtime=need(minutes, "subset"),
+    conda:
+        "../envs/radscale.yaml"
+    shell:
+        "python {SCRIPTS}/subset.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
+        " --seed {wildcards.seed} --size {wildcards.size} --out {output:q} 2> {log:q}"
+
+
+rule subsets:
+    input:
+        [OUT / f"subsets/seed={run.seed}/n={run.size}.parquet" for run in STUDY.pretraining_runs],
