@@ -1,0 +1,328 @@
+"""From the study's scores to its fits and crossovers tables (docs/data-contracts.md)."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+
+from radscale_lib.scaling.crossover import crossover, images
+from radscale_lib.scaling.errors import chance_error, to_error
+from radscale_lib.scaling.fit import Fit, ScalingError, fit
+from radscale_lib.scaling.laws import FORMS, Array
+from radscale_lib.study import Study
+
+EVIDENCE = 3.0
+"""Odds above which a form is chosen on evidence alone (Jeffreys' 'substantial')."""
+
+_POINT = pl.Struct(dict.fromkeys(("size", "value", "lower", "upper"), pl.Float64))
+
+
+def _schema(*columns: tuple[Any, str]) -> pl.Schema:
+    """A schema from (type, space-separated names) pairs."""
+    return pl.Schema({name: dtype for dtype, names in columns for name in names.split()})
+
+
+FITS_SCHEMA = _schema(
+    (pl.String, "arm task metric form"),
+    (pl.Boolean, "identified chosen"),
+    (pl.Int64, "sizes runs runs_expected"),
+    (pl.Float64, "a a_lower a_upper b b_lower b_upper c c_lower c_upper"),
+    (pl.Float64, "probability rises gain gain_lower gain_upper loo_error loo_error_constant"),
+    (pl.List(_POINT), "curve"),
+    (pl.Float64, "confidence"),
+    (pl.String, "note"),
+)
+CROSSOVERS_SCHEMA = _schema(
+    (pl.String, "arm task metric baseline"),
+    (pl.Float64, "baseline_value size size_lower size_upper"),
+    (pl.String, "state"),
+    (pl.Float64, "ahead difference difference_lower difference_upper"),
+    (pl.String, "text"),
+)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """The runs of one arm on one task, as errors, with the draws they share with the baseline."""
+
+    sizes: Array
+    errors: Array
+    draws: Array | None
+    baseline: float | None
+    baseline_draws: Array | None
+
+    @classmethod
+    def read(cls, rows: pl.DataFrame, baseline: pl.DataFrame) -> "_Curve":
+        """From macro rows of the scores table; `baseline` has one row or none."""
+        if not len(rows):
+            raise ScalingError("no runs")
+        # Half a case: a perfect score on a small test set is no error of zero.
+        resolution = 0.5 / max(cast(int, rows["cases"].max()), 1)
+        draws = _draws(pl.concat([rows, baseline]), resolution)
+        runs = len(rows)
+        level = to_error(baseline["value"].to_numpy(), resolution) if len(baseline) else None
+        return cls(
+            sizes=rows["size"].to_numpy().astype(np.float64),
+            errors=to_error(rows["value"].to_numpy(), resolution),
+            draws=None if draws is None else draws[:, :runs],
+            baseline=None if level is None else float(level[0]),
+            baseline_draws=None if draws is None or level is None else draws[:, runs],
+        )
+
+    def fit(self, options: dict[str, Any]) -> Fit:
+        """The fit of all runs."""
+        return fit(self.sizes, self.errors, draws=self.draws, **options)
+
+    def held_out(self, options: dict[str, Any]) -> tuple[dict[str, float | None], float | None]:
+        """Log error of predicting the largest size: by each form, and by the size before it."""
+        largest = self.sizes == self.sizes.max()
+        rest = self.sizes[~largest]
+        truth = float(np.log(self.errors[largest]).mean())
+        before = float(np.log(self.errors[self.sizes == rest.max()]).mean())
+        try:
+            fitted = fit(rest, self.errors[~largest], **options)
+        except ScalingError:
+            return dict.fromkeys(FORMS), abs(truth - before)
+        predicted = {form: law.errors(self.sizes.max()) for form, law in fitted.laws.items()}
+        return {form: abs(float(np.log(p)) - truth) for form, p in predicted.items()}, abs(
+            truth - before
+        )
+
+
+def _draws(rows: pl.DataFrame, resolution: float) -> Array | None:
+    """Errors at each bootstrap draw, [resamples, runs]; draws undefined for a run are left out."""
+    if rows["resamples"].null_count() or rows["resamples"].list.len().n_unique() != 1:
+        return None
+    values = np.array(rows["resamples"].to_list(), dtype=np.float64).T
+    values = values[np.isfinite(values).all(axis=1)]
+    return to_error(values, resolution) if len(values) >= 20 else None
+
+
+def fit_study(study: Study, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Fit every arm on every task.
+
+    Args:
+        study: names the arms, tasks, metrics, forms and the level of intervals.
+        scores: the study's scores table.
+
+    Returns:
+        The fits and the crossovers table.
+    """
+    fits: list[dict[str, Any]] = []
+    crossovers: list[dict[str, Any]] = []
+    for task, metric in study.scaling.metrics.items():
+        macro = scores.filter(
+            (pl.col("task") == task)
+            & (pl.col("target") == "macro")
+            & (pl.col("metric") == metric)
+            & pl.col("value").is_not_nan()
+        ).sort("arm", "size", "seed")
+        options: dict[str, Any] = {
+            "forms": study.scaling.forms,
+            "horizon": study.scaling.horizon,
+            "cap": chance_error(metric, _prevalence(scores, task, metric)),
+            "seed_noise": _seed_noise(macro),
+            "seed": _seed(task),
+        }
+        for arm in study.arms:
+            rows = macro.filter((pl.col("arm") == arm) & (pl.col("size") > 0))
+            baseline = study.baseline_of(arm).arm
+            head = {
+                "arm": arm,
+                "task": task,
+                "metric": metric,
+                "sizes": rows["size"].n_unique(),
+                "runs": len(rows),
+                "runs_expected": sum(run.arm == arm for run in study.pretraining_runs),
+                "confidence": study.scaling.confidence,
+            }
+            try:
+                curve = _Curve.read(rows, macro.filter(pl.col("arm") == baseline))
+                fitted = curve.fit(options)
+            except ScalingError as error:
+                unfitted = {"form": "constant", "identified": False, "chosen": False}
+                fits.append(head | unfitted | {"note": str(error)})
+                continue
+            fits += [
+                head | row for row in _fit_rows(curve, fitted, options, study.scaling.confidence)
+            ]
+            if curve.baseline is not None:
+                row = _crossover_row(curve, fitted, study.scaling.confidence)
+                names = {"arm": arm, "task": task, "metric": metric, "baseline": baseline}
+                crossovers.append(names | row)
+    return (
+        pl.DataFrame(fits, schema=FITS_SCHEMA),
+        pl.DataFrame(crossovers, schema=CROSSOVERS_SCHEMA),
+    )
+
+
+def _seed(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _prevalence(scores: pl.DataFrame, task: str, metric: str) -> float | None:
+    rows = scores.filter(
+        (pl.col("task") == task) & (pl.col("target") != "macro") & (pl.col("metric") == metric)
+    ).unique(["target"], keep="first", maintain_order=True)
+    mean = (rows["positives"] / rows["cases"]).mean() if len(rows) else None
+    return float(mean) if isinstance(mean, float) and np.isfinite(mean) else None
+
+
+def _seed_noise(macro: pl.DataFrame) -> tuple[float, float] | None:
+    """Pooled standard deviation of log error between seeds of a size, and degrees of freedom."""
+    squares, dof = 0.0, 0
+    for _, group in macro.filter(pl.col("size") > 0).group_by(["arm", "size"], maintain_order=True):
+        if len(group) > 1:
+            logs = np.log(to_error(group["value"].to_numpy()))
+            squares += float(((logs - logs.mean()) ** 2).sum())
+            dof += len(group) - 1
+    return (float(np.sqrt(squares / dof)), float(dof)) if dof else None
+
+
+def _fit_rows(
+    curve: _Curve, fitted: Fit, options: dict[str, Any], confidence: float
+) -> list[dict[str, Any]]:
+    """Rows of the fits table of one arm on one task: one per form."""
+    tail = (1 - confidence) / 2
+    levels = [0.5, tail, 1 - tail]
+    held_out, constant = curve.held_out(options)
+    identified = fitted.rises > 1 - tail
+    chosen = _choose(fitted, held_out, identified or fitted.falls > 1 - tail)
+    gain, gain_lower, gain_upper = np.quantile(_gain(fitted, options["horizon"]), levels).tolist()
+    shared = {
+        "identified": identified,
+        "rises": fitted.rises,
+        "gain": gain,
+        "gain_lower": gain_lower,
+        "gain_upper": gain_upper,
+        "loo_error_constant": constant,
+    }
+    return [
+        shared
+        | _parameters(fitted, form, tail)
+        | {
+            "form": form,
+            "chosen": form == chosen,
+            "probability": fitted.probability[form],
+            "loo_error": held_out[form],
+            "curve": _points(fitted, form, form == chosen, curve.sizes, options["horizon"], tail),
+            "note": _note(fitted, curve.sizes, chosen, confidence, held_out, constant)
+            if form == chosen
+            else "",
+        }
+        for form in fitted.laws
+    ]
+
+
+def _parameters(fitted: Fit, form: str, tail: float) -> dict[str, float]:
+    """a, b and c of a form's law, with intervals given that form."""
+    law = fitted.laws[form]
+    out: dict[str, float] = {}
+    for name, draws in zip("abc", fitted.ensembles[form].parameters, strict=True):
+        value = getattr(law, name)
+        lower, upper = np.quantile(draws, [tail, 1 - tail]).tolist()
+        out |= {name: value, f"{name}_lower": min(lower, value), f"{name}_upper": max(upper, value)}
+    return out
+
+
+def _crossover_row(curve: _Curve, fitted: Fit, confidence: float) -> dict[str, Any]:
+    assert curve.baseline is not None
+    level = np.full(fitted.ensemble.resample.size, curve.baseline)
+    if curve.baseline_draws is not None:
+        logs = np.log(curve.baseline_draws)
+        level = level * np.exp((logs - logs.mean())[fitted.ensemble.resample])
+    found = crossover(fitted.ensemble, level, float(curve.sizes.min()), confidence)
+    difference, lower, upper = found.difference
+    return {
+        "baseline_value": 1 - curve.baseline,
+        "size": found.size,
+        "size_lower": found.lower,
+        "size_upper": found.upper,
+        "state": found.state,
+        "ahead": found.ahead,
+        "difference": difference,
+        "difference_lower": lower,
+        "difference_upper": upper,
+        "text": found.text,
+    }
+
+
+def _choose(fitted: Fit, held_out: dict[str, float | None], moves: bool) -> str:
+    """The form that is drawn: the constant unless a trend is identified.
+
+    Among the laws, the more probable one where the odds are clear, else the one that predicted the
+    held-out largest size better.
+    """
+    laws = [form for form in fitted.probability if form != "constant"]
+    if not moves or not laws:
+        return "constant"
+    ranked = sorted(laws, key=lambda form: -fitted.probability[form])
+    if len(ranked) == 1 or fitted.probability[ranked[0]] > EVIDENCE * fitted.probability[ranked[1]]:
+        return ranked[0]
+    missing = float("inf")
+    return min(ranked, key=lambda form: missing if (e := held_out[form]) is None else e)
+
+
+def _gain(fitted: Fit, horizon: float) -> Array:
+    """Metric at the horizon minus metric at the largest size, per draw."""
+    errors = fitted.ensemble.errors([fitted.ensemble.largest, horizon * fitted.ensemble.largest])
+    return errors[:, 0] - errors[:, 1]
+
+
+def _points(
+    fitted: Fit, form: str, chosen: bool, sizes: Array, horizon: float, tail: float
+) -> list[dict[str, float]]:
+    """A form's law with its interval, in the metric's own direction.
+
+    The chosen form's interval is the whole ensemble's, so that it holds the doubt about the form.
+    """
+    smallest, largest = float(sizes.min()), float(sizes.max())
+    grid = np.union1d(
+        np.geomspace(smallest, horizon * largest, 41).round(6), np.append(sizes, horizon * largest)
+    )
+    values = np.minimum(fitted.laws[form].errors(grid), fitted.ensemble.cap)
+    draws = (fitted.ensemble if chosen else fitted.ensembles[form]).errors(grid)
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return [
+        {"size": n, "value": 1 - v, "lower": 1 - max(h, v), "upper": 1 - min(lo, v)}
+        for n, v, lo, h in zip(
+            grid.tolist(), values.tolist(), low.tolist(), high.tolist(), strict=True
+        )
+    ]
+
+
+def _note(
+    fitted: Fit,
+    sizes: Array,
+    chosen: str,
+    confidence: float,
+    held_out: dict[str, float | None],
+    constant: float | None,
+) -> str:
+    """What a reader must know of the fit, in words."""
+    tail = (1 - confidence) / 2
+    # The constant would put half the interval at exactly zero: the power law tells the change.
+    trend = fitted.ensembles.get("power", fitted.ensemble)
+    ends = (trend if chosen == "constant" else fitted.ensemble).errors([sizes.min(), sizes.max()])
+    change, low, high = np.quantile(ends[:, 0] - ends[:, 1], [0.5, tail, 1 - tail])
+    span = (
+        f"change from {images(sizes.min())} to {images(sizes.max())} images {change:+.3f} "
+        f"({confidence:.0%} interval {low:+.3f} to {high:+.3f})"
+    )
+    notes = []
+    if chosen == "constant":
+        notes.append(f"flat: no rise identified; {span}")
+    elif fitted.falls > fitted.rises:
+        notes.append(f"falls with size; {span}")
+    else:
+        notes.append(f"rises; {span}")
+        floor = fitted.ensembles.get("power_floor")
+        share = np.quantile(floor.share, [tail, 1 - tail]) if floor is not None else [0, 1]
+        if floor is not None and share[1] - share[0] > 0.6:
+            notes.append("floor not identified")
+        error = held_out[chosen]
+        if error is not None and constant is not None and error >= constant:
+            notes.append("the largest size was predicted no better than by the size before it")
+    return "; ".join(notes)
