@@ -1,0 +1,187 @@
+"""The phantom archive on disk: DICOM files, reports, labels, tube annotations and a manifest."""
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from radscale_lib.files import whole, write_json
+from radscale_lib.phantom.defects import KINDS, Defect, plan_defects
+from radscale_lib.phantom.dicom import (
+    accession_number,
+    dataset,
+    names,
+    patient_folder,
+    to_bytes,
+)
+from radscale_lib.phantom.draws import digest, stream
+from radscale_lib.phantom.film import Film, render
+from radscale_lib.phantom.population import Patient, Study, draw_patient, draw_study
+from radscale_lib.phantom.reports import write_labels, write_report
+from radscale_lib.phantom.sites import FINDINGS, TUBES
+from radscale_lib.study.archive import Phantom
+
+UNREPORTED = 0.02
+"""Share of the studies without a report."""
+UNLABELLED = 0.02
+"""Share of the studies without a row of labels."""
+
+Progress = Callable[[int, int], None]
+
+
+class FolderInUseError(FileExistsError):
+    """The folder holds files that this archive does not write."""
+
+
+@dataclass
+class _Tables:
+    """Rows of the archive's tables, and the digest of each file written, so far."""
+
+    reports: list[list[str]] = field(default_factory=list)
+    labels: list[list[str]] = field(default_factory=list)
+    tubes: list[list[str]] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    positives: Counter[str] = field(default_factory=Counter)
+    planted: list[dict[str, str]] = field(default_factory=list)
+
+
+def write_archive(
+    phantom: Phantom,
+    folder: Path,
+    patients: range | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a phantom archive; the same phantom gives the same bytes.
+
+    Writes `dicom/<patient>/<study>/<file>.dcm`, `reports.csv`, `labels.csv`, `tubes.csv`, and, last,
+    `manifest.json` with counts, prevalences, the planted defects, and a SHA-256 over the sorted
+    lines `<path> <SHA-256 of the file>`. An interrupted run is completed by running it again.
+
+    Args:
+        phantom: the archive's section of the study file.
+        folder: where to write.
+        patients: numbers of the patients to write; all by default.
+        progress: called after each patient with the patients done and to do.
+
+    Raises:
+        FolderInUseError: if `folder/dicom` holds other patients' folders.
+    """
+    numbers = range(phantom.patients) if patients is None else patients
+    everyone = [draw_patient(phantom.seed, phantom.site, number) for number in numbers]
+    _check_folder(folder, {patient_folder(patient) for patient in everyone})
+    manifest = folder / "manifest.json"
+    manifest.unlink(missing_ok=True)
+    defects = plan_defects(phantom.seed, phantom.site, phantom.patients, phantom.broken)
+    tables = _Tables()
+    for done, patient in enumerate(everyone, 1):
+        _write_patient(patient, phantom.pixels, folder, defects.get(patient.number, []), tables)
+        if progress:
+            progress(done, len(everyone))
+    _write_csv(folder, "reports.csv", ["accession_number", "findings", "impression"],
+               tables.reports, tables)  # fmt: skip
+    _write_csv(folder, "labels.csv", ["accession_number", *FINDINGS, *TUBES],
+               tables.labels, tables)  # fmt: skip
+    _write_csv(folder, "tubes.csv", ["sop_instance_uid", "label", "data"],
+               tables.tubes, tables)  # fmt: skip
+    write_json(manifest, _manifest(phantom, tables))
+
+
+def _check_folder(folder: Path, expected: set[str]) -> None:
+    dicom = folder / "dicom"
+    foreign = {path.name for path in dicom.iterdir()} - expected if dicom.is_dir() else set()
+    if foreign:
+        raise FolderInUseError(
+            f"{dicom}: holds {len(foreign)} entries that are not of this phantom: remove the "
+            "folder or write elsewhere"
+        )
+
+
+def _write_patient(
+    patient: Patient, pixels: int, folder: Path, defects: list[Defect], tables: _Tables
+) -> None:
+    tables.counts["patients"] += 1
+    for number in range(patient.studies):
+        study = draw_study(patient, number)
+        place = f"dicom/{patient_folder(patient)}/{digest('folder', *study.key).hex()[:10]}"
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        films = [render(study, image, pixels) for image in range(len(study.views))]
+        _write_texts(study, tables)
+        for image, film in enumerate(films):
+            _write_file(folder, _file_name(place, study, image),
+                        to_bytes(dataset(study, image, film)), tables)  # fmt: skip
+            _add_tubes(names(study, image).instance, film, tables)
+            tables.counts["images"] += 1
+            tables.counts["frontal images"] += film.view != "LL"
+        if number == 0:
+            for order, defect in enumerate(defects):
+                _plant(folder, place, study, films[0], defect, order, tables)
+
+
+def _plant(
+    folder: Path, place: str, study: Study, film: Film, defect: Defect, order: int, tables: _Tables
+) -> None:
+    path = f"{place}/{digest('defect', *study.key, order).hex()[:12]}.dcm"
+    _write_file(folder, path, KINDS[defect.kind](study, film), tables)
+    tables.planted.append({"kind": defect.kind, "path": path.removeprefix("dicom/")})
+
+
+def _file_name(place: str, study: Study, image: int) -> str:
+    return f"{place}/{digest('file', *study.key, image).hex()[:12]}.dcm"
+
+
+def _write_texts(study: Study, tables: _Tables) -> None:
+    accession = accession_number(study)
+    report = write_report(study)
+    rng = stream(*study.key, "tables")
+    tables.counts["studies"] += 1
+    tables.positives.update(name for name, present in study.present.items() if present)
+    if rng.random() >= UNREPORTED:
+        tables.reports.append([accession, report.findings, report.impression])
+    if rng.random() >= UNLABELLED:
+        labels = write_labels(study, report).values()
+        tables.labels.append([accession, *("" if v is None else str(v) for v in labels)])
+
+
+def _add_tubes(instance: str, film: Film, tables: _Tables) -> None:
+    for name, line in film.polylines.items():
+        points = [[round(float(x), 2), round(float(y), 2)] for x, y in line]
+        tables.tubes.append([instance, name, json.dumps(points)])
+
+
+def _write_file(folder: Path, path: str, content: bytes, tables: _Tables) -> None:
+    (folder / path).write_bytes(content)
+    tables.digests[path] = hashlib.sha256(content).hexdigest()
+
+
+def _write_csv(
+    folder: Path, name: str, header: list[str], rows: list[list[str]], tables: _Tables
+) -> None:
+    with whole(folder / name) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+    tables.digests[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+def _manifest(phantom: Phantom, tables: _Tables) -> dict[str, Any]:
+    studies = tables.counts["studies"]
+    lines = "".join(f"{path} {sha}\n" for path, sha in sorted(tables.digests.items()))
+    return {
+        "phantom": phantom.model_dump(mode="json"),
+        "counts": dict(tables.counts) | {
+            "files": sum(path.startswith("dicom/") for path in tables.digests),
+            "reports": len(tables.reports),
+            "labels": len(tables.labels),
+            "tubes": len(tables.tubes),
+        },
+        "prevalence": {
+            name: round(tables.positives[name] / studies, 4) for name in (*FINDINGS, *TUBES)
+        },
+        "planted": sorted(tables.planted, key=lambda planted: planted["path"]),
+        "digest": hashlib.sha256(lines.encode()).hexdigest(),
+    }  # fmt: skip

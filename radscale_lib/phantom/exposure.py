@@ -1,0 +1,64 @@
+"""From optical thickness to the grey of a film, and the markers laid on it."""
+
+import cv2
+import numpy as np
+
+from radscale_lib.phantom.canvas import Canvas, Plane
+from radscale_lib.phantom.sites import Site
+
+
+def expose(
+    thickness: Plane, canvas: Canvas, site: Site, bedside: bool, rng: np.random.Generator
+) -> Plane:
+    """Grey of a film, float32 in [0, 1], bright where radiation is stopped.
+
+    Primary radiation by Beer-Lambert's law; scatter as a blurred share of it; noise of variance
+    proportional to the signal over the number of quanta; then the logarithm, a window between two
+    percentiles and an exponent, as a workstation displays it.
+    """
+    signal = np.exp(-np.clip(thickness, -1.5, 6))
+    small = cv2.resize(signal, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    scattered = cv2.GaussianBlur(small, (0, 0), 0.02 * canvas.pixels)
+    share = site.scatter[bedside] * rng.uniform(0.8, 1.2)
+    signal += share * cv2.resize(scattered, (canvas.width, canvas.height))
+    quanta = rng.uniform(250, 1200) if bedside else rng.uniform(500, 2500)
+    grain = rng.standard_normal(thickness.shape, dtype=np.float32)
+    signal += 0.35 * np.sqrt(np.maximum(signal, 1e-4) / quanta) * grain
+    density = -np.log(np.maximum(signal, 2e-3))
+    bounds = (rng.uniform(0.2, 2), rng.uniform(97.5, 99.8))
+    low, high = np.percentile(density[::2, ::2], bounds)
+    grey = np.clip((density - low) / (high - low + 1e-6), 0, 1)
+    return np.power(grey, np.float32(rng.uniform(*site.gamma)))
+
+
+def lay_markers(grey: Plane, canvas: Canvas, rng: np.random.Generator) -> Plane:
+    """Lay a side marker, and sometimes a word, on the film.
+
+    What is laid depends on the generator alone, so no marker tells of a label, a view or a site.
+    Letters are about 4 % of the film's shorter side high, whatever its number of pixels.
+    """
+    enlarge = max(1, round(384 / canvas.pixels))
+    scale = canvas.pixels * enlarge
+    layer = np.zeros((canvas.height * enlarge, canvas.width * enlarge), np.uint8)
+    right = canvas.width / canvas.pixels
+    side, word, height, brightness = rng.random(), rng.random(), rng.uniform(0.05, 0.13), rng.random()
+    texts = []
+    if side < 0.85:
+        texts.append(("L", right - 0.075, height) if side < 0.6 else ("R", 0.035, height))
+    if word < 0.25:
+        name = ("PORT", "ERECT", "SUPINE")[int(rng.integers(3))]
+        texts.append((name, rng.uniform(0.10, 0.70), rng.uniform(0.045, 0.06)))
+    for text, x, y in texts:
+        cv2.putText(
+            layer,
+            text,
+            (round(x * scale), round(y * scale)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.040 * scale / 21,
+            255,
+            max(1, round(0.007 * scale)),
+            cv2.LINE_AA,
+        )
+    size = (canvas.width, canvas.height)
+    cover = cv2.resize(layer, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return grey + cover * np.float32(0.75 + 0.25 * brightness) * (1 - grey)

@@ -1,0 +1,93 @@
+"""One film: the rendered image with its tubes, from a study and an image number."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from radscale_lib.phantom.canvas import Canvas, Plane, Points
+from radscale_lib.phantom.chest import bones, place_chest, tissue, vessels
+from radscale_lib.phantom.devices import draw_leads, draw_tubes, tube_courses
+from radscale_lib.phantom.disease import add_findings
+from radscale_lib.phantom.draws import stream
+from radscale_lib.phantom.exposure import expose, lay_markers
+from radscale_lib.phantom.lateral import lateral_thickness
+from radscale_lib.phantom.population import Study, View
+
+POLYLINE_POINTS = 16
+
+
+@dataclass(frozen=True)
+class Film:
+    """A rendered film.
+
+    Attributes:
+        grey: float32 [height, width] in [0, 1]; bone is bright (MONOCHROME2 sense).
+        polylines: centre line of each visible tube, [n, 2] as (x, y) in continuous pixels, where
+            the first pixel covers [0, 1); parts outside the film are cut off.
+        masks: bool [height, width] of each visible tube.
+        view: projection.
+        spacing_mm: side of a pixel at the detector.
+    """
+
+    grey: Plane
+    polylines: dict[str, Points]
+    masks: dict[str, npt.NDArray[np.bool_]]
+    view: View
+    spacing_mm: float
+
+
+def render(study: Study, image: int, pixels: int) -> Film:
+    """Render an image of a study; `pixels` is the film's shorter side.
+
+    The same arguments give the same film. Every structure has its own random stream, so films of
+    two studies that differ in one finding differ in that finding alone.
+    """
+    site, view = study.patient.site, study.views[image]
+    rng = stream(*study.key, image, "film")
+    canvas = _canvas(pixels, rng)
+    spacing = float(np.round(site.millimetres * rng.uniform(0.94, 1.06) / pixels, 4))
+    polylines: dict[str, Points] = {}
+    masks = {}
+    if view == "LL":
+        thickness = lateral_thickness(canvas, study, image)
+    else:
+        chest = place_chest(canvas, study, image)
+        thickness = tissue(chest) + bones(chest) + add_findings(chest, vessels(chest))
+        mottle = canvas.texture(rng)
+        thickness += mottle * (0.02 + 0.045 * np.minimum(1.6 * chest.air, 1))
+        courses = tube_courses(chest)
+        tubes, coverage = draw_tubes(chest, courses)
+        thickness += tubes + draw_leads(chest, image)
+        for name, course in courses.items():
+            line = _cut(canvas.to_pixels(course), canvas)
+            if len(line) >= 2:
+                polylines[name] = line
+                masks[name] = coverage[name] > 0.5
+    grey = expose(thickness, canvas, site, view == "AP", rng)
+    grey = lay_markers(grey, canvas, stream(*study.key, image, "marker"))
+    return Film(grey, polylines, masks, view, spacing)
+
+
+def _canvas(pixels: int, rng: np.random.Generator) -> Canvas:
+    """A portrait, square or landscape film, as cassettes of 35 × 43 cm are turned."""
+    shape, aspect = rng.random(), rng.uniform(1.12, 1.24)
+    longer = round(pixels * aspect)
+    if shape < 0.5:
+        return Canvas(longer, pixels, pixels)
+    if shape < 0.75:
+        return Canvas(pixels, longer, pixels)
+    return Canvas(pixels, round(pixels * rng.uniform(1.0, 1.03)), pixels)
+
+
+def _cut(line: Points, canvas: Canvas) -> Points:
+    """The part of a polyline from where it enters the film, resampled by length."""
+    fine = np.linspace(0, len(line) - 1, 8 * len(line))
+    dense = np.stack([np.interp(fine, np.arange(len(line)), line[:, k]) for k in (0, 1)], axis=1)
+    inside = ((dense >= 0) & (dense <= (canvas.width, canvas.height))).all(axis=1)
+    dense = dense[inside]
+    if len(dense) < 2:
+        return dense
+    along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(dense, axis=0).T))])
+    at = np.linspace(0, along[-1], POLYLINE_POINTS)
+    return np.stack([np.interp(at, along, dense[:, k]) for k in (0, 1)], axis=1)
