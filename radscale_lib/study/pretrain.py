@@ -94,6 +94,12 @@ class Dinov2(Section):
     layer_decay: float = Field(
         0.9, gt=0, le=1, description="Layer-wise decay of the learning rate."
     )
+    weight_decay_end: float | None = Field(
+        None,
+        ge=0,
+        description="Weight decay that optimiser.weight_decay reaches at the end along a cosine; "
+        "null keeps it constant.",
+    )
 
 
 Recipe = Annotated[Unicl | Dinov2, Field(discriminator="paradigm")]
