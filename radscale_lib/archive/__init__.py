@@ -1,0 +1,1 @@
+"""From an archive of DICOM files to shards, a ledger of every file, and a catalog."""

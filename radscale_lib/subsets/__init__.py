@@ -1,0 +1,1 @@
+"""Nested subsets of the pretraining pool: prefixes of one stable order per seed."""

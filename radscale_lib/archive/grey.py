@@ -1,0 +1,137 @@
+"""From stored values to display grey levels: the transforms of PS3.3 C.7.6.3, C.11.1 and C.11.2.
+
+A pixel has at most 16 bits, so every transform is a table over the possible stored values, and a
+histogram gives its limits and percentiles exactly.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radscale_lib.archive.outcomes import QuarantinedError
+
+Floats = NDArray[np.float64]
+Policy = Literal["minmax", "percentile", "voi"]
+WindowFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+
+
+@dataclass(frozen=True, eq=False)
+class Lut:
+    """A lookup table (PS3.3 C.11.1.1 and C.11.2.1.1)."""
+
+    first: int
+    values: NDArray[np.int64]
+    bits: int
+
+    def __call__(self, x: Floats) -> Floats:
+        """Look values up; those outside the table get its first or last entry."""
+        index = np.clip(np.floor(x + 0.5) - self.first, 0, len(self.values) - 1)
+        return self.values[index.astype(np.int64)].astype(np.float64)
+
+
+class Window(NamedTuple):
+    """A window (PS3.3 C.11.2.1.2)."""
+
+    centre: float
+    width: float
+    function: WindowFunction
+
+    def __call__(self, x: Floats) -> Floats:
+        """Windowed values in 0 to 1."""
+        if self.function == "SIGMOID":
+            return 1 / (1 + np.exp(-4 * (x - self.centre) / self.width))
+        if self.function == "LINEAR_EXACT":
+            return np.clip((x - self.centre) / self.width + 0.5, 0, 1)
+        if self.width <= 1:  # the standard's formula at its limit: a threshold
+            return (x > self.centre - 0.5).astype(np.float64)
+        return np.clip((x - (self.centre - 0.5)) / (self.width - 1) + 0.5, 0, 1)
+
+
+@dataclass(frozen=True)
+class GreyScale:
+    """What the header says of the meaning of stored values."""
+
+    bits: int
+    """Bits Stored, 1 to 16."""
+    signed: bool
+    inverted: bool
+    """MONOCHROME1: the lowest value is white."""
+    slope: float = 1.0
+    intercept: float = 0.0
+    modality_lut: Lut | None = None
+    padding: tuple[int, int] | None = None
+    """Stored values, first to last, that are no part of the image."""
+    voi: Lut | Window | None = None
+
+    def stored_values(self) -> NDArray[np.int64]:
+        """The stored value of every bit pattern, int64 [2^bits] (two's complement if signed)."""
+        values = np.arange(1 << self.bits)
+        return values - ((values >> (self.bits - 1)) << self.bits) if self.signed else values
+
+    def modality_values(self) -> Floats:
+        """The modality value (PS3.3 C.11.1) of every bit pattern, float64 [2^bits]."""
+        stored = self.stored_values().astype(np.float64)
+        return self.modality_lut(stored) if self.modality_lut else stored * self.slope + self.intercept
+
+
+class Rendered(NamedTuple):
+    """An image in display grey levels, and the range that it had before."""
+
+    grey: NDArray[np.float32]
+    """[H, W], 0 (black) to 255 (white)."""
+    p1: float
+    p50: float
+    p99: float
+    """Percentiles of the modality values of all pixels but padding."""
+
+
+def render(patterns: NDArray[np.unsignedinteger], scale: GreyScale, policy: Policy) -> Rendered:
+    """Map stored bit patterns to grey levels: modality, window, inversion, in this order.
+
+    Padding takes no part in limits and percentiles, and is black. Where the policy is `voi` and the
+    file has none, minimum and maximum are used.
+
+    Args:
+        patterns: unsigned integers [H, W] below 2^bits.
+        scale: the header's grey scale.
+        policy: what becomes black and white.
+
+    Raises:
+        QuarantinedError: `constant` if all pixels have one value.
+    """
+    counts = np.bincount(patterns.ravel(), minlength=1 << scale.bits)
+    padding = np.zeros(len(counts), bool)
+    if scale.padding:
+        stored = scale.stored_values()
+        padding = (stored >= scale.padding[0]) & (stored <= scale.padding[1])
+    values = scale.modality_values()
+    present = np.flatnonzero((counts > 0) & ~padding)
+    if len(present) == 0 or np.ptp(values[present]) == 0:
+        raise QuarantinedError("constant")
+    p1, p50, p99 = _percentiles(values[present], counts[present], (1, 50, 99))
+    low, high = float(values[present].min()), float(values[present].max())
+    if policy == "percentile" and p99 > p1:
+        low, high = p1, p99
+    if policy == "voi" and isinstance(scale.voi, Window):
+        shown = scale.voi(values)
+    elif policy == "voi" and scale.voi:
+        shown = np.clip(scale.voi(values) / ((1 << scale.voi.bits) - 1), 0, 1)
+    else:
+        shown = np.clip((values - low) / (high - low), 0, 1)
+    if scale.inverted:
+        shown = 1 - shown
+    shown[padding] = 0
+    table = (255 * shown).astype(np.float32)
+    return Rendered(table[patterns], p1, p50, p99)
+
+
+def _percentiles(
+    values: Floats, counts: NDArray[np.int64], percents: tuple[int, ...]
+) -> list[float]:
+    """Inverted-CDF percentiles (Hyndman and Fan 1996, definition 1) of counted values."""
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(counts[order])
+    ranks = [-(-percent * int(cumulative[-1]) // 100) for percent in percents]
+    return [float(values[order[np.searchsorted(cumulative, rank)]]) for rank in ranks]

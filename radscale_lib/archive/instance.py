@@ -1,0 +1,172 @@
+"""An image of the archive: identifiers for joining, and what decoding and display need."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from radscale_lib.archive.grey import GreyScale, Lut, Window, WindowFunction
+from radscale_lib.archive.header import Header, PixelElement, integer, item, text, values
+from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.views import View
+
+_MOST_PIXELS = 2**28
+"""No radiograph is near this; a header that claims more would exhaust memory."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An image that the study selects. Its identifiers are never shown."""
+
+    path: Path = field(repr=False)
+    patient_id: str = field(repr=False)
+    study_instance_uid: str = field(repr=False)
+    sop_instance_uid: str = field(repr=False)
+    accession_number: str = field(repr=False)
+    view: View
+    rows: int
+    columns: int
+    bits_allocated: int
+    high_bit: int
+    transfer_syntax: str
+    pixels: PixelElement
+    grey: GreyScale
+    spacing: tuple[float, float] | None
+    """Distance of rows and of columns, mm."""
+    aspect: float
+    """Height over width of a pixel."""
+
+
+def instance_of(header: Header, view: View) -> Instance:
+    """Take from a header what the rest of ingest needs.
+
+    Raises:
+        QuarantinedError: `missing_tag:…`, `bad_tag:…`, `unsupported_bits` or `too_large`.
+    """
+    dataset = header.dataset
+    assert header.pixels is not None, "a selected file has pixels"
+    rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
+    if min(rows, columns) < 1:
+        raise QuarantinedError("bad_tag:Rows" if rows < 1 else "bad_tag:Columns")
+    if rows * columns > _MOST_PIXELS:
+        raise QuarantinedError("too_large", f"{rows} x {columns}")
+    allocated = integer(dataset, "BitsAllocated")
+    stored = integer(dataset, "BitsStored")
+    if allocated not in (8, 16, 32) or stored > 16:
+        raise QuarantinedError("unsupported_bits", f"{stored} of {allocated}")
+    high_bit = integer(dataset, "HighBit", default=stored - 1)
+    if stored < 1 or not stored - 1 <= high_bit < allocated:
+        raise QuarantinedError("bad_tag:BitsStored", f"{stored} of {allocated}, high {high_bit}")
+    spacing = _spacing(dataset)
+    return Instance(
+        path=header.path,
+        patient_id=_required(dataset, "PatientID"),
+        study_instance_uid=_required(dataset, "StudyInstanceUID"),
+        sop_instance_uid=_required(dataset, "SOPInstanceUID"),
+        accession_number=text(dataset, "AccessionNumber"),
+        view=view,
+        rows=rows,
+        columns=columns,
+        bits_allocated=allocated,
+        high_bit=high_bit,
+        transfer_syntax=header.transfer_syntax,
+        pixels=header.pixels,
+        grey=_grey_scale(dataset, stored),
+        spacing=spacing,
+        aspect=_aspect(dataset, spacing),
+    )
+
+
+def _required(dataset: Dataset, keyword: str) -> str:
+    value = text(dataset, keyword)
+    if not value:
+        raise QuarantinedError(f"missing_tag:{keyword}")
+    return value
+
+
+def _numbers(dataset: Dataset, keyword: str) -> list[float]:
+    """Finite numbers of an element; nothing if one of them is not."""
+    try:
+        numbers = [float(value) for value in values(dataset, keyword)]
+    except (TypeError, ValueError):
+        return []
+    return numbers if all(math.isfinite(number) for number in numbers) else []
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        numbers = _numbers(dataset, keyword)
+        if len(numbers) == 2 and min(numbers) > 0:
+            return numbers[0], numbers[1]
+    return None
+
+
+def _aspect(dataset: Dataset, spacing: tuple[float, float] | None) -> float:
+    """Pixel height over width; 1 where they differ by rounding, or beyond belief."""
+    ratio = _numbers(dataset, "PixelAspectRatio")
+    if spacing is None and len(ratio) == 2 and min(ratio) > 0:
+        spacing = ratio[0], ratio[1]
+    aspect = spacing[0] / spacing[1] if spacing else 1.0
+    return aspect if 0.01 < abs(aspect - 1) and 0.25 <= aspect <= 4 else 1.0
+
+
+def _grey_scale(dataset: Dataset, bits: int) -> GreyScale:
+    signed = integer(dataset, "PixelRepresentation") == 1
+    slope = _numbers(dataset, "RescaleSlope") or [1.0]
+    intercept = _numbers(dataset, "RescaleIntercept") or [0.0]
+    if slope[0] == 0:
+        raise QuarantinedError("bad_tag:RescaleSlope")
+    return GreyScale(
+        bits=bits,
+        signed=signed,
+        inverted=text(dataset, "PhotometricInterpretation") == "MONOCHROME1",
+        slope=slope[0],
+        intercept=intercept[0],
+        modality_lut=_lut(dataset, "ModalityLUTSequence", signed),
+        padding=_padding(dataset, signed),
+        voi=_lut(dataset, "VOILUTSequence", signed or intercept[0] < 0) or _window(dataset),
+    )
+
+
+def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
+    if not text(dataset, "PixelPaddingValue"):
+        return None
+    first = _as_signed(integer(dataset, "PixelPaddingValue"), signed)
+    last = _as_signed(integer(dataset, "PixelPaddingRangeLimit", default=first), signed)
+    return min(first, last), max(first, last)
+
+
+def _as_signed(value: int, signed: bool) -> int:
+    """A 16-bit value whose VR may be US although it is signed (PS3.5 annex A)."""
+    return value - 0x10000 if signed and value >= 0x8000 else value
+
+
+def _lut(dataset: Dataset, keyword: str, signed: bool) -> Lut | None:
+    table = item(dataset, keyword)
+    if table is None:
+        return None
+    descriptor = _numbers(table, "LUTDescriptor")
+    if len(descriptor) != 3:
+        raise QuarantinedError(f"bad_tag:{keyword}")
+    entries, first, bits = (int(value) for value in descriptor)
+    entries = (entries & 0xFFFF) or 0x10000
+    data = values(table, "LUTData")
+    if len(data) == 1 and isinstance(data[0], bytes):
+        width = 1 if len(data[0]) < 2 * entries else 2
+        data = list(np.frombuffer(data[0], f"<u{width}"))
+    if len(data) < entries or not 1 <= bits <= 16:
+        raise QuarantinedError(f"bad_tag:{keyword}")
+    lut_values = np.array([int(value) & 0xFFFF for value in data[:entries]])
+    return Lut(_as_signed(first, signed), lut_values, bits)
+
+
+def _window(dataset: Dataset) -> Window | None:
+    centre, width = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
+    if not centre or not width or width[0] <= 0:
+        return None
+    stated = text(dataset, "VOILUTFunction")
+    known: dict[str, WindowFunction] = {name: name for name in get_args(WindowFunction)}
+    return Window(centre[0], width[0], known.get(stated, "LINEAR"))

@@ -1,0 +1,167 @@
+"""The listing of an archive: every file found, in the partition it falls in.
+
+Standard library only: the workflow calls `refresh` when it starts, so that new files are noticed.
+"""
+
+import filecmp
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+NOT_A_FILE = -1
+"""Size that marks what cannot be opened: an unreadable folder, a dead link, a pipe, a device."""
+
+_LINES_IN_MEMORY = 200_000
+
+
+class ListingError(ValueError):
+    """A folder that cannot be listed."""
+
+
+class Entry(NamedTuple):
+    """A file of the archive."""
+
+    path: str
+    """Relative to the DICOM folder; bytes that are no UTF-8 as surrogates (PEP 383)."""
+    size: int
+    """Bytes, or `NOT_A_FILE`."""
+    mtime_ns: int
+
+
+def refresh(dicom: Path, out: Path, partitions: int) -> list[Path]:
+    """List the files below `dicom` into `out`/part=K.tsv, one file for each partition.
+
+    A listing whose content did not change is left alone, with its time stamp. Memory grows
+    with the largest folder, not with the archive.
+
+    Returns:
+        The listings that changed.
+
+    Raises:
+        ListingError: if `dicom` is no readable folder.
+    """
+    if not dicom.is_dir() or not os.access(dicom, os.R_OK | os.X_OK):
+        raise ListingError(f"{dicom}: no readable folder: correct the archive's key 'dicom'")
+    out.mkdir(parents=True, exist_ok=True)
+    changed = []
+    with tempfile.TemporaryDirectory(prefix=".refresh-", dir=out) as folder:
+        fresh = [Path(folder) / f"part={k}.tsv" for k in range(partitions)]
+        _write(walk(dicom), fresh)
+        for path in fresh:
+            target = out / path.name
+            if not target.exists() or not filecmp.cmp(path, target, shallow=False):
+                path.replace(target)
+                changed.append(target)
+    for stale in set(out.glob("part=*.tsv")) - {out / path.name for path in fresh}:
+        stale.unlink()
+    return changed
+
+
+def walk(folder: Path) -> Iterator[Entry]:
+    """Every entry below `folder` that is no readable folder, in order of its relative path.
+
+    Links are followed, except those to a folder that holds them. What cannot be opened is an entry
+    of size `NOT_A_FILE`, so that it is accounted for as well.
+    """
+    status = folder.stat()
+    yield from _walk(folder, "", {(status.st_dev, status.st_ino)})
+
+
+def _walk(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[Entry]:
+    with os.scandir(folder) as found:
+        # A folder sorts as its name and a slash do, so that whole paths come in order.
+        entries = sorted(
+            ((entry.name + "/" * _is_folder(entry), entry) for entry in found),
+            key=itemgetter(0),
+        )
+    for name, entry in entries:
+        path = prefix + name
+        try:
+            status = entry.stat()
+        except OSError:
+            yield Entry(path, NOT_A_FILE, 0)
+            continue
+        if name.endswith("/"):
+            here = status.st_dev, status.st_ino
+            if here in above:
+                continue
+            try:
+                yield from _walk(Path(entry.path), path, above | {here})
+            except PermissionError:
+                yield Entry(path, NOT_A_FILE, 0)
+        elif stat.S_ISREG(status.st_mode):
+            yield Entry(path, status.st_size, status.st_mtime_ns)
+        else:
+            yield Entry(path, NOT_A_FILE, 0)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def partition_of(path: str, partitions: int) -> int:
+    """The partition of a relative path: its BLAKE2b-8 (RFC 7693), big-endian, modulo `partitions`."""
+    digest = hashlib.blake2b(os.fsencode(path), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % partitions
+
+
+def read_listing(path: Path) -> list[Entry]:
+    """The entries of one partition.
+
+    Raises:
+        ListingError: if the file is no listing.
+    """
+    entries = []
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                name, size, mtime_ns = line.rstrip("\n").split("\t")
+                entries.append(Entry(_unescape(name), int(size), int(mtime_ns)))
+            except (KeyError, ValueError):
+                raise ListingError(f"{path}: line {number} is damaged: run scan again") from None
+    return entries
+
+
+def _write(entries: Iterator[Entry], paths: list[Path]) -> None:
+    for path in paths:
+        path.touch()
+    pending: dict[int, list[str]] = {}
+    held = 0
+    for entry in entries:
+        line = f"{_escape(entry.path)}\t{entry.size}\t{entry.mtime_ns}\n"
+        pending.setdefault(partition_of(entry.path, len(paths)), []).append(line)
+        held += 1
+        if held == _LINES_IN_MEMORY:
+            _flush(pending, paths)
+            held = 0
+    _flush(pending, paths)
+
+
+def _flush(pending: dict[int, list[str]], paths: list[Path]) -> None:
+    for partition, lines in pending.items():
+        with paths[partition].open(
+            "a", encoding="utf-8", errors="surrogateescape", newline="\n"
+        ) as file:
+            file.writelines(lines)
+    pending.clear()
+
+
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_PLAIN = {escaped: character for character, escaped in _ESCAPES.items()}
+
+
+def _escape(name: str) -> str:
+    return name.translate(str.maketrans(_ESCAPES))
+
+
+def _unescape(name: str) -> str:
+    return re.sub(r"\\.", lambda match: _PLAIN[match[0]], name)

@@ -1,0 +1,39 @@
+"""What becomes of a file: accepted, or refused for a reason with a fixed code.
+
+Reasons and details are made of fixed texts, numbers and names from DICOM's own dictionaries, never
+of other values of the file, so that no identifier reaches the ledger (`docs/ingest.md`).
+"""
+
+from typing import Literal
+
+Outcome = Literal["accepted", "excluded", "quarantined", "duplicate"]
+
+
+class RefusedError(Exception):
+    """A file that does not become a row of a shard."""
+
+    outcome: Outcome
+
+    def __init__(self, reason: str, detail: str | None = None) -> None:
+        """Refuse for a reason (a fixed code), with a detail free of identifiers."""
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class ExcludedError(RefusedError):
+    """A sound file that the study does not select."""
+
+    outcome = "excluded"
+
+
+class QuarantinedError(RefusedError):
+    """A defective file."""
+
+    outcome = "quarantined"
+
+
+class DuplicateError(RefusedError):
+    """A second copy of an image that is accepted already."""
+
+    outcome = "duplicate"

@@ -1,0 +1,149 @@
+"""Decoding: from the file's Pixel Data to stored bit patterns.
+
+imagecodecs decodes encapsulated frames; where it fails, pydicom's plug-ins are asked. Neither knows
+about bits stored, signs or overlays, which are treated here (PS3.5 8.1).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom import uid
+from pydicom.encaps import generate_frames
+from pydicom.pixels import pixel_array
+
+from radscale_lib.archive.header import UNDEFINED_LENGTH
+from radscale_lib.archive.instance import Instance
+from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.terms import UNLISTED, syntax_name
+
+Patterns = NDArray[np.unsignedinteger[Any]]
+Decoder = Callable[[bytes], NDArray[Any]]
+
+_JPEG = (
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+)
+_DECODERS: dict[str, Decoder] = {
+    **dict.fromkeys(_JPEG, imagecodecs.jpeg_decode),
+    **dict.fromkeys((uid.JPEGLSLossless, uid.JPEGLSNearLossless), imagecodecs.jpegls_decode),
+    **dict.fromkeys((uid.JPEG2000Lossless, uid.JPEG2000), imagecodecs.jpeg2k_decode),
+    **dict.fromkeys(
+        (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K), imagecodecs.htj2k_decode
+    ),
+}
+_NATIVE = {
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+}
+_LOSSY = {
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000,
+    uid.HTJ2K,
+}
+_END_OF_IMAGE = b"\xff\xd9"
+
+
+def stored_patterns(instance: Instance) -> Patterns:
+    """Decode an image to its stored bit patterns, unsigned [H, W] below 2^BitsStored.
+
+    A signed value is its two's complement of BitsStored bits. A lossy decoder may overshoot, so its
+    values are clipped; elsewhere bits above BitsStored are no part of the pixel and are masked.
+
+    Raises:
+        QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed` or `shape_mismatch`.
+    """
+    if instance.transfer_syntax in _NATIVE:
+        raw = _native(instance)
+    else:
+        raw = _encapsulated(instance)
+    if raw.shape != (instance.rows, instance.columns):
+        raise QuarantinedError("shape_mismatch", syntax_name(instance.transfer_syntax))
+    bits = instance.grey.bits
+    if instance.transfer_syntax in _LOSSY:
+        signed = np.issubdtype(raw.dtype, np.signedinteger)
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        raw = np.clip(raw, low, high)
+    unsigned = raw.view(f"u{raw.dtype.itemsize}")
+    shift = instance.high_bit + 1 - bits
+    if shift:
+        unsigned = unsigned >> shift
+    if bits < 8 * raw.dtype.itemsize:
+        unsigned = unsigned & ((1 << bits) - 1)
+    return unsigned
+
+
+def _native(instance: Instance) -> NDArray[Any]:
+    itemsize = instance.bits_allocated // 8
+    length = instance.rows * instance.columns * itemsize
+    if instance.pixels.length == UNDEFINED_LENGTH:
+        raise QuarantinedError("malformed", "native pixels of undefined length")
+    if instance.pixels.length < length:
+        raise QuarantinedError("truncated", f"{instance.pixels.length} of {length} bytes")
+    if instance.transfer_syntax == uid.ExplicitVRBigEndian and itemsize == 1:
+        # Bytes may be swapped within words, by the element's VR: pydicom knows.
+        return _by_plugins(instance)
+    if instance.pixels.offset is None:
+        data = pydicom.dcmread(instance.path, force=True).PixelData[:length]
+    else:
+        with instance.path.open("rb") as file:
+            file.seek(instance.pixels.offset)
+            data = file.read(length)
+    if len(data) < length:
+        raise QuarantinedError("truncated", f"{len(data)} of {length} bytes")
+    order = ">" if instance.transfer_syntax == uid.ExplicitVRBigEndian else "<"
+    pixels = np.frombuffer(data, f"{order}u{itemsize}").reshape(instance.rows, instance.columns)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _encapsulated(instance: Instance) -> NDArray[Any]:
+    name = syntax_name(instance.transfer_syntax)
+    if name == UNLISTED or uid.UID(instance.transfer_syntax).is_private:
+        raise QuarantinedError("unsupported_syntax", name)
+    frame = _frame(instance)
+    if instance.transfer_syntax in _JPEG and _END_OF_IMAGE not in frame[-16:]:
+        # A decoder would fill the missing rest with grey, without a word.
+        raise QuarantinedError("truncated", "no end-of-image marker")
+    for decode in (_by_imagecodecs, _by_plugins):
+        try:
+            pixels = decode(instance, frame)
+        except Exception:
+            continue
+        if np.issubdtype(pixels.dtype, np.integer):
+            return pixels
+    raise QuarantinedError("decode_failed", name)
+
+
+def _frame(instance: Instance) -> bytes:
+    """The encoded bytes of the only frame (PS3.5 A.4)."""
+    if instance.pixels.length != UNDEFINED_LENGTH or instance.pixels.offset is None:
+        raise QuarantinedError("malformed", "compressed pixels of defined length")
+    with instance.path.open("rb") as file:
+        file.seek(instance.pixels.offset)
+        try:
+            return next(generate_frames(file, number_of_frames=1))
+        except Exception as error:
+            raise QuarantinedError("truncated", type(error).__name__) from None
+
+
+def _by_imagecodecs(instance: Instance, frame: bytes) -> NDArray[Any]:
+    if instance.transfer_syntax == uid.RLELossless:
+        dtype = f"<u{instance.bits_allocated // 8}"
+        data = imagecodecs.dicomrle_decode(frame, dtype)
+        pixels = np.frombuffer(data, dtype, instance.rows * instance.columns)
+        return pixels.reshape(instance.rows, instance.columns)
+    return _DECODERS[instance.transfer_syntax](frame)
+
+
+def _by_plugins(instance: Instance, frame: bytes = b"") -> NDArray[Any]:
+    pixels: NDArray[Any] = pixel_array(str(instance.path), raw=True, index=0)
+    return pixels

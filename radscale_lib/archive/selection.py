@@ -1,0 +1,91 @@
+"""Facts of a header, and whether the study selects the file."""
+
+from dataclasses import dataclass
+
+from pydicom.uid import UID_dictionary
+
+from radscale_lib.archive.header import Header, integer, item, text, values
+from radscale_lib.archive.outcomes import ExcludedError, QuarantinedError
+from radscale_lib.archive.terms import MODALITIES, PHOTOMETRIC, listed, syntax_name
+from radscale_lib.archive.views import View, view_of
+from radscale_lib.study.archive import Select
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the index says of a file: numbers, and names of the DICOM standard."""
+
+    modality: str | None = None
+    view: View | None = None
+    rows: int | None = None
+    columns: int | None = None
+    photometric: str | None = None
+    bits_stored: int | None = None
+    transfer_syntax: str | None = None
+
+
+def facts_of(header: Header) -> Facts:
+    """The facts of a header; null where it does not state them."""
+    dataset = header.dataset
+    modality = text(dataset, "Modality")
+    photometric = text(dataset, "PhotometricInterpretation")
+    code = item(dataset, "ViewCodeSequence")
+    return Facts(
+        modality=listed(modality, MODALITIES) if modality else None,
+        view=view_of(
+            text(dataset, "ViewPosition"),
+            text(code, "CodeMeaning") if code else "",
+            text(dataset, "SeriesDescription"),
+            [str(value) for value in values(dataset, "PatientOrientation")],
+        ),
+        rows=_number(header, "Rows"),
+        columns=_number(header, "Columns"),
+        photometric=listed(photometric, PHOTOMETRIC) if photometric else None,
+        bits_stored=_number(header, "BitsStored"),
+        transfer_syntax=syntax_name(header.transfer_syntax),
+    )
+
+
+def check_selected(header: Header, facts: Facts, select: Select) -> None:
+    """Apply the rules of selection, in the order of `docs/ingest.md`.
+
+    Raises:
+        ExcludedError: `no_image`, `no_pixels`, `modality`, `multi_frame`, `colour`, `view` or
+            `too_small`.
+        QuarantinedError: `missing_tag:…` or `bad_tag:…` of a tag that a rule needs.
+    """
+    if header.pixels is None:
+        raise _without_pixels(header, facts)
+    if facts.modality is None:
+        raise QuarantinedError("missing_tag:Modality")
+    if facts.modality not in select.modalities:
+        raise ExcludedError("modality", facts.modality)
+    frames = integer(header.dataset, "NumberOfFrames", default=1)
+    if frames > 1:
+        raise ExcludedError("multi_frame", f"{frames} frames")
+    if facts.photometric is None:
+        raise QuarantinedError("missing_tag:PhotometricInterpretation")
+    samples = integer(header.dataset, "SamplesPerPixel", default=1)
+    if samples > 1 or not facts.photometric.startswith("MONOCHROME"):
+        raise ExcludedError("colour", facts.photometric)
+    if facts.view not in select.views:
+        raise ExcludedError("view", facts.view)
+    rows, columns = integer(header.dataset, "Rows"), integer(header.dataset, "Columns")
+    if min(rows, columns) < select.minimum_pixels:
+        raise ExcludedError("too_small", f"{rows} x {columns}")
+
+
+def _without_pixels(header: Header, facts: Facts) -> Exception:
+    name = UID_dictionary.get(header.sop_class, ("",))[0]
+    if "Image Storage" in name or facts.rows is not None:
+        return ExcludedError("no_pixels", name or None)
+    if header.sop_class:
+        return ExcludedError("no_image", name or None)
+    return QuarantinedError("missing_tag:SOPClassUID")
+
+
+def _number(header: Header, keyword: str) -> int | None:
+    try:
+        return integer(header.dataset, keyword)
+    except QuarantinedError:
+        return None

@@ -1,0 +1,228 @@
+"""Tables beside the images: reports, labels and tube annotations, joined by key.
+
+Only the rows of a partition's images are kept in memory. Errors name the file, the column and the
+number of the row, never a value.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from radscale_lib.archive.instance import Instance
+from radscale_lib.archive.sections import Texts, split_report, tidy
+from radscale_lib.study.archive import Labels
+
+Points = list[tuple[float, float]]
+
+_LINE = "__line__"
+_STUDY_KEYS = ("study_instance_uid", "accession_number")
+_IMAGE_KEYS = ("sop_instance_uid", *_STUDY_KEYS)
+
+
+class TableError(ValueError):
+    """A table that cannot be used; the message names file, column and remedy."""
+
+
+class Tube(NamedTuple):
+    """A polyline in pixels of the original image."""
+
+    label: str
+    points: Points
+
+
+class Reports:
+    """Report texts by study."""
+
+    def __init__(self, path: Path, instances: Sequence[Instance]) -> None:
+        """Read the reports of some instances.
+
+        Raises:
+            TableError: if the table lacks a key or the text, or contradicts itself.
+        """
+        table = _Table(path)
+        self.key = table.choose(_STUDY_KEYS)
+        if "report" in table.columns:
+            columns = ["report"]
+        else:
+            columns = [name for name in ("findings", "impression") if name in table.columns]
+            if not columns:
+                raise TableError(
+                    f"{path}: no column 'findings', 'impression' or 'report': name the text's "
+                    f"column so (found {_shown(table.columns)})"
+                )
+        rows = table.one_row_each(self.key, columns, instances)
+        self._texts = {
+            row[self.key]: (
+                split_report(row["report"] or "")
+                if "report" in row
+                else Texts(tidy(row.get("findings")), tidy(row.get("impression")))
+            )
+            for row in rows
+        }
+
+    def of(self, instance: Instance) -> Texts | None:
+        """The texts of an instance's study."""
+        return self._texts.get(getattr(instance, self.key))
+
+
+class LabelTable:
+    """Labels by image or study: 1, 0, −1 (uncertain) or null (blank)."""
+
+    def __init__(self, path: Path, labels: Labels, instances: Sequence[Instance]) -> None:
+        """Read the labels of some instances.
+
+        Raises:
+            TableError: if the table lacks a key or a label of the study, holds another value, or
+                contradicts itself.
+        """
+        table = _Table(path)
+        self.key = table.choose(_IMAGE_KEYS)
+        names = [*labels.findings, *labels.tubes]
+        for name in names:
+            if name not in table.columns:
+                raise TableError(
+                    f"{path}: no column {name!r}: add it, or remove {name!r} from the study's "
+                    f"labels (found {_shown(table.columns)})"
+                )
+        rows = table.one_row_each(self.key, names, instances)
+        self._labels = {
+            row[self.key]: {name: _label(path, name, row) for name in names} for row in rows
+        }
+
+    def of(self, instance: Instance) -> dict[str, int | None] | None:
+        """The label values of an instance, by name; null if it has no row."""
+        return self._labels.get(getattr(instance, self.key))
+
+
+class TubeTable:
+    """Tube polylines by image."""
+
+    def __init__(self, path: Path, labels: Labels, instances: Sequence[Instance]) -> None:
+        """Read the polylines of some instances; labels that the study does not name are left out.
+
+        A row with a blank label and blank data says that the image was looked at and has no tube.
+
+        Raises:
+            TableError: if a column is missing or a polyline cannot be read.
+        """
+        table = _Table(path)
+        self.key = table.choose(("sop_instance_uid",))
+        table.require("label", "data")
+        self._tubes: dict[str, list[Tube]] = {}
+        self.other_labels = 0
+        for row in table.rows(self.key, ["label", "data"], instances):
+            tubes = self._tubes.setdefault(row[self.key], [])
+            label, data = tidy(row["label"]), tidy(row["data"])
+            if label in labels.tubes:
+                tubes.append(Tube(label, _points(path, data, row[_LINE])))
+            elif label:
+                self.other_labels += 1
+
+    def of(self, instance: Instance) -> list[Tube] | None:
+        """The tubes of an instance; null if it has no row."""
+        return self._tubes.get(getattr(instance, self.key))
+
+
+class _Table:
+    """A CSV, Parquet or JSONL file that is read by key."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            match path.suffix.lower():
+                case ".csv":
+                    self._scan = pl.scan_csv(path, infer_schema=False)
+                case ".parquet":
+                    self._scan = pl.scan_parquet(path)
+                case ".jsonl" | ".ndjson":
+                    self._scan = pl.scan_ndjson(path)
+                case _:
+                    raise TableError(f"{path}: unknown kind: give .csv, .parquet or .jsonl")
+            self.columns = self._scan.collect_schema().names()
+        except OSError as error:
+            raise TableError(f"{path}: cannot be read ({error.strerror}): correct the path") from None
+        except pl.exceptions.PolarsError:
+            raise self._unreadable() from None
+
+    def _unreadable(self) -> TableError:
+        return TableError(f"{self.path}: no readable {self.path.suffix[1:]} in UTF-8: repair it")
+
+    def choose(self, keys: Sequence[str]) -> str:
+        """The first of some key columns that the table has."""
+        for key in keys:
+            if key in self.columns:
+                return key
+        raise TableError(
+            f"{self.path}: no key column: add {' or '.join(repr(key) for key in keys)} "
+            f"(found {_shown(self.columns)})"
+        )
+
+    def require(self, *names: str) -> None:
+        for name in names:
+            if name not in self.columns:
+                raise TableError(
+                    f"{self.path}: no column {name!r}: add it (found {_shown(self.columns)})"
+                )
+
+    def rows(
+        self, key: str, columns: Sequence[str], instances: Iterable[Instance]
+    ) -> list[dict[str, Any]]:
+        """Rows of some instances, as text, in the table's order, with their line number."""
+        wanted = {getattr(instance, key) for instance in instances} - {""}
+        selected = (
+            self._scan.with_row_index(_LINE, offset=2 if self.path.suffix == ".csv" else 1)
+            .select(_LINE, pl.col(key, *columns).cast(pl.String))
+            .with_columns(pl.col(key).str.strip_chars())
+            .filter(pl.col(key).is_in(sorted(wanted)))
+        )
+        try:
+            return selected.collect().to_dicts()
+        except pl.exceptions.PolarsError:
+            raise self._unreadable() from None
+
+    def one_row_each(
+        self, key: str, columns: Sequence[str], instances: Iterable[Instance]
+    ) -> list[dict[str, Any]]:
+        """Rows of some instances; repeated keys must say the same."""
+        first: dict[str, dict[str, Any]] = {}
+        for row in self.rows(key, columns, instances):
+            known = first.setdefault(row[key], row)
+            if any(known[column] != row[column] for column in columns):
+                raise TableError(
+                    f"{self.path}: {key}: rows {known[_LINE]} and {row[_LINE]} have the same key "
+                    "and differ: keep one of them"
+                )
+        return list(first.values())
+
+
+def _label(path: Path, name: str, row: dict[str, Any]) -> int | None:
+    text = (row[name] or "").strip()
+    try:
+        value = float(text) if text else math.nan
+    except ValueError:
+        value = math.inf
+    if math.isnan(value):
+        return None
+    if value not in (0, 1, -1):
+        raise TableError(
+            f"{path}: {name}: row {row[_LINE]} is none of 1, 0, -1 (uncertain) and blank: correct it"
+        )
+    return int(value)
+
+
+def _points(path: Path, data: str | None, line: int) -> Points:
+    try:
+        points = [(float(x), float(y)) for x, y in json.loads(data or "")]
+    except (TypeError, ValueError):
+        points = []
+    if not points or not all(math.isfinite(x + y) for x, y in points):
+        raise TableError(f"{path}: data: row {line} is no list of [x, y] in JSON: correct it")
+    return points
+
+
+def _shown(columns: Sequence[str]) -> str:
+    return ", ".join(columns)

@@ -1,0 +1,33 @@
+"""Merge the partitions of an archive into one ledger and one catalog."""
+
+import argparse
+from pathlib import Path
+
+from radscale_lib.archive.catalog import CatalogError, merge, partitions_of
+from radscale_lib.shards.parquet import write_table
+from radscale_lib.study import StudyError, load_study
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the ledger and the catalog; fail if a file is unaccounted for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, required=True, help="study file")
+    parser.add_argument("--archive", required=True, help="name of the archive in the study")
+    parser.add_argument("--listings", type=Path, nargs="+", required=True)
+    parser.add_argument("--ledgers", type=Path, nargs="+", required=True)
+    parser.add_argument("--shards", type=Path, nargs="+", required=True)
+    parser.add_argument("--ledger", type=Path, required=True, help="ledger to write")
+    parser.add_argument("--catalog", type=Path, required=True, help="catalog to write")
+    args = parser.parse_args(argv)
+    try:
+        study = load_study(args.study)
+        partitions = partitions_of(args.listings, args.ledgers, args.shards)
+        ledger, catalog = merge(partitions, None if args.archive == "public" else study.splits)
+    except (StudyError, CatalogError) as error:
+        parser.exit(1, f"{error}\n")
+    write_table(args.ledger, ledger.to_arrow())
+    write_table(args.catalog, catalog.to_arrow())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""List the files of an archive, partition by partition."""
+
+import argparse
+from pathlib import Path
+
+from radscale_lib.archive.listing import ListingError, refresh
+from radscale_lib.study import StudyError, load_study
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write part=K.tsv for every partition; listings that did not change keep their time stamp."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, required=True, help="study file")
+    parser.add_argument("--archive", required=True, help="name of the archive in the study")
+    parser.add_argument("--dicom", type=Path, required=True, help="folder of DICOM files")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the listings")
+    args = parser.parse_args(argv)
+    try:
+        archive = load_study(args.study).archives[args.archive]
+        refresh(args.dicom, args.out, archive.partitions)
+    except (StudyError, ListingError) as error:
+        parser.exit(1, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()
