@@ -1,0 +1,1 @@
+"""Figures, tables of what they plot, and the report."""

@@ -1,0 +1,263 @@
+"""Scaling figures: metric against number of images, one per task and one of all tasks."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from radscale_lib.files import whole
+from radscale_lib.report.series import task_series
+from radscale_lib.report.style import (
+    BASELINE,
+    COLUMN,
+    MUTED,
+    PAGE,
+    ArmStyle,
+    arm_styles,
+    baseline_dashes,
+    house_style,
+    new_figure,
+    save,
+)
+from radscale_lib.report.words import images, listed, metric_name, missing_runs, task_title
+from radscale_lib.study import Study
+
+NOTE_SIZE = 5.8
+"""Size of the notes, points."""
+LINE = NOTE_SIZE * 1.45 / 72
+"""Height of a line of notes, inches."""
+
+
+def draw_scaling_figures(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, out: Path) -> None:
+    """Write `figures/scaling-<task>` and `figures/scaling`, and the tables they plot.
+
+    Args:
+        study: names tasks, arms and formats.
+        scores: the scores table.
+        fits: the fits table.
+        out: folder that gets `figures/` and `tables/`.
+    """
+    series = {
+        task: task_series(study, scores, fits, task)
+        for task in study.scaling.metrics
+        if len(scores.filter(pl.col("task") == task))
+    }
+    if not series:
+        return
+    for task, table in series.items():
+        figure = _grid(study, {task: table}, fits, columns=1, width=COLUMN)
+        _save(study, figure, out, f"scaling-{task}", table)
+    figure = _grid(study, series, fits, columns=2, width=PAGE)
+    _save(study, figure, out, "scaling", pl.concat(series.values()))
+
+
+def _save(study: Study, figure: Figure, out: Path, name: str, table: pl.DataFrame) -> None:
+    save(figure, out / "figures", name, study.report.formats, study.report.dpi)
+    with whole(out / "tables" / f"{name}.csv") as partial:
+        table.write_csv(partial)
+
+
+def _grid(
+    study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFrame, columns: int, width: float
+) -> Figure:
+    """One panel per task, a shared legend and the notes below."""
+    rows = -(-len(series) // columns)
+    notes = _wrap(figure_notes(study, series, fits), width)
+    handles = _handles(study, pl.concat(series.values()))
+    per_row = 2 if columns == 1 else 5
+    # From the bottom up: notes, legend, panels.
+    note_top = LINE * len(notes) + 0.08
+    legend_top = note_top + 0.155 * -(-len(handles) // per_row) + 0.1
+    height = legend_top + rows * 2.15
+    with house_style():
+        figure = new_figure(width, height, foot=legend_top)
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes, (task, table) in zip(grid.flat, series.items(), strict=False):
+            draw_panel(axes, study, table, task)
+        for axes in grid.flat[len(series) :]:
+            axes.remove()
+        figure.legend(
+            handles=handles,
+            loc="lower center",
+            bbox_to_anchor=(0.5, note_top / height),
+            ncols=per_row,
+            handlelength=2.6,
+            columnspacing=1.4,
+            labelspacing=0.35,
+            borderpad=0.2,
+        )
+        figure.text(
+            0.05 / width,
+            0.04 / height,
+            "\n".join(notes),
+            fontsize=NOTE_SIZE,
+            color=MUTED,
+            va="bottom",
+            linespacing=1.35,
+        )
+    return figure
+
+
+def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None:
+    """Draw one task: points, means with intervals, laws with bands, and baselines."""
+    points = table.filter(pl.col("kind").is_in(["run", "mean"]))
+    sizes = sorted(points["size"].unique().to_list()) or [1.0]
+    first, last = sizes[0], sizes[-1]
+    span = last / first
+    # Size 0 has no place on a log axis: it stands left of the smallest size, past a gap.
+    zero = first / max(span**0.17, 1.5)
+    reach = max([*table.filter(pl.col("kind") == "fit")["size"], last])
+    left, right = zero / span**0.06, reach * span**0.02
+    axes.set_xscale("log")
+    axes.set_xlim(left, right)
+
+    dashes = baseline_dashes(study)
+    for row in table.filter(pl.col("kind") == "baseline").iter_rows(named=True):
+        _draw_baseline(axes, row, dashes[row["arm"]], zero, right)
+    styles = arm_styles(study)
+    arms = [arm for arm in study.arms if arm in set(table["arm"])]
+    for i, arm in enumerate(arms):
+        # Arms of one size stand side by side, so that their intervals can be read.
+        nudge = span ** (0.008 * (i - (len(arms) - 1) / 2))
+        _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge, last)
+
+    axes.set_ylim(*_limits(table))
+    axes.set_xticks([zero, *sizes], ["0", *map(images, sizes)])
+    axes.xaxis.set_minor_locator(NullLocator())
+    _break_axis(axes, (zero * first) ** 0.5)
+    axes.set_xlabel("pretraining images")
+    metric = metric_name(study.scaling.metrics[task])
+    axes.set_ylabel(metric[0].upper() + metric[1:])
+    axes.set_title(task_title(study, task))
+
+
+def _draw_baseline(
+    axes: Axes, row: dict[str, Any], dash: tuple[float, ...], zero: float, right: float
+) -> None:
+    ends, value = [zero, right], row["value"]
+    axes.plot(ends, [value, value], color=BASELINE, lw=1, ls=(0, dash), zorder=2)
+    if row["lower"] is not None:
+        axes.fill_between(ends, row["lower"], row["upper"], color=BASELINE, alpha=0.07, lw=0)
+        axes.vlines(zero, row["lower"], row["upper"], color=BASELINE, lw=1, zorder=3)
+    axes.plot(zero, value, **_BASELINE_MARK, zorder=4)
+
+
+def _draw_arm(
+    axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float, largest: float
+) -> None:
+    """Law (solid within the studied sizes, dashed beyond) and band, means with bars, seeds."""
+    fit = rows.filter(pl.col("kind") == "fit")
+    axes.fill_between(fit["size"], fit["lower"], fit["upper"], color=style.colour, alpha=0.15, lw=0)
+    beyond = fit["size"] > largest * (1 + 1e-9)
+    for part, dash in ((fit.filter(~beyond), "-"), (fit.filter(beyond), (0, (1.5, 1)))):
+        axes.plot(part["size"], part["value"], color=style.colour, lw=1.3, ls=dash, zorder=5)
+    mean = rows.filter(pl.col("kind") == "mean")
+    bars = mean.drop_nulls("lower")
+    axes.vlines(
+        bars["size"] * nudge, bars["lower"], bars["upper"], color=style.colour, lw=0.9, zorder=6
+    )
+    axes.plot(mean["size"] * nudge, mean["value"], ls="", **_mean_mark(style), zorder=8)
+    runs = rows.filter(pl.col("kind") == "run")
+    if runs["seed"].n_unique() > 1:
+        mark: dict[str, Any] = {
+            "marker": style.marker,
+            "mfc": "none",
+            "mec": style.colour,
+            "ms": 2.6,
+            "mew": 0.6,
+        }
+        axes.plot(runs["size"] * nudge, runs["value"], ls="", **mark, zorder=7)
+
+
+_BASELINE_MARK: dict[str, Any] = {
+    "marker": "D", "mfc": "white", "mec": BASELINE, "ms": 4, "mew": 1
+}  # fmt: skip
+
+
+def _mean_mark(style: ArmStyle) -> dict[str, Any]:
+    return {"marker": style.marker, "color": style.colour, "ms": 4.2, "mec": "white", "mew": 0.5}
+
+
+def _handles(study: Study, table: pl.DataFrame) -> list[Line2D]:
+    present = set(table["arm"])
+    arms = [
+        Line2D([], [], lw=1.3, label=arm, **_mean_mark(style))
+        for arm, style in arm_styles(study).items()
+        if arm in present
+    ]
+    baselines = [
+        Line2D([], [], color=BASELINE, lw=1, ls=(0, dash), label=name, **_BASELINE_MARK)
+        for name, dash in baseline_dashes(study).items()
+        if name in present
+    ]
+    return arms + baselines
+
+
+def _break_axis(axes: Axes, x: float) -> None:
+    """Two strokes across the axis at `x`: what lies left of them is not to scale."""
+    transform = axes.get_xaxis_transform()
+    for side in (0.985, 1.015):
+        axes.plot(
+            [x * side * 0.985, x * side * 1.015],
+            [-0.018, 0.018],
+            color=MUTED,
+            lw=0.6,
+            transform=transform,
+            clip_on=False,
+        )
+
+
+def _limits(table: pl.DataFrame) -> tuple[float, float]:
+    """Limits that show every point and law; of wide bands, as much as half the range more."""
+    values = table["value"].to_numpy()
+    low, high = values.min(), values.max()
+    margin = max(high - low, 0.02) * 0.5
+    low_band = np.nanmin(np.append(table["lower"].drop_nulls().to_numpy(), low))
+    high_band = np.nanmax(np.append(table["upper"].drop_nulls().to_numpy(), high))
+    low, high = max(low - margin, low_band), min(high + margin, high_band)
+    pad = 0.04 * (high - low)
+    return float(low - pad), float(high + pad)
+
+
+def figure_notes(study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFrame) -> list[str]:
+    """What must be read with a figure: its runs, and the arms whose rise is not identified."""
+    runs: dict[str, list[str]] = {}
+    flat: dict[str, list[str]] = {}
+    unfitted: dict[str, list[str]] = {}
+    for task, table in series.items():
+        title = task_title(study, task)
+        keys = table.filter(pl.col("kind") == "run").select("arm", "size", "seed").iter_rows()
+        present = [(arm, int(size), seed) for arm, size, seed in keys]
+        runs.setdefault(missing_runs(present, study.pretraining_runs), []).append(title)
+        rows = fits.filter(pl.col("task") == task)
+        for arm in study.arms:
+            chosen = rows.filter((pl.col("arm") == arm) & pl.col("chosen"))["form"].to_list()
+            if not chosen:
+                unfitted.setdefault(arm, []).append(title)
+            elif chosen == ["constant"]:
+                flat.setdefault(arm, []).append(title)
+    lines = [
+        f"{text}." if len(runs) == 1 else f"{listed(titles)}: {text}."
+        for text, titles in runs.items()
+    ]
+    for label, arms in (("Flat, no rise identified", flat), ("Not fitted", unfitted)):
+        if arms:
+            items = [
+                arm if len(series) == 1 else f"{arm} ({listed(map(str.lower, titles))})"
+                for arm, titles in arms.items()
+            ]
+            lines.append(f"{label}: {'; '.join(items)}.")
+    return lines
+
+
+def _wrap(lines: Sequence[str], width: float) -> list[str]:
+    # DejaVu Sans averages 0.54 em a character.
+    columns = int((width - 0.1) * 72 / (NOTE_SIZE * 0.54))
+    return [part for line in lines for part in textwrap.wrap(line, columns)]

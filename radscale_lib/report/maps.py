@@ -1,0 +1,112 @@
+"""Drawing patch-similarity maps: one figure per arm, smallest against largest subset."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from radscale_lib.files import whole
+from radscale_lib.report.style import INK, PAGE, house_style, new_figure, save
+from radscale_lib.report.words import images
+from radscale_lib.study import Study
+
+_COLUMNS: dict[str, Any] = {
+    "arm": pl.String,
+    "label": pl.String,
+    "tip_x": pl.Float64,
+    "tip_y": pl.Float64,
+    "size": pl.Int64,
+    "level": pl.Int64,
+    "height": pl.Int64,
+    "width": pl.Int64,
+    "image": pl.List(pl.UInt8),
+    "similarity": pl.List(pl.Float32),
+}
+SIMILARITY_SCHEMA = pl.Schema(_COLUMNS)
+"""The image in a row of its own (size and level null), then the maps."""
+
+COSINE, COLOURS = Normalize(-1, 1), "cividis"
+
+
+def draw_similarity_figures(study: Study, tables: Iterable[pl.DataFrame], out: Path) -> None:
+    """Write `figures/similarity-<arm>` and its table of cells, for each table that has maps."""
+    for table in tables:
+        maps = table.filter(pl.col("level").is_not_null())
+        if not len(maps):
+            continue
+        name = f"similarity-{table['arm'][0]}"
+        with house_style():
+            figure = _figure(table, maps)
+        save(figure, out / "figures", name, study.report.formats, study.report.dpi)
+        with whole(out / "tables" / f"{name}.csv") as partial:
+            _cells(maps).write_csv(partial)
+
+
+def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
+    """The image with the tip marked, and a row of maps for each size."""
+    sizes, levels = sorted(set(maps["size"])), sorted(set(maps["level"]))
+    side = (PAGE - 0.9) / (len(levels) + 1.25)
+    figure = new_figure(PAGE, side * len(sizes) + 0.42)
+    widths = [1.25, *[1.0] * len(levels)]
+    grid = figure.add_gridspec(len(sizes), len(levels) + 1, width_ratios=widths)
+    picture = table.filter(pl.col("level").is_null()).row(0, named=True)
+    axes = figure.add_subplot(grid[:, 0])
+    _show(axes, picture, picture["image"], cmap="gray", interpolation="lanczos")
+    axes.set_title(f"{picture['label'].replace('_', ' ')}, tip", fontsize=7.5, weight="normal")
+    cells = []
+    for row in maps.sort("size", "level").iter_rows(named=True):
+        i, j = sizes.index(row["size"]), levels.index(row["level"])
+        cell = figure.add_subplot(grid[i, j + 1])
+        _show(cell, row, row["similarity"], norm=COSINE, cmap=COLOURS, interpolation="nearest")
+        if i == 0:
+            cell.set_title(f"layer {row['level']}", fontsize=7.5, weight="normal", loc="center")
+        if j == 0:
+            cell.set_ylabel(f"{images(row['size'])} images", fontsize=7.5)
+        cells.append(cell)
+    scale = ScalarMappable(COSINE, COLOURS)
+    bar = figure.colorbar(scale, ax=cells, shrink=0.8, aspect=26, pad=0.015, ticks=[-1, 0, 1])
+    bar.set_label("cosine similarity with the tip", fontsize=7)
+    bar.outline.set_visible(False)
+    figure.suptitle(picture["arm"], fontsize=8.5, weight="bold", x=0.01, ha="left", color=INK)
+    return figure
+
+
+def _show(axes: Axes, row: dict[str, Any], values: list[float], **options: Any) -> None:
+    """An image or a map without axes, with the tip marked."""
+    pixels = np.array(values).reshape(row["height"], row["width"])
+    axes.imshow(pixels, extent=(0, 1, 1, 0), **options)
+    for colour, width in (("black", 1.8), ("white", 0.9)):
+        axes.plot(row["tip_x"], row["tip_y"], "o", ms=6, mfc="none", mec=colour, mew=width)
+    axes.grid(visible=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def _cells(maps: pl.DataFrame) -> pl.DataFrame:
+    """One row per cell of each map."""
+    return (
+        maps.select(
+            "arm",
+            "size",
+            "level",
+            "width",
+            pl.int_ranges(0, pl.col("similarity").list.len()).alias("cell"),
+            "similarity",
+        )
+        .explode("cell", "similarity")
+        .select(
+            "arm",
+            "size",
+            "level",
+            (pl.col("cell") // pl.col("width")).alias("row"),
+            (pl.col("cell") % pl.col("width")).alias("column"),
+            "similarity",
+        )
+    )

@@ -1,0 +1,74 @@
+"""What the scaling figures plot, as one table per task: nothing is drawn that is not in it."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from radscale_lib.study import Study
+
+SERIES_SCHEMA = pl.Schema(
+    {
+        "task": pl.String,
+        "metric": pl.String,
+        "arm": pl.String,
+        "kind": pl.String,
+        "form": pl.String,
+        "size": pl.Float64,
+        "seed": pl.Int64,
+        "value": pl.Float64,
+        "lower": pl.Float64,
+        "upper": pl.Float64,
+    }
+)
+
+
+def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: str) -> pl.DataFrame:
+    """The plotted points and curves of one task.
+
+    Kinds of rows: `run` (one run's score), `mean` (over the seeds of a size, with the interval over
+    test patients), `fit` (the chosen law, with its interval), `baseline` (size 0).
+
+    Returns:
+        Rows of SERIES_SCHEMA, arms in the study's order, then baselines.
+    """
+    metric = study.scaling.metrics[task]
+    macro = scores.filter(
+        (pl.col("task") == task)
+        & (pl.col("metric") == metric)
+        & (pl.col("target") == "macro")
+        & pl.col("value").is_not_nan()
+    ).sort("arm", "size", "seed")
+    chosen = fits.filter((pl.col("task") == task) & pl.col("chosen"))
+    rows: list[dict[str, Any]] = []
+    for arm in [*study.arms, *study.baselines.values()]:
+        runs = macro.filter(pl.col("arm") == arm)
+        kind = "run" if arm in study.arms else "baseline"
+        for (size,), group in runs.group_by("size", maintain_order=True):
+            mean = {"arm": arm, "size": size} | _mean(group, study.scaling.confidence)
+            if kind == "baseline":
+                rows.append(mean | {"kind": kind})
+                continue
+            rows += [
+                {"arm": arm, "kind": kind, "size": size, "seed": seed, "value": value}
+                for seed, value in group.select("seed", "value").iter_rows()
+            ]
+            rows.append(mean | {"kind": "mean"})
+        for row in chosen.filter(pl.col("arm") == arm).iter_rows(named=True):
+            rows += [
+                {"arm": arm, "kind": "fit", "form": row["form"]} | point for point in row["curve"]
+            ]
+    shared = {"task": task, "metric": metric}
+    return pl.DataFrame([shared | row for row in rows], schema=SERIES_SCHEMA)
+
+
+def _mean(group: pl.DataFrame, confidence: float) -> dict[str, float | None]:
+    """Mean over seeds, and its interval over the bootstrap draws of the test patients."""
+    value = float(np.mean(group["value"].to_numpy()))
+    resamples = group["resamples"]
+    if resamples.null_count() or resamples.list.len().n_unique() != 1:
+        return {"value": value, "lower": None, "upper": None}
+    draws = np.array(resamples.to_list(), dtype=np.float64).mean(axis=0)
+    tail = (1 - confidence) / 2
+    lower, upper = np.nanquantile(draws, [tail, 1 - tail])
+    return {"value": value, "lower": min(float(lower), value), "upper": max(float(upper), value)}

@@ -1,0 +1,120 @@
+"""The look of every figure, in one place, and saving them byte for byte the same."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from radscale_lib.files import whole
+from radscale_lib.study import Study
+
+COLUMN = 3.5
+"""Width of one column of a journal page, inches."""
+PAGE = 7.2
+"""Width of a page, inches."""
+
+INK = "#222222"
+MUTED = "#666666"
+BASELINE = "#555555"
+
+# Okabe and Ito's palette, told apart in all common forms of colour blindness; markers repeat it.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES = ((4.0, 2.0), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5), (2.5, 1.0))
+
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "text.color": INK,
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "radscale",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+
+_NO_DATES: dict[str, dict[str, str | None]] = {
+    "pdf": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": "radscale"},
+    "svg": {"Date": None, "Creator": "radscale"},
+    "png": {"Software": "radscale"},
+}
+
+
+@dataclass(frozen=True)
+class ArmStyle:
+    """Colour and marker of an arm."""
+
+    colour: str
+    marker: str
+
+
+def arm_styles(study: Study) -> dict[str, ArmStyle]:
+    """Colour and marker of each arm, by its place in the study unless the study names a colour."""
+    return {
+        arm: ArmStyle(
+            study.report.colours.get(arm, _COLOURS[i % len(_COLOURS)]), _MARKERS[i % len(_MARKERS)]
+        )
+        for i, arm in enumerate(study.arms)
+    }
+
+
+def baseline_dashes(study: Study) -> dict[str, tuple[float, ...]]:
+    """Dash pattern of each baseline."""
+    return {name: _DASHES[i % len(_DASHES)] for i, name in enumerate(study.baselines.values())}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw, and save, in the style of this module."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:
+    """An empty figure, inches; its lowest `foot` inches stay free of axes.
+
+    Draw it inside `house_style()`.
+    """
+    below = foot / height
+    layout = ConstrainedLayoutEngine(rect=(0, below, 1, 1 - below))
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str, formats: Iterable[str], dpi: int) -> None:
+    """Write `folder/name.<format>` for each format, whole, without dates."""
+    for suffix in formats:
+        with whole(folder / f"{name}.{suffix}") as partial, house_style():
+            figure.savefig(partial, format=suffix, dpi=dpi, metadata=_NO_DATES[suffix])

@@ -1,0 +1,79 @@
+"""Names and numbers as figures and the report print them."""
+
+from collections.abc import Iterable
+
+from radscale_lib.scaling.crossover import images
+from radscale_lib.study import Run, Study
+
+__all__ = ["images", "interval", "listed", "metric_name", "missing_runs", "number", "task_title"]
+
+_METRICS = {
+    "auroc": "macro AUROC",
+    "auprc": "macro AUPRC",
+    "dice": "mean Dice",
+    "cldice": "mean clDice",
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
+    "lexical_f1": "lexical F1",
+}
+
+
+def metric_name(metric: str) -> str:
+    """A metric as it is printed on an axis."""
+    return _METRICS.get(metric, metric)
+
+
+def task_title(study: Study, task: str) -> str:
+    """A task's name and what kind of task it is, without saying either twice."""
+    kind = study.evaluation.tasks[task].kind
+    words = task.replace("-", " ")
+    title = {
+        "classification": f"{words} classification",
+        "segmentation": words if "segmentation" in words else f"{words} segmentation",
+        "generation": "report generation"
+        if words in {"report", "reports"}
+        else f"{words} generation",
+    }[kind]
+    return title[0].upper() + title[1:]
+
+
+def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
+    """A number with fixed decimals and a true minus sign; a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def interval(
+    value: float | None, lower: float | None, upper: float | None, sign: bool = False
+) -> str:
+    """A value with its interval in parentheses."""
+    if value is None or lower is None or upper is None:
+        return number(value, sign=sign)
+    ends = f"{number(lower, sign=sign)} to {number(upper, sign=sign)}"
+    return f"{number(value, sign=sign)} ({ends})"
+
+
+def listed(words: Iterable[str], most: int = 99) -> str:
+    """Words as an English list: a, b and c; beyond `most`, 'and k more'."""
+    items = list(words)
+    if len(items) > most:
+        items = [*items[:most], f"{len(items) - most} more"]
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def missing_runs(present: Iterable[tuple[str, int, int]], expected: Iterable[Run]) -> str:
+    """'n of N runs', with the missing ones named."""
+    have = {Run(*run) for run in present}
+    wanted = list(expected)
+    missing = [run for run in wanted if run not in have]
+    text = f"{len(wanted) - len(missing)} of {len(wanted)} runs"
+    if not missing:
+        return text
+    names = [f"{run.arm} n={run.size:,} seed {run.seed}" for run in missing]
+    return f"{text}; missing: {listed(names, 4)}"
