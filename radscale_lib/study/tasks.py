@@ -1,9 +1,10 @@
 """Tasks: how a frozen encoder is evaluated."""
 
+from math import isqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from radscale_lib.study.base import Distinct, Name, Section, whole_heads
 
@@ -101,8 +102,25 @@ class Generation(Section):
         ge=0,
         description="Rank of LoRA adapters on a released model; 0 trains the projector only.",
     )
-    visual_tokens: int = Field(64, ge=1, description="Visual tokens given to the language model.")
+    visual_tokens: int = Field(
+        64,
+        ge=1,
+        description="Visual tokens given to the language model, at most: a square number.",
+    )
     max_tokens: int = Field(100, ge=4, description="Longest report, tokens.")
+    phrases: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="Further phrases that mention a label in a report, by label name, for "
+        "lexical F1; an ellipsis (…) stands for up to four words.",
+    )
+
+    @field_validator("visual_tokens")
+    @classmethod
+    def _square(cls, tokens: int) -> int:
+        side = isqrt(tokens)
+        if side**2 != tokens:
+            raise ValueError(f"no square number: take {side**2} or {(side + 1) ** 2}")
+        return tokens
 
     @model_validator(mode="after")
     def _adapters_adapt(self) -> "Generation":

@@ -1,0 +1,1 @@
+"""Evaluation of frozen encoders: tasks, metrics, intervals and the table of scores."""

@@ -1,0 +1,94 @@
+"""Bootstrap over patients: one draw of patients, shared by every metric and every encoder."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CELLS = 4_000_000
+"""Weights that are held at once (32 MB), whatever the number of test images."""
+
+
+@dataclass(frozen=True)
+class PatientDraws:
+    """How often each patient was drawn, in each of B bootstrap resamples.
+
+    Images of a patient are drawn together (cluster bootstrap), so intervals allow for their
+    dependence.
+
+    Attributes:
+        counts: uint8 [B, P], draws of each patient; rows sum to P.
+        patient: [N], index of each image's patient.
+    """
+
+    counts: NDArray[np.uint8]
+    patient: NDArray[np.intp]
+
+    @classmethod
+    def draw(cls, patients: Sequence[str], resamples: int, seed: int) -> "PatientDraws":
+        """Draw patients with replacement.
+
+        The draws depend on the set of patients, `resamples` and `seed` only: neither on the order
+        of the images nor on the encoder. Scores of two encoders are therefore paired.
+
+        Args:
+            patients: patient of each of the N images.
+            resamples: number of draws B.
+            seed: seed of the draws.
+        """
+        names, patient = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+        random = np.random.default_rng(seed)
+        counts = np.zeros((resamples, len(names)), np.uint8)
+        for row in counts:
+            drawn = random.integers(0, len(names), len(names))
+            row[:] = np.bincount(drawn, minlength=len(names))
+        return cls(counts, patient)
+
+    def __len__(self) -> int:
+        """Number of resamples B."""
+        return len(self.counts)
+
+    def weights(self, images: NDArray[np.intp]) -> Iterator[tuple[slice, Floats]]:
+        """Weights of some images, a few resamples at a time.
+
+        Args:
+            images: [n], indices of images.
+
+        Yields:
+            The resamples, and their weights [b, n].
+        """
+        patient = self.patient[images]
+        step = max(1, CELLS // max(1, len(images)))
+        for start in range(0, len(self), step):
+            part = slice(start, start + step)
+            yield part, self.counts[part, patient].astype(np.float64)
+
+    def sums(self, values: NDArray[np.number]) -> Floats:
+        """Sum of per-image values in each resample.
+
+        Args:
+            values: [N, K], one row per image.
+
+        Returns:
+            [B, K].
+        """
+        by_patient = np.zeros((self.counts.shape[1], values.shape[1]))
+        np.add.at(by_patient, self.patient, values)
+        return self.counts.astype(np.float64) @ by_patient
+
+
+def interval(resamples: Floats, confidence: float) -> tuple[float, float]:
+    """Percentile interval of a metric's resamples; NaN entries are left out.
+
+    Returns:
+        Lower and upper end; NaN if no resample is defined.
+    """
+    defined = resamples[~np.isnan(resamples)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    tail = (1 - confidence) / 2
+    lower, upper = np.quantile(defined, [tail, 1 - tail])
+    return float(lower), float(upper)

@@ -1,0 +1,96 @@
+"""One task of one run: dispatch to the kind of task, and the tables it leaves."""
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from radscale_lib.files import read_json, whole
+from radscale_lib.study.model import Run, Study
+from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.scores import MACRO, Score, score_table
+
+
+def has_encoder(encoder: Path) -> bool:
+    """Whether a run has an encoder: its file is not empty and its card does not say `failed`.
+
+    Args:
+        encoder: `encoder.safetensors`; its card, `encoder.json`, lies beside it.
+    """
+    card = encoder.with_name("encoder.json")
+    failed = card.exists() and read_json(card).get("status") == "failed"
+    return not failed and encoder.stat().st_size > 0
+
+
+def write_features(study: Study, run: Run, inputs: Inputs, threads: int) -> None:
+    """Write the pooled features of a run to `inputs.features`; empty ones if the run failed."""
+    from radscale_lib.tasks.extraction import extract, write_empty
+
+    limit_threads(threads)
+    catalog = pl.read_parquet(inputs.catalog)
+    if has_encoder(inputs.encoder):
+        extract(study, inputs, catalog, run.path)
+    else:
+        print(f"{run.path}: the run failed: no features", file=sys.stderr)
+        write_empty(study, inputs, catalog)
+
+
+def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, threads: int) -> None:
+    """Write the scores and predictions of one task and run; empty tables if the run failed.
+
+    Args:
+        study: the study.
+        run: which encoder of the study.
+        name: the task's name.
+        inputs: the run's files.
+        out: folder that gets `scores.parquet` and `predictions.parquet`.
+        threads: threads of the numerical libraries.
+
+    Raises:
+        NoCasesError: if the task has no image to learn from or to be scored on.
+    """
+    task = _module(study.evaluation.tasks[name].kind)
+    limit_threads(threads)
+    scores: list[Score] = []
+    if has_encoder(inputs.encoder):
+        scores, predictions = task.evaluate(study, name, inputs)
+    else:
+        print(f"{run.path} {name}: the run failed: no scores", file=sys.stderr)
+        predictions = task.predictions_schema(study, name).to_frame()
+    encoder, confidence = study.encoder_of(run.arm), study.evaluation.confidence
+    table = score_table(scores, run, encoder, name, confidence)
+    for filename, content in (("predictions", predictions), ("scores", table)):
+        with whole(out / f"{filename}.parquet") as partial:
+            content.write_parquet(partial)
+    for row in table.filter(pl.col("target") == MACRO).iter_rows(named=True):
+        figures = ", ".join(
+            f"{key} {row[key]:.3f}" for key in ("value", "lower", "upper") if row[key] is not None
+        )
+        print(f"{run.path} {name}: {row['metric']} {figures or 'undefined'}", file=sys.stderr)
+
+
+def _module(kind: str) -> ModuleType:
+    """The module of a kind of task, imported alone: start-up is most of a small task."""
+    if kind == "classification":
+        from radscale_lib.tasks import classification
+
+        return classification
+    if kind == "segmentation":
+        from radscale_lib.tasks import segmentation
+
+        return segmentation
+    from radscale_lib.tasks import generation
+
+    return generation
+
+
+def limit_threads(threads: int) -> None:
+    """Bound the threads of the numerical libraries that are in use, and ask for fixed results."""
+    threadpool_limits(threads)
+    if torch := sys.modules.get("torch"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,0 +1,71 @@
+"""Pooled features of a frozen encoder on disk: a safetensors file and its index of images."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from radscale_lib.files import whole
+from radscale_lib.study.archive import Labels
+from radscale_lib.study.tasks import Features
+from radscale_lib.tasks.labels import columns
+
+LEVELS = (1, 2, 3, 4)
+SPLITS = ("train", "validation", "test")
+
+
+def index_of(catalog: pl.DataFrame, labels: Labels) -> pl.DataFrame:
+    """Index of the images whose features are kept: ids, split and labels, in catalog order."""
+    names = [*columns(labels, "findings"), *columns(labels, "tubes")]
+    return catalog.filter(pl.col("split").is_in(SPLITS)).select(
+        "image_id", "patient_id", "split", "labelled", *names
+    )
+
+
+def write_features(
+    folder: Path,
+    index: pl.DataFrame,
+    means: list[NDArray[np.float16]],
+    global_: NDArray[np.float16],
+) -> None:
+    """Write features and index, whole; rows of both are the same images.
+
+    Args:
+        folder: gets `features.safetensors` and `index.parquet`.
+        index: see `index_of`.
+        means: mean over the grid of each level, [N, C].
+        global_: global embedding, [N, D].
+    """
+    tensors = {f"mean.{level}": mean for level, mean in zip(LEVELS, means, strict=True)}
+    with whole(folder / "features.safetensors") as partial:
+        save_file(tensors | {"global": global_}, partial)
+    with whole(folder / "index.parquet") as partial:
+        index.write_parquet(partial)
+
+
+def read_features(folder: Path, section: Features) -> tuple[NDArray[np.float32], pl.DataFrame]:
+    """Features under the study's pooling, and their index.
+
+    Args:
+        folder: what `write_features` made.
+        section: poolings and levels that are concatenated.
+
+    Returns:
+        float32 [N, D], and the index.
+
+    Raises:
+        ValueError: if the two files do not belong together.
+    """
+    index = pl.read_parquet(folder / "index.parquet")
+    tensors = load_file(folder / "features.safetensors")
+    parts = [tensors[f"mean.{level}"] for level in section.levels if "mean" in section.pool]
+    if "cls" in section.pool:
+        parts.append(tensors["global"])
+    if any(len(part) != len(index) for part in parts):
+        raise ValueError(
+            f"{folder}: features.safetensors and index.parquet differ in length: "
+            "run scripts/features.py again"
+        )
+    return np.concatenate(parts, axis=1, dtype=np.float32), index

@@ -1,0 +1,105 @@
+"""A frozen encoder over the catalog's images: pooled vectors, and grids kept or recomputed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from radscale_lib.encoders.features import Features, Tower
+from radscale_lib.encoders.prepare import prepare
+from radscale_lib.encoders.storage import load_tower
+from radscale_lib.shards.reader import ShardReader
+from radscale_lib.study.compute import Compute
+from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.progress import Progress
+
+KEPT_BYTES = 2 * 2**30
+"""Grids up to this size are computed once and kept in memory; larger ones are recomputed."""
+
+
+class FrozenEncoder:
+    """Reads stored images and runs an encoder on them, without gradients."""
+
+    def __init__(self, inputs: Inputs, catalog: pl.DataFrame, compute: Compute, batch: int) -> None:
+        """Load the encoder.
+
+        Args:
+            inputs: the run's files.
+            catalog: rows of the images that are asked for by position.
+            compute: device and precision.
+            batch: images per forward pass.
+        """
+        self.device = torch.device(compute.device)
+        self.tower: Tower = load_tower(inputs.encoder).to(self.device)
+        self.precision = compute.precision
+        self.batch = batch
+        self.shard = catalog["shard"].to_list()
+        self.row = catalog["row"].to_list()
+        self.reader = ShardReader(inputs.shards)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.row)
+
+    @torch.no_grad()
+    def features(self, images: list[int]) -> Features:
+        """Features of some images in one forward pass, float16, on the device."""
+        shards, rows = [self.shard[i] for i in images], [self.row[i] for i in images]
+        inputs = prepare(self.reader.images(shards, rows), self.tower.encoder).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
+            features = self.tower.levels(inputs)
+        return _cast(features, torch.float16)
+
+    def batches(self, label: str) -> Iterator[tuple[list[int], Features]]:
+        """Positions and float32 features of all images, in order, with progress lines."""
+        progress = Progress(label, len(self), "images")
+        for start in range(0, len(self), self.batch):
+            images = list(range(start, min(start + self.batch, len(self))))
+            yield images, _cast(self.features(images), torch.float32)
+            progress.reach(images[-1] + 1)
+
+
+@dataclass
+class Grids:
+    """Features of images by position: all of them held, or each request runs the encoder."""
+
+    encoder: FrozenEncoder
+    kept: list[Tensor] | None
+
+    @classmethod
+    def of(cls, encoder: FrozenEncoder, label: str, limit: int = KEPT_BYTES) -> "Grids":
+        """Compute the grids of all images, if they take at most `limit` bytes."""
+        if not len(encoder):
+            return cls(encoder, None)
+        first = encoder.features([0])
+        parts = [*first.levels, first.global_]
+        if len(encoder) * sum(part.nbytes for part in parts) > limit:
+            return cls(encoder, None)
+        kept = [torch.empty(len(encoder), *part.shape[1:], dtype=torch.float16) for part in parts]
+        for images, features in encoder.batches(label):
+            for target, part in zip(kept, [*features.levels, features.global_], strict=True):
+                target[images[0] : images[-1] + 1] = part
+        return cls(encoder, kept)
+
+    def __call__(self, images: Tensor) -> Features:
+        """Features of the images at some positions, float32, on the encoder's device."""
+        if self.kept is None:
+            return _cast(self.encoder.features(images.tolist()), torch.float32)
+        one, two, three, four, global_ = (
+            part[images].to(self.encoder.device, torch.float32) for part in self.kept
+        )
+        return Features(global_, (one, two, three, four))
+
+    @property
+    def channels(self) -> tuple[list[int], int, int]:
+        """Channels of the levels, channels of the global embedding, side of the finest grid."""
+        features = self(torch.zeros(1, dtype=torch.int64))
+        sides = [level.shape[-1] for level in features.levels]
+        return [level.shape[1] for level in features.levels], features.global_.shape[1], max(sides)
+
+
+def _cast(features: Features, dtype: torch.dtype) -> Features:
+    one, two, three, four = (level.to(dtype) for level in features.levels)
+    return Features(features.global_.to(dtype), (one, two, three, four))

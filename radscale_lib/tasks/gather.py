@@ -1,0 +1,51 @@
+"""One scores table of the whole study."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from radscale_lib.files import whole
+from radscale_lib.study.model import Study
+from radscale_lib.tasks.scores import ORDER, SCHEMA
+
+
+class MissingScoresError(ValueError):
+    """A strict study lacks the scores of a run."""
+
+
+def gather(study: Study, paths: Sequence[Path], out: Path) -> None:
+    """Write the rows of all tasks and runs as one sorted table.
+
+    Runs of the study without scores are named on standard error.
+
+    Args:
+        study: the study.
+        paths: `scores.parquet` of tasks and runs; an empty table is a failed run.
+        out: the table.
+
+    Raises:
+        MissingScoresError: if the study is strict and scores are missing.
+    """
+    tables = [pl.read_parquet(path).match_to_schema(SCHEMA) for path in paths]
+    scores = pl.concat([SCHEMA.to_frame(), *tables]).sort(ORDER)
+    scored = set(scores.select("task", "arm", "size", "seed").unique().iter_rows())
+    missing = [
+        f"{task} of {run.path}"
+        for task in study.evaluation.tasks
+        for run in study.runs
+        if (task, *run) not in scored
+    ]
+    expected = len(study.evaluation.tasks) * len(study.runs)
+    if missing and study.strict:
+        raise MissingScoresError(
+            f"{len(missing)} of {expected} scores are missing: {', '.join(missing)}: run them "
+            "again, or set strict to false"
+        )
+    with whole(out) as partial:
+        scores.write_parquet(partial)
+    for name in missing:
+        print(f"no scores: {name}", file=sys.stderr)
+    found = expected - len(missing)
+    print(f"scores of {found} of {expected} tasks and runs", file=sys.stderr)

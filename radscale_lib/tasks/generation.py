@@ -1,0 +1,203 @@
+"""Report generation from a frozen encoder; BLEU-4, ROUGE-L and lexical F1."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isqrt
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from radscale_lib.encoders.features import Features
+from radscale_lib.study.archive import Labels
+from radscale_lib.study.model import Study
+from radscale_lib.study.tasks import Generation, LanguageModel
+from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.frozen import FrozenEncoder, Grids
+from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
+from radscale_lib.tasks.images import require, select
+from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.lexical import MentionReader, claim_counts, f1
+from radscale_lib.tasks.scores import MACRO, Score, macro
+from radscale_lib.tasks.text_metrics import bleu_statistics, corpus_bleu, rouge_l
+from radscale_lib.tasks.tokens import ReportTokenizer, learn_tokenizer, released_tokenizer
+from radscale_lib.tasks.training import task_seed, train
+
+
+def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.DataFrame]:
+    """Train the generator on the train split's reports and score it on the test split's.
+
+    Args:
+        study: the study.
+        name: the task's name.
+        inputs: the run's files; the pooled features are not read.
+
+    Returns:
+        Scores, and the generated and reference report of each test image.
+
+    Raises:
+        NoCasesError: if no train or test image has this report section.
+    """
+    task = _task(study, name)
+    catalog = pl.read_parquet(inputs.catalog)
+    reported = catalog.filter(pl.col(task.section).str.strip_chars().str.len_chars() > 0)
+    training = select(reported, "train", task.decoder.train_images)
+    test = select(reported, "test", task.decoder.test_images)
+    require(training, name, "train", f"a report section {task.section!r}")
+    require(test, name, "test", f"a report section {task.section!r}")
+
+    seed = task_seed(study.evaluation.seed, name)
+    frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch)
+    generator, tokenizer = _train(task, frozen, training[task.section].to_list(), seed, name)
+
+    frozen = FrozenEncoder(inputs, test, study.compute, task.decoder.batch)
+    generated = _write(generator, tokenizer, frozen, task, name)
+    references = [text.strip() for text in test[task.section]]
+    draws = PatientDraws.draw(
+        test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
+    )
+    scores = score_reports(generated, references, draws, study.labels, task.phrases)
+    predictions = test.select(
+        "image_id",
+        "patient_id",
+        pl.Series("reference", references),
+        pl.Series("generated", generated),
+    )
+    return scores, predictions
+
+
+def predictions_schema(study: Study, name: str) -> pl.Schema:
+    """Columns of the predictions table."""
+    return pl.Schema(
+        dict.fromkeys(("image_id", "patient_id", "reference", "generated"), pl.String())
+    )
+
+
+def score_reports(
+    generated: Sequence[str],
+    references: Sequence[str],
+    draws: PatientDraws,
+    labels: Labels,
+    phrases: Mapping[str, Sequence[str]],
+) -> list[Score]:
+    """BLEU-4, ROUGE-L and lexical F1 with their resamples."""
+    cases = len(references)
+    bleu = bleu_statistics(generated, references)
+    rouge = np.array([[rouge_l(*pair), 1] for pair in zip(generated, references, strict=True)])
+    rouge_sums = draws.sums(rouge)
+    scores = [
+        Score(
+            MACRO,
+            "bleu",
+            float(corpus_bleu(bleu.sum(0, keepdims=True).astype(np.float64))[0]),
+            corpus_bleu(draws.sums(bleu)),
+            cases,
+            None,
+        ),
+        Score(
+            MACRO,
+            "rouge_l",
+            float(rouge[:, 0].mean()),
+            rouge_sums[:, 0] / rouge_sums[:, 1],
+            cases,
+            None,
+        ),
+    ]
+    names = [*labels.findings, *labels.tubes]
+    if not names:
+        return scores
+    reader = MentionReader(names, phrases)
+    counts = claim_counts(reader.read(generated), reader.read(references), labels.uncertain)
+    by_label = [
+        Score(
+            label,
+            "lexical_f1",
+            float(f1(counts[:, index].sum(0))),
+            f1(draws.sums(counts[:, index])),
+            cases,
+            int(counts[:, index, [0, 2]].sum()),
+        )
+        for index, label in enumerate(names)
+    ]
+    return [*scores, *by_label, macro(by_label, cases)]
+
+
+def visual_tokens(features: Features, tokens: int) -> Tensor:
+    """Visual tokens of a batch: the deepest grid, pooled to at most `tokens` cells.
+
+    Each cell carries its own channels and those of the global embedding.
+
+    Returns:
+        [B, at most `tokens`, channels].
+    """
+    grid = features.levels[-1]
+    side = min(isqrt(tokens), grid.shape[-1])
+    cells = F.adaptive_avg_pool2d(grid, side).flatten(2).transpose(1, 2)
+    everywhere = features.global_[:, None].expand(-1, cells.shape[1], -1)
+    return torch.cat([cells, everywhere], 2)
+
+
+def _task(study: Study, name: str) -> Generation:
+    task = study.evaluation.tasks[name]
+    assert isinstance(task, Generation)
+    return task
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Reports as padded ids [N, T] with their lengths [N]."""
+
+    ids: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, reports: Sequence[str], tokenizer: ReportTokenizer, longest: int) -> "_Texts":
+        rows = [tokenizer.encode(report.strip(), longest) for report in reports]
+        lengths = torch.tensor([len(row) for row in rows])
+        ids = torch.full((len(rows), int(lengths.max())), tokenizer.end)
+        for target, row in zip(ids, rows, strict=True):
+            target[: len(row)] = torch.tensor(row)
+        return cls(ids, lengths)
+
+
+def _train(
+    task: Generation, frozen: FrozenEncoder, reports: Sequence[str], seed: int, name: str
+) -> tuple[ReportGenerator, ReportTokenizer]:
+    grids = Grids.of(frozen, f"{name}: training features")
+    channels, global_, _ = grids.channels
+    torch.manual_seed(seed)
+    if isinstance(task.language_model, LanguageModel):
+        tokenizer = learn_tokenizer(reports, task.language_model.vocabulary)
+        places = task.visual_tokens + task.max_tokens + 2
+        language_model = scratch_model(task.language_model, len(tokenizer), places)
+    else:
+        tokenizer = released_tokenizer(task.language_model)
+        language_model = released_model(task.language_model, task.lora_rank)
+    generator = ReportGenerator(language_model, channels[-1] + global_).to(frozen.device)
+    texts = _Texts.of(reports, tokenizer, task.max_tokens)
+
+    def loss(images: Tensor) -> Tensor:
+        lengths = texts.lengths[images]
+        ids = texts.ids[images, : int(lengths.max())].to(frozen.device)
+        visual = visual_tokens(grids(images), task.visual_tokens)
+        return generator.loss(visual, ids, lengths.to(frozen.device))
+
+    train(generator, loss, len(frozen), task.decoder, seed, f"{name}: decoder")
+    return generator, tokenizer
+
+
+def _write(
+    generator: ReportGenerator,
+    tokenizer: ReportTokenizer,
+    frozen: FrozenEncoder,
+    task: Generation,
+    name: str,
+) -> list[str]:
+    texts: list[str] = []
+    for _, features in frozen.batches(f"{name}: test reports"):
+        visual = visual_tokens(features, task.visual_tokens)
+        written = generator.write(visual, tokenizer.start, tokenizer.end, task.max_tokens)
+        texts += [tokenizer.decode(ids) for ids in written]
+    return texts

@@ -1,0 +1,133 @@
+"""Report generator: frozen visual tokens, a projector and a causal language model."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from radscale_lib.study.tasks import LanguageModel
+
+IGNORED = -100
+
+
+class ReportGenerator(nn.Module):
+    """Projector and language model in the manner of LLaVA-1.5 (Liu et al. 2023).
+
+    Projected visual tokens take the first places of the language model's input; text follows.
+    """
+
+    def __init__(self, language_model: PreTrainedModel, channels: int) -> None:
+        """Join a language model to visual tokens of some channels."""
+        super().__init__()
+        width = language_model.get_input_embeddings().get_parameter("weight").shape[1]
+        self.language_model = language_model
+        self.projector = nn.Sequential(
+            nn.LayerNorm(channels), nn.Linear(channels, width), nn.GELU(), nn.Linear(width, width)
+        )
+
+    def loss(self, visual: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Mean cross-entropy of the next token over the texts.
+
+        Args:
+            visual: [B, V, channels].
+            ids: int64 [B, T], start and end tokens included, padded at the end.
+            lengths: int64 [B], tokens before padding.
+        """
+        places = torch.arange(ids.shape[1], device=ids.device)
+        real = places < lengths[:, None]
+        prefix = visual.shape[1]
+        hidden = self._embed(visual, ids)
+        attended = torch.cat([real.new_ones(len(ids), prefix), real], 1).long()
+        labels = torch.cat(
+            [ids.new_full((len(ids), prefix), IGNORED), ids.masked_fill(~real, IGNORED)], 1
+        )
+        loss: Tensor = self.language_model(
+            inputs_embeds=hidden, attention_mask=attended, labels=labels, use_cache=False
+        ).loss
+        return loss
+
+    @torch.no_grad()
+    def write(self, visual: Tensor, start: int, end: int, longest: int) -> list[list[int]]:
+        """Write a text for each image, greedily, with cached keys and values.
+
+        Args:
+            visual: [B, V, channels].
+            start: id of the start token.
+            end: id of the end token.
+            longest: tokens written at most.
+
+        Returns:
+            Ids of each text, without start and end.
+        """
+        ids = torch.full((len(visual), 1), start, device=visual.device)
+        hidden, cache = self._embed(visual, ids), None
+        written = []
+        finished = torch.zeros(len(visual), dtype=torch.bool, device=visual.device)
+        for _ in range(longest):
+            output = self.language_model(
+                inputs_embeds=hidden, past_key_values=cache, use_cache=True, logits_to_keep=1
+            )
+            cache = output.past_key_values
+            token = output.logits[:, -1].argmax(-1).masked_fill(finished, end)
+            finished |= token == end
+            if finished.all():
+                break
+            written.append(token)
+            hidden = self.language_model.get_input_embeddings()(token[:, None])
+        rows = torch.stack(written, 1).tolist() if written else [[] for _ in visual]
+        return [row[: row.index(end)] if end in row else row for row in rows]
+
+    def _embed(self, visual: Tensor, ids: Tensor) -> Tensor:
+        words = self.language_model.get_input_embeddings()(ids)
+        return torch.cat([self.projector(visual).to(words.dtype), words], 1)
+
+
+def scratch_model(section: LanguageModel, vocabulary: int, places: int) -> PreTrainedModel:
+    """A Llama of random weights.
+
+    Args:
+        section: its size.
+        vocabulary: number of tokens.
+        places: longest input, visual tokens included.
+    """
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=section.width,
+            intermediate_size=4 * section.width,
+            num_hidden_layers=section.layers,
+            num_attention_heads=section.heads,
+            max_position_embeddings=places,
+            tie_word_embeddings=True,
+        )
+    )
+
+
+def released_model(folder: Path, lora_rank: int) -> PreTrainedModel:
+    """A frozen language model from a folder in Hugging Face form, adapted by LoRA if asked.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ModuleNotFoundError: if `lora_rank` is above 0 and the package peft is not installed.
+    """
+    from transformers import AutoModelForCausalLM
+
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"language_model {folder}: no config.json in it: give a folder in Hugging Face form"
+        )
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+    model.requires_grad_(False)
+    if not lora_rank:
+        return model
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            f"lora_rank {lora_rank} needs the package peft: install radscale[lora], or set "
+            "lora_rank to 0"
+        ) from None
+    config = LoraConfig(r=lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapted: PreTrainedModel = get_peft_model(model, config)
+    return adapted

@@ -1,0 +1,153 @@
+"""Findings and tubes that a report mentions, by phrases and NegEx: lexical F1.
+
+No learnt labeller is involved and the figure is not comparable with CheXbert's or RadGraph's F1: it
+measures whether a generated report affirms what its reference affirms, in the words of
+`radscale_lib.tasks.phrases`. Negation follows NegEx (Chapman et al. 2001, package negspacy).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radscale_lib.tasks.phrases import (
+    CLAUSE_ENDS,
+    DIFFERENTIAL,
+    GAP_STOPS,
+    HEDGES_AFTER,
+    HEDGES_BEFORE,
+    MENTIONS,
+    NEGATIONS_AFTER,
+    NEGATIONS_BEFORE,
+    NOT_NEGATIONS,
+)
+
+PRESENT, ABSENT, UNCERTAIN, UNMENTIONED = 1, 0, -1, -2
+
+
+def phrases_of(label: str, added: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Phrases of a label: its entry's in `MENTIONS` (else its name), and the study's own."""
+    name = re.sub(r"[_\-\s]+", " ", label.lower()).strip()
+    entry = MENTIONS.get(name) or next(
+        (phrases for phrases in MENTIONS.values() if name in phrases), (name,)
+    )
+    return tuple(dict.fromkeys([*entry, *added.get(label, ())]))
+
+
+class MentionReader:
+    """Reads from report text what is said of each label."""
+
+    def __init__(self, labels: Sequence[str], added: Mapping[str, Sequence[str]]) -> None:
+        """Prepare the matchers.
+
+        Args:
+            labels: names, K.
+            added: further phrases by label.
+        """
+        import spacy
+        from negspacy import negation  # noqa: F401  (registers the component "negex")
+        from negspacy.termsets import termset
+
+        self.labels = list(labels)
+        self.nlp = spacy.blank("en")
+        self.nlp.add_pipe("sentencizer", config={"punct_chars": [".", "!", "?", ";", "\n"]})
+        ruler = self.nlp.add_pipe("span_ruler", config={"spans_key": "mentions"})
+        ruler.add_patterns(  # type: ignore[attr-defined]
+            [
+                {"label": str(index), "pattern": pattern}
+                for index, label in enumerate(labels)
+                for phrase in phrases_of(label, added)
+                for pattern in self._patterns(phrase)
+            ]
+        )
+        clinical = termset("en_clinical").terms  # type: ignore[no-untyped-call]
+        negations = {key: list(terms) for key, terms in clinical.items()}
+        negations["pseudo_negations"] += NOT_NEGATIONS
+        negations["preceding_negations"] += NEGATIONS_BEFORE
+        negations["following_negations"] += NEGATIONS_AFTER
+        negations["preceding_negations"].remove(DIFFERENTIAL)
+        hedges = {
+            "pseudo_negations": [],
+            "preceding_negations": list(HEDGES_BEFORE),
+            "following_negations": list(HEDGES_AFTER),
+            "termination": list(CLAUSE_ENDS),
+        }
+        for name, patterns in (("negated", negations), ("hedged", hedges)):
+            self.nlp.add_pipe(
+                "negex",
+                name=name,
+                config={
+                    "neg_termset": patterns,
+                    "extension_name": name,
+                    "span_keys": ["mentions"],
+                },
+            )
+
+    def read(self, texts: Sequence[str]) -> NDArray[np.int8]:
+        """What each text says of each label.
+
+        Of several mentions the surest affirmation counts: present, else uncertain, else absent.
+
+        Returns:
+            [N, K], `PRESENT`, `ABSENT`, `UNCERTAIN` or `UNMENTIONED`.
+        """
+        rank = {UNMENTIONED: 0, ABSENT: 1, UNCERTAIN: 2, PRESENT: 3}
+        states = np.full((len(texts), len(self.labels)), UNMENTIONED, np.int8)
+        for row, document in zip(states, self.nlp.pipe(texts), strict=True):
+            for span in document.spans["mentions"]:
+                state = UNCERTAIN if span._.hedged else ABSENT if span._.negated else PRESENT
+                label = int(span.label_)
+                row[label] = max(row[label], state, key=lambda value: rank[int(value)])
+        return states
+
+    def _patterns(self, phrase: str) -> list[list[dict[str, object]]]:
+        """Token patterns of a phrase, in the singular and with a plural s."""
+        gap = {"LOWER": {"NOT_IN": list(GAP_STOPS)}, "IS_PUNCT": False, "OP": "{0,4}"}
+        patterns = []
+        for text in (phrase, f"{phrase}s"):
+            parts: list[list[dict[str, object]]] = [
+                [{"LOWER": token.lower_} for token in self.nlp.make_doc(part.strip())]
+                for part in text.split("…")
+            ]
+            pattern = parts[0]
+            for part in parts[1:]:
+                pattern = [*pattern, gap, *part]
+            patterns.append(pattern)
+        return patterns
+
+
+COUNTS = ("true_positive", "false_positive", "false_negative")
+
+
+def claim_counts(
+    generated: NDArray[np.int8], reference: NDArray[np.int8], uncertain: str
+) -> NDArray[np.int64]:
+    """Counts behind F1 of each report and label.
+
+    A label is positive where the text affirms it; denied and unmentioned are both negative. A
+    hedged reference follows the study's policy: ignored, positive or negative. A hedged claim of
+    the generated report counts as positive unless the policy is 'negative', so that hedging cannot
+    hide a claim.
+
+    Args:
+        generated: [N, K] states.
+        reference: [N, K] states.
+        uncertain: `labels.uncertain` of the study.
+
+    Returns:
+        [N, K, 3] in the order of `COUNTS`.
+    """
+    claimed = (generated == PRESENT) | ((generated == UNCERTAIN) & (uncertain != "negative"))
+    true = (reference == PRESENT) | ((reference == UNCERTAIN) & (uncertain == "positive"))
+    known = (reference != UNCERTAIN) | (uncertain != "ignore")
+    counts = [claimed & true & known, claimed & ~true & known, ~claimed & true & known]
+    return np.stack(counts, axis=-1).astype(np.int64)
+
+
+def f1(sums: NDArray[np.floating]) -> NDArray[np.float64]:
+    """F1 of summed counts [..., 3]; NaN where no reference affirms the label."""
+    true_positive, false_positive, false_negative = np.moveaxis(sums, -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = 2 * true_positive / (2 * true_positive + false_positive + false_negative)
+    return np.where(true_positive + false_negative > 0, value, np.nan)

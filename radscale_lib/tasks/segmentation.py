@@ -1,0 +1,155 @@
+"""Segmentation of lines and tubes: a pyramid decoder on a frozen encoder; Dice and clDice."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from radscale_lib.encoders.prepare import map_points
+from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.model import Study
+from radscale_lib.study.tasks import Segmentation
+from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss
+from radscale_lib.tasks.frozen import FrozenEncoder, Grids
+from radscale_lib.tasks.images import require, select
+from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.masks import draw_masks
+from radscale_lib.tasks.overlap import COUNTS, cl_dice, dice, overlap_counts
+from radscale_lib.tasks.scores import Score, macro
+from radscale_lib.tasks.training import task_seed, train
+
+THRESHOLD = 0.5
+
+
+def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.DataFrame]:
+    """Train the decoder on the train split and score it on the test split.
+
+    Masks are the encoder's square input, at `output_size`. Dice and clDice pool the pixels of all
+    test images per tube; macro is the mean over tubes.
+
+    Args:
+        study: the study.
+        name: the task's name.
+        inputs: the run's files; the pooled features are not read.
+
+    Returns:
+        Scores, and the overlap counts of each test image.
+
+    Raises:
+        NoCasesError: if no train or test image has tube annotations.
+    """
+    task = _task(study, name)
+    catalog = pl.read_parquet(inputs.catalog)
+    annotated = catalog.filter(pl.col("tubes").is_not_null())
+    training = select(annotated, "train", task.decoder.train_images)
+    test = select(annotated, "test", task.decoder.test_images)
+    require(training, name, "train", "tube annotations")
+    require(test, name, "test", "tube annotations")
+
+    classes = study.labels.tubes
+    seed = task_seed(study.evaluation.seed, name)
+    frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch)
+    decoder = _train(task, frozen, _masks(training, classes, task, frozen), seed, name)
+
+    frozen = FrozenEncoder(inputs, test, study.compute, task.decoder.batch)
+    counts = _score(decoder, frozen, _masks(test, classes, task, frozen), task.tolerance, name)
+    draws = PatientDraws.draw(
+        test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
+    )
+    scores = []
+    for metric, formula in (("dice", dice), ("cldice", cl_dice)):
+        by_class = [
+            Score(
+                tube,
+                metric,
+                float(formula(counts[:, index].sum(0))),
+                formula(draws.sums(counts[:, index])),
+                len(test),
+                int((counts[:, index, COUNTS.index("true")] > 0).sum()),
+            )
+            for index, tube in enumerate(classes)
+        ]
+        scores += [*by_class, macro(by_class, len(test))]
+    ids = test.select("image_id", "patient_id")
+    flat = counts.reshape(len(test), -1)
+    columns = list(predictions_schema(study, name))[2:]
+    return scores, ids.hstack([pl.Series(c, flat[:, i]) for i, c in enumerate(columns)])
+
+
+def predictions_schema(study: Study, name: str) -> pl.Schema:
+    """Columns of the predictions table: pixel counts per tube, see `overlap.COUNTS`."""
+    counts = {f"{count}:{tube}": pl.Int64() for tube in study.labels.tubes for count in COUNTS}
+    return pl.Schema({"image_id": pl.String(), "patient_id": pl.String(), **counts})
+
+
+def _task(study: Study, name: str) -> Segmentation:
+    task = study.evaluation.tasks[name]
+    assert isinstance(task, Segmentation)
+    return task
+
+
+def _masks(
+    rows: pl.DataFrame, classes: Sequence[str], task: Segmentation, frozen: FrozenEncoder
+) -> NDArray[np.bool_]:
+    """True masks [N, classes, output_size, output_size]."""
+    return np.stack(
+        [
+            draw_masks(
+                _lines(tubes, height, width, frozen.tower.encoder),
+                classes,
+                task.output_size,
+                task.tube_width,
+            )
+            for tubes, height, width in rows.select("tubes", "height", "width").iter_rows()
+        ]
+    )
+
+
+def _lines(
+    tubes: str, height: int, width: int, encoder: Mi2 | RadDino
+) -> dict[str, list[NDArray[np.float64]]]:
+    lines: dict[str, list[NDArray[np.float64]]] = {}
+    for tube in json.loads(tubes):
+        points = map_points(tube["points"], height, width, encoder)
+        lines.setdefault(tube["label"], []).append(points)
+    return lines
+
+
+def _train(
+    task: Segmentation, frozen: FrozenEncoder, masks: NDArray[np.bool_], seed: int, name: str
+) -> PyramidDecoder:
+    grids = Grids.of(frozen, f"{name}: training features")
+    channels, _, finest = grids.channels
+    torch.manual_seed(seed)
+    decoder = PyramidDecoder(channels, finest, task.width, masks.shape[1], task.output_size)
+    decoder.to(frozen.device)
+    targets = torch.from_numpy(masks)
+
+    def loss(images: torch.Tensor) -> torch.Tensor:
+        target = targets[images].to(frozen.device).float()
+        return mask_loss(decoder(grids(images).levels), target)
+
+    train(decoder, loss, len(frozen), task.decoder, seed, f"{name}: decoder")
+    return decoder
+
+
+@torch.no_grad()
+def _score(
+    decoder: PyramidDecoder,
+    frozen: FrozenEncoder,
+    masks: NDArray[np.bool_],
+    tolerance: int,
+    name: str,
+) -> NDArray[np.int64]:
+    """Overlap counts [N, classes, 7]."""
+    counts = np.zeros((*masks.shape[:2], len(COUNTS)), np.int64)
+    for images, features in frozen.batches(f"{name}: test images"):
+        predicted = (decoder(features.levels).sigmoid() > THRESHOLD).cpu().numpy()
+        for image, prediction in zip(images, predicted, strict=True):
+            for index, mask in enumerate(prediction):
+                counts[image, index] = overlap_counts(mask, masks[image, index], tolerance)
+    return counts

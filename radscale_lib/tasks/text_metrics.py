@@ -1,0 +1,85 @@
+"""BLEU-4 and ROUGE-L from per-report statistics, so that a resample needs no re-scoring."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radscale_lib.tasks.bootstrap import Floats
+
+ORDERS = 4
+
+
+def bleu_statistics(generated: Sequence[str], references: Sequence[str]) -> NDArray[np.int64]:
+    """Counts that corpus BLEU is made of, per report.
+
+    sacreBLEU's own counts: 13a tokens, case kept.
+
+    Returns:
+        [N, 10]: matched n-grams (n = 1..4), generated n-grams (n = 1..4), generated and reference
+        length.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    bleu = BLEU()
+    scores = [
+        bleu.corpus_score([text], [[reference]])
+        for text, reference in zip(generated, references, strict=True)
+    ]
+    rows = [[*score.counts, *score.totals, score.sys_len, score.ref_len] for score in scores]
+    return np.array(rows, dtype=np.int64).reshape(len(scores), 2 * ORDERS + 2)
+
+
+def corpus_bleu(sums: Floats) -> Floats:
+    """BLEU-4 (Papineni et al. 2002) of summed statistics, in [0, 1].
+
+    Geometric mean of the n-gram precisions times exp(min(0, 1 - r/c)), r and c the reference's and
+    the generated length. An order without a match has precision 1 / (2^k x n-grams), k counting
+    such orders (sacreBLEU's default "exp" smoothing).
+
+    Args:
+        sums: [B, 10], sums of rows of `bleu_statistics`.
+
+    Returns:
+        [B]; 0 where nothing was generated.
+    """
+    matched, total = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS]
+    length, reference = sums[:, -2], sums[:, -1]
+    missed = (matched == 0) & (total > 0)
+    smoothed = np.where(missed, 0.5 ** np.cumsum(missed, axis=1), matched)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precisions = np.log(smoothed / total).mean(1)
+        brevity = np.minimum(0, 1 - reference / length)
+        bleu = np.exp(precisions + brevity)
+    return np.where((matched.sum(1) > 0) & (total > 0).all(1), bleu, 0.0)
+
+
+def rouge_l(generated: str, reference: str) -> float:
+    """ROUGE-L F-measure (Lin 2004) of one report, in [0, 1].
+
+    Longest common subsequence of lower-case alphanumeric tokens, no stemming: the tokens and
+    numbers of the `rouge_score` package.
+    """
+    candidate, target = _tokens(generated), _tokens(reference)
+    if not candidate or not target:
+        return 0.0
+    common = _common_subsequence(candidate, target)
+    return 2 * common / (len(candidate) + len(target))
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+    """Length of the longest common subsequence, one machine word per row (Hyyrö 2004)."""
+    positions: dict[str, int] = {}
+    for index, token in enumerate(first):
+        positions[token] = positions.get(token, 0) | 1 << index
+    everything = (1 << len(first)) - 1
+    row = everything
+    for token in second:
+        matches = row & positions.get(token, 0)
+        row = (row + matches | row - matches) & everything
+    return len(first) - row.bit_count()

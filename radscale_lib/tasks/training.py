@@ -1,0 +1,66 @@
+"""Training of a decoder on frozen features: seeded, with equal batches for every encoder."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from radscale_lib.study.tasks import Decoder
+from radscale_lib.tasks.progress import Progress
+
+
+def task_seed(seed: int, task: str) -> int:
+    """Seed of a task's decoder, unrelated between tasks: BLAKE2b of both, 63 bits."""
+    digest = hashlib.blake2b(f"{seed} {task}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def batches(images: int, size: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """Indices of each step's images: passes over all images, each in a new order.
+
+    Yields:
+        int64 [min(size, images)], `steps` times.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size = min(size, images)
+    order = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        while len(order) < size:
+            order = torch.cat([order, torch.randperm(images, generator=generator)])
+        yield order[:size]
+        order = order[size:]
+
+
+def train(
+    model: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    images: int,
+    decoder: Decoder,
+    seed: int,
+    label: str,
+) -> None:
+    """Fit the trainable parameters of a model: AdamW, one-cycle learning rate, clipped gradients.
+
+    Args:
+        model: left in evaluation mode.
+        loss: loss of the training images with the given indices.
+        images: number of training images.
+        decoder: steps, batch and peak learning rate.
+        seed: seed of the batches.
+        label: what to call the work in progress lines.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=decoder.lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, decoder.lr, decoder.steps)
+    progress = Progress(label, decoder.steps, "steps")
+    model.train()
+    for step, chosen in enumerate(batches(images, decoder.batch, decoder.steps, seed), start=1):
+        value = loss(chosen)
+        optimiser.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        progress.reach(step, value.detach())
+    model.eval()

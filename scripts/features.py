@@ -1,0 +1,31 @@
+"""Pooled features of a frozen encoder for all images outside the pool."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from radscale_lib.study import Run, load_study
+from radscale_lib.tasks.evaluate import write_features
+from radscale_lib.tasks.inputs import Inputs
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, required=True, help="study file")
+    parser.add_argument("--arm", required=True, help="arm or baseline of the run")
+    parser.add_argument("--size", type=int, required=True, help="images of the run's subset")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the run")
+    parser.add_argument("--encoder", type=Path, required=True, help="encoder.safetensors")
+    parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
+    parser.add_argument("--shards", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the features")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args(argv)
+    run = Run(args.arm, args.size, args.seed)
+    inputs = Inputs(args.encoder, args.out, args.catalog, args.shards)
+    write_features(load_study(args.study), run, inputs, args.threads)
+
+
+if __name__ == "__main__":
+    main()
