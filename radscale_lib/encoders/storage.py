@@ -1,0 +1,101 @@
+"""Encoder files: safetensors with the study's encoder section (and a tokenizer) as metadata."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from radscale_lib.encoders.features import Tower
+from radscale_lib.encoders.towers import build
+from radscale_lib.files import whole
+from radscale_lib.study.encoders import Encoder, Mi2, RadDino
+
+_SECTION: TypeAdapter[Mi2 | RadDino] = TypeAdapter(Encoder)
+
+
+class EncoderFileError(ValueError):
+    """An encoder file that cannot be used."""
+
+
+@dataclass(frozen=True)
+class EncoderFile:
+    """Content of `encoder.safetensors`.
+
+    Attributes:
+        encoder: the study section of its architecture.
+        tensors: by name: `image.*`; for MI2 `text.*`, `projection.*` and `logit_scale`; for
+            RAD-DINO `head.*` and `mask_token`. Empty for a failed run.
+        tokenizer: the learnt tokenizer, JSON of `tokenizers`; None where CLIP's own is used.
+    """
+
+    encoder: Mi2 | RadDino
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    tokenizer: str | None = None
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """Tensors whose name starts with `name.`, without that prefix."""
+        prefix = f"{name}."
+        return {
+            key.removeprefix(prefix): value
+            for key, value in self.tensors.items()
+            if key.startswith(prefix)
+        }
+
+
+def save_encoder(path: Path, content: EncoderFile) -> None:
+    """Write an encoder file, whole; equal contents give equal bytes."""
+    metadata = {"config": json.dumps(content.encoder.model_dump(mode="json"), sort_keys=True)}
+    if content.tokenizer is not None:
+        metadata["tokenizer"] = content.tokenizer
+    tensors = {name: value.detach().cpu().contiguous() for name, value in content.tensors.items()}
+    with whole(path) as partial:
+        partial.write_bytes(_ordered(save(tensors, metadata)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """Put a safetensors header into a fixed order: the library's order of metadata is random."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
+    encoded = header.encode()
+    encoded += b" " * (-len(encoded) % 8)
+    return len(encoded).to_bytes(8, "little") + encoded + data[8 + length :]
+
+
+def read_encoder(path: Path) -> EncoderFile:
+    """Read an encoder file.
+
+    Raises:
+        EncoderFileError: if it is no safetensors file of an encoder.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        encoder = _SECTION.validate_json(metadata["config"])
+    except (SafetensorError, KeyError, ValidationError) as error:
+        raise EncoderFileError(
+            f"{path}: no encoder file of this project ({type(error).__name__}): "
+            "make it with scripts/pretrain.py or scripts/import_weights.py"
+        ) from None
+    return EncoderFile(encoder, tensors, metadata.get("tokenizer"))
+
+
+def load_tower(path: Path) -> Tower:
+    """The image tower of an encoder file, in evaluation mode and without gradients.
+
+    Raises:
+        EncoderFileError: if the file is no encoder file, or belongs to a failed run.
+    """
+    content = read_encoder(path)
+    if not content.tensors:
+        raise EncoderFileError(f"{path}: the run failed, so there is no encoder: see encoder.json")
+    with torch.device("meta"):
+        tower = build(content.encoder)
+    tower.load_state_dict(content.part("image"), assign=True)
+    return tower.eval().requires_grad_(False)

@@ -1,0 +1,174 @@
+"""RAD-DINO's image tower: a ViT in DINOv2's form (arXiv 2304.07193)."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from radscale_lib.encoders.features import Features, Tower
+from radscale_lib.study.encoders import RadDino
+
+
+class VitTower(VisionTransformer, Tower):
+    """timm's ViT with a class token, LayerScale, masked patches and stochastic depth by subsets.
+
+    Parameters carry timm's names, which for this architecture are DINOv2's own. Images of another
+    size than the tower's get position embeddings resampled bicubically with antialiasing, as
+    timm does (the original's `interpolate_antialias`, offset 0); training and evaluation share it.
+    """
+
+    def __init__(self, encoder: RadDino) -> None:
+        config = encoder.image
+        super().__init__(
+            img_size=config.image_size,
+            patch_size=config.patch,
+            embed_dim=config.width,
+            depth=config.depth,
+            num_heads=config.heads,
+            init_values=config.layer_scale,
+            num_classes=0,
+            dynamic_img_size=True,
+        )
+        self.encoder = encoder
+        self._resampling: dict[tuple[int, int], Tensor] = {}
+
+    @property
+    def width(self) -> int:
+        """Channels of the global embedding."""
+        return self.encoder.image.width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class token [B, D], after the final norm, of grey images, float32 [B, 1, S, S]."""
+        return self.tokens(images)[0]
+
+    def levels(self, images: Tensor) -> Features:
+        """Features of grey images: float32 [B, 1, S, S] in [0, 1]."""
+        x, (height, width) = self._embed(images)
+        depth = len(self.blocks)
+        taken = {depth * quarter // 4 for quarter in range(1, 5)}
+        levels = []
+        for number, block in enumerate(self.blocks, start=1):
+            x = self._through(block, x)
+            if number in taken:
+                levels.append(self.norm(x))
+        maps = tuple(
+            level[:, 1:].transpose(1, 2).reshape(len(x), -1, height, width) for level in levels
+        )
+        return Features(levels[-1][:, 0], maps)
+
+    def tokens(
+        self,
+        images: Tensor,
+        mask: Tensor | None = None,
+        mask_token: Tensor | None = None,
+        patches: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Final tokens where they are needed: every class token, and some patches.
+
+        After the attention of the last block, only the wanted rows go on; the result equals that
+        of the whole block.
+
+        Args:
+            images: float32 [B, 1, S, S] in [0, 1].
+            mask: bool [B, N]: patches whose embedding is replaced by `mask_token`.
+            mask_token: [1, D].
+            patches: int64 [M]: wanted patches, as indices into [B * N]; None for none.
+
+        Returns:
+            Class tokens [B, D] and patch tokens [M, D], after the final norm.
+        """
+        x, _ = self._embed(images, mask, mask_token)
+        for block in self.blocks[:-1]:
+            x = self._through(block, x)
+        batch, length, _ = x.shape
+        rows = torch.arange(batch, device=x.device) * length
+        if patches is not None:
+            of_image = patches // (length - 1)
+            rows = torch.cat([rows, patches + of_image + 1])
+        x = self.norm(self._last(self.blocks[-1], x, rows))
+        return x[:batch], x[batch:]
+
+    def _embed(
+        self, images: Tensor, mask: Tensor | None = None, mask_token: Tensor | None = None
+    ) -> tuple[Tensor, tuple[int, int]]:
+        config = self.encoder.image
+        grey = (images - config.mean) / config.std
+        x = self.patch_embed(grey.expand(-1, 3, -1, -1))
+        batch, height, width, channels = x.shape
+        x = x.reshape(batch, height * width, channels)
+        if mask is not None and mask_token is not None:
+            x = torch.where(mask[..., None], mask_token.to(x.dtype), x)
+        x = torch.cat([self.cls_token.expand(batch, -1, -1), x], dim=1)
+        return x + self._positions(height, width), (height, width)
+
+    def _positions(self, height: int, width: int) -> Tensor:
+        """Position embeddings [1, 1 + H * W, D] of a grid.
+
+        Resampling is one product with a fixed matrix, whose gradient is deterministic on any
+        device (that of interpolation is not).
+        """
+        own = self.patch_embed.grid_size
+        if (height, width) == own:
+            return self.pos_embed
+        if (height, width) not in self._resampling:
+            basis = torch.eye(own[0] * own[1], device=self.pos_embed.device)
+            resampled = F.interpolate(
+                basis.view(-1, 1, *own), size=(height, width), mode="bicubic", antialias=True
+            )
+            self._resampling[height, width] = resampled.flatten(1).T
+        return torch.cat(
+            [self.pos_embed[:, :1], self._resampling[height, width] @ self.pos_embed[:, 1:]], dim=1
+        )
+
+    def _kept(self, batch: int, device: torch.device) -> Tensor | None:
+        """Images that a residual branch is computed for; None for all (stochastic depth).
+
+        A fixed number of images in random order, one rate for all blocks, as in DINOv2.
+        """
+        rate = self.encoder.image.drop_path
+        if not (self.training and rate):
+            return None
+        return torch.randperm(batch, device=device)[: max(int(batch * (1 - rate)), 1)]
+
+    def _through(self, block: Block, x: Tensor) -> Tensor:
+        x = self._residual(x, lambda part: block.ls1(block.attn(block.norm1(part))))
+        return self._residual(x, lambda part: block.ls2(block.mlp(block.norm2(part))))
+
+    def _residual(self, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
+        kept = self._kept(len(x), x.device)
+        if kept is None:
+            return x + branch(x)
+        change = branch(x[kept]).to(x.dtype)
+        return x.index_add(0, kept, change, alpha=len(x) / len(kept))
+
+    def _last(self, block: Block, x: Tensor, rows: Tensor) -> Tensor:
+        """The last block [B, N, D] -> [rows, D] for some rows of [B * N, D]."""
+        batch, length, channels = x.shape
+        scales = [self._row_scale(batch, rows // length, x.device) for _ in range(2)]
+        context = _attend(block.attn, block.norm1(x)).reshape(-1, channels)[rows]
+        x = x.reshape(-1, channels)[rows]
+        x = x + scales[0] * block.ls1(block.attn.proj(context))
+        return x + scales[1] * block.ls2(block.mlp(block.norm2(x)))
+
+    def _row_scale(self, batch: int, of_image: Tensor, device: torch.device) -> Tensor | float:
+        kept = self._kept(batch, device)
+        if kept is None:
+            return 1.0
+        scale = torch.zeros(batch, 1, device=device)
+        scale[kept] = batch / len(kept)
+        return scale[of_image]
+
+
+def _attend(attention: nn.Module, x: Tensor) -> Tensor:
+    """Self-attention up to, and without, its output projection."""
+    batch, length, channels = x.shape
+    q, k, v = (
+        attention.qkv(x)
+        .reshape(batch, length, 3, attention.num_heads, -1)
+        .permute(2, 0, 3, 1, 4)
+        .unbind(0)
+    )
+    context = F.scaled_dot_product_attention(q, k, v)
+    return context.transpose(1, 2).reshape(batch, length, channels)

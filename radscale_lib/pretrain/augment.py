@@ -1,0 +1,85 @@
+"""Random views of a grey image: crop and resize, one grey-level table, blur, erasing.
+
+On uint8 images of one channel with OpenCV, whose cost is a small share of a training step. There
+are no flips, which would break laterality, and no inversion.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Range = tuple[float, float]
+
+cv2.setNumThreads(1)
+
+ASPECT: Range = (3 / 4, 4 / 3)
+BLUR_SIGMA: Range = (0.1 / 224, 2 / 224)
+"""Blur as a share of the side: DINO's 0.1 to 2 pixels at 224."""
+ERASED_AREA: Range = (0.02, 0.33)
+ERASED_ASPECT: Range = (0.3, 3.3)
+_GREYS = np.arange(256, dtype=np.float32)
+
+
+def random_crop(rng: np.random.Generator, image: Grey, size: int, area: Range) -> Grey:
+    """A random rectangle of the image, squeezed into a square of `size` pixels.
+
+    Args:
+        rng: source of randomness.
+        image: [H, W].
+        size: side of the result.
+        area: smallest and largest area, as a share of the image; aspect ratios 3/4 to 4/3.
+    """
+    top, left, height, width = _rectangle(rng, *image.shape, area, ASPECT)
+    part = image[top : top + height, left : left + width]
+    shrinks = max(height, width) > 1.5 * size
+    # Cubic interpolation samples 4 pixels a side and would alias where it shrinks by more.
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(part, (size, size), interpolation=method)
+
+
+def random_intensity(rng: np.random.Generator, image: Grey, change: float, middle: float) -> Grey:
+    """Change brightness and contrast by factors from 1 - change to 1 + change.
+
+    Contrast is changed about a fixed grey (`middle`, in [0, 1]), so that both are one table.
+    """
+    brightness, contrast = rng.uniform(1 - change, 1 + change, 2)
+    pivot = middle * 255
+    table = (np.clip(_GREYS * brightness, 0, 255) - pivot) * contrast + pivot
+    return cv2.LUT(image, np.clip(np.rint(table), 0, 255).astype(np.uint8))
+
+
+def random_blur(rng: np.random.Generator, image: Grey) -> Grey:
+    """Gaussian blur of a random width, relative to the side."""
+    sigma = rng.uniform(*BLUR_SIGMA) * image.shape[0]
+    return cv2.GaussianBlur(image, (0, 0), sigma)
+
+
+def random_erase(rng: np.random.Generator, image: Grey, fill: float) -> Grey:
+    """Replace a random rectangle by one grey (`fill`, in [0, 1]); arXiv 1708.04896."""
+    top, left, height, width = _rectangle(rng, *image.shape, ERASED_AREA, ERASED_ASPECT)
+    image[top : top + height, left : left + width] = round(fill * 255)
+    return image
+
+
+def _rectangle(
+    rng: np.random.Generator, rows: int, columns: int, area: Range, aspect: Range
+) -> tuple[int, int, int, int]:
+    """A random rectangle inside the image: (top, left, height, width).
+
+    The aspect ratio (width / height) is log-uniform. What does not fit is drawn again, at most
+    ten times; then comes the largest centred rectangle of an allowed aspect.
+    """
+    for _ in range(10):
+        pixels = rows * columns * rng.uniform(*area)
+        ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))
+        width, height = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
+        if 0 < width <= columns and 0 < height <= rows:
+            top = int(rng.integers(rows - height + 1))
+            left = int(rng.integers(columns - width + 1))
+            return top, left, height, width
+    ratio = min(max(columns / rows, aspect[0]), aspect[1])
+    width, height = min(columns, round(rows * ratio)), min(rows, round(columns / ratio))
+    return (rows - height) // 2, (columns - width) // 2, height, width

@@ -1,0 +1,83 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped.
+
+Order, augmentation and dropping are functions of the seed and the step, so the step stands for
+every random state.
+"""
+
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from radscale_lib.files import whole
+from radscale_lib.pretrain.learner import Learner
+
+LogRow = dict[str, float]
+
+
+@dataclass
+class Progress:
+    """How far a run is, beyond the weights.
+
+    Attributes:
+        step: optimiser steps done.
+        samples: samples seen.
+        seconds: time spent training, without start-up, over all tries.
+        started: when the first try started, ISO 8601.
+        resumed: how often the run went on from a checkpoint.
+        bad_steps: steps in a row whose gradient was not finite.
+        flops_per_sample: counted once per run.
+        log: logged rows.
+    """
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    started: str = ""
+    resumed: int = 0
+    bad_steps: int = 0
+    flops_per_sample: float | None = None
+    log: list[LogRow] = field(default_factory=list)
+
+
+def save_checkpoint(
+    folder: Path, learner: Learner, optimiser: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write `checkpoint-<step>.pt` whole, then delete older ones."""
+    path = folder / f"checkpoint-{progress.step}.pt"
+    state = {
+        "learner": learner.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "progress": asdict(progress),
+    }
+    with whole(path) as partial:
+        torch.save(state, partial)
+    for older in checkpoints(folder):
+        if older != path:
+            older.unlink()
+
+
+def load_checkpoint(
+    folder: Path, learner: Learner, optimiser: torch.optim.Optimizer, device: torch.device
+) -> Progress:
+    """Restore the newest checkpoint of a folder; without one, a new run's progress."""
+    found = checkpoints(folder)
+    if not found:
+        return Progress()
+    state = torch.load(found[-1], map_location=device, weights_only=True)
+    learner.load_state_dict(state["learner"])
+    optimiser.load_state_dict(state["optimiser"])
+    progress = Progress(**state["progress"])
+    progress.resumed += 1
+    return progress
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of a folder, oldest first."""
+    named = (
+        (int(match[1]), path)
+        for path in folder.glob("checkpoint-*.pt")
+        if (match := re.fullmatch(r"checkpoint-(\d+)\.pt", path.name))
+    )
+    return [path for _, path in sorted(named)]

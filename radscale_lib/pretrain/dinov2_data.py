@@ -1,0 +1,93 @@
+"""Batches of multi-crops with masks."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from radscale_lib.pretrain import augment
+from radscale_lib.pretrain.data import ImageSource, Share
+from radscale_lib.pretrain.masks import block_mask, mask_counts
+from radscale_lib.pretrain.randomness import Purpose, generator
+from radscale_lib.pretrain.sampler import Sample
+from radscale_lib.study.encoders import Vit
+from radscale_lib.study.pretrain import Dinov2
+
+GLOBAL_CROPS = 2
+JITTERED = 0.8
+"""Share of crops whose brightness and contrast change (DINO's colour jitter)."""
+
+Grey = NDArray[np.uint8]
+
+
+class Dinov2Batches(Dataset[dict[str, Tensor]]):
+    """Item `step`: the crops and masks of a share of B images, crop by crop.
+
+    `global` uint8 [2 B, 1, S, S], `local` uint8 [L B, 1, s, s] (absent without local crops), `mask`
+    bool [2 B, patches].
+    """
+
+    def __init__(self, source: ImageSource, image: Vit, recipe: Dinov2, share: Share) -> None:
+        """Crop the images of `source`."""
+        self._source = source
+        self._image = image
+        self._recipe = recipe
+        self._share = share
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        drawn = self._share.of_step(step)
+        images = self._source.images([sample.index for sample in drawn])
+        crops = [self._crops(sample, image) for sample, image in zip(drawn, images, strict=True)]
+        batch = {
+            "global": _by_crop([views for views, _ in crops]),
+            "mask": torch.from_numpy(self._masks(step)),
+        }
+        if self._recipe.local_crops:
+            batch["local"] = _by_crop([views for _, views in crops])
+        return batch
+
+    def _crops(self, sample: Sample, image: Grey) -> tuple[list[Grey], list[Grey]]:
+        recipe = self._recipe
+        rng = generator(self._share.seed, Purpose.AUGMENT, *sample)
+        wide = [
+            self._view(rng, image, self._image.image_size, recipe.global_scale)
+            for _ in range(GLOBAL_CROPS)
+        ]
+        narrow = [
+            self._view(rng, image, recipe.local_size, recipe.local_scale)
+            for _ in range(recipe.local_crops)
+        ]
+        return wide, narrow
+
+    def _view(
+        self, rng: np.random.Generator, image: Grey, size: int, area: tuple[float, float]
+    ) -> Grey:
+        view = augment.random_crop(rng, image, size, area)
+        jitter, blur = rng.random(2)
+        if jitter < JITTERED:
+            view = augment.random_intensity(rng, view, self._recipe.intensity, self._image.mean)
+        if blur < self._recipe.blur:
+            view = augment.random_blur(rng, view)
+        return view
+
+    def _masks(self, step: int) -> NDArray[np.bool_]:
+        """Masks of the share's global crops: bool [2 B, patches]."""
+        share, recipe = self._share, self._recipe
+        side = self._image.image_size // self._image.patch
+        rng = generator(share.seed, Purpose.MASK, step)
+        counts = mask_counts(
+            rng, GLOBAL_CROPS * share.batch, side * side, recipe.mask_probability, recipe.mask_ratio
+        )
+        return np.stack([
+            block_mask(generator(share.seed, Purpose.MASK, step, 1 + place), side, side, count).ravel()
+            for crop in range(GLOBAL_CROPS)
+            for place in range(crop * share.batch + share.offset, crop * share.batch + share.offset + share.size)
+            for count in [int(counts[place])]
+        ])  # fmt: skip
+
+
+def _by_crop(views: list[list[Grey]]) -> Tensor:
+    """[images][crops] of [S, S] -> [crops * images, 1, S, S]."""
+    stack = np.stack([np.stack(crops) for crops in zip(*views, strict=True)])
+    return torch.from_numpy(stack.reshape(-1, 1, *stack.shape[2:]))

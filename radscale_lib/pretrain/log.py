@@ -1,0 +1,21 @@
+"""The log of a run as a table."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from radscale_lib.files import whole
+
+COUNTS = ("step", "samples")
+SCHEMA = ("step", "samples", "loss", "lr", "images_per_second")
+
+
+def write_log(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write `log.parquet`: a row per logged step; losses, rate and speed as float64."""
+    names = list(rows[0]) if rows else list(SCHEMA)
+    schema = pa.schema(
+        [pa.field(name, pa.int64() if name in COUNTS else pa.float64()) for name in names]
+    )
+    with whole(path) as partial:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial)

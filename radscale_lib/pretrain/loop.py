@@ -1,0 +1,194 @@
+"""The training loop: the same for every paradigm, device and number of processes."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset
+
+from radscale_lib.pretrain.checkpoint import Progress, load_checkpoint, save_checkpoint
+from radscale_lib.pretrain.distributed import World, average, largest
+from radscale_lib.pretrain.errors import PretrainError
+from radscale_lib.pretrain.learner import Learner
+from radscale_lib.pretrain.schedules import warmup_cosine
+from radscale_lib.pretrain.signals import StopRequest, ignore_stop_requests, stop_requests
+from radscale_lib.study.compute import Compute
+from radscale_lib.study.pretrain import Optimiser
+
+BAD_STEPS = 2
+"""Steps in a row without a finite gradient that are skipped; one more ends the run."""
+LOGGED_STEPS = 100
+"""Rows of a run's log, about."""
+
+
+class DivergedError(PretrainError):
+    """Training that will not recover."""
+
+
+class StoppedError(SystemExit):
+    """A stop signal arrived and the state is saved; the exit code is 128 + the signal's number."""
+
+
+class Trainer:
+    """Trains a learner for its whole budget, from the newest checkpoint if there is one."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        batches: Dataset[dict[str, Tensor]],
+        optimiser: Optimiser,
+        compute: Compute,
+        world: World,
+        seed: int,
+        folder: Path,
+        workers: int = 0,
+    ) -> None:
+        """Prepare to train.
+
+        Args:
+            learner: the model with its loss, on the device.
+            batches: item `step` is this process's share of the step's batch.
+            optimiser: the study's numbers; all are global.
+            compute: precision, and time between checkpoints.
+            world: this process among those of the run.
+            seed: of the run; keys the stochastic depth of each step.
+            folder: for checkpoints.
+            workers: processes that load data; with 0, data are loaded between steps.
+        """
+        self.learner = learner.train()
+        self.optimiser = optimiser
+        self.compute = compute
+        self.world = world
+        self.seed = seed
+        self.folder = folder
+        self.adamw = torch.optim.AdamW(
+            [dict(group) for group in learner.groups()],
+            lr=optimiser.lr,
+            betas=(0.9, optimiser.beta2),
+            fused=True,
+        )
+        self.progress = load_checkpoint(folder, learner, self.adamw, world.device)
+        self.progress.started = self.progress.started or now()
+        self._model: nn.Module = learner
+        if world.size > 1:
+            self._model = DistributedDataParallel(learner, broadcast_buffers=False)
+        self._batches = DataLoader(
+            batches,
+            batch_size=None,
+            sampler=range(self.progress.step, optimiser.steps),
+            num_workers=workers,
+            multiprocessing_context="forkserver" if workers else None,
+            worker_init_fn=ignore_stop_requests,
+            pin_memory=world.device.type == "cuda",
+        )
+
+    def run(self) -> Progress:
+        """Train to the end of the budget.
+
+        Raises:
+            DivergedError: after three steps in a row without a finite gradient.
+            StoppedError: on SIGTERM or SIGUSR1, with a checkpoint saved.
+        """
+        progress = self.progress
+        saved = ticked = time.monotonic()
+        with stop_requests() as request:
+            for batch in self._batches:
+                losses = self._step(self.to_device(batch))
+                tick = time.monotonic()
+                progress.step += 1
+                progress.samples += self.optimiser.batch
+                progress.seconds += tick - ticked
+                ticked = tick
+                self._log(losses)
+                due = tick - saved > 60 * self.compute.checkpoint_minutes
+                if self._checkpoint(request, due):
+                    saved = time.monotonic()
+        if progress.samples != self.optimiser.samples:
+            raise RuntimeError(
+                f"{progress.samples} samples seen instead of the budget, {self.optimiser.samples}"
+            )
+        return progress
+
+    def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A batch on this process's device."""
+        return {name: x.to(self.world.device, non_blocking=True) for name, x in batch.items()}
+
+    def _step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        step, steps = self.progress.step, self.optimiser.steps
+        rate = self.optimiser.lr * warmup_cosine(step, steps, self.optimiser.warmup)
+        decay = self.learner.weight_decay(step)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate * group["lr_scale"]
+            group["weight_decay"] = decay * group["decay_scale"]
+        # Stochastic depth draws from torch's own generator: keyed by the step, so that a resumed
+        # run draws the same, and by the process, so that processes draw differently.
+        torch.manual_seed((self.seed * steps + step) * self.world.size + self.world.rank)
+        bf16 = self.compute.precision == "bf16"
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=bf16):
+            losses = self._model(batch, step)
+        self.adamw.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        self.learner.before_update(step)
+        norm = nn.utils.clip_grad_norm_(self.learner.parameters(), self.optimiser.clip)
+        # The gradient's norm is the same on all processes; the loss is not.
+        if torch.isfinite(norm):
+            self.adamw.step()
+            self.progress.bad_steps = 0
+        else:
+            self.progress.bad_steps += 1
+        if self.progress.bad_steps > BAD_STEPS:
+            raise DivergedError(
+                f"no finite gradient in {self.progress.bad_steps} steps in a row, up to step "
+                f"{step + 1} of {steps}: lower optimiser.lr or optimiser.clip"
+            )
+        self.learner.after_update(step)
+        return losses
+
+    def _log(self, losses: dict[str, Tensor]) -> None:
+        progress, steps = self.progress, self.optimiser.steps
+        if progress.step % max(steps // LOGGED_STEPS, 1) and progress.step != steps:
+            return
+        values = {name: float(average(loss.detach())) for name, loss in losses.items()}
+        speed = progress.samples / progress.seconds
+        progress.log.append({
+            "step": progress.step,
+            "samples": progress.samples,
+            **values,
+            "lr": max(group["lr"] for group in self.adamw.param_groups),
+            "images_per_second": speed,
+        })  # fmt: skip
+        if self.world.leads:
+            parts = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+            left = (self.optimiser.samples - progress.samples) / speed
+            print(
+                f"step {progress.step}/{steps}  {parts}  lr {progress.log[-1]['lr']:.2e}  "
+                f"{speed:.0f} images/s  {_duration(left)} left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def _checkpoint(self, request: StopRequest, due: bool) -> bool:
+        """Save if it is time or a stop was asked for, on all processes alike; then stop."""
+        stop = largest(request.number, self.world)
+        due = bool(largest(int(due), self.world))
+        if not (stop or due):
+            return False
+        if self.world.leads:
+            save_checkpoint(self.folder, self.learner, self.adamw, self.progress)
+        if stop:
+            raise StoppedError(128 + stop)
+        return True
+
+
+def now() -> str:
+    """Local time, ISO 8601."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,1 @@
+"""Losses, each over the global batch whatever the number of devices."""

@@ -1,0 +1,23 @@
+"""Stateless randomness: every draw is a function of (seed, purpose, position).
+
+So neither the order of work nor the number of workers, devices or restarts changes a run.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """Streams that must not share numbers."""
+
+    ORDER = 1
+    AUGMENT = 2
+    TEXT = 3
+    MASK = 4
+
+
+def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
+    """A counter-based generator (Philox, Salmon et al. 2011) of up to three coordinates."""
+    counter = [0, *position, *([0] * (3 - len(position)))]
+    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=counter))

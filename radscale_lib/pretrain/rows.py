@@ -1,0 +1,130 @@
+"""The table of a run: a row per image that it learns from, in the subset's order.
+
+It is an uncompressed Arrow file that every process of a run maps into memory, so that a table of
+millions of reports is held once per machine.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+from numpy.typing import NDArray
+
+from radscale_lib.files import whole
+from radscale_lib.pretrain.errors import PretrainError
+from radscale_lib.shards.schema import label_columns
+from radscale_lib.study.archive import Labels
+
+COLUMNS = ("shard", "row", "height", "width", "study_id", "view", "findings", "impression", "labelled")
+
+
+class NothingToLearnError(PretrainError):
+    """No image of the subset has what the arm learns from."""
+
+
+def write_rows(
+    path: Path, catalog: Path, subset: Path | None, labels: Labels, supervision: Sequence[str]
+) -> int:
+    """Write the table of a run.
+
+    Args:
+        path: Arrow file to write.
+        catalog: `catalog.parquet` of the archive.
+        subset: `n=N.parquet`; None takes every image of the catalog.
+        labels: the study's labels.
+        supervision: `reports`, `labels`, both, or nothing for images alone. Images that have none
+            of what is named are left out.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        NothingToLearnError: if no row remains.
+    """
+    import polars as pl
+
+    table = pl.read_parquet(catalog, columns=["image_id", *COLUMNS, *label_columns(labels)])
+    if subset is not None:
+        order = pl.read_parquet(subset, columns=["image_id"])
+        table = order.join(table, on="image_id", how="left", maintain_order="left")
+        missing = table["shard"].null_count()
+        if missing:
+            raise NothingToLearnError(
+                f"{subset}: {missing} images are not in {catalog}: make the subset again"
+            )
+    wanted = pl.lit(not supervision)
+    if "reports" in supervision:
+        texts = [pl.col(name).fill_null("") != "" for name in ("findings", "impression")]
+        wanted |= texts[0] | texts[1]
+    if "labels" in supervision:
+        wanted |= pl.col("labelled")
+    kept = table.filter(wanted)
+    if kept.is_empty():
+        raise NothingToLearnError(
+            f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)}"
+        )
+    with whole(path) as partial:
+        kept.drop("image_id").write_ipc(partial, compression="uncompressed")
+    return len(kept)
+
+
+class Rows:
+    """The table of a run, opened by each process where it is used."""
+
+    def __init__(self, path: Path, labels: Labels) -> None:
+        """Read the table at `path`."""
+        self.path = path
+        self.labels = labels
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Each process maps the file itself."""
+        return {"path": self.path, "labels": self.labels}
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        with pa.memory_map(str(self.path)) as source:
+            table = pa.ipc.open_file(source).read_all()
+        return table
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {
+            name: self._table[name][index].as_py()
+            for name in ("view", "findings", "impression", "labelled")
+        }
+
+    def places(self, indices: Sequence[int]) -> tuple[list[str], list[int]]:
+        """Shards and rows of some images."""
+        shards, rows = self._table["shard"], self._table["row"]
+        return [shards[i].as_py() for i in indices], [rows[i].as_py() for i in indices]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all images."""
+        height, width = (
+            self._table[name].to_numpy().astype(np.int64) for name in ("height", "width")
+        )
+        return int((height * width).sum())
+
+    @property
+    def study(self) -> NDArray[np.int64]:
+        """Number of each image's study, int64 [N]."""
+        codes = self._table["study_id"].combine_chunks().dictionary_encode()
+        if isinstance(codes, pa.ChunkedArray):
+            codes = codes.combine_chunks()
+        return codes.indices.to_numpy().astype(np.int64)
+
+    @property
+    def label_values(self) -> NDArray[np.float64]:
+        """Labels [N, L]: 1, 0, -1 or NaN (blank)."""
+        columns = [
+            self._table[name].to_numpy(zero_copy_only=False).astype(np.float64)
+            for name in label_columns(self.labels)
+        ]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))

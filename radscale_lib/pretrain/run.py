@@ -1,0 +1,150 @@
+"""One pretraining run: replay it if it was finished before, else train it."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from radscale_lib.files import file_digest, whole, write_json
+from radscale_lib.pretrain.card import blank_card
+from radscale_lib.pretrain.errors import PretrainError
+from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.model import Run, Study
+from radscale_lib.study.pretrain import Arm, Base
+
+OUTPUTS = ("encoder.safetensors", "log.parquet", "encoder.json")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run and its inputs.
+
+    Attributes:
+        study: the study.
+        run: arm (or base weights, with size 0), size and seed.
+        stage: the stage id.
+        catalog: `catalog.parquet` of the archive.
+        shards: folder of its shards.
+        subset: `n=N.parquet`; None trains on the whole catalog.
+        base: `encoder.safetensors` to continue; None starts from random weights.
+        work: folder of all training states.
+    """
+
+    study: Study
+    run: Run
+    stage: str
+    catalog: Path
+    shards: Path
+    subset: Path | None
+    base: Path | None
+    work: Path
+
+    @property
+    def section(self) -> Arm | Base:
+        """The study's section of the arm or base."""
+        return (self.study.bases | self.study.arms)[self.run.arm]
+
+    @property
+    def encoder(self) -> Mi2 | RadDino:
+        """The study's section of the encoder."""
+        return self.study.encoders[self.section.encoder]
+
+    @property
+    def seed(self) -> int:
+        """Seed of every draw of the run."""
+        return self.section.seed if isinstance(self.section, Base) else self.run.seed
+
+
+def pretrain(job: Job, out: Path, threads: int) -> None:
+    """Make the outputs of a run in the folder `out`: encoder, log and card.
+
+    A run that was finished with equal inputs is copied, without training. Training goes on from
+    its last checkpoint. Where it fails for good, the card says so and the encoder is empty, unless
+    the study is strict.
+
+    Args:
+        job: the run and its inputs.
+        out: folder for the outputs.
+        threads: threads of the CPU: of training if the device is the CPU, else of data loading.
+
+    Raises:
+        SystemExit: with 128 + the signal's number, on SIGTERM or SIGUSR1; a later call goes on.
+        OSError, MemoryError, torch.OutOfMemoryError: what another try may cure.
+    """
+    subset = _digest_rows(job.subset or job.catalog)
+    base = file_digest(job.base) if job.base else None
+    folder = job.work / _key(job, subset, base)
+    finished = folder / "finished"
+    card = blank_card() | {
+        **job.run._asdict(),
+        "encoder": job.section.encoder,
+        "paradigm": job.section.recipe.paradigm,
+        "supervision": list(job.section.supervision),
+        "samples_budget": job.section.recipe.optimiser.samples,
+        "stage_id": job.stage,
+        "subset_digest": subset,
+        "base_digest": base,
+    }
+    if not finished.is_dir():
+        reason = _train(job, folder, card, threads)
+        if reason is not None:
+            _write_failure(out, job, card | {"status": "failed", "reason": reason})
+            return
+    if int(os.environ.get("RANK", "0")) == 0:
+        for name in OUTPUTS:
+            with whole(out / name) as partial:
+                shutil.copyfile(finished / name, partial)
+
+
+def _digest_rows(table: Path) -> str:
+    """SHA-256 of a table's `image_id` and `digest`, in order."""
+    columns = pq.read_table(table, columns=["image_id", "digest"])
+    digest = hashlib.sha256()
+    for batch in columns.to_batches():
+        for name in ("image_id", "digest"):
+            digest.update("\n".join(batch[name].to_pylist()).encode())
+    return digest.hexdigest()
+
+
+def _key(job: Job, subset: str, base: str | None) -> str:
+    parts = [job.stage, *map(str, job.run), subset, base]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> str | None:
+    """Train into `folder`/finished; the reason if it fails for good."""
+    import torch
+
+    from radscale_lib.pretrain.train import train
+
+    try:
+        train(job, folder, card, threads)
+    except (OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        # An error of one process alone leaves the others waiting: their launcher must end them.
+        alone = int(os.environ.get("WORLD_SIZE", "1")) == 1 or isinstance(error, PretrainError)
+        if job.study.strict or not alone:
+            raise
+        # Texts of foreign errors may hold patients' data; the lines of code do not.
+        traceback.print_tb(error.__traceback__)
+        reason = str(error) if isinstance(error, PretrainError) else type(error).__name__
+        print(f"{job.run.path} failed: {reason}", file=sys.stderr)
+        return reason
+    return None
+
+
+def _write_failure(out: Path, job: Job, card: dict[str, Any]) -> None:
+    from radscale_lib.encoders.storage import EncoderFile, save_encoder
+    from radscale_lib.pretrain.log import write_log
+
+    save_encoder(out / "encoder.safetensors", EncoderFile(job.encoder))
+    write_log(out / "log.parquet", [])
+    write_json(out / "encoder.json", card)

@@ -1,0 +1,127 @@
+"""Training a run: from its inputs to the files of `work/<key>/finished/`."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from radscale_lib.encoders.storage import EncoderFile, read_encoder, save_encoder
+from radscale_lib.files import write_json
+from radscale_lib.pretrain.card import hardware, versions
+from radscale_lib.pretrain.checkpoint import Progress, checkpoints
+from radscale_lib.pretrain.data import ImageSource, Share
+from radscale_lib.pretrain.distributed import World, join
+from radscale_lib.pretrain.flops import flops_per_sample
+from radscale_lib.pretrain.log import write_log
+from radscale_lib.pretrain.loop import Trainer, now
+from radscale_lib.pretrain.paradigms import Paradigm, dinov2, unicl
+from radscale_lib.pretrain.rows import Rows, write_rows
+from radscale_lib.pretrain.run import Job
+from radscale_lib.study.encoders import Mi2
+
+
+def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
+    """Train a run and write its outputs to `folder`/finished, whole; then drop its checkpoints.
+
+    Args:
+        job: the run and its inputs.
+        folder: training state of this run alone.
+        card: what the card holds so far.
+        threads: threads of the CPU: of training, or, if the device is another, of data loading.
+    """
+    compute = job.study.compute
+    _settle(compute.device, threads)
+    with join(compute.device) as world:
+        rows = _rows(job, folder, world)
+        batch = job.section.recipe.optimiser.batch
+        share = Share(job.seed, batch, len(rows), world.rank, world.size)
+        # Initial weights of what the base does not bring.
+        torch.manual_seed(job.seed)
+        learner, batches, tokenizer = _paradigm(job, rows, share)
+        trainer = Trainer(
+            learner.to(world.device),
+            batches,
+            job.section.recipe.optimiser,
+            compute,
+            world,
+            job.seed,
+            folder,
+            workers=0 if compute.device == "cpu" else threads,
+        )
+        if trainer.progress.flops_per_sample is None:
+            trainer.progress.flops_per_sample = flops_per_sample(
+                learner, trainer.to_device(batches[0]), share.size
+            )
+        progress = trainer.run()
+        if world.leads:
+            _finish(
+                folder,
+                EncoderFile(job.encoder, learner.encoder(), tokenizer),
+                progress,
+                card | _outcome(job, progress, len(rows), world),
+            )
+        if world.size > 1:
+            dist.barrier()
+
+
+def _settle(device: str, threads: int) -> None:
+    """Set threads, and make results independent of timing."""
+    torch.set_num_threads(threads if device == "cpu" else 1)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def _rows(job: Job, folder: Path, world: World) -> Rows:
+    path = folder / "rows.arrow"
+    if world.leads:
+        supervision = job.section.supervision
+        write_rows(path, job.catalog, job.subset, job.study.labels, supervision)
+    if world.size > 1:
+        dist.barrier()
+    return Rows(path, job.study.labels)
+
+
+def _paradigm(job: Job, rows: Rows, share: Share) -> Paradigm:
+    source = ImageSource(rows, job.shards)
+    base = read_encoder(job.base) if job.base else None
+    if isinstance(job.encoder, Mi2):
+        labels = job.study.labels
+        return unicl(job.encoder, job.section, labels, rows, source, share, base)
+    return dinov2(job.encoder, job.section, source, share, base)
+
+
+def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[str, Any]:
+    seen = min(images, progress.samples)
+    return {
+        "status": "ok",
+        "samples_seen": progress.samples,
+        "steps": progress.step,
+        "unique_images": seen,
+        "repeats_per_image": progress.samples / seen,
+        "flops_per_sample": progress.flops_per_sample,
+        "images_per_second": progress.samples / progress.seconds,
+        "seconds": progress.seconds,
+        "device": job.study.compute.device,
+        "hardware": hardware(job.study.compute.device, world.size),
+        "versions": versions(),
+        "resumed": progress.resumed,
+        "started": progress.started,
+        "finished": now(),
+        "final_loss": progress.log[-1]["loss"],
+    }
+
+
+def _finish(folder: Path, encoder: EncoderFile, progress: Progress, card: dict[str, Any]) -> None:
+    """Write `finished/`, which appears whole, and delete what is no longer needed."""
+    partial = folder / ".finished.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    save_encoder(partial / "encoder.safetensors", encoder)
+    write_log(partial / "log.parquet", progress.log)
+    write_json(partial / "encoder.json", card)
+    partial.rename(folder / "finished")
+    for path in [*checkpoints(folder), folder / "rows.arrow"]:
+        path.unlink()

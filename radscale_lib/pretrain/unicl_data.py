@@ -1,0 +1,65 @@
+"""Batches of image-text pairs."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from radscale_lib.encoders.text import TextTokenizer
+from radscale_lib.pretrain import augment
+from radscale_lib.pretrain.data import ImageSource, Share
+from radscale_lib.pretrain.randomness import Purpose, generator
+from radscale_lib.pretrain.rows import Rows
+from radscale_lib.pretrain.sampler import Sample
+from radscale_lib.pretrain.texts import Pairing
+from radscale_lib.study.encoders import Davit
+from radscale_lib.study.pretrain import Unicl
+
+
+class UniclBatches(Dataset[dict[str, Tensor]]):
+    """Item `step`: `images` uint8 [B, 1, S, S], `tokens` int64 [B, L] and `ids` int64 [B]."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        source: ImageSource,
+        pairing: Pairing,
+        tokenizer: TextTokenizer,
+        image: Davit,
+        recipe: Unicl,
+        share: Share,
+    ) -> None:
+        """Pair the images of `source` with the texts of `rows`."""
+        self._rows = rows
+        self._source = source
+        self._pairing = pairing
+        self._tokenizer = tokenizer
+        self._image = image
+        self._recipe = recipe
+        self._share = share
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        drawn = self._share.of_step(step)
+        images = self._source.images([sample.index for sample in drawn])
+        views = [self._view(sample, image) for sample, image in zip(drawn, images, strict=True)]
+        pairs = [self._text(sample) for sample in drawn]
+        return {
+            "images": torch.from_numpy(np.stack(views)).unsqueeze(1),
+            "tokens": self._tokenizer([text for text, _ in pairs]),
+            "ids": torch.tensor([number for _, number in pairs]),
+        }
+
+    def _view(self, sample: Sample, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        recipe = self._recipe
+        grey = sum(self._image.mean) / 3
+        rng = generator(self._share.seed, Purpose.AUGMENT, *sample)
+        view = augment.random_crop(rng, image, self._image.image_size, recipe.crop_scale)
+        view = augment.random_intensity(rng, view, recipe.intensity, grey)
+        if rng.random() < recipe.erase:
+            view = augment.random_erase(rng, view, grey)
+        return view
+
+    def _text(self, sample: Sample) -> tuple[str, int]:
+        rng = generator(self._share.seed, Purpose.TEXT, *sample)
+        return self._pairing.draw(rng, sample.index, self._rows[sample.index])

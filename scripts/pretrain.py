@@ -1,0 +1,40 @@
+"""Train one run: an arm at a size and seed, or base weights; replayed if it was finished before."""
+
+import argparse
+from pathlib import Path
+
+from radscale_lib.pretrain.run import Job, pretrain
+from radscale_lib.study import Run, load_study
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, required=True, help="study file")
+    parser.add_argument("--id", required=True, help="stage id")
+    parser.add_argument("--arm", required=True, help="entry of 'arms' or 'bases'")
+    parser.add_argument("--size", type=int, default=0, help="images of the subset; 0 for bases")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the run")
+    parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
+    parser.add_argument("--shards", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--subset", type=Path, help="n=N.parquet; default: the whole catalog")
+    parser.add_argument("--base", type=Path, help="encoder.safetensors to continue")
+    parser.add_argument("--work", type=Path, required=True, help="folder of training states")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the run's files")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    args = parser.parse_args(argv)
+    job = Job(
+        study=load_study(args.study),
+        run=Run(args.arm, args.size, args.seed),
+        stage=args.id,
+        catalog=args.catalog,
+        shards=args.shards,
+        subset=args.subset,
+        base=args.base,
+        work=args.work,
+    )
+    pretrain(job, args.out, args.threads)
+
+
+if __name__ == "__main__":
+    main()
