@@ -28,7 +28,8 @@ class Lut:
     def __call__(self, x: Floats) -> Floats:
         """Look values up; those outside the table get its first or last entry."""
         index = np.clip(np.floor(x + 0.5) - self.first, 0, len(self.values) - 1)
-        return self.values[index.astype(np.int64)].astype(np.float64)
+        found: Floats = self.values[index.astype(np.int64)].astype(np.float64)
+        return found
 
 
 class Window(NamedTuple):
@@ -73,7 +74,9 @@ class GreyScale:
     def modality_values(self) -> Floats:
         """The modality value (PS3.3 C.11.1) of every bit pattern, float64 [2^bits]."""
         stored = self.stored_values().astype(np.float64)
-        return self.modality_lut(stored) if self.modality_lut else stored * self.slope + self.intercept
+        if self.modality_lut:
+            return self.modality_lut(stored)
+        return stored * self.slope + self.intercept
 
 
 class Rendered(NamedTuple):
@@ -116,7 +119,7 @@ def render(patterns: NDArray[np.unsignedinteger], scale: GreyScale, policy: Poli
         low, high = p1, p99
     if policy == "voi" and isinstance(scale.voi, Window):
         shown = scale.voi(values)
-    elif policy == "voi" and scale.voi:
+    elif policy == "voi" and isinstance(scale.voi, Lut):
         shown = np.clip(scale.voi(values) / ((1 << scale.voi.bits) - 1), 0, 1)
     else:
         shown = np.clip((values - low) / (high - low), 0, 1)

@@ -1,7 +1,7 @@
 """Reading the header of a DICOM file, whatever its state.
 
-pydicom does the parsing. Its warnings and exceptions hold values of the file: here they become fixed
-codes.
+pydicom does the parsing. Its warnings and exceptions hold values of the file: here they become
+fixed codes.
 """
 
 import logging
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pydicom
 from pydicom import config
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -144,8 +145,12 @@ def _parse(path: Path, file: BinaryIO) -> Header:
             pixels = _deflated_pixels(path)
         else:
             pixels = _find_pixels(file, *dataset.original_encoding)
-    except OSError:
+            if pixels is None and _ends_short(dataset, os.fstat(file.fileno()).st_size):
+                raise QuarantinedError("truncated", "in the header")
+    except (OSError, QuarantinedError):
         raise
+    except EOFError:
+        raise QuarantinedError("truncated", "in the header") from None
     except Exception as error:
         raise QuarantinedError("malformed", type(error).__name__) from None
     sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
@@ -180,6 +185,16 @@ def _find_pixels(file: BinaryIO, implicit: bool, little: bool) -> PixelElement |
         return None
     (length,) = struct.unpack_from(f"{order}I", head, length_at)
     return PixelElement(start + length_at + 4, length)
+
+
+def _ends_short(dataset: Dataset, size: int) -> bool:
+    """Whether the last element does not end where the file ends; pydicom stops there silently."""
+    if len(dataset) == 0:
+        return False
+    last = dataset.get_item(max(dataset.keys()))
+    if not isinstance(last, RawDataElement) or last.length == UNDEFINED_LENGTH:
+        return False
+    return last.value_tell + last.length != size
 
 
 def _deflated_pixels(path: Path) -> PixelElement | None:

@@ -13,7 +13,7 @@ from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.instance import Instance, instance_of
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
-from radscale_lib.archive.listing import NOT_A_FILE, Entry, read_listing
+from radscale_lib.archive.listing import NOT_A_FILE, read_listing
 from radscale_lib.archive.outcomes import DuplicateError, QuarantinedError, RefusedError
 from radscale_lib.archive.pixels import stored_patterns
 from radscale_lib.archive.progress import Progress

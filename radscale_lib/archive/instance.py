@@ -110,7 +110,7 @@ def _aspect(dataset: Dataset, spacing: tuple[float, float] | None) -> float:
     if spacing is None and len(ratio) == 2 and min(ratio) > 0:
         spacing = ratio[0], ratio[1]
     aspect = spacing[0] / spacing[1] if spacing else 1.0
-    return aspect if 0.01 < abs(aspect - 1) and 0.25 <= aspect <= 4 else 1.0
+    return aspect if abs(aspect - 1) > 0.01 and 0.25 <= aspect <= 4 else 1.0
 
 
 def _grey_scale(dataset: Dataset, bits: int) -> GreyScale:

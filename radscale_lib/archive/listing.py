@@ -109,7 +109,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def partition_of(path: str, partitions: int) -> int:
-    """The partition of a relative path: its BLAKE2b-8 (RFC 7693), big-endian, modulo `partitions`."""
+    """The partition of a relative path: its BLAKE2b-8 (RFC 7693), big-endian, modulo the number."""
     digest = hashlib.blake2b(os.fsencode(path), digest_size=8).digest()
     return int.from_bytes(digest, "big") % partitions
 
@@ -160,7 +160,7 @@ _PLAIN = {escaped: character for character, escaped in _ESCAPES.items()}
 
 
 def _escape(name: str) -> str:
-    return name.translate(str.maketrans(_ESCAPES))
+    return re.sub(r"[\\\t\n\r]", lambda match: _ESCAPES[match[0]], name)
 
 
 def _unescape(name: str) -> str:

@@ -13,7 +13,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.encaps import generate_frames
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 
 from radscale_lib.archive.header import UNDEFINED_LENGTH
 from radscale_lib.archive.instance import Instance
@@ -62,10 +62,8 @@ def stored_patterns(instance: Instance) -> Patterns:
     Raises:
         QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed` or `shape_mismatch`.
     """
-    if instance.transfer_syntax in _NATIVE:
-        raw = _native(instance)
-    else:
-        raw = _encapsulated(instance)
+    native = instance.transfer_syntax in _NATIVE
+    raw = _native(instance) if native else _encapsulated(instance)
     if raw.shape != (instance.rows, instance.columns):
         raise QuarantinedError("shape_mismatch", syntax_name(instance.transfer_syntax))
     bits = instance.grey.bits

@@ -54,9 +54,7 @@ def resize(
     return np.ascontiguousarray(across.T)
 
 
-def position(
-    index: T, source: int, target: int, alignment: Alignment
-) -> T:
+def position(index: T, source: int, target: int, alignment: Alignment) -> T:
     """Place in a grid of `target` pixels of a place in one of `source` (centres at integers)."""
     if alignment == "centred":
         return (index + 0.5) * target / source - 0.5

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
-from pydicom.uid import UID_dictionary
-
 from radscale_lib.archive.header import Header, integer, item, text, values
 from radscale_lib.archive.outcomes import ExcludedError, QuarantinedError
-from radscale_lib.archive.terms import MODALITIES, PHOTOMETRIC, listed, syntax_name
+from radscale_lib.archive.terms import (
+    MODALITIES,
+    PHOTOMETRIC,
+    listed,
+    sop_class_name,
+    syntax_name,
+)
 from radscale_lib.archive.views import View, view_of
 from radscale_lib.study.archive import Select
 
@@ -50,9 +54,8 @@ def check_selected(header: Header, facts: Facts, select: Select) -> None:
     """Apply the rules of selection, in the order of `docs/ingest.md`.
 
     Raises:
-        ExcludedError: `no_image`, `no_pixels`, `modality`, `multi_frame`, `colour`, `view` or
-            `too_small`.
-        QuarantinedError: `missing_tag:…` or `bad_tag:…` of a tag that a rule needs.
+        ExcludedError: `no_image`, `modality`, `multi_frame`, `colour`, `view` or `too_small`.
+        QuarantinedError: `no_pixels`, or `missing_tag:…` or `bad_tag:…` of a tag that a rule needs.
     """
     if header.pixels is None:
         raise _without_pixels(header, facts)
@@ -76,11 +79,11 @@ def check_selected(header: Header, facts: Facts, select: Select) -> None:
 
 
 def _without_pixels(header: Header, facts: Facts) -> Exception:
-    name = UID_dictionary.get(header.sop_class, ("",))[0]
+    name = sop_class_name(header.sop_class)
     if "Image Storage" in name or facts.rows is not None:
-        return ExcludedError("no_pixels", name or None)
+        return QuarantinedError("no_pixels", name)
     if header.sop_class:
-        return ExcludedError("no_image", name or None)
+        return ExcludedError("no_image", name)
     return QuarantinedError("missing_tag:SOPClassUID")
 
 

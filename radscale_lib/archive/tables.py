@@ -144,7 +144,9 @@ class _Table:
                     raise TableError(f"{path}: unknown kind: give .csv, .parquet or .jsonl")
             self.columns = self._scan.collect_schema().names()
         except OSError as error:
-            raise TableError(f"{path}: cannot be read ({error.strerror}): correct the path") from None
+            raise TableError(
+                f"{path}: cannot be read ({error.strerror}): correct the path"
+            ) from None
         except pl.exceptions.PolarsError:
             raise self._unreadable() from None
 
@@ -209,7 +211,8 @@ def _label(path: Path, name: str, row: dict[str, Any]) -> int | None:
         return None
     if value not in (0, 1, -1):
         raise TableError(
-            f"{path}: {name}: row {row[_LINE]} is none of 1, 0, -1 (uncertain) and blank: correct it"
+            f"{path}: {name}: row {row[_LINE]} is none of 1, 0, -1 (uncertain) and blank: "
+            "correct it"
         )
     return int(value)
 

@@ -1,30 +1,29 @@
 """Names that may leave a header: terms of the DICOM standard, and nothing else.
 
-A header's field can hold any text, an identifier too, whatever the field's name. What is not on these
-lists is reported as `unlisted`.
+A header's field can hold any text, an identifier too, whatever the field's name. What is not on
+these lists is reported as `unlisted`.
 """
 
-from pydicom.uid import UID_dictionary
+from pydicom._uid_dict import UID_dictionary
 
 UNLISTED = "unlisted"
 
-MODALITIES = frozenset(
-    """
-    ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC
-    HD IO IOL IVOCT IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA
-    PLAN POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT
-    RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC
-    AS CD CF CP CS DD DF DM DS EC FA FS LP MA MS OPR ST VF
-    """.split()
-)
+MODALITIES = frozenset({
+    "ANN", "AR", "ASMT", "AU", "BDUS", "BI", "BMD", "CFM", "CR", "CT", "CTPROTOCOL", "DG", "DMS",
+    "DOC", "DX", "ECG", "EEG", "EMG", "EOG", "EPS", "ES", "FID", "GM", "HC", "HD", "IO", "IOL",
+    "IVOCT", "IVUS", "KER", "KO", "LEN", "LS", "M3D", "MG", "MR", "NM", "OAM", "OCT", "OP", "OPM",
+    "OPT", "OPTBSV", "OPTENF", "OPV", "OSS", "OT", "PA", "PLAN", "POS", "PR", "PT", "PX", "REG",
+    "RESP", "RF", "RG", "RTDOSE", "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD", "RTRECORD",
+    "RTSEGANN", "RTSTRUCT", "RWV", "SEG", "SM", "SMR", "SR", "SRF", "STAIN", "TEXTUREMAP", "TG",
+    "US", "VA", "XA", "XAPROTOCOL", "XC", "AS", "CD", "CF", "CP", "CS", "DD", "DF", "DM", "DS",
+    "EC", "FA", "FS", "LP", "MA", "MS", "OPR", "ST", "VF",
+})  # fmt: skip
 """Defined terms of Modality, the retired ones last (PS3.3 C.7.3.1.1.1)."""
 
-PHOTOMETRIC = frozenset(
-    """
-    MONOCHROME1 MONOCHROME2 RGB HSV ARGB CMYK YBR_FULL YBR_FULL_422 YBR_PARTIAL_422
-    YBR_PARTIAL_420 YBR_ICT YBR_RCT XYB
-    """.split()
-) | {"PALETTE COLOR"}
+PHOTOMETRIC = frozenset({
+    "MONOCHROME1", "MONOCHROME2", "RGB", "HSV", "ARGB", "CMYK", "YBR_FULL", "YBR_FULL_422",
+    "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB", "PALETTE COLOR",
+})  # fmt: skip
 """Photometric interpretations, the retired ones too (PS3.3 C.7.6.3.1.2)."""
 
 
@@ -35,5 +34,14 @@ def listed(term: str, terms: frozenset[str]) -> str:
 
 def syntax_name(uid: str) -> str:
     """Name of a transfer syntax (PS3.6)."""
-    name, kind, *_ = UID_dictionary.get(uid, (UNLISTED, "Transfer Syntax"))
-    return name if kind == "Transfer Syntax" else UNLISTED
+    return _uid_name(uid, "Transfer Syntax")
+
+
+def sop_class_name(uid: str) -> str:
+    """Name of a storage class (PS3.6)."""
+    return _uid_name(uid, "SOP Class")
+
+
+def _uid_name(uid: str, wanted: str) -> str:
+    name, kind, *_ = UID_dictionary.get(uid, (UNLISTED, ""))
+    return name if kind == wanted else UNLISTED

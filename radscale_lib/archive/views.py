@@ -17,9 +17,7 @@ _OTHER_POSITIONS = {"LLD", "RLD", "LLO", "RLO"}
 """Defined terms of View Position for decubitus and oblique views (PS3.3 C.8.7.1.1)."""
 
 
-def view_of(
-    position: str, code_meaning: str, description: str, orientation: Sequence[str]
-) -> View:
+def view_of(position: str, code_meaning: str, description: str, orientation: Sequence[str]) -> View:
     """View of an image, from the first of these that tells it.
 
     1. View Position (0018,5101), and the meaning of View Code Sequence (0054,0220);

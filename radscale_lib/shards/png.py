@@ -28,4 +28,4 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         image = None
     if image is None:
         raise ValueError("no decodable PNG")
-    return image
+    return image.astype(np.uint8, copy=False)
