@@ -39,5 +39,5 @@ lock:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --no-deps --requirement requirements.lock
-	.venv/bin/pip install --quiet --no-deps --editable . --editable workflow/logger
+	.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable . --editable workflow/logger
 	touch $@

@@ -14,7 +14,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
 CONDA = ROOT / "workflow/envs/radscale.yaml"
-OURS = {"radscale", "snakemake-logger-plugin-radscale"}
 
 
 def canonical(requirement: str) -> str:
@@ -30,9 +29,10 @@ def resolve() -> list[str]:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = f"{folder}/bin/pip"
         subprocess.run([pip, "install", "--quiet", f"{ROOT}[dev]"], check=True)
-        frozen = subprocess.run([pip, "freeze"], check=True, capture_output=True, text=True).stdout
+        freeze = [pip, "freeze", "--all"]  # with setuptools, which torch needs
+        frozen = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout
     pins = {canonical(line): line.split("==")[1] for line in frozen.splitlines() if "==" in line}
-    return [f"{name}=={pins[name]}" for name in sorted(pins) if name not in OURS]
+    return [f"{name}=={pins[name]}" for name in sorted(pins) if name != "pip"]
 
 
 def direct_dependencies() -> list[str]:

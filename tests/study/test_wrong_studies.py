@@ -1,0 +1,311 @@
+"""Wrong study files, one per kind of mistake, each with the message it must give."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from radscale_lib.study import StudyError, load_study, parse_study
+
+SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text())
+REMOVED = object()
+DICOM_ONLY = {"dicom": "archive/dicom"}
+
+
+def edited(edits):
+    """The smallest study with values set, or removed, by dotted key."""
+    study = json.loads(json.dumps(SMOKE))  # a copy in which YAML aliases share nothing
+    for key, value in edits.items():
+        *path, last = key.split(".")
+        section = study
+        for part in path:
+            section = section[part]
+        if value is REMOVED:
+            del section[last]
+        else:
+            section[last] = value
+    return study
+
+
+WRONG = {
+    "unknown key": (
+        {"arms.rad-dino.recipe.local_cropss": 6},
+        "arms.rad-dino.recipe.local_cropss: unknown key: did you mean 'local_crops'? (got 6)",
+    ),
+    "unknown key like no other": (
+        {"subsets.whatever": 1},
+        "subsets.whatever: unknown key: remove it, or use one of ['sizes', 'unit'] (got 1)",
+    ),
+    "missing key": (
+        {"arms.mi2-reports.recipe.optimiser": {"batch": 16, "lr": 0.1}},
+        "arms.mi2-reports.recipe.optimiser.samples: required key is missing: add it",
+    ),
+    "missing section": ({"scaling": REMOVED}, "scaling: required key is missing: add it"),
+    "wrong type": (
+        {"institution.partitions": "two"},
+        "institution.partitions: must be a valid integer, unable to parse string as an integer "
+        "(got 'two')",
+    ),
+    "value where a section belongs": (
+        {"institution": "archive/dicom"},
+        "institution: must be a mapping of keys: see docs/study-file.md (got 'archive/dicom')",
+    ),
+    "value out of range": (
+        {"splits.test": 1.2},
+        "splits.test: must be less than or equal to 1 (got 1.2)",
+    ),
+    "choice unknown": (
+        {"subsets.unit": "study"},
+        "subsets.unit: must be 'patient' or 'image' (got 'study')",
+    ),
+    "kind unknown": (
+        {"encoders.mi2.kind": "biomedclip"},
+        "encoders.mi2.kind: must be one of 'mi2', 'rad-dino' (got 'biomedclip')",
+    ),
+    "kind missing": (
+        {"evaluation.tasks.tubes": {"target": "tubes"}},
+        "evaluation.tasks.tubes.kind: required key is missing: add it",
+    ),
+    "name no folder": (
+        {"name": "Chest Study"},
+        "name: a name has lower-case letters, digits and hyphens only (got 'Chest Study')",
+    ),
+    "sizes not ascending": (
+        {"subsets.sizes": [40, 20]},
+        "subsets.sizes: [40, 20] must ascend without repeats: write [20, 40]",
+    ),
+    "no sizes": (
+        {"subsets.sizes": []},
+        "subsets.sizes: must not be empty: name at least one (got [])",
+    ),
+    "no arms": ({"arms": {}}, "arms: must not be empty: name at least one (got {})"),
+    "size above the archive": (
+        {"subsets.sizes": [20, 40, 4000]},
+        "subsets.sizes: 4000 is above what the pool of a phantom of 60 patients can hold (96): "
+        "raise institution.phantom.patients or lower the size",
+    ),
+    "arm's size not in the study": (
+        {"arms.rad-dino.sizes": [20, 30]},
+        "arms.rad-dino.sizes: [30] not among subsets.sizes [20, 40]: add them there or remove "
+        "them here",
+    ),
+    "batch does not divide samples": (
+        {"arms.rad-dino.recipe.optimiser.samples": 100},
+        "arms.rad-dino.recipe.optimiser: samples 100 is no multiple of batch 16: take 112",
+    ),
+    "batch does not divide over devices": (
+        {"compute": {"devices": 16}, "arms.rad-dino.recipe.optimiser.batch": 8},
+        "arms.rad-dino.recipe.optimiser.batch: 8 does not divide over compute.devices 16: change "
+        "one of the two",
+    ),
+    "encoder unknown": (
+        {"arms.rad-dino.encoder": "raddino"},
+        "arms.rad-dino.encoder: 'raddino' is no encoder: use one of ['mi2', 'rad-dino']",
+    ),
+    "paradigm does not fit the encoder": (
+        {"arms.rad-dino.encoder": "mi2"},
+        "arms.rad-dino.recipe.paradigm: 'dinov2' does not train a mi2 encoder: use 'unicl'",
+    ),
+    "arm without supervision": (
+        {"arms.mi2-reports.supervision": []},
+        "arms.mi2-reports: supervision [] pairs images with nothing, and unicl needs pairs: give "
+        "[reports], [labels] or both",
+    ),
+    "base without supervision": (
+        {"bases.mi2-open.supervision": REMOVED},
+        "bases.mi2-open: supervision [] pairs images with nothing, and unicl needs pairs: give "
+        "[reports], [labels] or both",
+    ),
+    "supervision that is not used": (
+        {"arms.rad-dino.supervision": ["labels"]},
+        "arms.rad-dino: supervision ['labels'] is not used by dinov2, which learns from images "
+        "only: remove it",
+    ),
+    "seed twice": (
+        {"arms.rad-dino.seeds": [0, 1, 0]},
+        "arms.rad-dino.seeds: 0 stands twice: name each once",
+    ),
+    "labels arm without label names": (
+        {
+            "labels": {},
+            "bases.mi2-open.supervision": ["reports"],
+            "evaluation.tasks": {"reports": SMOKE["evaluation"]["tasks"]["reports"]},
+            "scaling.metrics": {"reports": "bleu"},
+        },
+        "arms.mi2-reports-labels.supervision: 'labels' needs label names: name columns in "
+        "labels.findings",
+    ),
+    "task without label names": (
+        {"labels.findings": []},
+        "labels.findings: [] leaves task 'findings' without a target: name its columns",
+    ),
+    "task without a metric": (
+        {"scaling.metrics.tubes": REMOVED},
+        "scaling.metrics.tubes: the task has no metric to fit: give one of ['auroc', 'auprc']",
+    ),
+    "metric of another task": (
+        {"scaling.metrics.segmentation": "auroc"},
+        "scaling.metrics.segmentation: 'auroc' is no metric of this task: use one of "
+        "['dice', 'cldice']",
+    ),
+    "metric of no task": (
+        {"scaling.metrics.survival": "auroc"},
+        "scaling.metrics.survival: no such task: remove it, or use one of "
+        "['findings', 'reports', 'segmentation', 'tubes']",
+    ),
+    "patch does not divide the image": (
+        {"encoders.rad-dino.image.patch": 14},
+        "encoders.rad-dino.image: image_size 32 is no multiple of patch 14: take 28",
+    ),
+    "heads do not divide the width": (
+        {"encoders.mi2.text.heads": 3},
+        "encoders.mi2.text: width 16 does not divide over 3 heads: take 18",
+    ),
+    "local crop off the patch grid": (
+        {"arms.rad-dino.recipe.local_size": 20},
+        "arms.rad-dino.recipe.local_size: 20 is no multiple of the encoder's patch 8: take 16",
+    ),
+    "interval upside down": (
+        {"arms.mi2-reports.recipe.crop_scale": [1.0, 0.5]},
+        "arms.mi2-reports.recipe.crop_scale: [1, 0.5] is no interval: write it as [0.5, 1]",
+    ),
+    "splits leave no pool": (
+        {"splits": {"train": 0.6, "validation": 0.1, "test": 0.3}},
+        "splits: train + validation + test = 1 leaves no patients to pretrain on: lower them "
+        "below 1 together",
+    ),
+    "empty split": (
+        {"splits.validation": 0},
+        "splits: validation is 0 and every task needs it: raise it",
+    ),
+    "phantom and DICOM": (
+        {"institution.dicom": "archive/dicom"},
+        "institution: give exactly one of 'phantom' and 'dicom' (found both)",
+    ),
+    "neither phantom nor DICOM": (
+        {"public.phantom": REMOVED},
+        "public: give exactly one of 'phantom' and 'dicom' (found neither)",
+    ),
+    "phantom with a table": (
+        {"institution.labels": "labels.csv"},
+        "institution: a phantom archive writes its own reports, labels and tubes: remove labels, "
+        "or give a 'dicom' folder instead of the phantom",
+    ),
+    "no initial weights": (
+        {"bases.rad-dino-open": REMOVED},
+        "encoders.rad-dino.weights: no initial weights: give released weights, or one entry of "
+        "'bases' that trains them (found 0)",
+    ),
+    "released weights and a base": (
+        {"encoders.rad-dino.weights": "weights/rad-dino"},
+        "bases.rad-dino-open: encoder 'rad-dino' has released weights (weights/rad-dino): remove "
+        "one of the two",
+    ),
+    "both archives the same": (
+        {"public.phantom": SMOKE["institution"]["phantom"]},
+        "public.phantom.seed: 11 with the same settings gives the institution's images again: "
+        "give another seed and site: public",
+    ),
+    "arm named like a baseline": (
+        {"arms.rad-dino-open": SMOKE["arms"]["rad-dino"]},
+        "arms.rad-dino-open: the name is taken by a baseline: rename the arm",
+    ),
+    "colour of no arm": (
+        {"report.colours": {"rad-dnio": "red"}},
+        "report.colours.rad-dnio: no such arm: use one of "
+        "['mi2-reports', 'mi2-reports-labels', 'rad-dino']",
+    ),
+    "adapters without a released model": (
+        {"evaluation.tasks.reports.lora_rank": 8},
+        "evaluation.tasks.reports: lora_rank 8 adapts a released language model and this one is "
+        "trained from scratch: set it to 0, or language_model to a folder",
+    ),
+    "key of a language model": (
+        {"evaluation.tasks.reports.language_model": {"vocabluary": 300}},
+        "evaluation.tasks.reports.language_model.vocabluary: unknown key: did you mean "
+        "'vocabulary'? (got 300)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("edits", "message"), WRONG.values(), ids=WRONG.keys())
+def test_each_mistake_has_its_message(edits, message):
+    with pytest.raises(StudyError) as raised:
+        parse_study(edited(edits), "my-study.yaml")
+    assert str(raised.value) == f"my-study.yaml: 1 problem:\n  - {message}"
+
+
+def test_a_real_archive_without_tables_names_each_task_and_arm_that_needs_one():
+    with pytest.raises(StudyError) as raised:
+        parse_study(edited({"institution": DICOM_ONLY}))
+    assert str(raised.value).splitlines() == [
+        "study: 7 problems:",
+        "  - arms.mi2-reports.supervision: 'reports' needs a reports table: set "
+        "institution.reports or remove 'reports' here",
+        "  - arms.mi2-reports-labels.supervision: 'reports' needs a reports table: set "
+        "institution.reports or remove 'reports' here",
+        "  - arms.mi2-reports-labels.supervision: 'labels' needs a label table: set "
+        "institution.labels or remove 'labels' here",
+        "  - evaluation.tasks.findings: classification needs institution.labels: set it or remove "
+        "the task",
+        "  - evaluation.tasks.tubes: classification needs institution.labels: set it or remove "
+        "the task",
+        "  - evaluation.tasks.segmentation: segmentation needs institution.tubes: set it or "
+        "remove the task",
+        "  - evaluation.tasks.reports: generation needs institution.reports: set it or remove the "
+        "task",
+    ]
+
+
+def test_bases_without_a_public_archive():
+    with pytest.raises(StudyError) as raised:
+        parse_study(edited({"public": REMOVED}))
+    assert [line.strip(" -") for line in str(raised.value).splitlines()[1:]] == [
+        "bases.mi2-open: there is no 'public' archive to train it on: add one",
+        "bases.rad-dino-open: there is no 'public' archive to train it on: add one",
+    ]
+
+
+def test_every_problem_is_listed_at_once():
+    with pytest.raises(StudyError, match="3 problems") as raised:
+        parse_study(edited({"nmae": "x", "splits.test": -1, "institution.partitions": 0}))
+    for key in ("nmae", "splits.test", "institution.partitions"):
+        assert f"\n  - {key}: " in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "{path}: cannot be read (No such file or directory): give a study file"),
+        ("- a\n- b\n", "{path}: a study file is a mapping of keys: see config/config.yaml"),
+        ("", "{path}: a study file is a mapping of keys: see config/config.yaml"),
+    ],
+    ids=["absent", "a list", "empty"],
+)
+def test_no_study_file(tmp_path, content, message):
+    path = tmp_path / "study.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(StudyError) as raised:
+        load_study(path)
+    assert str(raised.value) == message.format(path=path)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("name: [demo\n", "no valid YAML: "),
+        ("name: a\nsplits: {}\nname: b\n", "key 'name' stands twice: remove one"),
+        ("splits: {test: 0.1, test: 0.2}\n", "key 'test' stands twice: remove one"),
+    ],
+    ids=["no YAML", "key twice", "inner key twice"],
+)
+def test_no_valid_yaml_names_the_line(tmp_path, content, part):
+    path = tmp_path / "study.yaml"
+    path.write_text(content)
+    with pytest.raises(StudyError) as raised:
+        load_study(path)
+    assert str(raised.value).startswith(f"{path}: no valid YAML: ")
+    assert part in str(raised.value)
+    assert ", line " in str(raised.value)
