@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from radscale_lib.files import whole
+from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import (
     BASELINE,
@@ -26,7 +27,7 @@ from radscale_lib.report.style import (
     new_figure,
     save,
 )
-from radscale_lib.report.words import images, listed, metric_name, missing_runs, task_title
+from radscale_lib.report.words import images, metric_name, task_title
 from radscale_lib.study import Study
 
 NOTE_SIZE = 5.8
@@ -224,37 +225,6 @@ def _limits(table: pl.DataFrame) -> tuple[float, float]:
     low, high = max(low - margin, low_band), min(high + margin, high_band)
     pad = 0.04 * (high - low)
     return float(low - pad), float(high + pad)
-
-
-def figure_notes(study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFrame) -> list[str]:
-    """What must be read with a figure: its runs, and the arms whose rise is not identified."""
-    runs: dict[str, list[str]] = {}
-    flat: dict[str, list[str]] = {}
-    unfitted: dict[str, list[str]] = {}
-    for task, table in series.items():
-        title = task_title(study, task)
-        keys = table.filter(pl.col("kind") == "run").select("arm", "size", "seed").iter_rows()
-        present = [(arm, int(size), seed) for arm, size, seed in keys]
-        runs.setdefault(missing_runs(present, study.pretraining_runs), []).append(title)
-        rows = fits.filter(pl.col("task") == task)
-        for arm in study.arms:
-            chosen = rows.filter((pl.col("arm") == arm) & pl.col("chosen"))["form"].to_list()
-            if not chosen:
-                unfitted.setdefault(arm, []).append(title)
-            elif chosen == ["constant"]:
-                flat.setdefault(arm, []).append(title)
-    lines = [
-        f"{text}." if len(runs) == 1 else f"{listed(titles)}: {text}."
-        for text, titles in runs.items()
-    ]
-    for label, arms in (("Flat, no rise identified", flat), ("Not fitted", unfitted)):
-        if arms:
-            items = [
-                arm if len(series) == 1 else f"{arm} ({listed(map(str.lower, titles))})"
-                for arm, titles in arms.items()
-            ]
-            lines.append(f"{label}: {'; '.join(items)}.")
-    return lines
 
 
 def _wrap(lines: Sequence[str], width: float) -> list[str]:

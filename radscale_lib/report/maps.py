@@ -31,6 +31,8 @@ _COLUMNS: dict[str, Any] = {
 SIMILARITY_SCHEMA = pl.Schema(_COLUMNS)
 """The image in a row of its own (size and level null), then the maps."""
 
+PICTURE = 1.7
+"""Width of the image, in widths of a map."""
 COSINE, COLOURS = Normalize(-1, 1), "cividis"
 
 
@@ -51,9 +53,9 @@ def draw_similarity_figures(study: Study, tables: Iterable[pl.DataFrame], out: P
 def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
     """The image with the tip marked, and a row of maps for each size."""
     sizes, levels = sorted(set(maps["size"])), sorted(set(maps["level"]))
-    side = (PAGE - 0.9) / (len(levels) + 1.25)
+    side = (PAGE - 0.9) / (len(levels) + PICTURE)
     figure = new_figure(PAGE, side * len(sizes) + 0.42)
-    widths = [1.25, *[1.0] * len(levels)]
+    widths = [PICTURE, *[1.0] * len(levels)]
     grid = figure.add_gridspec(len(sizes), len(levels) + 1, width_ratios=widths)
     picture = table.filter(pl.col("level").is_null()).row(0, named=True)
     axes = figure.add_subplot(grid[:, 0])

@@ -107,16 +107,16 @@ def _text(
 ) -> str:
     first, last = images(smallest), images(largest)
     level = f"{confidence:.0%} interval"
+    low = images(lower) if lower else f"< {first}"
+    high = images(upper) if upper else f"≥ {last}"
     if state == "undetermined":
-        return f"undetermined ({level} from < {first} to ≥ {last})"
+        return f"undetermined ({level} {low} to {high} images)"
     if state == "within" and size is not None:
-        low = images(lower) if lower else f"< {first}"
-        high = images(upper) if upper else f"≥ {last}"
-        return f"{images(size)} ({level} {low} to {high})"
+        return f"{images(size)} images ({level} {low} to {high})"
     if state == "below":
-        return f"< {first}" + (f" ({level} up to {images(upper)})" if upper else "")
-    rest = f" ({level} from {images(lower)})" if lower else ""
-    return (f"≥ {last}" if state == "above" else "not reached") + rest
+        return f"< {first} images" + (f" ({level} up to {high})" if upper else "")
+    start = f"≥ {last} images" if state == "above" else "not reached"
+    return start + (f" ({level} from {low})" if lower else "")
 
 
 def images(size: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from radscale_lib.scaling.crossover import crossover, images
+from radscale_lib.scaling.crossover import crossover
 from radscale_lib.scaling.errors import chance_error, to_error
 from radscale_lib.scaling.fit import Fit, ScalingError, fit
 from radscale_lib.scaling.laws import FORMS, Array
@@ -29,7 +29,8 @@ FITS_SCHEMA = _schema(
     (pl.Boolean, "identified chosen"),
     (pl.Int64, "sizes runs runs_expected"),
     (pl.Float64, "a a_lower a_upper b b_lower b_upper c c_lower c_upper"),
-    (pl.Float64, "probability rises gain gain_lower gain_upper loo_error loo_error_constant"),
+    (pl.Float64, "probability rises change change_lower change_upper gain gain_lower gain_upper"),
+    (pl.Float64, "loo_error loo_error_constant"),
     (pl.List(_POINT), "curve"),
     (pl.Float64, "confidence"),
     (pl.String, "note"),
@@ -186,17 +187,14 @@ def _fit_rows(
 ) -> list[dict[str, Any]]:
     """Rows of the fits table of one arm on one task: one per form."""
     tail = (1 - confidence) / 2
-    levels = [0.5, tail, 1 - tail]
     held_out, constant = curve.held_out(options)
     identified = fitted.rises > 1 - tail
     chosen = _choose(fitted, held_out, identified or fitted.falls > 1 - tail)
-    gain, gain_lower, gain_upper = np.quantile(_gain(fitted, options["horizon"]), levels).tolist()
     shared = {
         "identified": identified,
         "rises": fitted.rises,
-        "gain": gain,
-        "gain_lower": gain_lower,
-        "gain_upper": gain_upper,
+        **_with_ends("change", _change(fitted, curve.sizes, chosen), tail),
+        **_with_ends("gain", _gain(fitted, options["horizon"]), tail),
         "loo_error_constant": constant,
     }
     return [
@@ -208,9 +206,7 @@ def _fit_rows(
             "probability": fitted.probability[form],
             "loo_error": held_out[form],
             "curve": _points(fitted, form, form == chosen, curve.sizes, options["horizon"], tail),
-            "note": _note(fitted, curve.sizes, chosen, confidence, held_out, constant)
-            if form == chosen
-            else "",
+            "note": _note(fitted, chosen, tail, held_out, constant) if form == chosen else "",
         }
         for form in fitted.laws
     ]
@@ -265,6 +261,20 @@ def _choose(fitted: Fit, held_out: dict[str, float | None], moves: bool) -> str:
     return min(ranked, key=lambda form: missing if (e := held_out[form]) is None else e)
 
 
+def _with_ends(name: str, draws: Array, tail: float) -> dict[str, float]:
+    """Median of draws, and their interval."""
+    middle, lower, upper = np.quantile(draws, [0.5, tail, 1 - tail]).tolist()
+    return {name: middle, f"{name}_lower": lower, f"{name}_upper": upper}
+
+
+def _change(fitted: Fit, sizes: Array, chosen: str) -> Array:
+    """Metric at the largest size minus metric at the smallest, per draw."""
+    # The constant would put half the interval at exactly zero: the power law tells the change.
+    trend = fitted.ensembles.get("power", fitted.ensemble)
+    errors = (trend if chosen == "constant" else fitted.ensemble).errors([sizes.min(), sizes.max()])
+    return errors[:, 0] - errors[:, 1]
+
+
 def _gain(fitted: Fit, horizon: float) -> Array:
     """Metric at the horizon minus metric at the largest size, per draw."""
     errors = fitted.ensemble.errors([fitted.ensemble.largest, horizon * fitted.ensemble.largest])
@@ -295,34 +305,23 @@ def _points(
 
 def _note(
     fitted: Fit,
-    sizes: Array,
     chosen: str,
-    confidence: float,
+    tail: float,
     held_out: dict[str, float | None],
     constant: float | None,
 ) -> str:
     """What a reader must know of the fit, in words."""
-    tail = (1 - confidence) / 2
-    # The constant would put half the interval at exactly zero: the power law tells the change.
-    trend = fitted.ensembles.get("power", fitted.ensemble)
-    ends = (trend if chosen == "constant" else fitted.ensemble).errors([sizes.min(), sizes.max()])
-    change, low, high = np.quantile(ends[:, 0] - ends[:, 1], [0.5, tail, 1 - tail])
-    span = (
-        f"change from {images(sizes.min())} to {images(sizes.max())} images {change:+.3f} "
-        f"({confidence:.0%} interval {low:+.3f} to {high:+.3f})"
-    )
-    notes = []
     if chosen == "constant":
-        notes.append(f"flat: no rise identified; {span}")
-    elif fitted.falls > fitted.rises:
-        notes.append(f"falls with size; {span}")
-    else:
-        notes.append(f"rises; {span}")
-        floor = fitted.ensembles.get("power_floor")
-        share = np.quantile(floor.share, [tail, 1 - tail]) if floor is not None else [0, 1]
-        if floor is not None and share[1] - share[0] > 0.6:
+        return "flat: no rise identified"
+    notes = []
+    if fitted.falls > fitted.rises:
+        notes.append("falls with size")
+    floor = fitted.ensembles.get("power_floor")
+    if floor is not None:
+        low, high = np.quantile(floor.share, [tail, 1 - tail])
+        if high - low > 0.6:
             notes.append("floor not identified")
-        error = held_out[chosen]
-        if error is not None and constant is not None and error >= constant:
-            notes.append("the largest size was predicted no better than by the size before it")
+    error = held_out[chosen]
+    if error is not None and constant is not None and error >= constant:
+        notes.append("the largest size was predicted no better than by the size before it")
     return "; ".join(notes)

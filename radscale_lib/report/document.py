@@ -1,0 +1,311 @@
+"""The report: one HTML file that holds everything it shows."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from radscale_lib.report import sentences
+from radscale_lib.report.notes import figure_notes
+from radscale_lib.report.series import task_series
+from radscale_lib.report.words import images, interval, listed, metric_name, number, task_title
+from radscale_lib.study import Run, Study
+
+Card = Mapping[str, Any]
+
+
+def write_report(
+    study: Study,
+    scores: pl.DataFrame,
+    fits: pl.DataFrame,
+    crossovers: pl.DataFrame,
+    ledgers: Mapping[str, pl.DataFrame],
+    cards: Sequence[Card],
+    figures: Path,
+) -> str:
+    """The report as HTML.
+
+    Args:
+        study: the study.
+        scores: the scores table.
+        fits: the fits table.
+        crossovers: the crossovers table.
+        ledgers: the ledger of each archive.
+        cards: the run cards (`encoder.json`).
+        figures: folder of the drawn figures; those that are not there are left out.
+    """
+    series = {
+        task: task_series(study, scores, fits, task)
+        for task in study.scaling.metrics
+        if len(scores.filter(pl.col("task") == task))
+    }
+    environment = Environment(
+        loader=PackageLoader("radscale_lib.report"),
+        autoescape=select_autoescape(["j2"], default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        title=study.report.title,
+        name=study.name,
+        phantom=study.institution.phantom is not None,
+        confidence=f"{study.scaling.confidence:.0%}",
+        horizon=f"{study.scaling.horizon:g}",
+        studied=sentences.studied(study, scores),
+        overview=sentences.overview(fits) if len(fits) else "",
+        results=[
+            {
+                "title": f"{task_title(study, task)}, {metric_name(study.scaling.metrics[task])}",
+                "sentences": sentences.task_results(study, table, fits, crossovers, task),
+            }
+            for task, table in series.items()
+        ],
+        scaling_figures=_scaling_figures(study, series, fits, figures),
+        similarity_figures=_similarity_figures(study, figures),
+        score_sizes=[images(size) for size in study.subsets.sizes],
+        score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
+        law_tasks=_law_tasks(study, fits, crossovers),
+        archives=[_archive(name, ledger) for name, ledger in ledgers.items()],
+        runs=[_run_row(card) for card in _ordered(study, cards)],
+        gaps=_gaps(study, scores, cards),
+        settings=yaml.safe_dump(_settings(study), sort_keys=False, allow_unicode=True),
+        versions=_versions(cards),
+    )
+
+
+def _scaling_figures(
+    study: Study, series: Mapping[str, pl.DataFrame], fits: pl.DataFrame, figures: Path
+) -> list[dict[str, str]]:
+    out = []
+    for task, table in series.items():
+        source = _embed(figures, f"scaling-{task}")
+        if source is None:
+            continue
+        metric = metric_name(study.scaling.metrics[task])
+        notes = " ".join(figure_notes(study, {task: table}, fits))
+        caption = f"{task_title(study, task)}: {metric} against the number of pretraining images."
+        out.append(
+            {"source": source, "caption": f"{caption} {notes}", "alt": _alt(study, table, task)}
+        )
+    return out
+
+
+def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
+    """The figure in words: where each arm starts and ends."""
+    parts = []
+    for arm in study.arms:
+        rows = table.filter((pl.col("arm") == arm) & (pl.col("kind") == "mean")).sort("size")
+        if len(rows):
+            first, last = rows.row(0, named=True), rows.row(-1, named=True)
+            parts.append(
+                f"{arm} from {number(first['value'])} at {images(first['size'])} images to "
+                f"{number(last['value'])} at {images(last['size'])}"
+            )
+    parts += [
+        f"{row['arm']} at {number(row['value'])}"
+        for row in table.filter(pl.col("kind") == "baseline").iter_rows(named=True)
+    ]
+    metric = metric_name(study.scaling.metrics[task])
+    return f"Line chart of {metric} against the number of images: {listed(parts)}."
+
+
+def _similarity_figures(study: Study, figures: Path) -> list[dict[str, str]]:
+    out = []
+    for arm in study.arms:
+        source = _embed(figures, f"similarity-{arm}")
+        if source is not None:
+            what = (
+                "cosine similarity between the patch at the tip of a tube and all others, "
+                "at four layers, smallest subset above largest"
+            )
+            out.append(
+                {
+                    "source": source,
+                    "caption": f"{arm}: {what}.",
+                    "alt": f"Heat maps of {arm}: {what}.",
+                }
+            )
+    return out
+
+
+def _embed(figures: Path, name: str) -> str | None:
+    """A figure as a data URI; None if it was not drawn in a format that browsers show."""
+    for suffix, kind in (("svg", "svg+xml"), ("png", "png")):
+        path = figures / f"{name}.{suffix}"
+        if path.exists():
+            return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return None
+
+
+def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
+    """Mean score of each arm at each size, its baseline first."""
+    cells = {
+        (row["arm"], int(row["size"])): {
+            "value": number(row["value"]),
+            "ends": ""
+            if row["lower"] is None
+            else f"{number(row['lower'])} to {number(row['upper'])}",
+        }
+        for row in table.filter(pl.col("kind").is_in(["mean", "baseline"])).iter_rows(named=True)
+    }
+    nothing = {"value": "–", "ends": ""}
+    rows = [
+        {
+            "arm": arm,
+            "cells": [
+                cells.get((study.baseline_of(arm).arm, 0), nothing),
+                *(cells.get((arm, size), nothing) for size in study.subsets.sizes),
+            ],
+        }
+        for arm in study.arms
+    ]
+    metric = metric_name(study.scaling.metrics[task])
+    return {"title": task_title(study, task), "metric": metric, "rows": rows}
+
+
+def _law_tasks(study: Study, fits: pl.DataFrame, crossovers: pl.DataFrame) -> list[dict[str, Any]]:
+    """The chosen law, crossover and gain of every arm, by task."""
+    crossed = {(row["task"], row["arm"]): row for row in crossovers.iter_rows(named=True)}
+    tasks = []
+    for task in study.scaling.metrics:
+        of_task = fits.filter(pl.col("task") == task)
+        rows = []
+        for arm in study.arms:
+            of_arm = of_task.filter(pl.col("arm") == arm).rows(named=True)
+            if of_arm and of_arm[0]["runs"]:
+                chosen = next((row for row in of_arm if row["chosen"]), of_arm[0])
+                rows.append(_law_row(arm, chosen, crossed.get((task, arm))))
+        if rows:
+            tasks.append({"title": task_title(study, task), "rows": rows})
+    return tasks
+
+
+def _law_row(arm: str, fit: Mapping[str, Any], cross: Mapping[str, Any] | None) -> dict[str, str]:
+    def signed(row: Mapping[str, Any] | None, name: str) -> str:
+        if row is None:
+            return "–"
+        return interval(row[name], row[f"{name}_lower"], row[f"{name}_upper"], sign=True)
+
+    return {
+        "arm": arm,
+        "runs": f"{fit['runs']} of {fit['runs_expected']}",
+        "law": sentences.law_text(fit),
+        "change": signed(fit, "change"),
+        "gain": signed(fit, "gain"),
+        "crossover": cross["text"] if cross else "–",
+        "difference": signed(cross, "difference"),
+        "held_out": f"{number(fit['loo_error'])} / {number(fit['loo_error_constant'])}",
+        "note": fit["note"],
+    }
+
+
+OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
+
+
+def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:
+    """Counts of a ledger: every file found has exactly one outcome, so they add up."""
+    counts = {outcome: int((ledger["outcome"] == outcome).sum()) for outcome in OUTCOMES}
+    reasons = (
+        ledger.filter(pl.col("outcome") != "accepted")
+        .group_by("outcome", "reason")
+        .len("files")
+        .sort("outcome", "files", "reason", descending=[False, True, False])
+    )
+    return {
+        "name": name,
+        "counts": {outcome: f"{count:,}" for outcome, count in counts.items()},
+        "total": f"{len(ledger):,}",
+        "reasons": [
+            {"outcome": outcome, "reason": reason or "–", "files": f"{files:,}"}
+            for outcome, reason, files in reasons.iter_rows()
+        ],
+    }
+
+
+def _key(card: Card) -> Run:
+    return Run(card["arm"], card["size"], card["seed"])
+
+
+def _ordered(study: Study, cards: Sequence[Card]) -> list[Card]:
+    place = {run: i for i, run in enumerate(study.runs)}
+    return sorted(cards, key=lambda card: (place.get(_key(card), len(place)), _key(card)))
+
+
+def _run_row(card: Card) -> dict[str, str]:
+    """A run's card as texts; what a released encoder has no record of is a dash."""
+
+    def show(key: str, form: str = ",") -> str:
+        value = card.get(key)
+        return "–" if value is None else format(value, form)
+
+    per_sample, seen = card.get("flops_per_sample"), card.get("samples_seen")
+    flops = "–" if not per_sample or not seen else f"{per_sample * seen:.2g}"
+    return {
+        "arm": card["arm"],
+        "size": "open weights" if card["size"] == 0 else f"{card['size']:,}",
+        "seed": "–" if card["size"] == 0 else str(card["seed"]),
+        "status": card["status"],
+        "samples": show("samples_seen"),
+        "unique": show("unique_images"),
+        "repeats": show("repeats_per_image", ",.1f"),
+        "rate": show("images_per_second", ",.0f"),
+        "flops": flops,
+        "seconds": show("seconds", ",.0f"),
+        "device": str(card.get("device") or "–"),
+        "resumed": str(card.get("resumed") or 0),
+    }
+
+
+def _gaps(study: Study, scores: pl.DataFrame, cards: Sequence[Card]) -> list[dict[str, str]]:
+    """Runs that failed, or that have no score on some task."""
+    by_run = {_key(card): card for card in cards}
+    tasks = [task for task in study.scaling.metrics if task in set(scores["task"])]
+    keys = scores.filter(pl.col("value").is_not_nan()).select("arm", "size", "seed", "task")
+    scored = {(Run(arm, size, seed), task) for arm, size, seed, task in keys.iter_rows()}
+    rows = []
+    for run in study.runs:
+        card = by_run.get(run)
+        absent = [task_title(study, task) for task in tasks if (run, task) not in scored]
+        if card is not None and card["status"] == "failed":
+            reason = str(card.get("reason") or "failed")
+        elif absent:
+            reason = "no run card" if card is None else "no score"
+        else:
+            continue
+        missing = "all tasks" if len(absent) == len(tasks) else listed(absent) or "none"
+        rows.append(
+            {
+                "run": f"{run.arm}, {run.size:,} images, seed {run.seed}",
+                "reason": reason,
+                "tasks": missing,
+            }
+        )
+    return rows
+
+
+_PLACES = {"dicom", "reports", "labels", "tubes", "key_file"}
+
+
+def _settings(study: Study) -> dict[str, Any]:
+    """The resolved study without folders of the machine it ran on."""
+    values = study.model_dump(mode="json", exclude={"results"})
+    for name in study.archives:
+        archive = values[name]
+        values[name] = {
+            key: "(given)" if key in _PLACES and value else value for key, value in archive.items()
+        }
+    return values
+
+
+def _versions(cards: Sequence[Card]) -> list[tuple[str, str]]:
+    """Software of the runs; several versions of one package are all named."""
+    found: dict[str, set[str]] = {}
+    for card in cards:
+        for package, version in (card.get("versions") or {}).items():
+            found.setdefault(package, set()).add(str(version))
+    return [(package, ", ".join(sorted(found[package]))) for package in sorted(found)]

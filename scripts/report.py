@@ -1,0 +1,42 @@
+"""Write the report of a study: one HTML file that opens offline."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from radscale_lib.files import read_json, whole
+from radscale_lib.report.document import write_report
+from radscale_lib.study import load_study
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, required=True, help="study file")
+    parser.add_argument("--scores", type=Path, required=True, help="scores table")
+    parser.add_argument("--fits", type=Path, required=True, help="fits table")
+    parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
+    parser.add_argument(
+        "--ledgers", type=Path, nargs="*", default=[], help="ledger tables, in <archive>/ folders"
+    )
+    parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
+    parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
+    parser.add_argument("--out", type=Path, required=True, help="report (written)")
+    args = parser.parse_args(argv)
+    html = write_report(
+        load_study(args.study),
+        pl.read_parquet(args.scores),
+        pl.read_parquet(args.fits),
+        pl.read_parquet(args.crossovers),
+        {path.parent.name: pl.read_parquet(path) for path in args.ledgers},
+        [read_json(path) for path in args.cards],
+        args.figures,
+    )
+    with whole(args.out) as partial:
+        partial.write_text(html, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""A whole example study with known laws: scores, fits, cards, ledgers, figures and the report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from radscale_lib.files import write_json
+from radscale_lib.report.maps import SIMILARITY_SCHEMA
+from radscale_lib.scaling.simulate import simulate_scores
+from radscale_lib.study import Run, Study, parse_study
+from scripts import figures, fit, report
+
+LAWS = {
+    "mi2-reports": (0.9, 0.25, 0.03),
+    "mi2-reports-labels": (1.1, 0.38, 0.05),
+    "rad-dino": (0.30, 0.0, 0.0),
+}
+BASELINES = {"mi2-open": 0.24, "rad-dino-open": 0.29}
+SCALE = {"findings": 1.0, "tubes": 1.15, "segmentation": 1.9, "reports": 2.2}
+MISSING = Run("mi2-reports", 400, 1)
+
+
+@dataclass
+class Example:
+    """A study on disk."""
+
+    folder: Path
+    study: Study
+
+    @property
+    def study_file(self) -> Path:
+        return self.folder / "study.yaml"
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "scores.parquet"
+
+    @property
+    def html(self) -> str:
+        return (self.folder / "report.html").read_text()
+
+    def table(self, name: str) -> pl.DataFrame:
+        return pl.read_parquet(self.folder / f"{name}.parquet")
+
+    def run(self, out: Path | None = None) -> "Example":
+        """Fit, draw and report, as the workflow does."""
+        out = out or self.folder
+        tables = ["--scores", self.scores, "--fits", self.folder / "fits.parquet"]
+        tables += ["--crossovers", self.folder / "crossovers.parquet"]
+        call(fit.main, "--study", self.study_file, *tables)
+        maps = sorted(self.folder.glob("similarity/*.parquet"))
+        call(figures.main, "--study", self.study_file, *tables, "--similarity", *maps, "--out", out)
+        call(
+            report.main,
+            *("--study", self.study_file, *tables),
+            *("--ledgers", *sorted(self.folder.glob("data/*/ledger.parquet"))),
+            *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
+            *("--figures", out / "figures", "--out", out / "report.html"),
+        )
+        return self
+
+
+def call(main: Callable[[list[str]], None], *args: object) -> None:
+    main([str(arg) for arg in args])
+
+
+def study_values() -> dict[str, Any]:
+    """The demo study with two seeds for every arm."""
+    values: dict[str, Any] = yaml.safe_load(Path("config/config.yaml").read_text())
+    for arm in values["arms"].values():
+        arm["seeds"] = [0, 1]
+    return values
+
+
+def truth(run: Run, task: str) -> float:
+    if run.size == 0:
+        return BASELINES[run.arm] * SCALE[task]
+    a, b, c = LAWS[run.arm]
+    if task == "tubes" and run.arm == "rad-dino":
+        a, b, c = 0.8, 0.35, 0.02
+    return min((a * run.size**-b + c) * SCALE[task], 0.95)
+
+
+def write_card(folder: Path, study: Study, run: Run, status: str, reason: str | None) -> None:
+    section = study.bases[run.arm] if run.size == 0 else study.arms[run.arm]
+    samples = section.recipe.optimiser.samples
+    write_json(
+        folder / "encoders" / run.path / "encoder.json",
+        {
+            "arm": run.arm, "size": run.size, "seed": run.seed, "encoder": section.encoder,
+            "paradigm": section.recipe.paradigm, "supervision": list(section.supervision),
+            "status": status, "reason": reason, "samples_budget": samples,
+            "samples_seen": samples, "steps": section.recipe.optimiser.steps,
+            "unique_images": min(run.size or 900, samples),
+            "repeats_per_image": samples / (run.size or 900), "flops_per_sample": 2.1e8,
+            "images_per_second": 412.3, "seconds": samples / 412.3, "device": "cpu",
+            "hardware": "2 cores", "versions": {"torch": "2.14.1", "radscale": "0.1.0"},
+            "stage_id": "0" * 16, "subset_digest": "0" * 32, "base_digest": "0" * 32,
+            "resumed": 1 if run.size == 200 else 0, "started": "2026-01-01T00:00:00Z",
+            "finished": "2026-01-01T00:01:00Z", "final_loss": 1.0,
+        },
+    )  # fmt: skip
+
+
+def write_ledger(path: Path, accepted: int) -> None:
+    outcomes = (
+        [("accepted", "")] * accepted
+        + [("excluded", "view")] * 412
+        + [("excluded", "modality")] * 3
+        + [("quarantined", "truncated")] * 5
+        + [("quarantined", "no-pixels")] * 2
+        + [("duplicate", "same-instance")] * 7
+    )
+    path.parent.mkdir(parents=True)
+    pl.DataFrame(
+        {
+            "path_digest": [f"{i:032x}" for i in range(len(outcomes))],
+            "outcome": [outcome for outcome, _ in outcomes],
+            "reason": [reason or None for _, reason in outcomes],
+            "partition": [i % 4 for i in range(len(outcomes))],
+        }
+    ).write_parquet(path)
+
+
+def similarity_table(arm: str, sizes: tuple[int, int], sides: tuple[int, ...]) -> pl.DataFrame:
+    """A picture and maps that fall off with the distance to the tip."""
+    x, y = 0.62, 0.41
+    shared = {"arm": arm, "label": "chest_tube", "tip_x": x, "tip_y": y}
+    down, across = np.mgrid[0:64, 0:64] / 64
+    picture = 255 * np.exp(-((down - 0.5) ** 2) * 4) * (0.4 + 0.6 * np.abs(np.sin(9 * across)))
+    rows: list[dict[str, Any]] = [
+        shared | {"height": 64, "width": 64, "image": picture.astype(np.uint8).ravel().tolist()}
+    ]
+    for size in sizes:
+        for level, side in enumerate(sides, start=1):
+            down, across = (np.mgrid[0:side, 0:side] + 0.5) / side
+            distance = np.hypot(down - y, across - x) * (1 + 3 * (size == sizes[-1]))
+            values = 2 * np.exp(-(distance**2) * level * 3) - 1
+            rows.append(
+                shared
+                | {"size": size, "level": level, "height": side, "width": side}
+                | {"similarity": values.astype(np.float32).ravel().tolist()}
+            )
+    return pl.DataFrame(rows, schema=SIMILARITY_SCHEMA)
+
+
+def build(folder: Path) -> Example:
+    """A study of three arms, five sizes, two seeds and four tasks, with one failed run."""
+    values = study_values()
+    study = parse_study(values)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    scores = simulate_scores(study, truth, missing=frozenset({MISSING}), seed=3)
+    scores.write_parquet(folder / "scores.parquet")
+    for run in study.runs:
+        failed = run == MISSING
+        reason = "loss became NaN at step 120, twice" if failed else None
+        write_card(folder, study, run, "failed" if failed else "ok", reason)
+    write_ledger(folder / "data" / "institution" / "ledger.parquet", 3104)
+    write_ledger(folder / "data" / "public" / "ledger.parquet", 1180)
+    for arm, sides in (("mi2-reports", (16, 8, 4, 2)), ("rad-dino", (8, 8, 8, 8))):
+        path = folder / "similarity" / f"{arm}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        similarity_table(arm, (50, 1200), sides).write_parquet(path)
+    return Example(folder, study)
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    return build(tmp_path_factory.mktemp("example")).run()
