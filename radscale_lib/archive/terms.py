@@ -4,7 +4,7 @@ A header's field can hold any text, an identifier too, whatever the field's name
 these lists is reported as `unlisted`.
 """
 
-from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import UID
 
 UNLISTED = "unlisted"
 
@@ -43,5 +43,5 @@ def sop_class_name(uid: str) -> str:
 
 
 def _uid_name(uid: str, wanted: str) -> str:
-    name, kind, *_ = UID_dictionary.get(uid, (UNLISTED, ""))
-    return name if kind == wanted else UNLISTED
+    known = UID(uid)
+    return known.name if known.type == wanted else UNLISTED
