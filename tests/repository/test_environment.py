@@ -1,0 +1,127 @@
+"""The environment: one set of pins, direct dependencies that are used, and their licences."""
+
+import ast
+import importlib.util
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions, version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+PINS = [line for line in Path("requirements.lock").read_text().splitlines() if line[0] != "#"]
+
+NOT_IMPORTED = {
+    "pygments": "of snakemake --report",
+    "pylibjpeg": "plug-in of pydicom",
+    "pylibjpeg-openjpeg": "plug-in of pydicom",
+    "pylibjpeg-rle": "plug-in of pydicom",
+    "python-gdcm": "plug-in of pydicom",
+    "snakemake-executor-plugin-slurm": "found by snakemake",
+    "torchvision": "of timm and open-clip-torch, and goes with one version of torch",
+}
+"""Direct run-time dependencies that no module imports, and why they are there."""
+
+spec = importlib.util.spec_from_file_location("lock", "workflow/envs/lock.py")
+lock = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lock)
+
+
+def direct(*groups):
+    """Requirements of pyproject.toml by canonical name."""
+    found = [Requirement(text) for group in groups for text in group]
+    return {lock.canonical(requirement.name): requirement for requirement in found}
+
+
+RUNTIME = direct(PROJECT["dependencies"])
+ALL = direct(PROJECT["dependencies"], PROJECT["optional-dependencies"]["dev"])
+
+
+def imported(*folders):
+    """Top-level modules that the Python files and rule files below some folders import."""
+    roots = set()
+    for folder in folders:
+        for path in Path(folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    roots |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                    roots.add(node.module.partition(".")[0])
+        for path in Path(folder).rglob("*.smk"):
+            roots |= set(re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE))
+    return roots
+
+
+def distributions(modules):
+    """Canonical names of the distributions that provide top-level modules."""
+    providers = packages_distributions()
+    return {lock.canonical(name) for module in modules for name in providers.get(module, [])}
+
+
+def test_the_lock_has_exact_versions_sorted_and_nothing_else():
+    assert [pin for pin in PINS if not re.fullmatch(r"[a-z0-9-]+==[\w.+!]+", pin)] == []
+    assert sorted(PINS, key=lock.canonical) == PINS
+
+
+def test_this_environment_is_the_lock():
+    different = {}
+    for pin in PINS:
+        name, expected = pin.split("==")
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = None
+        if found != expected:
+            different[name] = (expected, found)
+    assert different == {}
+
+
+def test_direct_dependencies_are_locked_within_their_bounds():
+    locked = dict(pin.split("==") for pin in PINS)
+    outside = {
+        name: locked.get(name)
+        for name, requirement in ALL.items()
+        if name not in locked or not requirement.specifier.contains(locked[name])
+    }
+    assert outside == {}
+
+
+def test_the_conda_file_has_the_pins_of_the_lock():
+    text = lock.CONDA.read_text()
+    assert text == lock.conda_file(PINS)
+    pip = yaml.safe_load(text)["dependencies"][-1]["pip"]
+    assert {lock.canonical(pin) for pin in pip} == set(RUNTIME)
+
+
+def test_what_is_imported_is_a_direct_dependency():
+    used = distributions(imported("radscale_lib", "scripts", "workflow"))
+    assert used - {"radscale", "snakemake-logger-plugin-radscale"} - set(RUNTIME) == set()
+    used_in_tests = distributions(imported("tests", "benchmarks")) - {"radscale"}
+    assert used_in_tests - {"packaging", "snakemake-logger-plugin-radscale"} - set(ALL) == set()
+
+
+def test_direct_dependencies_are_imported_or_have_a_reason():
+    used = distributions(imported("radscale_lib", "scripts", "workflow"))
+    assert set(RUNTIME) - used == set(NOT_IMPORTED)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_direct_dependency_has_a_copyleft_licence(name):
+    about = metadata(name)
+    stated = [
+        about.get("License-Expression") or "",
+        (about.get("License") or "")[:200],
+        *(text for text in about.get_all("Classifier") or [] if text.startswith("License")),
+    ]
+    assert not re.search(r"GPL|General Public", " ".join(stated))
+
+
+def test_the_table_of_dependencies_is_complete():
+    rows = re.findall(
+        r"^\| ([a-z0-9-]+) \|", Path("docs/dependencies.md").read_text(), re.MULTILINE
+    )
+    assert sorted(set(rows) - {"package"}) == sorted(ALL)
+    assert len(rows) == len(set(rows))

@@ -1,0 +1,105 @@
+"""What the documents say is so: links, commands, names and versions."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+TRACKED = [
+    Path(name)
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    if Path(name).is_file()
+]
+PAGES = [path for path in TRACKED if path.suffix == ".md"]
+VERSION = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+
+
+def code_of(page):
+    """The code of a page: its fenced blocks, and its spans."""
+    text = page.read_text()
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    local = [target.partition("#")[0] for target in targets if "://" not in target]
+    absent = [target for target in local if target and not (page.parent / target).exists()]
+    assert absent == []
+
+
+def test_every_page_is_in_the_index():
+    linked = set(re.findall(r"\]\(([^)]+)\)", Path("docs/README.md").read_text()))
+    pages = {page.name for page in PAGES if page.parent == Path("docs")} - {"README.md"}
+    assert pages == linked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_commands_exist(page):
+    """`make x`, `snakemake x`, `python scripts/x.py` and paths of the repository."""
+    code = code_of(page)
+    targets = re.findall(r"^([a-z]+):", Path("Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z]+)\b", code)) <= set(targets)
+    rule_files = [Path("Snakefile"), *Path("workflow/rules").glob("*.smk")]
+    rules = re.findall(
+        r"^ *rule (\w+):", "\n".join(path.read_text() for path in rule_files), re.MULTILINE
+    )
+    assert set(re.findall(r"\bsnakemake ([a-z]\w*)", code)) <= set(rules)
+    paths = re.findall(
+        r"\b((?:scripts|config|docs|profiles|workflow|radscale_lib|tests|benchmarks)/[\w./-]+\w)",
+        code,
+    )
+    assert [path for path in set(paths) if not Path(path).exists()] == []
+
+
+@pytest.mark.parametrize("page", [Path("README.md"), Path("CONTRIBUTING.md")], ids=str)
+def test_the_map_names_every_rule_file_and_package(page):
+    text = page.read_text()
+    rules = {path.name for path in Path("workflow/rules").glob("*.smk")} - {"common.smk"}
+    assert {name for name in rules if f"`{name}`" not in text} == set()
+    stages = {path.parent.name for path in Path("radscale_lib").glob("*/__init__.py")}
+    assert {name for name in stages - {"study", "planning"} if f"`{name}`" not in text} == set()
+
+
+def test_contributing_names_every_script():
+    text = Path("CONTRIBUTING.md").read_text()
+    assert [
+        path.stem for path in Path("scripts").glob("*.py") if f"`{path.stem}`" not in text
+    ] == []
+
+
+def test_one_version():
+    assert f"## [{VERSION}]" in Path("CHANGELOG.md").read_text()
+    assert yaml.safe_load(Path("CITATION.cff").read_text())["version"] == VERSION
+    logger = tomllib.loads(Path("workflow/logger/pyproject.toml").read_text())
+    assert logger["project"]["version"] == VERSION
+
+
+def test_each_release_says_what_alters_results():
+    releases = re.split(r"^## ", Path("CHANGELOG.md").read_text(), flags=re.MULTILINE)[2:]
+    assert releases
+    assert all("### Changes that alter results" in release for release in releases)
+
+
+def test_nothing_tells_of_the_machine_it_was_written_on():
+    """No path into somebody's home, and no host that packages come from."""
+    machine = re.compile(
+        r"(?<![\w.])/(?:root|home|opt|mnt|work)/\w"
+        r"|\b(?:extra-)?index-url\b|\bfind-links\b|\btrusted-host\b|pythonhosted|pypi\.org"
+    )
+    found = [
+        f"{path}: {match[0]}"
+        for path in TRACKED
+        if path.suffix not in {".png", ".pdf"} and path != Path("tests/repository/test_house.py")
+        for match in machine.finditer(path.read_text(errors="replace"))
+    ]
+    assert found == []
