@@ -159,6 +159,11 @@ def _tasks(study: Study) -> Iterator[str]:
             yield f"{key}: {task.kind} needs institution.{table}: set it or remove the task"
         if names and not getattr(study.labels, names):
             yield f"labels.{names}: [] leaves task {name!r} without a target: name its columns"
+        if task.kind == "generation":
+            labels = [*study.labels.findings, *study.labels.tubes]
+            for label in task.phrases:
+                if label not in labels:
+                    yield f"{key}.phrases.{label}: no such label: use one of {labels}"
 
 
 def _metrics(study: Study) -> Iterator[str]:

@@ -98,7 +98,7 @@ def _explain(problem: Any, values: Mapping[str, Any]) -> list[str]:
             return [f"{key}: unknown key: {_hint(path)}{got}"]
         case "value_error":
             texts = str(problem["ctx"]["error"]).splitlines()
-            return [f"{key}: {text}" if key else text for text in texts]
+            return [f"{key}: {text}{got}" if key else text for text in texts]
         case "union_tag_invalid":
             tag = problem["ctx"]["discriminator"].strip("'")
             expected, found = problem["ctx"]["expected_tags"], problem["ctx"]["tag"]

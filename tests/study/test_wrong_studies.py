@@ -221,6 +221,15 @@ WRONG = {
         "evaluation.tasks.reports: lora_rank 8 adapts a released language model and this one is "
         "trained from scratch: set it to 0, or language_model to a folder",
     ),
+    "tokens that make no grid": (
+        {"evaluation.tasks.reports.visual_tokens": 5},
+        "evaluation.tasks.reports.visual_tokens: no square number: take 4 or 9 (got 5)",
+    ),
+    "phrases of no label": (
+        {"evaluation.tasks.reports.phrases": {"oedema": ["fluid overload"]}},
+        "evaluation.tasks.reports.phrases.oedema: no such label: use one of "
+        "['cardiomegaly', 'effusion', 'ett', 'cvc']",
+    ),
     "key of a language model": (
         {"evaluation.tasks.reports.language_model": {"vocabluary": 300}},
         "evaluation.tasks.reports.language_model.vocabluary: unknown key: did you mean "
