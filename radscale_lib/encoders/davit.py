@@ -14,6 +14,8 @@ class DavitTower(DaVit, Tower):
     LayerNorm; there is no classifier.
     """
 
+    encoder: Mi2
+
     def __init__(self, encoder: Mi2) -> None:
         config = encoder.image
         super().__init__(
@@ -36,7 +38,8 @@ class DavitTower(DaVit, Tower):
 
     def forward(self, images: Tensor) -> Tensor:
         """Global embedding [B, D] of grey images, float32 [B, 1, S, S] in [0, 1]."""
-        return self.head(self.stages(self.stem(self._normalised(images))))
+        x: Tensor = self.head(self.stages(self.stem(self._normalised(images))))
+        return x
 
     def levels(self, images: Tensor) -> Features:
         """Features of grey images: float32 [B, 1, S, S] in [0, 1]."""
@@ -45,10 +48,13 @@ class DavitTower(DaVit, Tower):
         for stage in self.stages:
             x = stage(x)
             levels.append(x)
-        return Features(self.head(x), tuple(levels))
+        first, second, third, fourth = levels
+        return Features(self.head(x), (first, second, third, fourth))
 
     def _normalised(self, images: Tensor) -> Tensor:
         """[B, 1, S, S] -> [B, 3, S, S]: one grey channel, normalised for each input channel."""
         config = self.encoder.image
-        mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
+        mean, std = (
+            images.new_tensor(values).view(3, 1, 1) for values in (config.mean, config.std)
+        )
         return (images - mean) / std

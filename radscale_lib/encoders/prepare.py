@@ -30,7 +30,7 @@ def prepare(images: Sequence[NDArray[np.uint8]], encoder: Mi2 | RadDino) -> Tens
 def prepare_one(image: NDArray[np.uint8], encoder: Mi2 | RadDino) -> NDArray[np.uint8]:
     """A stored grey image, uint8 [H, W], as a tower's square: uint8 [S, S]."""
     size = encoder.image_size
-    height, width, top, left = _geometry(*image.shape, encoder)
+    height, width, top, left = _geometry(image.shape[0], image.shape[1], encoder)
     if image.shape != (height, width):
         resized = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
         image = np.asarray(resized)
@@ -55,12 +55,11 @@ def map_points(
     new_height, new_width, top, left = _geometry(height, width, encoder)
     scale = np.array([new_width / width, new_height / height])
     centres = (np.asarray(points, np.float64).reshape(-1, 2) + 0.5) * scale
-    return (centres - [left, top]) / encoder.image_size
+    shares: NDArray[np.float64] = (centres - [left, top]) / encoder.image_size
+    return shares
 
 
-def _geometry(
-    height: int, width: int, encoder: Mi2 | RadDino
-) -> tuple[int, int, int, int]:
+def _geometry(height: int, width: int, encoder: Mi2 | RadDino) -> tuple[int, int, int, int]:
     """Size after resizing, and the upper left corner of the square in it: (H, W, top, left)."""
     size = encoder.image_size
     if isinstance(encoder, Mi2):

@@ -7,7 +7,15 @@ from typing import Protocol
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from torch import Tensor
 
 from radscale_lib.study.encoders import Mi2
@@ -15,7 +23,7 @@ from radscale_lib.study.encoders import Mi2
 PAD = 0
 
 
-class TextTower(TextTransformer):
+class TextTower(TextTransformer):  # type: ignore[misc]
     """open_clip's text transformer as MedImageInsight uses it.
 
     Every token sees every other (not causal) up to the end-of-text token, where the output is
@@ -65,16 +73,16 @@ class TextTokenizer(Protocol):
 class ClipTokenizer:
     """CLIP's own byte-pair tokenizer, 49,408 tokens."""
 
-    json = None
+    json: str | None = None
 
     def __init__(self, context: int) -> None:
         self._tokenizer = SimpleTokenizer(context_length=context)
-        self.size = self._tokenizer.vocab_size
-        self.end = self._tokenizer.eot_token_id
+        self.size: int = self._tokenizer.vocab_size
+        self.end: int = self._tokenizer.eot_token_id
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Tokens int64 [B, L], start and end included, padded; L = longest end-of-text."""
-        tokens = self._tokenizer(list(texts))
+        tokens: Tensor = self._tokenizer(list(texts))
         return tokens[:, : int((tokens == self.end).int().argmax(dim=-1).max()) + 1]
 
 
@@ -82,10 +90,10 @@ class LearntTokenizer:
     """A byte-level byte-pair tokenizer learnt from texts (arXiv 1508.07909)."""
 
     def __init__(self, json: str) -> None:
-        self.json = json
+        self.json: str | None = json
         self._tokenizer = Tokenizer.from_str(json)
-        self.size = self._tokenizer.get_vocab_size()
-        self.end = self._tokenizer.token_to_id("[END]")
+        self.size: int = self._tokenizer.get_vocab_size()
+        self.end: int = self._tokenizer.encode("").ids[-1]
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int, context: int) -> "LearntTokenizer":

@@ -1,9 +1,11 @@
 """RAD-DINO's image tower: a ViT in DINOv2's form (arXiv 2304.07193)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
+from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
@@ -18,6 +20,10 @@ class VitTower(VisionTransformer, Tower):
     size than the tower's get position embeddings resampled bicubically with antialiasing, as
     timm does (the original's `interpolate_antialias`, offset 0); training and evaluation share it.
     """
+
+    encoder: RadDino
+    cls_token: nn.Parameter
+    pos_embed: nn.Parameter
 
     def __init__(self, encoder: RadDino) -> None:
         config = encoder.image
@@ -39,7 +45,7 @@ class VitTower(VisionTransformer, Tower):
         """Channels of the global embedding."""
         return self.encoder.image.width
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
         """Class token [B, D], after the final norm, of grey images, float32 [B, 1, S, S]."""
         return self.tokens(images)[0]
 
@@ -49,14 +55,14 @@ class VitTower(VisionTransformer, Tower):
         depth = len(self.blocks)
         taken = {depth * quarter // 4 for quarter in range(1, 5)}
         levels = []
-        for number, block in enumerate(self.blocks, start=1):
+        for number, block in enumerate(self._blocks(), start=1):
             x = self._through(block, x)
             if number in taken:
                 levels.append(self.norm(x))
-        maps = tuple(
+        first, second, third, fourth = (
             level[:, 1:].transpose(1, 2).reshape(len(x), -1, height, width) for level in levels
         )
-        return Features(levels[-1][:, 0], maps)
+        return Features(levels[-1][:, 0], (first, second, third, fourth))
 
     def tokens(
         self,
@@ -80,15 +86,19 @@ class VitTower(VisionTransformer, Tower):
             Class tokens [B, D] and patch tokens [M, D], after the final norm.
         """
         x, _ = self._embed(images, mask, mask_token)
-        for block in self.blocks[:-1]:
+        *blocks, last = self._blocks()
+        for block in blocks:
             x = self._through(block, x)
         batch, length, _ = x.shape
         rows = torch.arange(batch, device=x.device) * length
         if patches is not None:
             of_image = patches // (length - 1)
             rows = torch.cat([rows, patches + of_image + 1])
-        x = self.norm(self._last(self.blocks[-1], x, rows))
+        x = self.norm(self._last(last, x, rows))
         return x[:batch], x[batch:]
+
+    def _blocks(self) -> Iterable[Block]:
+        return cast(Iterable[Block], self.blocks)
 
     def _embed(
         self, images: Tensor, mask: Tensor | None = None, mask_token: Tensor | None = None
@@ -147,10 +157,12 @@ class VitTower(VisionTransformer, Tower):
         """The last block [B, N, D] -> [rows, D] for some rows of [B * N, D]."""
         batch, length, channels = x.shape
         scales = [self._row_scale(batch, rows // length, x.device) for _ in range(2)]
-        context = _attend(block.attn, block.norm1(x)).reshape(-1, channels)[rows]
+        attention = cast(Attention, block.attn)
+        context = _attend(attention, block.norm1(x)).reshape(-1, channels)[rows]
         x = x.reshape(-1, channels)[rows]
-        x = x + scales[0] * block.ls1(block.attn.proj(context))
-        return x + scales[1] * block.ls2(block.mlp(block.norm2(x)))
+        x = x + scales[0] * block.ls1(attention.proj(context))
+        x = x + scales[1] * block.ls2(block.mlp(block.norm2(x)))
+        return x
 
     def _row_scale(self, batch: int, of_image: Tensor, device: torch.device) -> Tensor | float:
         kept = self._kept(batch, device)
@@ -161,7 +173,7 @@ class VitTower(VisionTransformer, Tower):
         return scale[of_image]
 
 
-def _attend(attention: nn.Module, x: Tensor) -> Tensor:
+def _attend(attention: Attention, x: Tensor) -> Tensor:
     """Self-attention up to, and without, its output projection."""
     batch, length, channels = x.shape
     q, k, v = (

@@ -32,12 +32,12 @@ def random_crop(rng: np.random.Generator, image: Grey, size: int, area: Range) -
         size: side of the result.
         area: smallest and largest area, as a share of the image; aspect ratios 3/4 to 4/3.
     """
-    top, left, height, width = _rectangle(rng, *image.shape, area, ASPECT)
+    top, left, height, width = _rectangle(rng, image, area, ASPECT)
     part = image[top : top + height, left : left + width]
     shrinks = max(height, width) > 1.5 * size
     # Cubic interpolation samples 4 pixels a side and would alias where it shrinks by more.
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cv2.resize(part, (size, size), interpolation=method)
+    return np.asarray(cv2.resize(part, (size, size), interpolation=method), np.uint8)
 
 
 def random_intensity(rng: np.random.Generator, image: Grey, change: float, middle: float) -> Grey:
@@ -48,30 +48,32 @@ def random_intensity(rng: np.random.Generator, image: Grey, change: float, middl
     brightness, contrast = rng.uniform(1 - change, 1 + change, 2)
     pivot = middle * 255
     table = (np.clip(_GREYS * brightness, 0, 255) - pivot) * contrast + pivot
-    return cv2.LUT(image, np.clip(np.rint(table), 0, 255).astype(np.uint8))
+    levels = np.clip(np.rint(table), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(image, levels), np.uint8)
 
 
 def random_blur(rng: np.random.Generator, image: Grey) -> Grey:
     """Gaussian blur of a random width, relative to the side."""
     sigma = rng.uniform(*BLUR_SIGMA) * image.shape[0]
-    return cv2.GaussianBlur(image, (0, 0), sigma)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
 def random_erase(rng: np.random.Generator, image: Grey, fill: float) -> Grey:
     """Replace a random rectangle by one grey (`fill`, in [0, 1]); arXiv 1708.04896."""
-    top, left, height, width = _rectangle(rng, *image.shape, ERASED_AREA, ERASED_ASPECT)
+    top, left, height, width = _rectangle(rng, image, ERASED_AREA, ERASED_ASPECT)
     image[top : top + height, left : left + width] = round(fill * 255)
     return image
 
 
 def _rectangle(
-    rng: np.random.Generator, rows: int, columns: int, area: Range, aspect: Range
+    rng: np.random.Generator, image: Grey, area: Range, aspect: Range
 ) -> tuple[int, int, int, int]:
     """A random rectangle inside the image: (top, left, height, width).
 
     The aspect ratio (width / height) is log-uniform. What does not fit is drawn again, at most
     ten times; then comes the largest centred rectangle of an allowed aspect.
     """
+    rows, columns = image.shape
     for _ in range(10):
         pixels = rows * columns * rng.uniform(*area)
         ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))

@@ -37,7 +37,7 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         drawn = self._share.of_step(step)
-        images = self._source.images([sample.index for sample in drawn])
+        images = self._source.images([sample.image for sample in drawn])
         crops = [self._crops(sample, image) for sample, image in zip(drawn, images, strict=True)]
         batch = {
             "global": _by_crop([views for views, _ in crops]),
@@ -79,12 +79,13 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
         counts = mask_counts(
             rng, GLOBAL_CROPS * share.batch, side * side, recipe.mask_probability, recipe.mask_ratio
         )
-        return np.stack([
-            block_mask(generator(share.seed, Purpose.MASK, step, 1 + place), side, side, count).ravel()
-            for crop in range(GLOBAL_CROPS)
-            for place in range(crop * share.batch + share.offset, crop * share.batch + share.offset + share.size)
-            for count in [int(counts[place])]
-        ])  # fmt: skip
+        masks = []
+        for crop in range(GLOBAL_CROPS):
+            first = crop * share.batch + share.offset
+            for place in range(first, first + share.size):
+                rng = generator(share.seed, Purpose.MASK, step, 1 + place)
+                masks.append(block_mask(rng, side, side, int(counts[place])).ravel())
+        return np.stack(masks)
 
 
 def _by_crop(views: list[list[Grey]]) -> Tensor:

@@ -66,7 +66,7 @@ def gather(x: Tensor) -> Tensor:
     part, so that, if all compute the same loss, DDP's average over processes is that loss's
     gradient. Every process must hold the same shape.
     """
-    return x if world_size() == 1 else _Gather.apply(x)  # type: ignore[no-untyped-call]
+    return x if world_size() == 1 else _Gather.apply(x)
 
 
 def average(x: Tensor) -> Tensor:

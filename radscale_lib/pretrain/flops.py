@@ -20,4 +20,4 @@ def flops_per_sample(learner: Learner, batch: dict[str, Tensor], images: int) ->
     for parameter in learner.parameters():
         parameter.grad = None
     torch.manual_seed(0)
-    return counter.get_total_flops() / images
+    return float(counter.get_total_flops() / images)

@@ -39,11 +39,13 @@ class DinoHead(nn.Module):
             nn.GELU(),
             nn.Linear(config.hidden, config.bottleneck),
         )
-        for layer in self.mlp[::2]:
-            nn.init.trunc_normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
         self.last_layer = Prototypes(config.bottleneck, config.prototypes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens [B, width] -> logits over prototypes [B, K]."""
-        return self.last_layer(F.normalize(self.mlp(x), dim=-1, eps=1e-12))
+        logits: Tensor = self.last_layer(F.normalize(self.mlp(x), dim=-1, eps=1e-12))
+        return logits

@@ -128,9 +128,9 @@ class Trainer:
         torch.manual_seed((self.seed * steps + step) * self.world.size + self.world.rank)
         bf16 = self.compute.precision == "bf16"
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=bf16):
-            losses = self._model(batch, step)
+            losses: dict[str, Tensor] = self._model(batch, step)
         self.adamw.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
         self.learner.before_update(step)
         norm = nn.utils.clip_grad_norm_(self.learner.parameters(), self.optimiser.clip)
         # The gradient's norm is the same on all processes; the loss is not.

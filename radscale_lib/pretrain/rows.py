@@ -19,7 +19,17 @@ from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.shards.schema import label_columns
 from radscale_lib.study.archive import Labels
 
-COLUMNS = ("shard", "row", "height", "width", "study_id", "view", "findings", "impression", "labelled")
+COLUMNS = (
+    "shard",
+    "row",
+    "height",
+    "width",
+    "study_id",
+    "view",
+    "findings",
+    "impression",
+    "labelled",
+)
 
 
 class NothingToLearnError(PretrainError):
@@ -85,7 +95,7 @@ class Rows:
         return {"path": self.path, "labels": self.labels}
 
     def __len__(self) -> int:
-        return self._table.num_rows
+        return int(self._table.num_rows)
 
     @cached_property
     def _table(self) -> pa.Table:
@@ -118,7 +128,8 @@ class Rows:
         codes = self._table["study_id"].combine_chunks().dictionary_encode()
         if isinstance(codes, pa.ChunkedArray):
             codes = codes.combine_chunks()
-        return codes.indices.to_numpy().astype(np.int64)
+        numbers: NDArray[np.int64] = codes.indices.to_numpy().astype(np.int64)
+        return numbers
 
     @property
     def label_values(self) -> NDArray[np.float64]:

@@ -43,8 +43,10 @@ def present_labels(values: NDArray[np.float64], labels: Labels) -> NDArray[np.bo
         values: [N, L]; 1, 0, -1 (uncertain) or NaN (blank).
         labels: the study's labels, whose policy decides on -1; a blank is never present.
     """
-    positive = values == 1
-    return positive | (values == -1) if labels.uncertain == "positive" else positive
+    present: NDArray[np.bool_] = values == 1
+    if labels.uncertain == "positive":
+        present |= values == -1
+    return present
 
 
 class Pairing:
@@ -91,5 +93,7 @@ class Pairing:
 
     def prompt(self, index: int, view: str) -> str:
         """Label text of the image at `index`."""
-        present = [name for name, here in zip(self._names, self._present[index], strict=True) if here]
+        present = [
+            name for name, here in zip(self._names, self._present[index], strict=True) if here
+        ]
         return label_prompt(view, present)

@@ -17,9 +17,9 @@ from radscale_lib.pretrain.distributed import World, join
 from radscale_lib.pretrain.flops import flops_per_sample
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.loop import Trainer, now
-from radscale_lib.pretrain.paradigms import Paradigm, dinov2, unicl
 from radscale_lib.pretrain.rows import Rows, write_rows
 from radscale_lib.pretrain.run import Job
+from radscale_lib.pretrain.start import Start
 from radscale_lib.study.encoders import Mi2
 
 
@@ -40,7 +40,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         share = Share(job.seed, batch, len(rows), world.rank, world.size)
         # Initial weights of what the base does not bring.
         torch.manual_seed(job.seed)
-        learner, batches, tokenizer = _paradigm(job, rows, share)
+        learner, batches, tokenizer = _start(job, rows, share)
         trainer = Trainer(
             learner.to(world.device),
             batches,
@@ -72,7 +72,7 @@ def _settle(device: str, threads: int) -> None:
     torch.set_num_threads(threads if device == "cpu" else 1)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _rows(job: Job, folder: Path, world: World) -> Rows:
@@ -85,13 +85,17 @@ def _rows(job: Job, folder: Path, world: World) -> Rows:
     return Rows(path, job.study.labels)
 
 
-def _paradigm(job: Job, rows: Rows, share: Share) -> Paradigm:
+def _start(job: Job, rows: Rows, share: Share) -> Start:
+    """Only the paradigm that is trained is imported."""
     source = ImageSource(rows, job.shards)
     base = read_encoder(job.base) if job.base else None
     if isinstance(job.encoder, Mi2):
-        labels = job.study.labels
-        return unicl(job.encoder, job.section, labels, rows, source, share, base)
-    return dinov2(job.encoder, job.section, source, share, base)
+        from radscale_lib.pretrain import unicl
+
+        return unicl.start(job.encoder, job.section, rows, source, share, base)
+    from radscale_lib.pretrain import dinov2
+
+    return dinov2.start(job.encoder, job.section, source, share, base)
 
 
 def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[str, Any]:

@@ -1,77 +1,65 @@
-"""MI2: image-text contrastive training."""
+"""Starting an MI2 run: image-text pairs, tokenizer, both towers."""
 
-import copy
-import math
-
-import torch
-from torch import Tensor, nn
-
-from radscale_lib.encoders.davit import DavitTower
-from radscale_lib.encoders.text import TextTower, TextTokenizer
-from radscale_lib.pretrain.learner import Group, Learner, follow, group
-from radscale_lib.pretrain.losses.unicl import unicl_loss
+from radscale_lib.encoders.storage import EncoderFile
+from radscale_lib.encoders.text import LearntTokenizer, TextTokenizer, load_tokenizer
+from radscale_lib.pretrain.data import ImageSource, Share
+from radscale_lib.pretrain.rows import Rows
+from radscale_lib.pretrain.start import Start, continue_from
+from radscale_lib.pretrain.texts import Pairing, present_labels
+from radscale_lib.pretrain.unicl_data import UniclBatches
+from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner
 from radscale_lib.study.encoders import Mi2
-from radscale_lib.study.pretrain import Unicl
-
-LOG_SCALE = math.log(1 / 0.07)
-LOG_SCALE_LIMIT = math.log(100)
-"""Start and limit of the logarithm of the inverse temperature (CLIP, arXiv 2103.00020)."""
+from radscale_lib.study.pretrain import Pretraining, Unicl
 
 
-class Mi2Model(nn.Module):
-    """Both towers and the shared space; parameters are named as in `encoder.safetensors`."""
+def start(
+    encoder: Mi2,
+    section: Pretraining,
+    rows: Rows,
+    source: ImageSource,
+    share: Share,
+    base: EncoderFile | None,
+) -> Start:
+    """UniCL on images with their reports, their labels, or both.
 
-    def __init__(self, encoder: Mi2, tokenizer: TextTokenizer) -> None:
-        super().__init__()
-        self.image = DavitTower(encoder)
-        self.text = TextTower(encoder, tokenizer.size, tokenizer.end)
-        self.projection = nn.ParameterDict({
-            "image": _projection(self.image.width, encoder.projection),
-            "text": _projection(encoder.text.width, encoder.projection),
-        })  # fmt: skip
-        self.logit_scale = nn.Parameter(torch.tensor(LOG_SCALE))
+    Args:
+        encoder: architecture.
+        section: the arm or base weights to train.
+        rows: images with their texts and labels.
+        source: the images' pixels.
+        share: this process's share of each batch.
+        base: what to continue; None draws weights and learns a tokenizer.
 
-    def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings [B, P] of images, float32 [B, 1, S, S] in [0, 1], and texts, int64 [B, L]."""
-        u = self.image(images) @ self.projection["image"]
-        return u, self.text(tokens) @ self.projection["text"]
+    Raises:
+        PretrainError: if the base does not fit the architecture.
+    """
+    recipe = section.recipe
+    assert isinstance(recipe, Unicl)
+    pairing = Pairing(
+        rows.labels,
+        section.supervision,
+        recipe.label_share,
+        rows.study,
+        present_labels(rows.label_values, rows.labels),
+    )
+    if base:
+        tokenizer = load_tokenizer(encoder, base.tokenizer)
+    else:
+        tokenizer = _new_tokenizer(encoder, rows, pairing)
+    model = Mi2Model(encoder, tokenizer)
+    if base:
+        continue_from(base, model)
+    batches = UniclBatches(rows, source, pairing, tokenizer, encoder.image, recipe, share)
+    return Start(UniclLearner(model, recipe), batches, tokenizer.json)
 
 
-def _projection(width: int, dimension: int) -> nn.Parameter:
-    return nn.Parameter(nn.init.trunc_normal_(torch.empty(width, dimension), std=width**-0.5))
-
-
-class UniclLearner(Learner):
-    """Trains an `Mi2Model`; an exponential moving average of all weights is kept."""
-
-    def __init__(self, model: Mi2Model, recipe: Unicl) -> None:
-        """Continue `model`."""
-        super().__init__()
-        self.recipe = recipe
-        self.model = model
-        self.average = copy.deepcopy(model).requires_grad_(False)
-
-    def forward(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        """The UniCL loss of a share of the global batch, as `loss`."""
-        u, v = self.model(batch["images"].float() / 255, batch["tokens"])
-        return {"loss": unicl_loss(u, v, self.model.logit_scale, batch["ids"])}
-
-    def groups(self) -> list[Group]:
-        """One learning rate; vectors, embeddings and depthwise convolutions do not decay."""
-        parameters = dict(self.model.named_parameters())
-        undecayed = {name for name in parameters if "embedding" in name or ".cpe" in name}
-        return group(parameters, dict.fromkeys(parameters, 1.0), undecayed)
-
-    def weight_decay(self, step: int) -> float:
-        """Constant."""
-        return self.recipe.optimiser.weight_decay
-
-    def after_update(self, step: int) -> None:
-        """Limit the temperature and update the average."""
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(max=LOG_SCALE_LIMIT)
-        follow(self.average, self.model, self.recipe.ema)
-
-    def encoder(self) -> dict[str, Tensor]:
-        """The average of all weights."""
-        return dict(self.average.state_dict())
+def _new_tokenizer(encoder: Mi2, rows: Rows, pairing: Pairing) -> TextTokenizer:
+    """CLIP's own, or one learnt from the reports and label texts of the run."""
+    config = encoder.text
+    if config.vocabulary is None:
+        return load_tokenizer(encoder, None)
+    texts = []
+    for index in range(len(rows)):
+        row = rows[index]
+        texts += [row["findings"], row["impression"], pairing.prompt(index, row["view"])]
+    return LearntTokenizer.learn(filter(None, texts), config.vocabulary, config.context)

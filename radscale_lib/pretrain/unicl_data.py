@@ -41,7 +41,7 @@ class UniclBatches(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         drawn = self._share.of_step(step)
-        images = self._source.images([sample.index for sample in drawn])
+        images = self._source.images([sample.image for sample in drawn])
         views = [self._view(sample, image) for sample, image in zip(drawn, images, strict=True)]
         pairs = [self._text(sample) for sample in drawn]
         return {
@@ -62,4 +62,4 @@ class UniclBatches(Dataset[dict[str, Tensor]]):
 
     def _text(self, sample: Sample) -> tuple[str, int]:
         rng = generator(self._share.seed, Purpose.TEXT, *sample)
-        return self._pairing.draw(rng, sample.index, self._rows[sample.index])
+        return self._pairing.draw(rng, sample.image, self._rows[sample.image])

@@ -77,7 +77,9 @@ def row(rng: np.random.Generator, number: int) -> dict[str, Any]:
     image = rng.normal(90, 12, (height, width))
     for place in np.flatnonzero(present):
         image[8 * place + 2 : 8 * place + 8, 10:22] += 90
-    names = [n for n, here in zip(("cardiomegaly", "effusion", "ETT"), present, strict=True) if here]
+    names = [
+        n for n, here in zip(("cardiomegaly", "effusion", "ETT"), present, strict=True) if here
+    ]
     return {
         "image_id": f"{number:032x}",
         "study_id": f"{number // 2:032x}",
@@ -102,7 +104,9 @@ def row(rng: np.random.Generator, number: int) -> dict[str, Any]:
     }
 
 
-def write_archive(folder: Path, study: dict[str, Any], images: int = 60, subset: int = 20) -> Archive:
+def write_archive(
+    folder: Path, study: dict[str, Any], images: int = 60, subset: int = 20
+) -> Archive:
     """Write two shards, their catalog, a subset and the study file."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -124,9 +128,10 @@ def write_archive(folder: Path, study: dict[str, Any], images: int = 60, subset:
     catalog.write_parquet(folder / "catalog.parquet")
     order = catalog.sample(subset, shuffle=True, seed=1).select("image_id", "digest")
     order.with_row_index("rank").write_parquet(folder / "subset.parquet")
-    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    study_file = folder / "study.yaml"
+    study_file.write_text(yaml.safe_dump(study))
     return Archive(
-        folder / "study.yaml", checked, folder / "catalog.parquet", shards, folder / "subset.parquet"
+        study_file, checked, folder / "catalog.parquet", shards, folder / "subset.parquet"
     )
 
 

@@ -1,0 +1,135 @@
+"""RAD-DINO: self-distillation from a teacher that averages the student (arXiv 2304.07193)."""
+
+import copy
+import re
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from radscale_lib.encoders.vit import VitTower
+from radscale_lib.pretrain.dinov2_data import GLOBAL_CROPS
+from radscale_lib.pretrain.head import DinoHead
+from radscale_lib.pretrain.learner import Group, Learner, follow, group
+from radscale_lib.pretrain.losses.dino import dino_loss
+from radscale_lib.pretrain.losses.ibot import ibot_loss
+from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
+from radscale_lib.pretrain.schedules import cosine, linear
+from radscale_lib.study.encoders import RadDino
+from radscale_lib.study.pretrain import Dinov2
+
+PATCH_EMBED_LR = 0.2
+
+
+class RadDinoModel(nn.Module):
+    """Tower, projection head and mask token; parameters are named as in `encoder.safetensors`."""
+
+    def __init__(self, encoder: RadDino) -> None:
+        super().__init__()
+        self.image = VitTower(encoder)
+        self.head = DinoHead(self.image.width, encoder.head)
+        self.mask_token = nn.Parameter(torch.zeros(1, self.image.width))
+
+
+class Dinov2Learner(Learner):
+    """Trains a `RadDinoModel` as student; the teacher, its moving average, is what is kept.
+
+    The loss is the sum of DINO on class tokens, iBOT on masked patches through the same head, and
+    KoLeo on the student's class tokens of the global crops.
+    """
+
+    def __init__(self, model: RadDinoModel, recipe: Dinov2) -> None:
+        """Continue `model`, as student and as teacher."""
+        super().__init__()
+        self.recipe = recipe
+        self.steps = recipe.optimiser.steps
+        self.student = model
+        self.teacher = copy.deepcopy(model).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the student's mode; the teacher has no stochastic depth."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        """Losses of a share of the global batch: `loss`, `dino`, `ibot`, `koleo`."""
+        recipe, mask = self.recipe, batch["mask"]
+        wide = batch["global"].float() / 255
+        patches = mask.flatten().nonzero().squeeze(1)
+        images = len(wide) // GLOBAL_CROPS
+        targets, patch_targets = self._targets(wide, patches, step)
+
+        cls, masked = self.student.image.tokens(wide, mask, self.student.mask_token, patches)
+        classes = [cls]
+        if "local" in batch:
+            classes.append(self.student.image.tokens(batch["local"].float() / 255)[0])
+        logits = self.student.head(torch.cat([*classes, masked]))
+        crops = sum(map(len, classes))
+        per_crop = mask.sum(dim=1)
+        weights = 1 / per_crop.clamp(min=1).repeat_interleave(per_crop) / len(mask)
+
+        temperature = recipe.student_temperature
+        losses = {
+            "dino": dino_loss(
+                logits[:crops].view(-1, images, logits.shape[1]),
+                targets.view(GLOBAL_CROPS, images, targets.shape[1]),
+                temperature,
+            ),
+            "ibot": ibot_loss(logits[crops:], patch_targets, weights, temperature),
+            "koleo": torch.stack([koleo_loss(crop) for crop in cls.chunk(GLOBAL_CROPS)]).sum(),
+        }
+        total = (
+            losses["dino"]
+            + recipe.ibot_weight * losses["ibot"]
+            + recipe.koleo_weight * losses["koleo"]
+        )
+        return {"loss": total, **losses}
+
+    @torch.no_grad()
+    def _targets(self, wide: Tensor, patches: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """The teacher's assignments of unmasked class tokens [2 B, K] and patches [M, K]."""
+        warmup = round(self.recipe.teacher_warmup * self.steps)
+        temperature = linear(step, warmup, *self.recipe.teacher_temperature)
+        cls, tokens = self.teacher.image.tokens(wide, patches=patches)
+        logits = self.teacher.head(torch.cat([cls, tokens]))
+        return sinkhorn(logits[: len(cls)], temperature), sinkhorn(logits[len(cls) :], temperature)
+
+    def groups(self) -> list[Group]:
+        """Layer-wise learning rates of the tower; no decay of vectors and embeddings."""
+        parameters = dict(self.student.named_parameters())
+        undecayed = {"image.pos_embed", "image.cls_token", "mask_token"}
+        scales = {name: self._lr_scale(name) for name in parameters}
+        return group(parameters, scales, undecayed)
+
+    def _lr_scale(self, name: str) -> float:
+        """Decays from 1 at the final norm to the embeddings below the first block."""
+        depth = len(self.student.image.blocks)
+        block = re.match(r"image\.blocks\.(\d+)\.", name)
+        if block:
+            return self.recipe.layer_decay ** (depth - int(block[1]))
+        if name.startswith(("head.", "image.norm.")):
+            return 1.0
+        lowest = self.recipe.layer_decay ** (depth + 1)
+        return lowest * (PATCH_EMBED_LR if "patch_embed" in name else 1)
+
+    def weight_decay(self, step: int) -> float:
+        """From the first to the last value along a cosine."""
+        first = self.recipe.optimiser.weight_decay
+        last = self.recipe.weight_decay_end
+        return first if last is None else cosine(step, self.steps, first, last)
+
+    def before_update(self, step: int) -> None:
+        """Hold the prototypes still at the start."""
+        if step < round(self.recipe.freeze_last_layer * self.steps):
+            for parameter in self.student.head.last_layer.parameters():
+                parameter.grad = None
+
+    def after_update(self, step: int) -> None:
+        """Let the teacher follow."""
+        follow(self.teacher, self.student, cosine(step, self.steps, *self.recipe.momentum))
+
+    def encoder(self) -> dict[str, Tensor]:
+        """The teacher."""
+        return dict(self.teacher.state_dict())

@@ -1,0 +1,39 @@
+"""What a paradigm hands to the loop, and how it continues from a base."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from radscale_lib.encoders.storage import EncoderFile
+from radscale_lib.pretrain.errors import PretrainError
+from radscale_lib.pretrain.learner import Learner
+
+
+class Start(NamedTuple):
+    """What the loop trains, on what, and the tokenizer to store beside the weights."""
+
+    learner: Learner
+    batches: Dataset[dict[str, Tensor]]
+    tokenizer: str | None = None
+
+
+def continue_from(base: EncoderFile, model: nn.Module) -> None:
+    """Give a model the weights of a base.
+
+    Raises:
+        PretrainError: if the base lacks weights or has others, as a DINOv2 tower without its head,
+            which collapses when it is trained on.
+    """
+    if not base.tensors:
+        raise PretrainError("the base is the empty encoder of a failed run: see its encoder.json")
+    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    given = {name: tensor.shape for name, tensor in base.tensors.items()}
+    wrong = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
+    if wrong:
+        raise PretrainError(
+            f"{len(wrong)} weights of the base are missing or of another shape than the study's "
+            f"encoder section says, such as {', '.join(wrong[:3])}: give that section the base's "
+            "architecture, or another base"
+        )
+    model.load_state_dict(dict(base.tensors))
