@@ -82,7 +82,7 @@ WRONG = {
     "no arms": ({"arms": {}}, "arms: must not be empty: name at least one (got {})"),
     "size above the archive": (
         {"subsets.sizes": [20, 40, 4000]},
-        "subsets.sizes: 4000 is above what the pool of a phantom of 60 patients can hold (96): "
+        "subsets.sizes: 4000 is above what the pool of a phantom of 60 patients can hold (120): "
         "raise institution.phantom.patients or lower the size",
     ),
     "arm's size not in the study": (
