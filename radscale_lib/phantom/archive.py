@@ -16,6 +16,7 @@ from radscale_lib.phantom.dicom import (
     dataset,
     names,
     patient_folder,
+    study_folder,
     to_bytes,
 )
 from radscale_lib.phantom.draws import digest, stream
@@ -58,9 +59,9 @@ def write_archive(
 ) -> None:
     """Write a phantom archive; the same phantom gives the same bytes.
 
-    Writes `dicom/<patient>/<study>/<file>.dcm`, `reports.csv`, `labels.csv`, `tubes.csv`, and, last,
-    `manifest.json` with counts, prevalences, the planted defects, and a SHA-256 over the sorted
-    lines `<path> <SHA-256 of the file>`. An interrupted run is completed by running it again.
+    Writes `dicom/<patient>/<study>/<file>.dcm`, `reports.csv`, `labels.csv`, `tubes.csv`, and,
+    last, `manifest.json` with counts, prevalences, the planted defects, and a SHA-256 over the
+    sorted lines `<path> <SHA-256 of the file>`. After an interruption, run it again.
 
     Args:
         phantom: the archive's section of the study file.
@@ -107,7 +108,7 @@ def _write_patient(
     tables.counts["patients"] += 1
     for number in range(patient.studies):
         study = draw_study(patient, number)
-        place = f"dicom/{patient_folder(patient)}/{digest('folder', *study.key).hex()[:10]}"
+        place = f"dicom/{study_folder(study)}"
         (folder / place).mkdir(parents=True, exist_ok=True)
         films = [render(study, image, pixels) for image in range(len(study.views))]
         _write_texts(study, tables)

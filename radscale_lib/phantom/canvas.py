@@ -50,6 +50,23 @@ class Canvas:
         """Points [n, 2] in units as continuous pixel positions."""
         return (points - (self.left, 0.0)) * self.pixels
 
+    def warp(self, plane: Plane, pose: "Pose") -> Plane:
+        """A plane as seen under a pose; what lies beyond an edge continues the edge."""
+        matrix = pose.matrix(self.left)
+        scale = self.pixels
+        # Pixel centres lie half a pixel off continuous positions.
+        matrix = np.column_stack([matrix[:, :2], matrix[:, 2] * scale])
+        matrix[:, 2] += matrix[:, :2].sum(axis=1) * 0.5 - 0.5
+        size = (self.width, self.height)
+        return as_plane(cv2.warpAffine(plane, matrix, size, borderMode=cv2.BORDER_REPLICATE))
+
+    def move(self, points: Points, pose: "Pose") -> Points:
+        """Points [n, 2] in units as seen under a pose."""
+        matrix = pose.matrix(self.left)
+        corner = np.array([self.left, 0.0])
+        moved: Points = (points - corner) @ matrix[:, :2].T + matrix[:, 2] + corner
+        return moved
+
     def blur(self, plane: Plane, sigma: float) -> Plane:
         """Gaussian blur with a standard deviation in units."""
         return _blur(plane, sigma * self.pixels)
@@ -68,7 +85,26 @@ class Canvas:
         crop = field[top : top + rows, left : left + columns]
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
-        return cv2.resize(crop, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        return as_plane(cv2.resize(crop, (self.width, self.height)))
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How a patient stands before the film: tilt in radians, magnification, and shift in units."""
+
+    tilt: float
+    zoom: float
+    shift: tuple[float, float]
+
+    def matrix(self, left: float) -> Points:
+        """Affine map [2, 3] of positions from the canvas's left upper corner, in units.
+
+        Tilt and magnification leave the middle of the chest, (0.5, 0.45), where it is.
+        """
+        cos, sin = self.zoom * np.cos(self.tilt), self.zoom * np.sin(self.tilt)
+        linear = np.array([[cos, -sin], [sin, cos]])
+        pivot = np.array([0.5 - left, 0.45])
+        return np.column_stack([linear, pivot + self.shift - linear @ pivot])
 
 
 class Strokes:
@@ -76,16 +112,19 @@ class Strokes:
 
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
-        self._enlarge = max(1, round(384 / canvas.pixels))
+        self._enlarge = max(1, round(256 / canvas.pixels))
         self._scale = canvas.pixels * self._enlarge
         size = (canvas.height * self._enlarge, canvas.width * self._enlarge)
         self._plane = np.zeros(size, np.uint8)
 
     def lines(self, lines: Sequence[Points], width: float, value: float = 1.0) -> None:
         """Draw polylines, each [n, 2] in units; later strokes cover earlier ones."""
+        if not lines:
+            return
+        ends = np.cumsum([len(line) for line in lines[:-1]])
         cv2.polylines(
             self._plane,
-            [self._fixed_point(line) for line in lines],
+            np.split(self._fixed_point(np.concatenate(lines)), ends),
             isClosed=False,
             color=round(255 * value),
             thickness=max(1, round(width * self._scale)),
@@ -125,12 +164,18 @@ class Strokes:
 
     def _fixed_point(self, points: Points) -> npt.NDArray[np.int32]:
         positions = (points - (self._canvas.left, 0.0)) * self._scale - 0.5
-        return np.round(positions * 2**_SUBPIXEL_BITS).astype(np.int32)
+        return np.asarray(np.round(positions * 2**_SUBPIXEL_BITS), np.int32)
+
+
+def as_plane(values: npt.ArrayLike) -> Plane:
+    """Values as a plane, copied only if they are no float32 array."""
+    return np.asarray(values, np.float32)
 
 
 def sigmoid(plane: Plane) -> Plane:
     """The logistic function."""
-    return 0.5 + 0.5 * np.tanh(0.5 * plane)
+    value: Plane = 0.5 + 0.5 * np.tanh(0.5 * plane)
+    return value
 
 
 def cap(plane: Plane) -> Plane:
@@ -148,7 +193,7 @@ def smooth_curve(points: Points, samples: int = 48) -> Points:
     curve = (
         2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
     )
-    return 0.5 * curve
+    return np.asarray(0.5 * curve)
 
 
 _TEXTURE_SIDE = 256
@@ -176,4 +221,4 @@ def _centres(count: int, pixels: int) -> npt.NDArray[np.float32]:
 
 
 def _blur(plane: Plane, sigma: float) -> Plane:
-    return cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return as_plane(cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))

@@ -21,10 +21,10 @@ class Look:
 
 
 LOOKS = {
-    "ett": Look(0.024, 0.62, True, 0.006),
-    "ngt": Look(0.014, 0.62, False, 0.0),
-    "cvc": Look(0.013, 0.58, False, 0.0),
-    "chest_tube": Look(0.024, 0.62, True, 0.006),
+    "ett": Look(0.024, 0.48, True, 0.006),
+    "ngt": Look(0.014, 0.50, False, 0.0),
+    "cvc": Look(0.0135, 0.50, False, 0.0),
+    "chest_tube": Look(0.026, 0.58, True, 0.006),
 }
 
 
@@ -41,7 +41,7 @@ def tube_height_cm(tube: Tube) -> float:
 
 
 def tube_courses(chest: Chest) -> dict[str, Points]:
-    """Centre line of each tube from entry to tip, [48, 2] in units."""
+    """Centre line of each tube from entry to tip, [48, 2] in units, before the pose."""
     courses = {
         "ett": _endotracheal,
         "ngt": _enteric,
@@ -59,7 +59,7 @@ def _endotracheal(chest: Chest, tube: Tube) -> list[tuple[float, float]]:
     x, carina = chest.carina
     tip = carina - tube_height_cm(tube) / CM_PER_UNIT
     course = [
-        (x + 0.02 * rng.standard_normal(), -0.03),
+        (x + 0.02 * rng.standard_normal(), -0.15),
         (x + 0.006 * rng.standard_normal(), 0.5 * tip),
         (x, min(tip, carina)),
     ]
@@ -73,7 +73,7 @@ def _enteric(chest: Chest, tube: Tube) -> list[tuple[float, float]]:
     centre, base = chest.centre, chest.lungs[1].base
     x = centre + 0.012 + 0.008 * rng.standard_normal()
     course = [
-        (centre + 0.02 * rng.standard_normal(), -0.03),
+        (centre + 0.02 * rng.standard_normal(), -0.15),
         (x, 0.2),
         (x + 0.01 + 0.006 * rng.standard_normal(), 0.45),
     ]
@@ -94,8 +94,8 @@ def _venous(chest: Chest, tube: Tube) -> list[tuple[float, float]]:
     match tube.route:
         case "jugular":
             course = [
-                (centre + side * (0.09 + 0.015 * rng.standard_normal()), -0.03),
-                (centre + side * 0.075, 0.10),
+                (centre + side * (0.10 + 0.015 * rng.standard_normal()), -0.15),
+                (centre + side * 0.078, 0.10),
             ]
         case "subclavian":
             course = [
@@ -139,7 +139,10 @@ def _pleural(chest: Chest, tube: Tube) -> list[tuple[float, float]]:
 
 
 def draw_tubes(chest: Chest, courses: dict[str, Points]) -> tuple[Plane, dict[str, Plane]]:
-    """Optical thickness of all tubes, and the share of each pixel that each tube covers."""
+    """Optical thickness of all tubes, and the share of each pixel that each tube covers.
+
+    Courses are drawn where they are given, so they must have been moved to the patient's pose.
+    """
     site = chest.study.patient.site
     shape = (chest.canvas.height, chest.canvas.width)
     total, coverage = np.zeros(shape, np.float32), {}
@@ -151,7 +154,10 @@ def draw_tubes(chest: Chest, courses: dict[str, Points]) -> tuple[Plane, dict[st
         if look.hollow:
             strokes.lines([course], 0.6 * look.width, site.tube_core)
             strokes.lines([course], look.stripe, 1.0)
-        total += (look.thickness * site.tube_contrast) * strokes.plane()
+        contrast = site.tube_contrast * stream(*chest.study.key, name, "contrast").uniform(
+            0.65, 1.25
+        )
+        total += (look.thickness * contrast) * strokes.plane()
     return total, coverage
 
 
@@ -159,13 +165,13 @@ def draw_leads(chest: Chest, image: int) -> Plane:
     """Optical thickness of ECG leads: electrodes with wires that leave the film."""
     rng = stream(*chest.study.key, image, "leads")
     strokes = chest.canvas.strokes()
-    wired = rng.random() < 0.15 + 0.6 * chest.study.sickness
+    wired = rng.random() < 0.30 + 0.5 * chest.study.sickness
     if wired:
         for _ in range(int(rng.integers(1, 5))):
             x = chest.centre + rng.uniform(-0.33, 0.33)
             y = rng.uniform(0.15, 0.75)
             end = np.array([rng.choice([-0.12, 1.12]), rng.uniform(0, 0.9)])
             middle = (np.array([x, y]) + end) / 2 + 0.08 * rng.standard_normal(2)
-            strokes.lines([smooth_curve(np.array([(x, y), middle, end]), 24)], 0.006, 0.7)
+            strokes.lines([smooth_curve(np.array([(x, y), middle, end]), 24)], 0.009, 0.8)
             strokes.disc((x, y), 0.014, 0.9)
     return 0.45 * strokes.plane()

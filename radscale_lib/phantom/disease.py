@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from radscale_lib.phantom.canvas import Plane, cap, sigmoid
-from radscale_lib.phantom.chest import SIDES, Chest, Lung
+from radscale_lib.phantom.canvas import Plane, as_plane, cap, sigmoid
+from radscale_lib.phantom.chest import SIDES, Chest
 from radscale_lib.phantom.draws import stream
 from radscale_lib.phantom.population import Finding
 
@@ -38,7 +38,7 @@ def add_findings(chest: Chest, vessels: Plane) -> Plane:
     if found := findings.get("pneumothorax"):
         _pneumothorax(chest, found, lungs)
     strength = 0.34 * chest.study.patient.habitus.vessels
-    return strength * lungs.vessels * inside + lungs.haze
+    return as_plane(strength * lungs.vessels * inside + lungs.haze)
 
 
 def _edema(chest: Chest, finding: Finding, lungs: Lungs) -> None:
@@ -50,8 +50,8 @@ def _edema(chest: Chest, finding: Finding, lungs: Lungs) -> None:
         x, y = chest.hila[side]
         u = (canvas.x - x - side * 0.06) / spread
         v = (canvas.y - y - 0.05) / (1.35 * spread)
-        lungs.haze += (0.16 + 0.34 * finding.severity) * np.exp(-u * u - v * v) * mottled
-    lungs.vessels = lungs.vessels * (1.3 + 0.9 * finding.severity)
+        lungs.haze += (0.12 + 0.30 * finding.severity) * np.exp(-u * u - v * v) * mottled
+    lungs.vessels = lungs.vessels * (1.2 + 0.6 * finding.severity)
     # Septal (Kerley B) lines: short, horizontal, at the lateral bases.
     strokes = canvas.strokes()
     lines = []
@@ -71,29 +71,34 @@ def _consolidation(chest: Chest, finding: Finding, lungs: Lungs) -> None:
     for side in finding.sides:
         y = 0.27 + 0.40 * finding.zone + chest.descent
         middle, half = chest.lungs[side].middle(y, canvas)
-        u = (canvas.x - middle - half * rng.uniform(-0.4, 0.4)) / rng.uniform(0.06, 0.12)
-        v = (canvas.y - y) / rng.uniform(0.06, 0.11)
+        u = (canvas.x - middle - half * rng.uniform(-0.4, 0.4)) / rng.uniform(0.07, 0.13)
+        v = (canvas.y - y) / rng.uniform(0.065, 0.12)
         radius = u * u + v * v + 0.35 * canvas.texture(rng)
         patch = sigmoid((1.0 - radius) * 4) * np.clip(1 + 0.35 * canvas.texture(rng), 0.2, 2)
-        lungs.haze += (0.28 + 0.45 * finding.severity) * patch
+        lungs.haze += (0.36 + 0.45 * finding.severity) * patch
 
 
 def _atelectasis(chest: Chest, finding: Finding, lungs: Lungs) -> None:
     rng = stream(*chest.study.key, "atelectasis")
-    strokes = chest.canvas.strokes()
+    canvas = chest.canvas
     for side in finding.sides:
-        y = chest.lungs[side].base - rng.uniform(0.035, 0.07)
-        middle, half = chest.lungs[side].middle(y, chest.canvas)
-        bands = []
-        for band in range(int(rng.integers(2, 4))):
-            tilt, bow = rng.uniform(-0.03, 0.03, 2)
-            level = y - 0.045 * band
-            ends = middle + half * np.array([-rng.uniform(0.3, 0.8), 0, rng.uniform(0.3, 0.8)])
-            bands.append(np.stack([ends, (level, level + tilt / 2 + bow / 2, level + tilt)], 1))
-        strokes.lines(bands, rng.uniform(0.018, 0.026), 1.0)
-        crowding = sigmoid((chest.canvas.y - chest.lungs[side].base + 0.06) * 45)
-        lungs.haze += (0.10 + 0.18 * finding.severity) * crowding * (chest.lungs[side].air > 0)
-    lungs.haze += (0.35 + 0.45 * finding.severity) * chest.canvas.blur(strokes.plane(), 0.006)
+        lung = chest.lungs[side]
+        y = lung.base - rng.uniform(0.02, 0.06)
+        for plate in range(int(rng.integers(2, 4))):
+            middle, half = lung.middle(y, canvas)
+            u = (canvas.x - middle - half * rng.uniform(-0.35, 0.35)) / (
+                half * rng.uniform(0.45, 0.8)
+            )
+            level = y + rng.uniform(-0.025, 0.025) * u + rng.uniform(-0.012, 0.012) * u * u
+            v = (canvas.y - level) / rng.uniform(0.011, 0.016)
+            strength = (0.42 + 0.45 * finding.severity) * (0.75 if plate else 1.0)
+            lungs.haze += strength * np.exp(-v * v) * np.exp(-u * u * u * u)
+            y -= rng.uniform(0.05, 0.08)
+        # Volume loss: the base is denser as well as higher.
+        crowded = sigmoid((canvas.y - lung.base + 0.05) * 35) * (
+            side * (canvas.x - chest.centre) > 0
+        )
+        lungs.haze += (0.12 + 0.22 * finding.severity) * crowded
 
 
 def _nodule(chest: Chest, finding: Finding, lungs: Lungs) -> None:
@@ -105,13 +110,13 @@ def _nodule(chest: Chest, finding: Finding, lungs: Lungs) -> None:
         radius = nodule_radius(finding) * rng.uniform(0.9, 1.1)
         u = (canvas.x - middle - half * rng.uniform(-0.5, 0.5)) / radius
         v = (canvas.y - y) / (radius * rng.uniform(0.85, 1.15))
-        ball = np.minimum(1.4 * cap(1 - u * u - v * v), 1)
-        lungs.haze += (0.50 + 0.30 * finding.severity) * ball
+        ball = np.minimum(1.2 * cap(1 - u * u - v * v), 1)
+        lungs.haze += (0.68 + 0.30 * finding.severity) * ball
 
 
 def nodule_radius(finding: Finding) -> float:
     """Radius of a nodule, as a share of the 40 cm field."""
-    return 0.024 + 0.026 * finding.severity
+    return 0.030 + 0.026 * finding.severity
 
 
 def _effusion(chest: Chest, finding: Finding, lungs: Lungs) -> None:
@@ -119,20 +124,13 @@ def _effusion(chest: Chest, finding: Finding, lungs: Lungs) -> None:
     canvas = chest.canvas
     for side in finding.sides:
         lung = chest.lungs[side]
-        level = lung.base + 0.03 - (0.03 + 0.27 * finding.severity * rng.uniform(0.75, 1))
+        level = lung.base + 0.01 - (0.005 + 0.26 * finding.severity * rng.uniform(0.75, 1))
         # The meniscus climbs along the lateral chest wall.
         lateral = side * (canvas.x - lung.centre) / lung.half
         surface = level + 0.05 - 0.12 * np.square(np.maximum(lateral + 0.2, 0) / 1.2)
-        fluid = sigmoid((canvas.y - surface) * 32) * _cavity(lung, chest)
-        lungs.haze += (0.60 + 0.25 * finding.severity) * fluid
+        fluid = sigmoid((canvas.y - surface) * 32) * np.minimum(1.15 * lung.air, 1)
+        lungs.haze += (0.75 + 0.25 * finding.severity) * fluid
         lungs.vessels = lungs.vessels * (1 - 0.8 * fluid)
-
-
-def _cavity(lung: Lung, chest: Chest) -> Plane:
-    """The pleural cavity down to below the dome's edge, in [0, 1]."""
-    u = (chest.canvas.x - lung.centre) / (1.02 * lung.half)
-    u *= u
-    return np.minimum(1.6 * cap(1 - u * u), 1) * sigmoid((lung.dome + 0.03 - chest.canvas.y) * 40)
 
 
 def _pneumothorax(chest: Chest, finding: Finding, lungs: Lungs) -> None:
@@ -140,7 +138,7 @@ def _pneumothorax(chest: Chest, finding: Finding, lungs: Lungs) -> None:
     canvas = chest.canvas
     side = finding.sides[0]
     lung = chest.lungs[side]
-    gap = 0.035 + 0.09 * finding.severity * rng.uniform(0.8, 1)
+    gap = 0.030 + 0.08 * finding.severity * rng.uniform(0.8, 1)
     bottom = lung.base - rng.uniform(0.0, 0.12) - 0.10 * (1 - finding.severity)
     top = chest.apex + 1.1 * gap
     t = np.linspace(0, 1, 20)
@@ -154,11 +152,11 @@ def _pneumothorax(chest: Chest, finding: Finding, lungs: Lungs) -> None:
     outside = np.where(canvas.y < top, 1, outside)
     outside = outside * sigmoid((bottom - canvas.y) * 60) * np.minimum(2.2 * lung.air, 1)
     lungs.vessels = lungs.vessels * (1 - outside)
-    lungs.haze = lungs.haze * (1 - 0.85 * outside) - 0.26 * outside
+    lungs.haze = lungs.haze * (1 - 0.85 * outside) - 0.22 * outside
     # The collapsed lung is denser, and its visceral pleura is seen edge-on.
     lungs.haze += 0.10 * np.minimum(1.6 * lung.air, 1) * (1 - outside)
     strokes = canvas.strokes()
     pleura = np.stack([xs, ys], axis=1)
     cupola = np.array([(chest.centre + side * 0.075, top + 0.01)])
     strokes.lines([np.vstack([cupola, pleura])], 0.010, 1.0)
-    lungs.haze += 0.34 * strokes.plane() * np.minimum(1.6 * lung.air, 1)
+    lungs.haze += 0.28 * strokes.plane() * np.minimum(1.6 * lung.air, 1)

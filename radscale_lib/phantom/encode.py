@@ -65,9 +65,7 @@ def rle(pixels: Pixels, _bits: int) -> bytes:
 
 
 def _jpeg_lossless(pixels: Pixels, bits: int) -> bytes:
-    return bytes(
-        imagecodecs.jpeg8_encode(pixels, lossless=True, predictor=1, bitspersample=bits)
-    )
+    return bytes(imagecodecs.jpeg8_encode(pixels, lossless=True, predictor=1, bitspersample=bits))
 
 
 def _jpeg_ls(pixels: Pixels, bits: int) -> bytes:

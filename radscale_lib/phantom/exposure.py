@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from radscale_lib.phantom.canvas import Canvas, Plane
+from radscale_lib.phantom.canvas import Canvas, Plane, as_plane
 from radscale_lib.phantom.sites import Site
 
 
@@ -28,7 +28,7 @@ def expose(
     bounds = (rng.uniform(0.2, 2), rng.uniform(97.5, 99.8))
     low, high = np.percentile(density[::2, ::2], bounds)
     grey = np.clip((density - low) / (high - low + 1e-6), 0, 1)
-    return np.power(grey, np.float32(rng.uniform(*site.gamma)))
+    return as_plane(np.power(grey, np.float32(rng.uniform(*site.gamma))))
 
 
 def lay_markers(grey: Plane, canvas: Canvas, rng: np.random.Generator) -> Plane:
@@ -41,7 +41,12 @@ def lay_markers(grey: Plane, canvas: Canvas, rng: np.random.Generator) -> Plane:
     scale = canvas.pixels * enlarge
     layer = np.zeros((canvas.height * enlarge, canvas.width * enlarge), np.uint8)
     right = canvas.width / canvas.pixels
-    side, word, height, brightness = rng.random(), rng.random(), rng.uniform(0.05, 0.13), rng.random()
+    side, word, height, brightness = (
+        rng.random(),
+        rng.random(),
+        rng.uniform(0.05, 0.13),
+        rng.random(),
+    )
     texts = []
     if side < 0.85:
         texts.append(("L", right - 0.075, height) if side < 0.6 else ("R", 0.035, height))
@@ -60,5 +65,5 @@ def lay_markers(grey: Plane, canvas: Canvas, rng: np.random.Generator) -> Plane:
             cv2.LINE_AA,
         )
     size = (canvas.width, canvas.height)
-    cover = cv2.resize(layer, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    return grey + cover * np.float32(0.75 + 0.25 * brightness) * (1 - grey)
+    cover = as_plane(cv2.resize(layer, size, interpolation=cv2.INTER_AREA)) / 255
+    return as_plane(grey + (0.75 + 0.25 * brightness) * cover * (1 - grey))

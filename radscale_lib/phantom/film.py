@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from radscale_lib.phantom.canvas import Canvas, Plane, Points
+from radscale_lib.phantom.canvas import Canvas, Plane, Points, Pose
 from radscale_lib.phantom.chest import bones, place_chest, tissue, vessels
 from radscale_lib.phantom.devices import draw_leads, draw_tubes, tube_courses
 from radscale_lib.phantom.disease import add_findings
@@ -14,7 +14,7 @@ from radscale_lib.phantom.exposure import expose, lay_markers
 from radscale_lib.phantom.lateral import lateral_thickness
 from radscale_lib.phantom.population import Study, View
 
-POLYLINE_POINTS = 16
+POLYLINE_POINTS = 32
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,10 @@ def render(study: Study, image: int, pixels: int) -> Film:
         thickness = tissue(chest) + bones(chest) + add_findings(chest, vessels(chest))
         mottle = canvas.texture(rng)
         thickness += mottle * (0.02 + 0.045 * np.minimum(1.6 * chest.air, 1))
-        courses = tube_courses(chest)
+        pose = _pose(rng)
+        courses = {name: canvas.move(course, pose) for name, course in tube_courses(chest).items()}
         tubes, coverage = draw_tubes(chest, courses)
-        thickness += tubes + draw_leads(chest, image)
+        thickness = canvas.warp(thickness, pose) + tubes + draw_leads(chest, image)
         for name, course in courses.items():
             line = _cut(canvas.to_pixels(course), canvas)
             if len(line) >= 2:
@@ -78,6 +79,14 @@ def _canvas(pixels: int, rng: np.random.Generator) -> Canvas:
     if shape < 0.75:
         return Canvas(pixels, longer, pixels)
     return Canvas(pixels, round(pixels * rng.uniform(1.0, 1.03)), pixels)
+
+
+def _pose(rng: np.random.Generator) -> Pose:
+    return Pose(
+        tilt=float(np.deg2rad(rng.normal(0, 2.0))),
+        zoom=rng.uniform(0.90, 1.06),
+        shift=(rng.normal(0, 0.015), rng.normal(0, 0.015)),
+    )
 
 
 def _cut(line: Points, canvas: Canvas) -> Points:

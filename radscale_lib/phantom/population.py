@@ -125,18 +125,18 @@ def draw_patient(seed: int, site_name: str, number: int) -> Patient:
         studies=int(rng.choice(3, p=(0.45, 0.35, 0.2))) + 1,
         habitus=Habitus(
             centre=0.5 + 0.010 * normal(),
-            lung_width=float(np.clip(site.size + 0.022 * normal(), 0.31, 0.43)),
-            apex=0.11 + 0.018 * normal(),
+            lung_width=float(np.clip(site.size + 0.022 * normal(), 0.34, 0.45)),
+            apex=0.095 + 0.016 * normal(),
             dome=0.735 + 0.028 * normal(),
-            heart=0.152 + 0.012 * normal(),
+            heart=0.152 + 0.014 * normal(),
             fat=float(np.clip(site.fat + 0.2 * normal(), 0.55, 1.7)),
             breasts=sex == "F",
             ribs=int(rng.integers(9, 12)),
-            rib_slope=0.16 + 0.025 * normal(),
+            rib_slope=0.17 + 0.025 * normal(),
             bone=float(np.clip(1 + 0.2 * normal() - 0.004 * (age - 60), 0.5, 1.5)),
             scoliosis=0.010 * normal(),
             air=float(1 + 0.06 * normal()),
-            vessels=float(np.clip(1 + 0.2 * normal(), 0.5, 1.6)),
+            vessels=float(np.clip(1 + 0.25 * normal(), 0.4, 1.5)),
         ),
     )
 

@@ -12,11 +12,13 @@ from radscale_lib.phantom.draws import stream
 from radscale_lib.phantom.population import CM_PER_UNIT, Finding, Study, Tube
 from radscale_lib.phantom.sites import FINDINGS, TUBES
 
-MENTIONED = 0.94
+MENTIONED = 0.97
 """Share of the findings and tubes present that the report mentions."""
 HEDGED = 0.08
 """Share of the mentioned findings that the report leaves uncertain."""
-NEGATED = 0.30
+FALSELY_HEDGED = 0.01
+"""Share of the absent findings that the report leaves uncertain."""
+NEGATED = 0.50
 """Share of the absent findings that the report denies."""
 
 Label = Literal[1, 0, -1] | None
@@ -45,7 +47,8 @@ class Wording:
     denied: Mapping[str, Sequence[str]]
     hedges: Sequence[str]
     tubes: Mapping[str, Mapping[str, Sequence[str]]]
-    openings: Sequence[str]
+    openings: Mapping[bool, Sequence[str]]
+    comparisons: Sequence[str]
     normal: Sequence[str]
     short: Mapping[str, Sequence[str]]
 
@@ -106,7 +109,11 @@ _INSTITUTION = Wording(
             "base": ("{Side} basilar chest tube.", "{Side} chest tube in place."),
         },
     },
-    openings=("Portable AP view.", "Single frontal view.", "Frontal chest radiograph.", ""),
+    openings={
+        True: ("Portable AP view.", "Single AP view.", ""),
+        False: ("Upright chest.", "Frontal chest radiograph.", ""),
+    },
+    comparisons=("Compared with the prior radiograph.", "Prior study reviewed."),
     normal=("No acute cardiopulmonary process.", "Normal chest.", "Clear lungs."),
     short={
         "cardiomegaly": ("Cardiomegaly.",),
@@ -170,7 +177,8 @@ _PUBLIC = Wording(
             "base": ("{Side} pleural drain, basal.",),
         },
     },
-    openings=("AP projection.", "Chest film.", ""),
+    openings={True: ("AP projection.", "Bedside film.", ""), False: ("Chest film.", "")},
+    comparisons=("Control film.", "With respect to the previous film."),
     normal=("No relevant findings.", "Chest film without pathology."),
     short={
         "cardiomegaly": ("Heart enlargement.",),
@@ -205,29 +213,30 @@ def write_report(study: Study) -> Report:
         if name in study.findings:
             if mention >= MENTIONED:
                 continue
-            finding = study.findings[name]
             if hedge < HEDGED:
                 mentions[name] = -1
-                body.append(_hedge(words, name, rng))
             else:
                 mentions[name] = 1
-                terms = _finding_terms(words, finding, rng)
+                terms = _finding_terms(words, study.findings[name], rng)
                 body.append(_pick(words.stated[name], rng).format(**terms))
                 summary.append(_pick(words.short[name], rng).format(**terms))
         elif deny < NEGATED:
             mentions[name] = 0
             body.append(_pick(words.denied[name], rng))
-        elif deny > 1 - HEDGED / 8:
+        elif deny > 1 - FALSELY_HEDGED:
             mentions[name] = -1
-            body.append(_hedge(words, name, rng))
-    order = rng.permutation(len(body))
-    opening = _pick(words.openings, rng)
-    lines = [opening, *lines, *(body[index] for index in order)]
-    if not summary and not any(mentions.get(name) == -1 for name in FINDINGS):
-        summary = [_pick(words.normal, rng)]
+    uncertain = [_hedge(words, name, rng) for name in FINDINGS if mentions.get(name) == -1]
+    body += uncertain
+    lines += [body[index] for index in rng.permutation(len(body))]
+    normal = _pick(words.normal, rng)
+    opening = _pick(words.openings[study.views[0] == "AP"], rng)
+    if study.number and rng.random() < 0.5:
+        opening = _pick(words.comparisons, rng)
+    if opening:
+        lines.insert(0, opening)
     return Report(
-        findings=" ".join(line for line in lines if line) or _pick(words.normal, rng),
-        impression=" ".join(summary[:3]) or _pick(words.hedges, rng).format(**_names("opacity")),
+        findings=" ".join(lines) or normal,
+        impression=" ".join(summary[:3] or uncertain[:1] or [normal]),
         mentions=mentions,
     )
 
@@ -255,17 +264,11 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _names(name: str) -> dict[str, str]:
-    return {"name": name, "Name": _capital(name)}
-
-
 def _hedge(words: Wording, name: str, rng: np.random.Generator) -> str:
-    return _pick(words.hedges, rng).format(**_names(name))
+    return _pick(words.hedges, rng).format(name=name, Name=_capital(name))
 
 
-def _finding_terms(
-    words: Wording, finding: Finding, rng: np.random.Generator
-) -> dict[str, str]:
+def _finding_terms(words: Wording, finding: Finding, rng: np.random.Generator) -> dict[str, str]:
     third = min(2, int(3 * finding.severity))
     side = _pick(words.sides[finding.sides], rng)
     diameter = 2 * nodule_radius(finding) * CM_PER_UNIT
