@@ -18,11 +18,14 @@ FORMS = ("constant", "power", "power_floor")
 
 # Ranges of the grid. Published exponents of error against data lie between 0.02 and 1; negative
 # ones let a metric fall with size, which a fit must be able to say.
-EXPONENTS = np.geomspace(0.01, 2.0, 36)
-FALLING = -np.geomspace(0.01, 0.5, 16)
+EXPONENTS = np.geomspace(0.003, 2.0, 42)
+FALLING = -np.geomspace(0.003, 0.5, 24)
 FLOOR_EXPONENTS = np.geomspace(0.05, 3.0, 28)
 FLOOR_SHARES = np.linspace(0.025, 0.975, 20)
 FALLING_SHARE = 0.2
+
+PRIOR = {"constant": 0.1, "power": 0.45, "power_floor": 0.45}
+"""Of the forms. The constant needs little: small exponents come close to it."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def log_relative(exponent: Array, share: Array, log_u: Array) -> Array:
 def shapes(forms: tuple[str, ...]) -> Shapes:
     """The grid of shapes of `forms`; the constant is always among them.
 
-    Forms share the prior equally, and exponents are equally likely on a log scale.
+    Forms have the probabilities PRIOR, and exponents are equally likely on a log scale.
 
     Raises:
         ValueError: for a form that is not in FORMS.
@@ -114,7 +117,8 @@ def shapes(forms: tuple[str, ...]) -> Shapes:
     if unknown:
         raise ValueError(f"unknown forms {unknown}: use some of {list(FORMS)}")
     used = [form for form in FORMS if form == "constant" or form in forms]
-    return join([_grid(form, 1 / len(used)) for form in used])
+    total = sum(PRIOR[form] for form in used)
+    return join([_grid(form, PRIOR[form] / total) for form in used])
 
 
 def _grid(form: str, prior: float) -> Shapes:

@@ -189,7 +189,7 @@ def _fit_rows(
     tail = (1 - confidence) / 2
     held_out, constant = curve.held_out(options)
     identified = fitted.rises > 1 - tail
-    chosen = _choose(fitted, held_out, identified or fitted.falls > 1 - tail)
+    chosen = _choose(fitted, held_out, identified or fitted.rises < tail)
     shared = {
         "identified": identified,
         "rises": fitted.rises,
@@ -314,7 +314,7 @@ def _note(
     if chosen == "constant":
         return "flat: no rise identified"
     notes = []
-    if fitted.falls > fitted.rises:
+    if fitted.rises < tail:
         notes.append("falls with size")
     floor = fitted.ensembles.get("power_floor")
     if floor is not None:
