@@ -42,7 +42,8 @@ class Window(NamedTuple):
     def __call__(self, x: Floats) -> Floats:
         """Windowed values in 0 to 1."""
         if self.function == "SIGMOID":
-            return 1 / (1 + np.exp(-4 * (x - self.centre) / self.width))
+            # The logistic function of 4·(x − centre)/width, in a form that cannot overflow.
+            return (1 + np.tanh(2 * (x - self.centre) / self.width)) / 2
         if self.function == "LINEAR_EXACT":
             return np.clip((x - self.centre) / self.width + 0.5, 0, 1)
         if self.width <= 1:  # the standard's formula at its limit: a threshold

@@ -190,7 +190,7 @@ def _find_pixels(file: BinaryIO, implicit: bool, little: bool) -> PixelElement |
 def _ends_short(dataset: Dataset, size: int) -> bool:
     """Whether the last element does not end where the file ends; pydicom stops there silently."""
     if len(dataset) == 0:
-        return False
+        return True
     last = dataset.get_item(max(dataset.keys()))
     if not isinstance(last, RawDataElement) or last.length == UNDEFINED_LENGTH:
         return False

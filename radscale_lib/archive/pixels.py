@@ -1,7 +1,7 @@
 """Decoding: from the file's Pixel Data to stored bit patterns.
 
-imagecodecs decodes encapsulated frames; where it fails, pydicom's plug-ins are asked. Neither knows
-about bits stored, signs or overlays, which are treated here (PS3.5 8.1).
+imagecodecs decodes encapsulated frames; where it fails, pydicom's plug-ins are asked. Bits stored,
+signs and overlays, which imagecodecs does not know of, are treated here (PS3.5 8.1).
 """
 
 from collections.abc import Callable
@@ -50,7 +50,10 @@ _LOSSY = {
     uid.JPEG2000,
     uid.HTJ2K,
 }
+_PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
+"""Second choices. GDCM is left out: it can abort the process, so that one bad file ends the job."""
 _END_OF_IMAGE = b"\xff\xd9"
+"""The last marker of all JPEG families: JPEG, JPEG-LS, JPEG 2000."""
 
 
 def stored_patterns(instance: Instance) -> Patterns:
@@ -108,17 +111,18 @@ def _encapsulated(instance: Instance) -> NDArray[Any]:
     if name == UNLISTED or uid.UID(instance.transfer_syntax).is_private:
         raise QuarantinedError("unsupported_syntax", name)
     frame = _frame(instance)
-    if instance.transfer_syntax in _JPEG and _END_OF_IMAGE not in frame[-16:]:
-        # A decoder would fill the missing rest with grey, without a word.
+    if instance.transfer_syntax in _DECODERS and not _is_complete(frame):
+        # Some decoders would fill the missing rest with grey, without a word.
         raise QuarantinedError("truncated", "no end-of-image marker")
-    for decode in (_by_imagecodecs, _by_plugins):
-        try:
-            pixels = decode(instance, frame)
-        except Exception:
-            continue
-        if np.issubdtype(pixels.dtype, np.integer):
-            return pixels
-    raise QuarantinedError("decode_failed", name)
+    try:
+        return _by_imagecodecs(instance, frame)
+    except Exception:
+        return _by_plugins(instance)
+
+
+def _is_complete(frame: bytes) -> bool:
+    """Whether a frame ends as it should, padding with zeros or fill bytes (T.81 B.1.1.2) apart."""
+    return frame.rstrip(b"\0\xff").endswith(_END_OF_IMAGE)
 
 
 def _frame(instance: Instance) -> bytes:
@@ -142,6 +146,12 @@ def _by_imagecodecs(instance: Instance, frame: bytes) -> NDArray[Any]:
     return _DECODERS[instance.transfer_syntax](frame)
 
 
-def _by_plugins(instance: Instance, frame: bytes = b"") -> NDArray[Any]:
-    pixels: NDArray[Any] = pixel_array(str(instance.path), raw=True, index=0)
-    return pixels
+def _by_plugins(instance: Instance) -> NDArray[Any]:
+    for plugin in _PLUGINS if instance.transfer_syntax not in _NATIVE else ("",):
+        try:
+            pixels = pixel_array(str(instance.path), raw=True, index=0, decoding_plugin=plugin)
+        except Exception:
+            continue
+        if np.issubdtype(pixels.dtype, np.integer):
+            return pixels
+    raise QuarantinedError("decode_failed", syntax_name(instance.transfer_syntax))

@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -81,7 +82,8 @@ def write_dicom(
         dataset["PixelData"].VR = "OW" if pixels.dtype.itemsize > 1 else "OB"
     assert frame is not None or syntax in native
     path.parent.mkdir(parents=True, exist_ok=True)
-    dataset.save_as(path, enforce_file_format=True)
+    encoding = {"implicit_vr": False, "little_endian": True} if UID(syntax).is_private else {}
+    dataset.save_as(path, enforce_file_format=True, **encoding)
     return path
 
 

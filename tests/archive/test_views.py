@@ -1,0 +1,80 @@
+"""Views, from the fields that state them."""
+
+import pytest
+
+from radscale_lib.archive.views import view_of
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [
+        ("PA", "PA"),
+        ("pa ", "PA"),
+        ("AP", "AP"),
+        ("LL", "LL"),
+        ("RL", "RL"),
+        ("LATERAL", "LL"),
+        ("LAT", "LL"),
+        ("LEFT LATERAL", "LL"),
+        ("R LAT", "RL"),
+        ("RIGHT LATERAL", "RL"),
+        ("RT_LAT", "RL"),
+        ("ANTERO-POSTERIOR", "AP"),
+        ("posteroanterior", "PA"),
+        ("LLD", "unknown"),
+        ("RLO", "unknown"),
+        ("LLO", "unknown"),
+        ("", "unknown"),
+        ("PAPA", "unknown"),
+        ("SPINAL", "unknown"),
+    ],
+)
+def test_view_position(position, expected):
+    assert view_of(position, "", "", []) == expected
+
+
+def test_decubitus_position_wins_over_words():
+    assert view_of("LLD", "", "CHEST AP", []) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("meaning", "expected"),
+    [
+        ("postero-anterior", "PA"),
+        ("antero-posterior", "AP"),
+        ("right lateral", "RL"),
+        ("axial", "unknown"),
+    ],
+)
+def test_view_code(meaning, expected):
+    assert view_of("", meaning, "", []) == expected
+    assert view_of("", meaning, "CHEST LL", []) == ("LL" if expected == "unknown" else expected)
+
+
+@pytest.mark.parametrize(
+    ("description", "orientation", "expected"),
+    [
+        ("Chest PA", [], "PA"),
+        ("W033 Chest AP portable", [], "AP"),
+        ("THORAX LAT.", [], "LL"),
+        ("chest_right_lateral", [], "RL"),
+        ("CHEST PA & LAT", [], "unknown"),
+        ("CHEST PA & LAT", ["L", "F"], "PA"),
+        ("CHEST PA & LAT", ["A", "F"], "LL"),
+        ("CHEST PA & RT LAT", ["P", "F"], "RL"),
+        ("CHEST 2 VIEWS", ["A", "F"], "LL"),
+        ("CHEST 2 VIEWS", ["L", "F"], "unknown"),
+        ("CHEST AP", ["P", "F"], "LL"),
+        ("CHEST LAT DECUBITUS", [], "unknown"),
+        ("CHEST OBLIQUE PA", [], "unknown"),
+        ("", ["", ""], "unknown"),
+        ("", [], "unknown"),
+    ],
+)
+def test_description_and_orientation(description, orientation, expected):
+    assert view_of("", "", description, orientation) == expected
+
+
+def test_an_unknown_position_falls_back():
+    assert view_of("CHEST", "", "CHEST AP", []) == "AP"
+    assert view_of("PA", "", "CHEST AP", ["A", "F"]) == "PA"
