@@ -5,8 +5,9 @@ from functools import partial
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
-from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
+from open_clip.transformer import LayerNorm, TextTransformer
 from tokenizers import (
     Tokenizer,
     decoders,
@@ -16,11 +17,19 @@ from tokenizers import (
     processors,
     trainers,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from radscale_lib.study.encoders import Mi2
 
 PAD = 0
+
+
+class QuickGelu(nn.Module):
+    """x sigmoid(1.702 x), CLIP's activation, by way of the fused SiLU: half the memory passes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return F.silu(1.702 * x) / 1.702
 
 
 class TextTower(TextTransformer):  # type: ignore[misc]
@@ -44,7 +53,7 @@ class TextTower(TextTransformer):  # type: ignore[misc]
             use_pad_mask=True,
             pool_type="eos",
             eos_id=end,
-            act_layer=QuickGELU,
+            act_layer=QuickGelu,
             norm_layer=partial(LayerNorm, eps=1e-12),
         )
 

@@ -104,10 +104,16 @@ class VitTower(VisionTransformer, Tower):
         self, images: Tensor, mask: Tensor | None = None, mask_token: Tensor | None = None
     ) -> tuple[Tensor, tuple[int, int]]:
         config = self.encoder.image
-        grey = (images - config.mean) / config.std
-        x = self.patch_embed(grey.expand(-1, 3, -1, -1))
-        batch, height, width, channels = x.shape
-        x = x.reshape(batch, height * width, channels)
+        projection = self.patch_embed.proj
+        # The three input channels are equal, so their weights can be summed instead.
+        x = F.conv2d(
+            (images - config.mean) / config.std,
+            projection.weight.sum(dim=1, keepdim=True),
+            projection.bias,
+            stride=config.patch,
+        )
+        batch, _, height, width = x.shape
+        x = x.flatten(2).transpose(1, 2)
         if mask is not None and mask_token is not None:
             x = torch.where(mask[..., None], mask_token.to(x.dtype), x)
         x = torch.cat([self.cls_token.expand(batch, -1, -1), x], dim=1)

@@ -27,9 +27,7 @@ def continue_from(base: EncoderFile, model: nn.Module) -> None:
     """
     if not base.tensors:
         raise PretrainError("the base is the empty encoder of a failed run: see its encoder.json")
-    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    given = {name: tensor.shape for name, tensor in base.tensors.items()}
-    wrong = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
+    wrong = mismatches(model, base)
     if wrong:
         raise PretrainError(
             f"{len(wrong)} weights of the base are missing or of another shape than the study's "
@@ -37,3 +35,10 @@ def continue_from(base: EncoderFile, model: nn.Module) -> None:
             "architecture, or another base"
         )
     model.load_state_dict(dict(base.tensors))
+
+
+def mismatches(model: nn.Module, content: EncoderFile) -> list[str]:
+    """Names of weights that only one of a model and a file has, or that differ in shape."""
+    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    given = {name: tensor.shape for name, tensor in content.tensors.items()}
+    return sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))

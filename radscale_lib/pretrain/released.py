@@ -1,0 +1,65 @@
+"""Released weights as a baseline run."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from radscale_lib.encoders.release import ReleaseError, read_release
+from radscale_lib.encoders.storage import save_encoder
+from radscale_lib.files import file_digest, write_json
+from radscale_lib.pretrain.card import blank_card, versions
+from radscale_lib.pretrain.log import write_log
+from radscale_lib.pretrain.start import mismatches
+from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.model import Study
+
+
+def import_weights(study: Study, name: str, out: Path) -> None:
+    """Write the run folder of an encoder's released weights: encoder, card and empty log.
+
+    Args:
+        study: the study.
+        name: of the encoder, whose section has `weights`.
+        out: folder for the run's files.
+
+    Raises:
+        ReleaseError: if the weights are missing, unreadable, or of another architecture.
+    """
+    encoder = study.encoders[name]
+    if encoder.weights is None:
+        raise ReleaseError(f"encoders.{name}.weights: nothing to import: name the released weights")
+    content = read_release(encoder, encoder.weights)
+    wrong = mismatches(_model(encoder), content)
+    if wrong:
+        raise ReleaseError(
+            f"{encoder.weights}: {len(wrong)} weights are missing, unknown or of another shape than "
+            f"encoders.{name} says, such as {', '.join(wrong[:3])}: compare that section with the "
+            "release's configuration"
+        )
+    save_encoder(out / "encoder.safetensors", content)
+    write_log(out / "log.parquet", [])
+    card = blank_card() | {
+        "arm": study.baselines.get(name, f"{name}-open"),
+        "size": 0,
+        "seed": 0,
+        "encoder": name,
+        "supervision": [],
+        "status": "released",
+        "base_digest": file_digest(out / "encoder.safetensors"),
+        "versions": versions(),
+    }
+    write_json(out / "encoder.json", card)
+
+
+def _model(encoder: Mi2 | RadDino) -> nn.Module:
+    """The model that would continue the weights, without memory for its own."""
+    with torch.device("meta"):
+        if isinstance(encoder, Mi2):
+            from radscale_lib.encoders.text import load_tokenizer
+            from radscale_lib.pretrain.unicl_learner import Mi2Model
+
+            return Mi2Model(encoder, load_tokenizer(encoder, None))
+        from radscale_lib.pretrain.dinov2_learner import RadDinoModel
+
+        return RadDinoModel(encoder)
