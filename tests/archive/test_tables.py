@@ -1,0 +1,191 @@
+"""Reports, labels and tubes: joined by key, and errors that say what to do."""
+
+import polars as pl
+import pytest
+
+from radscale_lib.archive.header import read_header
+from radscale_lib.archive.instance import instance_of
+from radscale_lib.archive.tables import LabelTable, Reports, TableError, TubeTable
+from radscale_lib.study.archive import Labels
+
+LABELS = Labels(findings=("effusion",), tubes=("ett",))
+
+
+@pytest.fixture
+def instances(make_dicom, make_image, tmp_path):
+    """Six images of three studies of two patients."""
+    image = make_image(16, 16, 255).astype("u1")
+    paths = [make_dicom(tmp_path / f"{number}.dcm", image, number) for number in range(6)]
+    return [instance_of(read_header(path), "PA") for path in paths]
+
+
+def write(path, rows):
+    """A table in the kind that the suffix says."""
+    frame = pl.DataFrame(rows)
+    if path.suffix == ".csv":
+        frame.write_csv(path)
+    elif path.suffix == ".parquet":
+        frame.write_parquet(path)
+    else:
+        frame.write_ndjson(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_reports_by_accession_number(instances, tmp_path, suffix):
+    rows = [
+        {"accession_number": "ACC0", "findings": " Clear.\n", "impression": None},
+        {"accession_number": "ACC2", "findings": "Not clear.", "impression": "Bad."},
+        {"accession_number": "OTHER", "findings": "x", "impression": "y"},
+    ]
+    reports = Reports(write(tmp_path / f"reports{suffix}", rows), instances)
+    assert [reports.of(instance) for instance in instances] == [
+        ("Clear.", None),
+        ("Clear.", None),
+        None,
+        None,
+        ("Not clear.", "Bad."),
+        ("Not clear.", "Bad."),
+    ]
+
+
+def test_reports_by_study_uid_from_one_text(instances, tmp_path):
+    rows = [{"study_instance_uid": "1.2.3.5.1", "report": "FINDINGS: A.\nIMPRESSION: B."}]
+    reports = Reports(write(tmp_path / "reports.csv", rows), instances)
+    assert [reports.of(instance) for instance in instances[1:3]] == [None, ("A.", "B.")]
+
+
+def test_numeric_keys_of_parquet_join(make_dicom, make_image, tmp_path):
+    image = make_image(16, 16, 255).astype("u1")
+    path = make_dicom(tmp_path / "a.dcm", image, AccessionNumber="123")
+    instance = instance_of(read_header(path), "PA")
+    table = write(tmp_path / "reports.parquet", [{"accession_number": 123, "findings": "A."}])
+    assert Reports(table, [instance]).of(instance) == ("A.", None)
+
+
+def test_an_image_without_key_joins_nothing(make_dicom, make_image, tmp_path):
+    image = make_image(16, 16, 255).astype("u1")
+    instance = instance_of(
+        read_header(make_dicom(tmp_path / "a.dcm", image, AccessionNumber="")), "PA"
+    )
+    table = write(tmp_path / "reports.csv", [{"accession_number": "", "findings": "A."}])
+    assert Reports(table, [instance]).of(instance) is None
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_labels(instances, tmp_path, suffix):
+    rows = [
+        {"sop_instance_uid": "1.2.3.4.0", "effusion": 1.0, "ett": -1.0, "other": "z"},
+        {"sop_instance_uid": "1.2.3.4.1", "effusion": None, "ett": 0.0, "other": "z"},
+    ]
+    table = LabelTable(write(tmp_path / f"labels{suffix}", rows), LABELS, instances)
+    assert [table.of(instance) for instance in instances[:3]] == [
+        {"effusion": 1, "ett": -1},
+        {"effusion": None, "ett": 0},
+        None,
+    ]
+
+
+def test_labels_by_study_reach_every_image(instances, tmp_path):
+    rows = [{"accession_number": "ACC1", "effusion": 1, "ett": 0}]
+    table = LabelTable(write(tmp_path / "labels.csv", rows), LABELS, instances)
+    assert [table.of(instance) is None for instance in instances] == [1, 1, 0, 0, 1, 1]
+
+
+def test_repeated_rows_that_agree_are_one(instances, tmp_path):
+    rows = [{"accession_number": "ACC1", "effusion": 1, "ett": 0, "other": i} for i in range(2)]
+    table = LabelTable(write(tmp_path / "labels.csv", rows), LABELS, instances)
+    assert table.of(instances[2]) == {"effusion": 1, "ett": 0}
+
+
+def test_tubes(instances, tmp_path):
+    rows = [
+        {"sop_instance_uid": "1.2.3.4.0", "label": "ett", "data": "[[1, 2.5], [3, 4]]"},
+        {"sop_instance_uid": "1.2.3.4.0", "label": "ett", "data": "[[5, 6]]"},
+        {"sop_instance_uid": "1.2.3.4.0", "label": "secret", "data": "[[5, 6]]"},
+        {"sop_instance_uid": "1.2.3.4.1", "label": "", "data": ""},
+    ]
+    table = TubeTable(write(tmp_path / "tubes.csv", rows), LABELS, instances)
+    assert [table.of(instance) for instance in instances[:3]] == [
+        [("ett", [(1.0, 2.5), (3.0, 4.0)]), ("ett", [(5.0, 6.0)])],
+        [],
+        None,
+    ]
+    assert table.other_labels == 1
+
+
+def failure(kind, path, instances):
+    with pytest.raises(TableError) as caught:
+        Reports(path, instances) if kind is Reports else kind(path, LABELS, instances)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "ACC" not in message
+    assert "1.2.3" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+KEY = {"accession_number": "ACC0"}
+IMAGE = {"sop_instance_uid": "1.2.3.4.0"}
+TWICE = "accession_number: rows 2 and 3 have the same key and differ: keep one of them"
+NO_VALUE = "row 2 is none of 1, 0, -1 (uncertain) and blank: correct it"
+NO_POINTS = "data: row 2 is no list of [x, y] in JSON: correct it"
+WRONG = [
+    (
+        Reports,
+        [{"id": "a"}],
+        "no key column: add 'study_instance_uid' or 'accession_number' (found id)",
+    ),
+    (
+        Reports,
+        [{**KEY, "text": "a"}],
+        "no column 'findings', 'impression' or 'report': name the text's column so "
+        "(found accession_number, text)",
+    ),
+    (Reports, [{**KEY, "report": "a"}, {**KEY, "report": "b"}], TWICE),
+    (
+        LabelTable,
+        [{"id": "a"}],
+        "no key column: add 'sop_instance_uid' or 'study_instance_uid' or 'accession_number' "
+        "(found id)",
+    ),
+    (
+        LabelTable,
+        [{**KEY, "effusion": 1}],
+        "no column 'ett': add it, or remove 'ett' from the study's labels "
+        "(found accession_number, effusion)",
+    ),
+    (LabelTable, [{**KEY, "effusion": 1, "ett": 2}], f"ett: {NO_VALUE}"),
+    (LabelTable, [{**KEY, "effusion": "yes", "ett": 1}], f"effusion: {NO_VALUE}"),
+    (LabelTable, [{**KEY, "effusion": 1, "ett": 1}, {**KEY, "effusion": 1, "ett": None}], TWICE),
+    (
+        TubeTable,
+        [{**KEY, "label": "ett", "data": "[]"}],
+        "no key column: add 'sop_instance_uid' (found accession_number, label, data)",
+    ),
+    (
+        TubeTable,
+        [{**IMAGE, "label": "ett"}],
+        "no column 'data': add it (found sop_instance_uid, label)",
+    ),
+    *(
+        (TubeTable, [{**IMAGE, "label": "ett", "data": data}], NO_POINTS)
+        for data in ("[]", "[[1]]", "x", "[[1, 2, 3]]", "[[1, NaN]]", "[1, 2]", "")
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "rows", "message"), WRONG)
+def test_wrong_tables(instances, tmp_path, kind, rows, message):
+    assert failure(kind, write(tmp_path / "table.csv", rows), instances) == message
+
+
+def test_unreadable_tables(instances, tmp_path):
+    assert "cannot be read" in failure(Reports, tmp_path / "none.csv", instances)
+    (tmp_path / "table.xlsx").write_bytes(b"x")
+    assert failure(Reports, tmp_path / "table.xlsx", instances) == (
+        "unknown kind: give .csv, .parquet or .jsonl"
+    )
+    (tmp_path / "a.parquet").write_bytes(b"no Parquet ACC0 1.2.3")
+    assert "no readable parquet" in failure(Reports, tmp_path / "a.parquet", instances)
+    (tmp_path / "a.csv").write_bytes("accession_number,report\nACC0,é\n".encode("latin-1"))
+    assert "no readable csv in UTF-8" in failure(Reports, tmp_path / "a.csv", instances)
