@@ -142,7 +142,7 @@ class Noise:
     own: Array
 
 
-def test_noise(draws: ArrayLike | None, runs: int) -> Noise:
+def split_noise(draws: ArrayLike | None, runs: int) -> Noise:
     """Split bootstrap draws of the test patients into a shared shift and each run's own variance.
 
     The shared part has the mean covariance between runs (an equicorrelated one-factor model).
@@ -205,7 +205,7 @@ def fit(
     distinct = np.unique(size)
     if distinct.size < 3:
         raise ScalingError(f"{distinct.size} of at least 3 sizes: too few for a scaling law")
-    noise = test_noise(draws, size.size)
+    noise = split_noise(draws, size.size)
     if draws is None and standard_errors is not None:
         relative = np.asarray(standard_errors, dtype=np.float64) / error
         noise = Noise(noise.shift, np.nan_to_num(relative) ** 2)

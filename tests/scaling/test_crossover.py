@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from radscale_lib.scaling.crossover import crossing_sizes, crossover, images
+from radscale_lib.scaling.fit import Ensemble, fit
+
+SIZES = np.array([50, 100, 200, 400, 1200])
+
+
+def ensemble(a, b, c, largest=1200.0, count=200, spread=0.02):
+    """Draws of one law with a jittered level."""
+    level = np.log(a * largest**-b + c) + spread * np.random.default_rng(0).normal(size=count)
+    share = c / (a * largest**-b + c)
+    same = np.full(count, 1.0)
+    return Ensemble(
+        largest, 1.0, level, b * same, share * same, 0 * same,
+        np.full(count, 1), np.arange(count),
+    )  # fmt: skip
+
+
+def test_crossing_size_is_where_the_law_meets_the_target():
+    draws = ensemble(0.9, 0.3, 0.03)
+    target = np.full(200, 0.2)
+    sizes = crossing_sizes(draws, target)
+    for i in range(0, 200, 20):
+        low, high = 1.0, 1e9
+        for _ in range(200):  # bisection on the law itself
+            middle = (low * high) ** 0.5
+            error = draws.errors([middle])[i, 0]
+            low, high = (middle, high) if error > 0.2 else (low, middle)
+        assert sizes[i] == pytest.approx(middle, rel=1e-6)
+
+
+def test_never_where_the_floor_excludes_it():
+    assert np.isinf(crossing_sizes(ensemble(0.9, 0.3, 0.2), np.full(200, 0.15))).all()
+
+
+def test_constants_and_falling_laws():
+    flat = ensemble(0.3, 0.0, 0.0, spread=0)
+    assert (crossing_sizes(flat, np.full(200, 0.4)) == 0).all()
+    assert np.isinf(crossing_sizes(flat, np.full(200, 0.2))).all()
+    falling = ensemble(0.1, -0.1, 0.0, spread=0)
+    at_largest = falling.errors([1200])[0, 0]
+    assert (crossing_sizes(falling, np.full(200, at_largest * 1.01)) == 0).all()
+    assert np.isinf(crossing_sizes(falling, np.full(200, at_largest * 0.99))).all()
+
+
+@pytest.mark.parametrize(
+    ("target_size", "state"), [(20, "below"), (300, "within"), (4000, "above")]
+)
+def test_states(target_size, state):
+    found = crossover(ensemble(0.9, 0.3, 0), np.full(200, 0.9 * target_size**-0.3), 50)
+    assert found.state == state
+    assert (found.size is not None) == (state == "within")
+    if state == "within":
+        assert found.lower < 300 < found.upper
+        assert found.size == pytest.approx(300, rel=0.05)
+        assert found.text.startswith(f"{images(found.size)} images (90% interval")
+    if state == "below":
+        assert found.text == "< 50 images"
+        assert found.ahead == 1
+    if state == "above":
+        assert found.text == "≥ 1,200 images"
+        assert found.ahead == 0
+
+
+def test_not_reached():
+    found = crossover(ensemble(0.9, 0.3, 0.2), np.full(200, 0.1), 50)
+    assert (found.state, found.text, found.size) == ("never", "not reached", None)
+    assert found.difference[2] < 0
+
+
+def test_a_flat_arm_at_the_baseline_is_undetermined():
+    found = crossover(ensemble(0.3, 0, 0, spread=0.05), np.full(200, 0.3), 50)
+    assert found.state == "undetermined"
+    assert found.text == "undetermined (90% interval < 50 to ≥ 1,200 images)"
+    assert found.size is found.lower is found.upper is None
+
+
+def test_an_uncertain_baseline_widens_the_interval_unless_it_moves_with_the_arm():
+    draws = fit(SIZES, 0.9 * SIZES**-0.3, standard_errors=np.full(5, 1e-4)).ensemble
+    noise = 0.1 * np.random.default_rng(1).normal(size=draws.log_level.size)
+    target = 0.9 * 300**-0.3
+    moved = Ensemble(**{**vars(draws), "log_level": draws.log_level + noise})
+    apart = crossover(draws, target * np.exp(noise), 50)
+    paired = crossover(moved, target * np.exp(noise), 50)
+    ratio = [found.upper / found.lower for found in (apart, paired)]
+    assert ratio[0] > 1.5 * ratio[1]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(50, "50"), (1200, "1,200"), (999.6, "1,000"), (30_000, "30k"), (123_456, "123k"),
+     (999_999, "1M"), (3_500_000, "3.5M"), (0.2, "1")],
+)  # fmt: skip
+def test_numbers_of_images(size, text):
+    assert images(size) == text

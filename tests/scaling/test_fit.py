@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from radscale_lib.scaling.errors import chance_error, to_error
+from radscale_lib.scaling.fit import ScalingError, fit, split_noise
+
+SIZES = np.array([50, 100, 200, 400, 1200])
+
+
+def noisy(a, b, c, seeds=2, sd=0.02, seed=0, sizes=SIZES):
+    size = np.repeat(sizes, seeds)
+    noise = np.random.default_rng(seed).normal(0, sd, size.size)
+    return size, (a * size**-b + c) * np.exp(noise)
+
+
+@pytest.mark.parametrize("b", [0.08, 0.2, 0.45])
+def test_recovers_a_planted_exponent(b):
+    found = fit(SIZES, 0.9 * SIZES**-b)
+    assert found.laws["power"].b == pytest.approx(b, rel=0.03)
+    assert found.laws["power"].a == pytest.approx(0.9, rel=0.05)
+    assert found.rises > 0.99
+    size, error = noisy(0.9, b, 0)
+    _, draws, _ = fit(size, error).ensembles["power"].parameters
+    assert np.quantile(draws, 0.01) < b < np.quantile(draws, 0.99)
+
+
+def test_recovers_a_planted_floor():
+    sizes = np.array([50, 150, 500, 1500, 5000, 20000])
+    found = fit(sizes, 2 * sizes**-0.6 + 0.1)
+    law = found.laws["power_floor"]
+    assert law.c == pytest.approx(0.1, rel=0.15)
+    assert found.probability["power_floor"] > 0.9
+    _, exponents, floors = found.ensembles["power_floor"].parameters
+    for draws, truth in ((exponents, 0.6), (floors, 0.1)):
+        low, high = np.quantile(draws, [0.05, 0.95])
+        assert low < truth < high
+
+
+def test_flat_is_not_called_rising():
+    rises = [fit(*noisy(0.3, 0, 0, seed=seed)).rises for seed in range(60)]
+    assert np.mean(np.array(rises) > 0.95) <= 0.1
+    assert 0.3 < np.mean(rises) < 0.7
+
+
+def test_clear_rise_and_fall_are_told():
+    assert fit(*noisy(0.9, 0.25, 0)).rises > 0.99
+    assert fit(*noisy(0.1, -0.2, 0)).rises < 0.01
+
+
+def test_central_law_lies_inside_its_ensemble():
+    found = fit(*noisy(0.9, 0.3, 0.05))
+    for form, law in found.laws.items():
+        draws = found.ensembles[form].errors(SIZES)
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        assert ((low <= law.errors(SIZES)) & (law.errors(SIZES) <= high)).all()
+
+
+def test_ensemble_parameters_give_its_errors():
+    ensemble = fit(*noisy(0.9, 0.3, 0.05)).ensemble
+    a, b, c = ensemble.parameters
+    expected = a[:, None] * SIZES[None, :] ** -b[:, None] + c[:, None]
+    np.testing.assert_allclose(ensemble.errors(SIZES), np.minimum(expected, 1), rtol=1e-9)
+
+
+def test_predictions_stay_below_chance():
+    found = fit(*noisy(2.2, 0.4, 0), cap=0.5)
+    assert found.ensemble.errors([5, 50]).max() <= 0.5
+
+
+def test_test_patients_widen_the_level_but_not_the_change():
+    size, error = noisy(0.9, 0.3, 0, sd=0.005)
+    shared = np.random.default_rng(1).normal(0, 0.2, (400, 1))
+    draws = error * np.exp(shared)
+    alone, joint = fit(size, error), fit(size, error, draws=draws)
+    ends = [50, 1200]
+
+    def spread(found):
+        logs = np.log(found.ensemble.errors(ends))
+        return logs[:, 1].std(), (logs[:, 0] - logs[:, 1]).std()
+
+    assert spread(joint)[0] == pytest.approx(0.2, rel=0.1)
+    assert spread(joint)[1] == pytest.approx(spread(alone)[1], rel=0.2)
+
+
+def test_draw_i_of_two_curves_belongs_to_one_resample():
+    draws = np.exp(np.random.default_rng(1).normal(0, 0.1, (300, 10)))
+    one, two = (fit(*noisy(0.9, b, 0), draws=draws, seed=7).ensemble for b in (0.2, 0.4))
+    np.testing.assert_array_equal(one.resample, two.resample)
+
+
+def test_noise_is_split_into_shared_and_own():
+    rng = np.random.default_rng(0)
+    shared, own = rng.normal(0, 0.1, (20000, 1)), rng.normal(0, 0.05, (20000, 6))
+    found = split_noise(np.exp(shared + own), 6)
+    assert found.shift.std() == pytest.approx(0.1, rel=0.03)
+    np.testing.assert_allclose(found.own, 0.05**2, rtol=0.15)
+    assert np.corrcoef(found.shift, shared[:, 0])[0, 1] > 0.95
+
+
+def test_independent_noise_has_no_shared_part():
+    found = split_noise(np.exp(np.random.default_rng(0).normal(0, 0.1, (20000, 6))), 6)
+    assert found.shift.std() < 0.01
+
+
+def test_larger_standard_errors_give_wider_intervals():
+    widths = []
+    for se in (0.001, 0.02):
+        draws = fit(SIZES, 0.9 * SIZES**-0.3, standard_errors=np.full(5, se)).ensemble
+        widths.append(np.ptp(np.quantile(draws.errors([1200]), [0.05, 0.95])))
+    assert widths[1] > 2 * widths[0]
+
+
+def test_seed_noise_known_from_other_curves_widens_the_interval():
+    size, error = noisy(0.9, 0.3, 0, seeds=1, sd=0.005)
+    quiet = fit(size, error, seed_noise=(0.005, 20)).ensemble.errors([1200]).std()
+    loud = fit(size, error, seed_noise=(0.1, 20)).ensemble.errors([1200]).std()
+    assert loud > 2 * quiet
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(0.2, 5), st.floats(0.1, 1e4), st.permutations(range(10)))
+def test_units_and_order_do_not_matter(error_unit, size_unit, order):
+    size, error = noisy(0.09, 0.3, 0.005)
+    reference = fit(size, error, cap=100)
+    order = np.array(order)
+    other = fit(size[order] * size_unit, error[order] * error_unit, cap=100)
+    assert other.rises == pytest.approx(reference.rises, abs=1e-6)
+    np.testing.assert_allclose(
+        other.ensemble.errors(SIZES * size_unit) / error_unit,
+        reference.ensemble.errors(SIZES),
+        rtol=1e-5,
+    )
+
+
+def test_same_input_gives_the_same_draws():
+    one, two = (fit(*noisy(0.9, 0.3, 0.05), seed=3).ensemble.errors(SIZES) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "errors", "message"),
+    [
+        ([50, 100], [0.3, 0.2], "2 of at least 3 sizes"),
+        ([50, 50, 100, 100], [0.3, 0.3, 0.2, 0.2], "2 of at least 3 sizes"),
+        ([50, 100, 200], [0.3, np.nan, 0.1], "drop missing runs"),
+        ([50, 100, 200], [0.3, 0.0, 0.1], "positive"),
+        ([0, 100, 200], [0.3, 0.2, 0.1], "positive"),
+        ([50, 100, 200], [0.3, 0.2], "equal rows"),
+    ],
+)
+def test_unusable_data_are_refused(sizes, errors, message):
+    with pytest.raises(ScalingError, match=message):
+        fit(sizes, errors)
+
+
+def test_three_sizes_are_enough():
+    assert fit([50, 200, 1200], [0.3, 0.2, 0.1]).rises > 0.8
+
+
+def test_metrics_become_errors():
+    np.testing.assert_allclose(to_error([0.9, 1.0, 0.0], 0.01), [0.1, 0.01, 1.0])
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        to_error([0.5, 1.2])
+    assert chance_error("auroc") == 0.5
+    assert chance_error("auprc", 0.2) == 0.8
+    assert chance_error("dice") == 1.0

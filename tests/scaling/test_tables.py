@@ -1,0 +1,193 @@
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from radscale_lib.scaling.tables import CROSSOVERS_SCHEMA, FITS_SCHEMA, fit_study
+from scripts import fit as script
+
+MACRO = pl.col("target") == "macro"
+
+
+@pytest.fixture(scope="module")
+def tables(study, scores):
+    return fit_study(study, scores)
+
+
+def chosen(fits, arm, task="findings"):
+    return fits.filter((pl.col("arm") == arm) & (pl.col("task") == task) & pl.col("chosen"))
+
+
+def test_one_law_is_chosen_for_every_curve(study, tables):
+    fits, crossovers = tables
+    assert fits.schema == FITS_SCHEMA
+    assert crossovers.schema == CROSSOVERS_SCHEMA
+    counts = fits.group_by("arm", "task").agg(pl.col("chosen").sum(), pl.len())
+    assert len(counts) == len(study.arms) * len(study.scaling.metrics)
+    assert (counts["chosen"] == 1).all()
+    assert (counts["len"] == 3).all()
+    assert len(crossovers) == len(counts)
+
+
+def test_planted_laws_are_found(tables):
+    fits, _ = tables
+    rising = chosen(fits, "mi2-reports").row(0, named=True)
+    assert rising["identified"]
+    assert rising["form"] != "constant"
+    flat = chosen(fits, "rad-dino").row(0, named=True)
+    assert not flat["identified"]
+    assert (flat["form"], flat["b"], flat["c"]) == ("constant", 0, 0)
+    assert flat["note"] == "flat: no rise identified"
+    power = fits.filter((pl.col("arm") == "mi2-reports") & (pl.col("form") == "power"))
+    assert (
+        pl.Series(0.3 for _ in range(4)).is_between(power["b_lower"], power["b_upper"]).sum() >= 3
+    )
+
+
+def test_curves_lie_inside_their_intervals_and_span_the_sizes(study, tables):
+    fits, _ = tables
+    points = fits.explode("curve").unnest("curve")
+    assert (points["lower"] <= points["value"]).all()
+    assert (points["value"] <= points["upper"]).all()
+    for sizes in fits["curve"].list.eval(pl.element().struct.field("size")):
+        assert set(study.subsets.sizes) <= set(sizes)
+        assert sizes[0] == study.subsets.sizes[0]
+        assert sizes[-1] == study.scaling.horizon * study.subsets.sizes[-1]
+
+
+def test_law_and_curve_are_one(tables):
+    fits, _ = tables
+    row = chosen(fits, "mi2-reports-labels").row(0, named=True)
+    for point in row["curve"]:
+        error = row["a"] * point["size"] ** -row["b"] + row["c"]
+        assert point["value"] == pytest.approx(1 - min(error, 0.5), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "states"),
+    [
+        (0.35, {"below"}),
+        (0.16, {"within"}),
+        (0.095, {"above"}),
+        (0.01, {"never", "above"}),
+    ],
+)
+def test_crossover_states(study, simulate, baseline, states):
+    law = {"mi2-reports": (0.9, 0.3, 0.0)}
+    laws = {arm: law["mi2-reports"] for arm in study.arms}
+    scores = simulate(laws, {"mi2-open": baseline, "rad-dino-open": baseline})
+    _, crossovers = fit_study(study, scores)
+    assert set(crossovers["state"]) <= states
+    if states == {"within"}:
+        truth = (baseline / 0.9) ** (-1 / 0.3)
+        held = (crossovers["size_lower"] <= truth) & (truth <= crossovers["size_upper"])
+        assert held.mean() >= 0.75
+        ratio = crossovers["size"] / truth
+        assert ((ratio > 0.5) & (ratio < 2)).all()
+    else:
+        assert crossovers["size"].null_count() == len(crossovers)
+    ahead = {"below": 0.99, "within": 0.9}.get(min(states))
+    if ahead:
+        assert (crossovers["ahead"] > ahead).all()
+
+
+def test_missing_runs_are_counted_and_the_rest_is_fitted(study, simulate, missing):
+    fits, _ = fit_study(study, simulate(missing=frozenset({missing})))
+    row = chosen(fits, missing.arm).row(0, named=True)
+    assert (row["runs"], row["runs_expected"], row["sizes"]) == (9, 10, 5)
+    assert chosen(fits, "rad-dino")["runs"][0] == 10
+
+
+def test_undefined_scores_count_as_missing(study, scores, missing):
+    run = (
+        (pl.col("arm") == missing.arm)
+        & (pl.col("size") == missing.size)
+        & (pl.col("seed") == missing.seed)
+    )
+    for value in (None, float("nan")):
+        holes = scores.with_columns(
+            value=pl.when(run).then(pl.lit(value)).otherwise(pl.col("value"))
+        )
+        fits, _ = fit_study(study, holes)
+        assert chosen(fits, missing.arm)["runs"][0] == 9
+
+
+def test_too_few_sizes_are_refused_in_words(study, scores):
+    few = scores.filter(~((pl.col("arm") == "rad-dino") & (pl.col("size") > 100)))
+    fits, crossovers = fit_study(study, few)
+    row = fits.filter((pl.col("arm") == "rad-dino") & (pl.col("task") == "findings"))
+    assert row["note"].to_list() == ["2 of at least 3 sizes: too few for a scaling law"]
+    assert not row["chosen"].any()
+    assert row["curve"].null_count() == 1
+    assert "rad-dino" not in set(crossovers["arm"])
+    none = scores.filter(pl.col("arm") != "rad-dino")
+    fits, _ = fit_study(study, none)
+    assert set(fits.filter(pl.col("arm") == "rad-dino")["note"]) == {"no runs"}
+
+
+def test_without_a_baseline_there_is_no_crossover(study, scores):
+    fits, crossovers = fit_study(study, scores.filter(pl.col("arm") != "mi2-open"))
+    assert set(crossovers["arm"]) == {"rad-dino"}
+    assert chosen(fits, "mi2-reports")["identified"][0]
+
+
+def test_without_resamples_the_fit_stands_on_seeds_alone(study, scores):
+    bare = scores.with_columns(resamples=pl.lit(None, pl.List(pl.Float64)))
+    with_draws, _ = fit_study(study, scores)
+    without, crossovers = fit_study(study, bare)
+    widths = [
+        np.ptp([chosen(fits, "mi2-reports")["curve"][0][-1][end] for end in ("lower", "upper")])
+        for fits in (without, with_draws)
+    ]
+    assert widths[0] < widths[1]
+    assert len(crossovers) == 12
+
+
+def test_undefined_draws_are_left_out(study, scores):
+    holed = scores.with_columns(
+        resamples=pl.col("resamples").list.eval(
+            pl.when(pl.int_range(pl.len()) < 3).then(float("nan")).otherwise(pl.element())
+        )
+    )
+    fits, _ = fit_study(study, holed)
+    assert fits["curve"].null_count() == 0
+    assert np.isfinite(fits["a_upper"].to_numpy()).all()
+
+
+def test_perfect_scores_are_fitted(study, scores):
+    top = (pl.col("size") == 1200) & MACRO
+    perfect = scores.with_columns(value=pl.when(top).then(1.0).otherwise(pl.col("value")))
+    fits, _ = fit_study(study, perfect)
+    assert fits.filter(pl.col("chosen"))["identified"].all()
+
+
+def test_held_out_error_is_that_of_the_last_size_but_one(study, simulate):
+    scores = simulate(seed_sd=0.0, own_sd=1e-3, shared_sd=1e-3)
+    fits, _ = fit_study(study, scores)
+    row = fits.filter(
+        (pl.col("arm") == "mi2-reports")
+        & (pl.col("task") == "findings")
+        & (pl.col("form") == "power")
+    ).row(0, named=True)
+    assert row["loo_error_constant"] == pytest.approx(0.3 * np.log(3), abs=0.002)
+    assert row["loo_error"] < 0.02
+
+
+def test_script_writes_both_tables_the_same_each_time(study, scores, tmp_path):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study.model_dump(mode="json")))
+    scores.write_parquet(tmp_path / "scores.parquet")
+    written = []
+    for attempt in ("one", "two"):
+        folder = tmp_path / attempt
+        script.main(
+            [
+                *("--study", str(tmp_path / "study.yaml")),
+                *("--scores", str(tmp_path / "scores.parquet")),
+                *("--fits", str(folder / "fits.parquet")),
+                *("--crossovers", str(folder / "crossovers.parquet")),
+            ]
+        )
+        names = ("fits.parquet", "crossovers.parquet")
+        written.append([(folder / name).read_bytes() for name in names])
+    assert written[0] == written[1]
+    assert pl.read_parquet(tmp_path / "one" / "fits.parquet").schema == FITS_SCHEMA
