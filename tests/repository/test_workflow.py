@@ -1,4 +1,4 @@
-"""`snakemake --lint`, which fails on any finding: every kind that is let pass has its reason."""
+"""The workflow as a whole: what snakemake finds in it, and the plan of the full study."""
 
 import re
 import subprocess
@@ -17,6 +17,13 @@ ACCEPTED = {
         "false alarm: common.smk has functions only"
     ),
 }
+"""Findings of `snakemake --lint`, which fails on any, that are let pass, and why."""
+
+
+def snakemake(*options):
+    """Run snakemake on the repository's Snakefile."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", Path("Snakefile").resolve()]
+    return subprocess.run([*command, *options], capture_output=True, text=True)
 
 
 def findings(text):
@@ -31,14 +38,22 @@ def findings(text):
 
 
 def test_lint_finds_nothing_without_a_reason(tmp_path):
-    root = Path.cwd()
-    run = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint", "--snakefile", root / "Snakefile",
-         "--configfile", root / "config/smoke.yaml", "--directory", tmp_path],
-        capture_output=True, text=True,
-    )  # fmt: skip
+    study = Path("config/smoke.yaml").resolve()
+    run = snakemake("--lint", "--configfile", study, "--directory", tmp_path)
     titles = sorted(set(findings(run.stdout + run.stderr)))
     assert titles, run.stdout + run.stderr
     assert [t for t in titles if not any(re.fullmatch(pattern, t) for pattern in ACCEPTED)] == []
     unused = [pattern for pattern in ACCEPTED if not any(re.fullmatch(pattern, t) for t in titles)]
     assert unused == []
+
+
+def test_the_full_study_dry_runs_on_a_machine_without_its_data(tmp_path):
+    run = snakemake(
+        "--dry-run", "--quiet", "rules", "--configfile", Path("config/paper.yaml").resolve(),
+        "--profile", Path("profiles/slurm").resolve(), "--directory", tmp_path,
+    )  # fmt: skip
+    output = run.stdout + run.stderr
+    assert run.returncode == 0, output
+    total = re.search(r"^total\s+(\d+)", output, re.MULTILINE)
+    assert total, output
+    assert 200 < int(total[1]) < 1500
