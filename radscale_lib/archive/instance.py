@@ -96,6 +96,13 @@ def _numbers(dataset: Dataset, keyword: str) -> list[float]:
     return numbers if all(math.isfinite(number) for number in numbers) else []
 
 
+def _number(dataset: Dataset, keyword: str, default: float) -> float:
+    numbers = _numbers(dataset, keyword)
+    if not numbers and text(dataset, keyword):
+        raise QuarantinedError(f"bad_tag:{keyword}")
+    return numbers[0] if numbers else default
+
+
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         numbers = _numbers(dataset, keyword)
@@ -115,19 +122,19 @@ def _aspect(dataset: Dataset, spacing: tuple[float, float] | None) -> float:
 
 def _grey_scale(dataset: Dataset, bits: int) -> GreyScale:
     signed = integer(dataset, "PixelRepresentation") == 1
-    slope = _numbers(dataset, "RescaleSlope") or [1.0]
-    intercept = _numbers(dataset, "RescaleIntercept") or [0.0]
-    if slope[0] == 0:
+    slope = _number(dataset, "RescaleSlope", default=1.0)
+    intercept = _number(dataset, "RescaleIntercept", default=0.0)
+    if slope == 0:
         raise QuarantinedError("bad_tag:RescaleSlope")
     return GreyScale(
         bits=bits,
         signed=signed,
         inverted=text(dataset, "PhotometricInterpretation") == "MONOCHROME1",
-        slope=slope[0],
-        intercept=intercept[0],
+        slope=slope,
+        intercept=intercept,
         modality_lut=_lut(dataset, "ModalityLUTSequence", signed),
         padding=_padding(dataset, signed),
-        voi=_lut(dataset, "VOILUTSequence", signed or intercept[0] < 0) or _window(dataset),
+        voi=_lut(dataset, "VOILUTSequence", signed or intercept < 0) or _window(dataset),
     )
 
 

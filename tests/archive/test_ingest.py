@@ -1,0 +1,395 @@
+"""A partition, end to end: rows, joins, defects, duplicates, and nothing that names a patient."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence
+from pydicom.uid import JPEGLSLossless
+
+from radscale_lib.archive import ingest as ingest_module
+from radscale_lib.archive.header import quiet_pydicom
+from radscale_lib.archive.ingest import Outputs, Sources, ingest
+from radscale_lib.archive.ledger import path_digest
+from radscale_lib.archive.listing import read_listing, refresh
+from radscale_lib.archive.resize import resize
+from radscale_lib.pseudonyms import pseudonym
+from radscale_lib.shards.reader import ShardReader
+from radscale_lib.study.archive import Archive, Image, Labels, Select
+
+KEY = b"a key of this test's own"
+LABELS = Labels(findings=("effusion",), tubes=("ett", "cvc"))
+
+
+class Ingested:
+    """Tables of one partition."""
+
+    def __init__(self, folder: Path, listing: Path) -> None:
+        self.folder = folder
+        self.paths = [entry.path for entry in read_listing(listing)]
+        self.index = pl.read_parquet(folder / "index.parquet")
+        self.ledger = pl.read_parquet(folder / "ledger.parquet")
+        self.shard = pl.read_parquet(folder / "part=0.parquet")
+        outcomes = self.ledger.select("outcome", "reason", "detail").rows()
+        self.outcomes = dict(zip(self.paths, outcomes, strict=True))
+
+    def row(self, number: int) -> dict:
+        """The shard's row of image `number`."""
+        image_id = pseudonym(KEY, "image", f"1.2.3.4.{number}")
+        return self.shard.row(by_predicate=pl.col("image_id") == image_id, named=True)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Ingest tmp_path/dicom with the tables that lie beside it."""
+
+    def run(name: str = "out", **settings) -> Ingested:
+        settings = {"image": Image(shorter_side=32), **settings}
+        archive = Archive(dicom=tmp_path / "dicom", **settings)
+        folder = tmp_path / name
+        refresh(tmp_path / "dicom", folder, 1)
+        tables = {
+            table: path
+            for table in ("reports", "labels", "tubes")
+            if (path := tmp_path / f"{table}.csv").exists()
+        }
+        outputs = Outputs(
+            folder / "index.parquet", folder / "ledger.parquet", folder / "part=0.parquet"
+        )
+        listing = folder / "part=0.tsv"
+        sources = Sources(tmp_path / "dicom", **tables)
+        ingest(archive, LABELS, KEY, "stage", listing, sources, outputs)
+        return Ingested(folder, listing)
+
+    return run
+
+
+@pytest.fixture
+def plant(make_dicom, make_image, tmp_path):
+    """Write radiograph `number` to tmp_path/dicom."""
+
+    def plant(number: int, name: str | None = None, **tags):
+        image = make_image(96, 72, 4095, seed=number).astype(np.uint16)
+        path = tmp_path / "dicom" / (name or f"{number}.dcm")
+        return make_dicom(path, image, number, **{"BitsStored": 12, **tags})
+
+    return plant
+
+
+def test_rows_of_a_shard(plant, run, make_image):
+    plant(0, ImagerPixelSpacing=[0.2, 0.2])
+    plant(1, PhotometricInterpretation="MONOCHROME1", ViewPosition="AP")
+    out = run()
+    row = out.row(0)
+    assert row["study_id"] == pseudonym(KEY, "study", "1.2.3.5.0")
+    assert row["patient_id"] == pseudonym(KEY, "patient", "patient-0")
+    assert (row["height"], row["width"]) == (43, 32)
+    assert (row["source_height"], row["source_width"]) == (96, 72)
+    assert row["spacing_mm"] == pytest.approx(0.2 * 96 / 43)
+    assert row["view"] == "PA"
+    assert out.row(1)["view"] == "AP"
+    assert out.row(1)["spacing_mm"] is None
+    source = make_image(96, 72, 4095, seed=0)
+    expected = np.percentile(source, (1, 50, 99), method="inverted_cdf")
+    assert [row["p1"], row["p50"], row["p99"]] == list(expected)
+    first, second = ShardReader(out.folder).images(["part=0.parquet"] * 2, [0, 1])
+    grey = resize((source / 4095 * 255).astype(np.float32), 43, 32, "centred")
+    np.testing.assert_array_equal(first, np.floor(grey.clip(0, 255) + 0.5))
+    other = make_image(96, 72, 4095, seed=1)
+    grey = resize((255 - other / 4095 * 255).astype(np.float32), 43, 32, "centred")
+    assert np.abs(second - grey.clip(0, 255)).max() < 0.51
+
+
+def test_index_and_ledger_have_a_row_for_every_file(plant, run, tmp_path):
+    plant(0)
+    plant(1, Modality="CT")
+    (tmp_path / "dicom" / "notes.txt").write_text("no image")
+    (tmp_path / "dicom" / "dead").symlink_to("nowhere")
+    out = run()
+    assert out.paths == ["0.dcm", "1.dcm", "dead", "notes.txt"]
+    assert out.index["path"].to_list() == out.paths
+    assert out.index["defect"].to_list() == [None, None, "unreadable", "not_dicom"]
+    assert out.index.row(0, named=True) == {
+        "path": "0.dcm",
+        "size": (tmp_path / "dicom" / "0.dcm").stat().st_size,
+        "modality": "CR",
+        "view": "PA",
+        "rows": 96,
+        "columns": 72,
+        "photometric": "MONOCHROME2",
+        "bits_stored": 12,
+        "transfer_syntax": "Explicit VR Little Endian",
+        "defect": None,
+    }
+    assert out.ledger["path_digest"].to_list() == [path_digest(KEY, path) for path in out.paths]
+    assert out.ledger.select("shard", "row").rows() == [("part=0.parquet", 0)] + 3 * [(None, None)]
+    assert list(out.outcomes.values()) == [
+        ("accepted", None, None),
+        ("excluded", "modality", "CT"),
+        ("quarantined", "unreadable", "no readable file or folder"),
+        ("quarantined", "not_dicom", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "outcome"),
+    [
+        ({"Modality": "MR"}, ("excluded", "modality", "MR")),
+        ({"Modality": "Jane"}, ("excluded", "modality", "unlisted")),
+        ({"ViewPosition": "LL"}, ("excluded", "view", "LL")),
+        ({"ViewPosition": None}, ("excluded", "view", "unknown")),
+        ({"NumberOfFrames": 3}, ("excluded", "multi_frame", "3 frames")),
+        ({"PhotometricInterpretation": "RGB"}, ("excluded", "colour", "RGB")),
+        ({"PhotometricInterpretation": "Jane"}, ("excluded", "colour", "unlisted")),
+        ({"SamplesPerPixel": 3}, ("excluded", "colour", "MONOCHROME2")),
+        ({"Rows": 20}, ("excluded", "too_small", "20 x 72")),
+        ({"Modality": None}, ("quarantined", "missing_tag:Modality", None)),
+        ({"Rows": None}, ("quarantined", "missing_tag:Rows", None)),
+        ({"BitsStored": None}, ("quarantined", "missing_tag:BitsStored", None)),
+        ({"PixelRepresentation": None}, ("quarantined", "missing_tag:PixelRepresentation", None)),
+        ({"PatientID": ""}, ("quarantined", "missing_tag:PatientID", None)),
+        ({"StudyInstanceUID": None}, ("quarantined", "missing_tag:StudyInstanceUID", None)),
+        ({"SOPInstanceUID": None}, ("quarantined", "missing_tag:SOPInstanceUID", None)),
+        (
+            {"PhotometricInterpretation": None},
+            ("quarantined", "missing_tag:PhotometricInterpretation", None),
+        ),
+        ({"BitsStored": 17}, ("quarantined", "unsupported_bits", "17 of 16")),
+        ({"HighBit": 9}, ("quarantined", "bad_tag:BitsStored", "12 of 16, high 9")),
+        ({"RescaleSlope": 0, "RescaleIntercept": 1}, ("quarantined", "bad_tag:RescaleSlope", None)),
+        ({"Rows": 60_000, "Columns": 60_000}, ("quarantined", "too_large", "60000 x 60000")),
+        ({"Rows": 97}, ("quarantined", "truncated", "13824 of 13968 bytes")),
+        ({"Rows": 95}, ("accepted", None, None)),
+        ({"WindowCenter": 5, "WindowWidth": 0}, ("accepted", None, None)),
+        ({"ImagerPixelSpacing": ["0", "0"]}, ("accepted", None, None)),
+    ],
+)
+def test_selection_and_header_defects(plant, run, tags, outcome):
+    plant(0, **tags)
+    assert run().outcomes["0.dcm"] == outcome
+
+
+def test_admitted_views_and_modalities(plant, run):
+    plant(0, ViewPosition=None)
+    plant(1, Modality="DX", ViewPosition="RL")
+    select = Select(modalities=("CR", "DX"), views=("RL", "unknown"))
+    assert {outcome for outcome, _, _ in run(select=select).outcomes.values()} == {"accepted"}
+
+
+def test_the_first_path_of_an_instance_wins(plant, run):
+    for name in ("b/copy.dcm", "a/copy.dcm", "c.dcm"):
+        plant(0, name=name)
+    out = run()
+    assert [outcome for outcome, _, _ in out.outcomes.values()] == [
+        "accepted",
+        "duplicate",
+        "duplicate",
+    ]
+    assert out.outcomes["c.dcm"] == ("duplicate", "same_sop_instance_uid", "in this partition")
+    assert out.shard.height == 1
+
+
+def test_a_sound_copy_of_a_damaged_file_is_accepted(plant, run):
+    damaged = plant(0, name="a.dcm")
+    damaged.write_bytes(damaged.read_bytes()[:-500])
+    plant(0, name="b.dcm")
+    outcomes = run().outcomes
+    assert outcomes["a.dcm"][:2] == ("quarantined", "truncated")
+    assert outcomes["b.dcm"][0] == "accepted"
+
+
+def test_an_error_nobody_thought_of_costs_one_file(plant, run, monkeypatch):
+    plant(0)
+    plant(1)
+    decode = ingest_module.stored_patterns
+
+    def fail(instance):
+        if instance.sop_instance_uid.endswith(".0"):
+            raise ZeroDivisionError("holds patient-0")
+        return decode(instance)
+
+    monkeypatch.setattr(ingest_module, "stored_patterns", fail)
+    assert list(run().outcomes.values()) == [
+        ("quarantined", "unexpected", "ZeroDivisionError"),
+        ("accepted", None, None),
+    ]
+
+
+@pytest.fixture
+def joined(plant, run, tmp_path, capfd):
+    """Six images of three studies, with tables."""
+    for number in range(6):
+        plant(number)
+    (tmp_path / "reports.csv").write_text(
+        'accession_number,findings,impression\nACC0,Clear.,\nACC1,"Left, small.",Effusion.\n'
+    )
+    (tmp_path / "labels.csv").write_text(
+        "study_instance_uid,effusion,ett,cvc\n1.2.3.5.0,0,0,\n1.2.3.5.1,1,1,0\n"
+    )
+    (tmp_path / "tubes.csv").write_text(
+        'sop_instance_uid,label,data\n1.2.3.4.2,ett,"[[0, 0], [71, 95]]"\n'
+        '1.2.3.4.2,other,"[[0, 0]]"\n1.2.3.4.5,cvc,"[[35.5, 47.5]]"\n'
+    )
+    out = run()
+    return out, capfd.readouterr().err
+
+
+def test_texts_and_labels_reach_every_image_of_their_study(joined):
+    out, _ = joined
+    assert out.row(0)["findings"] == out.row(1)["findings"] == "Clear."
+    assert out.row(0)["impression"] is None
+    assert (out.row(2)["findings"], out.row(3)["impression"]) == ("Left, small.", "Effusion.")
+    assert out.row(4)["findings"] is None
+    labels = ["finding:effusion", "tube:ett", "tube:cvc", "labelled"]
+    assert [out.row(1)[name] for name in labels] == [0, 0, None, True]
+    assert [out.row(2)[name] for name in labels] == [1, 1, 0, True]
+    assert [out.row(4)[name] for name in labels] == [None, None, None, False]
+
+
+def test_tubes_are_in_pixels_of_the_stored_image(joined):
+    out, _ = joined
+    tubes = json.loads(out.row(2)["tubes"])
+    # Corners of pixels map to corners: −½ stays −½, so 0 maps to ½·32/72 − ½.
+    first = [round(0.5 * 32 / 72 - 0.5, 2), round(0.5 * 43 / 96 - 0.5, 2)]
+    last = [round(31.5 - 0.5 * 32 / 72, 2), round(42.5 - 0.5 * 43 / 96, 2)]
+    assert tubes == [{"label": "ett", "points": [first, last]}]
+    assert json.loads(out.row(5)["tubes"]) == [{"label": "cvc", "points": [[15.5, 21.0]]}]
+
+
+def test_no_tubes_and_not_annotated_differ(joined):
+    out, _ = joined
+    assert out.row(0)["tubes"] == "[]"  # labelled: neither tube
+    assert out.row(3)["tubes"] is None  # labelled with a tube that nobody drew
+    assert out.row(4)["tubes"] is None  # not labelled
+
+
+def test_unjoined_rows_are_counted(joined):
+    _, told = joined
+    assert "reports: 4 of 6 images have a row (by accession_number)" in told
+    assert "labels: 4 of 6 images have a row (by study_instance_uid)" in told
+    assert "tubes: 2 of 6 images have a row (by sop_instance_uid)" in told
+    assert "1 polylines have a label that labels.tubes does not name" in told
+    assert re.search(r"images: 6 of 6, [\d.,]+/s, 0:00:00 left", told)
+
+
+def test_two_ingests_are_the_same_bytes(joined, run):
+    out, _ = joined
+    again = run("again")
+    for name in ("index.parquet", "ledger.parquet", "part=0.parquet"):
+        assert (out.folder / name).read_bytes() == (again.folder / name).read_bytes()
+
+
+def test_an_empty_partition(run, tmp_path):
+    (tmp_path / "dicom").mkdir()
+    out = run()
+    assert (out.index.height, out.ledger.height, out.shard.height) == (0, 0, 0)
+
+
+def test_non_square_pixels_become_square(plant, run):
+    plant(0, PixelSpacing=[0.1, 0.2])  # 9.6 mm high, 14.4 mm wide
+    row = run().row(0)
+    assert (row["height"], row["width"]) == (32, 48)
+    assert row["spacing_mm"] == pytest.approx(0.3)
+
+
+SECRETS = ["Zaphod^Beeblebrox", "MRN-55512345", "19520311", "Zeta-Street-42", "1.2.826.999.77"]
+
+
+def sow(dataset: Dataset, number: int) -> None:
+    """Plant identifiers in standard tags, private tags and nested sequences."""
+    name, mrn, date, street, root = SECRETS
+    dataset.PatientName = name
+    dataset.PatientID = mrn
+    dataset.PatientBirthDate = dataset.StudyDate = date
+    dataset.PatientAddress = dataset.StationName = street
+    dataset.AccessionNumber = "MRN-55512345"[:16]
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(dataset, keyword, f"{root}.{number}")
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{root}.9.{number}"
+    dataset.SeriesDescription = f"PA {name}"
+    dataset.ImageComments = f"{name} {mrn}"
+    block = dataset.private_block(0x0011, name, create=True)
+    block.add_new(0x01, "LO", mrn)
+    item = Dataset()
+    item.PatientName, item.CodeMeaning = name, street
+    dataset.ViewCodeSequence = Sequence([item])
+
+
+def spoil(dataset: Dataset, number: int) -> None:
+    """Give each file another defect, with identifiers where they do not belong."""
+    name, mrn, *_ = SECRETS
+    match number:
+        case 1:
+            dataset.Modality = "ZAPHOD"
+        case 2:
+            dataset.PhotometricInterpretation = mrn
+        case 3:
+            dataset.ViewPosition = name
+        case 4:
+            dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+            dataset.PixelData = encapsulate([mrn.encode() * 9 + b"\xff\xd9"])
+            dataset["PixelData"].is_undefined_length = True
+        case 5:
+            dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+            dataset["RescaleSlope"]._value = mrn
+        case 6:
+            del dataset.Rows
+        case 7 | 8:
+            keyword = "Rows" if number == 7 else "NumberOfFrames"
+            setattr(dataset, keyword, 1)
+            dataset[keyword].VR = "LO"
+            dataset[keyword]._value = mrn
+        case 9:
+            dataset.SOPClassUID = f"{SECRETS[-1]}.1"
+            del dataset.PixelData
+        case 10:
+            dataset.SpecificCharacterSet = name
+
+
+def test_no_identifier_leaves(plant, run, tmp_path, capfd):
+    name, mrn, *_ = SECRETS
+    for number in range(12):
+        path = plant(number, name=f"{mrn}/{name}-{number}.dcm")
+        dataset = pydicom.dcmread(path)
+        with quiet_pydicom():
+            sow(dataset, number)
+            spoil(dataset, number)
+            dataset.save_as(path, implicit_vr=False, little_endian=True)
+        if number == 11:
+            path.write_bytes(path.read_bytes()[:400])
+    capfd.readouterr()
+    (tmp_path / "reports.csv").write_text(
+        f"accession_number,findings,impression,{mrn}\n{mrn},Clear.,,{name}\n"
+    )
+    out = run(select=Select(views=("PA", "AP", "unknown")))
+    reasons = {path[len(f"{mrn}/{name}-") : -4]: out.outcomes[path][1] for path in out.paths}
+    assert reasons == {
+        "0": None,
+        "1": "modality",
+        "2": "colour",
+        "3": None,
+        "4": "decode_failed",
+        "5": "bad_tag:RescaleSlope",
+        "6": "missing_tag:Rows",
+        "7": "bad_tag:Rows",
+        "8": "bad_tag:NumberOfFrames",
+        "9": "no_pixels",
+        "10": None,
+        "11": "truncated",
+    }
+    told = capfd.readouterr()
+    outputs = [told.out.encode(), told.err.encode()]
+    outputs += [(out.folder / name).read_bytes() for name in ("ledger.parquet", "part=0.parquet")]
+    # Compressed pages hide texts: look at every value as well.
+    outputs += [frame.write_csv().encode() for frame in (out.ledger, out.shard.drop("image"))]
+    outputs += [out.index.drop("path").write_csv().encode()]
+    outputs += out.shard["image"].to_list()
+    for output in outputs:
+        for secret in [*SECRETS, "Zaphod", "ZAPHOD", "55512345"]:
+            assert secret.encode() not in output
