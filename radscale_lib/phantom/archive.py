@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +17,6 @@ from radscale_lib.phantom.dicom import (
     accession_number,
     dataset,
     names,
-    patient_folder,
     study_folder,
     to_bytes,
 )
@@ -31,11 +32,13 @@ UNREPORTED = 0.02
 UNLABELLED = 0.02
 """Share of the studies without a row of labels."""
 
+_OUR_PATH = re.compile(r"[0-9a-f]{10}(/[0-9a-f]{10}(/[0-9a-f]{12}\.dcm)?)?")
+
 Progress = Callable[[int, int], None]
 
 
 class FolderInUseError(FileExistsError):
-    """The folder holds files that this archive does not write."""
+    """The folder holds files that no phantom wrote."""
 
 
 @dataclass
@@ -65,24 +68,26 @@ def write_archive(
 
     Args:
         phantom: the archive's section of the study file.
-        folder: where to write.
+        folder: where to write; what an earlier phantom left in its `dicom` folder is removed.
         patients: numbers of the patients to write; all by default.
         progress: called after each patient with the patients done and to do.
 
     Raises:
-        FolderInUseError: if `folder/dicom` holds other patients' folders.
+        FolderInUseError: if `folder/dicom` holds files that no phantom wrote.
     """
     numbers = range(phantom.patients) if patients is None else patients
-    everyone = [draw_patient(phantom.seed, phantom.site, number) for number in numbers]
-    _check_folder(folder, {patient_folder(patient) for patient in everyone})
-    manifest = folder / "manifest.json"
+    manifest, dicom = folder / "manifest.json", folder / "dicom"
+    _refuse_foreign(dicom)
     manifest.unlink(missing_ok=True)
+    if dicom.exists():
+        shutil.rmtree(dicom)
     defects = plan_defects(phantom.seed, phantom.site, phantom.patients, phantom.broken)
     tables = _Tables()
-    for done, patient in enumerate(everyone, 1):
-        _write_patient(patient, phantom.pixels, folder, defects.get(patient.number, []), tables)
+    for done, number in enumerate(numbers, 1):
+        patient = draw_patient(phantom.seed, phantom.site, number)
+        _write_patient(patient, phantom.pixels, folder, defects.get(number, []), tables)
         if progress:
-            progress(done, len(everyone))
+            progress(done, len(numbers))
     _write_csv(folder, "reports.csv", ["accession_number", "findings", "impression"],
                tables.reports, tables)  # fmt: skip
     _write_csv(folder, "labels.csv", ["accession_number", *FINDINGS, *TUBES],
@@ -92,13 +97,12 @@ def write_archive(
     write_json(manifest, _manifest(phantom, tables))
 
 
-def _check_folder(folder: Path, expected: set[str]) -> None:
-    dicom = folder / "dicom"
-    foreign = {path.name for path in dicom.iterdir()} - expected if dicom.is_dir() else set()
+def _refuse_foreign(dicom: Path) -> None:
+    paths = [str(path.relative_to(dicom)) for path in dicom.rglob("*")]
+    foreign = sum(_OUR_PATH.fullmatch(path) is None for path in paths)
     if foreign:
         raise FolderInUseError(
-            f"{dicom}: holds {len(foreign)} entries that are not of this phantom: remove the "
-            "folder or write elsewhere"
+            f"{dicom}: holds {foreign} files or folders that no phantom wrote: write elsewhere"
         )
 
 

@@ -74,9 +74,18 @@ def test_another_seed_and_another_site_share_no_file(archive: Path, tmp_path: Pa
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dicom" / "real patient").mkdir(parents=True)
-    with pytest.raises(FolderInUseError, match="1 entries"):
+    (tmp_path / "dicom" / "real patient" / "0123456789ab.dcm").write_bytes(b"precious")
+    with pytest.raises(FolderInUseError, match="holds 2 files"):
         write_archive(Phantom(patients=2, pixels=64), tmp_path)
-    assert (tmp_path / "dicom" / "real patient").is_dir()
+    kept = tmp_path / "dicom" / "real patient" / "0123456789ab.dcm"
+    assert kept.read_bytes() == b"precious"
+
+
+def test_an_earlier_phantom_is_replaced(tmp_path: Path) -> None:
+    write_archive(Phantom(patients=3, pixels=64, broken=3, seed=1), tmp_path / "reused")
+    for folder in ("reused", "fresh"):
+        write_archive(Phantom(patients=2, pixels=64, broken=0, seed=2), tmp_path / folder)
+    assert content(tmp_path / "reused") == content(tmp_path / "fresh")
 
 
 def test_digest_covers_every_file(archive: Path) -> None:
