@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -65,13 +66,13 @@ def merge(
         CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate, or
             a shard does not hold what its ledger says.
     """
-    ledger = pl.concat([_ledger(partition) for partition in partitions])
-    images = pl.concat([_images(partition) for partition in partitions])
-    copies = images.filter(~pl.col("image_id").is_first_distinct()).select("shard", "row")
-    ledger = _with_duplicates(ledger, copies)
-    catalog = images.filter(pl.col("image_id").is_first_distinct()).sort("image_id")
-    listed = sum(len(read_listing(partition.listing)) for partition in partitions)
-    _check_counts(ledger, listed, catalog.height)
+    parts = [_read(partition) for partition in partitions]
+    images = pl.concat([part.images for part in parts])
+    is_first = pl.col("image_id").is_first_distinct()
+    copies = images.filter(~is_first).select("shard", "row")
+    catalog = images.filter(is_first).sort("image_id")
+    ledger = _with_duplicates(pl.concat([part.ledger for part in parts]), copies)
+    _check_counts(ledger, sum(part.listed for part in parts), catalog.height)
     return ledger, catalog.with_columns(_split(catalog["patient_id"], splits))
 
 
@@ -93,15 +94,31 @@ def _number(path: Path) -> int:
     return int(match[1])
 
 
-def _ledger(partition: Partition) -> pl.DataFrame:
-    ledger = pl.read_parquet(partition.ledger)
+class _Part(NamedTuple):
+    """The content of a partition."""
+
+    listed: int
+    ledger: pl.DataFrame
+    images: pl.DataFrame
+
+
+def _read(partition: Partition) -> _Part:
     listed = len(read_listing(partition.listing))
+    ledger = pl.read_parquet(partition.ledger)
+    images = _images(partition)
+    accepted = int((ledger["outcome"] == "accepted").sum())
+    remedy = f"run the ingest of partition {partition.number} again"
     if ledger.height != listed:
         raise CatalogError(
-            f"{partition.ledger}: {ledger.height} files, but {listed} are listed: "
-            f"run the ingest of partition {partition.number} again"
+            f"{partition.ledger}: {ledger.height} files, but {listed} are listed: {remedy}"
         )
-    return ledger.with_columns(pl.lit(partition.number, pl.Int32).alias("partition"))
+    if accepted != images.height:
+        raise CatalogError(
+            f"{partition.ledger}: {accepted} accepted files, but its shard holds "
+            f"{images.height} images: {remedy}"
+        )
+    number = pl.lit(partition.number, pl.Int32).alias("partition")
+    return _Part(listed, ledger.with_columns(number), images)
 
 
 def _images(partition: Partition) -> pl.DataFrame:
@@ -134,15 +151,11 @@ def _with_duplicates(ledger: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame
 
 def _check_counts(ledger: pl.DataFrame, listed: int, images: int) -> None:
     counts = {name: int((ledger["outcome"] == name).sum()) for name in OUTCOMES}
-    found = " + ".join(f"{n} {name}" for name, n in counts.items())
-    if sum(counts.values()) != listed:
+    if sum(counts.values()) != listed or counts["accepted"] != images:
+        found = " + ".join(f"{n} {name}" for name, n in counts.items())
         raise CatalogError(
-            f"{listed} files are listed, but the ledger has {found}: run scan and ingest again"
-        )
-    if counts["accepted"] != images:
-        raise CatalogError(
-            f"the ledger has {counts['accepted']} accepted files, but the shards hold {images} "
-            "images: run ingest again"
+            f"{listed} files are listed, but the ledger has {found} and the catalog {images} "
+            "images: run scan and ingest again"
         )
 
 

@@ -1,0 +1,177 @@
+"""The catalog: one row an image, one split a patient, and every file accounted for."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radscale_lib.archive.catalog import CatalogError, merge, partitions_of, split_of
+from radscale_lib.archive.ingest import Outputs, Sources, ingest
+from radscale_lib.archive.listing import partition_of, refresh
+from radscale_lib.pseudonyms import pseudonym, unit_interval
+from radscale_lib.shards.parquet import write_table
+from radscale_lib.shards.reader import ShardReader
+from radscale_lib.study.archive import Archive, Image, Labels, Splits
+
+KEY = b"0123456789abcdef"
+SPLITS = Splits(train=0.2, validation=0.1, test=0.3)
+FILES = {"a.dcm": 0, "b.dcm": 1, "c/copy of a.dcm": 0, "d.dcm": 2, "e/copy of b.dcm": 1, "f.dcm": 3}
+
+
+def build(dicom: Path, out: Path, partitions: int):
+    """Ingest every partition."""
+    refresh(dicom, out / "listing", partitions)
+    archive = Archive(dicom=dicom, image=Image(shorter_side=16), partitions=partitions)
+    for k in range(partitions):
+        outputs = Outputs(
+            *(out / kind / f"part={k}.parquet" for kind in ("index", "ledger", "shards"))
+        )
+        listing = out / "listing" / f"part={k}.tsv"
+        ingest(archive, Labels(), KEY, "stage", listing, Sources(dicom), outputs)
+    return partitions_of(
+        *(sorted((out / kind).iterdir()) for kind in ("listing", "ledger", "shards"))
+    )
+
+
+@pytest.fixture(scope="module")
+def dicom(make_dicom, make_image, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    for name, number in FILES.items():
+        image = make_image(70, 80, 255, seed=number).astype("u1")
+        make_dicom(folder / name, image, number, PatientID=f"patient-{number}")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def partitions(dicom, tmp_path_factory):
+    return build(dicom, tmp_path_factory.mktemp("out"), 4)
+
+
+@pytest.fixture(scope="module")
+def merged(partitions):
+    return merge(partitions, SPLITS)
+
+
+def test_duplicates_across_partitions(merged):
+    """Copies fall into other partitions than the originals; the first partition's copy counts."""
+    ledger, catalog = merged
+    assert catalog["image_id"].to_list() == sorted(
+        pseudonym(KEY, "image", f"1.2.3.4.{number}") for number in range(4)
+    )
+    assert ledger["outcome"].value_counts().sort("outcome").rows() == [
+        ("accepted", 4),
+        ("duplicate", 2),
+        ("quarantined", 1),
+    ]
+    copies = ledger.filter(pl.col("detail") == "in another partition")
+    assert copies.height > 0
+    assert set(copies["reason"]) == {"same_sop_instance_uid"}
+    assert copies["shard"].null_count() == copies["row"].null_count() == copies.height
+    for name, copy in (("a.dcm", "c/copy of a.dcm"), ("b.dcm", "e/copy of b.dcm")):
+        winner = min(partition_of(path, 4) for path in (name, copy))
+        row = catalog.row(
+            by_predicate=pl.col("image_id") == pseudonym(KEY, "image", f"1.2.3.4.{FILES[name]}"),
+            named=True,
+        )
+        assert row["shard"] == f"part={winner}.parquet"
+
+
+def test_ledger_is_in_order_of_partitions(merged):
+    ledger, _ = merged
+    assert ledger["partition"].is_sorted()
+    assert ledger.height == len(FILES) + 1
+    accepted = ledger.filter(pl.col("outcome") == "accepted")
+    assert accepted.select("shard", "row").is_unique().all()
+
+
+def test_catalog_rows_find_their_images(merged, partitions):
+    _, catalog = merged
+    shards = partitions[0].shard.parent
+    for row in catalog.to_dicts():
+        stored = pl.read_parquet(shards / row["shard"]).row(row["row"], named=True)
+        assert stored["image_id"] == row["image_id"]
+    images = ShardReader(shards).images(catalog["shard"], catalog["row"])
+    assert [image.shape for image in images] == catalog.select("height", "width").rows()
+    assert catalog.columns[-3:] == ["shard", "row", "split"]
+    assert "image" not in catalog.columns
+
+
+def test_the_number_of_partitions_changes_no_image(merged, dicom, tmp_path):
+    _, catalog = merged
+    _, single = merge(build(dicom, tmp_path, 1), SPLITS)
+    places = ["shard", "row"]
+    assert single.drop(places).equals(catalog.drop(places))
+
+
+def test_public_archives_are_all_pool(partitions):
+    _, catalog = merge(partitions, None)
+    assert set(catalog["split"]) == {"pool"}
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_split_is_the_contract(patient):
+    place = unit_interval(patient, "split")
+    expected = "test" if place < 0.3 else "validation" if place < 0.4 else "pool"
+    if 0.4 <= place < 0.6:
+        expected = "train"
+    if min(abs(place - edge) for edge in (0.3, 0.4, 0.6)) > 1e-9:
+        assert split_of(patient, SPLITS) == expected
+
+
+def test_splits_have_their_shares():
+    names = [split_of(f"{number:032x}", SPLITS) for number in range(20_000)]
+    shares = [names.count(name) / 20_000 for name in ("test", "validation", "train", "pool")]
+    np.testing.assert_allclose(shares, [0.3, 0.1, 0.2, 0.4], atol=0.015)
+
+
+def copied(partitions, folder):
+    """The same partitions in another folder, to be damaged."""
+    paths = [[], [], []]
+    for partition in partitions:
+        for target, path in zip(
+            paths, (partition.listing, partition.ledger, partition.shard), strict=True
+        ):
+            copy = folder / path.parent.name / path.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+            target.append(copy)
+    return paths
+
+
+def test_a_file_that_is_listed_but_not_in_the_ledger(partitions, tmp_path):
+    listings, ledgers, shards = copied(partitions, tmp_path)
+    with listings[2].open("a") as file:
+        file.write("zz/new.dcm\t1\t1\n")
+    with pytest.raises(CatalogError, match=r"but \d+ are listed: run the ingest of partition 2"):
+        merge(partitions_of(listings, ledgers, shards), SPLITS)
+
+
+def test_an_accepted_file_that_is_in_no_shard(partitions, tmp_path):
+    listings, ledgers, shards = copied(partitions, tmp_path)
+    full = max(range(4), key=lambda k: pl.read_parquet(shards[k]).height)
+    write_table(shards[full], pl.read_parquet(shards[full]).head(0).to_arrow())
+    with pytest.raises(CatalogError, match=r"accepted files, but its shard holds 0 images"):
+        merge(partitions_of(listings, ledgers, shards), SPLITS)
+
+
+def test_an_outcome_that_is_none(partitions, tmp_path):
+    listings, ledgers, shards = copied(partitions, tmp_path)
+    k = next(k for k in range(4) if "quarantined" in set(pl.read_parquet(ledgers[k])["outcome"]))
+    lost = pl.read_parquet(ledgers[k]).with_columns(
+        pl.col("outcome").replace("quarantined", "forgotten")
+    )
+    write_table(ledgers[k], lost.to_arrow())
+    with pytest.raises(CatalogError, match=r"7 files are listed, but the ledger has 4 accepted"):
+        merge(partitions_of(listings, ledgers, shards), SPLITS)
+
+
+def test_a_missing_partition(partitions, tmp_path):
+    listings, ledgers, shards = copied(partitions, tmp_path)
+    with pytest.raises(CatalogError, match="partition 1 has no shard"):
+        partitions_of(listings, ledgers, [shards[0], *shards[2:]])
+    with pytest.raises(CatalogError, match="no file of a partition"):
+        partitions_of([tmp_path / "list.tsv"], ledgers, shards)
