@@ -7,6 +7,20 @@ from pydantic import Field, model_validator
 
 from radscale_lib.study.base import Distinct, Fraction, Section
 
+PHANTOM_LABELS = {
+    "findings": (
+        "cardiomegaly",
+        "effusion",
+        "pneumothorax",
+        "consolidation",
+        "nodule",
+        "edema",
+        "atelectasis",
+    ),
+    "tubes": ("ett", "ngt", "cvc", "chest_tube"),
+}
+"""Label columns of a phantom archive."""
+
 
 class Phantom(Section):
     """The embedded archive of procedural chest radiographs (no patient behind it)."""

@@ -42,5 +42,6 @@ Interval = Annotated[tuple[Fraction, Fraction], AfterValidator(_ascending)]
 """Lower and upper bound of a share."""
 Distinct = AfterValidator(_distinct)
 """Refuses a sequence with repeats."""
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+NAME = r"^[a-z0-9][a-z0-9-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
 """Names become folders and wildcards: lower-case letters, digits and hyphens."""

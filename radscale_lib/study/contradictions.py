@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from radscale_lib.study.archive import PHANTOM_LABELS
 from radscale_lib.study.pretrain import Arm, Base
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _IMAGES_PER_PATIENT = 4
 def contradictions(study: Study) -> Iterator[str]:
     """Every contradiction between sections, in order of the file."""
     yield from _archives(study)
+    yield from _phantom_labels(study)
     yield from _sizes(study)
     yield from _initial_weights(study)
     for name, base in study.bases.items():
@@ -56,6 +58,17 @@ def _archives(study: Study) -> Iterator[str]:
             f"public.phantom.seed: {study.public.phantom.seed} with the same settings gives the "
             "institution's images again: give another seed and site: public"
         )
+
+
+def _phantom_labels(study: Study) -> Iterator[str]:
+    if all(archive.phantom is None for archive in study.archives.values()):
+        return
+    for key, known in PHANTOM_LABELS.items():
+        unknown = [name for name in getattr(study.labels, key) if name not in known]
+        if unknown:
+            yield (
+                f"labels.{key}: {unknown} not among the phantom's labels: use some of {list(known)}"
+            )
 
 
 def _sizes(study: Study) -> Iterator[str]:

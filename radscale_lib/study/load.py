@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from radscale_lib.study.base import NAME
 from radscale_lib.study.keys import siblings
 from radscale_lib.study.model import Study
+from radscale_lib.study.report import COLOUR
 
 
 class StudyError(ValueError):
@@ -80,6 +82,12 @@ def _numbers(value: Any) -> Any:
     return value
 
 
+_FORMS = {
+    NAME: "a name of lower-case letters, digits and hyphens",
+    COLOUR: "a colour as '#rrggbb', in quotation marks",
+}
+
+
 def _listed(source: str, lines: list[str]) -> str:
     count = f"{len(lines)} problem{'s' * (len(lines) > 1)}"
     return f"{source}: {count}:\n" + "\n".join(f"  - {line}" for line in lines)
@@ -107,7 +115,8 @@ def _explain(problem: Any, values: Mapping[str, Any]) -> list[str]:
             tag = problem["ctx"]["discriminator"].strip("'")
             return [f"{key}.{tag}: required key is missing: add it"]
         case "string_pattern_mismatch":
-            return [f"{key}: a name has lower-case letters, digits and hyphens only{got}"]
+            form = _FORMS.get(problem["ctx"]["pattern"], problem["ctx"]["pattern"])
+            return [f"{key}: must be {form}{got}"]
         case "too_short":
             return [f"{key}: must not be empty: name at least one (got {value!r})"]
         case "model_type" | "model_attributes_type" | "dict_type":

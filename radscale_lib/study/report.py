@@ -1,10 +1,13 @@
 """Figures and the report."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from radscale_lib.study.base import Section
+
+COLOUR = r"^#[0-9a-fA-F]{6}$"
+Colour = Annotated[str, Field(pattern=COLOUR)]
 
 
 class Report(Section):
@@ -14,9 +17,7 @@ class Report(Section):
     formats: tuple[Literal["pdf", "svg", "png"], ...] = Field(
         ("pdf", "svg", "png"), description="Files written for each figure."
     )
-    colours: dict[str, str] = Field(
-        {}, description="Colour of an arm, by name, in any form matplotlib reads."
-    )
+    colours: dict[str, Colour] = Field({}, description="Colour of an arm, by name, as '#rrggbb'.")
     dpi: int = Field(150, ge=50, le=600, description="Resolution of PNG figures.")
     similarity: bool = Field(
         True, description="Draw patch-similarity maps of one tube tip (needs tube polylines)."

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radscale_lib.phantom.sites import FINDINGS, TUBES
 from radscale_lib.study import (
     Run,
     Study,
@@ -23,6 +24,7 @@ from radscale_lib.study import (
     reference,
 )
 from radscale_lib.study import path_problems as problems_of
+from radscale_lib.study.archive import PHANTOM_LABELS
 from radscale_lib.study.keys import keys
 
 STUDIES = [Path(f"config/{name}.yaml") for name in ("config", "paper", "smoke")]
@@ -171,6 +173,10 @@ def test_a_key_in_the_environment_will_do(monkeypatch):
 def test_a_phantom_study_needs_no_files(monkeypatch):
     monkeypatch.delenv("RADSCALE_KEY", raising=False)
     check_paths(parse_study(SMOKE))
+
+
+def test_the_phantom_has_the_labels_that_a_study_may_name():
+    assert (PHANTOM_LABELS["findings"], PHANTOM_LABELS["tubes"]) == (FINDINGS, TUBES)
 
 
 def test_every_key_is_described():

@@ -69,7 +69,7 @@ WRONG = {
     ),
     "name no folder": (
         {"name": "Chest Study"},
-        "name: a name has lower-case letters, digits and hyphens only (got 'Chest Study')",
+        "name: must be a name of lower-case letters, digits and hyphens (got 'Chest Study')",
     ),
     "sizes not ascending": (
         {"subsets.sizes": [40, 20]},
@@ -212,9 +212,19 @@ WRONG = {
         "arms.rad-dino-open: the name is taken by a baseline: rename the arm",
     ),
     "colour of no arm": (
-        {"report.colours": {"rad-dnio": "red"}},
+        {"report.colours": {"rad-dnio": "#aa0000"}},
         "report.colours.rad-dnio: no such arm: use one of "
         "['mi2-reports', 'mi2-reports-labels', 'rad-dino']",
+    ),
+    "no colour": (
+        {"report.colours": {"rad-dino": "red"}},
+        "report.colours.rad-dino: must be a colour as '#rrggbb', in quotation marks (got 'red')",
+    ),
+    "label that a phantom lacks": (
+        {"labels.findings": ["effusion", "fracture"]},
+        "labels.findings: ['fracture'] not among the phantom's labels: use some of "
+        "['cardiomegaly', 'effusion', 'pneumothorax', 'consolidation', 'nodule', 'edema', "
+        "'atelectasis']",
     ),
     "adapters without a released model": (
         {"evaluation.tasks.reports.lora_rank": 8},
