@@ -54,7 +54,7 @@ def naive_order(catalog: pl.DataFrame, seed: int, unit: str) -> list[str]:
     return [row["image_id"] for row in sorted(pool, key=place)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(catalog=catalogs(), seed=seeds, unit=units)
 def test_order_is_the_published_definition(catalog, seed, unit):
     ranked = order(catalog, seed, unit)
@@ -64,7 +64,7 @@ def test_order_is_the_published_definition(catalog, seed, unit):
     assert (ranked["digest"].str.reverse() == ranked["image_id"]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(catalog=catalogs(), seed=seeds, unit=units, data=st.data())
 def test_subsets_are_exact_and_nested(catalog, seed, unit, data):
     pool = int((catalog["split"] == "pool").sum())
@@ -75,7 +75,7 @@ def test_subsets_are_exact_and_nested(catalog, seed, unit, data):
     assert first.equals(second.head(small))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(catalog=catalogs(), seed=seeds, data=st.data())
 def test_no_patient_is_in_two_splits_and_only_the_last_is_cut(catalog, seed, data):
     pool = catalog.filter(pl.col("split") == "pool")
@@ -91,7 +91,7 @@ def test_no_patient_is_in_two_splits_and_only_the_last_is_cut(catalog, seed, dat
     assert cut in ([], [drawn["patient_id"][-1]] if size else [])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(catalog=catalogs(), seed=seeds, unit=units, data=st.data())
 def test_added_images_move_no_old_ones(catalog, seed, unit, data):
     kept = data.draw(st.lists(st.booleans(), min_size=catalog.height, max_size=catalog.height))
