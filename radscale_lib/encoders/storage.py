@@ -76,7 +76,8 @@ def read_encoder(path: Path) -> EncoderFile:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copied: in the file, tensors are not aligned, which changes the last bit of products.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         encoder = _SECTION.validate_json(metadata["config"])
     except (SafetensorError, KeyError, ValidationError) as error:
         raise EncoderFileError(
