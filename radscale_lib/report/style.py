@@ -115,6 +115,10 @@ def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:
 
 def save(figure: Figure, folder: Path, name: str, formats: Iterable[str], dpi: int) -> None:
     """Write `folder/name.<format>` for each format, whole, without dates."""
+    # The layout is the costly part, and the same for every format.
+    with house_style():
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for suffix in formats:
         with whole(folder / f"{name}.{suffix}") as partial, house_style():
             figure.savefig(partial, format=suffix, dpi=dpi, metadata=_NO_DATES[suffix])

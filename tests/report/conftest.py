@@ -48,20 +48,30 @@ class Example:
     def table(self, name: str) -> pl.DataFrame:
         return pl.read_parquet(self.folder / f"{name}.parquet")
 
-    def run(self, out: Path | None = None) -> "Example":
-        """Fit, draw and report, as the workflow does."""
-        out = out or self.folder
-        tables = ["--scores", self.scores, "--fits", self.folder / "fits.parquet"]
-        tables += ["--crossovers", self.folder / "crossovers.parquet"]
-        call(fit.main, "--study", self.study_file, *tables)
+    @property
+    def tables(self) -> list[object]:
+        return [
+            *("--study", self.study_file, "--scores", self.scores),
+            *("--fits", self.folder / "fits.parquet"),
+            *("--crossovers", self.folder / "crossovers.parquet"),
+        ]
+
+    def fit(self) -> "Example":
+        call(fit.main, *self.tables)
+        return self
+
+    def draw(self) -> "Example":
         maps = sorted(self.folder.glob("similarity/*.parquet"))
-        call(figures.main, "--study", self.study_file, *tables, "--similarity", *maps, "--out", out)
+        call(figures.main, *self.tables, "--similarity", *maps, "--out", self.folder)
+        return self
+
+    def report(self) -> "Example":
         call(
             report.main,
-            *("--study", self.study_file, *tables),
+            *self.tables,
             *("--ledgers", *sorted(self.folder.glob("data/*/ledger.parquet"))),
             *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
-            *("--figures", out / "figures", "--out", out / "report.html"),
+            *("--figures", self.folder / "figures", "--out", self.folder / "report.html"),
         )
         return self
 
@@ -173,4 +183,4 @@ def build(folder: Path) -> Example:
 
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    return build(tmp_path_factory.mktemp("example")).run()
+    return build(tmp_path_factory.mktemp("example")).fit().draw().report()

@@ -1,0 +1,118 @@
+import hashlib
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+from radscale_lib.report.figures import draw_scaling_figures
+from radscale_lib.report.maps import draw_similarity_figures
+from radscale_lib.report.series import task_series
+from radscale_lib.report.style import arm_styles
+from radscale_lib.study import parse_study
+
+NAMES = ("scaling", "scaling-findings", "scaling-reports", "similarity-rad-dino")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_is_written(example, name):
+    for suffix, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
+        path = example.folder / "figures" / f"{name}.{suffix}"
+        assert path.read_bytes().startswith(start)
+    assert (example.folder / "tables" / f"{name}.csv").exists()
+
+
+def test_the_plotted_table_is_the_input(example):
+    plotted = pl.read_csv(example.folder / "tables" / "scaling-findings.csv")
+    scores = example.table("scores").filter(
+        (pl.col("task") == "findings")
+        & (pl.col("metric") == "auroc")
+        & (pl.col("target") == "macro")
+    )
+    runs = plotted.filter(pl.col("kind") == "run").sort("arm", "size", "seed")
+    given = scores.filter(pl.col("size") > 0).sort("arm", "size", "seed")
+    assert runs["arm"].to_list() == given["arm"].to_list()
+    np.testing.assert_allclose(runs["value"], given["value"])
+    mean = plotted.filter(
+        (pl.col("kind") == "mean") & (pl.col("arm") == "rad-dino") & (pl.col("size") == 200)
+    ).row(0, named=True)
+    pair = given.filter((pl.col("arm") == "rad-dino") & (pl.col("size") == 200))
+    assert mean["value"] == pytest.approx(sum(pair["value"]) / 2)
+    draws = np.mean([pair["resamples"][0], pair["resamples"][1]], axis=0)
+    assert mean["lower"] == pytest.approx(np.quantile(draws, 0.05))
+    base = plotted.filter(pl.col("kind") == "baseline")
+    assert base["arm"].to_list() == ["mi2-open", "rad-dino-open"]
+    fit = plotted.filter((pl.col("kind") == "fit") & (pl.col("arm") == "mi2-reports"))
+    row = example.table("fits").filter(
+        (pl.col("arm") == "mi2-reports") & (pl.col("task") == "findings") & pl.col("chosen")
+    )
+    np.testing.assert_allclose(fit["value"], row["curve"].explode().struct.field("value"))
+
+
+def test_overview_table_joins_the_tasks(example):
+    folder = example.folder / "tables"
+    parts = [pl.read_csv(folder / f"scaling-{task}.csv") for task in example.study.scaling.metrics]
+    assert pl.read_csv(folder / "scaling.csv").equals(pl.concat(parts))
+
+
+def test_similarity_table_holds_every_cell(example):
+    cells = pl.read_csv(example.folder / "tables" / "similarity-mi2-reports.csv")
+    maps = pl.read_parquet(example.folder / "similarity" / "mi2-reports.parquet")
+    row = maps.filter((pl.col("size") == 1200) & (pl.col("level") == 2)).row(0, named=True)
+    found = cells.filter((pl.col("size") == 1200) & (pl.col("level") == 2)).sort("row", "column")
+    assert (found["row"].max(), found["column"].max()) == (7, 7)
+    np.testing.assert_allclose(found["similarity"], row["similarity"], rtol=1e-5)
+    assert len(cells) == 2 * (16**2 + 8**2 + 4**2 + 2**2)
+
+
+def digests(folder):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob("*/*"))
+    }
+
+
+def test_figures_are_the_same_bytes_each_time(example, tmp_path):
+    study = example.study
+    for attempt in ("one", "two"):
+        scores = example.table("scores").filter(pl.col("task") == "findings")
+        draw_scaling_figures(study, scores, example.table("fits"), tmp_path / attempt)
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    text = (tmp_path / "one" / "figures" / "scaling.svg").read_text()
+    assert not re.search(r"dc:date|\d{4}-\d\d-\d\dT", text)
+
+
+def test_arms_without_fit_or_baseline_or_resamples_are_drawn(example, tmp_path):
+    scores = (
+        example.table("scores")
+        .filter((pl.col("task") == "findings") & (pl.col("arm") != "mi2-open"))
+        .with_columns(resamples=pl.lit(None, pl.List(pl.Float64)))
+    )
+    fits = example.table("fits").filter(pl.col("arm") != "rad-dino")
+    draw_scaling_figures(example.study, scores, fits, tmp_path)
+    table = task_series(example.study, scores, fits, "findings")
+    assert set(table.filter(pl.col("kind") == "fit")["arm"]) == {
+        "mi2-reports",
+        "mi2-reports-labels",
+    }
+    assert (tmp_path / "figures" / "scaling-findings.png").exists()
+
+
+def test_nothing_is_drawn_from_nothing(example, tmp_path):
+    empty = example.table("scores").clear()
+    draw_scaling_figures(example.study, empty, example.table("fits").clear(), tmp_path)
+    maps = pl.read_parquet(example.folder / "similarity" / "rad-dino.parquet")
+    draw_similarity_figures(example.study, [maps.clear(), maps.head(1)], tmp_path)
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_the_study_sets_colours_and_formats(example, tmp_path):
+    values = example.study.model_dump(mode="json")
+    values["report"] |= {"colours": {"rad-dino": "#123456"}, "formats": ["svg"]}
+    study = parse_study(values)
+    assert arm_styles(study)["rad-dino"].colour == "#123456"
+    assert arm_styles(study)["mi2-reports"] == arm_styles(example.study)["mi2-reports"]
+    scores = example.table("scores").filter(pl.col("task") == "findings")
+    draw_scaling_figures(study, scores, example.table("fits"), tmp_path)
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".svg"}
+    assert "#123456" in (tmp_path / "figures" / "scaling-findings.svg").read_text()

@@ -1,0 +1,209 @@
+import json
+import re
+import shutil
+
+import polars as pl
+import pytest
+import yaml
+from lxml import etree, html
+
+from radscale_lib.study import parse_study
+
+SECTIONS = [
+    *("results", "figures", "similarity", "scores", "laws", "archives", "gaps", "runs", "method"),
+]
+
+
+def parse(text):
+    document = html.fromstring(text)
+    strict = etree.HTMLParser(recover=False)
+    try:
+        etree.fromstring(
+            re.sub(
+                r"</?(main|section|nav|header|footer|figure|figcaption|details|summary)\b[^>]*>",
+                "",
+                text,
+            ),
+            strict,
+        )
+    except etree.XMLSyntaxError as error:
+        pytest.fail(f"broken HTML: {error}")
+    return document
+
+
+def sections(document):
+    return [node.get("id") for node in document.iter("section")]
+
+
+def copy(example, folder, change=lambda values: None):
+    """The example in another folder, its study changed."""
+    shutil.copytree(example.folder, folder)
+    values = yaml.safe_load(example.study_file.read_text())
+    change(values)
+    (folder / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    return type(example)(folder, parse_study(values))
+
+
+@pytest.fixture(scope="module")
+def document(example):
+    return parse(example.html)
+
+
+def test_every_section_is_there(document):
+    assert sections(document) == SECTIONS
+    headings = [document.get_element_by_id(f"{name}-title").text for name in SECTIONS]
+    assert all(headings)
+
+
+def test_it_is_one_accessible_file(document):
+    assert document.get("lang") == "en"
+    assert not document.xpath("//script | //link | //iframe")
+    sources = document.xpath("//@src") + document.xpath("//*[@href]/@href")
+    assert all(source.startswith(("data:image/", "#")) for source in sources)
+    assert "url(" not in document.xpath("string(//style)")
+    images = document.xpath("//img")
+    assert len(images) == 4 + 2
+    assert all(len(image.get("alt")) > 40 for image in images)
+    targets = {node.get("id") for node in document.xpath("//*[@id]")}
+    assert {link[1:] for link in document.xpath("//nav//@href")} <= targets
+    for table in document.xpath("//table"):
+        assert table.xpath("./thead//th[@scope='col']")
+        width = len(table.xpath("./thead/tr/th"))
+        for row in table.xpath("./tbody/tr"):
+            cells = row.xpath("./th | ./td")
+            assert sum(int(cell.get("colspan", 1)) for cell in cells) == width
+    for label in document.xpath("//@aria-labelledby"):
+        assert label in targets
+
+
+def test_it_says_phantom_first(document):
+    banner = document.xpath("//*[@class='banner']")[0].text
+    assert "Phantom archive" in banner
+    assert "nothing about patients" in banner
+
+
+def test_results_are_told_as_the_fits_found_them(example, document):
+    items = [item.text for item in document.get_element_by_id("results").iter("li")]
+    assert len(items) == 12
+    fits = example.table("fits").filter(pl.col("chosen"))
+    flat = fits.filter(pl.col("form") == "constant")
+    assert len(flat) == 3
+    assert sum("is flat: no rise identified" in item for item in items) == len(flat)
+    crossing = example.table("crossovers").filter(pl.col("state") == "within")
+    for row in crossing.iter_rows(named=True):
+        assert any(f"{row['arm']} rises" in item and row["text"] in item for item in items)
+    best = items[0]
+    assert best.startswith("mi2-reports-labels rises by +0.")
+
+
+def test_scores_table_shows_means_and_gaps(example, document):
+    rows = document.get_element_by_id("scores").xpath(".//tbody/tr[td]")
+    assert len(rows) == 12
+    cells = [cell.text for cell in rows[0].iter("td")]
+    rows_at_50 = {"arm": "mi2-reports", "task": "findings", "target": "macro", "size": 50}
+    values = example.table("scores").filter(**rows_at_50)["value"]
+    assert cells[1] == f"{values.mean():.3f}"
+    assert len(cells) == 6
+
+
+def test_ledger_counts_add_up(document):
+    tables = document.get_element_by_id("archives").xpath(".//table")
+    rows = tables[0].xpath("./tbody/tr")
+    for row in rows:
+        *parts, total = [int(cell.text.replace(",", "")) for cell in row.iter("td")]
+        assert sum(parts) == total
+    assert [row.find("th").text for row in rows] == ["institution", "public"]
+    text = document.get_element_by_id("archives").text_content()
+    for reason in ("view", "modality", "truncated", "no-pixels", "same-instance"):
+        assert reason in text
+
+
+def test_runs_and_gaps(example, document):
+    rows = document.get_element_by_id("runs").xpath(".//tbody/tr")
+    assert len(rows) == len(example.study.runs)
+    first = [cell.text_content() for cell in rows[0].xpath("./th | ./td")]
+    assert first[:4] == ["mi2-open", "open weights", "–", "ok"]
+    gap = document.get_element_by_id("gaps").xpath(".//tbody/tr")
+    assert len(gap) == 1
+    assert gap[0].text_content() == (
+        "mi2-reports, 400 images, seed 1loss became NaN at step 120, twiceall tasks"
+    )
+
+
+def test_settings_name_no_folder_and_versions_are_listed(document):
+    settings = document.xpath("string(//pre)")
+    assert "scaling:" in settings
+    assert "results:" not in settings
+    versions = document.get_element_by_id("method").text_content()
+    assert "2.14.1" in versions
+    assert "arXiv 2509.12818" in versions
+    assert "not the paper’s" in versions
+
+
+def test_a_real_archive_is_called_real_and_its_folders_stay_private(example, tmp_path):
+    def change(values):
+        values["institution"] = {
+            "dicom": "/secret/dicom", "reports": "/secret/r.csv", "labels": "/secret/l.csv",
+            "tubes": "/secret/t.csv", "key_file": "/secret/key",
+        }  # fmt: skip
+
+    page = copy(example, tmp_path / "real", change).report().html
+    assert "Real archive" in page
+    assert "secret" not in page
+
+
+def test_texts_are_escaped(example, tmp_path):
+    def change(values):
+        values["report"] = {"title": "<script>alert(1)</script> & co"}
+
+    other = copy(example, tmp_path / "escaped", change)
+    card = other.folder / "encoders" / "mi2-reports" / "n=400" / "seed=1" / "encoder.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"reason": "<b>NaN</b>"}))
+    page = other.report().html
+    assert "<script>" not in page
+    assert "<b>NaN" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; co" in page
+
+
+def test_what_is_absent_is_left_out(example, tmp_path):
+    def change(values):
+        del values["evaluation"]["tasks"]["reports"]
+        del values["evaluation"]["tasks"]["segmentation"]
+        values["scaling"]["metrics"] = {"findings": "auroc", "tubes": "auroc"}
+        values["report"] = {"formats": ["png"]}
+
+    other = copy(example, tmp_path / "less", change)
+    for folder in ("similarity", "data", "encoders", "figures", "tables"):
+        shutil.rmtree(other.folder / folder)
+    document = parse(other.fit().draw().report().html)
+    assert sections(document) == ["results", "figures", "scores", "laws", "gaps", "method"]
+    assert len(document.xpath("//img")) == 2
+    assert document.xpath("//img/@src")[0].startswith("data:image/png")
+    assert "no run card" in document.get_element_by_id("gaps").text_content()
+    assert "Report generation" not in other.html
+
+
+def test_a_study_without_any_score_still_reports(example, tmp_path):
+    other = copy(example, tmp_path / "none")
+    for folder in ("similarity", "figures", "tables"):
+        shutil.rmtree(other.folder / folder)
+    example.table("scores").clear().write_parquet(other.scores)
+    (other.folder / "figures").mkdir()
+    document = parse(other.fit().draw().report().html)
+    assert "No run has been scored yet" in document.get_element_by_id("results").text_content()
+    assert sections(document) == ["results", "archives", "gaps", "runs", "method"]
+
+
+def test_too_few_sizes_are_said_to_be_too_few(example, tmp_path):
+    other = copy(example, tmp_path / "few")
+    few = example.table("scores").filter((pl.col("arm") != "rad-dino") | (pl.col("size") < 200))
+    few.write_parquet(other.scores)
+    page = other.fit().report().html
+    assert "too few sizes for a fit" in page
+    assert "2 of at least 3 sizes: too few for a scaling law" in page
+    assert "4 could not be fitted" in page
+
+
+def test_the_report_is_the_same_bytes_each_time(example, tmp_path):
+    other = copy(example, tmp_path / "again").fit().report()
+    assert other.html == example.html
