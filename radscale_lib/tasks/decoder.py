@@ -74,7 +74,8 @@ def resize(maps: Tensor, size: int) -> Tensor:
         return maps
     basis = torch.eye(side, device=maps.device, dtype=maps.dtype)[None]
     along = F.interpolate(basis, size, mode="linear", align_corners=False)[0].T
-    return along @ maps @ along.T
+    columns = F.linear(maps, along).transpose(-2, -1)
+    return F.linear(columns, along).transpose(-2, -1)
 
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:

@@ -22,8 +22,9 @@ class ReportGenerator(nn.Module):
         super().__init__()
         width = language_model.get_input_embeddings().get_parameter("weight").shape[1]
         self.language_model = language_model
+        self.standardise = nn.BatchNorm1d(channels, affine=False)
         self.projector = nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, width), nn.GELU(), nn.Linear(width, width)
+            nn.Linear(channels, width), nn.GELU(), nn.Linear(width, width)
         )
 
     def loss(self, visual: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
@@ -80,7 +81,8 @@ class ReportGenerator(nn.Module):
 
     def _embed(self, visual: Tensor, ids: Tensor) -> Tensor:
         words = self.language_model.get_input_embeddings()(ids)
-        return torch.cat([self.projector(visual).to(words.dtype), words], 1)
+        standard = self.standardise(visual.transpose(1, 2)).transpose(1, 2)
+        return torch.cat([self.projector(standard).to(words.dtype), words], 1)
 
 
 def scratch_model(section: LanguageModel, vocabulary: int, places: int) -> PreTrainedModel:
