@@ -5,7 +5,6 @@ import pytest
 from benchmarks.scaling_coverage import simulate
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "spacing"), [("flat", "demo"), ("power", "paper"), ("saturating", "demo")]
 )

@@ -1,0 +1,69 @@
+"""What an encoded frame says of its own size, read before a decoder believes it.
+
+A damaged or malicious stream can claim any size: a decoder would allocate it, or work on it for
+minutes.
+"""
+
+import struct
+from typing import NamedTuple
+
+_START_OF_CODESTREAM = b"\xff\x4f\xff\x51"  # SOC and SIZ (T.800 A.4.1, A.5.1)
+_START_OF_IMAGE = b"\xff\xd8"
+_END_OF_IMAGE = b"\xff\xd9"
+_START_OF_FRAME = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
+"""SOF markers of JPEG (T.81 table B.1) and of JPEG-LS (T.87 C.1.1)."""
+_START_OF_SCAN = 0xDA
+_MOST_TILES = 4096
+
+
+class StreamSize(NamedTuple):
+    """Rows, columns and components of a frame."""
+
+    rows: int
+    columns: int
+    components: int
+
+
+def stream_size(frame: bytes) -> StreamSize | None:
+    """Size of a JPEG, JPEG-LS or JPEG 2000 stream; null if it does not tell, or no sound one."""
+    try:
+        if frame.startswith(_START_OF_CODESTREAM):
+            return _codestream_size(frame)
+        if frame.startswith(_START_OF_IMAGE):
+            return _jpeg_size(frame)
+    except struct.error:
+        pass
+    return None
+
+
+def is_complete(frame: bytes) -> bool:
+    """Whether a frame has its end marker, padding with zeros or fill bytes (T.81 B.1.1.2) apart.
+
+    The marker is the same in JPEG, JPEG-LS and JPEG 2000.
+    """
+    return frame.rstrip(b"\0\xff").endswith(_END_OF_IMAGE)
+
+
+def _codestream_size(frame: bytes) -> StreamSize | None:
+    right, bottom, left, top, *tile, components = struct.unpack_from(">8IH", frame, 8)
+    tile_width, tile_height = tile[:2]
+    if tile_width == 0 or tile_height == 0:
+        return None
+    if (-(-right // tile_width)) * (-(-bottom // tile_height)) > _MOST_TILES:
+        return None
+    return StreamSize(bottom - top, right - left, components)
+
+
+def _jpeg_size(frame: bytes) -> StreamSize | None:
+    at = 2
+    while True:
+        fill, marker, length = struct.unpack_from(">BBH", frame, at)
+        if fill != 0xFF or marker == _START_OF_SCAN:
+            return None
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in _START_OF_FRAME:
+            rows, columns, components = struct.unpack_from(">HHB", frame, at + 5)
+            return StreamSize(rows, columns, components)
+        at += 2 + length
