@@ -17,6 +17,9 @@ from radscale_lib.pretrain.start import mismatches
 from radscale_lib.pretrain.unicl_learner import Mi2Model
 from radscale_lib.study.encoders import Mi2, RadDino
 
+# The released head was built with the first of torch's two weight normalisations.
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+
 
 def head_as_released(encoder: RadDino) -> nn.Module:
     """A projection head as DINOv2's code builds it: same layers, torch's first weight norm."""
