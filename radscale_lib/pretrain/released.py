@@ -34,8 +34,8 @@ def import_weights(study: Study, name: str, out: Path) -> None:
     if wrong:
         raise ReleaseError(
             f"{encoder.weights}: {len(wrong)} weights are missing, unknown or of another shape "
-            f"than encoders.{name} says, such as {', '.join(wrong[:3])}: compare that section with the "
-            "release's configuration"
+            f"than encoders.{name} says, such as {', '.join(wrong[:3])}: compare that section "
+            "with the release's configuration"
         )
     save_encoder(out / "encoder.safetensors", content)
     write_log(out / "log.parquet", [])
