@@ -1,7 +1,7 @@
 """The film plane: a pixel grid in anatomical units, anti-aliased strokes, and smooth noise.
 
-One unit is the shorter side of the film. Positions in pixels are continuous: the first pixel of a
-row covers [0, 1), so that scaling an image scales positions by the same factor.
+One unit is the shorter side of the film. Pixel positions count pixel centres: (0, 0) is the centre
+of the upper left pixel, as in annotation tables.
 """
 
 from collections.abc import Sequence
@@ -47,14 +47,14 @@ class Canvas:
         return _centres(self.height, self.pixels)[:, None]
 
     def to_pixels(self, points: Points) -> Points:
-        """Points [n, 2] in units as continuous pixel positions."""
-        return (points - (self.left, 0.0)) * self.pixels
+        """Points [n, 2] in units as pixel positions (centres at integers)."""
+        return (points - (self.left, 0.0)) * self.pixels - 0.5
 
     def warp(self, plane: Plane, pose: "Pose") -> Plane:
         """A plane as seen under a pose; what lies beyond an edge continues the edge."""
         matrix = pose.matrix(self.left)
         scale = self.pixels
-        # Pixel centres lie half a pixel off continuous positions.
+        # The pose counts from the film's corner, OpenCV from the first pixel's centre.
         matrix = np.column_stack([matrix[:, :2], matrix[:, 2] * scale])
         matrix[:, 2] += matrix[:, :2].sum(axis=1) * 0.5 - 0.5
         size = (self.width, self.height)

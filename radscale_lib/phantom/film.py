@@ -23,8 +23,8 @@ class Film:
 
     Attributes:
         grey: float32 [height, width] in [0, 1]; bone is bright (MONOCHROME2 sense).
-        polylines: centre line of each visible tube, [n, 2] as (x, y) in continuous pixels, where
-            the first pixel covers [0, 1); parts outside the film are cut off.
+        polylines: centre line of each visible tube, [n, 2] as (x, y) in pixels, where (0, 0) is the
+            centre of the upper left pixel; parts outside the film are cut off.
         masks: bool [height, width] of each visible tube.
         view: projection.
         spacing_mm: side of a pixel at the detector.
@@ -90,11 +90,13 @@ def _pose(rng: np.random.Generator) -> Pose:
 
 
 def _cut(line: Points, canvas: Canvas) -> Points:
-    """The part of a polyline from where it enters the film, resampled by length."""
+    """The longest part of a polyline that lies on the film, resampled by length."""
     fine = np.linspace(0, len(line) - 1, 8 * len(line))
     dense = np.stack([np.interp(fine, np.arange(len(line)), line[:, k]) for k in (0, 1)], axis=1)
-    inside = ((dense >= 0) & (dense <= (canvas.width, canvas.height))).all(axis=1)
-    dense = dense[inside]
+    inside = ((dense >= 0) & (dense <= (canvas.width - 1, canvas.height - 1))).all(axis=1)
+    turns = np.flatnonzero(np.diff(inside, prepend=False, append=False)).reshape(-1, 2)
+    start, stop = max(turns.tolist(), key=lambda run: run[1] - run[0], default=(0, 0))
+    dense = dense[start:stop]
     if len(dense) < 2:
         return dense
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(dense, axis=0).T))])

@@ -133,7 +133,9 @@ def test_tables_join_the_instances(archive: Path) -> None:
             assert labels[instance.AccessionNumber][row["label"]] in ("1", "")
         points = json.loads(row["data"])
         assert len(points) >= 2
-        assert all(0 <= x <= instance.Columns and 0 <= y <= instance.Rows for x, y in points)
+        assert all(
+            0 <= x <= instance.Columns - 1 and 0 <= y <= instance.Rows - 1 for x, y in points
+        )
 
 
 def test_paths_tell_nothing(archive: Path) -> None:

@@ -63,14 +63,14 @@ def test_polyline_runs_along_the_middle_of_the_mask(tube: str, pixels: int) -> N
         at = np.linspace(0, len(line) - 1, 400)
         dense = np.stack([np.interp(at, np.arange(len(line)), line[:, k]) for k in (0, 1)], axis=1)
         assert (dense >= 0).all()
-        assert (dense <= (mask.shape[1], mask.shape[0])).all()
+        assert (dense <= (mask.shape[1] - 1, mask.shape[0] - 1)).all()
         ys, xs = np.nonzero(mask)
-        centres = np.stack([xs, ys], axis=1) + 0.5
+        centres = np.stack([xs, ys], axis=1)
         gaps = np.hypot(*(centres[:, None] - dense[None]).transpose(2, 0, 1))
         half = 0.5 * LOOKS[tube].width * pixels
         assert gaps.min(axis=1).max() <= half + 1.2 + 0.002 * pixels
         assert np.median(gaps.min(axis=0)) <= 0.75
-        # Unbiased to a fraction of a pixel: positions are continuous, not pixel centres.
+        # Unbiased to a fraction of a pixel: positions count pixel centres.
         nearest = dense[gaps.argmin(axis=1)]
         assert np.abs((centres - nearest).mean(axis=0)).max() < 0.3
 
@@ -142,7 +142,7 @@ def test_poses_move_points_as_they_move_images() -> None:
         strokes = Strokes(canvas)
         strokes.disc(centre, 0.03)
         seen = canvas.warp(strokes.plane(), pose)
-        ys, xs = np.mgrid[: canvas.height, : canvas.width] + 0.5
+        ys, xs = np.mgrid[: canvas.height, : canvas.width]
         found = np.array([(xs * seen).sum(), (ys * seen).sum()]) / seen.sum()
         wanted = canvas.to_pixels(canvas.move(np.array([centre]), pose))[0]
         np.testing.assert_allclose(found, wanted, atol=0.15)
@@ -156,3 +156,15 @@ def test_no_label_is_read_off_the_mean_grey() -> None:
         labels.append(list(study.present.values()))
     areas = [roc_auc_score(column, greys) for column in np.array(labels).T]
     assert max(max(area, 1 - area) for area in areas) < 0.74
+
+
+def test_a_course_that_leaves_the_film_is_cut_to_its_longest_part() -> None:
+    canvas = Canvas(100, 100, 100)
+    corners = np.array([(-20.0, 50), (20, 50), (40, -30), (60, 50), (60, 95), (60, 130)])
+    at = np.linspace(0, 5, 61)
+    course = np.stack([np.interp(at, np.arange(6), corners[:, k]) for k in (0, 1)], axis=1)
+    line = film._cut(course, canvas)
+    assert len(line) == film.POLYLINE_POINTS
+    assert (line[:, 0] > 45).all()
+    np.testing.assert_allclose(line[-1], (60, 99), atol=1.0)
+    assert film._cut(course - 500, canvas).shape[0] < 2
