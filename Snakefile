@@ -21,9 +21,9 @@ include: "workflow/rules/common.smk"
 
 
 rule all:
+    default_target: True
     input:
         OUT / "report.html",
-    default_target: True
 
 
 include: "workflow/rules/archive.smk"
@@ -48,20 +48,19 @@ localrules:
 
 
 rule plan:
-    params:
-        study=str(STUDY_FILE),
-        overrides=overrides(),
     log:
         OUT / "logs/plan.log",
     conda:
         "workflow/envs/radscale.yaml"
+    params:
+        study=str(STUDY_FILE),
+        overrides=overrides(),
     shell:
         "python {SCRIPTS}/plan.py --study {params.study:q} -- {params.overrides} 2> {log:q}"
 
 
 onstart:
-    guard.hold(OUT / ".running")
-    progress.expected_seconds.update(costs.expected(STUDY))
+    start()
 
 
 onsuccess:

@@ -33,8 +33,11 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", str(arguments.cores)]
-        + ["--configfile", str(arguments.configfile), "--config", f"results={arguments.results}"],
+        [
+            *(sys.executable, "-m", "snakemake", "--cores", str(arguments.cores)),
+            *("--configfile", str(arguments.configfile)),
+            *("--config", f"results={arguments.results}"),
+        ],
         check=True,
         cwd=ROOT,
         env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},

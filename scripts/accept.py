@@ -21,8 +21,10 @@ def main(argv: list[str] | None = None) -> None:
     study = load_study(arguments.study)
     options = arguments.options or ["--configfile", str(arguments.study)]
     plan = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/plan.py"), "--study", str(arguments.study), "--json"]
-        + ["--", *options],
+        [
+            *(sys.executable, str(ROOT / "scripts/plan.py")),
+            *("--study", str(arguments.study), "--json", "--", *options),
+        ],
         check=True,
         stdout=subprocess.PIPE,
     )
@@ -30,8 +32,10 @@ def main(argv: list[str] | None = None) -> None:
     refuse_missing(jobs)
     cards = record(study, jobs, arguments.reason)
     subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        + ["--touch", "--cores", "1", *options],
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--touch", "--cores", "1", *options),
+        ],
         check=True,
     )
     print(f"Accepted {len(jobs)} jobs; recorded in {len(cards)} run cards.")

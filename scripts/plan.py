@@ -26,8 +26,10 @@ def main(argv: list[str] | None = None) -> None:
         jobs_file = Path(folder, "jobs.jsonl")
         jobs_file.touch()
         subprocess.run(
-            [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-            + ["--dry-run", "--cores", "1", "--nolock", "--logger", "radscale", *options],
+            [
+                *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+                *("--dry-run", "--cores", "1", "--nolock", "--logger", "radscale", *options),
+            ],
             check=True,
             env=os.environ | {"RADSCALE_PLAN": str(jobs_file)},
         )

@@ -1,4 +1,4 @@
-"""Digests of first-party code: what a script can reach through imports, definition by definition."""
+"""Digests of first-party code: each definition a script reaches through imports."""
 
 import ast
 import hashlib

@@ -80,9 +80,7 @@ def _benchmark(path: Path) -> float | None:
     return float(rows[-1]["s"]) if rows else None
 
 
-def computed_seconds(
-    study: Study, rule: str, wildcards: Mapping[str, str], gpus: int = 0
-) -> float:
+def computed_seconds(study: Study, rule: str, wildcards: Mapping[str, str], gpus: int = 0) -> float:
     """Seconds of a job that nothing like it has been measured for."""
     rate = study.compute.tflops * 1e12 * study.compute.utilisation * max(gpus, 1)
     total = images(study)

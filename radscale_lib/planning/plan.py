@@ -79,8 +79,6 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
     return jobs
 
 
-
-
 def explain(reason: str, ids: Path) -> str:
     """Snakemake's reason in a person's words; a changed stage id by what changed in it."""
     for start, words in _REASONS:
@@ -170,9 +168,7 @@ def totals(study: Study, jobs: Iterable[Job]) -> dict[str, float]:
 
 def as_json(study: Study, jobs: list[Job]) -> dict[str, Any]:
     """The plan as plain values."""
-    table = [
-        {**vars(row), "sources": sorted(row.sources)} for row in rows(jobs)
-    ]
+    table = [{**vars(row), "sources": sorted(row.sources)} for row in rows(jobs)]
     listed = [
         {"rule": job.rule, "wildcards": dict(job.wildcards), "reason": job.reason}
         | asdict(job.cost)

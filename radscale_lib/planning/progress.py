@@ -65,7 +65,9 @@ class Progress:
         names = ", ".join(label for _, label, _ in list(self.running.values())[:3])
         more = f" and {len(self.running) - 3} more" if len(self.running) > 3 else ""
         now_running = f" · running {names}{more}" if names else ""
-        return f"{done} of {total} jobs · about {duration(self.seconds_left(now))} left{now_running}"
+        return (
+            f"{done} of {total} jobs · about {duration(self.seconds_left(now))} left{now_running}"
+        )
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from .conftest import Checkout, copy_checkout
+from tests.workflow.checkout import Checkout, copy_checkout
 
 pytestmark = pytest.mark.slow
 
@@ -36,9 +36,7 @@ def test_one_core_gives_the_same_bytes(finished: Checkout, tmp_path: Path) -> No
     assert digests(single.results, *ALL) == digests(finished.results, *ALL)
 
 
-def test_a_killed_study_completes_with_the_same_scores(
-    finished: Checkout, tmp_path: Path
-) -> None:
+def test_a_killed_study_completes_with_the_same_scores(finished: Checkout, tmp_path: Path) -> None:
     """SIGKILL to the whole process tree at random instants, then the same command again."""
     checkout = copy_checkout(tmp_path)
     draw = random.Random(0)

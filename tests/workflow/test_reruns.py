@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from .conftest import Checkout
+from tests.workflow.checkout import Checkout
 
 pytestmark = pytest.mark.slow
 
@@ -87,9 +87,7 @@ def test_a_metric_reruns_its_task_and_what_follows(finished: Checkout) -> None:
 
 
 def test_a_loss_reruns_its_paradigm_only(finished: Checkout) -> None:
-    with finished.edited(
-        "radscale_lib/pretrain/dinov2.py", "\ndef ", "\nCHANGED = True\n\n\ndef "
-    ):
+    with finished.edited("radscale_lib/pretrain/dinov2.py", "\ndef ", "\nCHANGED = True\n\n\ndef "):
         jobs = finished.plan()
     trained = [job for job in jobs if job["rule"] in ("pretrain_arm", "pretrain_base")]
     assert {job["wildcards"]["arm"] for job in trained} == {"rad-dino", "rad-dino-open"}
@@ -137,9 +135,7 @@ def test_new_files_reach_their_partitions_and_what_follows(
         for path in (checkout.results / "encoders").rglob("encoder.safetensors")
     }
     jobs = checkout.plan()
-    touched = {
-        job["wildcards"]["part"] for job in jobs if job["rule"] == "ingest_partition"
-    }
+    touched = {job["wildcards"]["part"] for job in jobs if job["rule"] == "ingest_partition"}
     partitions = len(before)
     assert touched and all(
         job["wildcards"]["archive"] == "institution"

@@ -11,18 +11,18 @@ rule make_phantom:
         reports=OUT / "data/{archive}/phantom/reports.csv",
         labels=OUT / "data/{archive}/phantom/labels.csv",
         tubes=OUT / "data/{archive}/phantom/tubes.csv",
-    params:
-        id=identity("phantom", "archive"),
-        folder=lambda wildcards: str(data(wildcards.archive, "phantom")),
     log:
         OUT / "logs/make_phantom/{archive}.log",
     benchmark:
         OUT / "benchmarks/make_phantom/{archive}.tsv"
+    conda:
+        "../envs/radscale.yaml"
     resources:
         mem_mb=need(megabytes, "phantom"),
         runtime=need(minutes, "phantom"),
-    conda:
-        "../envs/radscale.yaml"
+    params:
+        id=identity("phantom", "archive"),
+        folder=lambda wildcards: str(data(wildcards.archive, "phantom")),
     shell:
         "python {SCRIPTS}/make_phantom.py --study {STUDY_FILE:q} --archive {wildcards.archive}"
         " --out {params.folder:q} 2> {log:q}"
@@ -37,20 +37,20 @@ for name in STUDY.archives:
             [data(name, "phantom", "manifest.json")] if STUDY.archives[name].phantom else [],
         output:
             partitions(name, "listing/part={part}.tsv"),
+        log:
+            OUT / f"logs/scan/{name}.log",
+        benchmark:
+            OUT / f"benchmarks/scan/{name}.tsv"
+        conda:
+            "../envs/radscale.yaml"
+        resources:
+            mem_mb=need(megabytes, "scan"),
+            runtime=need(minutes, "scan"),
         params:
             id=identity("scan", archive=name),
             archive=name,
             dicom=str(dicom(name)),
             folder=str(data(name, "listing")),
-        log:
-            OUT / f"logs/scan/{name}.log",
-        benchmark:
-            OUT / f"benchmarks/scan/{name}.tsv"
-        resources:
-            mem_mb=need(megabytes, "scan"),
-            runtime=need(minutes, "scan"),
-        conda:
-            "../envs/radscale.yaml"
         shell:
             "python {SCRIPTS}/scan.py --study {STUDY_FILE:q} --archive {params.archive}"
             " --dicom {params.dicom:q} --out {params.folder:q} 2> {log:q}"

@@ -14,6 +14,7 @@ from radscale_lib.planning import costs, guard, progress
 from radscale_lib.planning.needs import minutes, megabytes
 from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
+from radscale_lib.study.paths import check_paths
 
 try:
     STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)))
@@ -44,9 +45,7 @@ def identity(stage, *wildcard_names, **names):
     """The stage id, as a rule's parameter; `wildcard_names` are what its slice depends on."""
     if not wildcard_names:
         return _identity(stage, **names)
-    return lambda wildcards: _identity(
-        stage, **{name: wildcards[name] for name in wildcard_names}
-    )
+    return lambda wildcards: _identity(stage, **{name: wildcards[name] for name in wildcard_names})
 
 
 @cache
@@ -105,6 +104,16 @@ def gpus(wildcards):
 def need(measure, stage):
     """Minutes or MB a job asks for: by the stage and the study's scale, more on each retry."""
     return lambda wildcards, attempt: measure(STUDY, stage) * attempt
+
+
+def start():
+    """Before the first job: every file named is there, and no other process runs the study."""
+    try:
+        check_paths(STUDY)
+        guard.hold(OUT / ".running")
+    except (StudyError, guard.AlreadyRunningError) as error:
+        raise WorkflowError(str(error)) from None
+    progress.expected_seconds.update(costs.expected(STUDY))
 
 
 def overrides():

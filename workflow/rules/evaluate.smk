@@ -15,21 +15,21 @@ rule extract_features:
     output:
         features=OUT / f"features/{RUN}/features.safetensors",
         index=OUT / f"features/{RUN}/index.parquet",
-    params:
-        id=identity("features"),
-        shards=str(data("institution", "shards")),
-        out=lambda wildcards, output: str(Path(output.features).parent),
     log:
         OUT / "logs/extract_features/{arm}.n={size}.seed={seed}.log",
     benchmark:
         OUT / "benchmarks/extract_features/{arm}.n={size}.seed={seed}.tsv"
+    conda:
+        "../envs/radscale.yaml"
     threads: 1
     resources:
         mem_mb=need(megabytes, "features"),
         runtime=need(minutes, "features"),
         gpu=lambda wildcards: min(1, gpus(wildcards)),
-    conda:
-        "../envs/radscale.yaml"
+    params:
+        id=identity("features"),
+        shards=str(data("institution", "shards")),
+        out=lambda wildcards, output: str(Path(output.features).parent),
     shell:
         "python {SCRIPTS}/features.py --study {STUDY_FILE:q} --arm {wildcards.arm}"
         " --size {wildcards.size} --seed {wildcards.seed} --encoder {input.encoder:q}"
@@ -46,15 +46,12 @@ rule evaluate_task:
     output:
         scores=OUT / f"tasks/{{task}}/{RUN}/scores.parquet",
         predictions=OUT / f"tasks/{{task}}/{RUN}/predictions.parquet",
-    params:
-        id=identity("evaluate", "task"),
-        shards=str(data("institution", "shards")),
-        features=lambda wildcards, input: str(Path(input.features).parent),
-        out=lambda wildcards, output: str(Path(output.scores).parent),
     log:
         OUT / "logs/evaluate_task/{task}.{arm}.n={size}.seed={seed}.log",
     benchmark:
         OUT / "benchmarks/evaluate_task/{task}.{arm}.n={size}.seed={seed}.tsv"
+    conda:
+        "../envs/radscale.yaml"
     threads: 1
     resources:
         mem_mb=need(megabytes, "evaluate"),
@@ -62,8 +59,11 @@ rule evaluate_task:
         gpu=lambda wildcards: (
             0 if KINDS[wildcards.task] == "classification" else min(1, gpus(wildcards))
         ),
-    conda:
-        "../envs/radscale.yaml"
+    params:
+        id=identity("evaluate", "task"),
+        shards=str(data("institution", "shards")),
+        features=lambda wildcards, input: str(Path(input.features).parent),
+        out=lambda wildcards, output: str(Path(output.scores).parent),
     shell:
         "python {SCRIPTS}/evaluate.py --study {STUDY_FILE:q} --task {wildcards.task}"
         " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"

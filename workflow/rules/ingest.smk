@@ -15,6 +15,15 @@ rule ingest_partition:
         index=OUT / "data/{archive}/index/part={part}.parquet",
         ledger=OUT / "data/{archive}/ledger/part={part}.parquet",
         shard=OUT / "data/{archive}/shards/part={part}.parquet",
+    log:
+        OUT / "logs/ingest_partition/{archive}.{part}.log",
+    benchmark:
+        OUT / "benchmarks/ingest_partition/{archive}.{part}.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        mem_mb=need(megabytes, "ingest"),
+        runtime=need(minutes, "ingest"),
     params:
         id=identity("ingest", "archive"),
         dicom=lambda wildcards: str(dicom(wildcards.archive)),
@@ -25,15 +34,6 @@ rule ingest_partition:
             if path
             for argument in (f"--{name}", path)
         ],
-    log:
-        OUT / "logs/ingest_partition/{archive}.{part}.log",
-    benchmark:
-        OUT / "benchmarks/ingest_partition/{archive}.{part}.tsv"
-    resources:
-        mem_mb=need(megabytes, "ingest"),
-        runtime=need(minutes, "ingest"),
-    conda:
-        "../envs/radscale.yaml"
     shell:
         "python {SCRIPTS}/ingest.py --study {STUDY_FILE:q} --archive {wildcards.archive}"
         " --id {params.id} --dicom {params.dicom:q} {params.tables:q} --listing {input.listing:q}"
@@ -52,18 +52,18 @@ for name in STUDY.archives:
         output:
             ledger=data(name, "ledger.parquet"),
             catalog=data(name, "catalog.parquet"),
-        params:
-            id=identity("catalog", archive=name),
-            archive=name,
         log:
             OUT / f"logs/catalog/{name}.log",
         benchmark:
             OUT / f"benchmarks/catalog/{name}.tsv"
+        conda:
+            "../envs/radscale.yaml"
         resources:
             mem_mb=need(megabytes, "catalog"),
             runtime=need(minutes, "catalog"),
-        conda:
-            "../envs/radscale.yaml"
+        params:
+            id=identity("catalog", archive=name),
+            archive=name,
         shell:
             "python {SCRIPTS}/catalog.py --study {STUDY_FILE:q} --archive {params.archive}"
             " --listings {input.listings:q} --ledgers {input.ledgers:q} --shards {input.shards:q}"

@@ -16,25 +16,25 @@ if STUDY.bases:
             encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
             card=OUT / "encoders/{arm}/n=0/seed=0/encoder.json",
             log=OUT / "encoders/{arm}/n=0/seed=0/log.parquet",
+        log:
+            OUT / "logs/pretrain_base/{arm}.log",
+        benchmark:
+            OUT / "benchmarks/pretrain_base/{arm}.tsv"
         wildcard_constraints:
             arm="|".join(STUDY.bases),
+        priority: 2
+        conda:
+            "../envs/radscale.yaml"
+        threads: 1
+        resources:
+            mem_mb=need(megabytes, "pretrain"),
+            runtime=need(minutes, "pretrain"),
+            gpu=gpus,
         params:
             id=identity("pretrain", "arm"),
             shards=str(data("public", "shards")),
             work=str(OUT / "work"),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
-        log:
-            OUT / "logs/pretrain_base/{arm}.log",
-        benchmark:
-            OUT / "benchmarks/pretrain_base/{arm}.tsv"
-        threads: 1
-        priority: 2
-        resources:
-            mem_mb=need(megabytes, "pretrain"),
-            runtime=need(minutes, "pretrain"),
-            gpu=gpus,
-        conda:
-            "../envs/radscale.yaml"
         shell:
             "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
             " --arm {wildcards.arm} --size 0 --seed 0 --catalog {input.catalog:q}"
@@ -53,21 +53,21 @@ if released:
             encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
             card=OUT / "encoders/{arm}/n=0/seed=0/encoder.json",
             log=OUT / "encoders/{arm}/n=0/seed=0/log.parquet",
-        wildcard_constraints:
-            arm="|".join(released),
-        params:
-            id=identity("weights", "arm"),
-            name=lambda wildcards: STUDY.encoder_of(wildcards.arm),
-            out=lambda wildcards, output: str(Path(output.encoder).parent),
         log:
             OUT / "logs/import_weights/{arm}.log",
         benchmark:
             OUT / "benchmarks/import_weights/{arm}.tsv"
+        wildcard_constraints:
+            arm="|".join(released),
+        conda:
+            "../envs/radscale.yaml"
         resources:
             mem_mb=need(megabytes, "weights"),
             runtime=need(minutes, "weights"),
-        conda:
-            "../envs/radscale.yaml"
+        params:
+            id=identity("weights", "arm"),
+            name=lambda wildcards: STUDY.encoder_of(wildcards.arm),
+            out=lambda wildcards, output: str(Path(output.encoder).parent),
         shell:
             "python {SCRIPTS}/import_weights.py --study {STUDY_FILE:q} --encoder {params.name}"
             " --out {params.out:q} 2> {log:q}"
@@ -84,25 +84,25 @@ rule pretrain_arm:
         encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
         card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",
         log=OUT / "encoders/{arm}/n={size}/seed={seed}/log.parquet",
+    log:
+        OUT / "logs/pretrain_arm/{arm}.n={size}.seed={seed}.log",
+    benchmark:
+        OUT / "benchmarks/pretrain_arm/{arm}.n={size}.seed={seed}.tsv"
     wildcard_constraints:
         arm="|".join(STUDY.arms),
+    priority: 1
+    conda:
+        "../envs/radscale.yaml"
+    threads: 1
+    resources:
+        mem_mb=need(megabytes, "pretrain"),
+        runtime=need(minutes, "pretrain"),
+        gpu=gpus,
     params:
         id=identity("pretrain", "arm"),
         shards=str(data("institution", "shards")),
         work=str(OUT / "work"),
         out=lambda wildcards, output: str(Path(output.encoder).parent),
-    log:
-        OUT / "logs/pretrain_arm/{arm}.n={size}.seed={seed}.log",
-    benchmark:
-        OUT / "benchmarks/pretrain_arm/{arm}.n={size}.seed={seed}.tsv"
-    threads: 1
-    priority: 1
-    resources:
-        mem_mb=need(megabytes, "pretrain"),
-        runtime=need(minutes, "pretrain"),
-        gpu=gpus,
-    conda:
-        "../envs/radscale.yaml"
     shell:
         "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
         " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"

@@ -29,19 +29,19 @@ rule draw_similarity:
         shards=ancient(partitions("institution", "shards/part={part}.parquet")),
     output:
         OUT / "similarity/{arm}.parquet",
-    params:
-        id=identity("similarity"),
-        sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
-        shards=str(data("institution", "shards")),
     log:
         OUT / "logs/draw_similarity/{arm}.log",
     benchmark:
         OUT / "benchmarks/draw_similarity/{arm}.tsv"
+    conda:
+        "../envs/radscale.yaml"
     resources:
         mem_mb=need(megabytes, "similarity"),
         runtime=need(minutes, "similarity"),
-    conda:
-        "../envs/radscale.yaml"
+    params:
+        id=identity("similarity"),
+        sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
+        shards=str(data("institution", "shards")),
     shell:
         "python {SCRIPTS}/similarity.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
         " --shards {params.shards:q} --encoders {input.encoders:q} --arm {wildcards.arm}"
@@ -57,21 +57,21 @@ rule draw_figures:
     output:
         figures=directory(OUT / "figures"),
         tables=directory(OUT / "tables"),
+    log:
+        OUT / "logs/draw_figures.log",
+    benchmark:
+        OUT / "benchmarks/draw_figures.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        mem_mb=need(megabytes, "figures"),
+        runtime=need(minutes, "figures"),
     params:
         id=identity("figures"),
         similarity=lambda wildcards, input: (
             ["--similarity", *input.similarity] if COMPARED else []
         ),
         out=str(OUT),
-    log:
-        OUT / "logs/draw_figures.log",
-    benchmark:
-        OUT / "benchmarks/draw_figures.tsv"
-    resources:
-        mem_mb=need(megabytes, "figures"),
-        runtime=need(minutes, "figures"),
-    conda:
-        "../envs/radscale.yaml"
     shell:
         "python {SCRIPTS}/figures.py --study {STUDY_FILE:q} --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q} {params.similarity:q}"
@@ -88,17 +88,17 @@ rule write_report:
         figures=OUT / "figures",
     output:
         OUT / "report.html",
-    params:
-        id=identity("report"),
     log:
         OUT / "logs/write_report.log",
     benchmark:
         OUT / "benchmarks/write_report.tsv"
+    conda:
+        "../envs/radscale.yaml"
     resources:
         mem_mb=need(megabytes, "report"),
         runtime=need(minutes, "report"),
-    conda:
-        "../envs/radscale.yaml"
+    params:
+        id=identity("report"),
     shell:
         "python {SCRIPTS}/report.py --study {STUDY_FILE:q} --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q} --ledgers {input.ledgers:q}"

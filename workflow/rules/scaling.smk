@@ -10,17 +10,17 @@ rule gather_scores:
         SCORES,
     output:
         OUT / "scores.parquet",
-    params:
-        id=identity("gather"),
     log:
         OUT / "logs/gather_scores.log",
     benchmark:
         OUT / "benchmarks/gather_scores.tsv"
+    conda:
+        "../envs/radscale.yaml"
     resources:
         mem_mb=need(megabytes, "gather"),
         runtime=need(minutes, "gather"),
-    conda:
-        "../envs/radscale.yaml"
+    params:
+        id=identity("gather"),
     shell:
         "python {SCRIPTS}/gather.py --study {STUDY_FILE:q} --scores {input:q} --out {output:q}"
         " 2> {log:q}"
@@ -32,17 +32,17 @@ rule fit_scaling:
     output:
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
-    params:
-        id=identity("fit"),
     log:
         OUT / "logs/fit_scaling.log",
     benchmark:
         OUT / "benchmarks/fit_scaling.tsv"
+    conda:
+        "../envs/radscale.yaml"
     resources:
         mem_mb=need(megabytes, "fit"),
         runtime=need(minutes, "fit"),
-    conda:
-        "../envs/radscale.yaml"
+    params:
+        id=identity("fit"),
     shell:
         "python {SCRIPTS}/fit.py --study {STUDY_FILE:q} --scores {input.scores:q}"
         " --fits {output.fits:q} --crossovers {output.crossovers:q} 2> {log:q}"

@@ -10,17 +10,17 @@ rule draw_subset:
         catalog=data("institution", "catalog.parquet"),
     output:
         OUT / "subsets/seed={seed}/n={size}.parquet",
-    params:
-        id=identity("subset"),
     log:
         OUT / "logs/draw_subset/seed={seed}.n={size}.log",
     benchmark:
         OUT / "benchmarks/draw_subset/seed={seed}.n={size}.tsv"
+    conda:
+        "../envs/radscale.yaml"
     resources:
         mem_mb=need(megabytes, "subset"),
         runtime=need(minutes, "subset"),
-    conda:
-        "../envs/radscale.yaml"
+    params:
+        id=identity("subset"),
     shell:
         "python {SCRIPTS}/subset.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
         " --seed {wildcards.seed} --size {wildcards.size} --out {output:q} 2> {log:q}"

@@ -13,9 +13,10 @@ from logging import LogRecord
 from pathlib import Path
 from typing import Any
 
-from radscale_lib.planning.progress import Progress, duration, expected_seconds
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from radscale_lib.planning.progress import Progress, duration, expected_seconds
 
 
 class LogHandler(LogHandlerBase):
@@ -33,6 +34,7 @@ class LogHandler(LogHandlerBase):
         self.plan = Path(plan) if plan and self.common_settings.dryrun else None
 
     def emit(self, record: LogRecord) -> None:
+        """Print one record, or note it for the plan."""
         event = getattr(record, "event", None)
         values = vars(record)
         if event is None and record.levelno < logging.WARNING and _is_chatter(record):
