@@ -50,7 +50,7 @@ def test_lint_finds_nothing_without_a_reason(tmp_path):
 def test_the_full_study_dry_runs_on_a_machine_without_its_data(tmp_path):
     run = snakemake(
         "--dry-run", "--quiet", "rules", "--configfile", Path("config/paper.yaml").resolve(),
-        "--profile", Path("profiles/slurm").resolve(), "--directory", tmp_path,
+        "--workflow-profile", Path("profiles/slurm").resolve(), "--directory", tmp_path,
     )  # fmt: skip
     output = run.stdout + run.stderr
     assert run.returncode == 0, output

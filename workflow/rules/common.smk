@@ -14,7 +14,7 @@ from radscale_lib.planning import costs, guard, progress
 from radscale_lib.planning.needs import minutes, megabytes
 from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
-from radscale_lib.study.paths import check_paths
+from radscale_lib.study.paths import check_paths, path_problems
 
 try:
     STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)))
@@ -75,9 +75,14 @@ def table(name):
         archive = STUDY.archives[wildcards.archive]
         if archive.phantom is not None:
             return data(wildcards.archive, "phantom", f"{name}.csv")
-        return getattr(archive, name) or []
+        return given(getattr(archive, name))
 
     return of
+
+
+def given(path):
+    """A file that the study names; a dry run goes on without it, where jobs are refused."""
+    return path if path and path.exists() else []
 
 
 def dicom(archive):
@@ -95,6 +100,20 @@ def card(run):
 
 def run_of(wildcards):
     return Run(wildcards.arm, int(wildcards.size), int(wildcards.seed))
+
+
+def compared():
+    """The arms whose patch similarity is drawn: the first of each encoder, smallest and largest."""
+    if not (STUDY.report.similarity and STUDY.institution.has_tubes and STUDY.labels.tubes):
+        return {}
+    first = {}
+    for name, arm in STUDY.arms.items():
+        first.setdefault(arm.encoder, name)
+    sizes = {name: STUDY.arms[name].sizes or STUDY.subsets.sizes for name in first.values()}
+    return {
+        name: [Run(name, size, STUDY.arms[name].seeds[0]) for size in (of[0], of[-1])]
+        for name, of in sizes.items()
+    }
 
 
 def gpus(wildcards):
@@ -123,6 +142,8 @@ def overrides():
 
 
 if workflow.is_main_process:
+    for problem in path_problems(STUDY):
+        print(f"warning: {problem}", file=sys.stderr)
     if not STUDY_FILE.exists() or read_json(STUDY_FILE) != STUDY.model_dump(mode="json"):
         write_json(STUDY_FILE, STUDY.model_dump(mode="json"))
     for name, archive in STUDY.archives.items():

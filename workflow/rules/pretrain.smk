@@ -48,7 +48,7 @@ if released:
 
     rule import_weights:
         input:
-            lambda wildcards: STUDY.encoders[STUDY.encoder_of(wildcards.arm)].weights,
+            lambda wildcards: given(STUDY.encoders[STUDY.encoder_of(wildcards.arm)].weights),
         output:
             encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
             card=OUT / "encoders/{arm}/n=0/seed=0/encoder.json",

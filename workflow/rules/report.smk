@@ -4,21 +4,6 @@ Inputs: scores.parquet, fits.parquet, crossovers.parquet, run cards, ledgers, en
 Outputs: figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
 
-
-def compared():
-    """The arms whose patch similarity is drawn: the first of each encoder, smallest and largest."""
-    if not (STUDY.report.similarity and STUDY.institution.has_tubes and STUDY.labels.tubes):
-        return {}
-    first = {}
-    for name, arm in STUDY.arms.items():
-        first.setdefault(arm.encoder, name)
-    sizes = {name: STUDY.arms[name].sizes or STUDY.subsets.sizes for name in first.values()}
-    return {
-        name: [Run(name, size, STUDY.arms[name].seeds[0]) for size in (of[0], of[-1])]
-        for name, of in sizes.items()
-    }
-
-
 COMPARED = compared()
 
 
