@@ -18,6 +18,7 @@ from pydicom.pixels.utils import pixel_array
 from radscale_lib.archive.header import UNDEFINED_LENGTH
 from radscale_lib.archive.instance import Instance
 from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.streams import is_complete, stream_size
 from radscale_lib.archive.terms import UNLISTED, syntax_name
 
 Patterns = NDArray[np.unsignedinteger[Any]]
@@ -52,8 +53,6 @@ _LOSSY = {
 }
 _PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
 """Second choices. GDCM is left out: it can abort the process, so that one bad file ends the job."""
-_END_OF_IMAGE = b"\xff\xd9"
-"""The last marker of all JPEG families: JPEG, JPEG-LS, JPEG 2000."""
 
 
 def stored_patterns(instance: Instance) -> Patterns:
@@ -111,18 +110,23 @@ def _encapsulated(instance: Instance) -> NDArray[Any]:
     if name == UNLISTED or uid.UID(instance.transfer_syntax).is_private:
         raise QuarantinedError("unsupported_syntax", name)
     frame = _frame(instance)
-    if instance.transfer_syntax in _DECODERS and not _is_complete(frame):
-        # Some decoders would fill the missing rest with grey, without a word.
-        raise QuarantinedError("truncated", "no end-of-image marker")
+    if instance.transfer_syntax in _DECODERS:
+        _check_stream(frame, instance, name)
     try:
         return _by_imagecodecs(instance, frame)
     except Exception:
         return _by_plugins(instance)
 
 
-def _is_complete(frame: bytes) -> bool:
-    """Whether a frame ends as it should, padding with zeros or fill bytes (T.81 B.1.1.2) apart."""
-    return frame.rstrip(b"\0\xff").endswith(_END_OF_IMAGE)
+def _check_stream(frame: bytes, instance: Instance, name: str) -> None:
+    if not is_complete(frame):
+        # Some decoders would fill the missing rest with grey, without a word.
+        raise QuarantinedError("truncated", "no end-of-image marker")
+    size = stream_size(frame)
+    if size is None:
+        raise QuarantinedError("decode_failed", name)
+    if size != (instance.rows, instance.columns, 1):
+        raise QuarantinedError("shape_mismatch", name)
 
 
 def _frame(instance: Instance) -> bytes:

@@ -4,10 +4,13 @@ A damaged or malicious stream can claim any size: a decoder would allocate it, o
 minutes.
 """
 
+import math
 import struct
 from typing import NamedTuple
 
-_START_OF_CODESTREAM = b"\xff\x4f\xff\x51"  # SOC and SIZ (T.800 A.4.1, A.5.1)
+_START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
+"""SOC and SIZ (T.800 A.4.1, A.5.1)."""
+_JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 _START_OF_IMAGE = b"\xff\xd8"
 _END_OF_IMAGE = b"\xff\xd9"
 _START_OF_FRAME = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
@@ -27,6 +30,8 @@ class StreamSize(NamedTuple):
 def stream_size(frame: bytes) -> StreamSize | None:
     """Size of a JPEG, JPEG-LS or JPEG 2000 stream; null if it does not tell, or no sound one."""
     try:
+        if frame.startswith(_JP2_SIGNATURE):  # a file format that PS3.5 A.4.4 does not allow
+            frame = frame[max(frame.find(_START_OF_CODESTREAM), 0) :]
         if frame.startswith(_START_OF_CODESTREAM):
             return _codestream_size(frame)
         if frame.startswith(_START_OF_IMAGE):
@@ -45,13 +50,18 @@ def is_complete(frame: bytes) -> bool:
 
 
 def _codestream_size(frame: bytes) -> StreamSize | None:
+    """Size of the reference grid's image area, if it and its tiling are sound (T.800 B.2, B.3)."""
     right, bottom, left, top, *tile, components = struct.unpack_from(">8IH", frame, 8)
-    tile_width, tile_height = tile[:2]
-    if tile_width == 0 or tile_height == 0:
+    tile_width, tile_height, tile_left, tile_top = tile
+    if not (tile_left <= left < tile_left + tile_width and left < right):
         return None
-    if (-(-right // tile_width)) * (-(-bottom // tile_height)) > _MOST_TILES:
+    if not (tile_top <= top < tile_top + tile_height and top < bottom):
         return None
-    return StreamSize(bottom - top, right - left, components)
+    across = math.ceil((right - tile_left) / tile_width)
+    down = math.ceil((bottom - tile_top) / tile_height)
+    return (
+        StreamSize(bottom - top, right - left, components) if across * down <= _MOST_TILES else None
+    )
 
 
 def _jpeg_size(frame: bytes) -> StreamSize | None:
