@@ -4,7 +4,9 @@ imagecodecs decodes encapsulated frames; where it fails, pydicom's plug-ins are 
 signs and overlays, which imagecodecs does not know of, are treated here (PS3.5 8.1).
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import imagecodecs
@@ -147,7 +149,26 @@ def _by_imagecodecs(instance: Instance, frame: bytes) -> NDArray[Any]:
         data = imagecodecs.dicomrle_decode(frame, dtype)
         pixels = np.frombuffer(data, dtype, instance.rows * instance.columns)
         return pixels.reshape(instance.rows, instance.columns)
-    return _DECODERS[instance.transfer_syntax](frame)
+    with _ignored_errors_raised():
+        return _DECODERS[instance.transfer_syntax](frame)
+
+
+@contextmanager
+def _ignored_errors_raised() -> Iterator[None]:
+    """Raise what a decoder could only report as unraisable.
+
+    imagecodecs' HTJ2K decoder reports an error within the stream in no other way, and returns an
+    image whose rest is whatever was in memory.
+    """
+    ignored: list[object] = []
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda report: ignored.append(report.exc_type)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+    if ignored:
+        raise RuntimeError("the decoder failed within the stream")
 
 
 def _by_plugins(instance: Instance) -> NDArray[Any]:

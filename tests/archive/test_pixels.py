@@ -1,5 +1,6 @@
 """Decoding: pixels equal to those of an independent decoder, for every transfer syntax."""
 
+import sys
 from pathlib import Path
 
 import gdcm
@@ -253,3 +254,24 @@ def test_a_cut_stream_is_never_an_image(make_dicom, make_image, tmp_path, name):
     for lost in (20, len(frame) // 2):  # the last 8 bytes are only the sequence's delimiter
         whole.write_bytes(data[:-lost])
         assert refused(whole)[0] in {"truncated", "decode_failed"}
+
+
+def test_an_error_that_a_decoder_only_reports_is_an_error(
+    make_dicom, make_image, tmp_path, monkeypatch
+):
+    """As imagecodecs' HTJ2K decoder does: it returns pixels that it did not decode."""
+    image = values_of(make_image, 12, False)
+    path = encode(tmp_path / "a.dcm", image, "htj2k", 12, make_dicom)
+
+    class Unraisable:
+        def __del__(self):
+            raise RuntimeError
+
+    def half_decode(frame):
+        Unraisable()
+        return np.zeros_like(image)
+
+    hook = sys.unraisablehook
+    monkeypatch.setitem(pixels_module._DECODERS, uid.HTJ2KLossless, half_decode)
+    np.testing.assert_array_equal(decode(path), image)
+    assert sys.unraisablehook is hook
