@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> None:
     """Write the ledger and the catalog; fail if a file is unaccounted for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="study file")
-    parser.add_argument("--archive", required=True, help="name of the archive in the study")
+    parser.add_argument("--archive", choices=("institution", "public"), required=True)
     parser.add_argument("--listings", type=Path, nargs="+", required=True)
     parser.add_argument("--ledgers", type=Path, nargs="+", required=True)
     parser.add_argument("--shards", type=Path, nargs="+", required=True)

@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> None:
     """Ingest the files of one listing and print how many had which outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="study file")
-    parser.add_argument("--archive", required=True, help="name of the archive in the study")
+    parser.add_argument("--archive", choices=("institution", "public"), required=True)
     parser.add_argument("--id", required=True, help="stage id, kept in the shard")
     parser.add_argument("--dicom", type=Path, required=True, help="folder of DICOM files")
     parser.add_argument("--reports", type=Path, help="table of reports")

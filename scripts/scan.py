@@ -11,7 +11,7 @@ def main(argv: list[str] | None = None) -> None:
     """Write part=K.tsv for every partition; listings that did not change keep their time stamp."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="study file")
-    parser.add_argument("--archive", required=True, help="name of the archive in the study")
+    parser.add_argument("--archive", choices=("institution", "public"), required=True)
     parser.add_argument("--dicom", type=Path, required=True, help="folder of DICOM files")
     parser.add_argument("--out", type=Path, required=True, help="folder of the listings")
     args = parser.parse_args(argv)
