@@ -1,7 +1,8 @@
-"""Files and folders that a study names: looked for before the first job."""
+"""Files, folders and packages that a study names: looked for before the first job."""
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from radscale_lib.study.archive import Archive
@@ -30,19 +31,24 @@ def path_problems(study: Study) -> list[str]:
         if task.kind == "generation" and isinstance(task.language_model, Path):
             key = f"evaluation.tasks.{name}.language_model"
             problems += _absent(key, task.language_model, "folder")
+        if task.kind == "generation" and task.lora_rank and find_spec("peft") is None:
+            problems.append(
+                f"evaluation.tasks.{name}.lora_rank: {task.lora_rank} needs the package peft: "
+                "install it (pip install '.[lora]'), or set 0"
+            )
     return problems
 
 
 def check_paths(study: Study) -> None:
-    """Refuse to start with files missing.
+    """Refuse to start without what the study names.
 
     Raises:
-        StudyError: naming each missing path, its key and the remedy.
+        StudyError: naming each key, what is missing and the remedy.
     """
     problems = path_problems(study)
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise StudyError(f"study {study.name}: files are missing:\n{lines}")
+        raise StudyError(f"study {study.name}: missing on this machine:\n{lines}")
 
 
 def _archive_problems(name: str, archive: Archive) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import re
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, metadata, packages_distributions, version
 from pathlib import Path
@@ -25,6 +26,8 @@ NOT_IMPORTED = {
 }
 """Direct run-time dependencies that no module imports, and why they are there."""
 
+OWN = {"radscale_lib", "snakemake_logger_plugin_radscale", "tests"}
+
 spec = importlib.util.spec_from_file_location("lock", "workflow/envs/lock.py")
 lock = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(lock)
@@ -41,24 +44,33 @@ ALL = direct(PROJECT["dependencies"], PROJECT["optional-dependencies"]["dev"])
 
 
 def imported(*folders):
-    """Top-level modules that the Python files and rule files below some folders import."""
+    """Top-level modules that files below some folders import, neighbours of a file excepted."""
     roots = set()
     for folder in folders:
         for path in Path(folder).rglob("*.py"):
+            found = set()
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Import):
-                    roots |= {alias.name.partition(".")[0] for alias in node.names}
+                    found |= {alias.name.partition(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                    roots.add(node.module.partition(".")[0])
+                    found.add(node.module.partition(".")[0])
+            roots |= {root for root in found if not path.with_name(f"{root}.py").exists()}
         for path in Path(folder).rglob("*.smk"):
             roots |= set(re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE))
     return roots
 
 
 def distributions(modules):
-    """Canonical names of the distributions that provide top-level modules."""
+    """Canonical names of the distributions that top-level modules come from.
+
+    A module that nothing here provides counts as a distribution of its name.
+    """
     providers = packages_distributions()
-    return {lock.canonical(name) for module in modules for name in providers.get(module, [])}
+    return {
+        lock.canonical(name)
+        for module in modules - set(sys.stdlib_module_names) - OWN
+        for name in providers.get(module, [module])
+    }
 
 
 def test_the_lock_has_exact_versions_sorted_and_nothing_else():
@@ -97,10 +109,10 @@ def test_the_conda_file_has_the_pins_of_the_lock():
 
 
 def test_what_is_imported_is_a_direct_dependency():
+    optional = set(direct(PROJECT["optional-dependencies"]["lora"]))
     used = distributions(imported("radscale_lib", "scripts", "workflow"))
-    assert used - {"radscale", "snakemake-logger-plugin-radscale"} - set(RUNTIME) == set()
-    used_in_tests = distributions(imported("tests", "benchmarks")) - {"radscale"}
-    assert used_in_tests - {"packaging", "snakemake-logger-plugin-radscale"} - set(ALL) == set()
+    assert used - set(RUNTIME) - optional == set()
+    assert distributions(imported("tests", "benchmarks")) - set(ALL) - {"packaging"} == set()
 
 
 def test_direct_dependencies_are_imported_or_have_a_reason():

@@ -123,7 +123,7 @@ def test_every_absent_path_is_named_with_its_key(tmp_path):
     assert all(
         repr(str(path)) in problem for path, problem in zip(named.values(), problems, strict=True)
     )
-    with pytest.raises(StudyError, match="files are missing") as raised:
+    with pytest.raises(StudyError, match="missing on this machine") as raised:
         check_paths(study)
     assert all(f"  - {problem}" in str(raised.value) for problem in problems)
 
@@ -168,6 +168,16 @@ def test_a_key_in_the_environment_will_do(monkeypatch):
     ]
     monkeypatch.setenv("RADSCALE_KEY", "0123456789abcdef")
     assert keys_asked() == []
+
+
+def test_adapters_need_a_package(monkeypatch):
+    study = yaml.safe_load(Path("config/paper.yaml").read_text())
+    study["evaluation"]["tasks"]["reports"]["lora_rank"] = 8
+    monkeypatch.setattr("radscale_lib.study.paths.find_spec", lambda name: None)
+    assert problems_of(parse_study(study))[-1] == (
+        "evaluation.tasks.reports.lora_rank: 8 needs the package peft: install it "
+        "(pip install '.[lora]'), or set 0"
+    )
 
 
 def test_a_phantom_study_needs_no_files(monkeypatch):
