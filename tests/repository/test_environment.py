@@ -26,7 +26,7 @@ NOT_IMPORTED = {
 }
 """Direct run-time dependencies that no module imports, and why they are there."""
 
-OWN = {"radscale_lib", "snakemake_logger_plugin_radscale", "tests"}
+OWN = {"benchmarks", "radscale_lib", "scripts", "snakemake_logger_plugin_radscale", "tests"}
 
 spec = importlib.util.spec_from_file_location("lock", "workflow/envs/lock.py")
 lock = importlib.util.module_from_spec(spec)
