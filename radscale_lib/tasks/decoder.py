@@ -13,10 +13,12 @@ FIRST_LOGIT = -3.0
 class PyramidDecoder(nn.Module):
     """Feature pyramid (Lin et al. 2017) with sub-pixel output (Shi et al. 2016).
 
-    Levels are projected to a common width, brought to the finest grid, summed and mixed by two
-    convolutions; each cell of that grid then predicts the block of pixels it covers. The same
-    decoder reads the equal grids of a ViT and the halving grids of a hierarchical encoder, and
-    nothing larger than the finest grid is convolved.
+    Levels are standardised per channel (batch statistics, no scale or shift, as in linear
+    probing: He et al. 2022), projected to a common width, brought to the finest grid, summed and
+    mixed by one convolution; each cell of that grid then predicts the block of pixels it covers.
+    The same decoder reads the equal grids of a ViT and the halving grids of a hierarchical
+    encoder, and nothing larger than the finest grid is convolved. It is kept shallow so that the
+    score measures the encoder.
     """
 
     def __init__(
@@ -35,12 +37,9 @@ class PyramidDecoder(nn.Module):
         self.grid = grid
         self.output_size = output_size
         self.block = -(-output_size // grid)
-        self.normalise = nn.ModuleList(nn.GroupNorm(1, c) for c in channels)
+        self.standardise = nn.ModuleList(nn.BatchNorm2d(c, affine=False) for c in channels)
         self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         self.mix = nn.Sequential(
-            nn.GroupNorm(1, width),
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
             nn.GroupNorm(1, width),
             nn.GELU(),
             nn.Conv2d(width, width, 3, padding=1),
@@ -53,9 +52,9 @@ class PyramidDecoder(nn.Module):
         """Logits [B, classes, output_size, output_size] from four levels [B, C, H, W]."""
         summed = torch.stack(
             [
-                resize(lateral(normalise(level)), self.grid)
-                for level, normalise, lateral in zip(
-                    levels, self.normalise, self.lateral, strict=True
+                resize(lateral(standardise(level)), self.grid)
+                for level, standardise, lateral in zip(
+                    levels, self.standardise, self.lateral, strict=True
                 )
             ]
         ).sum(0)

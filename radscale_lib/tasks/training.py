@@ -51,8 +51,12 @@ def train(
         label: what to call the work in progress lines.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=decoder.lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, decoder.lr, decoder.steps)
+    optimiser = torch.optim.AdamW(
+        parameters, lr=decoder.lr, betas=(0.9, 0.95), weight_decay=0.01, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, decoder.lr, decoder.steps, pct_start=0.1, cycle_momentum=False
+    )
     progress = Progress(label, decoder.steps, "steps")
     model.train()
     for step, chosen in enumerate(batches(images, decoder.batch, decoder.steps, seed), start=1):
