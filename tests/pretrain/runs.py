@@ -1,0 +1,74 @@
+"""Runs of the small archive."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from radscale_lib.pretrain.data import Share
+from radscale_lib.pretrain.distributed import World
+from radscale_lib.pretrain.learner import Learner
+from radscale_lib.pretrain.run import Job
+from radscale_lib.pretrain.train import _rows, _start
+from radscale_lib.study import Run
+from tests.pretrain.archive import Archive
+
+ROOT = Path(__file__).parents[2]
+
+
+def job(archive: Archive, arm: str, base: Path | None = None, **values: object) -> Job:
+    """A job of an arm on the subset, or of base weights on the whole catalog."""
+    is_base = arm in archive.study.bases
+    defaults = {
+        "study": archive.study,
+        "run": Run(arm, 0 if is_base else 20, 0),
+        "stage": "stage",
+        "catalog": archive.catalog,
+        "shards": archive.shards,
+        "subset": None if is_base else archive.subset,
+        "base": base,
+        "work": Path("work"),
+    }
+    return Job(**(defaults | values))  # type: ignore[arg-type]
+
+
+def batches_of(
+    job: Job, folder: Path, rank: int = 0, world: int = 1
+) -> tuple[Learner, Dataset[dict[str, torch.Tensor]]]:
+    """Learner and batches of a job, without training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    alone = World(rank, 1, torch.device("cpu"))
+    rows = _rows(job, folder, alone)
+    torch.manual_seed(job.seed)
+    share = Share(job.seed, job.section.recipe.optimiser.batch, len(rows), rank, world)
+    start = _start(job, rows, share)
+    return start.learner, start.batches
+
+
+def command(archive: Archive, arm: str, out: Path, *options: str) -> list[str]:
+    """The script's command line for a job."""
+    is_base = arm in archive.study.bases
+    return [
+        sys.executable,
+        str(ROOT / "scripts" / "pretrain.py"),
+        *("--study", str(archive.study_file), "--id", "stage", "--arm", arm),
+        *("--catalog", str(archive.catalog), "--shards", str(archive.shards)),
+        *("--work", str(out / "work"), "--out", str(out)),
+        *(() if is_base else ("--size", "20", "--subset", str(archive.subset))),
+        *options,
+    ]
+
+
+def run(arguments: list[str], check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command line to its end."""
+    return subprocess.run(
+        arguments, check=check, env=environment(), capture_output=True, text=True, timeout=300
+    )
+
+
+def environment() -> dict[str, str]:
+    """The checkout's code, one thread."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

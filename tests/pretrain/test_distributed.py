@@ -1,0 +1,141 @@
+"""Two processes compute what one does: losses, gradients, whole steps."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+
+from radscale_lib.pretrain.distributed import gather, join
+from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
+from radscale_lib.pretrain.losses.unicl import unicl_loss
+from tests.pretrain.archive import Archive
+from tests.pretrain.runs import batches_of, job
+
+IDS = torch.tensor([0, 1, 2, 0, 3, 2])
+
+
+class Towers(torch.nn.Module):
+    """Two linear towers and a temperature."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.image, self.text = torch.nn.Linear(5, 4), torch.nn.Linear(3, 4)
+        self.scale = torch.nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        return unicl_loss(self.image(x), self.text(y), self.scale, ids)
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    return torch.randn(6, 5), torch.randn(6, 3)
+
+
+def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {
+        name.removeprefix("module."): p.grad
+        for name, p in model.named_parameters()
+        if p.grad is not None
+    }
+
+
+def on_two(rank: int, port: int, folder: Path, archive: Archive) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {
+        "RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    with join("cpu") as world:
+        assert (world.rank, world.size) == (rank, 2)
+        results = {}
+        share = slice(3 * rank, 3 * rank + 3)
+        model = DistributedDataParallel(Towers())
+        x, y = inputs()
+        loss = model(x[share], y[share], IDS[share])
+        loss.backward()
+        results["unicl"] = loss.detach()
+        results["unicl gradients"] = gradients(model)
+
+        features = x[share].clone().requires_grad_()
+        koleo_loss(features).backward()
+        results["koleo gradient"] = gather(features.grad) / 2  # DDP averages over processes
+
+        parts = [slice(0, 1), slice(1, 6)][rank]  # processes hold different numbers of patches
+        rows = sinkhorn(x[parts], 0.2)
+        padded = torch.zeros(5, 5)
+        padded[: len(rows)] = rows
+        both = gather(padded[None])
+        results["sinkhorn"] = torch.cat([both[0, :1], both[1]])
+
+        for arm in ("mi2-both", "rad-dino"):
+            learner, batches = batches_of(job(archive, arm), folder / arm, rank, 2)
+            ddp = DistributedDataParallel(learner.eval(), broadcast_buffers=False)
+            losses = ddp(batches[3], 3)
+            losses["loss"].backward()
+            mean = losses["loss"].detach().clone()
+            dist.all_reduce(mean)
+            results[arm] = mean / 2
+            results[f"{arm} gradients"] = gradients(learner)
+        if world.leads:
+            torch.save(results, folder / "results.pt")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> dict[str, torch.Tensor]:
+    folder = tmp_path_factory.mktemp("two")
+    for arm in ("mi2-both", "rad-dino"):
+        batches_of(job(archive, arm), folder / arm)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mp.spawn(on_two, (port, folder, archive), nprocs=2)
+    return torch.load(folder / "results.pt", weights_only=True)
+
+
+def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, atol=2e-6, rtol=1e-4)
+
+
+def close_gradients(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """To rounding, which sums that nearly cancel make larger than an element."""
+    assert actual.keys() == expected.keys()
+    for name, gradient in expected.items():
+        error = (actual[name] - gradient).norm() / gradient.norm().clamp(min=1e-6)
+        assert error < 1e-3, (name, error)
+
+
+def test_unicl(two: dict[str, torch.Tensor]) -> None:
+    """Gradients too: with the remote part detached, the loss is right and they are half."""
+    model = Towers()
+    loss = model(*inputs(), IDS)
+    loss.backward()
+    close(two["unicl"], loss.detach())
+    close_gradients(two["unicl gradients"], gradients(model))
+
+
+def test_koleo(two: dict[str, torch.Tensor]) -> None:
+    x = inputs()[0].requires_grad_()
+    koleo_loss(x).backward()
+    close(two["koleo gradient"], x.grad)
+
+
+def test_sinkhorn(two: dict[str, torch.Tensor]) -> None:
+    close(two["sinkhorn"], sinkhorn(inputs()[0], 0.2))
+
+
+@pytest.mark.parametrize("arm", ["mi2-both", "rad-dino"])
+def test_a_step(arm: str, two: dict[str, torch.Tensor], archive: Archive, tmp_path: Path) -> None:
+    learner, batches = batches_of(job(archive, arm), tmp_path)
+    losses = learner.eval()(batches[3], 3)
+    losses["loss"].backward()
+    close(two[arm], losses["loss"].detach())
+    close_gradients(two[f"{arm} gradients"], gradients(learner))

@@ -1,0 +1,265 @@
+"""Learners: what is optimised, what is averaged, and what is kept."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from radscale_lib.encoders.storage import EncoderFile
+from radscale_lib.encoders.text import LearntTokenizer
+from radscale_lib.pretrain.dinov2_learner import Dinov2Learner, RadDinoModel
+from radscale_lib.pretrain.errors import PretrainError
+from radscale_lib.pretrain.flops import flops_per_sample
+from radscale_lib.pretrain.learner import Learner
+from radscale_lib.pretrain.losses.dino import dino_loss
+from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
+from radscale_lib.pretrain.schedules import cosine, linear, warmup_cosine
+from radscale_lib.pretrain.start import continue_from
+from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner
+from radscale_lib.study import Study
+from radscale_lib.study.pretrain import Dinov2, Unicl
+from tests.pretrain.archive import Archive
+
+Batch = dict[str, torch.Tensor]
+
+
+@pytest.fixture
+def study(archive: Archive) -> Study:
+    return archive.study
+
+
+def dinov2(study: Study, **values: object) -> Dinov2Learner:
+    torch.manual_seed(0)
+    recipe = study.arms["rad-dino"].recipe
+    assert isinstance(recipe, Dinov2)
+    encoder = study.encoders["rad-dino"]
+    image = encoder.image.model_copy(update={"layer_scale": 0.5, "drop_path": 0.0})
+    model = RadDinoModel(encoder.model_copy(update={"image": image}))
+    return Dinov2Learner(model, recipe.model_copy(update=values))
+
+
+def unicl(study: Study, **values: object) -> UniclLearner:
+    torch.manual_seed(0)
+    recipe = study.arms["mi2-both"].recipe
+    assert isinstance(recipe, Unicl)
+    tokenizer = LearntTokenizer.learn(["heart size is normal", "effusion"] * 2, 300, 32)
+    return UniclLearner(
+        Mi2Model(study.encoders["mi2"], tokenizer), recipe.model_copy(update=values)
+    )
+
+
+def crops(images: int = 4, masked: bool = True) -> Batch:
+    torch.manual_seed(1)
+    mask = torch.zeros(2 * images, 16, dtype=torch.bool)
+    if masked:
+        mask[0, :5] = mask[5, 3:9] = True
+    return {
+        "global": torch.randint(0, 256, (2 * images, 1, 32, 32), dtype=torch.uint8),
+        "local": torch.randint(0, 256, (2 * images, 1, 16, 16), dtype=torch.uint8),
+        "mask": mask,
+    }
+
+
+def pairs(images: int = 4) -> Batch:
+    torch.manual_seed(1)
+    tokens = torch.randint(3, 280, (images, 9))
+    tokens[:, 0], tokens[:, -1] = 1, 2
+    return {
+        "images": torch.randint(0, 256, (images, 1, 32, 32), dtype=torch.uint8),
+        "tokens": tokens,
+        "ids": torch.tensor([0, 1, 0, 2][:images]),
+    }
+
+
+def step(learner: Learner, batch: Batch, number: int, lr: float = 1e-2) -> None:
+    optimiser = torch.optim.SGD([dict(group) for group in learner.groups()], lr=lr)
+    learner(batch, number)["loss"].backward()
+    learner.before_update(number)
+    optimiser.step()
+    optimiser.zero_grad()
+    learner.after_update(number)
+
+
+def test_every_parameter_is_optimised_once(study: Study) -> None:
+    for learner, model in ((d := dinov2(study), d.student), (u := unicl(study), u.model)):
+        listed = [id(p) for group in learner.groups() for p in group["params"]]
+        assert sorted(listed) == sorted(id(p) for p in model.parameters())
+        learner.train()
+        batch = crops() if isinstance(learner, Dinov2Learner) else pairs()
+        learner(batch, 0)["loss"].backward()
+        assert all(p.grad is not None for p in model.parameters())
+        others = set(map(id, learner.parameters())) - set(listed)
+        assert all(p.grad is None for p in learner.parameters() if id(p) in others)
+
+
+def test_decay_spares_vectors_and_embeddings(study: Study) -> None:
+    for learner, model in ((d := dinov2(study), d.student), (u := unicl(study), u.model)):
+        names = {id(p): name for name, p in model.named_parameters()}
+        decayed = {names[id(p)] for g in learner.groups() if g["decay_scale"] for p in g["params"]}
+        spared = set(names.values()) - decayed
+        assert all(p.ndim > 1 for name, p in model.named_parameters() if name in decayed)
+        words = ("bias", "norm", "ln_", "embed", "token", "gamma", "scale", "cpe")
+        assert all(any(word in name for word in words) for name in spared), spared
+        assert not any("embedding" in name or "norm" in name for name in decayed)
+
+
+def test_layerwise_rates(study: Study) -> None:
+    learner = dinov2(study, layer_decay=0.5)
+    rates = {name: learner._lr_scale(name) for name, _ in learner.student.named_parameters()}
+    # Four blocks: the embeddings lie five levels below the head, as in DINOv2's own rule.
+    assert rates["head.mlp.0.weight"] == rates["image.norm.weight"] == 1
+    assert [rates[f"image.blocks.{i}.mlp.fc1.weight"] for i in range(4)] == [
+        1 / 16,
+        1 / 8,
+        1 / 4,
+        1 / 2,
+    ]
+    assert rates["image.cls_token"] == rates["image.pos_embed"] == rates["mask_token"] == 1 / 32
+    assert rates["image.patch_embed.proj.weight"] == pytest.approx(0.2 / 32)
+
+
+def test_teacher_follows_and_is_kept(study: Study) -> None:
+    learner = dinov2(study, momentum=(0.75, 0.75), freeze_last_layer=0.0)
+    before = copy.deepcopy(learner.teacher.state_dict())
+    step(learner, crops(), 0)
+    student = learner.student.state_dict()
+    kept = learner.encoder()
+    assert kept.keys() == student.keys()
+    for name, value in kept.items():
+        torch.testing.assert_close(value, 0.75 * before[name] + 0.25 * student[name])
+    assert not torch.equal(kept["image.cls_token"], before["image.cls_token"])
+
+
+def test_average_is_kept(study: Study) -> None:
+    learner = unicl(study, ema=0.75)
+    before = copy.deepcopy(learner.average.state_dict())
+    step(learner, pairs(), 0)
+    for name, value in learner.encoder().items():
+        expected = 0.75 * before[name] + 0.25 * learner.model.state_dict()[name]
+        torch.testing.assert_close(value, expected)
+
+
+def test_prototypes_are_held_at_the_start(study: Study) -> None:
+    learner = dinov2(study, freeze_last_layer=0.25)  # 3 of 12 steps
+    before = copy.deepcopy(learner.student.head.last_layer.state_dict())
+    step(learner, crops(), 2)
+    for name, value in learner.student.head.last_layer.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    step(learner, crops(), 3)
+    moved = learner.student.head.last_layer.weight_v - before["weight_v"]
+    assert moved.abs().max() > 0
+
+
+def test_temperature_is_limited(study: Study) -> None:
+    learner = unicl(study)
+    with torch.no_grad():
+        learner.model.logit_scale.fill_(9)
+    learner.after_update(0)
+    assert learner.model.logit_scale.item() == pytest.approx(math.log(100))
+
+
+def test_teacher_never_drops_paths(study: Study) -> None:
+    learner = dinov2(study)
+    learner.train()
+    assert learner.student.image.training
+    assert not learner.teacher.image.training
+
+
+def test_dinov2_loss_is_its_parts(study: Study) -> None:
+    """The whole loss, put together from plain forwards of both models."""
+    learner = dinov2(study, ibot_weight=0.7, koleo_weight=0.3, teacher_warmup=0.5).eval()
+    batch, recipe = crops(), learner.recipe
+    losses = learner(batch, 3)
+    wide, local = batch["global"].float() / 255, batch["local"].float() / 255
+    temperature = 0.04 + 0.03 * 3 / 6  # step 3 of a warm-up of 6 of 12 steps
+    with torch.no_grad():
+        teacher, student = learner.teacher, learner.student
+        everything = torch.arange(8 * 16)
+        cls, patches = teacher.image.tokens(wide, patches=everything)
+        targets = sinkhorn(teacher.head(cls), temperature).unflatten(0, (2, 4))
+        chosen = batch["mask"].flatten()
+        patch_targets = sinkhorn(teacher.head(patches[chosen]), temperature)
+        s_cls, s_patches = student.image.tokens(wide, batch["mask"], student.mask_token, everything)
+        l_cls, _ = student.image.tokens(local)
+        logits = student.head(torch.cat([s_cls, l_cls])).unflatten(0, (4, 4))
+        dino = dino_loss(logits, targets, recipe.student_temperature)
+        log_p = (student.head(s_patches[chosen]) / recipe.student_temperature).log_softmax(-1)
+        entropies = -(patch_targets * log_p).sum(-1)
+        ibot = (entropies[:5].mean() + entropies[5:].mean()) / 8
+        koleo = koleo_loss(s_cls[:4]) + koleo_loss(s_cls[4:])
+    torch.testing.assert_close(losses["dino"], dino)
+    torch.testing.assert_close(losses["ibot"], ibot)
+    torch.testing.assert_close(losses["koleo"], koleo)
+    torch.testing.assert_close(losses["loss"], dino + 0.7 * ibot + 0.3 * koleo)
+
+
+def test_a_share_without_masks_uses_every_parameter(study: Study) -> None:
+    """Otherwise the other processes of a run would wait for ever."""
+    learner = dinov2(study)
+    losses = learner(crops(masked=False), 0)
+    losses["loss"].backward()
+    assert losses["ibot"].item() == 0
+    assert all(p.grad is not None for p in learner.student.parameters())
+
+
+def test_continuing_takes_everything(study: Study) -> None:
+    first, second = dinov2(study).student, RadDinoModel(study.encoders["rad-dino"])
+    with torch.no_grad():
+        first.mask_token.fill_(3)
+        first.head.last_layer.weight_g.fill_(2)
+    content = EncoderFile(study.encoders["rad-dino"], first.state_dict())
+    continue_from(content, second)
+    learner = Dinov2Learner(second, study.arms["rad-dino"].recipe)
+    for model in (learner.student, learner.teacher):
+        assert (model.head.last_layer.weight_g == 2).all()
+        torch.testing.assert_close(dict(model.state_dict()), dict(first.state_dict()))
+
+
+def test_continuing_without_the_head_is_refused(study: Study) -> None:
+    encoder = study.encoders["rad-dino"]
+    model = RadDinoModel(encoder)
+    tensors = {k: v for k, v in model.state_dict().items() if not k.startswith("head.")}
+    with pytest.raises(PretrainError, match=r"8 weights.*head\.last_layer\.weight_g"):
+        continue_from(EncoderFile(encoder, tensors), model)
+    with pytest.raises(PretrainError, match="failed run"):
+        continue_from(EncoderFile(encoder), model)
+
+
+def test_flops_of_unicl_scale_with_images(study: Study) -> None:
+    learner = unicl(study)
+    counted = [flops_per_sample(learner, pairs(n), n) for n in (2, 4)]
+    assert counted[0] == pytest.approx(counted[1], rel=0.02)
+    assert all(p.grad is None for p in learner.parameters())
+
+
+def test_flops_of_a_vit_equal_its_formula(study: Study) -> None:
+    """Teacher forward, student forward and twice that backward; a block takes 24 D^2 + 4 N D."""
+    learner = dinov2(study)
+    counted = flops_per_sample(learner, crops(masked=False), 4)
+
+    def tower(tokens: int, patches: int, images: int) -> float:
+        width, rest = 16, 3
+        block = tokens * (24 * width**2 + 4 * tokens * width)
+        last = tokens * (6 * width**2 + 4 * tokens * width) + 18 * width**2
+        return images * (rest * block + last + 2 * 64 * width * patches)
+
+    head = 2 * (16 * 32 + 32 * 32 + 32 * 16 + 16 * 64)
+    wide, local = tower(17, 16, 2), tower(5, 4, 2)
+    forward = wide + local + 4 * head
+    assert counted == pytest.approx(wide + 2 * head + 3 * forward, rel=0.03)
+
+
+def test_schedules() -> None:
+    rates = [warmup_cosine(step, 100, 0.1) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.1 * i for i in range(1, 11)])
+    assert rates[10] == 1
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[99] < 1e-3
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert warmup_cosine(0, 10, 0.0) == 1
+    assert [cosine(s, 3, 2.0, 4.0) for s in range(3)] == pytest.approx([2, 3, 4])
+    assert cosine(0, 1, 0.9, 1.0) == 0.9
+    assert [linear(s, 4, 0.0, 1.0) for s in (0, 1, 4, 9)] == [0, 0.25, 1, 1]
+    assert linear(0, 0, 0.0, 1.0) == 1

@@ -1,0 +1,182 @@
+"""Losses against brute force, their limits, and their gradients."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from radscale_lib.pretrain.losses.dino import dino_loss
+from radscale_lib.pretrain.losses.ibot import ibot_loss
+from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
+from radscale_lib.pretrain.losses.unicl import unicl_loss
+
+
+def unicl_by_loops(u: Tensor, v: Tensor, scale: float, ids: list[int]) -> float:
+    """Equations 3 to 5 of arXiv 2204.03610, element by element."""
+    u = [x / x.norm() for x in u]
+    v = [x / x.norm() for x in v]
+    count = len(ids)
+    total = 0.0
+    for rows, columns in ((u, v), (v, u)):
+        for i in range(count):
+            scores = [math.exp(scale) * float(rows[i] @ columns[j]) for j in range(count)]
+            log_sum = math.log(sum(math.exp(score) for score in scores))
+            positives = [j for j in range(count) if ids[i] == ids[j]]
+            total += -sum(scores[j] - log_sum for j in positives) / len(positives) / count
+    return total / 2
+
+
+@given(ids=st.lists(st.integers(0, 3), min_size=2, max_size=7), seed=st.integers(0, 99))
+def test_unicl_equals_the_sum_written_out(ids: list[int], seed: int) -> None:
+    torch.manual_seed(seed)
+    u, v = torch.randn(2, len(ids), 5)
+    loss = unicl_loss(u, v, torch.tensor(1.5), torch.tensor(ids))
+    assert float(loss) == pytest.approx(unicl_by_loops(u, v, 1.5, ids), rel=1e-4)
+
+
+def test_unicl_is_infonce_when_all_pairs_differ() -> None:
+    torch.manual_seed(0)
+    u, v = F.normalize(torch.randn(2, 9, 6), dim=-1)
+    scale = torch.tensor(2.0)
+    logits, truth = scale.exp() * u @ v.T, torch.arange(9)
+    expected = (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
+    torch.testing.assert_close(unicl_loss(u, v, scale, torch.arange(9)), expected)
+
+
+def test_unicl_gradient() -> None:
+    torch.manual_seed(0)
+    u, v = (torch.randn(4, 3, requires_grad=True) for _ in range(2))
+    scale = torch.tensor(0.5, requires_grad=True)
+    ids = torch.tensor([0, 1, 0, 2])
+    unicl_loss(u, v, scale, ids).backward()
+    for x in (u, v, scale):
+        numeric = finite_difference(lambda: unicl_loss(u, v, scale, ids), x)
+        torch.testing.assert_close(x.grad, numeric, atol=2e-3, rtol=2e-2)
+
+
+def finite_difference(loss: object, x: Tensor, step: float = 1e-2) -> Tensor:
+    gradient = torch.zeros_like(x)
+    with torch.no_grad():
+        for place in range(x.numel()):
+            flat = x.view(-1)
+            before = flat[place].item()
+            flat[place] = before + step
+            above = float(loss())
+            flat[place] = before - step
+            gradient.view(-1)[place] = (above - float(loss())) / (2 * step)
+            flat[place] = before
+    return gradient
+
+
+def test_dino_equals_the_sum_over_pairs() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(5, 3, 7), torch.randn(2, 3, 7).softmax(-1)
+    terms = [
+        -(teacher[t] * (student[s] / 0.1).log_softmax(-1)).sum(-1).mean()
+        for t in range(2)
+        for s in range(5)
+        if s != t
+    ]
+    assert len(terms) == 8
+    torch.testing.assert_close(dino_loss(student, teacher, 0.1), torch.stack(terms).mean())
+
+
+def test_dino_is_least_at_the_targets() -> None:
+    teacher = torch.randn(2, 3, 7).softmax(-1)
+    teacher[1] = teacher[0]
+    same = (teacher.log() * 0.1).requires_grad_()
+    loss = dino_loss(same, teacher, 0.1)
+    entropy = -(teacher * teacher.log()).sum(-1).mean()
+    torch.testing.assert_close(loss, entropy)
+    loss.backward()
+    assert same.grad.abs().max() < 1e-6
+
+
+def test_ibot_is_a_mean_of_means() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(5, 7), torch.randn(5, 7).softmax(-1)
+    crops = [[0, 1, 2], [], [3, 4], []]
+    means = [
+        torch.stack([-(teacher[i] * (student[i] / 0.2).log_softmax(-1)).sum() for i in crop]).mean()
+        for crop in crops
+        if crop
+    ]
+    weights = torch.tensor([1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2]) / len(crops)
+    expected = torch.stack(means).sum() / len(crops)
+    torch.testing.assert_close(ibot_loss(student, teacher, weights, 0.2), expected)
+    assert float(ibot_loss(student[:0], teacher[:0], weights[:0], 0.2)) == 0
+
+
+def test_koleo() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(6, 4, requires_grad=True)
+    unit = [row / row.norm() for row in x.detach()]
+    distances = [
+        min(float((unit[i] - unit[j]).norm()) for j in range(6) if i != j) for i in range(6)
+    ]
+    expected = -sum(math.log(distance) for distance in distances) / 6
+    loss = koleo_loss(x)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    numeric = finite_difference(lambda: koleo_loss(x), x, 1e-3)
+    torch.testing.assert_close(x.grad, numeric, atol=2e-3, rtol=2e-2)
+
+
+def test_koleo_keeps_its_precision_under_autocast() -> None:
+    x = torch.randn(16, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = koleo_loss(x)
+    torch.testing.assert_close(inside, koleo_loss(x), rtol=0, atol=0)
+
+
+def test_koleo_of_equal_or_single_features() -> None:
+    x = torch.ones(3, 4, requires_grad=True)
+    loss = koleo_loss(x)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(x.grad).all()
+    with pytest.raises(ValueError, match="two images"):
+        koleo_loss(torch.ones(1, 4))
+
+
+def sinkhorn_by_definition(logits: Tensor, temperature: float, iterations: int) -> Tensor:
+    """The usual form, in float64."""
+    q = (logits.double() / temperature).exp()
+    for _ in range(iterations):
+        q = q / q.sum(dim=0, keepdim=True)
+        q = q / q.sum(dim=1, keepdim=True)
+    return q.float()
+
+
+@pytest.mark.parametrize("iterations", [1, 3, 5])
+def test_sinkhorn_equals_its_usual_form(iterations: int) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(20, 12)
+    expected = sinkhorn_by_definition(logits, 0.3, iterations)
+    torch.testing.assert_close(sinkhorn(logits, 0.3, iterations), expected)
+    assert logits.std() == pytest.approx(1, abs=0.2)  # the input is not written to
+
+
+def test_sinkhorn_balances_prototypes() -> None:
+    torch.manual_seed(0)
+    q = sinkhorn(torch.randn(64, 8) + torch.arange(8), 1.0, iterations=50)
+    torch.testing.assert_close(q.sum(dim=1), torch.ones(64))
+    torch.testing.assert_close(q.sum(dim=0), torch.full((8,), 8.0), rtol=1e-3, atol=1e-3)
+
+
+@given(scale=st.floats(1, 1e4), seed=st.integers(0, 20))
+def test_sinkhorn_is_finite_for_any_logits(scale: float, seed: int) -> None:
+    """The usual form overflows at eight times the usual logits and temperature 0.04."""
+    torch.manual_seed(seed)
+    q = sinkhorn(scale * torch.randn(10, 6), 0.04)
+    assert torch.isfinite(q).all()
+    torch.testing.assert_close(q.sum(dim=1), torch.ones(10))
+
+
+def test_sinkhorn_of_nothing() -> None:
+    assert sinkhorn(torch.zeros(0, 5), 0.1).shape == (0, 5)

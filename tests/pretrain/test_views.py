@@ -1,0 +1,152 @@
+"""Augmentation and masks."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radscale_lib.pretrain import augment
+from radscale_lib.pretrain.masks import block_mask, mask_counts
+
+seeds = st.integers(0, 10_000)
+
+
+@given(
+    seed=seeds,
+    height=st.integers(20, 90),
+    width=st.integers(20, 90),
+    low=st.floats(0.05, 1),
+    span=st.floats(0, 0.5),
+)
+def test_crops_have_the_asked_area_and_aspect(
+    seed: int, height: int, width: int, low: float, span: float
+) -> None:
+    image = np.zeros((height, width), np.uint8)
+    area = (low, min(low + span, 1.0))
+    rng = np.random.default_rng(seed)
+    top, left, rows, columns = augment._rectangle(rng, image, area, augment.ASPECT)
+    assert 0 <= top <= height - rows
+    assert 0 <= left <= width - columns
+    assert 0.7 < columns / rows < 1.45  # 3/4 to 4/3, in whole pixels of sides from 4
+    fits = augment.ASPECT[0] < width / height < augment.ASPECT[1]
+    if fits and low < 0.5:  # else the largest centred rectangle may have been taken
+        edge = (rows + columns) / (height * width)
+        assert low - edge <= rows * columns / (height * width) <= area[1] + edge
+
+
+def test_a_whole_crop_is_the_resized_image() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
+    view = augment.random_crop(np.random.default_rng(3), image, 40, (1.0, 1.0))
+    assert view.shape == (40, 40)
+    exact = [
+        np.array_equal(augment.random_crop(np.random.default_rng(s), image, 40, (1, 1)), image)
+        for s in range(20)
+    ]
+    assert any(exact)
+
+
+def test_crops_shrink_without_aliasing() -> None:
+    """A pattern finer than the crop's pixels averages to grey instead of stripes."""
+    stripes = np.tile(np.array([0, 255], np.uint8), (256, 128))
+    view = augment.random_crop(np.random.default_rng(0), stripes, 32, (0.9, 1.0))
+    assert view.std() < 12
+    assert abs(view.mean() - 127.5) < 3
+
+
+def test_crops_are_those_of_torchvision() -> None:
+    """Positions and sizes are distributed as RandomResizedCrop's (a two-sample test)."""
+    import torch
+    from torchvision.transforms import RandomResizedCrop
+
+    torch.manual_seed(0)
+    image = np.zeros((60, 70), np.uint8)
+    rng = np.random.default_rng(0)
+    ours = [augment._rectangle(rng, image, (0.3, 1.0), augment.ASPECT) for _ in range(4000)]
+    blank = torch.zeros(1, 60, 70)
+    theirs = [
+        RandomResizedCrop.get_params(blank, [0.3, 1.0], list(augment.ASPECT)) for _ in range(4000)
+    ]
+    a, b = np.array(ours, float), np.array(theirs, float)
+    error = np.abs(a.mean(0) - b.mean(0)) / np.sqrt((a.var(0) + b.var(0)) / 4000)
+    assert (error < 4).all()
+    np.testing.assert_allclose(a.std(0), b.std(0), rtol=0.06)
+
+
+def test_intensity_is_brightness_then_contrast() -> None:
+    rng = np.random.default_rng(5)
+    brightness, contrast = np.random.default_rng(5).uniform(0.6, 1.4, 2)
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    expected = np.clip(
+        (np.clip(np.arange(256) * brightness, 0, 255) - 0.5 * 255) * contrast + 0.5 * 255, 0, 255
+    )
+    view = augment.random_intensity(rng, image, 0.4, 0.5)
+    assert np.abs(view.ravel() - expected).max() <= 0.5 + 1e-3
+    unchanged = augment.random_intensity(rng, image, 0.0, 0.5)
+    np.testing.assert_array_equal(unchanged, image)
+
+
+def test_blur_scales_with_the_side() -> None:
+    def width_of(side: int) -> float:
+        image = np.zeros((side, side), np.uint8)
+        image[:, side // 2 :] = 255
+        view = augment.random_blur(np.random.default_rng(1), image).astype(float)
+        slope = np.diff(view[side // 2])
+        return float(255 / slope.max() / side)
+
+    assert width_of(448) == pytest.approx(width_of(896), rel=0.15)
+
+
+@given(seed=seeds)
+def test_erasing(seed: int) -> None:
+    image = np.full((50, 60), 200, np.uint8)
+    view = augment.random_erase(np.random.default_rng(seed), image, 0.5)
+    share = (view == 128).mean()
+    assert set(np.unique(view)) <= {128, 200}
+    assert 0.01 < share < 0.36
+
+
+def test_opencv_uses_one_thread() -> None:
+    assert cv2.getNumThreads() == 1
+
+
+@given(seed=seeds, side=st.sampled_from([1, 2, 4, 8, 37]), share=st.floats(0, 1))
+def test_masks_have_the_asked_size(seed: int, side: int, share: float) -> None:
+    count = int(share * side * side)
+    mask = block_mask(np.random.default_rng(seed), side, side, count)
+    assert mask.shape == (side, side)
+    assert mask.sum() == count
+
+
+def test_masks_are_blocks() -> None:
+    """Masked patches touch each other far more than those of a random mask would."""
+    neighbours = []
+    for seed in range(30):
+        mask = block_mask(np.random.default_rng(seed), 16, 16, 64)
+        neighbours.append((mask[:, 1:] & mask[:, :-1]).sum() / 64)
+    assert np.mean(neighbours) > 0.6  # about 0.23 for a random mask
+
+
+def test_masks_reach_every_patch() -> None:
+    total = sum(
+        block_mask(np.random.default_rng(seed), 8, 8, 20).astype(int) for seed in range(300)
+    )
+    assert total.min() > 15  # corners are in fewer blocks than the middle
+
+
+@given(
+    seed=seeds,
+    crops=st.integers(1, 50),
+    probability=st.floats(0, 1),
+    patches=st.sampled_from([4, 16, 64, 1369]),
+)
+def test_mask_counts(seed: int, crops: int, probability: float, patches: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = mask_counts(rng, crops, patches, probability, (0.1, 0.5))
+    masked = counts[counts > 0]
+    assert len(counts) == crops
+    assert len(masked) == max(round(crops * probability), 1)
+    assert masked.max() <= max(0.5 * patches, 1)
+    assert masked.min() >= max(int(0.1 * patches), 1)
+    if len(masked) > 4:  # ratios are spread over the whole range
+        assert abs(masked.mean() / patches - 0.3) < 0.1 + 1 / patches
