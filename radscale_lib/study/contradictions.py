@@ -61,7 +61,10 @@ def _archives(study: Study) -> Iterator[str]:
 
 
 def _phantom_labels(study: Study) -> Iterator[str]:
-    if all(archive.phantom is None for archive in study.archives.values()):
+    if all(
+        archive.phantom is None or not study.uses_labels(name)
+        for name, archive in study.archives.items()
+    ):
         return
     for key, known in PHANTOM_LABELS.items():
         unknown = [name for name in getattr(study.labels, key) if name not in known]

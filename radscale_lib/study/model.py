@@ -99,6 +99,12 @@ class Study(Section):
         """Every encoder that is evaluated, baselines first."""
         return self.baseline_runs + self.pretraining_runs
 
+    def uses_labels(self, archive: str) -> bool:
+        """Whether the labels and tubes of an archive are read: a base may need reports only."""
+        if archive == "institution":
+            return True
+        return any("labels" in base.supervision for base in self.bases.values())
+
     def encoder_of(self, arm: str) -> str:
         """Name of the encoder of an arm or a baseline."""
         if arm in self.arms:

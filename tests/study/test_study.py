@@ -189,6 +189,19 @@ def test_the_phantom_has_the_labels_that_a_study_may_name():
     assert (PHANTOM_LABELS["findings"], PHANTOM_LABELS["tubes"]) == (FINDINGS, TUBES)
 
 
+def test_a_public_phantom_needs_no_labels_of_the_study_unless_a_base_uses_them(tmp_path):
+    values = json.loads(json.dumps(SMOKE))
+    values["institution"] = {"dicom": str(tmp_path), "labels": str(tmp_path / "labels.csv")}
+    values["labels"] = {"findings": ["Fracture"]}
+    values["arms"] = {"rad-dino": values["arms"]["rad-dino"]}
+    values["evaluation"]["tasks"] = {"findings": values["evaluation"]["tasks"]["findings"]}
+    values["scaling"]["metrics"] = {"findings": "auroc"}
+    with pytest.raises(StudyError, match="'Fracture'"):
+        parse_study(values)
+    values["bases"]["mi2-open"]["supervision"] = ["reports"]
+    assert not parse_study(values).uses_labels("public")
+
+
 def test_every_key_is_described():
     undescribed = [
         ".".join(key.path)

@@ -73,6 +73,8 @@ def table(name):
 
     def of(wildcards):
         archive = STUDY.archives[wildcards.archive]
+        if name != "reports" and not STUDY.uses_labels(wildcards.archive):
+            return []
         if archive.phantom is not None:
             return data(wildcards.archive, "phantom", f"{name}.csv")
         return given(getattr(archive, name))
