@@ -4,11 +4,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from radscale_lib.study.tasks import LanguageModel
-
-IGNORED = -100
 
 
 class ReportGenerator(nn.Module):
@@ -35,18 +34,17 @@ class ReportGenerator(nn.Module):
             ids: int64 [B, T], start and end tokens included, padded at the end.
             lengths: int64 [B], tokens before padding.
         """
-        places = torch.arange(ids.shape[1], device=ids.device)
-        real = places < lengths[:, None]
-        prefix = visual.shape[1]
-        hidden = self._embed(visual, ids)
-        attended = torch.cat([real.new_ones(len(ids), prefix), real], 1).long()
-        labels = torch.cat(
-            [ids.new_full((len(ids), prefix), IGNORED), ids.masked_fill(~real, IGNORED)], 1
-        )
-        loss: Tensor = self.language_model(
-            inputs_embeds=hidden, attention_mask=attended, labels=labels, use_cache=False
-        ).loss
-        return loss
+        texts, length = ids.shape
+        real = torch.arange(length, device=ids.device) < lengths[:, None]
+        prefix = real.new_ones(texts, visual.shape[1])
+        logits = self.language_model(
+            inputs_embeds=self._embed(visual, ids),
+            attention_mask=torch.cat([prefix, real], 1).long(),
+            use_cache=False,
+            logits_to_keep=length,
+        ).logits
+        predicted = real[:, 1:]
+        return F.cross_entropy(logits[:, :-1][predicted].float(), ids[:, 1:][predicted])
 
     @torch.no_grad()
     def write(self, visual: Tensor, start: int, end: int, longest: int) -> list[list[int]]:

@@ -103,7 +103,7 @@ class MentionReader:
 
     def _patterns(self, phrase: str) -> list[list[dict[str, object]]]:
         """Token patterns of a phrase, in the singular and with a plural s."""
-        gap = {"LOWER": {"NOT_IN": list(GAP_STOPS)}, "IS_PUNCT": False, "OP": "{0,4}"}
+        gap: dict[str, object] = {"LOWER": {"NOT_IN": list(GAP_STOPS)}, "OP": "{0,4}"}
         patterns = []
         for text in (phrase, f"{phrase}s"):
             parts: list[list[dict[str, object]]] = [

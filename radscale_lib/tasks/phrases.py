@@ -21,7 +21,9 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         "heart size … increased",
         "increased heart size",
         "increased cardiothoracic ratio",
+        "increased cardiothoracic index",
         "cardiothoracic ratio … increased",
+        "cardiothoracic index … increased",
         "widened cardiac silhouette",
     ),
     "enlarged cardiomediastinum": (
@@ -108,9 +110,7 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         "pulmonary oedema",
         "interstitial edema",
         "alveolar edema",
-        "vascular congestion",
-        "pulmonary congestion",
-        "pulmonary venous congestion",
+        "congestion",
         "congestive change",
         "cephalization",
     ),
@@ -156,6 +156,8 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         "cvc",
         "central venous catheter",
         "central venous line",
+        "venous catheter",
+        "venous line",
         "central line",
         "central catheter",
         "internal jugular catheter",
@@ -201,8 +203,8 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-GAP_STOPS = ("not", "no", "without", "nor", "never", "normal", "previously")
-"""Words that an ellipsis does not pass: "heart is not enlarged" mentions no enlargement."""
+GAP_STOPS = ("not", "no", "without", "nor", "never", "normal", "previously", ",", ":", ";", ".")
+"""Tokens that an ellipsis does not pass: "heart is not enlarged" mentions no enlargement."""
 
 HEDGES_BEFORE = (
     "possible",
@@ -262,6 +264,7 @@ HEDGES_AFTER = (
     "can not be excluded",
     "cannot be ruled out",
     "may be present",
+    "to be confirmed",
     "could be present",
     "versus",
     "vs",

@@ -148,7 +148,7 @@ def _write_encoder(files: Files, arm: str) -> None:
 
 
 def _write_images(files: Files) -> None:
-    """60 patients with one or two images: a bright corner is an effusion, a vertical line a tube."""
+    """60 patients, one or two images each: a bright corner is an effusion, a line a tube."""
     random = np.random.default_rng(5)
     rows = []
     with open_shard(files.shards / "part=0.parquet", files.study.labels, "test") as shard:

@@ -1,0 +1,204 @@
+"""Decoders learn what can be learnt, in the same way each time."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from radscale_lib.encoders.features import Features
+from radscale_lib.study.tasks import Decoder, LanguageModel
+from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss, resize
+from radscale_lib.tasks.generation import visual_tokens
+from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
+from radscale_lib.tasks.overlap import dice, overlap_counts
+from radscale_lib.tasks.tokens import learn_tokenizer
+from radscale_lib.tasks.training import batches, task_seed, train
+
+torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(("side", "size"), [(2, 16), (8, 16), (7, 7), (9, 4), (37, 64)])
+def test_resize_equals_bilinear_interpolation(side, size):
+    maps = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
+    assert torch.allclose(resize(maps, size), expected, atol=1e-5)
+
+
+def _vertical_lines(images, seed):
+    """Lines at random columns: masks [N, 1, 32, 32] and four grids that hold them folded."""
+    random = np.random.default_rng(seed)
+    masks = torch.zeros(images, 1, 32, 32)
+    for mask in masks[: images * 3 // 4]:
+        column = random.integers(2, 30)
+        mask[0, :, column : column + 2] = 1
+    folded = F.pixel_unshuffle(masks, 4)
+    noise = torch.randn(folded.shape, generator=torch.Generator().manual_seed(seed))
+    fine = folded + 0.3 * noise
+    return masks, [fine, *(F.avg_pool2d(fine, 2**n) for n in (1, 2, 3))]
+
+
+@pytest.mark.parametrize("equal_grids", [False, True])
+def test_decoder_learns_lines(equal_grids):
+    masks, levels = _vertical_lines(96, 0)
+    if equal_grids:
+        levels = [levels[0]] * 4
+    torch.manual_seed(0)
+    decoder = PyramidDecoder([16] * 4, 8, 16, 1, 32)
+
+    def loss(images):
+        return mask_loss(decoder([level[images] for level in levels]), masks[images])
+
+    train(decoder, loss, 64, Decoder(steps=60, batch=16, lr=2e-2), 0, "lines")
+    with torch.no_grad():
+        predicted = decoder([level[64:] for level in levels]).sigmoid().numpy() > 0.5
+    true = masks[64:].numpy() > 0
+    counts = [overlap_counts(*pair, 1) for pair in zip(predicted[:, 0], true[:, 0], strict=True)]
+    assert dice(np.sum(counts, 0).astype(float)) > 0.9
+
+
+def test_output_size_need_not_be_a_multiple_of_the_grid():
+    decoder = PyramidDecoder([4] * 4, 37, 8, 2, 50)
+    levels = [torch.zeros(2, 4, 37, 37) for _ in range(4)]
+    assert decoder(levels).shape == (2, 2, 50, 50)
+
+
+def test_mask_loss_is_its_formula():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(3, 2, 4, 4, generator=generator)
+    masks = (torch.rand(3, 2, 4, 4, generator=generator) < 0.3).float()
+    p = 1 / (1 + np.exp(-logits.double().numpy()))
+    t = masks.double().numpy()
+    cross_entropy = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
+    classes = [
+        (2 * (p[:, c] * t[:, c]).sum() + 1) / (p[:, c].sum() + t[:, c].sum() + 1) for c in (0, 1)
+    ]
+    expected = cross_entropy + 1 - np.mean(classes)
+    assert mask_loss(logits, masks).item() == pytest.approx(expected, rel=1e-5)
+
+
+REPORTS = ["No effusion.", "Large right effusion.", "Endotracheal tube in place. No effusion."]
+
+
+def _generator(width=16):
+    tokenizer = learn_tokenizer(REPORTS, 300)
+    torch.manual_seed(0)
+    model = scratch_model(LanguageModel(width=width, layers=1, heads=2), len(tokenizer), 64)
+    return ReportGenerator(model, 3), tokenizer
+
+
+def _padded(tokenizer, chosen):
+    rows = [tokenizer.encode(REPORTS[index], 40) for index in chosen]
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.full((len(rows), int(lengths.max())), tokenizer.end)
+    for target, row in zip(ids, rows, strict=True):
+        target[: len(row)] = torch.tensor(row)
+    return ids, lengths
+
+
+def test_generator_writes_the_report_that_belongs_to_the_image():
+    generator, tokenizer = _generator(32)
+    kinds = torch.arange(48) % 3
+    visual = F.one_hot(kinds, 3).float()[:, None].expand(-1, 4, -1)
+    ids, lengths = _padded(tokenizer, kinds.tolist())
+
+    def loss(images):
+        return generator.loss(visual[images], ids[images], lengths[images])
+
+    train(generator, loss, 48, Decoder(steps=80, batch=12, lr=2e-2), 0, "reports")
+    written = generator.write(visual[:3], tokenizer.start, tokenizer.end, 40)
+    assert [tokenizer.decode(row) for row in written] == REPORTS
+
+
+def test_cached_writing_equals_writing_without_a_cache():
+    generator, tokenizer = _generator()
+    generator.eval()
+    visual = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2))
+    written = generator.write(visual, tokenizer.start, tokenizer.end, 8)
+    for image, tokens in enumerate(written):
+        ids = [tokenizer.start]
+        for token in tokens:
+            hidden = generator._embed(visual[[image]], torch.tensor([ids]))
+            logits = generator.language_model(inputs_embeds=hidden, use_cache=False).logits
+            assert int(logits[0, -1].argmax()) == token
+            ids.append(token)
+    assert max(map(len, written)) <= 8
+
+
+def test_loss_counts_text_tokens_only_and_ignores_padding():
+    generator, tokenizer = _generator()
+    generator.eval()
+    visual = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(3))
+    ids, lengths = _padded(tokenizer, [0, 2])
+    hidden = generator._embed(visual, ids)
+    total, count = 0.0, 0
+    for image in range(2):
+        length = int(lengths[image])
+        logits = generator.language_model(
+            inputs_embeds=hidden[[image], : 4 + length], use_cache=False
+        ).logits[0]
+        loss = F.cross_entropy(logits[4 : 4 + length - 1], ids[image, 1:length], reduction="sum")
+        total, count = total + loss.item(), count + length - 1
+    assert generator.loss(visual, ids, lengths).item() == pytest.approx(total / count, rel=1e-4)
+
+
+def test_visual_tokens_pool_the_deepest_grid():
+    grid = torch.arange(2 * 3 * 8 * 8.0).reshape(2, 3, 8, 8)
+    features = Features(torch.ones(2, 5), (grid, grid, grid, grid))
+    tokens = visual_tokens(features, 16)
+    assert tokens.shape == (2, 16, 8)
+    assert torch.equal(tokens[1, 5, :3], grid[1, :, 2:4, 2:4].mean((1, 2)))
+    small = Features(torch.ones(2, 5), (grid, grid, grid, grid[..., :2, :2]))
+    assert visual_tokens(small, 16).shape == (2, 4, 8)
+
+
+def test_tokenizer_keeps_any_text_and_is_the_same_each_time():
+    first, second = (learn_tokenizer(REPORTS * 5, 300) for _ in range(2))
+    assert first.tokenizer.to_str() == second.tokenizer.to_str()
+    text = "Sonde (≈ 3,5 cm): ça va? 胸部"
+    assert first.decode(first.encode(text, 200)[1:-1]) == text
+    assert first.encode(text, 5)[0] == first.start
+    assert len(first.encode(text, 5)) == 6
+    assert first.encode("No", 5)[-1] == first.end
+
+
+def test_released_model_trains_the_projector_only_and_names_what_is_missing(tmp_path):
+    generator, _ = _generator()
+    generator.language_model.save_pretrained(tmp_path)
+    released = ReportGenerator(released_model(tmp_path, 0), 3)
+    trained = {name for name, p in released.named_parameters() if p.requires_grad}
+    assert trained
+    assert all(name.startswith("projector.") for name in trained)
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        released_model(tmp_path / "absent", 0)
+
+
+def test_lora_names_the_package_it_lacks(tmp_path, monkeypatch):
+    generator, _ = _generator()
+    generator.language_model.save_pretrained(tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, "peft", None)
+    with pytest.raises(ModuleNotFoundError, match="peft"):
+        released_model(tmp_path, 4)
+
+
+def test_batches_pass_over_all_images_before_repeating_one():
+    drawn = torch.cat(list(batches(10, 4, 5, seed=1)))
+    assert sorted(drawn[:10].tolist()) == sorted(drawn[10:].tolist()) == list(range(10))
+    again = torch.cat(list(batches(10, 4, 5, seed=1)))
+    assert torch.equal(drawn, again)
+    assert not torch.equal(drawn, torch.cat(list(batches(10, 4, 5, seed=2))))
+    assert all(len(batch) == 3 for batch in batches(3, 4, 5, seed=0))
+
+
+def test_task_seeds_are_unrelated():
+    assert len({task_seed(seed, task) for seed in range(3) for task in "abc"}) == 9
+    assert task_seed(0, "reports") == task_seed(0, "reports")
+
+
+def test_one_step_is_enough_to_finish():
+    model = torch.nn.Linear(2, 1)
+
+    def loss(images):
+        return model(torch.ones(len(images), 2)).sum()
+
+    train(model, loss, 4, Decoder(steps=1, batch=2, lr=1.0), 0, "x")
+    assert torch.isfinite(model.weight).all()

@@ -1,0 +1,305 @@
+"""The scripts on a small study: tables, equal bytes, failed runs, gathering."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from radscale_lib.encoders.prepare import prepare
+from radscale_lib.encoders.storage import load_tower
+from radscale_lib.files import write_json
+from radscale_lib.shards.reader import ShardReader
+from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.features import read_features
+from radscale_lib.tasks.frozen import FrozenEncoder, Grids
+from radscale_lib.tasks.gather import MissingScoresError, gather
+from radscale_lib.tasks.images import NoCasesError, select
+from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.ranking import resampled_auroc_auprc
+from radscale_lib.tasks.scores import SCHEMA
+
+ROOT = Path(__file__).parents[2]
+TASKS = ("findings", "tubes", "segmentation", "reports")
+ARMS = ("mi2-open", "rad-dino-open")
+
+
+def _script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def _arguments(files, arm, encoder=None, study=None):
+    values = {
+        "study": study or files.study_file,
+        "arm": arm,
+        "size": 0,
+        "seed": 0,
+        "encoder": encoder or files.encoder(arm),
+        "catalog": files.catalog,
+        "shards": files.shards,
+    }
+    return [text for key, value in values.items() for text in (f"--{key}", str(value))]
+
+
+def _features(files, arm, out, **changes):
+    _script("features")([*_arguments(files, arm, **changes), "--out", str(out)])
+    return out
+
+
+def _evaluate(files, arm, task, features, out, **changes):
+    arguments = _arguments(files, arm, **changes)
+    _script("evaluate")(
+        [*arguments, "--task", task, "--features", str(features), "--out", str(out)]
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def results(files, tmp_path_factory):
+    """Everything of both encoders, once."""
+    root = tmp_path_factory.mktemp("results")
+    for arm in ARMS:
+        features = _features(files, arm, root / arm / "features")
+        for task in TASKS:
+            _evaluate(files, arm, task, features, root / arm / task)
+    return root
+
+
+def test_features_are_the_towers_pooled_levels(files, results):
+    catalog = pl.read_parquet(files.catalog)
+    for arm in ARMS:
+        tensors = load_file(results / arm / "features" / "features.safetensors")
+        index = pl.read_parquet(results / arm / "features" / "index.parquet")
+        kept = catalog.filter(pl.col("split") != "pool")
+        assert index["image_id"].to_list() == kept["image_id"].to_list()
+        assert set(tensors) == {"mean.1", "mean.2", "mean.3", "mean.4", "global"}
+        tower = load_tower(files.encoder(arm))
+        rows = kept[[0, 17]]
+        images = ShardReader(files.shards).images(rows["shard"].to_list(), rows["row"].to_list())
+        expected = tower.levels(prepare(images, tower.encoder))
+        for level, grid in enumerate(expected.levels, start=1):
+            found = tensors[f"mean.{level}"]
+            assert found.dtype == np.float16
+            assert found[[0, 17]] == pytest.approx(grid.mean((2, 3)).numpy(), abs=5e-3)
+        assert tensors["global"][[0, 17]] == pytest.approx(expected.global_.numpy(), abs=5e-3)
+
+
+def test_pooling_follows_the_study(files, results):
+    section = files.study.evaluation.features
+    folder = results / "mi2-open" / "features"
+    tensors = load_file(folder / "features.safetensors")
+    both, _ = read_features(folder, section.model_copy(update={"levels": (2, 4)}))
+    parts = [tensors[name] for name in ("mean.2", "mean.4", "global")]
+    assert np.array_equal(both, np.concatenate(parts, 1).astype(np.float32))
+    only, _ = read_features(folder, section.model_copy(update={"pool": ("cls",)}))
+    assert np.array_equal(only, tensors["global"].astype(np.float32))
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_scores(files, results, arm):
+    metrics = {
+        "findings": {"auroc", "auprc"},
+        "tubes": {"auroc", "auprc"},
+        "segmentation": {"dice", "cldice"},
+        "reports": {"bleu", "rouge_l", "lexical_f1"},
+    }
+    for task in TASKS:
+        scores = pl.read_parquet(results / arm / task / "scores.parquet")
+        assert scores.schema == SCHEMA
+        assert set(scores["metric"]) == metrics[task]
+        assert set(scores["encoder"]) == {files.study.encoder_of(arm)}
+        macro = scores.filter(pl.col("target") == "macro")
+        assert set(macro["metric"]) == metrics[task]
+        assert (macro["resamples"].list.len() == 40).all()
+        assert macro["value"].is_between(0, 1).all()
+        assert (macro["lower"] <= macro["upper"]).all()
+
+
+def test_scores_follow_from_the_predictions(files, results):
+    folder = results / "rad-dino-open" / "findings"
+    predictions = pl.read_parquet(folder / "predictions.parquet")
+    scores = pl.read_parquet(folder / "scores.parquet")
+    catalog = pl.read_parquet(files.catalog).filter(pl.col("split") == "test")
+    assert predictions["image_id"].to_list() == catalog["image_id"].to_list()
+    draws = PatientDraws.draw(
+        predictions["patient_id"].to_list(), files.study.evaluation.resamples, 0
+    )
+    means = []
+    for label in ("effusion", "nodule"):
+        known = predictions[f"target:{label}"].is_not_null().to_numpy()
+        truth = predictions[f"target:{label}"].to_numpy()[known] == 1
+        logit = predictions[f"logit:{label}"].to_numpy()[known]
+        means.append(resampled_auroc_auprc(truth, logit, np.flatnonzero(known), draws)[0])
+    macro = scores.filter(pl.col("target") == "macro", pl.col("metric") == "auroc")
+    assert macro["resamples"][0].to_numpy() == pytest.approx(np.mean(means, 0), nan_ok=True)
+
+
+def test_uncertain_and_unlabelled_images_are_left_out(files, results):
+    """Patient 7 is uncertain about the nodule, 8 blank (negative here), 9 without labels."""
+    index = pl.read_parquet(results / "mi2-open" / "features" / "index.parquet")
+    by_patient = dict(zip(index["patient_id"].str.slice(0, 2), index["split"], strict=True))
+    assert (by_patient["07"], by_patient["08"]) == ("train", "test")
+    predictions = pl.read_parquet(results / "mi2-open" / "findings" / "predictions.parquet")
+    blank = predictions.filter(pl.col("patient_id").str.starts_with("08"))
+    assert blank["target:nodule"].to_list() == [0]
+
+
+def test_probes_find_what_is_drawn(results):
+    """Even random towers pass a bright corner on: a broken join or order would give 0.5."""
+    for arm in ARMS:
+        scores = pl.read_parquet(results / arm / "findings" / "scores.parquet")
+        effusion = scores.filter(pl.col("target") == "effusion", pl.col("metric") == "auroc")
+        assert effusion["value"][0] > 0.9
+
+
+def test_segmentation_counts_are_those_of_annotated_test_images(files, results):
+    predictions = pl.read_parquet(results / "mi2-open" / "segmentation" / "predictions.parquet")
+    catalog = pl.read_parquet(files.catalog).filter(
+        pl.col("split") == "test", pl.col("tubes").is_not_null()
+    )
+    assert predictions["image_id"].to_list() == catalog["image_id"].to_list()
+    assert len(catalog) < (pl.read_parquet(files.catalog)["split"] == "test").sum()
+    drawn = [len(json.loads(tubes)) > 0 for tubes in catalog["tubes"]]
+    assert (predictions["true:ett"] > 0).to_list() == drawn
+
+
+def test_reports_are_written_for_the_chosen_test_images(files, results):
+    predictions = pl.read_parquet(results / "mi2-open" / "reports" / "predictions.parquet")
+    catalog = pl.read_parquet(files.catalog)
+    assert len(predictions) == 20
+    reference = dict(zip(catalog["image_id"], catalog["findings"], strict=True))
+    assert [reference[image] for image in predictions["image_id"]] == predictions[
+        "reference"
+    ].to_list()
+    other = pl.read_parquet(results / "rad-dino-open" / "reports" / "predictions.parquet")
+    assert predictions["image_id"].to_list() == other["image_id"].to_list()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_same_inputs_give_the_same_bytes(files, results, tmp_path, task):
+    features = _features(files, "mi2-open", tmp_path / "features")
+    out = _evaluate(files, "mi2-open", task, features, tmp_path / task)
+    for name in ("scores.parquet", "predictions.parquet"):
+        assert (out / name).read_bytes() == (results / "mi2-open" / task / name).read_bytes()
+    name = "features.safetensors"
+    assert (features / name).read_bytes() == (results / "mi2-open" / "features" / name).read_bytes()
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_failed_run_leaves_empty_tables(files, results, tmp_path, capsys, empty):
+    encoder = tmp_path / "run" / "encoder.safetensors"
+    encoder.parent.mkdir()
+    if empty:
+        encoder.touch()
+    else:
+        shutil.copy(files.encoder("mi2-open"), encoder)
+        write_json(encoder.with_name("encoder.json"), {"status": "failed", "reason": "diverged"})
+    features = _features(files, "mi2-open", tmp_path / "features", encoder=encoder)
+    index = pl.read_parquet(features / "index.parquet")
+    complete = pl.read_parquet(results / "mi2-open" / "features" / "index.parquet")
+    assert index.schema == complete.schema
+    assert index.is_empty()
+    for task in TASKS:
+        out = _evaluate(files, "mi2-open", task, features, tmp_path / task, encoder=encoder)
+        for name in ("scores.parquet", "predictions.parquet"):
+            table = pl.read_parquet(out / name)
+            assert table.is_empty()
+            assert table.schema == pl.read_parquet(results / "mi2-open" / task / name).schema
+    assert capsys.readouterr().err.count("the run failed") == 5
+
+
+def test_a_task_without_images_says_so(files, results, tmp_path):
+    bare = tmp_path / "catalog.parquet"
+    catalog = pl.read_parquet(files.catalog)
+    catalog.with_columns(tubes=pl.lit(None, pl.String)).write_parquet(bare)
+    inputs = Inputs(files.encoder("mi2-open"), results / "x", bare, files.shards)
+    from radscale_lib.tasks import segmentation
+
+    with pytest.raises(NoCasesError, match=r"segmentation.*train.*tube annotations"):
+        segmentation.evaluate(files.study, "segmentation", inputs)
+
+
+def test_images_are_chosen_by_their_id_alone(files):
+    catalog = pl.read_parquet(files.catalog)
+    chosen = select(catalog, "test", 10)
+    assert len(chosen) == 10
+    assert chosen["image_id"].is_sorted()
+    fewer = select(catalog, "test", 4)
+    assert set(fewer["image_id"]) < set(chosen["image_id"])
+    shuffled = select(catalog.sample(fraction=1, shuffle=True, seed=1), "test", 10)
+    assert shuffled.equals(chosen)
+    assert len(select(catalog, "test", None)) == (catalog["split"] == "test").sum()
+
+
+def test_recomputed_grids_equal_kept_ones(files):
+    rows = select(pl.read_parquet(files.catalog), "train", 12)
+    inputs = Inputs(files.encoder("mi2-open"), Path(), files.catalog, files.shards)
+    frozen = FrozenEncoder(inputs, rows, files.study.compute, 12)
+    kept, recomputed = Grids.of(frozen, "kept"), Grids.of(frozen, "recomputed", limit=1)
+    assert kept.kept is not None
+    assert recomputed.kept is None
+    import torch
+
+    everything = torch.arange(12)
+    for first, second in zip(kept(everything).levels, recomputed(everything).levels, strict=True):
+        assert torch.equal(first, second)
+    assert kept.channels == recomputed.channels == ([8, 16, 16, 24], 24, 8)
+
+
+def test_gather(files, results, tmp_path, capsys):
+    paths = [results / arm / task / "scores.parquet" for arm in ARMS for task in TASKS]
+    out = tmp_path / "scores.parquet"
+    _script("gather")(
+        ["--study", str(files.study_file), "--scores", *map(str, paths), "--out", str(out)]
+    )
+    gathered = pl.read_parquet(out)
+    assert gathered.schema == SCHEMA
+    assert len(gathered) == sum(len(pl.read_parquet(path)) for path in paths)
+    keys = gathered.select("arm", "size", "seed", "task", "target", "metric").rows()
+    assert keys == sorted(keys)
+    said = capsys.readouterr().err
+    assert "scores of 8 of 24 tasks and runs" in said
+    assert said.count("no scores: ") == 16
+    assert "no scores: reports of rad-dino/n=20/seed=0" in said
+    gather(files.study, paths[::-1], tmp_path / "reversed.parquet")
+    assert (tmp_path / "reversed.parquet").read_bytes() == out.read_bytes()
+
+
+def test_a_strict_study_refuses_gaps(files, results, tmp_path):
+    values = yaml.safe_load(files.study_file.read_text()) | {"strict": True}
+    from radscale_lib.study import parse_study
+
+    with pytest.raises(MissingScoresError, match="16 of 24"):
+        gather(
+            parse_study(values),
+            [results / arm / task / "scores.parquet" for arm in ARMS for task in TASKS],
+            tmp_path / "scores.parquet",
+        )
+    assert not (tmp_path / "scores.parquet").exists()
+
+
+def test_classification_starts_without_heavy_libraries(files, results, tmp_path):
+    code = (
+        "import runpy, sys\n"
+        "sys.argv[0] = 'scripts/evaluate.py'\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "heavy = {'torch', 'sklearn', 'transformers', 'timm', 'spacy', 'cv2'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    features = results / "mi2-open" / "features"
+    arguments = _arguments(files, "mi2-open")
+    arguments += ["--task", "findings", "--features", str(features), "--out", str(tmp_path)]
+    subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, check=True)
+    assert (tmp_path / "scores.parquet").read_bytes() == (
+        results / "mi2-open" / "findings" / "scores.parquet"
+    ).read_bytes()

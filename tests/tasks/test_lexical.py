@@ -1,0 +1,116 @@
+"""What the lexical reader takes reports to say, sentence by sentence and on whole reports."""
+
+import numpy as np
+import pytest
+
+from radscale_lib.phantom.population import draw_patient, draw_study
+from radscale_lib.phantom.reports import write_report
+from radscale_lib.phantom.sites import FINDINGS, TUBES
+from radscale_lib.tasks.lexical import (
+    ABSENT,
+    PRESENT,
+    UNCERTAIN,
+    UNMENTIONED,
+    MentionReader,
+    claim_counts,
+    f1,
+    phrases_of,
+)
+
+LABELS = [*FINDINGS, *TUBES]
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return MentionReader(LABELS, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("The heart is mildly enlarged.", {"cardiomegaly": PRESENT}),
+        ("The heart is not enlarged.", {}),
+        ("Heart size is normal.", {}),
+        ("No pleural effusion or pneumothorax.", {"effusion": ABSENT, "pneumothorax": ABSENT}),
+        ("Small left EFFUSIONS.", {"effusion": PRESENT}),
+        ("No effusion. Pulmonary edema.", {"effusion": ABSENT, "edema": PRESENT}),
+        ("No edema, but a large effusion.", {"edema": ABSENT, "effusion": PRESENT}),
+        ("Cardiomegaly without edema.", {"cardiomegaly": PRESENT, "edema": ABSENT}),
+        ("Possible nodule.", {"nodule": UNCERTAIN}),
+        ("Pneumothorax cannot be excluded.", {"pneumothorax": UNCERTAIN}),
+        ("Cannot exclude a small effusion.", {"effusion": UNCERTAIN}),
+        ("Atelectasis versus consolidation.", dict.fromkeys(("atelectasis", "consolidation"), -1)),
+        ("Possible edema with a large effusion.", {"edema": UNCERTAIN, "effusion": PRESENT}),
+        ("Pneumothorax has resolved.", {"pneumothorax": ABSENT}),
+        ("The chest tube has been removed.", {"chest_tube": ABSENT}),
+        ("Endotracheal tube tip 3.2 cm above the carina.", {"ett": PRESENT}),
+        ("Right PICC; NG tube in the stomach.", {"cvc": PRESENT, "ngt": PRESENT}),
+        ("No change in the left effusion.", {"effusion": PRESENT}),
+        ("Effusion was seen before. No effusion now.", {"effusion": PRESENT}),
+        ("Nodule possible. Nodule in the apex.", {"nodule": PRESENT}),
+        ("No nodule. Possible nodule.", {"nodule": UNCERTAIN}),
+        ("", {}),
+    ],
+)
+def test_sentences(reader, text, said):
+    (row,) = reader.read([text])
+    found = {
+        label: int(state) for label, state in zip(LABELS, row, strict=True) if state != UNMENTIONED
+    }
+    assert found == said
+
+
+@pytest.mark.parametrize("site", ["institution", "public"])
+def test_phantom_reports_are_read_as_they_were_written(reader, site):
+    """The archive's own record of what it wrote is the truth; denials may go unread."""
+    studies = [draw_study(draw_patient(3, site, number), 0) for number in range(150)]
+    reports = [write_report(study) for study in studies]
+    states = reader.read([report.findings for report in reports])
+    agreed = total = 0
+    for report, row in zip(reports, states, strict=True):
+        for label, state in zip(LABELS, row, strict=True):
+            truth = report.mentions.get(label, UNMENTIONED)
+            if truth in {PRESENT, UNCERTAIN}:
+                total += 1
+                agreed += int(state == truth)
+            else:
+                assert state in {ABSENT, UNMENTIONED}, (label, report.findings)
+    assert agreed / total > {"institution": 0.99, "public": 0.9}[site]
+
+
+def test_readers_do_not_change_each_other(reader):
+    before = reader.read(["Atelectasis versus consolidation."])
+    MentionReader(["effusion"], {"effusion": ("wet lung",)})
+    assert np.array_equal(before, reader.read(["Atelectasis versus consolidation."]))
+
+
+def test_a_study_adds_phrases_to_a_label():
+    reader = MentionReader(["effusion", "wires"], {"effusion": ("wet … lung",), "wires": ("lead",)})
+    states = reader.read(["Wet left lung.", "No leads.", "Wires.", "Effusion."])
+    assert states.tolist() == [[1, -2], [-2, 0], [-2, 1], [1, -2]]
+
+
+def test_labels_find_their_phrases_under_other_names():
+    assert phrases_of("Pleural_Effusion", {}) == phrases_of("effusion", {})
+    assert phrases_of("endotracheal-tube", {}) == phrases_of("ett", {})
+    assert phrases_of("Unheard_of", {}) == ("unheard of",)
+
+
+PAIRS = np.array([[a, b] for a in (1, 0, -1, -2) for b in (1, 0, -1, -2)], np.int8)
+
+
+@pytest.mark.parametrize(
+    ("uncertain", "expected"),
+    [("ignore", (2, 4, 2)), ("positive", (4, 4, 4)), ("negative", (1, 3, 3))],
+)
+def test_claims_under_each_policy(uncertain, expected):
+    """Over all 16 pairs of states: 2 or 1 claims against 1 or 2 affirmations."""
+    counts = claim_counts(PAIRS[:, [0]], PAIRS[:, [1]], uncertain)
+    assert counts.shape == (16, 1, 3)
+    assert tuple(counts[:, 0].sum(0)) == expected
+
+
+def test_f1():
+    assert f1(np.array([2, 1, 1])) == pytest.approx(2 / 3)
+    assert f1(np.array([0, 3, 2])) == 0
+    assert np.isnan(f1(np.array([0, 3, 0])))
