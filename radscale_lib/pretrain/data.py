@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.sampler import Sample, samples
 from radscale_lib.shards.reader import ShardReader
@@ -50,12 +51,16 @@ class ImageSource:
 class Share:
     """A process's share of every global batch.
 
+    A global batch is cut into passes, and each pass into a stretch per process, so that a pass
+    holds the same images whatever the number of processes.
+
     Attributes:
         seed: of the run.
         batch: images of a global batch.
         images: images of the run.
         rank: this process.
         world: number of processes.
+        passes: passes of a step.
     """
 
     seed: int
@@ -63,25 +68,29 @@ class Share:
     images: int
     rank: int = 0
     world: int = 1
+    passes: int = 1
 
     def __post_init__(self) -> None:
-        if self.batch % self.world:
-            raise ValueError(
-                f"optimiser.batch {self.batch} is no multiple of {self.world} devices: "
-                f"take {-(-self.batch // self.world) * self.world}"
+        unit = self.world * self.passes
+        if self.batch % unit:
+            raise PretrainError(
+                f"optimiser.batch {self.batch} cannot be shared by {self.world} devices in "
+                f"{self.passes} passes: take {-(-self.batch // unit) * unit}"
             )
 
     @property
-    def size(self) -> int:
-        """Images of the share."""
-        return self.batch // self.world
-
-    @property
-    def offset(self) -> int:
-        """Position of the share in the global batch."""
-        return self.rank * self.size
+    def positions(self) -> list[int]:
+        """Positions of the share's images in the global batch, pass by pass."""
+        length = self.batch // self.passes
+        size = length // self.world
+        return [
+            number * length + self.rank * size + place
+            for number in range(self.passes)
+            for place in range(size)
+        ]
 
     def of_step(self, step: int) -> list[Sample]:
         """Samples of the share in a step."""
-        start = step * self.batch + self.offset
-        return samples(self.seed, self.images, start, start + self.size)
+        first = step * self.batch
+        drawn = samples(self.seed, self.images, first, first + self.batch)
+        return [drawn[position] for position in self.positions]

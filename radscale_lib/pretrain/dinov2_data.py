@@ -81,8 +81,8 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
         )
         masks = []
         for crop in range(GLOBAL_CROPS):
-            first = crop * share.batch + share.offset
-            for place in range(first, first + share.size):
+            for position in share.positions:
+                place = crop * share.batch + position
                 rng = generator(share.seed, Purpose.MASK, step, 1 + place)
                 masks.append(block_mask(rng, side, side, int(counts[place])).ravel())
         return np.stack(masks)

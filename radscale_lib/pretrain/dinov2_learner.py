@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Callable
 from typing import Self
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from radscale_lib.encoders.vit import VitTower
 from radscale_lib.pretrain.dinov2_data import GLOBAL_CROPS
 from radscale_lib.pretrain.head import DinoHead
-from radscale_lib.pretrain.learner import Group, Learner, follow, group
+from radscale_lib.pretrain.learner import Batch, Group, Learner, follow, group
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
@@ -53,8 +54,18 @@ class Dinov2Learner(Learner):
         self.teacher.eval()
         return self
 
-    def forward(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        """Losses of a share of the global batch: `loss`, `dino`, `ibot`, `koleo`."""
+    def passes(self, batch: Batch, count: int, reseed: Callable[[int], None]) -> list[Batch]:
+        """Cut every crop's images into `count` stretches."""
+        images = len(batch["mask"]) // GLOBAL_CROPS
+        cut: list[Batch] = [{} for _ in range(count)]
+        for name, crops in batch.items():
+            by_crop = crops.view(-1, images, *crops.shape[1:])
+            for part, piece in zip(cut, by_crop.chunk(count, dim=1), strict=True):
+                part[name] = piece.flatten(0, 1)
+        return cut
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Losses of a share of a pass: `loss`, `dino`, `ibot`, `koleo`."""
         recipe, mask = self.recipe, batch["mask"]
         wide = batch["global"].float() / 255
         patches = mask.flatten().nonzero().squeeze(1)

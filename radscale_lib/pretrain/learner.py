@@ -1,9 +1,12 @@
 """What the training loop needs of a paradigm."""
 
+from collections.abc import Callable
 from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
+
+Batch = dict[str, Tensor]
 
 
 class Group(TypedDict):
@@ -17,8 +20,21 @@ class Group(TypedDict):
 class Learner(nn.Module):
     """A model under training with its loss; its state is all that a checkpoint must hold."""
 
-    def forward(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        """Losses of a batch: `loss`, whose gradient is followed, and its parts."""
+    def passes(self, batch: Batch, count: int, reseed: Callable[[int], None]) -> list[Batch]:
+        """Cut this process's share of a step into the batches of its passes.
+
+        Args:
+            batch: the share, pass by pass.
+            count: number of passes.
+            reseed: sets torch's generator to the state that it has at the start of a pass.
+
+        Returns:
+            Batches for `forward`; the mean of their losses is the step's loss.
+        """
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Losses of a pass: `loss`, whose gradient is followed, and its parts."""
         raise NotImplementedError
 
     def groups(self) -> list[Group]:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -123,14 +124,8 @@ class Trainer:
         for group in self.adamw.param_groups:
             group["lr"] = rate * group["lr_scale"]
             group["weight_decay"] = decay * group["decay_scale"]
-        # Stochastic depth draws from torch's own generator: keyed by the step, so that a resumed
-        # run draws the same, and by the process, so that processes draw differently.
-        torch.manual_seed((self.seed * steps + step) * self.world.size + self.world.rank)
-        bf16 = self.compute.precision == "bf16"
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=bf16):
-            losses: dict[str, Tensor] = self._model(batch, step)
         self.adamw.zero_grad(set_to_none=True)
-        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        losses = self.backward(batch)
         self.learner.before_update(step)
         norm = nn.utils.clip_grad_norm_(self.learner.parameters(), self.optimiser.clip)
         # The gradient's norm is the same on all processes; the loss is not.
@@ -146,6 +141,42 @@ class Trainer:
             )
         self.learner.after_update(step)
         return losses
+
+    def backward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Add the gradient of a step's loss; returns the losses, in the mean over passes."""
+        count, step = self.optimiser.passes, self.progress.step
+        losses: list[dict[str, Tensor]] = []
+        with self._autocast():
+            parts = self.learner.passes(batch, count, self._reseed)
+        for number, part in enumerate(parts):
+            self._reseed(number)
+            with self._synchronised(number == count - 1):
+                with self._autocast():
+                    losses.append(self._model(part, step))
+                (losses[-1]["loss"] / count).backward()  # type: ignore[no-untyped-call]
+        return {
+            name: torch.stack([part[name].detach() for part in losses]).mean() for name in losses[0]
+        }
+
+    def _reseed(self, number: int) -> None:
+        """Set torch's generator, which stochastic depth draws from, to the start of a pass.
+
+        Keyed by the step, so that a resumed run draws the same, and by the process, so that
+        processes draw differently.
+        """
+        place = self.seed * self.optimiser.steps + self.progress.step
+        place = place * self.optimiser.passes + number
+        torch.manual_seed(place * self.world.size + self.world.rank)
+
+    def _autocast(self) -> torch.autocast:
+        bf16 = self.compute.precision == "bf16"
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=bf16)
+
+    def _synchronised(self, last: bool) -> AbstractContextManager[None]:
+        """Processes add up their gradients once a step, in the last pass."""
+        if isinstance(self._model, DistributedDataParallel) and not last:
+            return self._model.no_sync()
+        return nullcontext()
 
     def _log(self, losses: dict[str, Tensor]) -> None:
         progress, steps = self.progress, self.optimiser.steps

@@ -14,6 +14,7 @@ from radscale_lib.pretrain.card import hardware, versions
 from radscale_lib.pretrain.checkpoint import Progress, checkpoints
 from radscale_lib.pretrain.data import ImageSource, Share
 from radscale_lib.pretrain.distributed import World, join
+from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.flops import flops_per_sample
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.loop import Trainer, now
@@ -35,16 +36,23 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
     compute = job.study.compute
     _settle(compute.device, threads)
     with join(compute.device) as world:
+        if world.size != compute.devices:
+            raise PretrainError(
+                f"compute.devices is {compute.devices}, but {world.size} processes were started: "
+                f"start the script with torchrun --nproc-per-node {compute.devices}"
+            )
         rows = _rows(job, folder, world)
-        batch = job.section.recipe.optimiser.batch
-        share = Share(job.seed, batch, len(rows), world.rank, world.size)
+        optimiser = job.section.recipe.optimiser
+        share = Share(
+            job.seed, optimiser.batch, len(rows), world.rank, world.size, optimiser.passes
+        )
         # Initial weights of what the base does not bring.
         torch.manual_seed(job.seed)
         learner, batches, tokenizer = _start(job, rows, share)
         trainer = Trainer(
             learner.to(world.device),
             batches,
-            job.section.recipe.optimiser,
+            optimiser,
             compute,
             world,
             job.seed,
@@ -52,8 +60,9 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             workers=0 if compute.device == "cpu" else threads,
         )
         if trainer.progress.flops_per_sample is None:
+            first = trainer.to_device(batches[0])
             trainer.progress.flops_per_sample = flops_per_sample(
-                learner, trainer.to_device(batches[0]), share.size
+                trainer, first, len(share.positions)
             )
         progress = trainer.run()
         if world.leads:

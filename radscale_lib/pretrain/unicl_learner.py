@@ -2,13 +2,14 @@
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.text import TextTokenizer, TextTower
-from radscale_lib.pretrain.learner import Group, Learner, follow, group
+from radscale_lib.pretrain.learner import Batch, Group, Learner, follow, group
 from radscale_lib.pretrain.losses.unicl import unicl_loss
 from radscale_lib.study.encoders import Mi2
 from radscale_lib.study.pretrain import Unicl
@@ -51,10 +52,48 @@ class UniclLearner(Learner):
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False)
 
-    def forward(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+    def passes(self, batch: Batch, count: int, reseed: Callable[[int], None]) -> list[Batch]:
+        """Cut the share; the loss still compares all of the global batch (arXiv 2101.06983).
+
+        All embeddings are computed first, without what their gradients need, and the loss and its
+        gradient to each embedding from them. `forward` then repeats a pass, with the same draws of
+        stochastic depth, and hands its embeddings' gradients on.
+        """
+        if count == 1:
+            return [batch]
+        cut: list[Batch] = [{} for _ in range(count)]
+        for name, values in batch.items():
+            for part, piece in zip(cut, values.chunk(count), strict=True):
+                part[name] = piece
+        embeddings = []
+        with torch.no_grad():
+            for number, part in enumerate(cut):
+                reseed(number)
+                embeddings.append(self._embed(part))
+        u, v = (torch.cat(sides).requires_grad_() for sides in zip(*embeddings, strict=True))
+        scale = self.model.logit_scale.detach().clone().requires_grad_()
+        loss = unicl_loss(u, v, scale, batch["ids"])
+        gradients = torch.autograd.grad(loss, (u, v, scale))
+        for number, part in enumerate(cut):
+            part["loss"] = loss.detach()
+            # Times the number of passes, since the mean over passes is followed.
+            part["u"], part["v"] = (count * side.chunk(count)[number] for side in gradients[:2])
+            part["scale"] = gradients[2]
+        return cut
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """The UniCL loss of a share of the global batch, as `loss`."""
+        u, v = self._embed(batch)
+        scale = self.model.logit_scale
+        if "loss" not in batch:
+            return {"loss": unicl_loss(u, v, scale, batch["ids"])}
+        followed = (u * batch["u"]).sum() + (v * batch["v"]).sum() + scale * batch["scale"]
+        # Its value is the step's loss; its gradient, in the mean over the passes, the loss's.
+        return {"loss": batch["loss"] + followed - followed.detach()}
+
+    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         u, v = self.model(batch["images"].float() / 255, batch["tokens"])
-        return {"loss": unicl_loss(u, v, self.model.logit_scale, batch["ids"])}
+        return u.float(), v.float()
 
     def groups(self) -> list[Group]:
         """One learning rate; vectors, embeddings and depthwise convolutions do not decay."""

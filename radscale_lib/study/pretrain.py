@@ -18,6 +18,13 @@ class Optimiser(Section):
         description="The compute budget: samples seen in total, the same for every subset size.",
     )
     batch: int = Field(ge=2, description="Images per optimiser step, over all devices.")
+    passes: int = Field(
+        1,
+        ge=1,
+        description="Forward and backward passes per step, each over batch / passes images, where "
+        "a batch does not fit the devices. The contrastive loss still spans the batch; DINOv2's "
+        "Sinkhorn and KoLeo span a pass.",
+    )
     lr: float = Field(gt=0, description="Peak learning rate.")
     weight_decay: float = Field(0.05, ge=0, description="Decay of matrices (not norms or biases).")
     warmup: Fraction = Field(0.1, description="Share of the steps spent warming up.")
@@ -31,6 +38,8 @@ class Optimiser(Section):
                 f"samples {self.samples} is no multiple of batch {self.batch}: "
                 f"take {-(-self.samples // self.batch) * self.batch}"
             )
+        if self.batch % self.passes:
+            raise ValueError(f"batch {self.batch} is no multiple of passes {self.passes}")
         return self
 
     @property

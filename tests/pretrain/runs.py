@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from radscale_lib.pretrain.data import Share
 from radscale_lib.pretrain.distributed import World
 from radscale_lib.pretrain.learner import Learner
+from radscale_lib.pretrain.loop import Trainer
 from radscale_lib.pretrain.run import Job
 from radscale_lib.pretrain.train import _rows, _start
 from radscale_lib.study import Run
@@ -43,9 +44,19 @@ def batches_of(
     alone = World(rank, 1, torch.device("cpu"))
     rows = _rows(job, folder, alone)
     torch.manual_seed(job.seed)
-    share = Share(job.seed, job.section.recipe.optimiser.batch, len(rows), rank, world)
+    optimiser = job.section.recipe.optimiser
+    share = Share(job.seed, optimiser.batch, len(rows), rank, world, optimiser.passes)
     start = _start(job, rows, share)
     return start.learner, start.batches
+
+
+def trainer_of(job: Job, folder: Path) -> tuple[Trainer, Dataset[dict[str, torch.Tensor]]]:
+    """Trainer and batches of a job, at its first step."""
+    learner, batches = batches_of(job, folder)
+    alone = World(0, 1, torch.device("cpu"))
+    optimiser = job.section.recipe.optimiser
+    trainer = Trainer(learner, batches, optimiser, job.study.compute, alone, job.seed, folder)
+    return trainer, batches
 
 
 def command(archive: Archive, arm: str, out: Path, *options: str) -> list[str]:

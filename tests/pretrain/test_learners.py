@@ -2,6 +2,7 @@
 
 import copy
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,12 +16,14 @@ from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
 from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
+from radscale_lib.pretrain.run import Job
 from radscale_lib.pretrain.schedules import cosine, linear, warmup_cosine
 from radscale_lib.pretrain.start import continue_from
 from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner
-from radscale_lib.study import Study
+from radscale_lib.study import Study, parse_study
 from radscale_lib.study.pretrain import Dinov2, Unicl
 from tests.pretrain.archive import Archive
+from tests.pretrain.runs import job, trainer_of
 
 Batch = dict[str, torch.Tensor]
 
@@ -227,17 +230,96 @@ def test_continuing_without_the_head_is_refused(study: Study) -> None:
         continue_from(EncoderFile(encoder), model)
 
 
-def test_flops_of_unicl_scale_with_images(study: Study) -> None:
-    learner = unicl(study)
-    counted = [flops_per_sample(learner, pairs(n), n) for n in (2, 4)]
+def gradients(learner: Learner) -> dict[str, torch.Tensor]:
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in learner.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def with_recipe(archive: Archive, arm: str, drop_path: float, **values: object) -> Job:
+    """A job of an arm with other numbers of its optimiser."""
+    study = archive.study.model_dump(mode="json")
+    study["arms"][arm]["recipe"]["optimiser"] |= values
+    encoder = study["arms"][arm]["encoder"]
+    study["encoders"][encoder]["image"]["drop_path"] = drop_path
+    return job(archive, arm, study=parse_study(study))
+
+
+@pytest.mark.parametrize("passes", [2, 4])
+def test_passes_follow_the_contrastive_gradient(
+    passes: int, archive: Archive, tmp_path: Path
+) -> None:
+    whole, batches = trainer_of(with_recipe(archive, "mi2-both", 0.0), tmp_path)
+    batch = batches[1]
+    losses = whole.backward(batch)
+    cut, cut_batches = trainer_of(with_recipe(archive, "mi2-both", 0.0, passes=passes), tmp_path)
+    torch.testing.assert_close(cut_batches[1], batch)
+    again = cut.backward(batch)
+    torch.testing.assert_close(again["loss"], losses["loss"])
+    expected = gradients(whole.learner)
+    found = gradients(cut.learner)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-3)
+
+
+def test_passes_repeat_their_stochastic_depth(archive: Archive, tmp_path: Path) -> None:
+    """Otherwise gradients would belong to other embeddings than those that were compared."""
+    trainer, batches = trainer_of(with_recipe(archive, "mi2-both", 0.5, passes=2), tmp_path)
+    learner = trainer.learner
+    assert isinstance(learner, UniclLearner)
+    embed, seen = learner._embed, []
+
+    def recorded(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        u, v = embed(batch)
+        seen.append(u.detach().clone())
+        return u, v
+
+    learner._embed = recorded  # type: ignore[method-assign]
+    trainer.backward(batches[0])
+    first, second = torch.stack(seen[:2]), torch.stack(seen[2:])
+    torch.testing.assert_close(first, second)
+    trainer.progress.step = 1
+    trainer.backward(batches[0])
+    assert (torch.stack(seen[4:6]) - first).abs().max() > 1e-4
+
+
+def test_passes_of_dinov2_are_averaged(archive: Archive, tmp_path: Path) -> None:
+    trainer, batches = trainer_of(with_recipe(archive, "rad-dino", 0.0, passes=2), tmp_path)
+    batch, learner = batches[1], trainer.learner
+    losses = trainer.backward(batch)
+    found = gradients(learner)
+    learner.zero_grad()
+    halves = [
+        {
+            "global": batch["global"].unflatten(0, (2, 8))[:, part].flatten(0, 1),
+            "mask": batch["mask"].unflatten(0, (2, 8))[:, part].flatten(0, 1),
+            "local": batch["local"].unflatten(0, (2, 8))[:, part].flatten(0, 1),
+        }
+        for part in (slice(0, 4), slice(4, 8))
+    ]
+    expected = sum(learner(half, 0)["loss"] for half in halves) / 2
+    expected.backward()
+    torch.testing.assert_close(losses["loss"], expected.detach())
+    for name, gradient in gradients(learner).items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-3)
+
+
+def test_flops_of_unicl_scale_with_images(archive: Archive, tmp_path: Path) -> None:
+    trainer, _ = trainer_of(job(archive, "mi2-both"), tmp_path)
+    counted = [flops_per_sample(trainer, pairs(n), n) for n in (2, 4)]
     assert counted[0] == pytest.approx(counted[1], rel=0.02)
-    assert all(p.grad is None for p in learner.parameters())
+    assert gradients(trainer.learner) == {}
+    twice, _ = trainer_of(with_recipe(archive, "mi2-both", 0.0, passes=2), tmp_path)
+    assert flops_per_sample(twice, pairs(4), 4) == pytest.approx(4 / 3 * counted[1], rel=0.06)
 
 
-def test_flops_of_a_vit_equal_its_formula(study: Study) -> None:
+def test_flops_of_a_vit_equal_its_formula(archive: Archive, tmp_path: Path) -> None:
     """Teacher forward, student forward and twice that backward; a block takes 24 D^2 + 4 N D."""
-    learner = dinov2(study)
-    counted = flops_per_sample(learner, crops(masked=False), 4)
+    trainer, _ = trainer_of(with_recipe(archive, "rad-dino", 0.0), tmp_path)
+    counted = flops_per_sample(trainer, crops(masked=False), 4)
 
     def tower(tokens: int, patches: int, images: int) -> float:
         width, rest = 16, 3

@@ -18,7 +18,6 @@ from radscale_lib.encoders.release import ReleaseError
 from radscale_lib.encoders.storage import load_tower, read_encoder
 from radscale_lib.files import file_digest, read_json
 from radscale_lib.pretrain.card import blank_card
-from radscale_lib.pretrain.distributed import World
 from radscale_lib.pretrain.loop import DivergedError, Trainer
 from radscale_lib.pretrain.released import import_weights
 from radscale_lib.pretrain.run import pretrain
@@ -26,7 +25,7 @@ from radscale_lib.pretrain.signals import ignore_stop_requests
 from radscale_lib.study import parse_study
 from scripts.import_weights import main as import_weights_script
 from tests.pretrain.archive import STUDY, Archive, write_archive
-from tests.pretrain.runs import batches_of, command, environment, job, run
+from tests.pretrain.runs import batches_of, command, environment, job, run, trainer_of
 
 OUTPUTS = ("encoder.safetensors", "encoder.json", "log.parquet")
 BASES = {"mi2-both": "mi2-open", "mi2-reports": "mi2-open", "rad-dino": "rad-dino-open"}
@@ -329,7 +328,8 @@ def test_an_empty_base_fails_the_arm(archive: Archive, tmp_path: Path) -> None:
 def test_single_bad_steps_are_skipped(archive: Archive, tmp_path: Path) -> None:
     """Two in a row are survived, and nothing is learnt from them."""
     made = job(archive, "mi2-reports")
-    learner, batches = batches_of(made, tmp_path)
+    trainer, _ = trainer_of(made, tmp_path)
+    learner = trainer.learner
     forward, seen = learner.forward, []
 
     def sometimes(batch: dict[str, torch.Tensor], step: int) -> dict[str, torch.Tensor]:
@@ -338,15 +338,6 @@ def test_single_bad_steps_are_skipped(archive: Archive, tmp_path: Path) -> None:
         return {"loss": losses["loss"] * float("nan") if step in (3, 4, 7) else losses["loss"]}
 
     learner.forward = sometimes  # type: ignore[method-assign]
-    trainer = Trainer(
-        learner,
-        batches,
-        made.section.recipe.optimiser,
-        archive.study.compute,
-        World(0, 1, torch.device("cpu")),
-        0,
-        tmp_path,
-    )
     progress = trainer.run()
     assert seen == list(range(12))
     assert progress.samples == 96

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radscale_lib.pretrain.data import Share
+from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.randomness import Purpose, generator
 from radscale_lib.pretrain.sampler import permutation, samples
 
@@ -35,16 +36,31 @@ def test_first_images_are_uniform() -> None:
     assert all(abs(count - 200) < 5 * 200**0.5 for count in firsts.values())
 
 
-@given(world=st.sampled_from([1, 2, 4]), step=st.integers(0, 9), images=st.integers(1, 20))
-def test_shares_make_up_the_batch(world: int, step: int, images: int) -> None:
-    together = Share(1, 8, images).of_step(step)
-    shares = [Share(1, 8, images, rank, world).of_step(step) for rank in range(world)]
-    assert [sample for share in shares for sample in share] == together
+@given(
+    world=st.sampled_from([1, 2, 4]),
+    passes=st.sampled_from([1, 2, 4]),
+    step=st.integers(0, 9),
+    images=st.integers(1, 20),
+)
+def test_a_pass_holds_the_same_images_on_any_number_of_devices(
+    world: int, passes: int, step: int, images: int
+) -> None:
+    together = Share(1, 16, images).of_step(step)
+    assert together == samples(1, images, 16 * step, 16 * step + 16)
+    shares = [Share(1, 16, images, rank, world, passes).of_step(step) for rank in range(world)]
+    size = 16 // world // passes
+    by_pass = [
+        sample
+        for number in range(passes)
+        for share in shares
+        for sample in share[number * size : (number + 1) * size]
+    ]
+    assert by_pass == together
 
 
 def test_a_batch_that_cannot_be_shared() -> None:
-    with pytest.raises(ValueError, match="no multiple of 3 devices: take 9"):
-        Share(0, 8, 10, 0, 3)
+    with pytest.raises(PretrainError, match="by 3 devices in 2 passes: take 12"):
+        Share(0, 8, 10, 0, 3, 2)
 
 
 def test_streams_are_distinct() -> None:
