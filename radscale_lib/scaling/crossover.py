@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from radscale_lib.scaling.fit import Ensemble
+from radscale_lib.scaling.ensemble import Ensemble
 from radscale_lib.scaling.laws import Array
 
 State = Literal["within", "below", "above", "never", "undetermined"]
@@ -35,19 +35,35 @@ class Crossover:
     text: str
 
 
-def crossing_sizes(ensemble: Ensemble, target: Array) -> Array:
-    """Smallest size from which each draw's law has at most the error `target`: [draws].
+def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
+    """Size from which each draw has at most the error `target` up to the largest size: [draws].
 
-    0 where every size has; infinity where none does. A law that worsens with size counts as
-    overtaking only if it is still ahead at the largest size.
+    0 where it has from the smallest size on. Where it has not yet at the largest size, the size at
+    which its law would, or infinity.
     """
-    ratio = target / np.exp(ensemble.log_level)
+    inside = (ensemble.knots >= np.log(smallest / ensemble.largest) - 1e-9) & (ensemble.knots <= 0)
+    log_u = ensemble.knots[inside]
+    excess = np.log(ensemble.errors(np.exp(log_u) * ensemble.largest) / target[:, None])
+    behind = excess > 0
+    # The last place where the draw is behind, and the one after it.
+    last = log_u.size - 1 - np.argmax(behind[:, ::-1], axis=1)
+    after = np.minimum(last + 1, log_u.size - 1)
+    draws = np.arange(last.size)
+    start, end = excess[draws, last], excess[draws, after]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        place = log_u[last] + (log_u[after] - log_u[last]) * start / (start - end)
+    size = np.where(behind.any(axis=1), np.exp(place) * ensemble.largest, 0.0)
+    return np.where(behind[:, -1], _beyond(ensemble, target), size)
+
+
+def _beyond(ensemble: Ensemble, target: Array) -> Array:
+    """Size beyond the largest at which each draw's law reaches `target`; infinity if never."""
     b, e = ensemble.exponent, ensemble.share
+    ratio = target / ensemble.errors([ensemble.largest])[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_u = -np.log((ratio - e) / (1 - e)) / b
-        size = np.exp(np.minimum(log_u, 600)) * ensemble.largest
-    size = np.where(ratio <= e, np.inf, size)
-    return np.where(b > 0, size, np.where(ratio >= 1, 0.0, np.inf))
+    reached = (b > 0) & (ratio > e)
+    return np.where(reached, np.exp(np.clip(log_u, 0, 600)) * ensemble.largest * 1.000001, np.inf)
 
 
 def crossover(
@@ -67,7 +83,7 @@ def crossover(
     """
     tail = (1 - confidence) / 2
     largest = ensemble.largest
-    sizes = crossing_sizes(ensemble, baseline)
+    sizes = crossing_sizes(ensemble, baseline, smallest)
     # Nearest-rank quantiles: infinity cannot be interpolated.
     low, middle, high = (
         float(q) for q in np.quantile(sizes, [tail, 0.5, 1 - tail], method="inverted_cdf")

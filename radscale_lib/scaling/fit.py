@@ -9,104 +9,23 @@ Three kinds of noise enter, all in log error:
 - the test patients, shared by all sizes and by the baseline: their bootstrap draws move the whole
   curve, and the baseline with it (paired);
 - what the test patients do to one size and not to another, and seeds: independent from run to run,
-  with unknown seed variance, integrated over a grid;
-- the law itself being wrong, more so far from the largest size: variance (largest / n)^RECENCY
-  times an unknown small number. It gives the largest sizes the most weight where runs are precise.
+  with unknown seed variance;
+- the law itself being wrong, more so far from the largest size (`posterior`).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from radscale_lib.scaling.laws import FORMS, Array, Shapes, join, log_relative, shapes
-
-# RECENCY, MISFIT and DRIFT were chosen on half of the data sets of LCDB 1.1, thinned to five sizes
-# spaced as the paper's, among some thirty settings (docs/scaling-fits.md).
-RECENCY = 2.0
-SEED_NOISE = np.geomspace(0.002, 0.2, 12)
-MISFIT = np.array([0.002, 0.005, 0.01, 0.02, 0.04])
-DRIFT, DRIFT_FREEDOM = 0.04, 3
-"""Beyond the largest size the exponent changes by DRIFT times a Student t: some laws break."""
-
-SPLITS = 4
-HEAVY = 0.002
-"""Cells with more of the posterior than this are split, at most SPLITS times."""
+from radscale_lib.scaling.ensemble import Ensemble, Law
+from radscale_lib.scaling.laws import FORMS, Array, shapes
+from radscale_lib.scaling.noise import Noise, split_noise
+from radscale_lib.scaling.posterior import central_law, posterior, sample
 
 
 class ScalingError(ValueError):
     """Data that no scaling law can be fitted to; the message says why."""
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """Draws of a law. Every array has one entry per draw; draws are equally likely.
-
-    Attributes:
-        largest: the largest size fitted.
-        cap: largest possible error (chance).
-        log_level: log error at the largest size.
-        exponent: b of error = a n^-b + c.
-        share: floor c as a share of the error at the largest size.
-        drift: change of exponent beyond the largest size.
-        form: index into FORMS.
-        resample: index of the test-set resample that the draw belongs to.
-    """
-
-    largest: float
-    cap: float
-    log_level: Array
-    exponent: Array
-    share: Array
-    drift: Array
-    form: NDArray[np.int64]
-    resample: NDArray[np.int64]
-
-    def errors(self, sizes: ArrayLike) -> Array:
-        """Error of each draw at each size: [draws, sizes]."""
-        log_u = np.log(np.asarray(sizes, dtype=np.float64) / self.largest)[None, :]
-        law = log_relative(self.exponent[:, None], self.share[:, None], log_u)
-        beyond = self.drift[:, None] * np.maximum(log_u, 0)
-        return np.minimum(np.exp(self.log_level[:, None] + law + beyond), self.cap)
-
-    def of_form(self, form: str) -> "Ensemble":
-        """The draws of one form only (there may be none)."""
-        keep = self.form == FORMS.index(form)
-        return Ensemble(
-            self.largest,
-            self.cap,
-            *(
-                values[keep]
-                for values in (
-                    self.log_level,
-                    self.exponent,
-                    self.share,
-                    self.drift,
-                    self.form,
-                    self.resample,
-                )
-            ),
-        )
-
-    @property
-    def parameters(self) -> tuple[Array, Array, Array]:
-        """a, b and c of error = a n^-b + c, one entry per draw."""
-        level = np.exp(self.log_level)
-        a = level * (1 - self.share) * self.largest**self.exponent
-        return a, self.exponent, level * self.share
-
-
-@dataclass(frozen=True)
-class Law:
-    """One law: error = a n^-b + c."""
-
-    a: float
-    b: float
-    c: float
-
-    def errors(self, sizes: ArrayLike) -> Array:
-        """Errors at `sizes`."""
-        return self.a * np.asarray(sizes, dtype=np.float64) ** -self.b + self.c
 
 
 @dataclass(frozen=True)
@@ -127,42 +46,6 @@ class Fit:
     ensemble: Ensemble
     ensembles: dict[str, Ensemble]
     rises: float
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Test-set noise of a curve's runs in log error, split by what runs share.
-
-    Attributes:
-        shift: common to all runs, one entry per resample.
-        own: variance of each run that others do not share.
-    """
-
-    shift: Array
-    own: Array
-
-
-def split_noise(draws: ArrayLike | None, runs: int) -> Noise:
-    """Split bootstrap draws of the test patients into a shared shift and each run's own variance.
-
-    The shared part has the mean covariance between runs (an equicorrelated one-factor model).
-
-    Args:
-        draws: errors [resamples, runs], the same resamples in every column; None without draws.
-        runs: number of runs.
-    """
-    if draws is None:
-        return Noise(np.zeros(1), np.zeros(runs))
-    logs = np.log(np.asarray(draws, dtype=np.float64))
-    logs = logs - logs.mean(axis=0)
-    if runs == 1:
-        return Noise(logs[:, 0], np.zeros(1))
-    covariance = np.cov(logs, rowvar=False)
-    shared = max((covariance.sum() - np.trace(covariance)) / (runs * (runs - 1)), 0.0)
-    mean = logs.mean(axis=1)
-    spread = mean.std()
-    shift = mean * (np.sqrt(shared) / spread) if spread > 0 else mean
-    return Noise(shift, np.maximum(np.diag(covariance) - shared, 0.0))
 
 
 def fit(
@@ -189,9 +72,10 @@ def fit(
         cap: error of chance; predictions stay below it.
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
             curves of the same task.
-        horizon: central laws follow the ensemble up to this multiple of the largest size.
+        horizon: curves are drawn up to this multiple of the largest size.
         count: draws of an ensemble.
-        seed: of the random draws.
+        seed: of the random draws. Curves of one seed and number of resamples are paired: draw i
+            of each belongs to the same resample.
 
     Raises:
         ScalingError: with fewer than three sizes, or a value that is no positive finite number.
@@ -211,156 +95,46 @@ def fit(
         noise = Noise(noise.shift, np.nan_to_num(relative) ** 2)
 
     largest = float(distinct[-1])
-    log_u = np.log(size / largest)
-    posterior = _posterior(shapes(forms), log_u, np.log(error), noise.own, seed_noise)
+    log_u, log_error = np.log(size / largest), np.log(error)
+    found = posterior(shapes(forms), log_u, log_error, noise.own, seed_noise)
+    knots = _knots(np.log(distinct / largest), float(np.log(horizon)))
     rng = np.random.default_rng(seed)
-    # The same resample order for every curve of a call with the same seed keeps arms paired.
     resample = rng.permutation(count) % noise.shift.size
-    grid, weights = posterior.grid, posterior.weights
-    ensemble = _sample(posterior, weights, largest, cap, noise, resample, rng)
-    ensembles, laws, probability = {}, {}, {}
-    log_sizes = np.linspace(np.log(distinct[0] / largest), np.log(horizon), 24)
-    for index, form in enumerate(FORMS):
-        if form not in (*forms, "constant"):
-            continue
-        of_form = weights * (grid.form == index)[None, :]
-        probability[form] = float(of_form.sum())
-        ensembles[form] = _sample(posterior, of_form, largest, cap, noise, resample, rng)
-        laws[form] = _central_law(grid, index, posterior, of_form, log_sizes, largest)
+    used = [form for form in FORMS if form == "constant" or form in forms]
+
+    def draw(weights: Array) -> Ensemble:
+        return sample(found, weights, largest, cap, knots, noise, resample, rng)
+
+    ensemble = draw(found.weights)
+    ensembles = {form: draw(found.of_form(form)) for form in used}
+    laws = {form: central_law(found, form, knots, largest) for form in used if form != "constant"}
+    # Where a constant is wrong its level is whatever the misfit leaves: the mean curve's is meant.
+    level = float(np.exp(np.log(ensembles["constant"].errors(distinct)).mean()))
     return Fit(
-        probability=probability,
-        laws=laws,
+        probability={form: float(found.of_form(form).sum()) for form in used},
+        laws={"constant": Law(level, 0.0, 0.0), **laws},
         ensemble=ensemble,
         ensembles=ensembles,
-        rises=_rises(log_u, np.log(error), noise.own, seed_noise),
+        rises=_rises(log_u, log_error, noise.own, seed_noise),
     )
 
 
-@dataclass(frozen=True)
-class _Posterior:
-    """Joint posterior of (variances, shape): weights [variances, shapes], sum 1.
-
-    Given both, the log level is normal with `mean` [variances, shapes] and `variance` [variances].
-    """
-
-    grid: Shapes
-    weights: Array
-    mean: Array
-    variance: Array
-
-
-def _posterior(
-    grid: Shapes,
-    log_u: Array,
-    log_error: Array,
-    own: Array,
-    seed_noise: tuple[float, float] | None,
-) -> _Posterior:
-    """The posterior on a grid whose cells are split until none of them holds much of it."""
-    seed_sd, misfit = (axis.ravel() for axis in np.meshgrid(SEED_NOISE, MISFIT))
-    misfit_variance = misfit[:, None] ** 2 * np.exp(-RECENCY * log_u)
-    variance = seed_sd[:, None] ** 2 + own[None, :] + misfit_variance
-    precision = 1 / variance
-    total = precision.sum(axis=1)
-    scale = 0.5 * (np.log(precision).sum(axis=1) - np.log(total))
-    scale += _log_prior_noise(seed_sd, seed_noise)
-
-    def evaluate(cells: Shapes) -> tuple[Array, Array]:
-        """Log of the unnormalised posterior, and mean of the log level: [variances, shapes]."""
-        residual = log_error[None, :] - cells.log_relative(log_u)
-        mean = precision @ residual.T / total[:, None]
-        squares = precision @ (residual**2).T - total[:, None] * mean**2
-        return scale[:, None] - 0.5 * squares + np.log(cells.prior)[None, :], mean
-
-    log_weight, mean = evaluate(grid)
-    for _ in range(SPLITS):
-        mass = np.exp(log_weight - log_weight.max()).sum(axis=0)
-        mass /= mass.sum()
-        heavy = (mass > HEAVY) & (grid.exponent_step > 0)
-        if not heavy.any():
-            break
-        children = grid.take(heavy).split()
-        grid = join([grid.take(~heavy), children])
-        new_weight, new_mean = evaluate(children)
-        log_weight = np.concatenate([log_weight[:, ~heavy], new_weight], axis=1)
-        mean = np.concatenate([mean[:, ~heavy], new_mean], axis=1)
-    weights = np.exp(log_weight - log_weight.max())
-    return _Posterior(grid, weights / weights.sum(), mean, 1 / total)
+def _knots(sizes: Array, horizon: float) -> Array:
+    """The sizes, and even places between the smallest and the horizon: log(n / largest)."""
+    even = np.linspace(sizes[0], horizon, 17)
+    return np.unique(np.concatenate([even, sizes]).round(9))
 
 
 def _rises(
     log_u: Array, log_error: Array, own: Array, seed_noise: tuple[float, float] | None
 ) -> float:
-    """Probability of a positive exponent of the power law, from even odds."""
-    posterior = _posterior(shapes(("power",)), log_u, log_error, own, seed_noise)
-    mass, prior = posterior.weights.sum(axis=0), posterior.grid.prior
-    signs = (posterior.grid.exponent > 0, posterior.grid.exponent < 0)
+    """Probability of a positive exponent of a plain power law, from even odds.
+
+    Here the misfit is nil: what departs from the law counts as noise, not as a course of its own.
+    """
+    grid = shapes(("power",))
+    found = posterior(grid, log_u, log_error, own, seed_noise, misfits=np.zeros(1))
+    mass, prior = found.weights.sum(axis=0), found.grid.prior
+    signs = (found.grid.exponent > 0, found.grid.exponent < 0)
     up, down = (float(mass[sign].sum() / prior[sign].sum()) for sign in signs)
     return up / (up + down)
-
-
-def _log_prior_noise(seed_sd: Array, seed_noise: tuple[float, float] | None) -> Array:
-    """Flat on the log scale, times the chi-square likelihood of a pooled seed variance."""
-    if seed_noise is None or seed_noise[1] <= 0 or seed_noise[0] <= 0:
-        return np.zeros_like(seed_sd)
-    pooled, dof = seed_noise
-    return -dof * np.log(seed_sd) - 0.5 * dof * (pooled / seed_sd) ** 2
-
-
-def _sample(
-    posterior: _Posterior,
-    weights: Array,
-    largest: float,
-    cap: float,
-    noise: Noise,
-    resample: NDArray[np.int64],
-    rng: np.random.Generator,
-) -> Ensemble:
-    """Draw from `weights` (restricted or not), one draw per entry of `resample`."""
-    grid, count = posterior.grid, resample.size
-    cumulative = np.cumsum(weights.ravel())
-    # Systematic sampling: one uniform per equal slice of probability, in random order.
-    position = (rng.permutation(count) + rng.random(count)) / count * cumulative[-1]
-    picked = np.minimum(np.searchsorted(cumulative, position, side="right"), cumulative.size - 1)
-    row, shape = np.unravel_index(picked, weights.shape)
-    exponent_at, share_at = rng.random((2, count)) - 0.5
-    spread = np.sqrt(posterior.variance[row])
-    level = posterior.mean[row, shape] + spread * rng.standard_normal(count)
-    return Ensemble(
-        largest=largest,
-        cap=cap,
-        log_level=level + noise.shift[resample],
-        exponent=grid.exponent[shape] * np.exp(grid.exponent_step[shape] * exponent_at),
-        share=grid.share[shape] + grid.share_step[shape] * share_at,
-        drift=DRIFT * rng.standard_t(DRIFT_FREEDOM, count),
-        form=grid.form[shape],
-        resample=resample,
-    )
-
-
-def _central_law(
-    grid: Shapes,
-    form: int,
-    posterior: _Posterior,
-    weights: Array,
-    log_u: Array,
-    largest: float,
-) -> Law:
-    """The law of a form nearest to the form's posterior mean curve (in log error, over `log_u`)."""
-    keep = grid.form == form
-    probability = weights[:, keep] / weights[:, keep].sum()
-    relative = log_relative(grid.exponent[keep, None], grid.share[keep, None], log_u[None, :])
-    curve = (probability * posterior.mean[:, keep]).sum() + probability.sum(axis=0) @ relative
-    exponent, share = grid.exponent[keep], grid.share[keep]
-    step_b, step_e = 0.15, 0.05
-    for _ in range(6):
-        difference = curve - log_relative(exponent[:, None], share[:, None], log_u[None, :])
-        best = int(np.argmin(difference.var(axis=1)))
-        level, b, e = float(np.exp(difference[best].mean())), exponent[best], share[best]
-        offsets = np.linspace(-1, 1, 9)
-        near_e = np.clip(e + step_e * offsets, 0.0, 0.995) if FORMS[form] == "power_floor" else [e]
-        exponent, share = (
-            axis.ravel() for axis in np.meshgrid(b * np.exp(step_b * offsets), near_e)
-        )
-        step_b, step_e = step_b / 3, step_e / 3
-    return Law(float(level * (1 - e) * largest**b), float(b), float(level * e))

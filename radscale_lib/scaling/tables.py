@@ -284,17 +284,20 @@ def _gain(fitted: Fit, horizon: float) -> Array:
 def _points(
     fitted: Fit, form: str, chosen: bool, sizes: Array, horizon: float, tail: float
 ) -> list[dict[str, float]]:
-    """A form's law with its interval, in the metric's own direction.
+    """A form's curve with its interval, in the metric's own direction.
 
-    The chosen form's interval is the whole ensemble's, so that it holds the doubt about the form.
+    Median and interval over the draws, of which the law is the backbone; the constant is drawn as
+    the line it is. The chosen form's are the whole ensemble's, so that they hold the doubt about
+    the form.
     """
     smallest, largest = float(sizes.min()), float(sizes.max())
     grid = np.union1d(
         np.geomspace(smallest, horizon * largest, 41).round(6), np.append(sizes, horizon * largest)
     )
-    values = np.minimum(fitted.laws[form].errors(grid), fitted.ensemble.cap)
     draws = (fitted.ensemble if chosen else fitted.ensembles[form]).errors(grid)
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    low, values, high = np.quantile(draws, [tail, 0.5, 1 - tail], axis=0)
+    if form == "constant":
+        values = np.minimum(fitted.laws[form].errors(grid), fitted.ensemble.cap)
     return [
         {"size": n, "value": 1 - v, "lower": 1 - max(h, v), "upper": 1 - min(lo, v)}
         for n, v, lo, h in zip(

@@ -83,6 +83,7 @@ def call(main: Callable[[list[str]], None], *args: object) -> None:
 def study_values() -> dict[str, Any]:
     """The demo study with two seeds for every arm."""
     values: dict[str, Any] = yaml.safe_load(Path("config/config.yaml").read_text())
+    values["subsets"]["sizes"] = [50, 100, 200, 400, 1200]
     for arm in values["arms"].values():
         arm["seeds"] = [0, 1]
     return values

@@ -5,6 +5,7 @@ import pytest
 from benchmarks.scaling_coverage import simulate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "spacing"), [("flat", "demo"), ("power", "paper"), ("saturating", "demo")]
 )

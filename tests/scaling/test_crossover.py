@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from radscale_lib.scaling.crossover import crossing_sizes, crossover, images
-from radscale_lib.scaling.fit import Ensemble, fit
+from radscale_lib.scaling.ensemble import Ensemble
+from radscale_lib.scaling.fit import fit
 
 SIZES = np.array([50, 100, 200, 400, 1200])
 
@@ -12,37 +15,60 @@ def ensemble(a, b, c, largest=1200.0, count=200, spread=0.02):
     level = np.log(a * largest**-b + c) + spread * np.random.default_rng(0).normal(size=count)
     share = c / (a * largest**-b + c)
     same = np.full(count, 1.0)
+    knots = np.linspace(np.log(50 / largest), np.log(2), 400)
     return Ensemble(
-        largest, 1.0, level, b * same, share * same, 0 * same,
-        np.full(count, 1), np.arange(count),
+        largest, 1.0, level, b * same, share * same, 0 * same, knots,
+        np.zeros((count, knots.size)), np.full(count, 1), np.arange(count),
     )  # fmt: skip
 
 
-def test_crossing_size_is_where_the_law_meets_the_target():
+def bisect(draws, i, target):
+    """Where one draw's error meets the target, by bisection."""
+    low, high = 1.0, 1e9
+    for _ in range(200):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if draws.errors([middle])[i, 0] > target else (low, middle)
+    return middle
+
+
+@pytest.mark.parametrize("target", [0.14, 0.2, 0.27])
+def test_crossing_size_is_where_the_curve_meets_the_target(target):
     draws = ensemble(0.9, 0.3, 0.03)
-    target = np.full(200, 0.2)
-    sizes = crossing_sizes(draws, target)
+    sizes = crossing_sizes(draws, np.full(200, target), 50)
     for i in range(0, 200, 20):
-        low, high = 1.0, 1e9
-        for _ in range(200):  # bisection on the law itself
-            middle = (low * high) ** 0.5
-            error = draws.errors([middle])[i, 0]
-            low, high = (middle, high) if error > 0.2 else (low, middle)
-        assert sizes[i] == pytest.approx(middle, rel=1e-6)
+        assert sizes[i] == pytest.approx(bisect(draws, i, target), rel=1e-3)
+
+
+def test_beyond_the_largest_size_the_law_decides():
+    draws = ensemble(0.9, 0.3, 0.0)
+    target = 0.9 * 5000**-0.3
+    sizes = crossing_sizes(draws, np.full(200, target), 50)
+    assert (sizes > 1200).all()
+    for i in range(0, 200, 40):
+        assert sizes[i] == pytest.approx(bisect(draws, i, target), rel=1e-3)
+
+
+def test_a_draw_that_falls_back_has_overtaken_where_it_stays_ahead():
+    draws = ensemble(0.3, 0.0, 0.0, spread=0, count=1)
+    bump = 0.5 * np.sin(np.linspace(0, 2.75 * np.pi, draws.knots.size))[None, :]
+    wavy = replace(draws, misfit=-bump)
+    place = np.exp(draws.knots) * 1200
+    last_behind = place[(bump[0] < 0) & (draws.knots < 0)][-1]
+    assert crossing_sizes(wavy, np.full(1, 0.3), 50)[0] == pytest.approx(last_behind, rel=0.02)
 
 
 def test_never_where_the_floor_excludes_it():
-    assert np.isinf(crossing_sizes(ensemble(0.9, 0.3, 0.2), np.full(200, 0.15))).all()
+    assert np.isinf(crossing_sizes(ensemble(0.9, 0.3, 0.2), np.full(200, 0.15), 50)).all()
 
 
 def test_constants_and_falling_laws():
     flat = ensemble(0.3, 0.0, 0.0, spread=0)
-    assert (crossing_sizes(flat, np.full(200, 0.4)) == 0).all()
-    assert np.isinf(crossing_sizes(flat, np.full(200, 0.2))).all()
+    assert (crossing_sizes(flat, np.full(200, 0.4), 50) == 0).all()
+    assert np.isinf(crossing_sizes(flat, np.full(200, 0.2), 50)).all()
     falling = ensemble(0.1, -0.1, 0.0, spread=0)
     at_largest = falling.errors([1200])[0, 0]
-    assert (crossing_sizes(falling, np.full(200, at_largest * 1.01)) == 0).all()
-    assert np.isinf(crossing_sizes(falling, np.full(200, at_largest * 0.99))).all()
+    assert (crossing_sizes(falling, np.full(200, at_largest * 1.01), 50) == 0).all()
+    assert np.isinf(crossing_sizes(falling, np.full(200, at_largest * 0.99), 50)).all()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +107,7 @@ def test_an_uncertain_baseline_widens_the_interval_unless_it_moves_with_the_arm(
     draws = fit(SIZES, 0.9 * SIZES**-0.3, standard_errors=np.full(5, 1e-4)).ensemble
     noise = 0.1 * np.random.default_rng(1).normal(size=draws.log_level.size)
     target = 0.9 * 300**-0.3
-    moved = Ensemble(**{**vars(draws), "log_level": draws.log_level + noise})
+    moved = replace(draws, log_level=draws.log_level + noise)
     apart = crossover(draws, target * np.exp(noise), 50)
     paired = crossover(moved, target * np.exp(noise), 50)
     ratio = [found.upper / found.lower for found in (apart, paired)]

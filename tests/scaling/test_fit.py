@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radscale_lib.scaling.errors import chance_error, to_error
-from radscale_lib.scaling.fit import ScalingError, fit, split_noise
+from radscale_lib.scaling.fit import ScalingError, fit
+from radscale_lib.scaling.noise import split_noise
 
 SIZES = np.array([50, 100, 200, 400, 1200])
 
@@ -49,19 +50,32 @@ def test_clear_rise_and_fall_are_told():
     assert fit(*noisy(0.1, -0.2, 0)).rises < 0.01
 
 
-def test_central_law_lies_inside_its_ensemble():
+def test_central_laws_follow_the_curves_drawn_from_their_form():
     found = fit(*noisy(0.9, 0.3, 0.05))
-    for form, law in found.laws.items():
-        draws = found.ensembles[form].errors(SIZES)
-        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        assert ((low <= law.errors(SIZES)) & (law.errors(SIZES) <= high)).all()
+    assert list(found.laws) == ["constant", "power", "power_floor"]
+    for form in ("power", "power_floor"):
+        middle = np.median(found.ensembles[form].errors(SIZES), axis=0)
+        np.testing.assert_allclose(found.laws[form].errors(SIZES), middle, rtol=0.06)
+    level = found.laws["constant"].a
+    assert found.laws["constant"].b == 0
+    curve = np.median(found.ensembles["constant"].errors(SIZES), axis=0)
+    assert level == pytest.approx(np.exp(np.log(curve).mean()), rel=0.02)
 
 
 def test_ensemble_parameters_give_its_errors():
     ensemble = fit(*noisy(0.9, 0.3, 0.05)).ensemble
     a, b, c = ensemble.parameters
-    expected = a[:, None] * SIZES[None, :] ** -b[:, None] + c[:, None]
-    np.testing.assert_allclose(ensemble.errors(SIZES), np.minimum(expected, 1), rtol=1e-9)
+    law = a[:, None] * SIZES[None, :] ** -b[:, None] + c[:, None]
+    knots = [int(np.argmin(np.abs(ensemble.knots - np.log(n / 1200)))) for n in SIZES]
+    expected = law * np.exp(ensemble.misfit[:, knots])
+    np.testing.assert_allclose(ensemble.errors(SIZES), np.minimum(expected, 1), rtol=1e-6)
+
+
+def test_precise_curves_are_followed_where_they_leave_the_law():
+    errors = np.array([0.40, 0.39, 0.30, 0.21, 0.15])
+    found = fit(SIZES, errors, standard_errors=0.002 * errors, seed_noise=(0.003, 50))
+    middle = np.median(found.ensemble.errors(SIZES), axis=0)
+    np.testing.assert_allclose(middle, errors, rtol=0.03)
 
 
 def test_predictions_stay_below_chance():

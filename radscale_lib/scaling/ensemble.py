@@ -1,0 +1,72 @@
+"""Curves: a law, and draws of curves that follow a law more or less."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from radscale_lib.scaling.laws import Array, log_relative
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law: error = a n^-b + c."""
+
+    a: float
+    b: float
+    c: float
+
+    def errors(self, sizes: ArrayLike) -> Array:
+        """Errors at `sizes`."""
+        return self.a * np.asarray(sizes, dtype=np.float64) ** -self.b + self.c
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Draws of a curve. Arrays have one entry, or row, per draw; draws are equally likely.
+
+    Attributes:
+        largest: the largest size fitted.
+        cap: largest possible error (chance).
+        log_level: log error of the law at the largest size.
+        exponent: b of error = a n^-b + c.
+        share: floor c as a share of the law's error at the largest size.
+        drift: change of exponent beyond the largest size.
+        knots: log(n / largest) at which `misfit` is given, ascending: [knots].
+        misfit: log error of the curve minus that of its law: [draws, knots].
+        form: index into FORMS.
+        resample: index of the test-set resample that the draw belongs to.
+    """
+
+    largest: float
+    cap: float
+    log_level: Array
+    exponent: Array
+    share: Array
+    drift: Array
+    knots: Array
+    misfit: Array
+    form: NDArray[np.int64]
+    resample: NDArray[np.int64]
+
+    def errors(self, sizes: ArrayLike) -> Array:
+        """Error of each draw at each size: [draws, sizes]."""
+        log_u = np.log(np.asarray(sizes, dtype=np.float64) / self.largest)
+        law = log_relative(self.exponent[:, None], self.share[:, None], log_u[None, :])
+        beyond = self.drift[:, None] * np.maximum(log_u, 0)
+        log_error = self.log_level[:, None] + law + beyond + self._misfit(log_u)
+        return np.minimum(np.exp(log_error), self.cap)
+
+    def _misfit(self, log_u: Array) -> Array:
+        """Misfit between the knots, linear in the log of the size; constant outside them."""
+        place = np.clip(log_u, self.knots[0], self.knots[-1])
+        left = np.clip(np.searchsorted(self.knots, place) - 1, 0, self.knots.size - 2)
+        share = (place - self.knots[left]) / (self.knots[left + 1] - self.knots[left])
+        return self.misfit[:, left] * (1 - share) + self.misfit[:, left + 1] * share
+
+    @property
+    def parameters(self) -> tuple[Array, Array, Array]:
+        """a, b and c of each draw's law, error = a n^-b + c."""
+        level = np.exp(self.log_level)
+        a = level * (1 - self.share) * self.largest**self.exponent
+        return a, self.exponent, level * self.share

@@ -1,0 +1,44 @@
+"""Test-set noise of a curve's runs, split by what the runs share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from radscale_lib.scaling.laws import Array
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Test-set noise in log error.
+
+    Attributes:
+        shift: common to all runs, one entry per resample.
+        own: variance of each run that others do not share.
+    """
+
+    shift: Array
+    own: Array
+
+
+def split_noise(draws: ArrayLike | None, runs: int) -> Noise:
+    """Split bootstrap draws of the test patients into a shared shift and each run's own variance.
+
+    The shared part has the mean covariance between runs (an equicorrelated one-factor model).
+
+    Args:
+        draws: errors [resamples, runs], the same resamples in every column; None without draws.
+        runs: number of runs.
+    """
+    if draws is None:
+        return Noise(np.zeros(1), np.zeros(runs))
+    logs = np.log(np.asarray(draws, dtype=np.float64))
+    logs = logs - logs.mean(axis=0)
+    if runs == 1:
+        return Noise(logs[:, 0], np.zeros(1))
+    covariance = np.cov(logs, rowvar=False)
+    shared = max((covariance.sum() - np.trace(covariance)) / (runs * (runs - 1)), 0.0)
+    mean = logs.mean(axis=1)
+    spread = mean.std()
+    shift = mean * (np.sqrt(shared) / spread) if spread > 0 else mean
+    return Noise(shift, np.maximum(np.diag(covariance) - shared, 0.0))
