@@ -10,24 +10,20 @@ from sacrebleu.metrics.bleu import BLEU
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.text_metrics import bleu_statistics, corpus_bleu, rouge_l
 
-WORDS = [
-    *[
-        "no",
-        "pleural",
-        "effusion",
-        "the",
-        "heart",
-        "is",
-        "enlarged",
-        "possible",
-        "edema",
-        "3.2",
-        "cm",
-        "Tip",
-    ],
+WORDS = (
+    "no",
+    "pleural",
+    "effusion",
+    "heart",
+    "is",
+    "possible",
+    "edema",
+    "3.2",
+    "cm",
+    "Tip",
     ".",
     ",",
-]
+)
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
 PAIRS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=6)
 
