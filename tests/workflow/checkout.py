@@ -76,12 +76,11 @@ class Checkout:
         return jobs
 
     @contextmanager
-    def edited(self, name: str, old: str, new: str) -> Iterator[None]:
-        """Replace a text of a file within the block; the text must be there once or more."""
+    def appended(self, name: str, text: str) -> Iterator[None]:
+        """Add text to the end of a file within the block."""
         path = self.folder / name
         before = path.read_text()
-        assert old in before, f"{name} does not contain {old!r}"
-        path.write_text(before.replace(old, new))
+        path.write_text(before + text)
         try:
             yield
         finally:
