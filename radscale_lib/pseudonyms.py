@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import os
-from pathlib import Path
 from typing import Literal
 
 from radscale_lib.study.archive import Archive
