@@ -345,3 +345,23 @@ def test_schedules() -> None:
     assert cosine(0, 1, 0.9, 1.0) == 0.9
     assert [linear(s, 4, 0.0, 1.0) for s in (0, 1, 4, 9)] == [0, 0.25, 1, 1]
     assert linear(0, 0, 0.0, 1.0) == 1
+
+
+@pytest.mark.parametrize("arm", ["mi2-both", "rad-dino"])
+def test_bf16_keeps_float32_masters(arm: str, archive: Archive, tmp_path: Path) -> None:
+    """In bf16, weights and averages would not move at these rates."""
+    study = archive.study.model_dump(mode="json")
+    study["compute"]["precision"] = "bf16"
+    study["arms"][arm]["recipe"]["optimiser"]["lr"] = 1e-5
+    trainer, batches = trainer_of(job(archive, arm, study=parse_study(study)), tmp_path)
+    before = {name: value.clone() for name, value in trainer.learner.encoder().items()}
+    losses = trainer._step(batches[0])
+    trainer.progress.step = 6
+    trainer._step(batches[1])
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    after = trainer.learner.encoder()
+    assert {value.dtype for value in after.values()} == {torch.float32}
+    largest = {name: (after[name] - value).abs().max().item() for name, value in before.items()}
+    towers = [change for name, change in largest.items() if name.startswith("image.")]
+    assert min(towers) > 0
+    assert max(towers) < 1e-4
