@@ -16,21 +16,6 @@ from radscale_lib.report.style import INK, PAGE, house_style, new_figure, save
 from radscale_lib.report.words import images
 from radscale_lib.study import Study
 
-_COLUMNS: dict[str, Any] = {
-    "arm": pl.String,
-    "label": pl.String,
-    "tip_x": pl.Float64,
-    "tip_y": pl.Float64,
-    "size": pl.Int64,
-    "level": pl.Int64,
-    "height": pl.Int64,
-    "width": pl.Int64,
-    "image": pl.List(pl.UInt8),
-    "similarity": pl.List(pl.Float32),
-}
-SIMILARITY_SCHEMA = pl.Schema(_COLUMNS)
-"""The image in a row of its own (size and level null), then the maps."""
-
 PICTURE = 1.7
 """Width of the image, in widths of a map."""
 COSINE, COLOURS = Normalize(-1, 1), "cividis"

@@ -12,7 +12,7 @@ from torch import Tensor
 from radscale_lib.encoders.prepare import map_points, prepare, prepare_one
 from radscale_lib.encoders.storage import load_tower, read_encoder
 from radscale_lib.pseudonyms import unit_interval
-from radscale_lib.report.maps import SIMILARITY_SCHEMA
+from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Study
 

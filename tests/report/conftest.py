@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from radscale_lib.files import write_json
-from radscale_lib.report.maps import SIMILARITY_SCHEMA
+from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.scaling.simulate import simulate_scores
 from radscale_lib.study import Run, Study, parse_study
 from scripts import figures, fit, report

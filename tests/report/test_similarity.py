@@ -9,7 +9,8 @@ import yaml
 
 from radscale_lib.encoders.storage import EncoderFile, save_encoder
 from radscale_lib.encoders.towers import build
-from radscale_lib.report.maps import SIMILARITY_SCHEMA, draw_similarity_figures
+from radscale_lib.report.maps import draw_similarity_figures
+from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.report.similarity import choose_tip, cosine_map
 from radscale_lib.shards import png
 from radscale_lib.shards.writer import open_shard
