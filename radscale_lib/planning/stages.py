@@ -164,7 +164,8 @@ def components(study: Study, stage: str, **names: str) -> dict[str, dict[str, st
     """
     script, slice_of = STAGES[stage]
     values = {key: canonical(value) for key, value in flatten(slice_of(study, **names)).items()}
-    return {"study": values, "code": _code(script, _variant(study, **names))}
+    variant = stage if stage == "features" else _variant(study, **names)
+    return {"study": values, "code": _code(script, variant)}
 
 
 def stage_id(parts: dict[str, dict[str, str]]) -> str:
@@ -180,7 +181,7 @@ VARIANTS = {
     "dinov2": "radscale_lib.pretrain.dinov2",
 }
 """Where the code of a kind of task, or of a paradigm, begins. A job of one kind does not depend on
-the modules that only another kind reaches."""
+the modules that only another kind reaches, and features depend on no task."""
 
 
 def _variant(study: Study, archive: str = "", arm: str = "", task: str = "") -> str | None:
