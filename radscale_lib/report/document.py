@@ -55,6 +55,7 @@ def write_report(
         name=study.name,
         phantom=study.institution.phantom is not None,
         confidence=f"{study.scaling.confidence:.0%}",
+        sure=f"{(1 + study.scaling.confidence) / 2:.1%}".replace(".0%", "%"),
         horizon=f"{study.scaling.horizon:g}",
         studied=sentences.studied(study, scores),
         overview=sentences.overview(fits) if len(fits) else "",

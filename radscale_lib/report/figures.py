@@ -126,7 +126,7 @@ def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None
     arms = [arm for arm in study.arms if arm in set(table["arm"])]
     for i, arm in enumerate(arms):
         # Arms of one size stand side by side, so that their intervals can be read.
-        nudge = span ** (0.008 * (i - (len(arms) - 1) / 2))
+        nudge = (right / left) ** (0.007 * (i - (len(arms) - 1) / 2))
         _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge, last)
 
     axes.set_ylim(*_limits(table))
@@ -203,27 +203,29 @@ def _handles(study: Study, table: pl.DataFrame) -> list[Line2D]:
 
 def _break_axis(axes: Axes, x: float) -> None:
     """Two strokes across the axis at `x`: what lies left of them is not to scale."""
-    transform = axes.get_xaxis_transform()
-    for side in (0.985, 1.015):
+    left, right = axes.get_xlim()
+    step = (right / left) ** 0.006
+    for side in (1 / step, step):
         axes.plot(
-            [x * side * 0.985, x * side * 1.015],
+            [x * side / step, x * side * step],
             [-0.018, 0.018],
             color=MUTED,
             lw=0.6,
-            transform=transform,
+            transform=axes.get_xaxis_transform(),
             clip_on=False,
         )
 
 
 def _limits(table: pl.DataFrame) -> tuple[float, float]:
-    """Limits that show every point and law; of wide bands, as much as half the range more."""
-    values = table["value"].to_numpy()
+    """Limits that show every point with its bar; of the fits' bands, half the range more."""
+    shown = table.filter(pl.col("kind") != "fit").select("value", "lower", "upper").to_numpy()
+    values = np.append(shown[np.isfinite(shown)], table["value"])
     low, high = values.min(), values.max()
-    margin = max(high - low, 0.02) * 0.5
-    low_band = np.nanmin(np.append(table["lower"].drop_nulls().to_numpy(), low))
-    high_band = np.nanmax(np.append(table["upper"].drop_nulls().to_numpy(), high))
-    low, high = max(low - margin, low_band), min(high + margin, high_band)
-    pad = 0.04 * (high - low)
+    margin = max(high - low, 0.02) / 2
+    bands = table.select("lower", "upper").to_numpy()
+    bands = np.append(bands[np.isfinite(bands)], values)
+    low, high = max(low - margin, bands.min()), min(high + margin, bands.max())
+    pad = max(0.04 * (high - low), 0.01)
     return float(low - pad), float(high + pad)
 
 

@@ -44,7 +44,7 @@ def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
     grid = figure.add_gridspec(len(sizes), len(levels) + 1, width_ratios=widths)
     picture = table.filter(pl.col("level").is_null()).row(0, named=True)
     axes = figure.add_subplot(grid[:, 0])
-    _show(axes, picture, picture["image"], cmap="gray", interpolation="lanczos")
+    _show(axes, picture, picture["image"], cmap="gray", interpolation="bilinear")
     axes.set_title(f"{picture['label'].replace('_', ' ')}, tip", fontsize=7.5, weight="normal")
     cells = []
     for row in maps.sort("size", "level").iter_rows(named=True):
