@@ -25,11 +25,30 @@ def has_encoder(encoder: Path) -> bool:
     return not failed and encoder.stat().st_size > 0
 
 
+class UnknownRunError(ValueError):
+    """A run or task that the study does not have."""
+
+
+def check_run(study: Study, run: Run, task: str | None = None) -> None:
+    """Check that the study has a run, and a task.
+
+    Raises:
+        UnknownRunError: naming what there is.
+    """
+    if run not in study.runs:
+        known = ", ".join(sorted(each.path for each in study.runs))
+        raise UnknownRunError(f"{run.path}: no run of study {study.name}: use one of {known}")
+    if task is not None and task not in study.evaluation.tasks:
+        known = ", ".join(study.evaluation.tasks)
+        raise UnknownRunError(f"{task}: no task of study {study.name}: use one of {known}")
+
+
 def write_features(study: Study, run: Run, inputs: Inputs, threads: int) -> None:
     """Write the pooled features of a run to `inputs.features`; empty ones if the run failed."""
     from radscale_lib.tasks.extraction import extract, write_empty
 
-    limit_threads(threads)
+    check_run(study, run)
+    set_up_libraries(threads, study.compute.device)
     catalog = pl.read_parquet(inputs.catalog)
     if has_encoder(inputs.encoder):
         extract(study, inputs, catalog, run.path)
@@ -50,10 +69,12 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
         threads: threads of the numerical libraries.
 
     Raises:
+        UnknownRunError: if the study has no such run or task.
         NoCasesError: if the task has no image to learn from or to be scored on.
     """
+    check_run(study, run, name)
     task = _module(study.evaluation.tasks[name].kind)
-    limit_threads(threads)
+    set_up_libraries(threads, study.compute.device)
     scores: list[Score] = []
     if has_encoder(inputs.encoder):
         scores, predictions = task.evaluate(study, name, inputs)
@@ -87,10 +108,11 @@ def _module(kind: str) -> ModuleType:
     return generation
 
 
-def limit_threads(threads: int) -> None:
-    """Bound the threads of the numerical libraries that are in use, and ask for fixed results."""
+def set_up_libraries(threads: int, device: str) -> None:
+    """Bound the threads of the numerical libraries that are in use; equal results on a GPU too."""
     threadpool_limits(threads)
     if torch := sys.modules.get("torch"):
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        if device == "cuda":
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,6 +1,7 @@
 """A frozen encoder over the catalog's images: pooled vectors, and grids kept or recomputed."""
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import polars as pl
@@ -22,12 +23,12 @@ KEPT_BYTES = 2 * 2**30
 class FrozenEncoder:
     """Reads stored images and runs an encoder on them, without gradients."""
 
-    def __init__(self, inputs: Inputs, catalog: pl.DataFrame, compute: Compute, batch: int) -> None:
+    def __init__(self, inputs: Inputs, rows: pl.DataFrame, compute: Compute, batch: int) -> None:
         """Load the encoder.
 
         Args:
             inputs: the run's files.
-            catalog: rows of the images that are asked for by position.
+            rows: catalog rows of the images that are asked for by position.
             compute: device and precision.
             batch: images per forward pass.
         """
@@ -35,19 +36,25 @@ class FrozenEncoder:
         self.tower: Tower = load_tower(inputs.encoder).to(self.device)
         self.precision = compute.precision
         self.batch = batch
-        self.shard = catalog["shard"].to_list()
-        self.row = catalog["row"].to_list()
+        self.rows = rows
         self.reader = ShardReader(inputs.shards)
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.row)
+        return len(self.rows)
+
+    def over(self, rows: pl.DataFrame) -> "FrozenEncoder":
+        """The same encoder over other images."""
+        other = copy(self)
+        other.rows = rows
+        return other
 
     @torch.no_grad()
     def features(self, images: list[int]) -> Features:
         """Features of some images in one forward pass, float16, on the device."""
-        shards, rows = [self.shard[i] for i in images], [self.row[i] for i in images]
-        inputs = prepare(self.reader.images(shards, rows), self.tower.encoder).to(self.device)
+        places = self.rows[images]
+        stored = self.reader.images(places["shard"].to_list(), places["row"].to_list())
+        inputs = prepare(stored, self.tower.encoder).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
             features = self.tower.levels(inputs)
         return _cast(features, torch.float16)

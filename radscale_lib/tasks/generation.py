@@ -52,7 +52,7 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
     frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch)
     generator, tokenizer = _train(task, frozen, training[task.section].to_list(), seed, name)
 
-    frozen = FrozenEncoder(inputs, test, study.compute, task.decoder.batch)
+    frozen = frozen.over(test)
     generated = _write(generator, tokenizer, frozen, task, name)
     references = [text.strip() for text in test[task.section]]
     draws = PatientDraws.draw(

@@ -1,15 +1,10 @@
 """Segmentation of lines and tubes: a pyramid decoder on a frozen encoder; Dice and clDice."""
 
-import json
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from radscale_lib.encoders.prepare import map_points
-from radscale_lib.study.encoders import Mi2, RadDino
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks import Segmentation
 from radscale_lib.tasks.bootstrap import PatientDraws
@@ -17,7 +12,7 @@ from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.masks import draw_masks
+from radscale_lib.tasks.masks import TubeMasks
 from radscale_lib.tasks.overlap import COUNTS, cl_dice, dice, overlap_counts
 from radscale_lib.tasks.scores import Score, macro
 from radscale_lib.tasks.training import task_seed, train
@@ -53,10 +48,12 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
     classes = study.labels.tubes
     seed = task_seed(study.evaluation.seed, name)
     frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch)
-    decoder = _train(task, frozen, _masks(training, classes, task, frozen), seed, name)
+    masks = TubeMasks(training, classes, task, frozen.tower.encoder)
+    decoder = _train(task, frozen, masks, seed, name)
 
-    frozen = FrozenEncoder(inputs, test, study.compute, task.decoder.batch)
-    counts = _score(decoder, frozen, _masks(test, classes, task, frozen), task.tolerance, name)
+    frozen = frozen.over(test)
+    masks = TubeMasks(test, classes, task, frozen.tower.encoder)
+    counts = _score(decoder, frozen, masks, task.tolerance, name)
     draws = PatientDraws.draw(
         test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
     )
@@ -92,46 +89,18 @@ def _task(study: Study, name: str) -> Segmentation:
     return task
 
 
-def _masks(
-    rows: pl.DataFrame, classes: Sequence[str], task: Segmentation, frozen: FrozenEncoder
-) -> NDArray[np.bool_]:
-    """True masks [N, classes, output_size, output_size]."""
-    return np.stack(
-        [
-            draw_masks(
-                _lines(tubes, height, width, frozen.tower.encoder),
-                classes,
-                task.output_size,
-                task.tube_width,
-            )
-            for tubes, height, width in rows.select("tubes", "height", "width").iter_rows()
-        ]
-    )
-
-
-def _lines(
-    tubes: str, height: int, width: int, encoder: Mi2 | RadDino
-) -> dict[str, list[NDArray[np.float64]]]:
-    lines: dict[str, list[NDArray[np.float64]]] = {}
-    for tube in json.loads(tubes):
-        points = map_points(tube["points"], height, width, encoder)
-        lines.setdefault(tube["label"], []).append(points)
-    return lines
-
-
 def _train(
-    task: Segmentation, frozen: FrozenEncoder, masks: NDArray[np.bool_], seed: int, name: str
+    task: Segmentation, frozen: FrozenEncoder, masks: TubeMasks, seed: int, name: str
 ) -> PyramidDecoder:
     grids = Grids.of(frozen, f"{name}: training features")
     channels, _, finest = grids.channels
     torch.manual_seed(seed)
-    decoder = PyramidDecoder(channels, finest, task.width, masks.shape[1], task.output_size)
+    decoder = PyramidDecoder(channels, finest, task.width, len(masks.classes), task.output_size)
     decoder.to(frozen.device)
-    targets = torch.from_numpy(masks)
 
     def loss(images: torch.Tensor) -> torch.Tensor:
-        target = targets[images].to(frozen.device).float()
-        return mask_loss(decoder(grids(images).levels), target)
+        targets = torch.from_numpy(masks(images.tolist())).to(frozen.device).float()
+        return mask_loss(decoder(grids(images).levels), targets)
 
     train(decoder, loss, len(frozen), task.decoder, seed, f"{name}: decoder")
     return decoder
@@ -139,17 +108,13 @@ def _train(
 
 @torch.no_grad()
 def _score(
-    decoder: PyramidDecoder,
-    frozen: FrozenEncoder,
-    masks: NDArray[np.bool_],
-    tolerance: int,
-    name: str,
+    decoder: PyramidDecoder, frozen: FrozenEncoder, masks: TubeMasks, tolerance: int, name: str
 ) -> NDArray[np.int64]:
     """Overlap counts [N, classes, 7]."""
-    counts = np.zeros((*masks.shape[:2], len(COUNTS)), np.int64)
+    counts = np.zeros((len(frozen), len(masks.classes), len(COUNTS)), np.int64)
     for images, features in frozen.batches(f"{name}: test images"):
         predicted = (decoder(features.levels).sigmoid() > THRESHOLD).cpu().numpy()
-        for image, prediction in zip(images, predicted, strict=True):
-            for index, mask in enumerate(prediction):
-                counts[image, index] = overlap_counts(mask, masks[image, index], tolerance)
+        for image, pair in zip(images, zip(predicted, masks(images), strict=True), strict=True):
+            for index, (mask, truth) in enumerate(zip(*pair, strict=True)):
+                counts[image, index] = overlap_counts(mask, truth, tolerance)
     return counts

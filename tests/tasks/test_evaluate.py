@@ -17,7 +17,9 @@ from radscale_lib.encoders.prepare import prepare
 from radscale_lib.encoders.storage import load_tower
 from radscale_lib.files import write_json
 from radscale_lib.shards.reader import ShardReader
+from radscale_lib.study import Run
 from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.evaluate import UnknownRunError, check_run
 from radscale_lib.tasks.features import read_features
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.gather import MissingScoresError, gather
@@ -227,6 +229,15 @@ def test_a_task_without_images_says_so(files, results, tmp_path):
 
     with pytest.raises(NoCasesError, match=r"segmentation.*train.*tube annotations"):
         segmentation.evaluate(files.study, "segmentation", inputs)
+
+
+def test_runs_and_tasks_that_the_study_lacks_are_named(files):
+    run = Run("mi2-open", 0, 0)
+    check_run(files.study, run, "findings")
+    with pytest.raises(UnknownRunError, match=r"mi2-open/n=5.*rad-dino/n=20/seed=0"):
+        check_run(files.study, run._replace(size=5))
+    with pytest.raises(UnknownRunError, match=r"finding: .*findings, tubes"):
+        check_run(files.study, run, "finding")
 
 
 def test_images_are_chosen_by_their_id_alone(files):

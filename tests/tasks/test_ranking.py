@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -10,6 +10,7 @@ from radscale_lib.tasks.bootstrap import CELLS, PatientDraws, interval
 from radscale_lib.tasks.ranking import auroc_auprc, resampled_auroc_auprc
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.sampled_from([0, 1, 6]))
 def test_equal_to_scikit_learn_with_weights_and_ties(seed, images, decimals):
     random = np.random.default_rng(seed)
