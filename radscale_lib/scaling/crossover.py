@@ -16,8 +16,9 @@ class Crossover:
     """Where a curve overtakes a baseline.
 
     Attributes:
-        state: `within` the studied sizes, `below` or `above` them, `never` (no size reaches it), or
-            `undetermined` (the interval reaches from below the smallest size to above the largest).
+        state: `within` the studied sizes or `below` them, if the curve is ahead at the largest
+            size; `above` them or `never` (no size reaches it), if it is behind there;
+            `undetermined` if neither holds at the level of the interval.
         size: median size, where it lies within the studied sizes.
         lower: lower end of the interval, None below the smallest size.
         upper: upper end of the interval, None above the largest size.
@@ -43,7 +44,8 @@ def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
     """
     inside = (ensemble.knots >= np.log(smallest / ensemble.largest) - 1e-9) & (ensemble.knots <= 0)
     log_u = ensemble.knots[inside]
-    excess = np.log(ensemble.errors(np.exp(log_u) * ensemble.largest) / target[:, None])
+    # Without the cap: at chance, two curves are not told apart by being cut off at the same error.
+    excess = ensemble.log_errors(np.exp(log_u) * ensemble.largest) - np.log(target)[:, None]
     behind = excess > 0
     # The last place where the draw is behind, and the one after it.
     last = log_u.size - 1 - np.argmax(behind[:, ::-1], axis=1)
@@ -59,7 +61,7 @@ def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
 def _beyond(ensemble: Ensemble, target: Array) -> Array:
     """Size beyond the largest at which each draw's law reaches `target`; infinity if never."""
     b, e = ensemble.exponent, ensemble.share
-    ratio = target / ensemble.errors([ensemble.largest])[:, 0]
+    ratio = target / np.exp(ensemble.log_errors([ensemble.largest])[:, 0])
     with np.errstate(divide="ignore", invalid="ignore"):
         log_u = -np.log((ratio - e) / (1 - e)) / b
     reached = (b > 0) & (ratio > e)
@@ -90,7 +92,7 @@ def crossover(
     )
     gain = baseline - ensemble.errors([largest])[:, 0]
     difference = tuple(float(q) for q in np.quantile(gain, [0.5, tail, 1 - tail]))
-    if low < smallest and high > largest:
+    if low <= largest < high:
         state: State = "undetermined"
     elif middle < smallest:
         state = "below"
@@ -106,7 +108,7 @@ def crossover(
         size=size,
         lower=lower,
         upper=upper,
-        ahead=float((gain > 0).mean()),
+        ahead=float((ensemble.log_errors([largest])[:, 0] < np.log(baseline)).mean()),
         difference=(difference[0], difference[1], difference[2]),
         text=_text(state, size, lower, upper, smallest, largest, confidence),
     )
@@ -131,8 +133,7 @@ def _text(
         return f"{images(size)} images ({level} {low} to {high})"
     if state == "below":
         return f"< {first} images" + (f" ({level} up to {high})" if upper else "")
-    start = f"≥ {last} images" if state == "above" else "not reached"
-    return start + (f" ({level} from {low})" if lower else "")
+    return f"≥ {last} images" if state == "above" else "not reached"
 
 
 def images(size: float) -> str:

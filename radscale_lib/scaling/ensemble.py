@@ -50,12 +50,15 @@ class Ensemble:
     resample: NDArray[np.int64]
 
     def errors(self, sizes: ArrayLike) -> Array:
-        """Error of each draw at each size: [draws, sizes]."""
+        """Error of each draw at each size, at most `cap`: [draws, sizes]."""
+        return np.minimum(np.exp(self.log_errors(sizes)), self.cap)
+
+    def log_errors(self, sizes: ArrayLike) -> Array:
+        """Log error of each draw at each size, without regard to `cap`: [draws, sizes]."""
         log_u = np.log(np.asarray(sizes, dtype=np.float64) / self.largest)
         law = log_relative(self.exponent[:, None], self.share[:, None], log_u[None, :])
         beyond = self.drift[:, None] * np.maximum(log_u, 0)
-        log_error = self.log_level[:, None] + law + beyond + self._misfit(log_u)
-        return np.minimum(np.exp(log_error), self.cap)
+        return self.log_level[:, None] + law + beyond + self._misfit(log_u)
 
     def _misfit(self, log_u: Array) -> Array:
         """Misfit between the knots, linear in the log of the size; constant outside them."""

@@ -17,8 +17,8 @@ from radscale_lib.scaling.ensemble import Ensemble, Law
 from radscale_lib.scaling.laws import FORMS, Array, Shapes, join, log_relative
 from radscale_lib.scaling.noise import Noise
 
-# RECENCY, LENGTH, MISFIT and DRIFT were chosen on learning curves of LCDB 1.1, thinned to five sizes
-# spaced as the paper's: how, and how far that can be trusted, is in docs/scaling-fits.md.
+# RECENCY, LENGTH, MISFIT and DRIFT were chosen on learning curves of LCDB 1.1, thinned to five
+# sizes spaced as the paper's: how, and how far to trust that, is in docs/scaling-fits.md.
 SEED_NOISE: Array = np.geomspace(0.002, 0.2, 12)
 MISFIT: Array = np.array([0.002, 0.005, 0.01, 0.02, 0.04])
 """Standard deviation of the misfit at the largest size, log error."""

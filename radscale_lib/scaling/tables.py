@@ -72,6 +72,11 @@ class _Curve:
             baseline_draws=None if draws is None or level is None else draws[:, runs],
         )
 
+    @property
+    def worst(self) -> float:
+        """The largest error seen: worse than chance is possible."""
+        return max(float(self.errors.max()), self.baseline or 0.0)
+
     def fit(self, options: dict[str, Any]) -> Fit:
         """The fit of all runs."""
         return fit(self.sizes, self.errors, draws=self.draws, **options)
@@ -120,10 +125,10 @@ def fit_study(study: Study, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
             & (pl.col("metric") == metric)
             & pl.col("value").is_not_nan()
         ).sort("arm", "size", "seed")
-        options: dict[str, Any] = {
+        cap = chance_error(metric, _prevalence(scores, task, metric))
+        shared: dict[str, Any] = {
             "forms": study.scaling.forms,
             "horizon": study.scaling.horizon,
-            "cap": chance_error(metric, _prevalence(scores, task, metric)),
             "seed_noise": _seed_noise(macro),
             "seed": _seed(task),
         }
@@ -141,6 +146,7 @@ def fit_study(study: Study, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
             }
             try:
                 curve = _Curve.read(rows, macro.filter(pl.col("arm") == baseline))
+                options = shared | {"cap": max(cap, curve.worst)}
                 fitted = curve.fit(options)
             except ScalingError as error:
                 unfitted = {"form": "constant", "identified": False, "chosen": False}

@@ -100,6 +100,7 @@ def test_a_flat_arm_at_the_baseline_is_undetermined():
     found = crossover(ensemble(0.3, 0, 0, spread=0.05), np.full(200, 0.3), 50)
     assert found.state == "undetermined"
     assert found.text == "undetermined (90% interval < 50 to ≥ 1,200 images)"
+    assert 0.3 < found.ahead < 0.7
     assert found.size is found.lower is found.upper is None
 
 
@@ -121,3 +122,16 @@ def test_an_uncertain_baseline_widens_the_interval_unless_it_moves_with_the_arm(
 )  # fmt: skip
 def test_numbers_of_images(size, text):
     assert images(size) == text
+
+
+def test_no_crossover_is_claimed_unless_the_arm_is_surely_ahead_at_its_largest_size():
+    draws = ensemble(0.9, 0.3, 0, spread=0.1)
+    for target_size in (50, 200, 800, 1100, 1300, 2000, 4000):
+        found = crossover(draws, np.full(200, 0.9 * target_size**-0.3), 50)
+        if found.ahead >= 0.95:
+            assert found.state in {"below", "within"}
+            assert found.size is None or found.lower != found.upper
+        elif found.ahead > 0.05:
+            assert found.state == "undetermined"
+        else:
+            assert found.state in {"above", "never"}

@@ -71,7 +71,7 @@ def test_the_law_is_the_backbone_of_the_curve(tables):
     [
         (0.35, {"below"}),
         (0.16, {"within"}),
-        (0.095, {"above"}),
+        (0.075, {"above"}),
         (0.01, {"never", "above"}),
     ],
 )
@@ -162,6 +162,27 @@ def test_perfect_scores_are_fitted(study, scores):
     perfect = scores.with_columns(value=pl.when(top).then(1.0).otherwise(pl.col("value")))
     fits, _ = fit_study(study, perfect)
     assert fits.filter(pl.col("chosen"))["identified"].all()
+
+
+def test_scores_worse_than_chance_are_fitted_where_they_are(study, scores):
+    worse = scores.with_columns(
+        value=pl.lit(0.3), resamples=pl.col("resamples").list.eval(pl.element() * 0 + 0.3)
+    )
+    fits, crossovers = fit_study(study, worse)
+    values = fits.filter(pl.col("chosen")).explode("curve").unnest("curve")["value"]
+    assert values.is_between(0.28, 0.32).all()
+    assert crossovers["difference"].abs().max() < 0.02
+
+
+def test_scores_that_are_all_zero_are_flat_and_level_with_the_baseline(study, scores):
+    zero = scores.with_columns(
+        value=pl.lit(0.0), resamples=pl.col("resamples").list.eval(pl.element() * 0)
+    )
+    fits, crossovers = fit_study(study, zero)
+    assert set(fits.filter(pl.col("chosen"))["form"]) == {"constant"}
+    assert set(crossovers["state"]) == {"undetermined"}
+    assert crossovers["ahead"].is_between(0.3, 0.7).all()
+    assert (crossovers["difference_lower"] <= 0).all()
 
 
 def test_held_out_error_is_that_of_the_last_size_but_one(study, simulate):
