@@ -19,7 +19,7 @@ study: .venv/.ready
 	snakemake --cores $(CORES)
 
 test: check
-	pytest $(TESTS)
+	pytest --numprocesses $(CORES) --dist worksteal $(TESTS)
 
 check: .venv/.ready
 	ruff check

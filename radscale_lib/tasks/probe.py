@@ -1,5 +1,6 @@
 """Linear probe: logistic regressions of all labels at once on frozen features."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,10 +70,8 @@ def fit_path(
     """Logistic regressions under each penalty, from strong to weak, each started from the last.
 
     For label k with n_k known cells, minimises
-    mean over known cells of log(1 + exp(z)) - y z, plus penalty / 2 x |w_k|^2, the bias free:
-    scikit-learn's `LogisticRegression` with C = 1 / (penalty x n_k) on the rows where the label is
-    known. The labels share no parameter, so one L-BFGS run over their sum solves them all. A label
-    that is constant on the training images has no finite solution; its weights stay 0.
+    mean over known cells of log(1 + exp(z)) - y z, plus penalty / 2 x |w_k|^2, the bias free. A
+    label that is constant on the training images has no finite solution; its weights stay 0.
 
     Args:
         features: [N, D], standardised.
@@ -84,39 +83,38 @@ def fit_path(
     Returns:
         One probe per penalty, strongest first.
     """
-    from scipy.optimize import minimize
+    ordered = sorted(penalties, reverse=True)
+    weights = np.zeros((len(ordered), features.shape[1], targets.shape[1]))
+    biases = np.zeros((len(ordered), targets.shape[1]))
+    for label in range(targets.shape[1]):
+        known = np.flatnonzero(~np.isnan(targets[:, label]))
+        truth = targets[known, label]
+        if np.ptp(truth) if known.size else 0:
+            path = _path(features[known], truth, ordered, tolerance, iterations)
+            weights[:, :, label], biases[:, label] = path
+    return [Probe(*solution) for solution in zip(weights, biases, ordered, strict=True)]
 
-    known = ~np.isnan(targets)
-    truth = np.where(known, targets, 0.0)
-    positives, counts = truth.sum(0), known.sum(0)
-    learnable = (positives > 0) & (positives < counts)
-    cell_weight = known * (learnable / np.maximum(counts, 1))
-    prevalence = np.where(learnable, positives / np.maximum(counts, 1), 0.5)
-    size, labels = features.shape[1], targets.shape[1]
 
-    def objective(flat: Floats, penalty: float) -> tuple[float, Floats]:
-        parameters = flat.reshape(size + 1, labels)
-        weights, biases = parameters[:-1], parameters[-1]
-        logits = features @ weights + biases
-        loss = (cell_weight * (np.logaddexp(0, logits) - truth * logits)).sum()
-        residual = cell_weight * (_sigmoid(logits) - truth)
-        gradient = np.vstack([features.T @ residual + penalty * weights, residual.sum(0)])
-        return float(loss + penalty / 2 * (weights**2).sum()), gradient.ravel()
+def _path(
+    features: Floats,
+    truth: NDArray[np.floating],
+    penalties: Sequence[float],
+    tolerance: float,
+    iterations: int,
+) -> tuple[Floats, Floats]:
+    """Weights [P, D] and biases [P] of one label under each penalty."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
 
-    flat = np.vstack([np.zeros((size, labels)), np.log(prevalence / (1 - prevalence))]).ravel()
-    probes = []
-    for penalty in sorted(penalties, reverse=True):
-        flat = minimize(
-            objective,
-            flat,
-            args=(penalty,),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": iterations, "maxfun": 2 * iterations, "gtol": tolerance, "ftol": 0},
-        ).x
-        parameters = flat.reshape(size + 1, labels)
-        probes.append(Probe(parameters[:-1].copy(), parameters[-1].copy(), penalty))
-    return probes
+    model = LogisticRegression(tol=tolerance, max_iter=iterations, warm_start=True)
+    solutions = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # weak penalties are cut, by design
+        for penalty in penalties:
+            model.set_params(C=1 / (penalty * len(truth))).fit(features, truth)
+            solutions.append((model.coef_[0].copy(), model.intercept_[0]))
+    weights, biases = zip(*solutions, strict=True)
+    return np.stack(weights), np.array(biases)
 
 
 def choose(probes: Sequence[Probe], features: Floats, targets: NDArray[np.floating]) -> Probe:
@@ -132,7 +130,3 @@ def choose(probes: Sequence[Probe], features: Floats, targets: NDArray[np.floati
     """
     losses = [np.nansum(log_loss(probe.logits(features), targets)) for probe in probes]
     return probes[int(np.argmin(losses))]
-
-
-def _sigmoid(values: Floats) -> Floats:
-    return np.exp(-np.logaddexp(0, -values))

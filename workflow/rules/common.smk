@@ -1,15 +1,15 @@
 """The study, its paths, and what a rule needs: every helper that more than one rule file uses."""
 
-import os
 import sys
 from functools import cache
+from os import environ, pathsep
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 # Rules call `python`: the one that runs Snakemake, unless a conda environment is activated over it.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+environ["PATH"] = pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])
 
 from radscale_lib.archive import listing
 from radscale_lib.files import write_json, read_json
