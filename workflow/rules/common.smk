@@ -8,8 +8,10 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
-# Rules call `python`: the one that runs Snakemake, unless a conda environment is activated over it.
-environ["PATH"] = pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])
+# Rules call `python`: the one that runs Snakemake, unless a conda environment is activated over it;
+# the library is the one beside this workflow.
+for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", workflow.basedir)):
+    environ[variable] = pathsep.join(filter(None, [str(folder), environ.get(variable)]))
 
 from radscale_lib.archive import listing
 from radscale_lib.files import write_json, read_json
