@@ -39,7 +39,8 @@ def script(name: str):
 def study(tmp_path_factory) -> Path:
     """The demo study, smaller."""
     values = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    values["institution"]["phantom"] |= {"patients": 40, "pixels": 80, "broken": 8}
+    values["institution"]["phantom"] |= {"patients": 40, "seed": 31, "pixels": 80, "broken": 8}
+    values["splits"] = {"train": 0.2, "validation": 0.2, "test": 0.2}
     values["institution"] |= {"partitions": PARTITIONS, "image": {"shorter_side": 32}}
     values["subsets"]["sizes"] = [5, 10]
     path = tmp_path_factory.mktemp("study") / "study.yaml"
