@@ -1,28 +1,65 @@
-"""Fit scaling laws to the scores of a study, and locate crossovers with the baselines."""
+"""Fit scaling laws: to the scores of a study, or to the curves of any table.
+
+The table has columns `curve, size, value, se` (errors, lower is better; `se` may be empty). Rows
+without a value are predicted; a column `target`, or --target, asks for the size that reaches it.
+"""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from radscale_lib.files import whole
+from radscale_lib.scaling.curves import answer_all, read_curves
+from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.tables import fit_study
 from radscale_lib.study import load_study
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the stage."""
+    """Run the stage, or fit a table of curves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="study file")
-    parser.add_argument("--scores", type=Path, required=True, help="scores table (read)")
-    parser.add_argument("--fits", type=Path, required=True, help="fits table (written)")
-    parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table (written)")
+    study = parser.add_argument_group("a study")
+    study.add_argument("--study", type=Path, help="study file")
+    study.add_argument("--scores", type=Path, help="scores table (read)")
+    study.add_argument("--fits", type=Path, help="fits table (written)")
+    study.add_argument("--crossovers", type=Path, help="crossovers table (written)")
+    table = parser.add_argument_group("a table of curves")
+    table.add_argument("--curves", type=Path, help="CSV of curves (read)")
+    table.add_argument("--predict", type=Path, help="CSV of predictions (written)")
+    table.add_argument("--draws", type=Path, help="Parquet of 1,000 draws per row (written)")
+    table.add_argument("--target", type=float, help="error level: which size reaches it?")
+    table.add_argument("--jobs", type=int, help="processes (default: one per core)")
     args = parser.parse_args(argv)
-    fits, crossovers = fit_study(load_study(args.study), pl.read_parquet(args.scores))
-    for table, path in ((fits, args.fits), (crossovers, args.crossovers)):
-        with whole(path) as partial:
-            table.write_parquet(partial)
+    if args.curves and args.predict:
+        _fit_curves(args)
+    elif args.study and args.scores and args.fits and args.crossovers:
+        fits, crossovers = fit_study(load_study(args.study), pl.read_parquet(args.scores))
+        for frame, path in ((fits, args.fits), (crossovers, args.crossovers)):
+            with whole(path) as partial:
+                frame.write_parquet(partial)
+    else:
+        parser.error("give --curves and --predict, or --study, --scores, --fits and --crossovers")
+
+
+def _fit_curves(args: argparse.Namespace) -> None:
+    try:
+        curves = read_curves(args.curves, args.target)
+    except (ScalingError, OSError) as error:
+        sys.exit(f"fit: {error}")
+    predictions, draws = answer_all(curves, args.jobs)
+    with whole(args.predict) as partial:
+        predictions.write_csv(partial)
+    if args.draws:
+        with whole(args.draws) as partial:
+            draws.write_parquet(partial)
+    notes = predictions.filter(pl.col("note") != "").select("curve", "note").unique()
+    for curve, note in notes.sort("curve").iter_rows():
+        print(f"{curve}: {note}", file=sys.stderr)
+    if curves and predictions["note"].str.starts_with("not fitted").all():
+        sys.exit("fit: no curve could be fitted")
 
 
 if __name__ == "__main__":

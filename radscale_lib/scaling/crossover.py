@@ -8,6 +8,7 @@ import numpy as np
 from radscale_lib.scaling.ensemble import Ensemble
 from radscale_lib.scaling.laws import Array
 
+Place = Literal["within", "below", "above", "never"]
 State = Literal["within", "below", "above", "never", "undetermined"]
 
 
@@ -58,13 +59,43 @@ def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
     return np.where(behind[:, -1], _beyond(ensemble, target), size)
 
 
+def locate(
+    sizes: Array, smallest: float, largest: float, confidence: float
+) -> tuple[Place, float | None, float | None, float | None]:
+    """Median and interval of crossing sizes, without numbers outside the studied sizes.
+
+    Args:
+        sizes: crossing size of each draw.
+        smallest: smallest studied size.
+        largest: largest studied size.
+        confidence: level of the interval.
+
+    Returns:
+        Where the median lies, the median, and the ends of the interval; None where they lie
+        outside.
+    """
+    tail = (1 - confidence) / 2
+    # Nearest-rank quantiles: infinity cannot be interpolated.
+    low, middle, high = (
+        float(q) for q in np.quantile(sizes, [tail, 0.5, 1 - tail], method="inverted_cdf")
+    )
+    if middle < smallest:
+        place: Place = "below"
+    elif middle <= largest:
+        place = "within"
+    else:
+        place = "above" if np.isfinite(middle) else "never"
+    inside = [n if smallest <= n <= largest else None for n in (middle, low, high)]
+    return place, inside[0], inside[1], inside[2]
+
+
 def _beyond(ensemble: Ensemble, target: Array) -> Array:
     """Size beyond the largest at which each draw's law reaches `target`; infinity if never."""
     b, e = ensemble.exponent, ensemble.share
     ratio = target / np.exp(ensemble.log_errors([ensemble.largest])[:, 0])
     with np.errstate(divide="ignore", invalid="ignore"):
         log_u = -np.log((ratio - e) / (1 - e)) / b
-    reached = (b > 0) & (ratio > e)
+    reached = (b > 0) & (ratio > e) & ~ensemble.level_off
     return np.where(reached, np.exp(np.clip(log_u, 0, 600)) * ensemble.largest * 1.000001, np.inf)
 
 
@@ -86,23 +117,13 @@ def crossover(
     tail = (1 - confidence) / 2
     largest = ensemble.largest
     sizes = crossing_sizes(ensemble, baseline, smallest)
-    # Nearest-rank quantiles: infinity cannot be interpolated.
-    low, middle, high = (
-        float(q) for q in np.quantile(sizes, [tail, 0.5, 1 - tail], method="inverted_cdf")
-    )
+    place, size, lower, upper = locate(sizes, smallest, largest, confidence)
     gain = baseline - ensemble.errors([largest])[:, 0]
     difference = tuple(float(q) for q in np.quantile(gain, [0.5, tail, 1 - tail]))
-    if low <= largest < high:
-        state: State = "undetermined"
-    elif middle < smallest:
-        state = "below"
-    elif middle <= largest:
-        state = "within"
-    else:
-        state = "above" if np.isfinite(middle) else "never"
-    size = middle if state == "within" else None
-    lower = low if smallest <= low <= largest else None
-    upper = high if smallest <= high <= largest else None
+    reached = float((sizes <= largest).mean())
+    state: State = "undetermined" if tail <= reached < 1 - tail else place
+    if state == "undetermined":
+        size = None
     return Crossover(
         state=state,
         size=size,

@@ -32,6 +32,7 @@ class Ensemble:
         exponent: b of error = a n^-b + c.
         share: floor c as a share of the law's error at the largest size.
         drift: change of exponent beyond the largest size.
+        level_off: whether the curve stays where it is beyond the largest size.
         knots: log(n / largest) at which `misfit` is given, ascending: [knots].
         misfit: log error of the curve minus that of its law: [draws, knots].
         form: index into FORMS.
@@ -44,6 +45,7 @@ class Ensemble:
     exponent: Array
     share: Array
     drift: Array
+    level_off: NDArray[np.bool_]
     knots: Array
     misfit: Array
     form: NDArray[np.int64]
@@ -56,7 +58,8 @@ class Ensemble:
     def log_errors(self, sizes: ArrayLike) -> Array:
         """Log error of each draw at each size, without regard to `cap`: [draws, sizes]."""
         log_u = np.log(np.asarray(sizes, dtype=np.float64) / self.largest)
-        law = log_relative(self.exponent[:, None], self.share[:, None], log_u[None, :])
+        reach = np.where(self.level_off[:, None], np.minimum(log_u, 0), log_u[None, :])
+        law = log_relative(self.exponent[:, None], self.share[:, None], reach)
         beyond = self.drift[:, None] * np.maximum(log_u, 0)
         return self.log_level[:, None] + law + beyond + self._misfit(log_u)
 

@@ -6,6 +6,10 @@ from numpy.typing import ArrayLike
 from radscale_lib.scaling.laws import Array
 
 
+class ScalingError(ValueError):
+    """Data that no scaling law can be fitted to; the message says why."""
+
+
 def chance_error(metric: str, prevalence: float | None = None) -> float:
     """Error (1 - metric) of a model that knows nothing: the cap of every curve.
 
@@ -23,12 +27,12 @@ def to_error(values: ArrayLike, resolution: float = 1e-4) -> Array:
     """1 - values, kept above `resolution` so that a perfect score has a logarithm.
 
     Raises:
-        ValueError: if a finite value lies outside [0, 1].
+        ScalingError: if a finite value lies outside [0, 1].
     """
     array = np.asarray(values, dtype=np.float64)
     finite = array[np.isfinite(array)]
     if finite.size and (finite.min() < 0 or finite.max() > 1):
-        raise ValueError(
+        raise ScalingError(
             f"metric values must lie in [0, 1], found {finite.min():g} to {finite.max():g}: "
             "give scores where 1 is perfect"
         )

@@ -14,18 +14,16 @@ Three kinds of noise enter, all in log error:
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from radscale_lib.scaling.ensemble import Ensemble, Law
-from radscale_lib.scaling.laws import FORMS, Array, shapes
+from radscale_lib.scaling.errors import ScalingError
+from radscale_lib.scaling.laws import FORMS, Array, even_powers, shapes
 from radscale_lib.scaling.noise import Noise, split_noise
-from radscale_lib.scaling.posterior import central_law, posterior, sample
-
-
-class ScalingError(ValueError):
-    """Data that no scaling law can be fitted to; the message says why."""
+from radscale_lib.scaling.posterior import SMOOTH, Posterior, central_law, posterior, sample
 
 
 @dataclass(frozen=True)
@@ -33,19 +31,63 @@ class Fit:
     """A fitted curve.
 
     Attributes:
-        probability: of each form, given the data.
-        laws: the central law of each form.
-        ensembles: draws given each form; `ensemble` mixes them by probability.
+        posterior: over laws, noise and misfit.
+        forms: forms in use, the constant among them.
+        sizes: distinct sizes, ascending.
+        cap: largest possible error.
+        knots: log(n / largest) where curves are drawn.
+        noise: test-set noise of the runs.
+        resample: index of the test-set resample of each draw.
+        seed: of the random draws.
         rises: probability that the metric rises with size (the error falls), if rising and falling
             were equally likely beforehand. Above 1 - tail, the interval of the exponent of a plain
             power law excludes zero.
     """
 
-    probability: dict[str, float]
-    laws: dict[str, Law]
-    ensemble: Ensemble
-    ensembles: dict[str, Ensemble]
+    posterior: Posterior
+    forms: tuple[str, ...]
+    sizes: Array
+    cap: float
+    knots: Array
+    noise: Noise
+    resample: NDArray[np.int64]
+    seed: int
     rises: float
+
+    @property
+    def probability(self) -> dict[str, float]:
+        """Of each form, given the data."""
+        return {form: float(self.posterior.of_form(form).sum()) for form in self.forms}
+
+    @cached_property
+    def ensemble(self) -> Ensemble:
+        """Draws of the curve, all forms by their probability."""
+        return self._draw(self.posterior.weights, 0)
+
+    @cached_property
+    def ensembles(self) -> dict[str, Ensemble]:
+        """Draws given each form."""
+        return {
+            form: self._draw(self.posterior.of_form(form), 1 + FORMS.index(form))
+            for form in self.forms
+        }
+
+    @cached_property
+    def laws(self) -> dict[str, Law]:
+        """The central law of each form."""
+        # Where a constant is wrong its level is what the misfit leaves: the mean curve's is meant.
+        level = float(np.exp(np.log(self.ensembles["constant"].errors(self.sizes)).mean()))
+        found = {"constant": Law(level, 0.0, 0.0)}
+        for form in self.forms:
+            if form != "constant":
+                found[form] = central_law(self.posterior, form, self.knots, self.sizes[-1])
+        return found
+
+    def _draw(self, weights: Array, stream: int) -> Ensemble:
+        return sample(
+            self.posterior, weights, float(self.sizes[-1]), self.cap, self.knots, self.noise,
+            self.resample, np.random.default_rng([self.seed, stream]),
+        )  # fmt: skip
 
 
 def fit(
@@ -73,7 +115,7 @@ def fit(
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
             curves of the same task.
         horizon: curves are drawn up to this multiple of the largest size.
-        count: draws of an ensemble.
+        count: draws of an ensemble, an even number.
         seed: of the random draws. Curves of one seed and number of resamples are paired: draw i
             of each belongs to the same resample.
 
@@ -96,25 +138,15 @@ def fit(
 
     largest = float(distinct[-1])
     log_u, log_error = np.log(size / largest), np.log(error)
-    found = posterior(shapes(forms), log_u, log_error, noise.own, seed_noise)
-    knots = _knots(np.log(distinct / largest), float(np.log(horizon)))
-    rng = np.random.default_rng(seed)
-    resample = rng.permutation(count) % noise.shift.size
-    used = [form for form in FORMS if form == "constant" or form in forms]
-
-    def draw(weights: Array) -> Ensemble:
-        return sample(found, weights, largest, cap, knots, noise, resample, rng)
-
-    ensemble = draw(found.weights)
-    ensembles = {form: draw(found.of_form(form)) for form in used}
-    laws = {form: central_law(found, form, knots, largest) for form in used if form != "constant"}
-    # Where a constant is wrong its level is whatever the misfit leaves: the mean curve's is meant.
-    level = float(np.exp(np.log(ensembles["constant"].errors(distinct)).mean()))
     return Fit(
-        probability={form: float(found.of_form(form).sum()) for form in used},
-        laws={"constant": Law(level, 0.0, 0.0), **laws},
-        ensemble=ensemble,
-        ensembles=ensembles,
+        posterior=posterior(shapes(forms), log_u, log_error, noise.own, seed_noise),
+        forms=tuple(form for form in FORMS if form == "constant" or form in forms),
+        sizes=distinct,
+        cap=cap,
+        knots=_knots(np.log(distinct / largest), float(np.log(horizon))),
+        noise=noise,
+        resample=np.random.default_rng(seed).permutation(count) % noise.shift.size,
+        seed=seed,
         rises=_rises(log_u, log_error, noise.own, seed_noise),
     )
 
@@ -132,8 +164,9 @@ def _rises(
 
     Here the misfit is nil: what departs from the law counts as noise, not as a course of its own.
     """
-    grid = shapes(("power",))
-    found = posterior(grid, log_u, log_error, own, seed_noise, misfits=np.zeros(1))
+    found = posterior(
+        even_powers(), log_u, log_error, own, seed_noise, misfits=np.zeros(1), kinds=(SMOOTH,)
+    )
     mass, prior = found.weights.sum(axis=0), found.grid.prior
     signs = (found.grid.exponent > 0, found.grid.exponent < 0)
     up, down = (float(mass[sign].sum() / prior[sign].sum()) for sign in signs)

@@ -16,16 +16,21 @@ Array = NDArray[np.float64]
 
 FORMS = ("constant", "power", "power_floor")
 
-# Ranges of the grid. Published exponents of error against data lie between 0.02 and 1; negative
-# ones let a metric fall with size, which a fit must be able to say.
-EXPONENTS = np.geomspace(0.003, 2.0, 42)
-FALLING = -np.geomspace(0.003, 0.5, 24)
-FLOOR_EXPONENTS = np.geomspace(0.05, 3.0, 28)
-FLOOR_SHARES = np.linspace(0.025, 0.975, 20)
-FALLING_SHARE = 0.2
+EXPONENTS = np.geomspace(0.01, 4.0, 36)
+FALLING = -np.geomspace(0.01, 0.5, 14)
+"""Negative exponents: a metric that falls with size, which a fit must be able to say."""
+FLOOR_EDGES = 1 - np.concatenate([np.linspace(1, 0.1, 25), np.geomspace(0.08, 0.002, 8)])
+"""Edges of the cells of the floor share, finer towards 1, where curves level off."""
 
-PRIOR = {"constant": 0.1, "power": 0.45, "power_floor": 0.45}
-"""Of the forms. The constant needs little: small exponents come close to it."""
+# The prior was chosen on held-out curves: benchmarks/scaling.py derives it again.
+PRIOR = {"constant": 0.05, "power": 0.18, "power_floor": 0.77}
+"""Of the forms. The constant and the power law are limits of the power law with floor."""
+FALLING_SHARE = 0.17
+"""Of the power law's prior: that the exponent is negative."""
+EXPONENT_CENTRE, EXPONENT_SPREAD = 0.6, 1.2
+"""The exponent is log-normal: its median, and the standard deviation of its logarithm."""
+FLOOR_SHAPE = 0.3
+"""The floor share is Beta(1, FLOOR_SHAPE): most curves flatten sooner than a power law says."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def log_relative(exponent: Array, share: Array, log_u: Array) -> Array:
 def shapes(forms: tuple[str, ...]) -> Shapes:
     """The grid of shapes of `forms`; the constant is always among them.
 
-    Forms have the probabilities PRIOR, and exponents are equally likely on a log scale.
+    Forms have the probabilities PRIOR.
 
     Raises:
         ValueError: for a form that is not in FORMS.
@@ -121,23 +126,36 @@ def shapes(forms: tuple[str, ...]) -> Shapes:
     return join([_grid(form, PRIOR[form] / total) for form in used])
 
 
+def even_powers() -> Shapes:
+    """Power laws whose exponents are as likely positive as negative, flat on a log scale."""
+    up = np.geomspace(0.003, 2.0, 42)
+    equal = np.full(up.size, 0.5 / up.size)
+    sides = [_cells("power", sign * up, 0 * up, _step(up), 0 * up, equal) for sign in (1, -1)]
+    return join(sides)
+
+
 def _grid(form: str, prior: float) -> Shapes:
     """The grid of one form, of probability `prior` in all."""
     if form == "constant":
-        return _cells(form, np.zeros(1), np.zeros(1), 0.0, 0.0, np.full(1, prior))
+        return _cells(form, np.zeros(1), np.zeros(1), 0.0, np.zeros(1), np.full(1, prior))
+    distance = np.log(EXPONENTS / EXPONENT_CENTRE) / EXPONENT_SPREAD
+    likely = np.exp(-(distance**2) / 2)
+    likely *= prior / likely.sum()
     if form == "power":
-        rising = np.full(len(EXPONENTS), prior * (1 - FALLING_SHARE) / len(EXPONENTS))
-        falling = np.full(len(FALLING), prior * FALLING_SHARE / len(FALLING))
+        rising = (1 - FALLING_SHARE) * likely
+        falling = np.full(FALLING.size, prior * FALLING_SHARE / FALLING.size)
         return join(
             [
-                _cells(form, EXPONENTS, 0 * EXPONENTS, _step(EXPONENTS), 0.0, rising),
-                _cells(form, FALLING, 0 * FALLING, _step(-FALLING), 0.0, falling),
+                _cells(form, EXPONENTS, 0 * EXPONENTS, _step(EXPONENTS), 0 * EXPONENTS, rising),
+                _cells(form, FALLING, 0 * FALLING, _step(-FALLING), 0 * FALLING, falling),
             ]
         )
-    exponent, share = (grid.ravel() for grid in np.meshgrid(FLOOR_EXPONENTS, FLOOR_SHARES))
-    step = float(FLOOR_SHARES[1] - FLOOR_SHARES[0])
-    equal = np.full(exponent.size, prior / exponent.size)
-    return _cells(form, exponent, share, _step(FLOOR_EXPONENTS), step, equal)
+    above = (1 - FLOOR_EDGES) ** FLOOR_SHAPE
+    within = (above[:-1] - above[1:]) / (above[0] - above[-1])
+    centre, width = (FLOOR_EDGES[:-1] + FLOOR_EDGES[1:]) / 2, np.diff(FLOOR_EDGES)
+    at, of = (index.ravel() for index in np.indices((centre.size, EXPONENTS.size)))
+    joint = within[at] * likely[of]
+    return _cells(form, EXPONENTS[of], centre[at], _step(EXPONENTS), width[at], joint)
 
 
 def _step(exponents: Array) -> float:
@@ -145,13 +163,13 @@ def _step(exponents: Array) -> float:
 
 
 def _cells(
-    form: str, exponent: Array, share: Array, exponent_step: float, share_step: float, prior: Array
+    form: str, exponent: Array, share: Array, exponent_step: float, share_step: Array, prior: Array
 ) -> Shapes:
     return Shapes(
         np.full(exponent.size, FORMS.index(form)),
         exponent,
         share,
         np.full(exponent.size, exponent_step),
-        np.full(exponent.size, share_step),
+        share_step,
         prior,
     )

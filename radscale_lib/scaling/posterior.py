@@ -2,10 +2,12 @@
 
 Log error of run j = log law(n_j) + misfit(n_j) + noise_j. Noise is independent between runs: the
 test patients' part of their own is known, the seeds' variance is not. The misfit, by which the true
-curve departs from its law, is a Gaussian process in log n with a Matern 3/2 kernel (Rasmussen and
-Williams 2006, eq. 4.17), whose standard deviation grows towards small sizes: laws are about the
-largest sizes, and where runs are precise the curve follows them rather than the law. Seed variance
-and misfit take values on a grid; given them and a shape, the log level is normal.
+curve departs from its law, grows towards small sizes: laws are about the largest sizes, and where
+runs are precise the curve follows them rather than the law. Two kinds of misfit are possible and
+keep half of the probability each (a linear pool: which of them predicts better, five points cannot
+tell): `ROUGH` is independent from size to size, `SMOOTH` is a Gaussian process in log n with a
+Matern 3/2 kernel (Rasmussen and Williams 2006, eq. 4.17). Variances of seeds and misfit take values
+on a grid; given them and a shape, the log level is normal.
 """
 
 from dataclasses import dataclass
@@ -17,18 +19,48 @@ from radscale_lib.scaling.ensemble import Ensemble, Law
 from radscale_lib.scaling.laws import FORMS, Array, Shapes, join, log_relative
 from radscale_lib.scaling.noise import Noise
 
-# RECENCY, LENGTH, MISFIT and DRIFT were chosen on learning curves of LCDB 1.1, thinned to five
-# sizes spaced as the paper's: how, and how far to trust that, is in docs/scaling-fits.md.
-SEED_NOISE: Array = np.geomspace(0.002, 0.2, 12)
-MISFIT: Array = np.array([0.002, 0.005, 0.01, 0.02, 0.04])
+
+@dataclass(frozen=True)
+class Misfit:
+    """Covariance of the misfit, relative to its variance at the largest size.
+
+    Attributes:
+        growth: its variance at n images is (largest / n)^growth times that at the largest size.
+        length: its correlation length in log n; 0 if sizes are independent.
+    """
+
+    growth: float
+    length: float
+
+    def kernel(self, left: Array, right: Array) -> Array:
+        """Covariance between places in log(n / largest): [left, right]."""
+        distance = np.abs(left[:, None] - right[None, :])
+        if self.length > 0:
+            distance = np.sqrt(3) * distance / self.length
+            correlation = (1 + distance) * np.exp(-distance)
+        else:
+            correlation = (distance < 1e-9).astype(np.float64)
+        ends = np.minimum(left, 0)[:, None] + np.minimum(right, 0)[None, :]
+        return np.asarray(np.exp(-self.growth / 2 * ends) * correlation)
+
+
+# These constants were chosen on held-out curves of several domains: benchmarks/scaling.py derives
+# them again, docs/scaling-fits.md says how, and how far to trust that.
+ROUGH, SMOOTH = Misfit(growth=2.0, length=0.0), Misfit(growth=2.0, length=6.0)
+SEED_NOISE: Array = np.geomspace(0.0007, 0.2, 7)
+"""Standard deviation of log error between runs of a size."""
+SEED_NOISE_POWER = -1.0
+MISFIT: Array = np.geomspace(0.002, 0.15, 6)
 """Standard deviation of the misfit at the largest size, log error."""
-RECENCY = 1.5
-"""Its variance is (largest / n)^RECENCY times that."""
-LENGTH = 3.0
-"""Its correlation length, in log n."""
+MISFIT_POWER = 0.5
+"""Prior densities on the log scale are the standard deviations to these powers."""
 DRIFT, DRIFT_FREEDOM = 0.03, 3
 """Beyond the largest size the exponent changes by DRIFT times a Student t: some laws break."""
+LEVEL_OFF = 0.08
+"""Probability that the curve stays beyond the largest size where it is there."""
 
+WIDE_GAP = np.log(3)
+"""Between sizes further apart than this (in log n), a rough misfit is drawn in the middle too."""
 SPLITS = 4
 HEAVY = 0.002
 """Cells with more of the posterior than this are split, at most SPLITS times."""
@@ -42,7 +74,8 @@ class Posterior:
         grid: the shapes.
         mean: of the log level, given variances and shape: [variances, shapes].
         variance: of the log level, given variances: [variances].
-        misfit: standard deviation of the misfit at the largest size: [variances].
+        kind: kind of misfit: [variances].
+        misfit: its standard deviation at the largest size: [variances].
         precision: inverse covariance of the runs: [variances, runs, runs].
         log_u: log(n / largest) of the runs.
         log_error: of the runs.
@@ -52,6 +85,7 @@ class Posterior:
     weights: Array
     mean: Array
     variance: Array
+    kind: list[Misfit]
     misfit: Array
     precision: Array
     log_u: Array
@@ -68,7 +102,8 @@ def posterior(
     log_error: Array,
     own: Array,
     seed_noise: tuple[float, float] | None,
-    misfits: Array = MISFIT,
+    misfits: Array | None = None,
+    kinds: tuple[Misfit, ...] | None = None,
 ) -> Posterior:
     """The posterior on a grid whose cells are split until none of them holds much of it.
 
@@ -80,29 +115,46 @@ def posterior(
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
             curves.
         misfits: standard deviations of the misfit that are possible.
+        kinds: kinds of misfit, equally likely whatever the data; by default ROUGH and SMOOTH.
     """
-    seed_sd, misfit = (axis.ravel() for axis in np.meshgrid(SEED_NOISE, misfits))
-    covariance = misfit[:, None, None] ** 2 * _kernel(log_u, log_u)
+    kinds = kinds or (ROUGH, SMOOTH)
+    misfits = MISFIT if misfits is None else misfits
+    kind, seed_sd, misfit = (
+        axis.ravel()
+        for axis in np.meshgrid(np.arange(len(kinds)), SEED_NOISE, misfits, indexing="ij")
+    )
+    covariance = np.stack([of.kernel(log_u, log_u) for of in kinds])[kind]
+    covariance *= misfit[:, None, None] ** 2
     diagonal = np.arange(log_u.size)
     covariance[:, diagonal, diagonal] += seed_sd[:, None] ** 2 + own[None, :]
     precision = np.linalg.inv(covariance)
     total = precision.sum(axis=(1, 2))
     scale = 0.5 * (np.linalg.slogdet(precision)[1] - np.log(total))
-    scale += _log_prior_noise(seed_sd, seed_noise)
+    scale += SEED_NOISE_POWER * np.log(seed_sd) + _log_prior_noise(seed_sd, seed_noise)
+    if misfits.all():
+        scale += MISFIT_POWER * np.log(misfit)
 
     def evaluate(cells: Shapes) -> tuple[Array, Array]:
         """Log of the unnormalised posterior, and mean of the log level: [variances, shapes]."""
         residual = log_error[None, :] - cells.log_relative(log_u)
-        weighted = residual @ precision
-        mean = weighted.sum(axis=2) / total[:, None]
-        squares = (weighted * residual).sum(axis=2) - total[:, None] * mean**2
+        mean, squares = np.empty((2, kind.size, len(cells)))
+        for row, inverse in enumerate(precision):
+            weighted = residual @ inverse
+            mean[row] = weighted.sum(axis=1) / total[row]
+            squares[row] = np.einsum("sn,sn->s", weighted, residual) - total[row] * mean[row] ** 2
         return scale[:, None] - 0.5 * squares + np.log(cells.prior)[None, :], mean
+
+    def pooled(log_weight: Array) -> Array:
+        """Probabilities, of which each kind of misfit has the same sum."""
+        weights = np.empty_like(log_weight)
+        for one in range(len(kinds)):
+            of_kind = np.exp(log_weight[kind == one] - log_weight[kind == one].max())
+            weights[kind == one] = of_kind / (of_kind.sum() * len(kinds))
+        return weights
 
     log_weight, mean = evaluate(grid)
     for _ in range(SPLITS):
-        mass = np.exp(log_weight - log_weight.max()).sum(axis=0)
-        mass /= mass.sum()
-        heavy = (mass > HEAVY) & (grid.exponent_step > 0)
+        heavy = (pooled(log_weight).sum(axis=0) > HEAVY) & (grid.exponent_step > 0)
         if not heavy.any():
             break
         children = grid.take(heavy).split()
@@ -110,24 +162,17 @@ def posterior(
         new_weight, new_mean = evaluate(children)
         log_weight = np.concatenate([log_weight[:, ~heavy], new_weight], axis=1)
         mean = np.concatenate([mean[:, ~heavy], new_mean], axis=1)
-    weights = np.exp(log_weight - log_weight.max())
     return Posterior(
         grid=grid,
-        weights=weights / weights.sum(),
+        weights=pooled(log_weight),
         mean=mean,
         variance=1 / total,
+        kind=[kinds[one] for one in kind],
         misfit=np.asarray(misfit, dtype=np.float64),
         precision=np.asarray(precision, dtype=np.float64),
         log_u=log_u,
         log_error=log_error,
     )
-
-
-def _kernel(left: Array, right: Array) -> Array:
-    """Covariance of the misfit of unit size between places in log(n / largest)."""
-    distance = np.sqrt(3) * np.abs(left[:, None] - right[None, :]) / LENGTH
-    growth = np.exp(-RECENCY / 2 * (np.minimum(left, 0)[:, None] + np.minimum(right, 0)[None, :]))
-    return np.asarray(growth * (1 + distance) * np.exp(-distance))
 
 
 def _log_prior_noise(seed_sd: Array, seed_noise: tuple[float, float] | None) -> Array:
@@ -157,45 +202,77 @@ def sample(
         cap: largest possible error.
         knots: log(n / largest) where the misfit is drawn.
         noise: test-set noise; its shift moves each draw.
-        resample: index of the test-set resample of each draw.
+        resample: index of the test-set resample of each draw; an even number of draws.
         rng: random generator.
     """
     grid, count = found.grid, resample.size
+    half = count // 2
     cumulative = np.cumsum(weights.ravel())
     # Systematic sampling: one uniform per equal slice of probability, in random order.
-    position = (rng.permutation(count) + rng.random(count)) / count * cumulative[-1]
+    position = (rng.permutation(half) + rng.random(half)) / half * cumulative[-1]
     picked = np.minimum(np.searchsorted(cumulative, position, side="right"), cumulative.size - 1)
-    row, shape = np.unravel_index(picked, weights.shape)
-    exponent_at, share_at = rng.random((2, count)) - 0.5
+    row, shape = (np.tile(index, 2) for index in np.unravel_index(picked, weights.shape))
+    exponent_at, share_at = np.tile(rng.random((2, half)) - 0.5, 2)
     exponent = grid.exponent[shape] * np.exp(grid.exponent_step[shape] * exponent_at)
     share = grid.share[shape] + grid.share_step[shape] * share_at
     spread = np.sqrt(found.variance[row])
-    level = found.mean[row, shape] + spread * rng.standard_normal(count)
+    level = found.mean[row, shape] + spread * _mirrored(rng.standard_normal(half))
     residual = found.log_error - level[:, None] - grid.take(shape).log_relative(found.log_u)
+    normal = _mirrored(rng.standard_normal((half, knots.size)))
     misfit = np.empty((count, knots.size))
-    normal = rng.standard_normal(misfit.shape)
-    across, among = _kernel(knots, found.log_u), _kernel(knots, knots)
+    coarse = _coarse(np.unique(found.log_u), knots)
     for index in np.unique(row):
         drawn = row == index
-        size = found.misfit[index] ** 2
-        gain = size * across @ found.precision[index]
-        covariance = size * (among - gain @ across.T)
-        # The eigenvalues at zero come out slightly negative.
-        values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0))
-        misfit[drawn] = residual[drawn] @ gain.T + normal[drawn] @ root.T
+        places = knots if found.kind[index].length > 0 else coarse
+        at_places = _draw_misfit(found, index, places, residual[drawn], normal[drawn])
+        misfit[drawn] = at_places @ _interpolation(places, knots)
     return Ensemble(
         largest=largest,
         cap=cap,
         log_level=level + noise.shift[resample],
         exponent=exponent,
         share=share,
-        drift=DRIFT * rng.standard_t(DRIFT_FREEDOM, count),
+        drift=DRIFT * _mirrored(rng.standard_t(DRIFT_FREEDOM, half)),
+        level_off=np.tile(rng.random(half) < LEVEL_OFF, 2),
         knots=knots,
         misfit=misfit,
         form=grid.form[shape],
         resample=resample,
     )
+
+
+def _mirrored(draws: Array) -> Array:
+    """Draws and their negatives (antithetic pairs): medians carry less sampling noise."""
+    return np.concatenate([draws, -draws])
+
+
+def _draw_misfit(
+    found: Posterior, index: int, places: Array, residual: Array, normal: Array
+) -> Array:
+    """The misfit at `places`, given the runs' residuals from their laws: [draws, places]."""
+    kind, size = found.kind[index], found.misfit[index] ** 2
+    across = size * kind.kernel(places, found.log_u)
+    gain = across @ found.precision[index]
+    covariance = size * kind.kernel(places, places) - gain @ across.T
+    if kind.length == 0:
+        # Independent departures are not to be expected beyond the largest size: the law is.
+        gain[places > 0], covariance[places > 0], covariance[:, places > 0] = 0, 0, 0
+    # The eigenvalues at zero come out slightly negative.
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    return np.asarray(residual @ gain.T + normal[:, : places.size] @ root.T)
+
+
+def _coarse(sizes: Array, knots: Array) -> Array:
+    """The sizes, the middles of wide gaps, and the knots beyond the largest size."""
+    gaps = np.diff(sizes)
+    middles = (sizes[:-1] + gaps / 2)[gaps > WIDE_GAP]
+    return np.unique(np.concatenate([sizes, middles, knots[knots > sizes[-1]]]))
+
+
+def _interpolation(places: Array, knots: Array) -> Array:
+    """Weights of linear interpolation from `places` to `knots`: [places, knots]."""
+    return np.array([np.interp(knots, places, one) for one in np.eye(places.size)])
 
 
 def central_law(found: Posterior, form: str, knots: Array, largest: float) -> Law:

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from radscale_lib.scaling.crossover import crossover
-from radscale_lib.scaling.errors import chance_error, to_error
-from radscale_lib.scaling.fit import Fit, ScalingError, fit
+from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
+from radscale_lib.scaling.fit import Fit, fit
 from radscale_lib.scaling.laws import FORMS, Array
 from radscale_lib.study import Study
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radscale_lib.scaling.errors import chance_error, to_error
-from radscale_lib.scaling.fit import ScalingError, fit
+from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
+from radscale_lib.scaling.fit import fit
 from radscale_lib.scaling.noise import split_noise
 
 SIZES = np.array([50, 100, 200, 400, 1200])
@@ -55,7 +55,7 @@ def test_central_laws_follow_the_curves_drawn_from_their_form():
     assert list(found.laws) == ["constant", "power", "power_floor"]
     for form in ("power", "power_floor"):
         middle = np.median(found.ensembles[form].errors(SIZES), axis=0)
-        np.testing.assert_allclose(found.laws[form].errors(SIZES), middle, rtol=0.06)
+        np.testing.assert_allclose(found.laws[form].errors(SIZES), middle, rtol=0.08)
     level = found.laws["constant"].a
     assert found.laws["constant"].b == 0
     curve = np.median(found.ensembles["constant"].errors(SIZES), axis=0)

@@ -1,0 +1,305 @@
+"""How well are real learning curves extrapolated? And what do the constants of the fits rest on?
+
+The folder given holds the curves of Alabdulmohsin et al. 2022 (`benchmark.{vision,lang}.csv`) and
+of LCDB 1.1 (`lcdb11_test_error_*.csv`). Prints Markdown tables. `--vary` fits again with each
+constant changed, and compares on data sets: a constant is kept if the change wins on few folds.
+"""
+
+import argparse
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import polars as pl
+
+from radscale_lib.scaling import laws, posterior
+from radscale_lib.scaling.crossover import crossing_sizes, locate
+from radscale_lib.scaling.fit import fit
+from radscale_lib.scaling.laws import Array
+
+DOMAINS = {
+    "IC": "vision, all points",
+    "IC5": "vision, 5 points",
+    "NMT": "translation",
+    "LM": "language models",
+    "BB": "BIG-Bench",
+    "spaced": "LCDB, 5 sizes spaced as the study's",
+    "even": "LCDB, 5 sizes evenly spaced",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points to fit and points to predict; `group` is the data set it is of."""
+
+    domain: str
+    group: str
+    sizes: Array
+    errors: Array
+    standard_errors: Array | None
+    test_sizes: Array
+    test_errors: Array
+
+
+def load(folder: Path, every: int = 1) -> list[Curve]:
+    """All curves of the folder; of the evenly spaced LCDB curves every sixth."""
+    table = pl.concat(
+        [pl.read_csv(folder / f"benchmark.{name}.csv") for name in ("vision", "lang")]
+    )
+    curves = []
+    for (domain, task, model), rows in table.group_by(
+        "Domain", "Task", "Model", maintain_order=True
+    ):
+        mean = rows.group_by("Training", "Seen Examples").agg(pl.col("Loss").mean())
+        fitted, test = (
+            mean.filter(pl.col("Training") == part).sort("Seen Examples").to_numpy().T[1:]
+            for part in (1, 0)
+        )
+        group = str(task if domain in {"IC", "BB"} else model)
+        curves.append(Curve(str(domain), group, *fitted, None, *test))
+        if domain == "IC":
+            targets = np.geomspace(fitted[0][0], fitted[0][-1], 5)
+            near = np.unique(np.abs(np.log(fitted[0][:, None] / targets)).argmin(axis=0))
+            curves.append(Curve("IC5", group, *fitted[:, near], None, *test))
+    spaced = pl.read_csv(folder / "lcdb11_test_error_radiology_spacing.csv")
+    even = pl.read_csv(folder / "lcdb11_test_error_ladder.csv").with_columns(role=pl.lit("fit"))
+    columns = ["n_train", "test_error_mean", "test_error_stderr"]
+    for domain, rows, keep in (("spaced", spaced, every), ("even", even, 6 * every)):
+        for key, of_curve in rows.group_by("openml_id", "learner", maintain_order=True):
+            if zlib.crc32(str(key).encode()) % keep:
+                continue
+            part = of_curve.sort("n_train")
+            points = part.select(columns).to_numpy().astype(np.float64)
+            known = (part["role"] == "fit").to_numpy()
+            if domain == "even":
+                points, known = points[-7:], np.arange(7) < 5
+            if len(points) != len(known) or known.sum() != 5 or (points[:, 1] <= 0).any():
+                continue
+            sizes, errors, noise = points[known].T
+            curves.append(Curve(domain, str(key[0]), sizes, errors, noise, *points[~known, :2].T))
+    return curves
+
+
+def weighted_law(curve: Curve) -> Array:
+    """The peer: power law with floor, least squares of log error weighted by (n / largest)^2."""
+    exponent, share = (
+        axis.ravel()
+        for axis in np.meshgrid(np.r_[0, np.geomspace(0.01, 4, 160)], np.linspace(0, 0.999, 160))
+    )
+    log_u, to = (np.log(n / curve.sizes[-1]) for n in (curve.sizes, curve.test_sizes))
+    weight = np.exp(2 * log_u)
+    residual = np.log(curve.errors) - laws.log_relative(exponent[:, None], share[:, None], log_u)
+    level = residual @ weight / weight.sum()
+    best = int((residual**2 @ weight - weight.sum() * level**2).argmin())
+    return np.asarray(level[best] + laws.log_relative(exponent[best], share[best], to))
+
+
+@dataclass(frozen=True)
+class Result:
+    """Log errors: truth, ours as quantiles and moments, the peer's, and the largest size's."""
+
+    curve: Curve
+    truth: Array
+    quantiles: Array
+    mean: Array
+    spread: Array
+    peer: Array
+    last: float
+    crossover: tuple[float, float, float, float] | None
+
+
+def predict(curve: Curve) -> Result:
+    """Fit a curve and predict its test points."""
+    largest = curve.sizes[-1]
+    fitted = fit(
+        curve.sizes,
+        curve.errors,
+        standard_errors=curve.standard_errors,
+        cap=np.inf,
+        horizon=max(2.0, curve.test_sizes[-1] / largest),
+    )
+    some = np.unique(np.linspace(0, curve.test_sizes.size - 1, 40).round().astype(int))
+    draws = fitted.ensemble.log_errors(curve.test_sizes[some])
+    inside = None
+    between = curve.test_sizes[0] < largest
+    if between and curve.errors[-1] < 0.9 * curve.test_errors[0] < 0.81 * curve.errors[0]:
+        target = np.full(len(draws), curve.test_errors[0])
+        sizes = crossing_sizes(fitted.ensemble, target, curve.sizes[0])
+        _, middle, low, high = locate(sizes, curve.sizes[0], largest, 0.9)
+        ends = (middle or np.inf, low or 0.0, high or np.inf)
+        inside = (float(curve.test_sizes[0]), *ends)
+    return Result(
+        curve=curve,
+        truth=np.log(curve.test_errors[some]),
+        quantiles=np.quantile(draws, [0.05, 0.5, 0.95], axis=0),
+        mean=draws.mean(axis=0),
+        spread=np.maximum(draws.std(axis=0), 1e-4),
+        peer=weighted_law(curve)[some],
+        last=float(np.log(curve.errors[-1])),
+        crossover=inside,
+    )
+
+
+def rmsle(results: Sequence[Result], of: str) -> Array:
+    """Root mean square log error of each curve."""
+    guess = {"ours": lambda r: r.quantiles[1], "peer": lambda r: r.peer, "last": lambda r: r.last}
+    return np.array([np.sqrt(np.mean((guess[of](r) - r.truth) ** 2)) for r in results])
+
+
+def extrapolation_table(results: Sequence[Result]) -> Iterator[str]:
+    """Mean RMSLE, log density (of log error, normal) and coverage, by domain."""
+    yield "| curves | n | ours | weighted law | same as the largest | log density | coverage |"
+    yield "|---|---|---|---|---|---|---|"
+    for domain in ("IC", "IC5", "NMT", "LM", "BB"):
+        of = [r for r in results if r.curve.domain == domain]
+        if not of:
+            continue
+        means = " | ".join(f"{rmsle(of, who).mean():.4f}" for who in ("ours", "peer", "last"))
+        density = np.mean([np.mean(_log_density(r)) for r in of])
+        held = np.mean([np.mean(_held(r)) for r in of])
+        yield f"| {DOMAINS[domain]} | {len(of)} | {means} | {density:.2f} | {held:.2f} |"
+
+
+def _log_density(result: Result) -> Array:
+    distance = (result.truth - result.mean) / result.spread
+    return np.asarray(-0.5 * distance**2 - np.log(result.spread * np.sqrt(2 * np.pi)))
+
+
+def _held(result: Result) -> Array:
+    return (result.quantiles[0] <= result.truth) & (result.truth <= result.quantiles[2])
+
+
+def five_sizes_table(results: Sequence[Result]) -> Iterator[str]:
+    """Absolute error of the error rate at the two sizes beyond the largest."""
+    yield (
+        "| curves | n | size | ours | weighted law | same as the largest | coverage | Winkler |"
+        "\n|---|---|---|---|---|---|---|---|"
+    )
+    for domain in ("spaced", "even"):
+        of = [r for r in results if r.curve.domain == domain]
+        for place, name in ((-2, "× 2.38"), (-1, "× 5.66")):
+            truth = np.exp([r.truth[place] for r in of])
+            low, middle, high = np.exp([r.quantiles[:, place] for r in of]).T
+            missed = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
+            peer, last = np.exp([[r.peer[place], r.last] for r in of]).T
+            cells = [f"{np.abs(guess - truth).mean():.4f}" for guess in (middle, peer, last)]
+            held = np.mean((low <= truth) & (truth <= high))
+            winkler = np.mean(high - low + 20 * missed)
+            yield (
+                f"| {DOMAINS[domain]} | {len(of)} | {name} | {' | '.join(cells)} "
+                f"| {held:.3f} | {winkler:.3f} |"
+            )
+
+
+def crossover_table(results: Sequence[Result]) -> Iterator[str]:
+    """Sizes that reach the error in the middle of the widest gap, of clearly falling curves."""
+    true, middle, low, high = np.array([r.crossover for r in results if r.crossover]).T
+    ratio = np.abs(np.log(middle / true))
+    ends = high / np.maximum(low, 1e-9)
+    yield "| curves | within × 2 | median factor | coverage | median ratio of ends |"
+    yield "|---|---|---|---|---|"
+    yield (
+        f"| {true.size} | {np.mean(ratio <= np.log(2)):.3f} | {np.exp(np.median(ratio)):.2f} "
+        f"| {np.mean((low <= true) & (true <= high)):.3f} | {np.median(ends):.2f} |"
+    )
+
+
+VARIANTS: dict[str, tuple[object, str, object]] = {
+    "misfit: rough only": (posterior, "SMOOTH", posterior.ROUGH),
+    "misfit: smooth only": (posterior, "ROUGH", posterior.SMOOTH),
+    "smooth misfit, length 3": (posterior, "SMOOTH", posterior.Misfit(2.0, 3.0)),
+    "growth 1.5": (posterior, "SMOOTH", posterior.Misfit(1.5, 6.0)),
+    "growth 2.5": (posterior, "ROUGH", posterior.Misfit(2.5, 0.0)),
+    "no levelling off": (posterior, "LEVEL_OFF", 0.0),
+    "levelling off 0.15": (posterior, "LEVEL_OFF", 0.15),
+    "drift 0.02": (posterior, "DRIFT", 0.02),
+    "drift 0.045": (posterior, "DRIFT", 0.045),
+    "seed noise flat": (posterior, "SEED_NOISE_POWER", 0.0),
+    "misfit flat": (posterior, "MISFIT_POWER", 0.0),
+    "floor uniform": (laws, "FLOOR_SHAPE", 1.0),
+    "exponent centre 0.9": (laws, "EXPONENT_CENTRE", 0.9),
+    "exponent spread 0.8": (laws, "EXPONENT_SPREAD", 0.8),
+    "level floor and power": (laws, "PRIOR", {"constant": 0.1, "power": 0.45, "power_floor": 0.45}),
+}
+
+
+@contextmanager
+def changed(module: object, name: str, value: object) -> Iterator[None]:
+    """A module's constant set to another value."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def fold_losses(results: Sequence[Result]) -> tuple[Array, Array]:
+    """Means over five folds of data sets: error relative to the peer's, and interval score.
+
+    Domains weigh the same. The interval score is Winkler's, of log error (Gneiting and Raftery
+    2007).
+    """
+    rows: dict[tuple[int, str], list[tuple[float, float, float]]] = {}
+    for r in results:
+        beyond = r.curve.test_sizes[0] > r.curve.sizes[-1]
+        part = slice(None) if beyond else slice(1, None)
+        low, middle, high = r.quantiles[:, part]
+        truth = r.truth[part]
+        missed = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
+        entry = (
+            float(np.abs(middle - truth).mean()),
+            float(np.abs(r.peer[part] - truth).mean()),
+            float((high - low + 20 * missed).mean()),
+        )
+        fold = zlib.crc32(r.curve.group.encode()) % 5
+        rows.setdefault((fold, r.curve.domain), []).append(entry)
+    error, score = [], []
+    for fold in range(5):
+        of = [np.mean(rows[key], axis=0) for key in rows if key[0] == fold]
+        error.append(np.exp(np.mean([np.log(ours / peer) for ours, peer, _ in of])))
+        score.append(np.exp(np.mean([np.log(winkler) for *_, winkler in of])))
+    return np.array(error), np.array(score)
+
+
+def vary(curves: Sequence[Curve]) -> Iterator[str]:
+    """Each constant changed: losses relative to the default, and folds on which it is worse."""
+    base = fold_losses([predict(curve) for curve in curves])
+    yield "| change | error | worse on | interval score | worse on |"
+    yield "|---|---|---|---|---|"
+    for name, change in VARIANTS.items():
+        with changed(*change):
+            losses = fold_losses([predict(curve) for curve in curves])
+        cells = [
+            f"{np.exp(np.log(new / old).mean()):.3f} | {(new > old).sum()} of 5"
+            for new, old in zip(losses, base, strict=True)
+        ]
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder of the public learning curves")
+    parser.add_argument("--every", type=int, default=1, help="only every k-th LCDB curve")
+    parser.add_argument("--vary", action="store_true", help="change each constant, by folds")
+    args = parser.parse_args(argv)
+    curves = load(args.data, args.every)
+    if args.vary:
+        for line in vary(curves):
+            print(line, flush=True)
+        return
+    start = process_time()
+    results = [predict(curve) for curve in curves]
+    seconds = (process_time() - start) / len(curves)
+    for table in (extrapolation_table, five_sizes_table, crossover_table):
+        print("\n".join(table(results)), end="\n\n")
+    print(f"{len(curves)} curves, {seconds:.3f} s of one core each")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""Fits of anyone's table of curves: CSV in, predictions and the sizes that reach a target out.
+
+The table has a row per run (`curve, size, value, se`; errors, lower is better) or per question: a
+row without `value` asks for the error at its size, a `target` for the size that reaches it.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from radscale_lib.scaling.crossover import crossing_sizes, locate
+from radscale_lib.scaling.errors import ScalingError
+from radscale_lib.scaling.fit import Fit, fit
+from radscale_lib.scaling.laws import Array
+
+DRAWS = 1000
+"""Draws per predicted row; intervals rest on COUNT."""
+COUNT = 4000
+LEVELS = {"median": 0.5, "lo90": 0.05, "hi90": 0.95, "lo95": 0.025, "hi95": 0.975}
+PREDICTIONS_SCHEMA = pl.Schema(
+    {
+        **{"curve": pl.String, "size": pl.Float64},
+        **dict.fromkeys(LEVELS, pl.Float64),
+        **dict.fromkeys(("target", "crossover", "crossover_lo90", "crossover_hi90"), pl.Float64),
+        **{"censored": pl.String, "note": pl.String},
+    }
+)
+DRAWS_SCHEMA = pl.Schema(
+    {"curve": pl.String, "size": pl.Float64, "draw": pl.Int64, "value": pl.Float64}
+)
+
+
+RESOLUTION = 5e-4
+"""An error of zero is taken as this, or as half the smallest other error."""
+
+
+@dataclass
+class Curve:
+    """The runs of one curve, and what is asked of it.
+
+    Attributes:
+        name: of the curve.
+        sizes: of its runs.
+        errors: of its runs.
+        standard_errors: of the errors; NaN where unknown.
+        questions: (size, target) of each row to answer; None where one is not asked for.
+        chance: error of chance, the cap of predictions; infinity if there is none.
+        notes: what was done to the runs.
+    """
+
+    name: str
+    sizes: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    standard_errors: list[float] = field(default_factory=list)
+    questions: list[tuple[float | None, float | None]] = field(default_factory=list)
+    chance: float = float("inf")
+    notes: list[str] = field(default_factory=list)
+
+
+def read_curves(path: Path, target: float | None = None) -> list[Curve]:
+    """Read a table of curves, in order of first appearance.
+
+    Args:
+        path: CSV with columns `curve, size, value` and optionally `se`, `target`, `chance`.
+        target: asked of every row to answer that has no target of its own.
+
+    Raises:
+        ScalingError: for a table that cannot be read; names file, row and remedy. What is wrong
+            with a single curve's values is found by `answer`.
+    """
+    try:
+        table = pl.read_csv(path, infer_schema=False)
+    except pl.exceptions.PolarsError as error:
+        raise ScalingError(f"{path}: not a CSV table: {str(error).splitlines()[0]}") from None
+    missing = [name for name in ("curve", "size", "value") if name not in table.columns]
+    if missing:
+        raise ScalingError(f"{path}: no column {missing}: give curve, size, value and se")
+    columns = {
+        name: _numbers(path, table, name) for name in ("size", "value", "se", "target", "chance")
+    }
+    if target is not None and not (np.isfinite(target) and target > 0):
+        raise ScalingError(f"target {target:g}: give a positive error level")
+    curves: dict[str, Curve] = {}
+    asked: dict[str, list[tuple[float | None, float | None]]] = {}
+    for row, name in enumerate(table["curve"].to_list()):
+        where = f"{path}, row {row + 2}"
+        if name is None:
+            raise ScalingError(f"{where}: the curve has no name")
+        curve = curves.setdefault(name, Curve(name))
+        size, value, se, goal, chance = (columns[column][row] for column in columns)
+        if size is not None and not (np.isfinite(size) and size > 0):
+            raise ScalingError(f"{where}: size {size:g}: give a positive number")
+        if goal is not None and not (np.isfinite(goal) and goal > 0):
+            raise ScalingError(f"{where}: target {goal:g}: give a positive error level")
+        if chance is not None:
+            curve.chance = chance
+        if value is None:
+            curve.questions.append((size, goal))
+            if size is None and goal is None and target is None:
+                raise ScalingError(f"{where}: neither value, size nor target: remove the row")
+            continue
+        if size is None:
+            raise ScalingError(f"{where}: a value without a size")
+        if goal is not None:
+            asked.setdefault(name, []).append((None, goal))
+        curve.sizes.append(size)
+        curve.errors.append(value)
+        curve.standard_errors.append(float("nan") if se is None else se)
+    for name, curve in curves.items():
+        goals = list(dict.fromkeys(asked.get(name, [])))
+        default = goals[0][1] if len(goals) == 1 else target
+        if curve.questions:
+            curve.questions = [
+                (size, default if goal is None else goal) for size, goal in curve.questions
+            ]
+        else:
+            curve.questions = goals or ([(None, target)] if target is not None else [])
+    return list(curves.values())
+
+
+def _numbers(path: Path, table: pl.DataFrame, name: str) -> list[float | None]:
+    """A column as numbers, None where it is empty or not there."""
+    if name not in table.columns:
+        return [None] * len(table)
+    out: list[float | None] = []
+    for row, text in enumerate(table[name].to_list()):
+        try:
+            out.append(float(text) if text is not None and text.strip() else None)
+        except ValueError:
+            raise ScalingError(
+                f"{path}, row {row + 2}: {name} {text!r} is no number: correct or empty it"
+            ) from None
+    return out
+
+
+def prepare(curve: Curve) -> Curve:
+    """The runs that are fitted: sorted, without missing and repeated ones.
+
+    Raises:
+        ScalingError: for values that no error can have.
+    """
+    runs = np.array([curve.sizes, curve.errors, curve.standard_errors], dtype=np.float64)
+    notes = list(curve.notes)
+    absent = np.isnan(runs[1])
+    if absent.any():
+        notes.append(f"{absent.sum()} missing runs (NaN) left out")
+        runs = runs[:, ~absent]
+    if not np.isfinite(runs[1]).all() or (runs[1] < 0).any():
+        raise ScalingError("values must be errors, finite and not negative (lower is better)")
+    if (runs[2] < 0).any() or np.isinf(runs[2]).any():
+        raise ScalingError("standard errors must be finite and not negative: empty unknown ones")
+    if not curve.chance > 0:
+        raise ScalingError(f"chance {curve.chance:g}: give the positive error of chance")
+    runs[2] = np.nan_to_num(runs[2])
+    distinct = np.unique(runs, axis=1)
+    if distinct.shape[1] < runs.shape[1]:
+        notes.append(f"{runs.shape[1] - distinct.shape[1]} repeated rows left out")
+    zero = distinct[1] == 0
+    if zero.any():
+        if zero.all():
+            raise ScalingError("all errors are zero: there is no law to fit")
+        least = min(float(distinct[1][~zero].min()) / 2, RESOLUTION)
+        distinct[1][zero] = distinct[2][zero] = least
+        notes.append(f"{zero.sum()} errors of zero taken as {least:.3g}, give or take as much")
+    worse = int((distinct[1] > curve.chance).sum())
+    if worse:
+        notes.append(f"{worse} runs worse than chance")
+    return Curve(
+        curve.name, *distinct.tolist(), questions=curve.questions, chance=curve.chance, notes=notes
+    )
+
+
+def fit_curve(curve: Curve) -> Fit:
+    """The fit of a prepared curve, drawn as far as its questions reach.
+
+    Raises:
+        ScalingError: with fewer than three sizes.
+    """
+    largest = max(curve.sizes, default=1.0)
+    asked = [size for size, _ in curve.questions if size is not None]
+    return fit(
+        curve.sizes,
+        curve.errors,
+        standard_errors=curve.standard_errors,
+        cap=max([curve.chance, *curve.errors]),
+        horizon=max([2 * largest, *asked]) / largest,
+        count=COUNT,
+    )
+
+
+def answer(curve: Curve) -> tuple[list[dict[str, Any]], Array]:
+    """Answers to a curve's questions: rows of PREDICTIONS_SCHEMA, and draws [DRAWS, rows].
+
+    A curve that cannot be fitted has rows without numbers, whose note says why, and no draws.
+    """
+    try:
+        curve = prepare(curve)
+        fitted = fit_curve(curve)
+    except ScalingError as error:
+        rows = [
+            {"curve": curve.name, "size": size, "target": goal, "note": f"not fitted: {error}"}
+            for size, goal in curve.questions
+        ]
+        return rows, np.empty((0, len(rows)))
+    asked = [float("nan") if size is None else size for size, _ in curve.questions]
+    draws = fitted.ensemble.errors(asked)
+    notes = "; ".join(curve.notes + fit_notes(fitted))
+    rows = []
+    for place, (size, goal) in enumerate(curve.questions):
+        row: dict[str, Any] = {"curve": curve.name, "size": size, "target": goal, "note": notes}
+        if size is not None:
+            values = np.quantile(draws[:, place], list(LEVELS.values())).tolist()
+            row |= dict(zip(LEVELS, values, strict=True))
+        if goal is not None:
+            row |= _reached(fitted, goal)
+        rows.append(row)
+    return rows, draws[:: COUNT // DRAWS]
+
+
+def _reached(fitted: Fit, goal: float) -> dict[str, Any]:
+    """Where the curve reaches an error level, and which end of the studied sizes hides it."""
+    smallest, largest = float(fitted.sizes[0]), float(fitted.sizes[-1])
+    sizes = crossing_sizes(fitted.ensemble, np.full(COUNT, goal), smallest)
+    place, size, lower, upper = locate(sizes, smallest, largest, 0.9)
+    return {
+        "crossover": size,
+        "crossover_lo90": lower,
+        "crossover_hi90": upper,
+        "censored": None if place == "within" else place,
+    }
+
+
+def fit_notes(fitted: Fit, tail: float = 0.05) -> list[str]:
+    """What the data cannot tell, in words."""
+    if tail <= fitted.rises <= 1 - tail:
+        return ["flat: no trend identified"]
+    notes = ["the error rises with size"] if fitted.rises < tail else []
+    floor = fitted.ensembles["power_floor"].share
+    low, high = np.quantile(floor, [tail, 1 - tail])
+    return notes + (["floor not identified"] if high - low > WIDE_FLOOR else [])
+
+
+WIDE_FLOOR = 0.6
+"""A floor whose 90 % interval spans more of the error than this is not identified."""
+
+
+def answer_all(
+    curves: Iterable[Curve], jobs: int | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Answer all curves, in parallel; the result does not depend on the number of processes.
+
+    Args:
+        curves: the curves.
+        jobs: processes; by default one per available core.
+
+    Returns:
+        Tables of PREDICTIONS_SCHEMA and DRAWS_SCHEMA, in the order of curves and questions.
+    """
+    given = list(curves)
+    jobs = min(jobs or len(os.sched_getaffinity(0)), max(len(given) // 16, 1))
+    if jobs > 1:
+        # A fresh process each: a fork would copy the locks of polars' threads.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            answers = list(pool.map(answer, given, chunksize=8))
+    else:
+        answers = [answer(curve) for curve in given]
+    rows = [row for found, _ in answers for row in found]
+    return pl.DataFrame(rows, schema=PREDICTIONS_SCHEMA), _draws_table(answers)
+
+
+def _draws_table(answers: Sequence[tuple[list[dict[str, Any]], Array]]) -> pl.DataFrame:
+    parts = [
+        pl.DataFrame(
+            {
+                "curve": [row["curve"]] * len(draws),
+                "size": [row["size"]] * len(draws),
+                "draw": np.arange(len(draws)),
+                "value": draws[:, place],
+            },
+            schema=DRAWS_SCHEMA,
+        )
+        for rows, draws in answers
+        for place, row in enumerate(rows)
+        if row["size"] is not None and len(draws)
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=DRAWS_SCHEMA)

@@ -1,0 +1,204 @@
+"""`scripts/fit.py` on anyone's table: answers, and clear refusals of what cannot be answered."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from radscale_lib.scaling.curves import Curve, answer, answer_all, prepare, read_curves
+from radscale_lib.scaling.errors import ScalingError
+from scripts import fit as script
+
+SIZES = (30_000, 50_000, 100_000, 1_000_000, 3_500_000)
+HEAD = "curve,size,value,se,target"
+NUMBERS = ("median", "lo90", "hi90", "lo95", "hi95", "crossover", "crossover_lo90")
+
+
+def law(n, a=2.0, b=0.2, c=0.02):
+    return a * n**-b + c
+
+
+def runs(name, values=None, sizes=SIZES, se=""):
+    values = [law(n) for n in sizes] if values is None else values
+    return [f"{name},{n},{v},{se}," for n, v in zip(sizes, values, strict=True)]
+
+
+@pytest.fixture
+def fitted(tmp_path):
+    """Run the script on rows; give its predictions, draws, and exit message."""
+
+    def run(*rows, head=HEAD, target=None, jobs="1"):
+        source, out, draws = (tmp_path / name for name in ("in.csv", "out.csv", "draws.parquet"))
+        source.write_text("\n".join([head, *rows]) + "\n")
+        options = ["--curves", source, "--predict", out, "--draws", draws, "--jobs", jobs]
+        options += ["--target", target] if target is not None else []
+        script.main([str(option) for option in options])
+        return pl.read_csv(out), pl.read_parquet(draws)
+
+    return run
+
+
+def test_predictions_repeat_the_rows_asked_for_and_hold_the_truth(fitted):
+    asked = [7_000_000, 300_000, 14_000_000]
+    table, draws = fitted(*runs("a"), *(f"a,{n},,," for n in asked), *runs("b"), "b,50000,,,")
+    assert table["curve"].to_list() == ["a", "a", "a", "b"]
+    assert table["size"].to_list() == [*asked, 50_000]
+    for row in table.iter_rows(named=True):
+        assert row["lo95"] <= row["lo90"] < row["median"] < row["hi90"] <= row["hi95"]
+        assert row["lo90"] < law(row["size"]) < row["hi90"]
+        assert row["crossover"] is row["censored"] is None
+    assert draws.columns == ["curve", "size", "draw", "value"]
+    counts = draws.group_by("curve", "size", maintain_order=True).len()
+    assert counts["len"].to_list() == [1000] * 4
+    middle = draws.group_by("curve", "size", maintain_order=True).median()["value"]
+    np.testing.assert_allclose(middle, table["median"], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [(law(300_000), None), (law(10_000), "below"), (law(2e7), "above"), (0.001, "never")],
+)
+@pytest.mark.parametrize("by", ["option", "column", "runs"])
+def test_crossovers_are_numbers_only_inside_the_studied_range(fitted, target, place, by):
+    rows = runs("a", se=1e-4)
+    if by == "runs":
+        rows = [f"{row}{target}" for row in rows]
+    elif by == "column":
+        rows.append(f"a,,,,{target}")
+    table, draws = fitted(*rows, target=target if by == "option" else None)
+    (row,) = table.iter_rows(named=True)
+    assert row["censored"] == place
+    assert row["median"] is None
+    assert len(draws) == 0
+    if place is None:
+        assert row["crossover_lo90"] < 300_000 < row["crossover_hi90"]
+        assert row["crossover"] == pytest.approx(300_000, rel=0.3)
+    else:
+        assert row["crossover"] is None
+
+
+def test_bytes_do_not_depend_on_processes_or_on_the_other_curves():
+    rng = np.random.default_rng(0)
+    curves = [
+        Curve(str(i), list(SIZES), list(law(np.array(SIZES)) * rng.lognormal(0, 0.01, 5)),
+              [float("nan")] * 5, [(7e6, 0.1)])
+        for i in range(33)
+    ]  # fmt: skip
+    one, two = answer_all(curves, jobs=1), answer_all(curves, jobs=2)
+    alone, _ = answer_all(curves[7:8], jobs=1)
+    assert one[0].equals(two[0])
+    assert one[1].equals(two[1])
+    assert one[0][7:8].equals(alone)
+
+
+def test_seeds_of_a_size_are_runs_and_order_does_not_matter(fitted):
+    rows = runs("a") + runs("a", [law(n) * 1.02 for n in SIZES])
+    table, _ = fitted(*rows, "a,7000000,,,")
+    turned, _ = fitted("a,7000000,,,", *rows[::-1])
+    assert table.equals(turned)
+    alone, _ = fitted(*runs("a"), "a,7000000,,,")
+    assert alone["median"][0] < table["median"][0]
+
+
+BAD_CURVES = {
+    "two sizes": ([0.3, 0.2], "2 of at least 3 sizes"),
+    "negative": ([0.3, 0.2, -0.1, 0.1, 0.1], "finite and not negative"),
+    "infinite": ([0.3, "inf", 0.2, 0.1, 0.1], "finite and not negative"),
+    "all missing but two": ([0.3, "nan", "nan", "nan", 0.1], "2 of at least 3 sizes"),
+    "all zero": ([0, 0, 0, 0, 0], "all errors are zero"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CURVES)
+def test_a_curve_that_cannot_be_fitted_says_so_and_spares_the_others(fitted, capsys, name):
+    values, message = BAD_CURVES[name]
+    rows = runs("bad", values, SIZES[: len(values)])
+    table, draws = fitted(*rows, "bad,7000000,,,0.1", *runs("good"), "good,7000000,,,")
+    bad, good = table.iter_rows(named=True)
+    assert message in bad["note"]
+    assert all(bad[column] is None for column in NUMBERS)
+    assert good["median"] is not None
+    assert set(draws["curve"]) == {"good"}
+    assert "bad: not fitted" in capsys.readouterr().err
+
+
+def test_nothing_fitted_is_a_failure(fitted):
+    with pytest.raises(SystemExit, match="no curve could be fitted"):
+        fitted(*runs("a", [0.3, 0.2], SIZES[:2]), "a,7000000,,,")
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "message"),
+    [
+        ("curve,size,error", "a,3,0.1", r"in.csv: no column \['value'\]"),
+        (HEAD, "a,3,abc,,", "row 2: value 'abc' is no number"),
+        (HEAD, "a,0,0.1,,", "row 2: size 0"),
+        (HEAD, "a,,0.1,,", "row 2: a value without a size"),
+        (HEAD, ",3,0.1,,", "row 2: the curve has no name"),
+        (HEAD, "a,3,,,-1", "row 2: target -1"),
+        (HEAD, "a,,,,", "row 2: neither value, size nor target"),
+    ],
+)
+def test_a_table_that_cannot_be_read_names_row_and_remedy(fitted, head, row, message):
+    with pytest.raises(SystemExit, match=message):
+        fitted(row, head=head)
+
+
+def test_a_missing_file_and_half_a_command_are_refused(tmp_path):
+    with pytest.raises(SystemExit, match=r"none\.csv"):
+        script.main(["--curves", str(tmp_path / "none.csv"), "--predict", str(tmp_path / "o")])
+    with pytest.raises(SystemExit):
+        script.main(["--curves", "x.csv"])
+
+
+def test_a_bad_target_is_refused(fitted):
+    with pytest.raises(SystemExit, match="target 0"):
+        fitted(*runs("a"), target=0)
+
+
+def test_what_was_done_to_the_runs_is_said(fitted):
+    rows = [*runs("a", [0.3, 0.25, 0.2, "nan", 0.0]), "a,30000,0.3,,", "a,40000,0.27,,"]
+    table, _ = fitted(*rows, "a,7000000,,,")
+    for note in ("1 missing runs", "1 repeated rows", "1 errors of zero"):
+        assert note in table["note"][0]
+
+
+def curve(values, sizes=SIZES, asked=7e6):
+    return Curve("x", list(sizes), list(values), [float("nan")] * len(sizes), [(asked, None)])
+
+
+def test_flat_and_rising_curves_are_told_as_such():
+    (flat,), _ = answer(curve([0.3, 0.31, 0.295, 0.305, 0.3]))
+    assert "flat: no trend identified" in flat["note"]
+    assert flat["lo90"] < 0.3 < flat["hi90"]
+    assert flat["median"] == pytest.approx(0.3, rel=0.03)
+    (rising,), _ = answer(curve([0.1, 0.13, 0.16, 0.3, 0.4]))
+    assert "the error rises with size" in rising["note"]
+    assert rising["median"] > 0.3
+
+
+def test_three_sizes_give_wider_intervals_than_five():
+    (three,), _ = answer(curve(law(np.array(SIZES[::2])), SIZES[::2]))
+    (five,), _ = answer(curve(law(np.array(SIZES))))
+    width = [np.log(row["hi90"] / row["lo90"]) for row in (three, five)]
+    assert width[0] > width[1]
+
+
+def test_chance_caps_predictions(fitted):
+    sizes = (100, 200, 400)
+    rows = [f"a,{n},{v},,,0.5" for n, v in zip(sizes, (0.49, 0.4, 0.3), strict=True)]
+    table, _ = fitted(*rows, "a,20,,,,", head=HEAD + ",chance")
+    assert table["hi95"][0] <= 0.5
+
+
+def test_a_table_without_optional_columns_is_read(tmp_path):
+    (tmp_path / "t.csv").write_text("curve,size,value\na,1,0.3\na,2,\n")
+    (found,) = read_curves(tmp_path / "t.csv")
+    assert found.questions == [(2.0, None)]
+    assert np.isnan(found.standard_errors).all()
+
+
+def test_negative_standard_errors_are_refused():
+    bad = curve([0.3, 0.2, 0.1], SIZES[:3])
+    bad.standard_errors = [0.1, -0.1, 0.1]
+    with pytest.raises(ScalingError, match="standard errors"):
+        prepare(bad)
