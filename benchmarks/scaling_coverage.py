@@ -74,7 +74,7 @@ def simulate(kind: str, spacing: str, studies: int, seed_sd: float) -> dict[str,
             return float(laws[run.arm, task](run.size))
 
         scores = simulate_scores(plan, truth, seed=number, seed_sd=seed_sd)
-        fits, crossovers = fit_study(plan, scores)
+        fits, crossovers, _ = fit_study(plan, scores)
         for row in fits.filter(fits["chosen"]).iter_rows(named=True):
             of = laws[row["arm"], row["task"]]
             horizon = plan.scaling.horizon * sizes[-1]

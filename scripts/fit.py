@@ -12,10 +12,14 @@ from pathlib import Path
 import polars as pl
 
 from radscale_lib.files import whole
-from radscale_lib.scaling.curves import answer_all, read_curves
+from radscale_lib.scaling.curves import answer_all, draws_table, predictions_table, read_curves
+from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.tables import fit_study
 from radscale_lib.study import load_study
+
+FEW = 30
+"""Each fit is checked by fitting parts of its runs, if the table has no more curves than this."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,22 +30,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     study.add_argument("--scores", type=Path, help="scores table (read)")
     study.add_argument("--fits", type=Path, help="fits table (written)")
     study.add_argument("--crossovers", type=Path, help="crossovers table (written)")
+    study.add_argument("--comparisons", type=Path, help="comparisons of arms (written)")
     table = parser.add_argument_group("a table of curves")
     table.add_argument("--curves", type=Path, help="CSV of curves (read)")
     table.add_argument("--predict", type=Path, help="CSV of predictions (written)")
     table.add_argument("--draws", type=Path, help="Parquet of 1,000 draws per row (written)")
     table.add_argument("--target", type=float, help="error level: which size reaches it?")
+    table.add_argument("--check", action="store_true", help="check each fit of a large table too")
     table.add_argument("--jobs", type=int, help="processes (default: one per core)")
     args = parser.parse_args(argv)
     if args.curves and args.predict:
         _fit_curves(args)
-    elif args.study and args.scores and args.fits and args.crossovers:
-        fits, crossovers = fit_study(load_study(args.study), pl.read_parquet(args.scores))
-        for frame, path in ((fits, args.fits), (crossovers, args.crossovers)):
+    elif (
+        args.study and args.scores and all(paths := (args.fits, args.crossovers, args.comparisons))
+    ):
+        tables = fit_study(load_study(args.study), pl.read_parquet(args.scores))
+        for frame, path in zip(tables, paths, strict=True):
             with whole(path) as partial:
                 frame.write_parquet(partial)
     else:
-        parser.error("give --curves and --predict, or --study, --scores, --fits and --crossovers")
+        parser.error("give --curves and --predict, or all of a study's options")
 
 
 def _fit_curves(args: argparse.Namespace) -> None:
@@ -49,16 +57,19 @@ def _fit_curves(args: argparse.Namespace) -> None:
         curves = read_curves(args.curves, args.target)
     except (ScalingError, OSError) as error:
         sys.exit(f"fit: {error}")
-    predictions, draws = answer_all(curves, args.jobs)
+    answers = answer_all(curves, args.jobs, args.check or len(curves) <= FEW)
+    predictions = predictions_table(answers)
     with whole(args.predict) as partial:
         predictions.write_csv(partial)
     if args.draws:
         with whole(args.draws) as partial:
-            draws.write_parquet(partial)
-    notes = predictions.filter(pl.col("note") != "").select("curve", "note").unique()
-    for curve, note in notes.sort("curve").iter_rows():
-        print(f"{curve}: {note}", file=sys.stderr)
-    if curves and predictions["note"].str.starts_with("not fitted").all():
+            draws_table(answers).write_parquet(partial)
+    print(*METHOD, sep="\n")
+    for curve, found in zip(curves, answers, strict=True):
+        print(f"\n{curve.name}", *found.report, sep="\n  ")
+        if found.refused:
+            print(f"{curve.name}: {found.report[0]}", file=sys.stderr)
+    if all(found.refused for found in answers):
         sys.exit("fit: no curve could be fitted")
 
 

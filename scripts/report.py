@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scores", type=Path, required=True, help="scores table")
     parser.add_argument("--fits", type=Path, required=True, help="fits table")
     parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
+    parser.add_argument("--comparisons", type=Path, required=True, help="comparisons table")
     parser.add_argument(
         "--ledgers", type=Path, nargs="*", default=[], help="ledger tables, in <archive>/ folders"
     )
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         pl.read_parquet(args.scores),
         pl.read_parquet(args.fits),
         pl.read_parquet(args.crossovers),
+        pl.read_parquet(args.comparisons),
         {path.parent.name: pl.read_parquet(path) for path in args.ledgers},
         [read_json(path) for path in args.cards],
         args.figures,

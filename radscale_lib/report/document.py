@@ -13,6 +13,7 @@ from radscale_lib.report import sentences
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.words import images, interval, listed, metric_name, number, task_title
+from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.study import Run, Study
 
 Card = Mapping[str, Any]
@@ -23,6 +24,7 @@ def write_report(
     scores: pl.DataFrame,
     fits: pl.DataFrame,
     crossovers: pl.DataFrame,
+    comparisons: pl.DataFrame,
     ledgers: Mapping[str, pl.DataFrame],
     cards: Sequence[Card],
     figures: Path,
@@ -34,6 +36,7 @@ def write_report(
         scores: the scores table.
         fits: the fits table.
         crossovers: the crossovers table.
+        comparisons: the comparisons table.
         ledgers: the ledger of each archive.
         cards: the run cards (`encoder.json`).
         figures: folder of the drawn figures; those that are not there are left out.
@@ -71,6 +74,11 @@ def write_report(
         score_sizes=[images(size) for size in study.subsets.sizes],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
         law_tasks=_law_tasks(study, fits, crossovers),
+        method=METHOD,
+        comparison_sizes=[
+            images(size) for size in sorted(comparisons.filter(pl.col("studied"))["size"].unique())
+        ],
+        comparison_tasks=_comparison_tasks(study, comparisons),
         archives=[_archive(name, ledger) for name, ledger in ledgers.items()],
         runs=[_run_row(card) for card in _ordered(study, cards)],
         gaps=_gaps(study, scores, cards),
@@ -187,22 +195,54 @@ def _law_tasks(study: Study, fits: pl.DataFrame, crossovers: pl.DataFrame) -> li
 
 
 def _law_row(arm: str, fit: Mapping[str, Any], cross: Mapping[str, Any] | None) -> dict[str, str]:
-    def signed(row: Mapping[str, Any] | None, name: str) -> str:
-        if row is None:
-            return "–"
-        return interval(row[name], row[f"{name}_lower"], row[f"{name}_upper"], sign=True)
-
     return {
         "arm": arm,
         "runs": f"{fit['runs']} of {fit['runs_expected']}",
         "law": sentences.law_text(fit),
-        "change": signed(fit, "change"),
-        "gain": signed(fit, "gain"),
+        "change": _signed(fit, "change"),
+        "gain": _signed(fit, "gain"),
         "crossover": cross["text"] if cross else "–",
-        "difference": signed(cross, "difference"),
-        "held_out": f"{number(fit['loo_error'])} / {number(fit['loo_error_constant'])}",
+        "difference": _signed(cross, "difference"),
+        "held_out": " / ".join(
+            number(fit[name]) for name in ("loo_error", "loo_error_constant", "loo_error_line")
+        ),
         "note": fit["note"],
+        "diagnostics": fit["diagnostics"] or [],
     }
+
+
+def _comparison_tasks(study: Study, comparisons: pl.DataFrame) -> list[dict[str, Any]]:
+    """By task and pair of arms: the probability of being ahead at each size, and by how much."""
+    sizes = sorted(comparisons.filter(pl.col("studied"))["size"].unique())
+    tasks = []
+    for task in study.scaling.metrics:
+        rows = []
+        pairs = comparisons.filter(pl.col("task") == task).group_by(
+            "arm", "other", maintain_order=True
+        )
+        for (arm, other), of_pair in pairs:
+            studied = of_pair.filter(pl.col("studied")).rows(named=True)
+            beyond = of_pair.filter(~pl.col("studied")).row(0, named=True)
+            ahead = {row["size"]: sentences.percent(row["ahead"]) for row in studied}
+            rows.append(
+                {
+                    "pair": f"{arm} against {other}",
+                    "ahead": [ahead.get(size, "–") for size in sizes],
+                    "ahead_beyond": sentences.percent(beyond["ahead"]),
+                    "difference": _signed(studied[-1], "difference"),
+                    "slope": _signed(studied[-1], "slope"),
+                }
+            )
+        if rows:
+            tasks.append({"title": task_title(study, task), "rows": rows})
+    return tasks
+
+
+def _signed(row: Mapping[str, Any] | None, name: str) -> str:
+    """A difference with its interval, both with signs."""
+    if row is None:
+        return "–"
+    return interval(row[name], row[f"{name}_lower"], row[f"{name}_upper"], sign=True)
 
 
 OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")

@@ -97,11 +97,12 @@ def _overtaking(row: dict[str, Any]) -> str:
         "above": f"does not overtake {baseline} within the studied sizes",
         "never": f"does not reach {baseline}",
         "undetermined": f"is not told apart from {baseline} "
-        f"({_percent(row['ahead'])} probability of being ahead at its largest size)",
+        f"({percent(row['ahead'])} probability of being ahead at its largest size)",
     }[row["state"]]
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A probability in per cent, never 0 or 100 %."""
     return f"{share:.0%}" if 0.005 <= share <= 0.995 else ("> 99%" if share > 0.5 else "< 1%")
 
 

@@ -5,9 +5,10 @@ row without `value` asks for the error at its size, a `target` for the size that
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from radscale_lib.scaling.crossover import crossing_sizes, locate
+from radscale_lib.scaling.diagnostics import diagnose
 from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.fit import Fit, fit
 from radscale_lib.scaling.laws import Array
@@ -172,9 +174,8 @@ def prepare(curve: Curve) -> Curve:
     worse = int((distinct[1] > curve.chance).sum())
     if worse:
         notes.append(f"{worse} runs worse than chance")
-    return Curve(
-        curve.name, *distinct.tolist(), questions=curve.questions, chance=curve.chance, notes=notes
-    )
+    sizes, errors, noise = distinct.tolist()
+    return replace(curve, sizes=sizes, errors=errors, standard_errors=noise, notes=notes)
 
 
 def fit_curve(curve: Curve) -> Fit:
@@ -195,10 +196,35 @@ def fit_curve(curve: Curve) -> Fit:
     )
 
 
-def answer(curve: Curve) -> tuple[list[dict[str, Any]], Array]:
-    """Answers to a curve's questions: rows of PREDICTIONS_SCHEMA, and draws [DRAWS, rows].
+@dataclass(frozen=True)
+class Answer:
+    """Answers to a curve's questions.
 
-    A curve that cannot be fitted has rows without numbers, whose note says why, and no draws.
+    Attributes:
+        rows: of PREDICTIONS_SCHEMA.
+        draws: errors [DRAWS, rows]; none if the curve cannot be fitted.
+        report: what must be known of the fit, line by line.
+    """
+
+    rows: list[dict[str, Any]]
+    draws: Array
+    report: list[str]
+
+    @property
+    def refused(self) -> bool:
+        """Whether the curve could not be fitted."""
+        return self.report[0].startswith("not fitted")
+
+
+def answer(curve: Curve, checked: bool = False) -> Answer:
+    """Answer a curve's questions.
+
+    A curve that cannot be fitted has rows without numbers, whose note says why.
+
+    Args:
+        curve: the curve.
+        checked: whether parts of the runs are fitted to check the fit, which takes three times as
+            long.
     """
     try:
         curve = prepare(curve)
@@ -208,7 +234,7 @@ def answer(curve: Curve) -> tuple[list[dict[str, Any]], Array]:
             {"curve": curve.name, "size": size, "target": goal, "note": f"not fitted: {error}"}
             for size, goal in curve.questions
         ]
-        return rows, np.empty((0, len(rows)))
+        return Answer(rows, np.empty((0, len(rows))), [f"not fitted: {error}"])
     asked = [float("nan") if size is None else size for size, _ in curve.questions]
     draws = fitted.ensemble.errors(asked)
     notes = "; ".join(curve.notes + fit_notes(fitted))
@@ -221,7 +247,28 @@ def answer(curve: Curve) -> tuple[list[dict[str, Any]], Array]:
         if goal is not None:
             row |= _reached(fitted, goal)
         rows.append(row)
-    return rows, draws[:: COUNT // DRAWS]
+    return Answer(rows, draws[:: COUNT // DRAWS], _report(curve, fitted, notes, checked))
+
+
+def _report(curve: Curve, fitted: Fit, notes: str, checked: bool) -> list[str]:
+    forms = ", ".join(f"{form} {share:.2f}" for form, share in fitted.probability.items())
+    known = sum(error > 0 for error in curve.standard_errors)
+    lines = [
+        f"{len(fitted.sizes)} sizes, {len(curve.sizes)} runs; {notes or 'no remarks'}",
+        f"forms: {forms}; probability of a falling error {fitted.rises:.3f}",
+        f"noise: seed variance estimated, standard errors of {known} runs given, independent "
+        "between runs",
+    ]
+    if not checked:
+        return lines
+    sizes, errors = np.array(curve.sizes), np.array(curve.errors)
+
+    def refit(keep: Array) -> Fit:
+        parts = (curve.sizes, curve.errors, curve.standard_errors)
+        kept = [[v for v, k in zip(part, keep, strict=True) if k] for part in parts]
+        return fit_curve(replace(curve, sizes=kept[0], errors=kept[1], standard_errors=kept[2]))
+
+    return lines + diagnose(fitted, sizes, errors, refit).lines()
 
 
 def _reached(fitted: Fit, goal: float) -> dict[str, Any]:
@@ -252,42 +299,43 @@ WIDE_FLOOR = 0.6
 
 
 def answer_all(
-    curves: Iterable[Curve], jobs: int | None = None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+    curves: Iterable[Curve], jobs: int | None = None, checked: bool = False
+) -> list[Answer]:
     """Answer all curves, in parallel; the result does not depend on the number of processes.
 
     Args:
         curves: the curves.
         jobs: processes; by default one per available core.
-
-    Returns:
-        Tables of PREDICTIONS_SCHEMA and DRAWS_SCHEMA, in the order of curves and questions.
+        checked: whether each fit is checked by fitting parts of its runs.
     """
     given = list(curves)
     jobs = min(jobs or len(os.sched_getaffinity(0)), max(len(given) // 16, 1))
     if jobs > 1:
         # A fresh process each: a fork would copy the locks of polars' threads.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            answers = list(pool.map(answer, given, chunksize=8))
-    else:
-        answers = [answer(curve) for curve in given]
-    rows = [row for found, _ in answers for row in found]
-    return pl.DataFrame(rows, schema=PREDICTIONS_SCHEMA), _draws_table(answers)
+            return list(pool.map(partial(answer, checked=checked), given, chunksize=8))
+    return [answer(curve, checked) for curve in given]
 
 
-def _draws_table(answers: Sequence[tuple[list[dict[str, Any]], Array]]) -> pl.DataFrame:
+def predictions_table(answers: Iterable[Answer]) -> pl.DataFrame:
+    """Rows of PREDICTIONS_SCHEMA, in the order of curves and questions."""
+    return pl.DataFrame([row for one in answers for row in one.rows], schema=PREDICTIONS_SCHEMA)
+
+
+def draws_table(answers: Iterable[Answer]) -> pl.DataFrame:
+    """Rows of DRAWS_SCHEMA, DRAWS for each predicted row."""
     parts = [
         pl.DataFrame(
             {
-                "curve": [row["curve"]] * len(draws),
-                "size": [row["size"]] * len(draws),
-                "draw": np.arange(len(draws)),
-                "value": draws[:, place],
+                "curve": [row["curve"]] * DRAWS,
+                "size": [row["size"]] * DRAWS,
+                "draw": np.arange(DRAWS),
+                "value": one.draws[:, place],
             },
             schema=DRAWS_SCHEMA,
         )
-        for rows, draws in answers
-        for place, row in enumerate(rows)
-        if row["size"] is not None and len(draws)
+        for one in answers
+        for place, row in enumerate(one.rows)
+        if row["size"] is not None and len(one.draws)
     ]
     return pl.concat(parts) if parts else pl.DataFrame(schema=DRAWS_SCHEMA)

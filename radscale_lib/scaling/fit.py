@@ -38,7 +38,7 @@ class Fit:
         knots: log(n / largest) where curves are drawn.
         noise: test-set noise of the runs.
         resample: index of the test-set resample of each draw.
-        seed: of the random draws.
+        seed: of the random draws, one for the resamples and one for the rest.
         rises: probability that the metric rises with size (the error falls), if rising and falling
             were equally likely beforehand. Above 1 - tail, the interval of the exponent of a plain
             power law excludes zero.
@@ -51,7 +51,7 @@ class Fit:
     knots: Array
     noise: Noise
     resample: NDArray[np.int64]
-    seed: int
+    seed: tuple[int, int]
     rises: float
 
     @property
@@ -86,7 +86,7 @@ class Fit:
     def _draw(self, weights: Array, stream: int) -> Ensemble:
         return sample(
             self.posterior, weights, float(self.sizes[-1]), self.cap, self.knots, self.noise,
-            self.resample, np.random.default_rng([self.seed, stream]),
+            self.resample, np.random.default_rng([*self.seed, stream]),
         )  # fmt: skip
 
 
@@ -102,6 +102,7 @@ def fit(
     horizon: float = 2.0,
     count: int = 2000,
     seed: int = 0,
+    stream: int = 0,
 ) -> Fit:
     """Fit the laws to one curve.
 
@@ -118,6 +119,7 @@ def fit(
         count: draws of an ensemble, an even number.
         seed: of the random draws. Curves of one seed and number of resamples are paired: draw i
             of each belongs to the same resample.
+        stream: of the random draws beside the resamples: curves that are compared need their own.
 
     Raises:
         ScalingError: with fewer than three sizes, or a value that is no positive finite number.
@@ -146,7 +148,7 @@ def fit(
         knots=_knots(np.log(distinct / largest), float(np.log(horizon))),
         noise=noise,
         resample=np.random.default_rng(seed).permutation(count) % noise.shift.size,
-        seed=seed,
+        seed=(seed, stream),
         rises=_rises(log_u, log_error, noise.own, seed_noise),
     )
 

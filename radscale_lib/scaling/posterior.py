@@ -119,10 +119,10 @@ def posterior(
     """
     kinds = kinds or (ROUGH, SMOOTH)
     misfits = MISFIT if misfits is None else misfits
-    kind, seed_sd, misfit = (
-        axis.ravel()
-        for axis in np.meshgrid(np.arange(len(kinds)), SEED_NOISE, misfits, indexing="ij")
+    seed_sd, misfit = (
+        np.tile(axis.ravel(), len(kinds)) for axis in np.meshgrid(SEED_NOISE, misfits)
     )
+    kind = np.repeat(np.arange(len(kinds)), seed_sd.size // len(kinds))
     covariance = np.stack([of.kernel(log_u, log_u) for of in kinds])[kind]
     covariance *= misfit[:, None, None] ** 2
     diagonal = np.arange(log_u.size)

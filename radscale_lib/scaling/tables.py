@@ -2,12 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
+from radscale_lib.scaling.compare import compare
 from radscale_lib.scaling.crossover import crossover
+from radscale_lib.scaling.diagnostics import Diagnostics, diagnose
 from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
 from radscale_lib.scaling.fit import Fit, fit
 from radscale_lib.scaling.laws import FORMS, Array
@@ -30,10 +33,11 @@ FITS_SCHEMA = _schema(
     (pl.Int64, "sizes runs runs_expected"),
     (pl.Float64, "a a_lower a_upper b b_lower b_upper c c_lower c_upper"),
     (pl.Float64, "probability rises change change_lower change_upper gain gain_lower gain_upper"),
-    (pl.Float64, "loo_error loo_error_constant"),
+    (pl.Float64, "loo_error loo_error_constant loo_error_line"),
     (pl.List(_POINT), "curve"),
     (pl.Float64, "confidence"),
     (pl.String, "note"),
+    (pl.List(pl.String), "diagnostics"),
 )
 CROSSOVERS_SCHEMA = _schema(
     (pl.String, "arm task metric baseline"),
@@ -41,6 +45,13 @@ CROSSOVERS_SCHEMA = _schema(
     (pl.String, "state"),
     (pl.Float64, "ahead difference difference_lower difference_upper"),
     (pl.String, "text"),
+)
+COMPARISONS_SCHEMA = _schema(
+    (pl.String, "arm other task metric"),
+    (pl.Float64, "size"),
+    (pl.Boolean, "studied"),
+    (pl.Float64, "ahead difference difference_lower difference_upper"),
+    (pl.Float64, "slope slope_lower slope_upper"),
 )
 
 
@@ -81,6 +92,25 @@ class _Curve:
         """The fit of all runs."""
         return fit(self.sizes, self.errors, draws=self.draws, **options)
 
+    def diagnose(self, fitted: Fit, options: dict[str, Any]) -> Diagnostics:
+        """Checks of the fit of all runs."""
+
+        def refit(keep: Array) -> Fit:
+            draws = None if self.draws is None else self.draws[:, keep]
+            return fit(self.sizes[keep], self.errors[keep], draws=draws, **options)
+
+        return diagnose(fitted, self.sizes, self.errors, refit)
+
+    @property
+    def unit(self) -> str:
+        """What was resampled, in words."""
+        if self.draws is None:
+            return "no resamples: the intervals hold seeds and the law's misfit alone"
+        return (
+            f"resampled: test patients, {len(self.draws)} draws, jointly over {self.sizes.size} "
+            "runs and the baseline"
+        )
+
     def held_out(self, options: dict[str, Any]) -> tuple[dict[str, float | None], float | None]:
         """Log error of predicting the largest size: by each form, and by the size before it."""
         largest = self.sizes == self.sizes.max()
@@ -106,7 +136,9 @@ def _draws(rows: pl.DataFrame, resolution: float) -> Array | None:
     return to_error(values, resolution) if len(values) >= 20 else None
 
 
-def fit_study(study: Study, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def fit_study(
+    study: Study, scores: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Fit every arm on every task.
 
     Args:
@@ -114,10 +146,11 @@ def fit_study(study: Study, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
         scores: the study's scores table.
 
     Returns:
-        The fits and the crossovers table.
+        The fits, the crossovers and the comparisons table.
     """
     fits: list[dict[str, Any]] = []
     crossovers: list[dict[str, Any]] = []
+    comparisons: list[dict[str, Any]] = []
     for task, metric in study.scaling.metrics.items():
         macro = scores.filter(
             (pl.col("task") == task)
@@ -132,6 +165,7 @@ def fit_study(study: Study, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
             "seed_noise": _seed_noise(macro),
             "seed": _seed(task),
         }
+        fitted_arms: dict[str, Fit] = {}
         for arm in study.arms:
             rows = macro.filter((pl.col("arm") == arm) & (pl.col("size") > 0))
             baseline = study.baseline_of(arm).arm
@@ -146,8 +180,8 @@ def fit_study(study: Study, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
             }
             try:
                 curve = _Curve.read(rows, macro.filter(pl.col("arm") == baseline))
-                options = shared | {"cap": max(cap, curve.worst)}
-                fitted = curve.fit(options)
+                options = shared | {"cap": max(cap, curve.worst), "stream": _seed(arm)}
+                fitted = fitted_arms[arm] = curve.fit(options)
             except ScalingError as error:
                 unfitted = {"form": "constant", "identified": False, "chosen": False}
                 fits.append(head | unfitted | {"note": str(error)})
@@ -159,13 +193,42 @@ def fit_study(study: Study, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
                 row = _crossover_row(curve, fitted, study.scaling.confidence)
                 names = {"arm": arm, "task": task, "metric": metric, "baseline": baseline}
                 crossovers.append(names | row)
+        names = {"task": task, "metric": metric}
+        comparisons += [names | row for row in _comparison_rows(fitted_arms, study)]
     return (
         pl.DataFrame(fits, schema=FITS_SCHEMA),
         pl.DataFrame(crossovers, schema=CROSSOVERS_SCHEMA),
+        pl.DataFrame(comparisons, schema=COMPARISONS_SCHEMA),
     )
 
 
+def _comparison_rows(fitted: dict[str, Fit], study: Study) -> list[dict[str, Any]]:
+    """Rows of the comparisons table of one task: one per pair of arms and size."""
+    rows: list[dict[str, Any]] = []
+    for arm, other in combinations(fitted, 2):
+        one, two = fitted[arm].ensemble, fitted[other].ensemble
+        studied = np.intersect1d(fitted[arm].sizes, fitted[other].sizes)
+        if not studied.size or not np.array_equal(one.resample, two.resample):
+            continue
+        sizes = np.append(studied, study.scaling.horizon * max(one.largest, two.largest))
+        found = compare(one, two, sizes, study.scaling.confidence)
+        slope = dict(zip(("slope", "slope_lower", "slope_upper"), found.slope, strict=True))
+        for size, ahead, (middle, lower, upper) in zip(
+            sizes.tolist(), found.ahead, found.difference, strict=True
+        ):
+            rows.append(
+                {
+                    **{"arm": arm, "other": other, "size": size, "studied": size in studied},
+                    **{"ahead": ahead, "difference": middle},
+                    **{"difference_lower": lower, "difference_upper": upper},
+                    **slope,
+                }
+            )
+    return rows
+
+
 def _seed(text: str) -> int:
+    """A number of a name, for random draws."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
@@ -193,6 +256,7 @@ def _fit_rows(
 ) -> list[dict[str, Any]]:
     """Rows of the fits table of one arm on one task: one per form."""
     tail = (1 - confidence) / 2
+    checks = curve.diagnose(fitted, options)
     held_out, constant = curve.held_out(options)
     identified = fitted.rises > 1 - tail
     chosen = _choose(fitted, held_out, identified or fitted.rises < tail)
@@ -202,6 +266,7 @@ def _fit_rows(
         **_with_ends("change", _change(fitted, curve.sizes, chosen), tail),
         **_with_ends("gain", _gain(fitted, options["horizon"]), tail),
         "loo_error_constant": constant,
+        "loo_error_line": checks.held_out_line,
     }
     return [
         shared
@@ -213,6 +278,7 @@ def _fit_rows(
             "loo_error": held_out[form],
             "curve": _points(fitted, form, form == chosen, curve.sizes, options["horizon"], tail),
             "note": _note(fitted, chosen, tail, held_out, constant) if form == chosen else "",
+            "diagnostics": [curve.unit, *checks.lines()] if form == chosen else [],
         }
         for form in fitted.laws
     ]

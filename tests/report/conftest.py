@@ -56,8 +56,12 @@ class Example:
             *("--crossovers", self.folder / "crossovers.parquet"),
         ]
 
+    @property
+    def comparisons(self) -> list[object]:
+        return ["--comparisons", self.folder / "comparisons.parquet"]
+
     def fit(self) -> "Example":
-        call(fit.main, *self.tables)
+        call(fit.main, *self.tables, *self.comparisons)
         return self
 
     def draw(self) -> "Example":
@@ -69,6 +73,7 @@ class Example:
         call(
             report.main,
             *self.tables,
+            *self.comparisons,
             *("--ledgers", *sorted(self.folder.glob("data/*/ledger.parquet"))),
             *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
             *("--figures", self.folder / "figures", "--out", self.folder / "report.html"),

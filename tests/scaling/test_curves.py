@@ -4,7 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from radscale_lib.scaling.curves import Curve, answer, answer_all, prepare, read_curves
+from radscale_lib.scaling.curves import (
+    Curve,
+    answer,
+    answer_all,
+    draws_table,
+    predictions_table,
+    prepare,
+    read_curves,
+)
 from radscale_lib.scaling.errors import ScalingError
 from scripts import fit as script
 
@@ -84,10 +92,10 @@ def test_bytes_do_not_depend_on_processes_or_on_the_other_curves():
         for i in range(33)
     ]  # fmt: skip
     one, two = answer_all(curves, jobs=1), answer_all(curves, jobs=2)
-    alone, _ = answer_all(curves[7:8], jobs=1)
-    assert one[0].equals(two[0])
-    assert one[1].equals(two[1])
-    assert one[0][7:8].equals(alone)
+    alone = answer_all(curves[7:8], jobs=1)
+    for table in (predictions_table, draws_table):
+        assert table(one).equals(table(two))
+    assert predictions_table(one)[7:8].equals(predictions_table(alone))
 
 
 def test_seeds_of_a_size_are_runs_and_order_does_not_matter(fitted):
@@ -143,6 +151,16 @@ def test_a_table_that_cannot_be_read_names_row_and_remedy(fitted, head, row, mes
         fitted(row, head=head)
 
 
+def test_diagnostics_are_printed_with_every_fit(fitted, capsys):
+    fitted(*runs("a"), "a,7000000,,,", *runs("b", law(np.array(SIZES[:3])), SIZES[:3]), "b,5e6,,,")
+    text = capsys.readouterr().out
+    for words in (
+        *("Form:", "Loss:", "Search:", "Nominal 90 %", "\na\n", "held-out largest size"),
+        *("without the smallest size", "too few sizes without the largest size"),
+    ):
+        assert words in text
+
+
 def test_a_missing_file_and_half_a_command_are_refused(tmp_path):
     with pytest.raises(SystemExit, match=r"none\.csv"):
         script.main(["--curves", str(tmp_path / "none.csv"), "--predict", str(tmp_path / "o")])
@@ -167,18 +185,18 @@ def curve(values, sizes=SIZES, asked=7e6):
 
 
 def test_flat_and_rising_curves_are_told_as_such():
-    (flat,), _ = answer(curve([0.3, 0.31, 0.295, 0.305, 0.3]))
+    (flat,) = answer(curve([0.3, 0.31, 0.295, 0.305, 0.3])).rows
     assert "flat: no trend identified" in flat["note"]
     assert flat["lo90"] < 0.3 < flat["hi90"]
     assert flat["median"] == pytest.approx(0.3, rel=0.03)
-    (rising,), _ = answer(curve([0.1, 0.13, 0.16, 0.3, 0.4]))
+    (rising,) = answer(curve([0.1, 0.13, 0.16, 0.3, 0.4])).rows
     assert "the error rises with size" in rising["note"]
     assert rising["median"] > 0.3
 
 
 def test_three_sizes_give_wider_intervals_than_five():
-    (three,), _ = answer(curve(law(np.array(SIZES[::2])), SIZES[::2]))
-    (five,), _ = answer(curve(law(np.array(SIZES))))
+    (three,) = answer(curve(law(np.array(SIZES[::2])), SIZES[::2])).rows
+    (five,) = answer(curve(law(np.array(SIZES)))).rows
     width = [np.log(row["hi90"] / row["lo90"]) for row in (three, five)]
     assert width[0] > width[1]
 

@@ -3,7 +3,12 @@ import polars as pl
 import pytest
 import yaml
 
-from radscale_lib.scaling.tables import CROSSOVERS_SCHEMA, FITS_SCHEMA, fit_study
+from radscale_lib.scaling.tables import (
+    COMPARISONS_SCHEMA,
+    CROSSOVERS_SCHEMA,
+    FITS_SCHEMA,
+    fit_study,
+)
 from scripts import fit as script
 
 MACRO = pl.col("target") == "macro"
@@ -19,7 +24,7 @@ def chosen(fits, arm, task="findings"):
 
 
 def test_one_law_is_chosen_for_every_curve(study, tables):
-    fits, crossovers = tables
+    fits, crossovers, _ = tables
     assert fits.schema == FITS_SCHEMA
     assert crossovers.schema == CROSSOVERS_SCHEMA
     counts = fits.group_by("arm", "task").agg(pl.col("chosen").sum(), pl.len())
@@ -29,8 +34,40 @@ def test_one_law_is_chosen_for_every_curve(study, tables):
     assert len(crossovers) == len(counts)
 
 
+def test_arms_are_compared_at_each_size_in_pairs(study, tables):
+    *_, comparisons = tables
+    assert comparisons.schema == COMPARISONS_SCHEMA
+    sizes = len(study.subsets.sizes) + 1
+    assert len(comparisons) == len(study.scaling.metrics) * 3 * sizes
+    assert (comparisons["difference_lower"] <= comparisons["difference"]).all()
+    assert (comparisons["difference"] <= comparisons["difference_upper"]).all()
+    pair = comparisons.filter(
+        (pl.col("arm") == "mi2-reports") & (pl.col("other") == "rad-dino") & pl.col("studied")
+    )
+    # The laws of conftest cross between 50 and 100 images.
+    ahead = pair.group_by("size").agg(pl.col("ahead").mean()).sort("size")["ahead"]
+    assert ahead.is_sorted()
+    assert ahead[-1] > 0.99
+    assert (pair["slope_lower"] > 0).mean() > 0.7
+    truth = 0.3 - 0.9 * pair["size"] ** -0.3
+    held = (pair["difference_lower"] <= truth) & (truth <= pair["difference_upper"])
+    assert held.mean() >= 0.75
+
+
+def test_every_chosen_fit_has_its_checks(tables):
+    fits, *_ = tables
+    for lines in fits.filter(pl.col("chosen"))["diagnostics"]:
+        text = "\n".join(lines)
+        for word in (
+            *("resampled: test patients, 200 draws", "2 at 50", "held-out", "log-log line"),
+            *("without the smallest size", "without the largest size", "elasticity"),
+        ):
+            assert word in text
+    assert (fits["loo_error_line"] > 0).all()
+
+
 def test_planted_laws_are_found(tables):
-    fits, _ = tables
+    fits, *_ = tables
     rising = chosen(fits, "mi2-reports").row(0, named=True)
     assert rising["identified"]
     assert rising["form"] != "constant"
@@ -45,7 +82,7 @@ def test_planted_laws_are_found(tables):
 
 
 def test_curves_lie_inside_their_intervals_and_span_the_sizes(study, tables):
-    fits, _ = tables
+    fits, *_ = tables
     points = fits.explode("curve").unnest("curve")
     assert (points["lower"] <= points["value"]).all()
     assert (points["value"] <= points["upper"]).all()
@@ -56,7 +93,7 @@ def test_curves_lie_inside_their_intervals_and_span_the_sizes(study, tables):
 
 
 def test_the_law_is_the_backbone_of_the_curve(tables):
-    fits, _ = tables
+    fits, *_ = tables
     rows = fits.filter(pl.col("chosen"))
     assert set(rows["form"]) > {"constant"}
     for row in rows.iter_rows(named=True):
@@ -79,7 +116,7 @@ def test_crossover_states(study, simulate, baseline, states):
     law = {"mi2-reports": (0.9, 0.3, 0.0)}
     laws = {arm: law["mi2-reports"] for arm in study.arms}
     scores = simulate(laws, {"mi2-open": baseline, "rad-dino-open": baseline})
-    _, crossovers = fit_study(study, scores)
+    _, crossovers, _ = fit_study(study, scores)
     assert set(crossovers["state"]) <= states
     if states == {"within"}:
         truth = (baseline / 0.9) ** (-1 / 0.3)
@@ -95,7 +132,7 @@ def test_crossover_states(study, simulate, baseline, states):
 
 
 def test_missing_runs_are_counted_and_the_rest_is_fitted(study, simulate, missing):
-    fits, _ = fit_study(study, simulate(missing=frozenset({missing})))
+    fits, *_ = fit_study(study, simulate(missing=frozenset({missing})))
     row = chosen(fits, missing.arm).row(0, named=True)
     assert (row["runs"], row["runs_expected"], row["sizes"]) == (9, 10, 5)
     assert chosen(fits, "rad-dino")["runs"][0] == 10
@@ -111,33 +148,33 @@ def test_undefined_scores_count_as_missing(study, scores, missing):
         holes = scores.with_columns(
             value=pl.when(run).then(pl.lit(value)).otherwise(pl.col("value"))
         )
-        fits, _ = fit_study(study, holes)
+        fits, *_ = fit_study(study, holes)
         assert chosen(fits, missing.arm)["runs"][0] == 9
 
 
 def test_too_few_sizes_are_refused_in_words(study, scores):
     few = scores.filter(~((pl.col("arm") == "rad-dino") & (pl.col("size") > 100)))
-    fits, crossovers = fit_study(study, few)
+    fits, crossovers, _ = fit_study(study, few)
     row = fits.filter((pl.col("arm") == "rad-dino") & (pl.col("task") == "findings"))
     assert row["note"].to_list() == ["2 of at least 3 sizes: too few for a scaling law"]
     assert not row["chosen"].any()
     assert row["curve"].null_count() == 1
     assert "rad-dino" not in set(crossovers["arm"])
     none = scores.filter(pl.col("arm") != "rad-dino")
-    fits, _ = fit_study(study, none)
+    fits, *_ = fit_study(study, none)
     assert set(fits.filter(pl.col("arm") == "rad-dino")["note"]) == {"no runs"}
 
 
 def test_without_a_baseline_there_is_no_crossover(study, scores):
-    fits, crossovers = fit_study(study, scores.filter(pl.col("arm") != "mi2-open"))
+    fits, crossovers, _ = fit_study(study, scores.filter(pl.col("arm") != "mi2-open"))
     assert set(crossovers["arm"]) == {"rad-dino"}
     assert chosen(fits, "mi2-reports")["identified"][0]
 
 
 def test_without_resamples_the_fit_stands_on_seeds_alone(study, scores):
     bare = scores.with_columns(resamples=pl.lit(None, pl.List(pl.Float64)))
-    with_draws, _ = fit_study(study, scores)
-    without, crossovers = fit_study(study, bare)
+    with_draws, *_ = fit_study(study, scores)
+    without, crossovers, _ = fit_study(study, bare)
     widths = [
         np.ptp([chosen(fits, "mi2-reports")["curve"][0][-1][end] for end in ("lower", "upper")])
         for fits in (without, with_draws)
@@ -152,7 +189,7 @@ def test_undefined_draws_are_left_out(study, scores):
             pl.when(pl.int_range(pl.len()) < 3).then(float("nan")).otherwise(pl.element())
         )
     )
-    fits, _ = fit_study(study, holed)
+    fits, *_ = fit_study(study, holed)
     assert fits["curve"].null_count() == 0
     assert np.isfinite(fits["a_upper"].to_numpy()).all()
 
@@ -160,7 +197,7 @@ def test_undefined_draws_are_left_out(study, scores):
 def test_perfect_scores_are_fitted(study, scores):
     top = (pl.col("size") == 1200) & MACRO
     perfect = scores.with_columns(value=pl.when(top).then(1.0).otherwise(pl.col("value")))
-    fits, _ = fit_study(study, perfect)
+    fits, *_ = fit_study(study, perfect)
     assert fits.filter(pl.col("chosen"))["identified"].all()
 
 
@@ -168,7 +205,7 @@ def test_scores_worse_than_chance_are_fitted_where_they_are(study, scores):
     worse = scores.with_columns(
         value=pl.lit(0.3), resamples=pl.col("resamples").list.eval(pl.element() * 0 + 0.3)
     )
-    fits, crossovers = fit_study(study, worse)
+    fits, crossovers, _ = fit_study(study, worse)
     values = fits.filter(pl.col("chosen")).explode("curve").unnest("curve")["value"]
     assert values.is_between(0.28, 0.32).all()
     assert crossovers["difference"].abs().max() < 0.02
@@ -178,7 +215,7 @@ def test_scores_that_are_all_zero_are_flat_and_level_with_the_baseline(study, sc
     zero = scores.with_columns(
         value=pl.lit(0.0), resamples=pl.col("resamples").list.eval(pl.element() * 0)
     )
-    fits, crossovers = fit_study(study, zero)
+    fits, crossovers, _ = fit_study(study, zero)
     assert set(fits.filter(pl.col("chosen"))["form"]) == {"constant"}
     assert set(crossovers["state"]) == {"undetermined"}
     assert crossovers["ahead"].is_between(0.3, 0.7).all()
@@ -187,7 +224,7 @@ def test_scores_that_are_all_zero_are_flat_and_level_with_the_baseline(study, sc
 
 def test_held_out_error_is_that_of_the_last_size_but_one(study, simulate):
     scores = simulate(seed_sd=0.0, own_sd=1e-3, shared_sd=1e-3)
-    fits, _ = fit_study(study, scores)
+    fits, *_ = fit_study(study, scores)
     row = fits.filter(
         (pl.col("arm") == "mi2-reports")
         & (pl.col("task") == "findings")
@@ -209,9 +246,10 @@ def test_script_writes_both_tables_the_same_each_time(study, scores, tmp_path):
                 *("--scores", str(tmp_path / "scores.parquet")),
                 *("--fits", str(folder / "fits.parquet")),
                 *("--crossovers", str(folder / "crossovers.parquet")),
+                *("--comparisons", str(folder / "comparisons.parquet")),
             ]
         )
-        names = ("fits.parquet", "crossovers.parquet")
+        names = ("fits.parquet", "crossovers.parquet", "comparisons.parquet")
         written.append([(folder / name).read_bytes() for name in names])
     assert written[0] == written[1]
     assert pl.read_parquet(tmp_path / "one" / "fits.parquet").schema == FITS_SCHEMA

@@ -1,6 +1,6 @@
 """Figures and the report.
 
-Inputs: scores.parquet, fits.parquet, crossovers.parquet, run cards, ledgers, encoders.
+Inputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, run cards, ledgers, encoders.
 Outputs: figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
 
@@ -68,6 +68,7 @@ rule write_report:
         scores=OUT / "scores.parquet",
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
+        comparisons=OUT / "comparisons.parquet",
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
         cards=[card(run) for run in STUDY.runs],
         figures=OUT / "figures",
@@ -86,8 +87,9 @@ rule write_report:
         id=identity("report"),
     shell:
         "python {SCRIPTS}/report.py --study {STUDY_FILE:q} --scores {input.scores:q}"
-        " --fits {input.fits:q} --crossovers {input.crossovers:q} --ledgers {input.ledgers:q}"
-        " --cards {input.cards:q} --figures {input.figures:q} --out {output:q} 2> {log:q}"
+        " --fits {input.fits:q} --crossovers {input.crossovers:q}"
+        " --comparisons {input.comparisons:q} --ledgers {input.ledgers:q} --cards {input.cards:q}"
+        " --figures {input.figures:q} --out {output:q} 2> {log:q}"
 
 
 rule figures:

@@ -1,7 +1,7 @@
 """Scaling: one table of scores, and the fits.
 
 Inputs: tasks/<task>/<run>/scores.parquet.
-Outputs: scores.parquet, fits.parquet, crossovers.parquet.
+Outputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet.
 """
 
 
@@ -32,6 +32,7 @@ rule fit_scaling:
     output:
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
+        comparisons=OUT / "comparisons.parquet",
     log:
         OUT / "logs/fit_scaling.log",
     benchmark:
@@ -45,7 +46,8 @@ rule fit_scaling:
         id=identity("fit"),
     shell:
         "python {SCRIPTS}/fit.py --study {STUDY_FILE:q} --scores {input.scores:q}"
-        " --fits {output.fits:q} --crossovers {output.crossovers:q} 2> {log:q}"
+        " --fits {output.fits:q} --crossovers {output.crossovers:q}"
+        " --comparisons {output.comparisons:q} 2> {log:q}"
 
 
 rule scale:
