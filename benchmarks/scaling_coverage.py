@@ -1,11 +1,12 @@
 """Do the fits' intervals hold the truth? Whole studies are simulated with known laws and fitted.
 
-Prints a Markdown table. `--studies 90` (about 1,000 curves) takes about a minute on one core.
+Prints a Markdown table, and with `--write` puts it into docs/scaling-fits.md. 84 studies are 1,000
+curves a row.
 """
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,10 @@ SPACINGS = {
     "demo": (50, 100, 200, 400, 1200),
     "paper": (30_000, 50_000, 100_000, 1_000_000, 3_500_000),
 }
+NESTED = 0.5
+"""Share of the seed variance that nested subsets share."""
+PAGE = Path("docs/scaling-fits.md")
+MARKS = ("<!-- simulated -->\n", "<!-- end of simulated -->\n")
 
 
 def law(kind: str, sizes: Sequence[int], rng: np.random.Generator) -> Law:
@@ -55,8 +60,14 @@ def study(sizes: Sequence[int]) -> Study:
     return parse_study(values)
 
 
+def exponent(of: Law, largest: float) -> float:
+    """-d log error / d log n of a law at the largest size."""
+    step = 1.001
+    return float(-np.log(of(largest * step) / of(largest / step)) / np.log(step**2))
+
+
 def simulate(kind: str, spacing: str, studies: int, seed_sd: float) -> dict[str, float]:
-    """Shares of truths held by the intervals, and of trends found."""
+    """Shares of truths held by the intervals, of trends found, and bias of exponents."""
     held: dict[str, list[float]] = defaultdict(list)
     plan = study(SPACINGS[spacing])
     sizes = plan.subsets.sizes
@@ -73,8 +84,16 @@ def simulate(kind: str, spacing: str, studies: int, seed_sd: float) -> dict[str,
                 return float(laws[first[run.arm], task](place[run.arm]))
             return float(laws[run.arm, task](run.size))
 
-        scores = simulate_scores(plan, truth, seed=number, seed_sd=seed_sd)
-        fits, crossovers, _ = fit_study(plan, scores)
+        scores = simulate_scores(plan, truth, seed=number, seed_sd=seed_sd, nested=NESTED)
+        fits, crossovers, comparisons = fit_study(plan, scores)
+        for row in fits.filter(fits["form"] == "power").iter_rows(named=True):
+            true = exponent(laws[row["arm"], row["task"]], sizes[-1])
+            held["exponent bias"].append(row["b"] - true)
+        for row in comparisons.iter_rows(named=True):
+            one, two = (laws[row[name], row["task"]](row["size"]) for name in ("arm", "other"))
+            held["arms"].append(row["difference_lower"] <= two - one <= row["difference_upper"])
+            if abs(row["ahead"] - 0.5) > 0.4:
+                held["winner right"].append((row["ahead"] > 0.5) == (two > one) or one == two)
         for row in fits.filter(fits["chosen"]).iter_rows(named=True):
             of = laws[row["arm"], row["task"]]
             horizon = plan.scaling.horizon * sizes[-1]
@@ -119,9 +138,20 @@ def _holds(true: float, low: float, high: float, row: dict, sizes: Sequence[int]
 
 
 COLUMNS = (
-    "value", "horizon", "change", "gain", "difference", "crossover", "within x2",
-    "false crossover", "rise found",
+    "value", "horizon", "change", "gain", "difference", "arms", "winner right", "crossover",
+    "within x2", "false crossover", "rise found", "exponent bias",
 )  # fmt: skip
+
+
+def table(studies: int, seed_sd: float) -> Iterator[str]:
+    """The Markdown table, line by line."""
+    yield "| law | sizes | curves | " + " | ".join(COLUMNS) + " |"
+    yield "|---" * (len(COLUMNS) + 3) + "|"
+    for kind in ("flat", "power", "power with floor", "saturating"):
+        for spacing in SPACINGS:
+            found = simulate(kind, spacing, studies, seed_sd)
+            cells = [f"{found[name]:.2f}" if name in found else "–" for name in COLUMNS]
+            yield f"| {kind} | {spacing} | {12 * studies} | " + " | ".join(cells) + " |"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -129,14 +159,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=20, help="studies per row (12 curves each)")
     parser.add_argument("--seed-sd", type=float, default=0.03, help="seed noise of the log error")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE}")
     args = parser.parse_args(argv)
-    print("| law | sizes | " + " | ".join(COLUMNS) + " |")
-    print("|---" * (len(COLUMNS) + 2) + "|")
-    for kind in ("flat", "power", "power with floor", "saturating"):
-        for spacing in SPACINGS:
-            found = simulate(kind, spacing, args.studies, args.seed_sd)
-            cells = [f"{found[name]:.2f}" if name in found else "–" for name in COLUMNS]
-            print(f"| {kind} | {spacing} | " + " | ".join(cells) + " |", flush=True)
+    lines = []
+    for line in table(args.studies, args.seed_sd):
+        print(line, flush=True)
+        lines.append(line)
+    if args.write:
+        before, rest = PAGE.read_text().split(MARKS[0])
+        _, after = rest.split(MARKS[1])
+        PAGE.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + after)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ DRAWS_SCHEMA = pl.Schema(
 )
 
 
+MOST_RUNS = 100
+"""A fit takes time with the cube of the runs: more of them are merged by size."""
 RESOLUTION = 5e-4
 """An error of zero is taken as this, or as half the smallest other error."""
 
@@ -174,8 +176,23 @@ def prepare(curve: Curve) -> Curve:
     worse = int((distinct[1] > curve.chance).sum())
     if worse:
         notes.append(f"{worse} runs worse than chance")
+    if distinct.shape[1] > MOST_RUNS:
+        notes.append(f"{distinct.shape[1]} runs merged to at most {MOST_RUNS} by size")
+        distinct = _merged(distinct)
     sizes, errors, noise = distinct.tolist()
     return replace(curve, sizes=sizes, errors=errors, standard_errors=noise, notes=notes)
+
+
+def _merged(runs: Array) -> Array:
+    """Geometric means of the runs in MOST_RUNS even bins of log size."""
+    log_size, log_error = np.log(runs[:2])
+    edges = np.linspace(log_size.min(), log_size.max(), MOST_RUNS + 1)
+    places = np.clip(np.searchsorted(edges, log_size, side="right") - 1, 0, MOST_RUNS - 1)
+    _, at = np.unique(places, return_inverse=True)
+    count = np.bincount(at)
+    size, error = (np.exp(np.bincount(at, values) / count) for values in (log_size, log_error))
+    relative = np.sqrt(np.bincount(at, (runs[2] / runs[1]) ** 2)) / count
+    return np.array([size, error, relative * error])
 
 
 def fit_curve(curve: Curve) -> Fit:
@@ -289,8 +306,11 @@ def fit_notes(fitted: Fit, tail: float = 0.05) -> list[str]:
     if tail <= fitted.rises <= 1 - tail:
         return ["flat: no trend identified"]
     notes = ["the error rises with size"] if fitted.rises < tail else []
-    floor = fitted.ensembles["power_floor"].share
-    low, high = np.quantile(floor, [tail, 1 - tail])
+    weights = fitted.posterior.of_form("power_floor").sum(axis=0)
+    order = np.argsort(fitted.posterior.grid.share)
+    cumulative = np.cumsum(weights[order]) / weights.sum()
+    ends = np.minimum(np.searchsorted(cumulative, [tail, 1 - tail]), order.size - 1)
+    low, high = fitted.posterior.grid.share[order][ends]
     return notes + (["floor not identified"] if high - low > WIDE_FLOOR else [])
 
 

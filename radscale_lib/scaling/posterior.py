@@ -146,11 +146,10 @@ def posterior(
 
     def pooled(log_weight: Array) -> Array:
         """Probabilities, of which each kind of misfit has the same sum."""
-        weights = np.empty_like(log_weight)
-        for one in range(len(kinds)):
-            of_kind = np.exp(log_weight[kind == one] - log_weight[kind == one].max())
-            weights[kind == one] = of_kind / (of_kind.sum() * len(kinds))
-        return weights
+        by_kind = log_weight.reshape(len(kinds), -1)
+        weights = np.exp(by_kind - by_kind.max(axis=1, keepdims=True))
+        weights /= weights.sum(axis=1, keepdims=True) * len(kinds)
+        return weights.reshape(log_weight.shape)
 
     log_weight, mean = evaluate(grid)
     for _ in range(SPLITS):

@@ -27,6 +27,7 @@ def simulate_scores(
     seed_sd: float = 0.02,
     shared_sd: float = 1.0,
     own_sd: float = 0.5,
+    nested: float = 0.0,
     seed: int = 0,
     missing: frozenset[Run] = frozenset(),
 ) -> pl.DataFrame:
@@ -44,6 +45,8 @@ def simulate_scores(
         seed_sd: standard deviation of log error between seeds.
         shared_sd: standard deviation of the log error of a patient, shared by the runs.
         own_sd: the part of a run's own.
+        nested: share of the seed variance that comes from which images a subset holds. Subsets of
+            one seed are nested, so it is shared between sizes: correlation sqrt(n / N), n < N.
         seed: of every random draw.
         missing: runs without scores.
     """
@@ -53,8 +56,9 @@ def simulate_scores(
         hard = _contributions(rng, shared_sd, (patients, 1))
         weights = rng.multinomial(patients, np.full(patients, 1 / patients), size=resamples)
         targets = _targets(study, task)
+        effects = _seed_effects(study, rng, seed_sd, nested)
         for run in study.runs:
-            run_effect = rng.normal(0, seed_sd) if run.size else 0.0
+            run_effect = effects.get(run, 0.0)
             own = _contributions(rng, own_sd, (patients, 1))
             errors = truth(run, task) * np.exp(run_effect) * (hard * own)[:, 0]
             draws = weights @ errors / patients
@@ -87,6 +91,24 @@ def simulate_scores(
         .select(COLUMNS)
         .sort("arm", "size", "seed", "task", "target", "metric")
     )
+
+
+def _seed_effects(
+    study: Study, rng: np.random.Generator, sd: float, nested: float
+) -> dict[Run, float]:
+    """Log error of each pretraining run beside its law: its own luck, and that of its subset.
+
+    A mean over n of N nested images is a random walk over images, divided by n.
+    """
+    effects: dict[Run, float] = {}
+    walk: dict[tuple[str, int], tuple[int, float]] = {}
+    for run in sorted(study.pretraining_runs, key=lambda run: (run.arm, run.seed, run.size)):
+        size, total = walk.get((run.arm, run.seed), (0, 0.0))
+        total += float(rng.normal(0, np.sqrt(run.size - size)))
+        walk[run.arm, run.seed] = run.size, total
+        luck = float(rng.normal(0, np.sqrt(1 - nested)))
+        effects[run] = sd * (luck + np.sqrt(nested) * total / np.sqrt(run.size))
+    return effects
 
 
 def _contributions(rng: np.random.Generator, sd: float, shape: tuple[int, int]) -> Array:

@@ -106,6 +106,25 @@ def test_scores_table_shows_means_and_gaps(example, document):
     assert len(cells) == 6
 
 
+def test_arms_are_compared_and_fits_have_their_checks(example, document):
+    laws = document.get_element_by_id("laws")
+    caption = document.get_element_by_id("comparisons-caption")
+    rows = caption.getparent().xpath(".//tbody/tr[td]")
+    assert len(rows) == 4 * 3
+    assert rows[0].xpath("./th")[0].text == "mi2-reports against mi2-reports-labels"
+    cells = [cell.text for cell in rows[0].iter("td")]
+    assert len(cells) == 5 + 3
+    assert all(cell.endswith("%") for cell in cells[:6])
+    assert " to " in cells[6]
+    text = laws.text_content()
+    for words in (
+        "Search: a grid over shapes",
+        "resampled: test patients",
+        "held-out largest size",
+    ):
+        assert words in text
+
+
 def test_ledger_counts_add_up(document):
     tables = document.get_element_by_id("archives").xpath(".//table")
     rows = tables[0].xpath("./tbody/tr")

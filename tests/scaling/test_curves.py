@@ -220,3 +220,21 @@ def test_negative_standard_errors_are_refused():
     bad.standard_errors = [0.1, -0.1, 0.1]
     with pytest.raises(ScalingError, match="standard errors"):
         prepare(bad)
+
+
+def test_many_runs_are_merged_by_size_and_predict_as_well():
+    sizes = np.geomspace(1e4, 3e6, 900)
+    many = curve(law(sizes) * np.random.default_rng(0).lognormal(0, 0.02, 900), sizes)
+    merged = prepare(many)
+    assert 50 < len(merged.sizes) <= 100
+    assert "900 runs merged" in merged.notes[0]
+    np.testing.assert_allclose(merged.errors, law(np.array(merged.sizes)), rtol=0.03)
+    (row,) = answer(many).rows
+    assert row["lo95"] < law(7e6) < row["hi95"]
+    assert row["hi90"] / row["lo90"] < 1.25
+
+
+@pytest.mark.parametrize("sizes", [(1, 1e6, 1e12), (99.9999, 100, 100.0001, 200), (1, 2, 3)])
+def test_odd_spacings_give_finite_answers(sizes):
+    (row,) = answer(curve(law(np.array(sizes), a=0.5, b=0.1), sizes, 2 * max(sizes))).rows
+    assert 0 < row["lo95"] < row["median"] < row["hi95"] < np.inf
