@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from radscale_lib.scaling.crossover import crossing_sizes, locate
 from radscale_lib.scaling.diagnostics import diagnose
@@ -243,6 +244,11 @@ def answer(curve: Curve, checked: bool = False) -> Answer:
         checked: whether parts of the runs are fitted to check the fit, which takes three times as
             long.
     """
+    with threadpool_limits(1):
+        return _answer(curve, checked)
+
+
+def _answer(curve: Curve, checked: bool) -> Answer:
     try:
         curve = prepare(curve)
         fitted = fit_curve(curve)

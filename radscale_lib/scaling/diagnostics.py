@@ -47,6 +47,7 @@ class Diagnostics:
             over the prediction of the fit; None if that leaves fewer than three.
         without_largest: the same for the largest size.
         shape: 90 % interval of the elasticity at the largest size, b (1 - e).
+        shorter: the fit without the largest size, if there is one.
     """
 
     seeds: dict[float, int]
@@ -57,6 +58,7 @@ class Diagnostics:
     without_smallest: float | None
     without_largest: float | None
     shape: tuple[float, float]
+    shorter: Fit | None
 
     def lines(self) -> list[str]:
         """The checks in words."""
@@ -110,6 +112,7 @@ def diagnose(fitted: Fit, sizes: Array, errors: Array, refit: Refit) -> Diagnost
         without_smallest=_moved(later, 2 * largest, ahead),
         without_largest=_moved(shorter, 2 * largest, ahead),
         shape=(float(low), float(high)),
+        shorter=shorter,
     )
 
 

@@ -149,7 +149,7 @@ def posterior(
         by_kind = log_weight.reshape(len(kinds), -1)
         weights = np.exp(by_kind - by_kind.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True) * len(kinds)
-        return weights.reshape(log_weight.shape)
+        return np.asarray(weights.reshape(log_weight.shape))
 
     log_weight, mean = evaluate(grid)
     for _ in range(SPLITS):

@@ -111,21 +111,6 @@ class _Curve:
             "runs and the baseline"
         )
 
-    def held_out(self, options: dict[str, Any]) -> tuple[dict[str, float | None], float | None]:
-        """Log error of predicting the largest size: by each form, and by the size before it."""
-        largest = self.sizes == self.sizes.max()
-        rest = self.sizes[~largest]
-        truth = float(np.log(self.errors[largest]).mean())
-        before = float(np.log(self.errors[self.sizes == rest.max()]).mean())
-        try:
-            fitted = fit(rest, self.errors[~largest], **options)
-        except ScalingError:
-            return dict.fromkeys(FORMS), abs(truth - before)
-        predicted = {form: law.errors(self.sizes.max()) for form, law in fitted.laws.items()}
-        return {form: abs(float(np.log(p)) - truth) for form, p in predicted.items()}, abs(
-            truth - before
-        )
-
 
 def _draws(rows: pl.DataFrame, resolution: float) -> Array | None:
     """Errors at each bootstrap draw, [resamples, runs]; draws undefined for a run are left out."""
@@ -257,7 +242,7 @@ def _fit_rows(
     """Rows of the fits table of one arm on one task: one per form."""
     tail = (1 - confidence) / 2
     checks = curve.diagnose(fitted, options)
-    held_out, constant = curve.held_out(options)
+    held_out, constant = _held_out(checks, curve), checks.held_out_last
     identified = fitted.rises > 1 - tail
     chosen = _choose(fitted, held_out, identified or fitted.rises < tail)
     shared = {
@@ -284,6 +269,18 @@ def _fit_rows(
     ]
 
 
+def _held_out(checks: Diagnostics, curve: _Curve) -> dict[str, float | None]:
+    """Log error of predicting the largest size from the others, by each form."""
+    if checks.shorter is None:
+        return dict.fromkeys(FORMS)
+    largest = float(curve.sizes.max())
+    truth = float(np.log(curve.errors[curve.sizes == largest]).mean())
+    return {
+        form: abs(float(np.log(law.errors(largest))) - truth)
+        for form, law in checks.shorter.laws.items()
+    }
+
+
 def _parameters(fitted: Fit, form: str, tail: float) -> dict[str, float]:
     """a, b and c of a form's law, with intervals given that form."""
     law = fitted.laws[form]
@@ -303,6 +300,7 @@ def _crossover_row(curve: _Curve, fitted: Fit, confidence: float) -> dict[str, A
         level = level * np.exp((logs - logs.mean())[fitted.ensemble.resample])
     found = crossover(fitted.ensemble, level, float(curve.sizes.min()), confidence)
     difference, lower, upper = found.difference
+    known = "" if curve.baseline_draws is not None else "; the baseline's own noise is not known"
     return {
         "baseline_value": 1 - curve.baseline,
         "size": found.size,
@@ -313,7 +311,7 @@ def _crossover_row(curve: _Curve, fitted: Fit, confidence: float) -> dict[str, A
         "difference": difference,
         "difference_lower": lower,
         "difference_upper": upper,
-        "text": found.text,
+        "text": found.text + known,
     }
 
 
@@ -383,7 +381,7 @@ def _note(
     chosen: str,
     tail: float,
     held_out: dict[str, float | None],
-    constant: float | None,
+    constant: float,
 ) -> str:
     """What a reader must know of the fit, in words."""
     if chosen == "constant":
@@ -397,6 +395,6 @@ def _note(
         if high - low > 0.6:
             notes.append("floor not identified")
     error = held_out[chosen]
-    if error is not None and constant is not None and error >= constant:
+    if error is not None and error >= constant:
         notes.append("the largest size was predicted no better than by the size before it")
     return "; ".join(notes)

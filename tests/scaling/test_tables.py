@@ -180,6 +180,7 @@ def test_without_resamples_the_fit_stands_on_seeds_alone(study, scores):
         for fits in (without, with_draws)
     ]
     assert widths[0] < widths[1]
+    assert crossovers["text"].str.ends_with("the baseline's own noise is not known").all()
     assert len(crossovers) == 12
 
 
