@@ -44,9 +44,9 @@ def test_arms_are_compared_at_each_size_in_pairs(study, tables):
     pair = comparisons.filter(
         (pl.col("arm") == "mi2-reports") & (pl.col("other") == "rad-dino") & pl.col("studied")
     )
-    # The laws of conftest cross between 50 and 100 images.
+    # The laws of conftest cross at 39 images: close at 50, far apart at 1,200.
     ahead = pair.group_by("size").agg(pl.col("ahead").mean()).sort("size")["ahead"]
-    assert ahead.is_sorted()
+    assert 0.5 < ahead[0] < ahead[-1]
     assert ahead[-1] > 0.99
     assert (pair["slope_lower"] > 0).mean() > 0.7
     truth = 0.3 - 0.9 * pair["size"] ** -0.3
