@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from radscale_lib.archive.header import Header, integer, item, text, values
+from radscale_lib.archive.header import Header
 from radscale_lib.archive.outcomes import ExcludedError, QuarantinedError
 from radscale_lib.archive.terms import (
     MODALITIES,
@@ -30,17 +30,17 @@ class Facts:
 
 def facts_of(header: Header) -> Facts:
     """The facts of a header; null where it does not state them."""
-    dataset = header.dataset
-    modality = text(dataset, "Modality")
-    photometric = text(dataset, "PhotometricInterpretation")
-    code = item(dataset, "ViewCodeSequence")
+    elements = header.elements
+    modality = elements.text("Modality")
+    photometric = elements.text("PhotometricInterpretation")
+    code = elements.item("ViewCodeSequence")
     return Facts(
         modality=listed(modality, MODALITIES) if modality else None,
         view=view_of(
-            text(dataset, "ViewPosition"),
-            text(code, "CodeMeaning") if code else "",
-            text(dataset, "SeriesDescription"),
-            [str(value) for value in values(dataset, "PatientOrientation")],
+            elements.text("ViewPosition"),
+            code.text("CodeMeaning") if code else "",
+            elements.text("SeriesDescription"),
+            [str(value) for value in elements.values("PatientOrientation")],
         ),
         rows=_number(header, "Rows"),
         columns=_number(header, "Columns"),
@@ -63,17 +63,17 @@ def check_selected(header: Header, facts: Facts, select: Select) -> None:
         raise QuarantinedError("missing_tag:Modality")
     if facts.modality not in select.modalities:
         raise ExcludedError("modality", facts.modality)
-    frames = integer(header.dataset, "NumberOfFrames", default=1)
+    frames = header.elements.integer("NumberOfFrames", default=1)
     if frames > 1:
         raise ExcludedError("multi_frame", f"{frames} frames")
     if facts.photometric is None:
         raise QuarantinedError("missing_tag:PhotometricInterpretation")
-    samples = integer(header.dataset, "SamplesPerPixel", default=1)
+    samples = header.elements.integer("SamplesPerPixel", default=1)
     if samples > 1 or not facts.photometric.startswith("MONOCHROME"):
         raise ExcludedError("colour", facts.photometric)
     if facts.view not in select.views:
         raise ExcludedError("view", facts.view)
-    rows, columns = integer(header.dataset, "Rows"), integer(header.dataset, "Columns")
+    rows, columns = header.elements.integer("Rows"), header.elements.integer("Columns")
     if min(rows, columns) < select.minimum_pixels:
         raise ExcludedError("too_small", f"{rows} x {columns}")
 
@@ -89,6 +89,6 @@ def _without_pixels(header: Header, facts: Facts) -> Exception:
 
 def _number(header: Header, keyword: str) -> int | None:
     try:
-        return integer(header.dataset, keyword)
+        return header.elements.integer(keyword)
     except QuarantinedError:
         return None

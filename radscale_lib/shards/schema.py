@@ -39,6 +39,7 @@ def shard_schema(labels: Labels) -> pa.Schema:
         pa.field("study_id", pa.string(), **required),
         pa.field("patient_id", pa.string(), **required),
         pa.field("image", pa.binary(), **required),
+        pa.field("image_digest", pa.string(), **required),
         pa.field("height", pa.int32(), **required),
         pa.field("width", pa.int32(), **required),
         pa.field("view", pa.string(), **required),

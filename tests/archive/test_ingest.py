@@ -1,7 +1,9 @@
 """A partition, end to end: rows, joins, defects, duplicates, and nothing that names a patient."""
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,7 @@ class Ingested:
 def run(tmp_path):
     """Ingest tmp_path/dicom with the tables that lie beside it."""
 
-    def run(name: str = "out", **settings) -> Ingested:
+    def run(name: str = "out", processes: int = 1, **settings) -> Ingested:
         settings = {"image": Image(shorter_side=32), **settings}
         archive = Archive(dicom=tmp_path / "dicom", **settings)
         folder = tmp_path / name
@@ -64,7 +66,7 @@ def run(tmp_path):
         )
         listing = folder / "part=0.tsv"
         sources = Sources(tmp_path / "dicom", **tables)
-        ingest(archive, LABELS, KEY, "stage", listing, sources, outputs)
+        ingest(archive, LABELS, KEY, "stage", listing, sources, outputs, processes)
         return Ingested(folder, listing)
 
     return run
@@ -219,6 +221,65 @@ def test_an_error_nobody_thought_of_costs_one_file(plant, run, monkeypatch):
         ("quarantined", "unexpected", "ZeroDivisionError"),
         ("accepted", None, None),
     ]
+
+
+def test_a_decoder_that_crashes_or_hangs_costs_one_file(plant, run, monkeypatch):
+    for number in range(5):
+        plant(number)
+    decode = ingest_module.stored_patterns
+
+    def fail(instance):
+        match instance.sop_instance_uid[-1]:
+            case "1":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "3":
+                while True:
+                    pass
+        return decode(instance)
+
+    monkeypatch.setattr(ingest_module, "stored_patterns", fail)
+    monkeypatch.setattr(ingest_module, "MOST_SECONDS", 0.5)
+    out = run()
+    assert list(out.outcomes.values()) == [
+        ("accepted", None, None),
+        ("quarantined", "decoder_crashed", "SIGSEGV"),
+        ("accepted", None, None),
+        ("quarantined", "decoder_hung", "SIGPROF"),
+        ("accepted", None, None),
+    ]
+    assert out.shard.height == 3
+
+
+def test_the_number_of_processes_changes_no_byte(plant, run):
+    for number in range(9):
+        plant(number, **{"Modality": "MR"} if number == 4 else {})
+    one, three = run("one"), run("three", processes=3)
+    for name in ("index.parquet", "ledger.parquet", "part=0.parquet"):
+        assert (one.folder / name).read_bytes() == (three.folder / name).read_bytes()
+
+
+def test_the_same_pixels_are_accepted_once(make_dicom, make_image, run, tmp_path):
+    image = make_image(96, 72, 4095).astype(np.uint16)
+    for number in range(2):
+        make_dicom(tmp_path / "dicom" / f"{number}.dcm", image, number, BitsStored=12)
+    # Another way of storing the same picture.
+    make_dicom(
+        tmp_path / "dicom" / "2.dcm", 4095 - image, 2, BitsStored=12,
+        PhotometricInterpretation="MONOCHROME1",
+    )  # fmt: skip
+    copy = ("duplicate", "same_pixels", "in this partition")
+    assert list(run().outcomes.values()) == [("accepted", None, None), copy, copy]
+
+
+def test_the_ledger_says_what_refused_a_file(plant, run, tmp_path):
+    plant(0)
+    plant(1, Modality="CT")
+    plant(2, Rows=97)
+    plant(0, name="3.dcm")
+    (tmp_path / "dicom" / "4.dcm").write_text("no image")
+    (tmp_path / "dicom" / "5.dcm").symlink_to("nowhere")
+    stages = run().ledger["stage"].to_list()
+    assert stages == [None, "selection", "pixels", "duplicates", "header", "scan"]
 
 
 @pytest.fixture
