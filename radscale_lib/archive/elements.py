@@ -21,8 +21,9 @@ from radscale_lib.archive.outcomes import QuarantinedError
 KEYWORDS = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "AccessionNumber",
     "Modality", "PresentationIntentType", "ReferringPhysicianName", "SeriesDescription",
-    "PatientName", "PatientID", "BodyPartExamined", "ViewPosition", "StudyInstanceUID",
-    "PatientOrientation", "Laterality", "ImageLaterality", "SamplesPerPixel",
+    "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "OperatorsName",
+    "InstitutionName", "PatientName", "PatientID", "BodyPartExamined", "ViewPosition",
+    "StudyInstanceUID", "PatientOrientation", "Laterality", "ImageLaterality", "SamplesPerPixel",
     "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
     "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",

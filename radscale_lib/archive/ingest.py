@@ -26,6 +26,7 @@ from radscale_lib.archive.outcomes import (
 from radscale_lib.archive.pixels import stored_patterns
 from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.resize import position, resize, stored_size
+from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.selection import check_selected, facts_of
 from radscale_lib.archive.tables import LabelTable, Reports, Tube, TubeTable
 from radscale_lib.archive.workers import Died, Workers
@@ -105,7 +106,9 @@ def ingest(
             Workers(partial(_try_to_prepare, archive.image), processes, MOST_SECONDS) as workers,
             open_shard(outputs.shard, labels, stage) as writer,
         ):
-            tables = _Tables(sources, labels, [instance for _, instance in selected])
+            tables = _Tables(
+                sources, labels, [instance for _, instance in selected], archive.scrub_reports
+            )
             results = workers.map(instance for _, instance in selected)
             for (account, instance), result in zip(selected, results, strict=True):
                 with _recorded(account):
@@ -227,9 +230,11 @@ def _prepare(instance: Instance, image: Image) -> dict[str, Any]:
 class _Tables:
     """The tables of an archive, as columns of a row."""
 
-    def __init__(self, sources: Sources, labels: Labels, instances: Sequence[Instance]) -> None:
+    def __init__(
+        self, sources: Sources, labels: Labels, instances: Sequence[Instance], scrubbed: bool
+    ) -> None:
         self._names = labels
-        self._reports = Reports(sources.reports, instances) if sources.reports else None
+        self._reports = Reports(sources.reports, instances, scrubbed) if sources.reports else None
         self._labels = LabelTable(sources.labels, labels, instances) if sources.labels else None
         self._tubes = TubeTable(sources.tubes, labels, instances) if sources.tubes else None
         self._joined: Counter[str] = Counter()
@@ -247,8 +252,7 @@ class _Tables:
             tubes = []
         known = values or {}
         return {
-            "findings": texts.findings if texts else None,
-            "impression": texts.impression if texts else None,
+            **(texts or Texts())._asdict(),
             **{finding_column(name): known.get(name) for name in self._names.findings},
             **{tube_column(name): known.get(name) for name in self._names.tubes},
             "labelled": values is not None,

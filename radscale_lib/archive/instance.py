@@ -13,8 +13,14 @@ from radscale_lib.archive.header import Header, PixelElement
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.views import View
 
-_MOST_PIXELS = 2**28
+_MOST_PIXELS = 10**8
 """No radiograph is near this; a header that claims more would exhaust memory."""
+
+
+_IDENTIFYING = (
+    "PatientName", "PatientID", "AccessionNumber", "ReferringPhysicianName",
+    "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "OperatorsName", "InstitutionName",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Instance:
     study_instance_uid: str = field(repr=False)
     sop_instance_uid: str = field(repr=False)
     accession_number: str = field(repr=False)
+    identifiers: tuple[str, ...] = field(repr=False)
+    """Names and numbers that must not stand in the report."""
     view: View
     rows: int
     columns: int
@@ -67,6 +75,7 @@ def instance_of(header: Header, view: View) -> Instance:
         study_instance_uid=_required(elements, "StudyInstanceUID"),
         sop_instance_uid=_required(elements, "SOPInstanceUID"),
         accession_number=elements.text("AccessionNumber"),
+        identifiers=tuple(filter(None, map(elements.text, _IDENTIFYING))),
         view=view,
         rows=rows,
         columns=columns,

@@ -51,6 +51,8 @@ def shard_schema(labels: Labels) -> pa.Schema:
         pa.field("p99", pa.float32(), **required),
         pa.field("findings", pa.string()),
         pa.field("impression", pa.string()),
+        pa.field("indication", pa.string()),
+        pa.field("comparison", pa.string()),
         *(pa.field(column, pa.int8()) for column in label_columns(labels)),
         pa.field("labelled", pa.bool_(), **required),
         pa.field("tubes", pa.string()),

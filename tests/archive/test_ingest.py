@@ -184,6 +184,36 @@ def test_admitted_views_and_modalities(plant, run):
     assert {outcome for outcome, _, _ in run(select=select).outcomes.values()} == {"accepted"}
 
 
+@pytest.mark.parametrize(
+    ("tags", "select", "outcome"),
+    [
+        ({"ImageType": ["DERIVED", "PRIMARY"]}, {}, None),
+        ({"ImageType": ["DERIVED", "PRIMARY"]}, {"derived": False}, ("derived", None)),
+        ({"ImageType": ["DERIVED", "SECONDARY"]}, {}, ("secondary", None)),
+        ({"ImageType": ["DERIVED", "SECONDARY"]}, {"secondary": True}, None),
+        ({"PresentationIntentType": "FOR PRESENTATION"}, {}, None),
+        ({"PresentationIntentType": "FOR PROCESSING"}, {}, ("for_processing", None)),
+        ({"PresentationIntentType": "FOR PROCESSING"}, {"for_processing": True}, None),
+        ({"BurnedInAnnotation": "YES"}, {}, ("burned_in", None)),
+        ({"BurnedInAnnotation": "YES"}, {"burned_in": True}, None),
+        ({"BodyPartExamined": "CHEST"}, {"body_parts": ("CHEST",)}, None),
+        ({"BodyPartExamined": "HAND"}, {"body_parts": ("CHEST",)}, ("body_part", "HAND")),
+        ({"SeriesDescription": "Chest PA"}, {"body_parts": ("CHEST",)}, None),
+        ({"SeriesDescription": "Hand, Foot"}, {"body_parts": ("HAND",)}, ("body_part", "unknown")),
+        ({"BodyPartExamined": "ZAPHOD"}, {"body_parts": ("CHEST",)}, ("body_part", "unknown")),
+        ({}, {"body_parts": ("CHEST", "unknown")}, None),
+        ({"ImageLaterality": "L"}, {"lateralities": ("R", "U")}, ("laterality", "L")),
+        ({"Laterality": "R"}, {"lateralities": ("R", "U")}, None),
+        ({}, {"lateralities": ("R", "U")}, ("laterality", "unknown")),
+        ({}, {"maximum_pixels": 90}, ("too_big", "96 x 72")),
+    ],
+)
+def test_rules_of_selection(plant, run, tags, select, outcome):
+    plant(0, **tags)
+    expected = ("excluded", *outcome) if outcome else ("accepted", None, None)
+    assert run(select=Select(**select)).outcomes["0.dcm"] == expected
+
+
 def test_the_first_path_of_an_instance_wins(plant, run):
     for name in ("b/copy.dcm", "a/copy.dcm", "c.dcm"):
         plant(0, name=name)
