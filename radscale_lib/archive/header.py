@@ -88,12 +88,12 @@ def read_header(path: Path) -> Header:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise QuarantinedError("empty")
-            return _quick(path, file, size) or _by_pydicom(path, io.BufferedReader(file))
+            return read_quickly(path, file, size) or read_by_pydicom(path, io.BufferedReader(file))
     except OSError as error:
         raise QuarantinedError("unreadable", type(error).__name__) from None
 
 
-def _quick(path: Path, file: io.FileIO, size: int) -> Header | None:
+def read_quickly(path: Path, file: io.FileIO, size: int) -> Header | None:
     """Read a header by the quick parser; null if it is left to pydicom."""
     start = b""
     for length in _FIRST_BYTES:
@@ -121,7 +121,12 @@ def _header(
     return Header(path, elements, sop_class, transfer_syntax, where)
 
 
-def _by_pydicom(path: Path, file: BinaryIO) -> Header:
+def read_by_pydicom(path: Path, file: BinaryIO) -> Header:
+    """Read a header by pydicom.
+
+    Raises:
+        QuarantinedError: as `read_header` does.
+    """
     file.seek(0)
     start = file.read(_FIRST_BYTES[0])
     file.seek(0)

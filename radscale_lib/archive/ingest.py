@@ -170,7 +170,7 @@ def _try_to_prepare(image: Image, instance: Instance) -> dict[str, Any] | _Refus
     """The image columns of a row, or why there is none; never raises."""
     account = Account(Entry("", 0, 0))
     with _recorded(account):
-        return _prepare(instance, image)
+        return prepare(instance, image)
     assert account.outcome is not None
     assert account.reason is not None
     return _Refusal(account.outcome, account.reason, account.detail)
@@ -203,7 +203,7 @@ class _First:
         self._digests.add(digest)
 
 
-def _prepare(instance: Instance, image: Image) -> dict[str, Any]:
+def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     """The image columns of a row."""
     rendered = render(stored_patterns(instance), instance.grey, image.window)
     height, width = stored_size(

@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _FORK = multiprocessing.get_context("fork")
-_PATIENCE = 10
+PATIENCE = 10
 """Wall time that an item may take, in multiples of its processor time."""
 _AHEAD = 4
 """Items under way or waiting for their turn, for each process."""
@@ -131,7 +131,7 @@ class Workers(Generic[Item, Result]):
                     exhausted = True
                     break
                 worker = idle.pop()
-                worker.send(entry[1], _PATIENCE * self._seconds)
+                worker.send(entry[1], PATIENCE * self._seconds)
                 running[worker.connection] = worker, entry[0]
                 sent += 1
             if not running:

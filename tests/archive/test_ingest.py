@@ -16,6 +16,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGLSLossless
 
 from radscale_lib.archive import ingest as ingest_module
+from radscale_lib.archive import workers
 from radscale_lib.archive.header import quiet_pydicom
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.ledger import path_digest
@@ -165,7 +166,7 @@ def test_index_and_ledger_have_a_row_for_every_file(plant, run, tmp_path):
         ({"BitsStored": 17}, ("quarantined", "unsupported_bits", "17 of 16")),
         ({"HighBit": 9}, ("quarantined", "bad_tag:BitsStored", "12 of 16, high 9")),
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, ("quarantined", "bad_tag:RescaleSlope", None)),
-        ({"Rows": 60_000, "Columns": 60_000}, ("quarantined", "too_large", "60000 x 60000")),
+        ({"Rows": 60_000, "Columns": 60_000}, ("excluded", "too_big", "60000 x 60000")),
         ({"Rows": 97}, ("quarantined", "truncated", "13824 of 13968 bytes")),
         ({"Rows": 95}, ("accepted", None, None)),
         ({"WindowCenter": 5, "WindowWidth": 0}, ("accepted", None, None)),
@@ -212,6 +213,12 @@ def test_rules_of_selection(plant, run, tags, select, outcome):
     plant(0, **tags)
     expected = ("excluded", *outcome) if outcome else ("accepted", None, None)
     assert run(select=Select(**select)).outcomes["0.dcm"] == expected
+
+
+def test_a_claimed_size_beyond_memory_is_not_allocated(plant, run):
+    plant(0, Rows=60_000, Columns=60_000)
+    out = run(select=Select(maximum_pixels=10**6))
+    assert out.outcomes["0.dcm"] == ("quarantined", "too_large", "60000 x 60000")
 
 
 def test_the_first_path_of_an_instance_wins(plant, run):
@@ -269,6 +276,7 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_file(plant, run, monkeypatch)
 
     monkeypatch.setattr(ingest_module, "stored_patterns", fail)
     monkeypatch.setattr(ingest_module, "MOST_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "PATIENCE", 1000)
     out = run()
     assert list(out.outcomes.values()) == [
         ("accepted", None, None),

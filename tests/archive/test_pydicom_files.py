@@ -121,6 +121,9 @@ EVERYTHING = Select(
     modalities=tuple(sorted(MODALITIES)),
     views=("PA", "AP", "LL", "RL", "unknown"),
     minimum_pixels=1,
+    secondary=True,
+    for_processing=True,
+    burned_in=True,
 )
 
 
