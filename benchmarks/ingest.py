@@ -16,6 +16,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,7 @@ ENCODERS: dict[str, tuple[str, Callable[[Any, int], bytes] | None]] = {
 def write_as(film: Dataset, path: Path, syntax: str) -> None:
     """Write a film in another transfer syntax."""
     target, encoder = ENCODERS[syntax]
-    copy = Dataset(film)
-    copy.file_meta = film.file_meta
+    copy = deepcopy(film)
     pixels = film.pixel_array
     copy.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     copy.PixelData = pixels.tobytes() + b"\0" * (pixels.nbytes % 2)
@@ -78,7 +78,7 @@ def write_as(film: Dataset, path: Path, syntax: str) -> None:
         copy["PixelData"].VR = "OB"
     elif target == uid.RLELossless:
         copy.compress(target, encoding_plugin="pylibjpeg", generate_instance_uid=False)
-    copy.save_as(path, implicit_vr=False, little_endian=True)
+    copy.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=True)
 
 
 def synthetic(film: Dataset, height: int = 2500, width: int = 2048) -> Dataset:
@@ -88,8 +88,7 @@ def synthetic(film: Dataset, height: int = 2500, width: int = 2048) -> Dataset:
     large = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
     large += np.random.default_rng(0).normal(0, noise, large.shape)
     large = np.rint((large - large.min()) / np.ptp(large) * 4095).astype(np.uint16)
-    made = Dataset(film)
-    made.file_meta = film.file_meta
+    made = deepcopy(film)
     made.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     made.Rows, made.Columns, made.BitsAllocated = height, width, 16
     made.BitsStored, made.HighBit, made.PixelRepresentation = 12, 11, 0

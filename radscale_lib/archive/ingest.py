@@ -1,6 +1,5 @@
 """One partition of an archive: from its listing to a shard, an index and a ledger."""
 
-import hashlib
 import json
 import sys
 from collections import Counter
@@ -32,7 +31,7 @@ from radscale_lib.archive.tables import LabelTable, Reports, Tube, TubeTable
 from radscale_lib.archive.workers import Died, Workers
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards import png
-from radscale_lib.shards.schema import finding_column, tube_column
+from radscale_lib.shards.schema import finding_column, image_digest, tube_column
 from radscale_lib.shards.writer import open_shard
 from radscale_lib.study.archive import Archive, Image, Labels, Select
 
@@ -115,7 +114,7 @@ def ingest(
                     prepared = _prepared(account, result)
                     image_id = pseudonym(key, "image", instance.sop_instance_uid)
                     account.stage = "duplicates"
-                    first.check(image_id, prepared["image_digest"])
+                    first.check(image_id, image_digest(prepared["image"]))
                     ids = {
                         "image_id": image_id,
                         "study_id": pseudonym(key, "study", instance.study_instance_uid),
@@ -214,7 +213,6 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     encoded = png.encode((grey.clip(0, 255) + 0.5).astype("uint8"))
     return {
         "image": encoded,
-        "image_digest": hashlib.sha256(encoded).hexdigest()[:32],
         "height": height,
         "width": width,
         "view": instance.view,

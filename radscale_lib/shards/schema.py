@@ -61,6 +61,11 @@ def shard_schema(labels: Labels) -> pa.Schema:
     return pa.schema(fields)
 
 
+def image_digest(image: bytes) -> str:
+    """SHA-256 of an encoded image, first 32 hex digits: equal for equal stored pixels."""
+    return hashlib.sha256(image).hexdigest()[:32]
+
+
 def row_digest(row: Mapping[str, Any]) -> str:
     """Digest of what a training run sees of a row: image bytes, texts, labels and tubes.
 

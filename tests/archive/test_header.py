@@ -75,7 +75,7 @@ def test_equal_to_pydicom_on_odd_values(
         dataset.Modality, dataset.ImageType = patient[:16], [patient[:16], description[:16]]
         dataset.ViewCodeSequence = Sequence([item])
         dataset["ViewCodeSequence"].is_undefined_length = undefined
-        dataset.Rows, dataset.PixelPaddingValue = 7, 65535
+        dataset.Rows, dataset.PixelPaddingValue = 7, -1
         dataset.PixelRepresentation = 1
         dataset.add_new("PixelSpacing", "LO", spacing)
         dataset.add_new("NumberOfFrames", "LO", number)
@@ -106,7 +106,7 @@ def test_a_header_longer_than_the_first_read(make_dicom, tmp_path):
     assert quick.pixels.offset > 50_000
 
 
-@pytest.mark.parametrize("cut", [200, 300, 500, 700])
+@pytest.mark.parametrize("cut", [200, 300, 500])
 def test_a_cut_header_is_left_to_pydicom(make_dicom, tmp_path, cut):
     image = np.arange(64, dtype=np.uint16).reshape(8, 8)
     path = make_dicom(tmp_path / "a.dcm", image)
