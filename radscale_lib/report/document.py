@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from radscale_lib.report import sentences
 from radscale_lib.report.flow import flow_diagram
@@ -221,7 +220,7 @@ def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:
     )
     return {
         "name": name,
-        "flow": Markup(flow_diagram(name, ledger)),
+        "flow": flow_diagram(name, ledger),
         "counts": {outcome: f"{count:,}" for outcome, count in counts.items()},
         "total": f"{len(ledger):,}",
         "reasons": [
