@@ -22,7 +22,8 @@ def load_key(archive: Archive) -> bytes:
     From `key_file`, else the environment variable RADSCALE_KEY; a phantom needs none.
 
     Raises:
-        KeyMissingError: if a real archive has no key, or one shorter than 16 bytes.
+        KeyMissingError: if a real archive has no key, one shorter than 16 bytes, or one of a few
+            different characters.
     """
     if archive.phantom is not None:
         return PHANTOM_KEY
@@ -39,6 +40,11 @@ def load_key(archive: Archive) -> bytes:
         raise KeyMissingError(
             "the archive's pseudonyms need a secret key of 16 bytes or more: set key_file, or the "
             "environment variable RADSCALE_KEY (make one with: openssl rand -hex 32)"
+        )
+    if key == PHANTOM_KEY or len(set(key)) < 8:
+        raise KeyMissingError(
+            "the secret key of the archive's pseudonyms can be guessed: make one with "
+            "openssl rand -hex 32, and set key_file or RADSCALE_KEY"
         )
     return key
 

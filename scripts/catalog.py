@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from radscale_lib.archive.catalog import CatalogError, merge, partitions_of
-from radscale_lib.shards.parquet import write_table
 from radscale_lib.study import StudyError, load_study
 
 
@@ -22,11 +21,11 @@ def main(argv: list[str] | None = None) -> None:
     try:
         study = load_study(args.study)
         partitions = partitions_of(args.listings, args.ledgers, args.shards)
-        ledger, catalog = merge(partitions, None if args.archive == "public" else study.splits)
+        splits = None if args.archive == "public" else study.splits
+        most = study.archives[args.archive].most_quarantined
+        merge(partitions, splits, most, args.ledger, args.catalog)
     except (StudyError, CatalogError) as error:
         parser.exit(1, f"{error}\n")
-    write_table(args.ledger, ledger.to_arrow())
-    write_table(args.catalog, catalog.to_arrow())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Turn a collection of PNG or JPEG radiographs into DICOM files and a label table."""
+"""Turn a collection of radiographs into DICOM files and tables."""
 
 import argparse
 from pathlib import Path
 
-from radscale_lib.archive.collections import FORMATS, CollectionError, import_collection, report
+from radscale_lib.archive.collections import import_collection, report
+from radscale_lib.archive.formats import FORMATS, CollectionError, Tables
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -12,10 +13,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("format", choices=sorted(FORMATS), help="format of the collection")
     parser.add_argument("--images", type=Path, required=True, help="folder of images")
     parser.add_argument("--table", type=Path, required=True, help="table of the collection (CSV)")
+    parser.add_argument("--labels", type=Path, help="labels that are a file of their own (mimic)")
+    parser.add_argument("--reports", type=Path, help="folder of report texts (mimic)")
+    parser.add_argument("--tubes", type=Path, help="table of tube polylines (clip)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args(argv)
     try:
-        report(import_collection(args.format, args.images, args.table, args.out))
+        tables = Tables(args.table, args.labels, args.reports, args.tubes)
+        report(import_collection(args.format, args.images, tables, args.out))
     except CollectionError as error:
         parser.exit(1, f"{error}\n")
 

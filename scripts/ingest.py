@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--index", type=Path, required=True, help="index to write")
     parser.add_argument("--ledger", type=Path, required=True, help="ledger to write")
     parser.add_argument("--shard", type=Path, required=True, help="shard to write")
+    parser.add_argument("--threads", type=int, default=1, help="processes that decode")
     args = parser.parse_args(argv)
     try:
         study = load_study(args.study)
@@ -37,6 +38,7 @@ def main(argv: list[str] | None = None) -> None:
             args.listing,
             Sources(args.dicom, args.reports, args.labels, args.tubes),
             Outputs(args.index, args.ledger, args.shard),
+            args.threads,
         )
     except (StudyError, KeyMissingError, ListingError, TableError) as error:
         parser.exit(1, f"{error}\n")

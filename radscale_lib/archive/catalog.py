@@ -1,16 +1,22 @@
 """From the partitions of an archive to one ledger and one catalog."""
 
 import re
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from radscale_lib.archive.listing import read_listing
+from radscale_lib.archive.ledger import LEDGER_SCHEMA
+from radscale_lib.archive.listing import count_listing
 from radscale_lib.pseudonyms import unit_interval
+from radscale_lib.shards.parquet import ROWS_PER_GROUP, open_table
 from radscale_lib.study.archive import Splits
 
 OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
@@ -48,32 +54,33 @@ def partitions_of(
 
 
 def merge(
-    partitions: Sequence[Partition], splits: Splits | None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Merge the partitions of an archive.
+    partitions: Sequence[Partition],
+    splits: Splits | None,
+    most_quarantined: float,
+    ledger: Path,
+    catalog: Path,
+) -> None:
+    """Merge the partitions of an archive into one ledger and one catalog.
 
-    Of an image that several partitions hold, the first partition's counts; the others become
-    duplicates in the ledger, and their rows are not in the catalog.
+    Of an image that several partitions hold, by its SOP instance UID or by its pixels, the first
+    partition's counts; the others become duplicates in the ledger, and their rows are not in the
+    catalog. Memory grows by some 300 bytes an image: texts and labels pass through in buckets.
 
     Args:
         partitions: in order of their numbers.
         splits: shares of patients; None puts everyone in the pool.
-
-    Returns:
-        The ledger of all files, and the catalog.
+        most_quarantined: share of the files; more is an error.
+        ledger: the table of all files to write.
+        catalog: the table of accepted images to write.
 
     Raises:
-        CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate, or
-            a shard does not hold what its ledger says.
+        CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate, a
+            shard does not hold what its ledger says, or too many files are quarantined.
     """
-    parts = [_read(partition) for partition in partitions]
-    images = pl.concat([part.images for part in parts])
-    is_first = pl.col("image_id").is_first_distinct()
-    copies = images.filter(~is_first).select("shard", "row")
-    catalog = images.filter(is_first).sort("image_id")
-    ledger = _with_duplicates(pl.concat([part.ledger for part in parts]), copies)
-    _check_counts(ledger, sum(part.listed for part in parts), catalog.height)
-    return ledger, catalog.with_columns(_split(catalog["patient_id"], splits))
+    parts = [_inspect(partition) for partition in partitions]
+    copies = _copies(partitions)
+    _write_ledger(ledger, partitions, copies, parts, most_quarantined)
+    _write_catalog(catalog, partitions, copies, splits, sum(part.accepted for part in parts))
 
 
 def split_of(patient_id: str, splits: Splits) -> str:
@@ -95,68 +102,175 @@ def _number(path: Path) -> int:
 
 
 class _Part(NamedTuple):
-    """The content of a partition."""
+    """Files of a partition."""
 
     listed: int
-    ledger: pl.DataFrame
-    images: pl.DataFrame
+    accepted: int
 
 
-def _read(partition: Partition) -> _Part:
-    listed = len(read_listing(partition.listing))
-    ledger = pl.read_parquet(partition.ledger)
-    images = _images(partition)
-    accepted = int((ledger["outcome"] == "accepted").sum())
+def _inspect(partition: Partition) -> _Part:
+    """Hold the ledger of a partition against its listing and its shard."""
+    listed = count_listing(partition.listing)
+    outcomes = pl.read_parquet(partition.ledger, columns=["outcome"])["outcome"]
+    accepted = int((outcomes == "accepted").sum())
+    images = pq.ParquetFile(partition.shard).metadata.num_rows
     remedy = f"run the ingest of partition {partition.number} again"
-    if ledger.height != listed:
+    if len(outcomes) != listed:
         raise CatalogError(
-            f"{partition.ledger}: {ledger.height} files, but {listed} are listed: {remedy}"
+            f"{partition.ledger}: {len(outcomes)} files, but {listed} are listed: {remedy}"
         )
-    if accepted != images.height:
+    if accepted != images:
         raise CatalogError(
-            f"{partition.ledger}: {accepted} accepted files, but its shard holds "
-            f"{images.height} images: {remedy}"
+            f"{partition.ledger}: {accepted} accepted files, but its shard holds {images} "
+            f"images: {remedy}"
         )
-    number = pl.lit(partition.number, pl.Int32).alias("partition")
-    return _Part(listed, ledger.with_columns(number), images)
+    return _Part(listed, accepted)
 
 
-def _images(partition: Partition) -> pl.DataFrame:
-    file = pq.ParquetFile(partition.shard)
-    columns = [name for name in file.schema_arrow.names if name != "image"]
-    images = pl.from_arrow(file.read(columns=columns))
-    assert isinstance(images, pl.DataFrame)
-    return images.with_columns(
-        pl.lit(partition.shard.name).alias("shard"),
-        pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+def _copies(partitions: Sequence[Partition]) -> pl.DataFrame:
+    """Images that an earlier partition has too: partition, row, reason."""
+    images = pl.concat(
+        pl.read_parquet(partition.shard, columns=["image_id", "image_digest"]).select(
+            pl.lit(partition.number, pl.Int32).alias("partition"),
+            pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+            pl.col("image_id", "image_digest").str.decode("hex"),
+        )
+        for partition in partitions
     )
+    again = images.filter(~pl.col("image_id").is_first_distinct())
+    images = images.filter(pl.col("image_id").is_first_distinct())
+    alike = images.filter(~pl.col("image_digest").is_first_distinct())
+    return pl.concat(
+        frame.select("partition", "row", pl.lit(reason).alias("reason"))
+        for frame, reason in ((again, "same_sop_instance_uid"), (alike, "same_pixels"))
+    )
+
+
+def _write_ledger(
+    path: Path,
+    partitions: Sequence[Partition],
+    copies: pl.DataFrame,
+    parts: Sequence[_Part],
+    most_quarantined: float,
+) -> None:
+    outcomes, reasons = Counter[str](), Counter[str]()
+    schema = LEDGER_SCHEMA.append(pa.field("partition", pa.int32(), nullable=False))
+    with open_table(path, schema) as writer:
+        for partition in partitions:
+            ledger = _with_duplicates(
+                pl.read_parquet(partition.ledger),
+                copies.filter(pl.col("partition") == partition.number),
+            ).with_columns(pl.lit(partition.number, pl.Int32).alias("partition"))
+            outcomes.update(ledger["outcome"])
+            reasons.update(ledger.filter(pl.col("outcome") == "quarantined")["reason"])
+            writer.append(ledger.to_arrow().cast(schema))
+        _check_outcomes(outcomes, parts, copies.height)
+        _check_quarantined(outcomes, reasons, most_quarantined)
 
 
 def _with_duplicates(ledger: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
-    copied = pl.col("copy").is_not_null()
-    marked = ledger.join(
-        copies.with_columns(pl.lit(True).alias("copy")),
-        on=["shard", "row"],
-        how="left",
-        maintain_order="left",
+    """Mark the files whose images are copies of an earlier partition's."""
+    if copies.height == 0:
+        return ledger
+    copy = pl.col("copy").is_not_null()
+
+    def marked(column: str, value: str | pl.Expr | None) -> pl.Expr:
+        changed = value if isinstance(value, pl.Expr) else pl.lit(value)
+        return pl.when(copy).then(changed).otherwise(column).alias(column)
+
+    return (
+        ledger.join(
+            copies.select("row", pl.col("reason").alias("copy")),
+            on="row",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(
+            marked("outcome", "duplicate"),
+            marked("stage", "duplicates"),
+            marked("reason", pl.col("copy")),
+            marked("detail", "in another partition"),
+            marked("shard", None),
+            marked("row", None),
+        )
+        .drop("copy")
     )
-    return marked.with_columns(
-        pl.when(copied).then(pl.lit("duplicate")).otherwise("outcome").alias("outcome"),
-        pl.when(copied).then(pl.lit("same_sop_instance_uid")).otherwise("reason").alias("reason"),
-        pl.when(copied).then(pl.lit("in another partition")).otherwise("detail").alias("detail"),
-        pl.when(copied).then(None).otherwise("shard").alias("shard"),
-        pl.when(copied).then(None).otherwise("row").alias("row"),
-    ).drop("copy")
 
 
-def _check_counts(ledger: pl.DataFrame, listed: int, images: int) -> None:
-    counts = {name: int((ledger["outcome"] == name).sum()) for name in OUTCOMES}
-    if sum(counts.values()) != listed or counts["accepted"] != images:
-        found = " + ".join(f"{n} {name}" for name, n in counts.items())
+def _check_outcomes(outcomes: Counter[str], parts: Sequence[_Part], copies: int) -> None:
+    """The closing account: every listed file has one outcome, every accepted one an image."""
+    listed = sum(part.listed for part in parts)
+    images = sum(part.accepted for part in parts) - copies
+    known = sum(outcomes[name] for name in OUTCOMES)
+    if known != listed or outcomes["accepted"] != images:
+        found = " + ".join(f"{outcomes[name]} {name}" for name in OUTCOMES)
         raise CatalogError(
             f"{listed} files are listed, but the ledger has {found} and the catalog {images} "
             "images: run scan and ingest again"
         )
+
+
+def _check_quarantined(outcomes: Counter[str], reasons: Counter[str], most: float) -> None:
+    files, quarantined = outcomes.total(), outcomes["quarantined"]
+    if quarantined <= most * files:
+        return
+    top = ", ".join(f"{count:,} {reason}" for reason, count in sorted(
+        reasons.items(), key=lambda entry: (-entry[1], entry[0])
+    )[:5])  # fmt: skip
+    raise CatalogError(
+        f"{quarantined:,} of {files:,} files are quarantined ({quarantined / files:.1%}), more "
+        f"than the archive's most_quarantined ({most:.1%}). Most frequent: {top}. Repair the "
+        "files, or raise most_quarantined (docs/ingest.md explains the reasons)"
+    )
+
+
+def _write_catalog(
+    path: Path,
+    partitions: Sequence[Partition],
+    copies: pl.DataFrame,
+    splits: Splits | None,
+    images: int,
+) -> None:
+    """Sort the images by id, bucket after bucket (ids are uniform hashes)."""
+    buckets = max(1, images // ROWS_PER_GROUP)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=".catalog-", dir=path.parent) as folder,
+        ExitStack() as stack,
+    ):
+        spilled = [Path(folder) / f"{bucket}.arrow" for bucket in range(buckets)]
+        streams: list[pa.ipc.RecordBatchStreamWriter] = []
+        for partition in partitions:
+            rows = _images(partition, copies, splits)
+            table = rows.to_arrow()
+            if not streams:
+                schema = table.schema
+                streams = [
+                    stack.enter_context(pa.ipc.new_stream(str(spill), schema)) for spill in spilled
+                ]
+            bucket = rows["image_id"].str.slice(0, 8).str.to_integer(base=16) * buckets // 2**32
+            for number in sorted(set(bucket)):
+                streams[number].write_table(rows.filter(bucket == number).to_arrow())
+        stack.close()
+        with open_table(path, schema) as writer:
+            for spill in spilled:
+                table = pa.ipc.open_stream(spill.read_bytes()).read_all()
+                writer.append(table.sort_by("image_id"))
+
+
+def _images(partition: Partition, copies: pl.DataFrame, splits: Splits | None) -> pl.DataFrame:
+    """Rows of a partition for the catalog."""
+    columns = [name for name in pq.read_schema(partition.shard).names if name != "image"]
+    here = copies.filter(pl.col("partition") == partition.number)["row"]
+    rows = (
+        pl.read_parquet(partition.shard, columns=columns)
+        .with_columns(
+            pl.lit(partition.shard.name).alias("shard"),
+            pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+        )
+        .filter(~pl.col("row").is_in(here.implode()))
+    )
+    return rows.with_columns(_split(rows["patient_id"], splits))
 
 
 def _split(patients: pl.Series, splits: Splits | None) -> pl.Series:

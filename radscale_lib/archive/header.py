@@ -1,9 +1,10 @@
 """Reading the header of a DICOM file, whatever its state.
 
-pydicom does the parsing. Its warnings and exceptions hold values of the file: here they become
-fixed codes.
+`quickparse` reads what is as usual, and pydicom the rest; both give the same values. Warnings and
+exceptions of pydicom hold values of the file: here they become fixed codes.
 """
 
+import io
 import logging
 import os
 import struct
@@ -11,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pydicom
 from pydicom import config
@@ -24,9 +25,14 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from radscale_lib.archive.deflated import inflate
+from radscale_lib.archive.elements import KEYWORDS, Elements
 from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.quickparse import UNDEFINED_LENGTH, parse, parse_dataset, wanted_tags
 
-UNDEFINED_LENGTH = 0xFFFFFFFF
+_WANTED = wanted_tags(KEYWORDS)
+_FIRST_BYTES = 2**13, 2**20
+"""How much of a file is read for the quick parser: nearly always the first is enough."""
 _PIXEL_DATA = (0x7FE0, 0x0010)
 _STORAGE_CLASSES = "1.2.840.10008.5.1.4."
 
@@ -34,8 +40,8 @@ _STORAGE_CLASSES = "1.2.840.10008.5.1.4."
 class PixelElement(NamedTuple):
     """Where the value of Pixel Data (7FE0,0010) lies."""
 
-    offset: int | None
-    """Bytes from the start of the file; null in a deflated file."""
+    offset: int
+    """Bytes from the start of the file; in a deflated file, of the inflated dataset."""
     length: int
     """Bytes, or `UNDEFINED_LENGTH` (encapsulated)."""
 
@@ -44,7 +50,7 @@ class Header(NamedTuple):
     """A parsed header."""
 
     path: Path
-    dataset: Dataset
+    elements: Elements
     sop_class: str
     """SOP Class UID of the dataset, else of File Meta Information; empty if neither has it."""
     transfer_syntax: str
@@ -78,85 +84,84 @@ def read_header(path: Path) -> Header:
         QuarantinedError: `unreadable`, `empty`, `not_dicom` or `malformed`.
     """
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
                 raise QuarantinedError("empty")
-            return _parse(path, file)
+            return read_quickly(path, file, size) or read_by_pydicom(path, io.BufferedReader(file))
     except OSError as error:
         raise QuarantinedError("unreadable", type(error).__name__) from None
 
 
-def text(dataset: Dataset, keyword: str) -> str:
-    """A value as text without surrounding blanks; empty if it is missing or cannot be read."""
-    try:
-        value = dataset.get(keyword)
-    except Exception:
-        return ""
-    return "" if value is None else str(value).strip().strip("\0").strip()
+def read_quickly(path: Path, file: io.FileIO, size: int) -> Header | None:
+    """Read a header by the quick parser; null if it is left to pydicom."""
+    start = b""
+    for length in _FIRST_BYTES:
+        if length > _FIRST_BYTES[0] and len(start) == size:
+            break
+        start += file.read(length - len(start))
+        parsed = parse(start, size, _WANTED)
+        if parsed is not None:
+            elements = Elements(parsed.elements, parsed.implicit)
+            return _header(
+                path, elements, parsed.media_class, parsed.transfer_syntax, parsed.pixels
+            )
+    return None
 
 
-def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    """A whole number.
+def _header(
+    path: Path,
+    elements: Elements,
+    media_class: str,
+    transfer_syntax: str,
+    pixels: tuple[int, int] | None,
+) -> Header:
+    sop_class = elements.text("SOPClassUID") or media_class
+    where = None if pixels is None else PixelElement(*pixels)
+    return Header(path, elements, sop_class, transfer_syntax, where)
+
+
+def read_by_pydicom(path: Path, file: BinaryIO) -> Header:
+    """Read a header by pydicom.
 
     Raises:
-        QuarantinedError: `missing_tag:<keyword>` without a default, `bad_tag:<keyword>`.
+        QuarantinedError: as `read_header` does.
     """
-    value = text(dataset, keyword)
-    if not value:
-        if default is None:
-            raise QuarantinedError(f"missing_tag:{keyword}")
-        return default
-    try:
-        return int(value)
-    except ValueError:
-        raise QuarantinedError(f"bad_tag:{keyword}") from None
-
-
-def values(dataset: Dataset, keyword: str) -> list[Any]:
-    """The values of an element that may hold several; nothing if it cannot be read."""
-    try:
-        value = dataset.get(keyword)
-    except Exception:
-        return []
-    if value is None or value == "":
-        return []
-    return list(value) if isinstance(value, list | pydicom.multival.MultiValue) else [value]
-
-
-def item(dataset: Dataset, keyword: str) -> Dataset | None:
-    """The first item of a sequence, if there is one."""
-    try:
-        sequence = dataset.get(keyword)
-        return sequence[0] if sequence else None
-    except Exception:
-        return None
-
-
-def _parse(path: Path, file: BinaryIO) -> Header:
-    start = file.read(132)
+    file.seek(0)
+    start = file.read(_FIRST_BYTES[0])
     file.seek(0)
     has_preamble = start[128:132] == b"DICM"
     if not has_preamble and not _is_first_element(start):
         raise QuarantinedError("not_dicom")
     try:
+        if has_preamble and DeflatedExplicitVRLittleEndian.encode() in start:
+            return _deflated(path, file)
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        transfer_syntax = _transfer_syntax(dataset)
-        if transfer_syntax == DeflatedExplicitVRLittleEndian:
-            pixels = _deflated_pixels(path)
-        else:
-            pixels = _find_pixels(file, *dataset.original_encoding)
-            if pixels is None and _ends_short(dataset, os.fstat(file.fileno()).st_size):
-                raise QuarantinedError("truncated", "in the header")
+        pixels = _find_pixels(file, *dataset.original_encoding)
+        if pixels is None and _ends_short(dataset, os.fstat(file.fileno()).st_size):
+            raise QuarantinedError("truncated", "in the header")
     except (OSError, QuarantinedError):
         raise
     except EOFError:
         raise QuarantinedError("truncated", "in the header") from None
     except Exception as error:
         raise QuarantinedError("malformed", type(error).__name__) from None
-    sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
-    if not has_preamble and not sop_class.startswith(_STORAGE_CLASSES):
+    meta = Elements.of(dataset.file_meta)
+    syntax = meta.text("TransferSyntaxUID") or _guessed_syntax(dataset)
+    media_class = meta.text("MediaStorageSOPClassUID")
+    header = _header(path, Elements.of(dataset), media_class, syntax, pixels)
+    if not has_preamble and not header.sop_class.startswith(_STORAGE_CLASSES):
         raise QuarantinedError("not_dicom")
-    return Header(path, dataset, sop_class, transfer_syntax, pixels)
+    return header
+
+
+def _deflated(path: Path, file: BinaryIO) -> Header:
+    meta, data = inflate(file)
+    found = parse_dataset(data, 0, len(data), False, _WANTED)
+    if found is None:
+        raise QuarantinedError("malformed", "the deflated dataset")
+    elements = Elements(found[0], implicit=False)
+    return _header(path, elements, meta.media_class, meta.transfer_syntax, found[1])
 
 
 def _is_first_element(start: bytes) -> bool:
@@ -164,17 +169,14 @@ def _is_first_element(start: bytes) -> bool:
     return start[:2] in (b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08")
 
 
-def _transfer_syntax(dataset: FileDataset) -> str:
-    stated = text(dataset.file_meta, "TransferSyntaxUID")
-    if stated:
-        return stated
+def _guessed_syntax(dataset: FileDataset) -> str:
     implicit, little = dataset.original_encoding
     if implicit:
         return ImplicitVRLittleEndian
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
-def _find_pixels(file: BinaryIO, implicit: bool, little: bool) -> PixelElement | None:
+def _find_pixels(file: BinaryIO, implicit: bool, little: bool) -> tuple[int, int] | None:
     """Parse the element at which pydicom stopped (PS3.5 7.1)."""
     start = file.tell()
     head = file.read(12)
@@ -184,7 +186,7 @@ def _find_pixels(file: BinaryIO, implicit: bool, little: bool) -> PixelElement |
     if len(head) < length_at + 4 or struct.unpack_from(f"{order}HH", head) != _PIXEL_DATA:
         return None
     (length,) = struct.unpack_from(f"{order}I", head, length_at)
-    return PixelElement(start + length_at + 4, length)
+    return start + length_at + 4, length
 
 
 def _ends_short(dataset: Dataset, size: int) -> bool:
@@ -195,8 +197,3 @@ def _ends_short(dataset: Dataset, size: int) -> bool:
     if not isinstance(last, RawDataElement) or last.length == UNDEFINED_LENGTH:
         return False
     return last.value_tell + last.length != size
-
-
-def _deflated_pixels(path: Path) -> PixelElement | None:
-    inflated = pydicom.dcmread(path, force=True)
-    return PixelElement(None, len(inflated.PixelData)) if "PixelData" in inflated else None

@@ -6,25 +6,37 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.instance import Instance, instance_of
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
-from radscale_lib.archive.listing import NOT_A_FILE, read_listing
-from radscale_lib.archive.outcomes import DuplicateError, QuarantinedError, RefusedError
+from radscale_lib.archive.listing import NOT_A_FILE, Entry, read_listing
+from radscale_lib.archive.outcomes import (
+    DuplicateError,
+    ExcludedError,
+    Outcome,
+    QuarantinedError,
+    RefusedError,
+)
 from radscale_lib.archive.pixels import stored_patterns
 from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.resize import position, resize, stored_size
+from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.selection import check_selected, facts_of
 from radscale_lib.archive.tables import LabelTable, Reports, Tube, TubeTable
+from radscale_lib.archive.workers import Died, Workers
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards import png
-from radscale_lib.shards.schema import finding_column, tube_column
+from radscale_lib.shards.schema import finding_column, image_digest, tube_column
 from radscale_lib.shards.writer import open_shard
 from radscale_lib.study.archive import Archive, Image, Labels, Select
+
+MOST_SECONDS = 120.0
+"""Processor time for one image; the slowest sound ones (JPEG 2000, 20 megapixels) take four."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +66,13 @@ def ingest(
     listing: Path,
     sources: Sources,
     outputs: Outputs,
+    processes: int = 1,
 ) -> Counter[str]:
     """Turn the files of a listing into a shard, and account for each of them.
 
-    A defective file costs itself and nothing else.
+    A defective file costs itself and nothing else: pixels are decoded in processes of their own, so
+    that not even a decoder that crashes or hangs ends the job. The number of processes does not
+    change a byte of the outputs.
 
     Args:
         archive: selection and image preparation.
@@ -67,6 +82,7 @@ def ingest(
         listing: the partition's listing.
         sources: the DICOM folder and the tables.
         outputs: the files to write.
+        processes: how many decode.
 
     Returns:
         Number of files by outcome.
@@ -83,16 +99,22 @@ def ingest(
             with _recorded(account):
                 selected.append((account, _inspect(sources.dicom, account, archive.select)))
             progress.step()
-        tables = _Tables(sources, labels, [instance for _, instance in selected])
         progress = Progress("images", len(selected))
-        accepted: set[str] = set()
-        with open_shard(outputs.shard, labels, stage) as writer:
-            for account, instance in selected:
+        first = _First()
+        with (
+            Workers(partial(_try_to_prepare, archive.image), processes, MOST_SECONDS) as workers,
+            open_shard(outputs.shard, labels, stage) as writer,
+        ):
+            tables = _Tables(
+                sources, labels, [instance for _, instance in selected], archive.scrub_reports
+            )
+            results = workers.map(instance for _, instance in selected)
+            for (account, instance), result in zip(selected, results, strict=True):
                 with _recorded(account):
+                    prepared = _prepared(account, result)
                     image_id = pseudonym(key, "image", instance.sop_instance_uid)
-                    if image_id in accepted:
-                        raise DuplicateError("same_sop_instance_uid", "in this partition")
-                    prepared = _prepare(instance, archive.image)
+                    account.stage = "duplicates"
+                    first.check(image_id, image_digest(prepared["image"]))
                     ids = {
                         "image_id": image_id,
                         "study_id": pseudonym(key, "study", instance.study_instance_uid),
@@ -100,12 +122,11 @@ def ingest(
                     }
                     joined = tables.columns_of(instance, prepared, archive.image)
                     account.row = writer.append(ids | prepared | joined)
-                    account.outcome = "accepted"
-                    accepted.add(image_id)
+                    account.outcome, account.stage = "accepted", None
                 progress.step()
     write_index(outputs.index, accounts)
     write_ledger(outputs.ledger, accounts, outputs.shard.name, key)
-    tables.report(len(accepted))
+    tables.report(writer.rows)
     return Counter(str(account.outcome) for account in accounts)
 
 
@@ -124,16 +145,64 @@ def _recorded(account: Account) -> Iterator[None]:
 
 
 def _inspect(folder: Path, account: Account, select: Select) -> Instance:
+    account.stage = "scan"
     if account.entry.size == NOT_A_FILE:
         raise QuarantinedError("unreadable", "no readable file or folder")
+    account.stage = "header"
     header = read_header(folder / account.entry.path)
+    account.stage = "selection"
     account.facts = facts_of(header)
     check_selected(header, account.facts, select)
     assert account.facts.view is not None
     return instance_of(header, account.facts.view)
 
 
-def _prepare(instance: Instance, image: Image) -> dict[str, Any]:
+class _Refusal(NamedTuple):
+    """A refusal on its way between processes."""
+
+    outcome: Outcome
+    reason: str
+    detail: str | None
+
+
+def _try_to_prepare(image: Image, instance: Instance) -> dict[str, Any] | _Refusal:
+    """The image columns of a row, or why there is none; never raises."""
+    account = Account(Entry("", 0, 0))
+    with _recorded(account):
+        return prepare(instance, image)
+    assert account.outcome is not None
+    assert account.reason is not None
+    return _Refusal(account.outcome, account.reason, account.detail)
+
+
+def _prepared(account: Account, result: dict[str, Any] | _Refusal | Died) -> dict[str, Any]:
+    account.stage = "pixels"
+    if isinstance(result, Died):
+        raise QuarantinedError("decoder_hung" if result.hung else "decoder_crashed", result.signal)
+    if isinstance(result, _Refusal):
+        refusal = {"excluded": ExcludedError, "quarantined": QuarantinedError}[result.outcome]
+        raise refusal(result.reason, result.detail)
+    return result
+
+
+class _First:
+    """Which images a partition has accepted."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._digests: set[str] = set()
+
+    def check(self, image_id: str, digest: str) -> None:
+        """Note an image, unless it is a copy of one that is noted."""
+        if image_id in self._ids:
+            raise DuplicateError("same_sop_instance_uid", "in this partition")
+        if digest in self._digests:
+            raise DuplicateError("same_pixels", "in this partition")
+        self._ids.add(image_id)
+        self._digests.add(digest)
+
+
+def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     """The image columns of a row."""
     rendered = render(stored_patterns(instance), instance.grey, image.window)
     height, width = stored_size(
@@ -141,8 +210,9 @@ def _prepare(instance: Instance, image: Image) -> dict[str, Any]:
     )
     grey = resize(rendered.grey, height, width, image.alignment)
     spacing = instance.spacing
+    encoded = png.encode((grey.clip(0, 255) + 0.5).astype("uint8"))
     return {
-        "image": png.encode((grey.clip(0, 255) + 0.5).astype("uint8")),
+        "image": encoded,
         "height": height,
         "width": width,
         "view": instance.view,
@@ -158,9 +228,11 @@ def _prepare(instance: Instance, image: Image) -> dict[str, Any]:
 class _Tables:
     """The tables of an archive, as columns of a row."""
 
-    def __init__(self, sources: Sources, labels: Labels, instances: Sequence[Instance]) -> None:
+    def __init__(
+        self, sources: Sources, labels: Labels, instances: Sequence[Instance], scrubbed: bool
+    ) -> None:
         self._names = labels
-        self._reports = Reports(sources.reports, instances) if sources.reports else None
+        self._reports = Reports(sources.reports, instances, scrubbed) if sources.reports else None
         self._labels = LabelTable(sources.labels, labels, instances) if sources.labels else None
         self._tubes = TubeTable(sources.tubes, labels, instances) if sources.tubes else None
         self._joined: Counter[str] = Counter()
@@ -178,8 +250,7 @@ class _Tables:
             tubes = []
         known = values or {}
         return {
-            "findings": texts.findings if texts else None,
-            "impression": texts.impression if texts else None,
+            **(texts or Texts())._asdict(),
             **{finding_column(name): known.get(name) for name in self._names.findings},
             **{tube_column(name): known.get(name) for name in self._names.tubes},
             "labelled": values is not None,

@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from pydicom.dataset import Dataset
 
+from radscale_lib.archive.elements import Elements
 from radscale_lib.archive.grey import GreyScale, Lut, Window, WindowFunction
-from radscale_lib.archive.header import Header, PixelElement, integer, item, text, values
+from radscale_lib.archive.header import Header, PixelElement
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.views import View
 
-_MOST_PIXELS = 2**28
+_MOST_PIXELS = 10**8
 """No radiograph is near this; a header that claims more would exhaust memory."""
+
+
+_IDENTIFYING = (
+    "PatientName", "PatientID", "AccessionNumber", "ReferringPhysicianName",
+    "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "OperatorsName", "InstitutionName",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Instance:
     study_instance_uid: str = field(repr=False)
     sop_instance_uid: str = field(repr=False)
     accession_number: str = field(repr=False)
+    identifiers: tuple[str, ...] = field(repr=False)
+    """Names and numbers that must not stand in the report."""
     view: View
     rows: int
     columns: int
@@ -46,27 +54,28 @@ def instance_of(header: Header, view: View) -> Instance:
     Raises:
         QuarantinedError: `missing_tag:…`, `bad_tag:…`, `unsupported_bits` or `too_large`.
     """
-    dataset = header.dataset
+    elements = header.elements
     assert header.pixels is not None, "a selected file has pixels"
-    rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
+    rows, columns = elements.integer("Rows"), elements.integer("Columns")
     if min(rows, columns) < 1:
         raise QuarantinedError("bad_tag:Rows" if rows < 1 else "bad_tag:Columns")
     if rows * columns > _MOST_PIXELS:
         raise QuarantinedError("too_large", f"{rows} x {columns}")
-    allocated = integer(dataset, "BitsAllocated")
-    stored = integer(dataset, "BitsStored")
+    allocated = elements.integer("BitsAllocated")
+    stored = elements.integer("BitsStored")
     if allocated not in (8, 16, 32) or stored > 16:
         raise QuarantinedError("unsupported_bits", f"{stored} of {allocated}")
-    high_bit = integer(dataset, "HighBit", default=stored - 1)
+    high_bit = elements.integer("HighBit", default=stored - 1)
     if stored < 1 or not stored - 1 <= high_bit < allocated:
         raise QuarantinedError("bad_tag:BitsStored", f"{stored} of {allocated}, high {high_bit}")
-    spacing = _spacing(dataset)
+    spacing = _spacing(elements)
     return Instance(
         path=header.path,
-        patient_id=_required(dataset, "PatientID"),
-        study_instance_uid=_required(dataset, "StudyInstanceUID"),
-        sop_instance_uid=_required(dataset, "SOPInstanceUID"),
-        accession_number=text(dataset, "AccessionNumber"),
+        patient_id=_required(elements, "PatientID"),
+        study_instance_uid=_required(elements, "StudyInstanceUID"),
+        sop_instance_uid=_required(elements, "SOPInstanceUID"),
+        accession_number=elements.text("AccessionNumber"),
+        identifiers=tuple(filter(None, map(elements.text, _IDENTIFYING))),
         view=view,
         rows=rows,
         columns=columns,
@@ -74,75 +83,75 @@ def instance_of(header: Header, view: View) -> Instance:
         high_bit=high_bit,
         transfer_syntax=header.transfer_syntax,
         pixels=header.pixels,
-        grey=_grey_scale(dataset, stored),
+        grey=_grey_scale(elements, stored),
         spacing=spacing,
-        aspect=_aspect(dataset, spacing),
+        aspect=_aspect(elements, spacing),
     )
 
 
-def _required(dataset: Dataset, keyword: str) -> str:
-    value = text(dataset, keyword)
+def _required(elements: Elements, keyword: str) -> str:
+    value = elements.text(keyword)
     if not value:
         raise QuarantinedError(f"missing_tag:{keyword}")
     return value
 
 
-def _numbers(dataset: Dataset, keyword: str) -> list[float]:
+def _numbers(elements: Elements, keyword: str) -> list[float]:
     """Finite numbers of an element; nothing if one of them is not."""
     try:
-        numbers = [float(value) for value in values(dataset, keyword)]
+        numbers = [float(value) for value in elements.values(keyword)]
     except (TypeError, ValueError):
         return []
     return numbers if all(math.isfinite(number) for number in numbers) else []
 
 
-def _number(dataset: Dataset, keyword: str, default: float) -> float:
-    numbers = _numbers(dataset, keyword)
-    if not numbers and text(dataset, keyword):
+def _number(elements: Elements, keyword: str, default: float) -> float:
+    numbers = _numbers(elements, keyword)
+    if not numbers and elements.text(keyword):
         raise QuarantinedError(f"bad_tag:{keyword}")
     return numbers[0] if numbers else default
 
 
-def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+def _spacing(elements: Elements) -> tuple[float, float] | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        numbers = _numbers(dataset, keyword)
+        numbers = _numbers(elements, keyword)
         if len(numbers) == 2 and min(numbers) > 0:
             return numbers[0], numbers[1]
     return None
 
 
-def _aspect(dataset: Dataset, spacing: tuple[float, float] | None) -> float:
+def _aspect(elements: Elements, spacing: tuple[float, float] | None) -> float:
     """Pixel height over width; 1 where they differ by rounding, or beyond belief."""
-    ratio = _numbers(dataset, "PixelAspectRatio")
+    ratio = _numbers(elements, "PixelAspectRatio")
     if spacing is None and len(ratio) == 2 and min(ratio) > 0:
         spacing = ratio[0], ratio[1]
     aspect = spacing[0] / spacing[1] if spacing else 1.0
     return aspect if abs(aspect - 1) > 0.01 and 0.25 <= aspect <= 4 else 1.0
 
 
-def _grey_scale(dataset: Dataset, bits: int) -> GreyScale:
-    signed = integer(dataset, "PixelRepresentation") == 1
-    slope = _number(dataset, "RescaleSlope", default=1.0)
-    intercept = _number(dataset, "RescaleIntercept", default=0.0)
+def _grey_scale(elements: Elements, bits: int) -> GreyScale:
+    signed = elements.integer("PixelRepresentation") == 1
+    slope = _number(elements, "RescaleSlope", default=1.0)
+    intercept = _number(elements, "RescaleIntercept", default=0.0)
     if slope == 0:
         raise QuarantinedError("bad_tag:RescaleSlope")
     return GreyScale(
         bits=bits,
         signed=signed,
-        inverted=text(dataset, "PhotometricInterpretation") == "MONOCHROME1",
+        inverted=elements.text("PhotometricInterpretation") == "MONOCHROME1",
         slope=slope,
         intercept=intercept,
-        modality_lut=_lut(dataset, "ModalityLUTSequence", signed),
-        padding=_padding(dataset, signed),
-        voi=_lut(dataset, "VOILUTSequence", signed or intercept < 0) or _window(dataset),
+        modality_lut=_lut(elements, "ModalityLUTSequence", signed),
+        padding=_padding(elements, signed),
+        voi=_lut(elements, "VOILUTSequence", signed or intercept < 0) or _window(elements),
     )
 
 
-def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
-    if not text(dataset, "PixelPaddingValue"):
+def _padding(elements: Elements, signed: bool) -> tuple[int, int] | None:
+    if not elements.text("PixelPaddingValue"):
         return None
-    first = _as_signed(integer(dataset, "PixelPaddingValue"), signed)
-    last = _as_signed(integer(dataset, "PixelPaddingRangeLimit", default=first), signed)
+    first = _as_signed(elements.integer("PixelPaddingValue"), signed)
+    last = _as_signed(elements.integer("PixelPaddingRangeLimit", default=first), signed)
     return min(first, last), max(first, last)
 
 
@@ -151,8 +160,8 @@ def _as_signed(value: int, signed: bool) -> int:
     return value - 0x10000 if signed and value >= 0x8000 else value
 
 
-def _lut(dataset: Dataset, keyword: str, signed: bool) -> Lut | None:
-    table = item(dataset, keyword)
+def _lut(elements: Elements, keyword: str, signed: bool) -> Lut | None:
+    table = elements.item(keyword)
     if table is None:
         return None
     descriptor = _numbers(table, "LUTDescriptor")
@@ -160,7 +169,7 @@ def _lut(dataset: Dataset, keyword: str, signed: bool) -> Lut | None:
         raise QuarantinedError(f"bad_tag:{keyword}")
     entries, first, bits = (int(value) for value in descriptor)
     entries = (entries & 0xFFFF) or 0x10000
-    data = values(table, "LUTData")
+    data = table.values("LUTData")
     if len(data) == 1 and isinstance(data[0], bytes):
         width = 1 if len(data[0]) < 2 * entries else 2
         data = list(np.frombuffer(data[0], f"<u{width}"))
@@ -170,10 +179,10 @@ def _lut(dataset: Dataset, keyword: str, signed: bool) -> Lut | None:
     return Lut(_as_signed(first, signed), lut_values, bits)
 
 
-def _window(dataset: Dataset) -> Window | None:
-    centre, width = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
+def _window(elements: Elements) -> Window | None:
+    centre, width = _numbers(elements, "WindowCenter"), _numbers(elements, "WindowWidth")
     if not centre or not width or width[0] <= 0:
         return None
-    stated = text(dataset, "VOILUTFunction")
+    stated = elements.text("VOILUTFunction")
     known: dict[str, WindowFunction] = {name: name for name in get_args(WindowFunction)}
     return Window(centre[0], width[0], known.get(stated, "LINEAR"))

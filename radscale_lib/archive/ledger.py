@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from radscale_lib.archive.listing import Entry
-from radscale_lib.archive.outcomes import Outcome
+from radscale_lib.archive.outcomes import Outcome, Stage
 from radscale_lib.archive.selection import Facts
 from radscale_lib.shards.parquet import write_table
 
@@ -32,6 +32,7 @@ LEDGER_SCHEMA = pa.schema(
     [
         pa.field("path_digest", pa.string(), nullable=False),
         pa.field("outcome", pa.string(), nullable=False),
+        pa.field("stage", pa.string()),
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),
         pa.field("shard", pa.string()),
@@ -47,6 +48,8 @@ class Account:
     entry: Entry
     facts: Facts = field(default_factory=Facts)
     outcome: Outcome | None = None
+    stage: Stage | None = None
+    """What refused it; null once it is accepted."""
     reason: str | None = None
     detail: str | None = None
     row: int | None = None
@@ -78,6 +81,7 @@ def write_ledger(path: Path, accounts: Iterable[Account], shard: str, key: bytes
         {
             "path_digest": path_digest(key, account.entry.path),
             "outcome": account.outcome,
+            "stage": account.stage,
             "reason": account.reason,
             "detail": account.detail,
             "shard": None if account.row is None else shard,

@@ -131,6 +131,12 @@ def read_listing(path: Path) -> list[Entry]:
     return entries
 
 
+def count_listing(path: Path) -> int:
+    """How many files a partition's listing has."""
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
 def _write(entries: Iterator[Entry], paths: list[Path]) -> None:
     for path in paths:
         path.touch()

@@ -7,6 +7,8 @@ of other values of the file, so that no identifier reaches the ledger (`docs/ing
 from typing import Literal
 
 Outcome = Literal["accepted", "excluded", "quarantined", "duplicate"]
+Stage = Literal["scan", "header", "selection", "pixels", "duplicates"]
+"""What can refuse a file, in the order that files go through."""
 
 
 class RefusedError(Exception):

@@ -11,15 +11,15 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 
-from radscale_lib.archive.header import UNDEFINED_LENGTH
+from radscale_lib.archive.deflated import inflate
 from radscale_lib.archive.instance import Instance
 from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.quickparse import UNDEFINED_LENGTH
 from radscale_lib.archive.streams import is_complete, stream_size
 from radscale_lib.archive.terms import UNLISTED, syntax_name
 
@@ -58,7 +58,7 @@ _PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
 
 
 def stored_patterns(instance: Instance) -> Patterns:
-    """Decode an image to its stored bit patterns, unsigned [H, W] below 2^BitsStored.
+    """Decode an image to its stored bit patterns, uint8 or uint16 [H, W] below 2^BitsStored.
 
     A signed value is its two's complement of BitsStored bits. A lossy decoder may overshoot, so its
     values are clipped; elsewhere bits above BitsStored are no part of the pixel and are masked.
@@ -81,7 +81,7 @@ def stored_patterns(instance: Instance) -> Patterns:
         unsigned = unsigned >> shift
     if bits < 8 * raw.dtype.itemsize:
         unsigned = unsigned & ((1 << bits) - 1)
-    return unsigned
+    return unsigned if unsigned.itemsize <= 2 else unsigned.astype(np.uint16)
 
 
 def _native(instance: Instance) -> NDArray[Any]:
@@ -94,10 +94,11 @@ def _native(instance: Instance) -> NDArray[Any]:
     if instance.transfer_syntax == uid.ExplicitVRBigEndian and itemsize == 1:
         # Bytes may be swapped within words, by the element's VR: pydicom knows.
         return _by_plugins(instance)
-    if instance.pixels.offset is None:
-        data = pydicom.dcmread(instance.path, force=True).PixelData[:length]
-    else:
-        with instance.path.open("rb") as file:
+    with instance.path.open("rb") as file:
+        if instance.transfer_syntax == uid.DeflatedExplicitVRLittleEndian:
+            _, dataset = inflate(file)
+            data = dataset[instance.pixels.offset : instance.pixels.offset + length]
+        else:
             file.seek(instance.pixels.offset)
             data = file.read(length)
     if len(data) < length:
@@ -133,7 +134,7 @@ def _check_stream(frame: bytes, instance: Instance, name: str) -> None:
 
 def _frame(instance: Instance) -> bytes:
     """The encoded bytes of the only frame (PS3.5 A.4)."""
-    if instance.pixels.length != UNDEFINED_LENGTH or instance.pixels.offset is None:
+    if instance.pixels.length != UNDEFINED_LENGTH:
         raise QuarantinedError("malformed", "compressed pixels of defined length")
     with instance.path.open("rb") as file:
         file.seek(instance.pixels.offset)

@@ -9,6 +9,7 @@ axis resizes an image.
 import functools
 from typing import Literal, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -50,8 +51,9 @@ def resize(
             an unchanged origin).
     """
     down = interpolation(image.shape[0], height, alignment) @ image
-    across = interpolation(image.shape[1], width, alignment) @ np.ascontiguousarray(down.T)
-    return np.ascontiguousarray(across.T)
+    across = interpolation(image.shape[1], width, alignment) @ cv2.transpose(down)
+    resized: NDArray[np.float32] = cv2.transpose(across)
+    return resized
 
 
 def position(index: T, source: int, target: int, alignment: Alignment) -> T:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from radscale_lib.archive.header import quiet_pydicom
 from radscale_lib.files import whole
 
 
@@ -76,3 +78,25 @@ def write_capture(
     dataset["PixelData"].VR = "OW"
     with whole(path) as partial:
         dataset.save_as(partial, enforce_file_format=True)
+
+
+def rewrite_header(source: Path, target: Path, capture: Capture) -> bool:
+    """Copy a DICOM file and give it the identifiers, and the view, that a collection states.
+
+    Returns:
+        Whether the source could be read as a DICOM image.
+    """
+    try:
+        with quiet_pydicom():
+            dataset = pydicom.dcmread(source)
+            dataset.PatientID = capture.patient_id
+            dataset.StudyInstanceUID = capture.study_instance_uid
+            dataset.SOPInstanceUID = capture.sop_instance_uid
+            dataset.file_meta.MediaStorageSOPInstanceUID = UID(capture.sop_instance_uid)
+            dataset.ViewPosition = dataset.get("ViewPosition") or capture.view
+            dataset.Modality = dataset.get("Modality") or "CR"
+            with whole(target) as partial:
+                dataset.save_as(partial)
+    except Exception:
+        return False
+    return "PixelData" in dataset

@@ -1,10 +1,12 @@
 """Facts of a header, and whether the study selects the file."""
 
+import re
 from dataclasses import dataclass
 
-from radscale_lib.archive.header import Header, integer, item, text, values
+from radscale_lib.archive.header import Header
 from radscale_lib.archive.outcomes import ExcludedError, QuarantinedError
 from radscale_lib.archive.terms import (
+    BODY_PARTS,
     MODALITIES,
     PHOTOMETRIC,
     listed,
@@ -30,17 +32,17 @@ class Facts:
 
 def facts_of(header: Header) -> Facts:
     """The facts of a header; null where it does not state them."""
-    dataset = header.dataset
-    modality = text(dataset, "Modality")
-    photometric = text(dataset, "PhotometricInterpretation")
-    code = item(dataset, "ViewCodeSequence")
+    elements = header.elements
+    modality = elements.text("Modality")
+    photometric = elements.text("PhotometricInterpretation")
+    code = elements.item("ViewCodeSequence")
     return Facts(
         modality=listed(modality, MODALITIES) if modality else None,
         view=view_of(
-            text(dataset, "ViewPosition"),
-            text(code, "CodeMeaning") if code else "",
-            text(dataset, "SeriesDescription"),
-            [str(value) for value in values(dataset, "PatientOrientation")],
+            elements.text("ViewPosition"),
+            code.text("CodeMeaning") if code else "",
+            elements.text("SeriesDescription"),
+            [str(value) for value in elements.values("PatientOrientation")],
         ),
         rows=_number(header, "Rows"),
         columns=_number(header, "Columns"),
@@ -54,7 +56,9 @@ def check_selected(header: Header, facts: Facts, select: Select) -> None:
     """Apply the rules of selection, in the order of `docs/ingest.md`.
 
     Raises:
-        ExcludedError: `no_image`, `modality`, `multi_frame`, `colour`, `view` or `too_small`.
+        ExcludedError: `no_image`, `modality`, `derived`, `secondary`, `for_processing`,
+            `burned_in`, `multi_frame`, `colour`, `view`, `body_part`, `laterality`, `too_small`
+            or `too_big`.
         QuarantinedError: `no_pixels`, or `missing_tag:…` or `bad_tag:…` of a tag that a rule needs.
     """
     if header.pixels is None:
@@ -63,19 +67,64 @@ def check_selected(header: Header, facts: Facts, select: Select) -> None:
         raise QuarantinedError("missing_tag:Modality")
     if facts.modality not in select.modalities:
         raise ExcludedError("modality", facts.modality)
-    frames = integer(header.dataset, "NumberOfFrames", default=1)
+    _check_purpose(header, select)
+    frames = header.elements.integer("NumberOfFrames", default=1)
     if frames > 1:
         raise ExcludedError("multi_frame", f"{frames} frames")
     if facts.photometric is None:
         raise QuarantinedError("missing_tag:PhotometricInterpretation")
-    samples = integer(header.dataset, "SamplesPerPixel", default=1)
+    samples = header.elements.integer("SamplesPerPixel", default=1)
     if samples > 1 or not facts.photometric.startswith("MONOCHROME"):
         raise ExcludedError("colour", facts.photometric)
     if facts.view not in select.views:
         raise ExcludedError("view", facts.view)
-    rows, columns = integer(header.dataset, "Rows"), integer(header.dataset, "Columns")
+    _check_region(header, select)
+    rows, columns = header.elements.integer("Rows"), header.elements.integer("Columns")
     if min(rows, columns) < select.minimum_pixels:
         raise ExcludedError("too_small", f"{rows} x {columns}")
+    if max(rows, columns) > select.maximum_pixels:
+        raise ExcludedError("too_big", f"{rows} x {columns}")
+
+
+def _check_purpose(header: Header, select: Select) -> None:
+    """What the image was made for (PS3.3 C.7.6.1.1.2, C.8.11.1)."""
+    kind = [str(value).strip() for value in header.elements.values("ImageType")]
+    if kind[:1] == ["DERIVED"] and not select.derived:
+        raise ExcludedError("derived")
+    if kind[1:2] == ["SECONDARY"] and not select.secondary:
+        raise ExcludedError("secondary")
+    intent = header.elements.text("PresentationIntentType")
+    if intent == "FOR PROCESSING" and not select.for_processing:
+        raise ExcludedError("for_processing")
+    if header.elements.text("BurnedInAnnotation") == "YES" and not select.burned_in:
+        raise ExcludedError("burned_in")
+
+
+def _check_region(header: Header, select: Select) -> None:
+    if select.body_parts:
+        part = body_part(
+            header.elements.text("BodyPartExamined"), header.elements.text("SeriesDescription")
+        )
+        if part not in select.body_parts:
+            raise ExcludedError("body_part", part)
+    if select.lateralities:
+        stated = header.elements.text("ImageLaterality") or header.elements.text("Laterality")
+        side = stated if stated in ("L", "R", "B", "U") else "unknown"
+        if side not in select.lateralities:
+            raise ExcludedError("laterality", side)
+
+
+def body_part(stated: str, description: str) -> str:
+    """Body part of an image: the tag's, else the one that the series description names.
+
+    Returns:
+        A defined term of PS3.16 annex L, or `unknown`.
+    """
+    term = "".join(stated.upper().split())
+    if term in BODY_PARTS:
+        return term
+    named = {word for word in re.findall(r"[A-Z]+", description.upper()) if word in BODY_PARTS}
+    return named.pop() if len(named) == 1 else "unknown"
 
 
 def _without_pixels(header: Header, facts: Facts) -> Exception:
@@ -89,6 +138,6 @@ def _without_pixels(header: Header, facts: Facts) -> Exception:
 
 def _number(header: Header, keyword: str) -> int | None:
     try:
-        return integer(header.dataset, keyword)
+        return header.elements.integer(keyword)
     except QuarantinedError:
         return None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from radscale_lib.archive.instance import Instance
+from radscale_lib.archive.scrub import scrub
 from radscale_lib.archive.sections import Texts, split_report, tidy
 from radscale_lib.study.archive import Labels
 
@@ -37,8 +38,8 @@ class Tube(NamedTuple):
 class Reports:
     """Report texts by study."""
 
-    def __init__(self, path: Path, instances: Sequence[Instance]) -> None:
-        """Read the reports of some instances.
+    def __init__(self, path: Path, instances: Sequence[Instance], scrubbed: bool) -> None:
+        """Read the reports of some instances; `scrubbed`: remove identifiers by rules.
 
         Raises:
             TableError: if the table lacks a key or the text, or contradicts itself.
@@ -48,25 +49,29 @@ class Reports:
         if "report" in table.columns:
             columns = ["report"]
         else:
-            columns = [name for name in ("findings", "impression") if name in table.columns]
-            if not columns:
+            columns = [name for name in Texts._fields if name in table.columns]
+            if not {"findings", "impression"} & set(columns):
                 raise TableError(
                     f"{path}: no column 'findings', 'impression' or 'report': name the text's "
                     f"column so (found {_shown(table.columns)})"
                 )
         rows = table.one_row_each(self.key, columns, instances)
+        self._scrubbed = scrubbed
         self._texts = {
             row[self.key]: (
                 split_report(row["report"] or "")
                 if "report" in row
-                else Texts(tidy(row.get("findings")), tidy(row.get("impression")))
+                else Texts(**{name: tidy(row.get(name)) for name in Texts._fields})
             )
             for row in rows
         }
 
     def of(self, instance: Instance) -> Texts | None:
         """The texts of an instance's study."""
-        return self._texts.get(getattr(instance, self.key))
+        texts = self._texts.get(getattr(instance, self.key))
+        if texts is None or not self._scrubbed:
+            return texts
+        return Texts(*(text and scrub(text, instance.identifiers) for text in texts))
 
 
 class LabelTable:

@@ -26,6 +26,18 @@ PHOTOMETRIC = frozenset({
 })  # fmt: skip
 """Photometric interpretations, the retired ones too (PS3.3 C.7.6.3.1.2)."""
 
+BODY_PARTS = frozenset({
+    "ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CERVICALSPINE", "CHEST",
+    "CHESTABDOMEN", "CHESTABDPELVIS", "CLAVICLE", "COCCYX", "CSPINE", "CTSPINE", "ELBOW",
+    "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND", "HEAD", "HEART", "HIP", "HUMERUS",
+    "JAW", "KNEE", "LEG", "LSPINE", "LSSPINE", "LUMBARSPINE", "LUNG", "MAXILLA", "NECK", "ORBIT",
+    "PATELLA", "PELVIS", "RIB", "RIBS", "SACRUM", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "SSPINE",
+    "STERNUM", "TIBIA", "TLSPINE", "TOE", "TSPINE", "THORACICSPINE", "THORAX", "UPRIGHTCHEST",
+    "WHOLEBODY", "WRIST",
+})  # fmt: skip
+"""Defined terms of Body Part Examined in projection radiography, and common spellings
+(PS3.16 annex L)."""
+
 
 def listed(term: str, terms: frozenset[str]) -> str:
     """The term if it is on the list."""

@@ -28,7 +28,7 @@ def megabytes(study: Study, stage: str) -> int:
     side = max(_largest_archive(study).image.shorter_side, 64)
     needs = {
         "ingest": 1500 + MB_PER_MPIXEL * 20,
-        "catalog": 1000 + 4000 * rows,
+        "catalog": 1500 + 500 * rows,
         "subset": 800 + 1000 * rows,
         "pretrain": 3000 + 40 * (side / 64) ** 2 * (256 if study.compute.device == "cuda" else 1),
         "features": 2500 + 4000 * rows + 20 * (side / 64) ** 2,

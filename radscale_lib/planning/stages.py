@@ -43,6 +43,7 @@ def _ingest(study: Study, archive: str) -> Slice:
     return {
         "select": source.select,
         "image": source.image,
+        "scrub_reports": source.scrub_reports,
         "partitions": source.partitions,
         "key": _key(source),
         "labels.findings": study.labels.findings,
@@ -52,7 +53,12 @@ def _ingest(study: Study, archive: str) -> Slice:
 
 def _catalog(study: Study, archive: str) -> Slice:
     splits = study.splits if archive == "institution" else None
-    return {"splits": splits, "partitions": study.archives[archive].partitions}
+    source = study.archives[archive]
+    return {
+        "splits": splits,
+        "partitions": source.partitions,
+        "most_quarantined": source.most_quarantined,
+    }
 
 
 def _subset(study: Study) -> Slice:

@@ -10,6 +10,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from radscale_lib.report import sentences
+from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.words import images, interval, listed, metric_name, number, task_title
@@ -259,6 +260,7 @@ def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:
     )
     return {
         "name": name,
+        "flow": flow_diagram(name, ledger),
         "counts": {outcome: f"{count:,}" for outcome, count in counts.items()},
         "total": f"{len(ledger):,}",
         "reasons": [

@@ -39,6 +39,7 @@ def shard_schema(labels: Labels) -> pa.Schema:
         pa.field("study_id", pa.string(), **required),
         pa.field("patient_id", pa.string(), **required),
         pa.field("image", pa.binary(), **required),
+        pa.field("image_digest", pa.string(), **required),
         pa.field("height", pa.int32(), **required),
         pa.field("width", pa.int32(), **required),
         pa.field("view", pa.string(), **required),
@@ -50,12 +51,19 @@ def shard_schema(labels: Labels) -> pa.Schema:
         pa.field("p99", pa.float32(), **required),
         pa.field("findings", pa.string()),
         pa.field("impression", pa.string()),
+        pa.field("indication", pa.string()),
+        pa.field("comparison", pa.string()),
         *(pa.field(column, pa.int8()) for column in label_columns(labels)),
         pa.field("labelled", pa.bool_(), **required),
         pa.field("tubes", pa.string()),
         pa.field("digest", pa.string(), **required),
     ]
     return pa.schema(fields)
+
+
+def image_digest(image: bytes) -> str:
+    """SHA-256 of an encoded image, first 32 hex digits: equal for equal stored pixels."""
+    return hashlib.sha256(image).hexdigest()[:32]
 
 
 def row_digest(row: Mapping[str, Any]) -> str:

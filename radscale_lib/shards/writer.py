@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from radscale_lib.files import whole
-from radscale_lib.shards.schema import ROW_GROUP, VERSION, row_digest, shard_schema
+from radscale_lib.shards.schema import ROW_GROUP, VERSION, image_digest, row_digest, shard_schema
 from radscale_lib.study.archive import Labels
 
 
@@ -23,8 +23,9 @@ class ShardWriter:
         self.rows = 0
 
     def append(self, row: Mapping[str, Any]) -> int:
-        """Add a row (every shard column but `digest`); returns its position in the shard."""
-        self._pending.append({**row, "digest": row_digest(row)})
+        """Add a row (every shard column but the digests); returns its position in the shard."""
+        digests = {"image_digest": image_digest(row["image"]), "digest": row_digest(row)}
+        self._pending.append({**row, **digests})
         self.rows += 1
         if len(self._pending) == ROW_GROUP:
             self.flush()

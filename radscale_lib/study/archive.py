@@ -43,8 +43,31 @@ class Select(Section):
         ("PA", "AP"),
         description="View position (0018,5101); 'unknown' admits images that do not state theirs.",
     )
+    body_parts: tuple[str, ...] = Field(
+        (),
+        description="Body Part Examined (0018,0015), else the one that Series Description names, "
+        "as CHEST; 'unknown' admits images that state none. Empty: all.",
+    )
+    lateralities: tuple[Literal["L", "R", "B", "U", "unknown"], ...] = Field(
+        (), description="Image Laterality (0020,0062), else Laterality (0020,0060). Empty: all."
+    )
+    derived: bool = Field(
+        True, description="Admit images processed from others (Image Type, value 1: DERIVED)."
+    )
+    secondary: bool = Field(
+        False, description="Admit images made after the examination (value 2: SECONDARY)."
+    )
+    for_processing: bool = Field(
+        False, description="Admit raw detector images (Presentation Intent Type: FOR PROCESSING)."
+    )
+    burned_in: bool = Field(
+        False, description="Admit images whose header says that text is burnt in (0028,0301)."
+    )
     minimum_pixels: int = Field(
         64, ge=1, description="Images with a shorter side below this are excluded."
+    )
+    maximum_pixels: int = Field(
+        10_000, ge=1, description="Images with a longer side above this are excluded."
     )
 
 
@@ -73,6 +96,11 @@ class Archive(Section):
         description="Reports as CSV, Parquet or JSONL with columns accession_number (or "
         "study_instance_uid), and findings and impression, or report.",
     )
+    scrub_reports: bool = Field(
+        True,
+        description="Remove names, dates, telephones and numbers from report texts by rules "
+        "(docs/privacy.md says what they miss); false for texts that are de-identified already.",
+    )
     labels: Path | None = Field(
         None,
         description="Labels as CSV or Parquet: accession_number, study_instance_uid or "
@@ -93,6 +121,10 @@ class Archive(Section):
         True,
         description="Look for new and changed files each time snakemake starts; false for an "
         "archive that is complete.",
+    )
+    most_quarantined: Fraction = Field(
+        0.1,
+        description="Share of defective files above which the study stops, with the top reasons.",
     )
     select: Select = Field(Select(), description="Which instances enter the study.")
     image: Image = Field(Image(), description="How an image is prepared and stored.")

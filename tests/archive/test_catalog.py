@@ -1,5 +1,6 @@
 """The catalog: one row an image, one split a patient, and every file accounted for."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radscale_lib.archive.catalog import CatalogError, merge, partitions_of, split_of
+from radscale_lib.archive import catalog as catalog_module
+from radscale_lib.archive.catalog import CatalogError, partitions_of, split_of
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.listing import partition_of, refresh
 from radscale_lib.pseudonyms import pseudonym, unit_interval
@@ -34,6 +36,15 @@ def build(dicom: Path, out: Path, partitions: int):
     return partitions_of(
         *(sorted((out / kind).iterdir()) for kind in ("listing", "ledger", "shards"))
     )
+
+
+def merge(partitions, splits, most_quarantined=1.0):
+    """The ledger and the catalog of some partitions."""
+    with tempfile.TemporaryDirectory() as folder:
+        ledger, catalog = Path(folder) / "ledger.parquet", Path(folder) / "catalog.parquet"
+        catalog_module.merge(partitions, splits, most_quarantined, ledger, catalog)
+        assert sorted(Path(folder).iterdir()) == [catalog, ledger]
+        return pl.read_parquet(ledger), pl.read_parquet(catalog)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +116,38 @@ def test_the_number_of_partitions_changes_no_image(merged, dicom, tmp_path):
     _, single = merge(build(dicom, tmp_path, 1), SPLITS)
     places = ["shard", "row"]
     assert single.drop(places).equals(catalog.drop(places))
+
+
+def test_the_number_of_buckets_changes_no_byte(partitions, tmp_path, monkeypatch):
+    for rows, name in ((10**6, "one"), (1, "many")):
+        monkeypatch.setattr(catalog_module, "ROWS_PER_GROUP", rows)
+        catalog_module.merge(
+            partitions, SPLITS, 1.0, tmp_path / "ledger.parquet", tmp_path / f"{name}.parquet"
+        )
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "many.parquet").read_bytes()
+
+
+def test_the_same_pixels_in_two_partitions(make_dicom, make_image, tmp_path):
+    """Two instances, one picture: the first partition's counts."""
+    image = make_image(70, 80, 255).astype("u1")
+    for number in range(8):
+        make_dicom(tmp_path / "dicom" / f"{number}.dcm", image, number)
+    ledger, catalog = merge(build(tmp_path / "dicom", tmp_path, 3), SPLITS)
+    assert catalog.height == 1
+    assert set(ledger["reason"]) == {None, "same_pixels"}
+    across = ledger.filter(pl.col("detail") == "in another partition")
+    assert set(across["stage"]) == {"duplicates"}
+    assert across.height == len({partition_of(f"{n}.dcm", 3) for n in range(8)}) - 1
+
+
+def test_too_many_quarantined_files_stop_the_study(partitions):
+    merge(partitions, SPLITS, most_quarantined=1 / 7)
+    with pytest.raises(
+        CatalogError,
+        match=r"1 of 7 files are quarantined \(14\.3%\), more than the archive's most_quarantined "
+        r"\(14\.2%\)\. Most frequent: 1 not_dicom\.",
+    ):
+        merge(partitions, SPLITS, most_quarantined=0.142)
 
 
 def test_public_archives_are_all_pool(partitions):

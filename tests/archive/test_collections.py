@@ -1,6 +1,7 @@
 """Collections of pictures: miniatures of their published forms, imported and ingested."""
 
 import csv
+import gzip
 
 import cv2
 import numpy as np
@@ -9,7 +10,13 @@ import pydicom
 import pytest
 
 from radscale_lib.archive.catalog import merge, partitions_of
-from radscale_lib.archive.collections import NIH_FINDINGS, CollectionError, import_collection
+from radscale_lib.archive.collections import import_collection
+from radscale_lib.archive.formats import (
+    CHEXPERT_FINDINGS,
+    NIH_FINDINGS,
+    CollectionError,
+    Tables,
+)
 from radscale_lib.archive.header import read_header
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.instance import instance_of
@@ -28,6 +35,10 @@ NIH_ROWS = [
     "00000014_000.png,Pleural_Thickening,0,14,414,M,PA,2500,2048,0.168,0.168,",
     "00000015_000.png,Hernia,0,15,30,M,PA,2500,2048,0.168,0.168,",
 ]
+
+
+def imported(kind, images, table, out, **tables):
+    return import_collection(kind, images, Tables(table, **tables), out)
 
 
 def picture(seed: int, height: int = 80, width: int = 80) -> np.ndarray:
@@ -60,7 +71,7 @@ def pixels_of(path):
 
 
 def test_nih(nih, tmp_path):
-    counts = import_collection("nih", *nih, tmp_path / "out")
+    counts = imported("nih", *nih, tmp_path / "out")
     assert (counts.imported, counts.undecodable) == (2, 1)
     assert (counts.rows_without_image, counts.images_without_row) == (1, 1)
     labels = pl.read_csv(tmp_path / "out" / "labels.csv", infer_schema=False)
@@ -83,7 +94,7 @@ def test_nih(nih, tmp_path):
 
 def test_imported_files_are_ingested(nih, tmp_path):
     out = tmp_path / "out"
-    import_collection("nih", *nih, out)
+    imported("nih", *nih, out)
     refresh(out / "dicom", tmp_path / "listing", 1)
     labels = Labels(findings=("Cardiomegaly", "Hernia"))
     outputs = Outputs(
@@ -94,7 +105,9 @@ def test_imported_files_are_ingested(nih, tmp_path):
     sources = Sources(out / "dicom", labels=out / "labels.csv")
     counts = ingest(archive, labels, b"0123456789abcdef", "id", listing, sources, outputs)
     assert counts == {"accepted": 2}
-    _, catalog = merge(partitions_of([listing], [outputs.ledger], [outputs.shard]), None)
+    partitions = partitions_of([listing], [outputs.ledger], [outputs.shard])
+    merge(partitions, None, 0.1, tmp_path / "ledger.parquet", tmp_path / "catalog.parquet")
+    catalog = pl.read_parquet(tmp_path / "catalog.parquet")
     assert set(catalog["patient_id"]) == {pseudonym(b"0123456789abcdef", "patient", "13")}
     assert catalog["study_id"].n_unique() == 2
     assert sorted(catalog["finding:Cardiomegaly"]) == [0, 1]
@@ -104,7 +117,7 @@ def test_imported_files_are_ingested(nih, tmp_path):
 
 def test_patients_stay_in_the_headers_and_bytes_are_the_same(nih, tmp_path):
     for name in ("first", "second"):
-        import_collection("nih", *nih, tmp_path / name)
+        imported("nih", *nih, tmp_path / name)
     files = [
         {p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name).rglob("*.*")}
         for name in ("first", "second")
@@ -144,7 +157,7 @@ def generic(tmp_path):
 
 def test_generic(generic, tmp_path):
     out = tmp_path / "out"
-    assert import_collection("generic", *generic(GENERIC), out).imported == 3
+    assert imported("generic", *generic(GENERIC), out).imported == 3
     labels = pl.read_csv(out / "labels.csv", infer_schema=False)
     assert labels.columns == ["sop_instance_uid", "effusion"]
     assert labels["effusion"].to_list() == ["1", None, "-1"]
@@ -166,16 +179,14 @@ def test_generic(generic, tmp_path):
 
 def test_odd_numbers_of_pixels_are_padded(generic, tmp_path):
     cv2.imwrite(str(tmp_path / "images" / "odd.png"), picture(5, 71, 91))
-    import_collection(
-        "generic", *generic([GENERIC[0], ["odd.png", "P", "S", *[""] * 4]]), tmp_path / "o"
-    )
+    imported("generic", *generic([GENERIC[0], ["odd.png", "P", "S", *[""] * 4]]), tmp_path / "o")
     (path,) = (tmp_path / "o" / "dicom").rglob("*.dcm")
     np.testing.assert_array_equal(pixels_of(path), picture(5, 71, 91))
 
 
 def failure(kind, images, table, tmp_path):
     with pytest.raises(CollectionError) as caught:
-        import_collection(kind, images, table, tmp_path / "out")
+        imported(kind, images, table, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.csv"))
     return str(caught.value)
 
@@ -203,3 +214,159 @@ def test_a_name_outside_the_folder_is_not_read(generic, tmp_path):
     cv2.imwrite(str(tmp_path / "outside.png"), picture(9))
     images, table = generic([GENERIC[0], ["../outside.png", "P", "S", *[""] * 4]])
     assert "none of its rows" in failure("generic", images, table, tmp_path)
+
+
+def jpegs(folder, *names):
+    """Pictures of their own at these paths."""
+    for seed, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), cv2.GaussianBlur(picture(seed), (0, 0), 3))
+
+
+def written(out, name):
+    return pl.read_csv(out / f"{name}.csv", infer_schema=False)
+
+
+def test_chexpert(tmp_path):
+    """The small release: paths begin with the release's name, which the folder may hold or be."""
+    root = "CheXpert-v1.0-small"
+    names = [
+        "train/patient00001/study1/view1_frontal.jpg",
+        "train/patient00001/study1/view2_lateral.jpg",
+        "train/patient00002/study2/view1_frontal.jpg",
+    ]
+    jpegs(tmp_path / root, *names)
+    table = tmp_path / "train.csv"
+    rows = [
+        ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *CHEXPERT_FINDINGS],
+        [f"{root}/{names[0]}", "Female", "68", "Frontal", "AP", "1.0", *[""] * 12, "1.0"],
+        [f"{root}/{names[1]}", "Female", "68", "Lateral", "", "1.0", *[""] * 12, "1.0"],
+        [f"{root}/{names[2]}", "Unknown", "87", "Frontal", "PA", "", "-1.0", *[""] * 11, "0.0"],
+    ]
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    for images in (tmp_path, tmp_path / root):
+        out = tmp_path / f"out of {images.name}"
+        assert imported("chexpert", images, table, out).imported == 3
+        labels = written(out, "labels")
+        assert labels["No Finding"].to_list() == ["1.0", "1.0", None]
+        assert labels["Enlarged Cardiomediastinum"].to_list() == [None, None, "-1.0"]
+        one, two, three = (headers(out)[uid] for uid in labels["sop_instance_uid"])
+        assert [file.ViewPosition for file in (one, two, three)] == ["AP", "LL", "PA"]
+        assert one.StudyInstanceUID == two.StudyInstanceUID != three.StudyInstanceUID
+        assert [one.PatientID, one.PatientSex, three.PatientSex] == ["patient00001", "F", ""]
+
+
+def test_mimic(tmp_path):
+    """MIMIC-CXR-JPG: gzipped tables, labels by study, reports as text files."""
+    ids = ["02aa804e-bde0afdd", "174413ec-4ec4c1f7", "2a2277a9-b0ded155"]
+    studies = ["50414267", "50414267", "53189527"]
+    jpegs(
+        tmp_path / "files",
+        *(f"p10/p10000032/s{study}/{name}.jpg" for name, study in zip(ids, studies, strict=True)),
+    )
+    metadata = ["dicom_id,subject_id,study_id,ViewPosition,Rows,Columns"]
+    views = ["PA", "LATERAL", ""]
+    metadata += [
+        f"{name},10000032,{study},{view},80,80"
+        for name, study, view in zip(ids, studies, views, strict=True)
+    ]
+    labels = [
+        ",".join(["subject_id", "study_id", *CHEXPERT_FINDINGS]),
+        ",".join(["10000032", "50414267", "1.0", *[""] * 13]),
+    ]
+    for name, lines in (("metadata", metadata), ("chexpert", labels)):
+        with gzip.open(tmp_path / f"{name}.csv.gz", "wt") as file:
+            file.write("\n".join(lines) + "\n")
+    reports = tmp_path / "reports" / "p10" / "p10000032"
+    reports.mkdir(parents=True)
+    (reports / "s50414267.txt").write_text(
+        "                                 FINAL REPORT\n EXAMINATION:  CHEST (PA AND LAT)\n\n"
+        " INDICATION:  ___F with fever\n\n FINDINGS: \n \n No focal consolidation.\n\n"
+        " IMPRESSION: \n \n No acute process.\n"
+    )
+    out = tmp_path / "out"
+    counts = imported(
+        "mimic", tmp_path / "files", tmp_path / "metadata.csv.gz", out,
+        labels=tmp_path / "chexpert.csv.gz", reports=tmp_path / "reports",
+    )  # fmt: skip
+    assert counts.imported == 3
+    assert written(out, "labels").height == 2  # the third has no label row
+    files = headers(out)
+    assert {file.PatientID for file in files.values()} == {"10000032"}
+    texts = {row[0]: row[1:] for row in written(out, "reports").rows()}
+    for uid in written(out, "labels")["sop_instance_uid"]:
+        said = ("No focal consolidation.", "No acute process.")
+        assert texts[files[uid].StudyInstanceUID] == said
+    assert sorted(file.ViewPosition for file in files.values()) == ["", "LATERAL", "PA"]
+
+
+def test_vindr(make_dicom, make_image, tmp_path):
+    """DICOM files without patient or study, and rows by three radiologists."""
+    image = make_image(80, 70, 4095).astype(np.uint16)
+    make_dicom(
+        tmp_path / "train" / "50a418190bc3fb1ef1633bf9678929b3.dicom", image, BitsStored=12,
+        PatientID=None, StudyInstanceUID=None, ViewPosition=None, Modality=None,
+    )  # fmt: skip
+    jpegs(tmp_path / "train", "21a10246a5ec7af151081d0cd6d65dc9.png")
+    (tmp_path / "train" / "ffff.dicom").write_bytes(b"no DICOM")
+    table = tmp_path / "image_labels_train.csv"
+    table.write_text(
+        "image_id,rad_id,Aortic enlargement,Cardiomegaly,No finding\n"
+        "50a418190bc3fb1ef1633bf9678929b3,R11,1,0,0\n"
+        "50a418190bc3fb1ef1633bf9678929b3,R10,1,1,0\n"
+        "50a418190bc3fb1ef1633bf9678929b3,R9,0,0,0\n"
+        "21a10246a5ec7af151081d0cd6d65dc9,R10,0,0,1\n"
+        "ffff,R10,0,0,1\n"
+    )
+    out = tmp_path / "out"
+    counts = imported("vindr", tmp_path / "train", table, out)
+    assert (counts.imported, counts.undecodable) == (2, 1)
+    labels = written(out, "labels")
+    assert labels.rows()[0][1:] == ("1", "-1", "0")
+    assert labels.rows()[1][1:] == ("0", "0", "1")
+    files = headers(out)
+    assert len({file.PatientID for file in files.values()}) == 2
+    assert {file.ViewPosition for file in files.values()} == {"PA"}
+    original = files[labels["sop_instance_uid"][0]]
+    np.testing.assert_array_equal(original.pixel_array, image)
+    assert original.BitsStored == 12
+
+
+def test_clip(tmp_path):
+    """RANZCR CLiP: eleven label columns, polylines for some images."""
+    names = ["1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2"]
+    jpegs(tmp_path / "train", *(f"{name}.jpg" for name in names))
+    columns = (
+        "StudyInstanceUID,ETT - Abnormal,ETT - Borderline,ETT - Normal,NGT - Abnormal,"
+        "NGT - Borderline,NGT - Incompletely Imaged,NGT - Normal,CVC - Abnormal,CVC - Borderline,"
+        "CVC - Normal,Swan Ganz Catheter Present,PatientID"
+    )
+    (tmp_path / "train.csv").write_text(
+        f"{columns}\n{names[0]},0,0,1,0,0,0,0,0,1,1,0,ec89415d1\n{names[1]},{'0,' * 11}bf4c6da3c\n"
+    )
+    (tmp_path / "train_annotations.csv").write_text(
+        "StudyInstanceUID,label,data\n"
+        f'{names[0]},CVC - Normal,"[[1487, 1279], [1477, 1168]]"\n'
+        f'{names[0]},ETT - Normal,"[[1328, 7]]"\n'
+    )
+    out = tmp_path / "out"
+    counts = imported(
+        "clip", tmp_path / "train", tmp_path / "train.csv", out,
+        tubes=tmp_path / "train_annotations.csv",
+    )  # fmt: skip
+    assert counts.imported == 2
+    labels = written(out, "labels")
+    assert len(labels.columns) == 1 + 11 + 4
+    assert labels.select("ETT", "NGT", "CVC", "Swan Ganz").rows() == [
+        ("1", "0", "1", "0"),
+        ("0", "0", "0", "0"),
+    ]
+    assert labels["CVC - Borderline"].to_list() == ["1", "0"]
+    tubes = written(out, "tubes")
+    assert tubes.columns == ["sop_instance_uid", "label", "data"]
+    assert set(tubes["sop_instance_uid"]) == {labels["sop_instance_uid"][0]}
+    assert tubes.select("label", "data").rows() == [
+        ("CVC", "[[1487, 1279], [1477, 1168]]"),
+        ("ETT", "[[1328, 7]]"),
+    ]

@@ -1,4 +1,7 @@
-"""Mutated files: each costs itself, quickly, and is explained."""
+"""Mutated files: each costs itself, quickly, and is explained.
+
+`benchmarks/fuzz_ingest.py` tries many more.
+"""
 
 import random
 import time
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 from pydicom import uid
 
+from benchmarks.fuzz_ingest import mutate
 from radscale_lib.archive.catalog import OUTCOMES
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.listing import refresh
@@ -22,25 +26,6 @@ ENCODERS = {
     uid.JPEGLSLossless: imagecodecs.jpegls_encode,
     uid.JPEGLosslessSV1: lambda x: imagecodecs.jpeg_encode(x, lossless=True),
 }
-EXTREMES = (b"\xff" * 4, b"\0" * 4, b"\xfe\xff\xff\xff", b"\xff\xff\xff\x7f")
-
-
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """Change, insert, cut or overwrite bytes; half of the time in the header."""
-    mutated = bytearray(data)
-    for _ in range(rng.choice([1, 1, 2, 5, 20])):
-        end = len(mutated) if rng.random() < 0.5 else min(len(mutated), 1000)
-        at = rng.randrange(128, end)
-        match rng.randrange(5):
-            case 0 | 1:
-                mutated[at] = rng.randrange(256)
-            case 2:
-                del mutated[at : at + rng.randrange(1, 9)]
-            case 3:
-                mutated[at:at] = rng.randbytes(4)
-            case 4:
-                mutated[at : at + 4] = rng.choice(EXTREMES)
-    return bytes(mutated)
 
 
 @pytest.mark.parametrize("syntax", ENCODERS, ids=lambda syntax: syntax.keyword)

@@ -1,7 +1,9 @@
 """A partition, end to end: rows, joins, defects, duplicates, and nothing that names a patient."""
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGLSLossless
 
 from radscale_lib.archive import ingest as ingest_module
+from radscale_lib.archive import workers
 from radscale_lib.archive.header import quiet_pydicom
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.ledger import path_digest
@@ -49,7 +52,7 @@ class Ingested:
 def run(tmp_path):
     """Ingest tmp_path/dicom with the tables that lie beside it."""
 
-    def run(name: str = "out", **settings) -> Ingested:
+    def run(name: str = "out", processes: int = 1, **settings) -> Ingested:
         settings = {"image": Image(shorter_side=32), **settings}
         archive = Archive(dicom=tmp_path / "dicom", **settings)
         folder = tmp_path / name
@@ -64,7 +67,7 @@ def run(tmp_path):
         )
         listing = folder / "part=0.tsv"
         sources = Sources(tmp_path / "dicom", **tables)
-        ingest(archive, LABELS, KEY, "stage", listing, sources, outputs)
+        ingest(archive, LABELS, KEY, "stage", listing, sources, outputs, processes)
         return Ingested(folder, listing)
 
     return run
@@ -163,7 +166,7 @@ def test_index_and_ledger_have_a_row_for_every_file(plant, run, tmp_path):
         ({"BitsStored": 17}, ("quarantined", "unsupported_bits", "17 of 16")),
         ({"HighBit": 9}, ("quarantined", "bad_tag:BitsStored", "12 of 16, high 9")),
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, ("quarantined", "bad_tag:RescaleSlope", None)),
-        ({"Rows": 60_000, "Columns": 60_000}, ("quarantined", "too_large", "60000 x 60000")),
+        ({"Rows": 60_000, "Columns": 60_000}, ("excluded", "too_big", "60000 x 60000")),
         ({"Rows": 97}, ("quarantined", "truncated", "13824 of 13968 bytes")),
         ({"Rows": 95}, ("accepted", None, None)),
         ({"WindowCenter": 5, "WindowWidth": 0}, ("accepted", None, None)),
@@ -180,6 +183,42 @@ def test_admitted_views_and_modalities(plant, run):
     plant(1, Modality="DX", ViewPosition="RL")
     select = Select(modalities=("CR", "DX"), views=("RL", "unknown"))
     assert {outcome for outcome, _, _ in run(select=select).outcomes.values()} == {"accepted"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "select", "outcome"),
+    [
+        ({"ImageType": ["DERIVED", "PRIMARY"]}, {}, None),
+        ({"ImageType": ["DERIVED", "PRIMARY"]}, {"derived": False}, ("derived", None)),
+        ({"ImageType": ["DERIVED", "SECONDARY"]}, {}, ("secondary", None)),
+        ({"ImageType": ["DERIVED", "SECONDARY"]}, {"secondary": True}, None),
+        ({"PresentationIntentType": "FOR PRESENTATION"}, {}, None),
+        ({"PresentationIntentType": "FOR PROCESSING"}, {}, ("for_processing", None)),
+        ({"PresentationIntentType": "FOR PROCESSING"}, {"for_processing": True}, None),
+        ({"BurnedInAnnotation": "YES"}, {}, ("burned_in", None)),
+        ({"BurnedInAnnotation": "YES"}, {"burned_in": True}, None),
+        ({"BodyPartExamined": "CHEST"}, {"body_parts": ("CHEST",)}, None),
+        ({"BodyPartExamined": "HAND"}, {"body_parts": ("CHEST",)}, ("body_part", "HAND")),
+        ({"SeriesDescription": "Chest PA"}, {"body_parts": ("CHEST",)}, None),
+        ({"SeriesDescription": "Hand, Foot"}, {"body_parts": ("HAND",)}, ("body_part", "unknown")),
+        ({"BodyPartExamined": "ZAPHOD"}, {"body_parts": ("CHEST",)}, ("body_part", "unknown")),
+        ({}, {"body_parts": ("CHEST", "unknown")}, None),
+        ({"ImageLaterality": "L"}, {"lateralities": ("R", "U")}, ("laterality", "L")),
+        ({"Laterality": "R"}, {"lateralities": ("R", "U")}, None),
+        ({}, {"lateralities": ("R", "U")}, ("laterality", "unknown")),
+        ({}, {"maximum_pixels": 90}, ("too_big", "96 x 72")),
+    ],
+)
+def test_rules_of_selection(plant, run, tags, select, outcome):
+    plant(0, **tags)
+    expected = ("excluded", *outcome) if outcome else ("accepted", None, None)
+    assert run(select=Select(**select)).outcomes["0.dcm"] == expected
+
+
+def test_a_claimed_size_beyond_memory_is_not_allocated(plant, run):
+    plant(0, Rows=60_000, Columns=60_000)
+    out = run(select=Select(maximum_pixels=10**6))
+    assert out.outcomes["0.dcm"] == ("quarantined", "too_large", "60000 x 60000")
 
 
 def test_the_first_path_of_an_instance_wins(plant, run):
@@ -219,6 +258,66 @@ def test_an_error_nobody_thought_of_costs_one_file(plant, run, monkeypatch):
         ("quarantined", "unexpected", "ZeroDivisionError"),
         ("accepted", None, None),
     ]
+
+
+def test_a_decoder_that_crashes_or_hangs_costs_one_file(plant, run, monkeypatch):
+    for number in range(5):
+        plant(number)
+    decode = ingest_module.stored_patterns
+
+    def fail(instance):
+        match instance.sop_instance_uid[-1]:
+            case "1":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "3":
+                while True:
+                    pass
+        return decode(instance)
+
+    monkeypatch.setattr(ingest_module, "stored_patterns", fail)
+    monkeypatch.setattr(ingest_module, "MOST_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "PATIENCE", 1000)
+    out = run()
+    assert list(out.outcomes.values()) == [
+        ("accepted", None, None),
+        ("quarantined", "decoder_crashed", "SIGSEGV"),
+        ("accepted", None, None),
+        ("quarantined", "decoder_hung", "SIGPROF"),
+        ("accepted", None, None),
+    ]
+    assert out.shard.height == 3
+
+
+def test_the_number_of_processes_changes_no_byte(plant, run):
+    for number in range(9):
+        plant(number, **{"Modality": "MR"} if number == 4 else {})
+    one, three = run("one"), run("three", processes=3)
+    for name in ("index.parquet", "ledger.parquet", "part=0.parquet"):
+        assert (one.folder / name).read_bytes() == (three.folder / name).read_bytes()
+
+
+def test_the_same_pixels_are_accepted_once(make_dicom, make_image, run, tmp_path):
+    image = make_image(96, 72, 4095).astype(np.uint16)
+    for number in range(2):
+        make_dicom(tmp_path / "dicom" / f"{number}.dcm", image, number, BitsStored=12)
+    # Another way of storing the same picture.
+    make_dicom(
+        tmp_path / "dicom" / "2.dcm", 4095 - image, 2, BitsStored=12,
+        PhotometricInterpretation="MONOCHROME1",
+    )  # fmt: skip
+    copy = ("duplicate", "same_pixels", "in this partition")
+    assert list(run().outcomes.values()) == [("accepted", None, None), copy, copy]
+
+
+def test_the_ledger_says_what_refused_a_file(plant, run, tmp_path):
+    plant(0)
+    plant(1, Modality="CT")
+    plant(2, Rows=97)
+    plant(0, name="3.dcm")
+    (tmp_path / "dicom" / "4.dcm").write_text("no image")
+    (tmp_path / "dicom" / "5.dcm").symlink_to("nowhere")
+    stages = run().ledger["stage"].to_list()
+    assert stages == [None, "selection", "pixels", "duplicates", "header", "scan"]
 
 
 @pytest.fixture

@@ -41,7 +41,14 @@ MIMIC_LIKE = """
     ],
 )
 def test_split(report, findings, impression):
-    assert split_report(report) == (findings, impression)
+    assert split_report(report)[:2] == (findings, impression)
+
+
+def test_indication_and_comparison_are_kept_apart():
+    texts = split_report(MIMIC_LIKE + " REASON FOR EXAM: Fever.\n\nNOTIFICATION: told.\n")
+    assert texts.indication == "Cough. Fever."
+    assert texts.comparison == "None."
+    assert split_report("Clear.")[2:] == (None, None)
 
 
 def test_tidy():

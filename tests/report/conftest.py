@@ -124,6 +124,9 @@ def write_card(folder: Path, study: Study, run: Run, status: str, reason: str | 
     )  # fmt: skip
 
 
+STAGE_OF = {"excluded": "selection", "quarantined": "pixels", "duplicate": "duplicates"}
+
+
 def write_ledger(path: Path, accepted: int) -> None:
     outcomes = (
         [("accepted", "")] * accepted
@@ -138,6 +141,7 @@ def write_ledger(path: Path, accepted: int) -> None:
         {
             "path_digest": [f"{i:032x}" for i in range(len(outcomes))],
             "outcome": [outcome for outcome, _ in outcomes],
+            "stage": [STAGE_OF.get(outcome) for outcome, _ in outcomes],
             "reason": [reason or None for _, reason in outcomes],
             "partition": [i % 4 for i in range(len(outcomes))],
         }

@@ -125,6 +125,18 @@ def test_arms_are_compared_and_fits_have_their_checks(example, document):
         assert words in text
 
 
+def test_the_flow_diagram_says_where_files_were_lost(document):
+    labels = document.xpath("//*[@class='flow']/@aria-label")
+    assert labels[0].startswith("Files of institution: 3,533 files found, 3,533 opened, ")
+    assert (
+        "less 412 excluded: view; 3 excluded: modality, 3,118 selected by the study, "
+        "less 5 quarantined: truncated; 2 quarantined: no-pixels, 3,111 with sound pixels, "
+        "less 7 duplicate: same-instance, 3,104 accepted"
+    ) in labels[0]
+    drawn = document.xpath("//*[@class='flow']")[0]
+    assert {"3,533 files found", "3,104 accepted"} <= {node.text for node in drawn.iter("text")}
+
+
 def test_ledger_counts_add_up(document):
     tables = document.get_element_by_id("archives").xpath(".//table")
     rows = tables[0].xpath("./tbody/tr")

@@ -112,7 +112,10 @@ def test_what_is_imported_is_a_direct_dependency():
     optional = set(direct(PROJECT["optional-dependencies"]["lora"]))
     used = distributions(imported("radscale_lib", "scripts", "workflow"))
     assert used - set(RUNTIME) - optional == set()
-    assert distributions(imported("tests", "benchmarks")) - set(ALL) - {"packaging"} == set()
+    peers = {"simpleitk"}  # of benchmarks: installed by who runs them
+    assert (
+        distributions(imported("tests", "benchmarks")) - set(ALL) - {"packaging"} - peers == set()
+    )
 
 
 def test_direct_dependencies_are_imported_or_have_a_reason():

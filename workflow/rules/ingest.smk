@@ -21,6 +21,7 @@ rule ingest_partition:
         OUT / "benchmarks/ingest_partition/{archive}.{part}.tsv"
     conda:
         "../envs/radscale.yaml"
+    threads: 4
     resources:
         mem_mb=need(megabytes, "ingest"),
         runtime=need(minutes, "ingest"),
@@ -37,7 +38,8 @@ rule ingest_partition:
     shell:
         "python {SCRIPTS}/ingest.py --study {STUDY_FILE:q} --archive {wildcards.archive}"
         " --id {params.id} --dicom {params.dicom:q} {params.tables:q} --listing {input.listing:q}"
-        " --index {output.index:q} --ledger {output.ledger:q} --shard {output.shard:q} 2> {log:q}"
+        " --index {output.index:q} --ledger {output.ledger:q} --shard {output.shard:q}"
+        " --threads {threads} 2> {log:q}"
 
 
 for name in STUDY.archives:

@@ -1,0 +1,289 @@
+"""How many identifiers the scrubbing of report texts finds, on synthetic reports.
+
+Identifiers of every kind are planted in sentences of radiology reports. Half of the reports have
+their patient's name and numbers in the image's header, as in an archive; of the other half nothing
+is known. A planted identifier is found if no part of it of three characters or more is left.
+
+    python benchmarks/deidentify.py --reports 2000
+"""
+
+import argparse
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from radscale_lib.archive.scrub import scrub
+
+GIVEN = [
+    "Aaliyah",
+    "Agnieszka",
+    "Ahmed",
+    "Akiko",
+    "Alejandra",
+    "Amara",
+    "Anna",
+    "Babak",
+    "Beatriz",
+    "Brian",
+    "Chidi",
+    "Chloe",
+    "Dmitri",
+    "Elif",
+    "Emeka",
+    "Fatima",
+    "Gabriel",
+    "Giulia",
+    "Hannah",
+    "Hiroshi",
+    "Ingrid",
+    "Jamal",
+    "Joy",
+    "Kwame",
+    "Lakshmi",
+    "Liam",
+    "Mei",
+    "Mia",
+    "Ngozi",
+    "Olga",
+    "Pablo",
+    "Priya",
+    "Quentin",
+    "Rohan",
+    "Sanjay",
+    "Siobhan",
+    "Tomasz",
+    "Uma",
+    "Wei",
+    "Yusuf",
+    "Zoe",
+]
+FAMILY = [
+    "Abdullah",
+    "Adeyemi",
+    "Andersson",
+    "Bauer",
+    "Begum",
+    "Castillo",
+    "Chen",
+    "Costa",
+    "Dubois",
+    "Eriksen",
+    "Fitzgerald",
+    "Garcia",
+    "Green",
+    "Haddad",
+    "Hoffmann",
+    "Ito",
+    "Ivanova",
+    "Jensen",
+    "Kaya",
+    "Khan",
+    "Kowalski",
+    "Lang",
+    "Long",
+    "Moreau",
+    "Nakamura",
+    "Nguyen",
+    "O'Brien",
+    "Okafor",
+    "Park",
+    "Patel",
+    "Quinn",
+    "Rossi",
+    "Saleh",
+    "Schmidt",
+    "Silva",
+    "Singh",
+    "Smith-Jones",
+    "Takahashi",
+    "Vasquez",
+    "Weaver",
+    "Wong",
+    "Yilmaz",
+    "Young",
+    "Zhang",
+]
+MONTHS = "January February March April May June July August September October November December"
+PLAIN = (
+    "The lungs are clear.",
+    "Heart size is at the upper limits of normal, cardiothoracic ratio 0.52.",
+    "Endotracheal tube tip 3.5 cm above the carina.",
+    "There is a 12 x 8 mm nodule in the right upper lobe, previously 10 x 7 mm.",
+    "Degenerative change at T4/5 and L1-L2.",
+    "No pneumothorax. Small left effusion.",
+    "Right PICC line tip in the SVC.",
+    "Mild interstitial oedema, Kerley B lines. Grade 2/6 changes.",
+    "Sternal wires and mediastinal clips following CABG.",
+    "AP view, patient rotated to the right.",
+)
+
+
+@dataclass
+class Patient:
+    """Who a report is about."""
+
+    given: str
+    family: str
+    record: str
+    accession: str
+
+
+@dataclass
+class Planted:
+    """A report and what was planted in it."""
+
+    text: str
+    identifiers: dict[str, str] = field(default_factory=dict)
+    known: tuple[str, ...] = ()
+
+
+def _date(rng: random.Random) -> str:
+    year, month, day = rng.randrange(1995, 2026), rng.randrange(1, 13), rng.randrange(1, 29)
+    name = MONTHS.split()[month - 1]
+    return rng.choice(
+        [
+            f"{day}/{month}/{year}",
+            f"{month:02}/{day:02}/{year % 100:02}",
+            f"{year}-{month:02}-{day:02}",
+            f"{day}.{month}.{year}",
+            f"{day} {name} {year}",
+            f"{name} {day}, {year}",
+            f"{name[:3]} {day}",
+            f"{day}{('th', 'st')[day == 1]} of {name} {year}",
+            f"{name} {year}",
+            f"{day}-{name[:3]}-{year}",
+        ]
+    )
+
+
+def _digits(rng: random.Random, count: int) -> str:
+    return "".join(rng.choice("0123456789") for _ in range(count))
+
+
+def _phone(rng: random.Random) -> str:
+    a, b, c = _digits(rng, 3), _digits(rng, 3), _digits(rng, 4)
+    return rng.choice(
+        [
+            f"({a}) {b}-{c}",
+            f"{a}-{b}-{c}",
+            f"+44 {a} {b} {c}",
+            f"{a}.{b}.{c}",
+            f"ext. {c}",
+            f"pager {c}5",
+        ]
+    )
+
+
+Plant = Callable[[random.Random, Patient], tuple[str, str]]
+
+
+def _person(rng: random.Random) -> str:
+    return f"{rng.choice(GIVEN)} {rng.choice(FAMILY)}"
+
+
+SENTENCES: dict[str, tuple[Plant, ...]] = {
+    "patient's name": (
+        lambda r, p: (f"{p.given} {p.family} reports cough.", f"{p.given} {p.family}"),
+        lambda r, p: (f"Follow-up of {p.family.upper()}, {p.given}.", f"{p.family} {p.given}"),
+        lambda r, p: (f"Mr {p.family} has a new line.", p.family),
+        lambda r, p: (f"Compared with {p.family}'s last film.", p.family),
+    ),
+    "clinician's name": (
+        lambda r, p: (lambda n: (f"Discussed with Dr. {n}.", n))(_person(r)),
+        lambda r, p: (lambda n: (f"Reported by: {n}, MD", n))(_person(r)),
+        lambda r, p: (lambda n: (f"Findings were telephoned to {n}.", n))(_person(r)),
+        lambda r, p: (lambda n: (f"Attending: {n}.", n))(_person(r)),
+        lambda r, p: (lambda n: (f"Seen in clinic by colleague {n}.", n))(_person(r)),
+    ),
+    "date": (
+        lambda r, p: (lambda d: (f"Comparison: {d}.", d))(_date(r)),
+        lambda r, p: (lambda d: (f"Unchanged since {d}.", d))(_date(r)),
+        lambda r, p: (lambda d: (f"Film of {d} at 14:35.", d))(_date(r)),
+    ),
+    "accession number": (
+        lambda r, p: (f"Accession {p.accession}.", p.accession),
+        lambda r, p: (f"See study {p.accession} for details.", p.accession),
+    ),
+    "telephone": (
+        lambda r, p: (lambda n: (f"Questions: {n}.", n))(_phone(r)),
+        lambda r, p: (lambda n: (f"Results called to the ward, {n}.", n))(_phone(r)),
+    ),
+    "record number": (
+        lambda r, p: (f"MRN: {p.record}.", p.record),
+        lambda r, p: (f"Patient ID {p.record}.", p.record),
+        lambda r, p: (f"({p.record}) Portable film.", p.record),
+    ),
+}
+
+
+def reports(count: int, seed: int, known: bool) -> list[Planted]:
+    """Synthetic reports with one identifier of each kind."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(count):
+        patient = Patient(
+            rng.choice(GIVEN),
+            rng.choice(FAMILY),
+            _digits(rng, rng.choice([6, 7, 8, 10])),
+            rng.choice(["ACC", "A", "", "XR-"]) + _digits(rng, rng.choice([6, 8, 9])),
+        )
+        sentences = rng.sample(PLAIN, 5)
+        identifiers = {}
+        for kind, plants in SENTENCES.items():
+            sentence, identifier = rng.choice(plants)(rng, patient)
+            sentences.append(sentence)
+            identifiers[kind] = identifier
+        rng.shuffle(sentences)
+        header = (
+            (f"{patient.family}^{patient.given}", patient.record, patient.accession)
+            if known
+            else ()
+        )
+        made.append(Planted(" ".join(sentences), identifiers, header))
+    return made
+
+
+def is_found(identifier: str, scrubbed: str) -> bool:
+    """Whether nothing of an identifier is left: no word or number of three characters or more."""
+    left = {word.lower() for word in re.findall(r"[\w']+", scrubbed)}
+    parts = [part.lower() for part in re.findall(r"[\w']+", identifier) if len(part) > 2]
+    return not any(part in left for part in parts if part not in {"ext", "pager", "xr"})
+
+
+def recall(made: list[Planted]) -> dict[str, tuple[int, int]]:
+    """Found and planted identifiers, by kind."""
+    found, planted = Counter[str](), Counter[str]()
+    for report in made:
+        scrubbed = scrub(report.text, report.known)
+        for kind, identifier in report.identifiers.items():
+            planted[kind] += 1
+            found[kind] += is_found(identifier, scrubbed)
+    return {kind: (found[kind], planted[kind]) for kind in SENTENCES}
+
+
+def kept(count: int, seed: int) -> tuple[int, int]:
+    """Sentences without identifier that are left as they are, and their number."""
+    rng = random.Random(seed)
+    sentences = [rng.choice(PLAIN) for _ in range(count)]
+    return sum(scrub(sentence, ()) == sentence for sentence in sentences), count
+
+
+def main() -> None:
+    """Print recall by kind of identifier."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reports", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    tables = [recall(reports(args.reports, args.seed, known)) for known in (True, False)]
+    print("| identifier | in the header | unknown |\n|---|---|---|")
+    for kind in SENTENCES:
+        shares = [f"{table[kind][0] / table[kind][1]:.1%}" for table in tables]
+        print(f"| {kind} | {' | '.join(shares)} |")
+    same, count = kept(args.reports, args.seed)
+    print(f"sentences without identifier that stay as they are: {same / count:.1%}")
+
+
+if __name__ == "__main__":
+    main()

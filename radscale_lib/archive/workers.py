@@ -1,0 +1,161 @@
+"""Processes that work on files which may crash or hang them."""
+
+import faulthandler
+import math
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import cv2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_FORK = multiprocessing.get_context("fork")
+PATIENCE = 10
+"""Wall time that an item may take, in multiples of its processor time."""
+_AHEAD = 4
+"""Items under way or waiting for their turn, for each process."""
+
+
+class Died(NamedTuple):
+    """The process that worked on an item ended."""
+
+    hung: bool
+    """Whether it used up its time; else it crashed."""
+    signal: str
+    """Name of the signal that ended it."""
+
+
+class _Worker:
+    def __init__(
+        self, function: Callable[[Any], Any], seconds: float, others: Iterable["_Worker"]
+    ) -> None:
+        self.connection, theirs = _FORK.Pipe()
+        inherited = [self.connection, *(other.connection for other in others)]
+        self.process = _FORK.Process(
+            target=_serve, args=(theirs, function, seconds, inherited), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self.deadline = math.inf
+        self.overdue = False
+
+    def send(self, item: Any, patience: float) -> None:
+        self.deadline = time.monotonic() + patience
+        with suppress(BrokenPipeError):  # it is dead, which the next answer tells
+            self.connection.send(item)
+
+    def kill_if_overdue(self) -> None:
+        if time.monotonic() > self.deadline:
+            self.overdue = True
+            self.process.kill()
+
+    def death(self) -> Died:
+        self.process.join()
+        number = -(self.process.exitcode or 0)
+        name = signal.Signals(number).name if number > 0 else "no signal"
+        return Died(self.overdue or number == signal.SIGPROF, name)
+
+
+def _serve(
+    connection: Connection,
+    function: Callable[[Any], Any],
+    seconds: float,
+    inherited: Iterable[Connection],
+) -> None:
+    """Answer items until the other side closes."""
+    for other in inherited:  # else nobody would notice that the parent is gone
+        other.close()
+    faulthandler.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            item = connection.recv()
+            # Processor time, so that a slow disk or a busy machine is no reason to give up.
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            result = function(item)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            connection.send(result)
+
+
+class Workers(Generic[Item, Result]):
+    """A few processes that apply a function; one that dies costs its item and is replaced.
+
+    Example:
+        with Workers(decode, processes=4, seconds=60) as workers:
+            for result in workers.map(paths): ...
+    """
+
+    def __init__(self, function: Callable[[Item], Result], processes: int, seconds: float) -> None:
+        """Apply `function`, which must not raise, with `seconds` of processor time an item."""
+        self._function, self._seconds = function, seconds
+        self._workers: list[_Worker] = []
+        self._processes = processes
+
+    def __enter__(self) -> "Workers[Item, Result]":
+        cv2.setNumThreads(1)  # a fork has OpenCV's locks, but not the threads that hold them
+        for _ in range(self._processes):
+            self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            worker.connection.close()
+            if error is not None:
+                worker.process.terminate()
+            worker.process.join()
+
+    def map(self, items: Iterable[Item]) -> Iterator[Result | Died]:
+        """Results in the order of the items; only a few items are taken ahead."""
+        source = enumerate(items)
+        idle, running = list(self._workers), dict[Connection, tuple[_Worker, int]]()
+        results: dict[int, Result | Died] = {}
+        sent = given = 0
+        exhausted = False
+        while True:
+            while idle and not exhausted and sent - given < _AHEAD * self._processes:
+                entry = next(source, None)
+                if entry is None:
+                    exhausted = True
+                    break
+                worker = idle.pop()
+                worker.send(entry[1], PATIENCE * self._seconds)
+                running[worker.connection] = worker, entry[0]
+                sent += 1
+            if not running:
+                return
+            answers = wait(list(running), timeout=self._seconds)
+            if not answers:
+                for worker, _ in running.values():
+                    worker.kill_if_overdue()
+            for ready in answers:
+                assert isinstance(ready, Connection)
+                worker, index = running.pop(ready)
+                try:
+                    results[index] = ready.recv()
+                except (EOFError, ConnectionResetError):
+                    results[index] = worker.death()
+                    self._workers.remove(worker)
+                    worker.connection.close()
+                    worker = self._start()
+                idle.append(worker)
+            while given in results:
+                yield results.pop(given)
+                given += 1
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self._function, self._seconds, self._workers)
+        self._workers.append(worker)
+        return worker

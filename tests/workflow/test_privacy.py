@@ -1,0 +1,146 @@
+"""A whole study on an archive full of identifiers: none is in any byte that it leaves."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pydicom
+import pytest
+import yaml
+from pydicom.datadict import DicomDictionary, keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from radscale_lib.archive.header import quiet_pydicom
+from tests.workflow.checkout import Checkout
+
+pytestmark = pytest.mark.slow
+
+MARK = "Qzxleak"
+"""Every planted text holds this; a date and the UIDs of the phantom are looked for as well."""
+DATE, WRITTEN_DATE = "19110203", "February 3, 1911"
+PHANTOM_UID = re.compile(rb"2\.25\.\d{25,}")
+KEY = "a key of this test's own, 0123456789"
+TEXTS = {"LO", "SH", "PN", "LT", "ST", "UT", "UC", "AE"}
+MEANINGFUL = {"SeriesDescription", "AccessionNumber", "PatientID", "CodeMeaning"}
+FULLY_SOWN = 4
+
+
+def sow(dataset: Dataset, number: int) -> None:
+    """Plant identifiers in every attribute that takes text or a date; a few files are enough."""
+    dataset.PatientID = f"{MARK}{dataset.PatientID}"
+    dataset.AccessionNumber = f"{MARK}{dataset.AccessionNumber}"[-16:]
+    dataset.PatientName = f"{MARK}family^{MARK}given"
+    dataset.ReferringPhysicianName = f"{MARK}doctor"
+    dataset.PatientBirthDate = dataset.StudyDate = DATE
+    dataset.SeriesDescription = f"PA {MARK}description"
+    block = dataset.private_block(0x0011, f"{MARK}creator", create=True)
+    block.add_new(0x01, "LO", f"{MARK}private")
+    item = Dataset()
+    item.PatientName = item.CodeMeaning = f"{MARK}nested"
+    dataset.RequestAttributesSequence = Sequence([item])
+    if number >= FULLY_SOWN:
+        return
+    for tag, (vr, *_) in DicomDictionary.items():
+        keyword = keyword_for_tag(tag)
+        if tag >> 16 < 8 or not keyword or keyword in MEANINGFUL or keyword in dataset:
+            continue
+        if vr in TEXTS:
+            setattr(dataset, keyword, f"{MARK}{tag:08x}"[:16])
+        elif vr == "DA":
+            setattr(dataset, keyword, DATE)
+
+
+def plant(phantom: Path, folder: Path) -> None:
+    """Copy a phantom's archive, with identifiers everywhere."""
+    with quiet_pydicom():
+        for number, path in enumerate(sorted((phantom / "dicom").rglob("*"))):
+            if not path.is_file():
+                continue
+            target = folder / "dicom" / f"{MARK}folder" / f"{MARK}{number}{path.suffix}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                dataset = pydicom.dcmread(path)
+                sow(dataset, number)
+                dataset.save_as(target)
+            except Exception:  # one of the phantom's defects
+                target.write_bytes(path.read_bytes() + MARK.encode())
+            if number % 20 == 5:
+                damaged = target.with_name(f"{MARK}damaged{number}.dcm")
+                damaged.write_bytes(target.read_bytes()[: 500 + 40 * number])
+    for name in ("reports", "labels", "tubes"):
+        table = pl.read_csv(phantom / f"{name}.csv", infer_schema=False)
+        if "accession_number" in table.columns:
+            accession = pl.lit(MARK) + pl.col("accession_number")
+            table = table.with_columns(accession.str.slice(-16).alias("accession_number"))
+        if name == "reports":
+            table = table.with_columns(pl.col("impression").fill_null("") + said())
+        table.write_csv(folder / f"{name}.csv")
+
+
+def said() -> str:
+    """Sentences of a report that name people, days and numbers."""
+    return (
+        f" Discussed with Dr. {MARK}smith on {WRITTEN_DATE} at 14:35. {MARK}given {MARK}family "
+        f"should return. MRN: {MARK}5551234. Accession {MARK}99887. Reported by {MARK}jones, MD."
+    )
+
+
+def contents(path: Path) -> Iterator[bytes]:
+    """A file's bytes, and what its compressed pages hold."""
+    yield path.read_bytes()
+    if path.suffix == ".parquet":
+        frame = pl.read_parquet(path)
+        texts = frame.select(pl.exclude(pl.Binary))
+        yield texts.write_ndjson().encode()
+        yield from (str(pl.read_parquet_metadata(path)).encode(),)
+
+
+@pytest.fixture
+def private(finished: Checkout, tmp_path: Path) -> tuple[Checkout, str]:
+    """The smoke study on a planted archive, run to the report; and what snakemake said."""
+    checkout = Checkout(tmp_path / "checkout")
+    shutil.copytree(finished.folder, checkout.folder, symlinks=True)
+    archive = tmp_path / "archive"
+    plant(checkout.results / "data" / "institution" / "phantom", archive)
+    (tmp_path / "key").write_text(KEY)
+    values = yaml.safe_load(checkout.study_file.read_text())
+    values["institution"] = {
+        "dicom": str(archive / "dicom"),
+        **{name: str(archive / f"{name}.csv") for name in ("reports", "labels", "tubes")},
+        "key_file": str(tmp_path / "key"),
+        "partitions": 2,
+        "most_quarantined": 0.5,
+        "select": {"views": ["PA", "AP", "unknown"]},
+        "image": values["institution"]["image"],
+    }
+    checkout.study_file.write_text(yaml.safe_dump(values, sort_keys=False))
+    shutil.rmtree(checkout.results / "data" / "institution")
+    return checkout, checkout.snakemake()
+
+
+def test_no_identifier_is_in_any_output(private: tuple[Checkout, str]) -> None:
+    checkout, told = private
+    catalog = pl.read_parquet(checkout.results / "data" / "institution" / "catalog.parquet")
+    assert catalog.height > 50
+    assert catalog["impression"].str.contains("___").sum() > 20
+    ledger = pl.read_parquet(checkout.results / "data" / "institution" / "ledger.parquet")
+    assert set(ledger["outcome"]) >= {"accepted", "excluded", "quarantined"}
+    inside = ("listing", "index", "phantom")
+    files = [
+        path
+        for folder in (checkout.results, checkout.folder / ".snakemake" / "log")
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name not in inside and "phantom" not in path.parts
+    ]
+    assert len(files) > 100
+    sought = [MARK.lower().encode(), DATE.encode(), WRITTEN_DATE.lower().encode(), KEY.encode()]
+    for path in files:
+        for content in contents(path):
+            lowered = content.lower()
+            found = [text for text in sought if text in lowered]
+            assert not found, path
+            assert not PHANTOM_UID.search(content), path
+    assert MARK.lower() not in told.lower()
