@@ -48,6 +48,7 @@ def minutes(study: Study, stage: str) -> int:
         "scan": 10 + images(study) / 1e5,
         "ingest": 10 + per_partition / 60 / 2,
         "catalog": 10 + images(study) / 1e5,
+        "ranges": 10 + images(study) * slow / 60 / 500,
         "subset": 10 + images(study) / 5e5,
         "pretrain": 60.0 if study.compute.device == "cpu" else 24 * 60,
         "features": 10 + images(study) * slow / 60 / 500,

@@ -55,8 +55,12 @@ def _catalog(study: Study, archive: str) -> Slice:
     return {"splits": splits, "partitions": study.archives[archive].partitions}
 
 
+def _ranges(study: Study) -> Slice:
+    return {}
+
+
 def _subset(study: Study) -> Slice:
-    return {"subsets.unit": study.subsets.unit}
+    return {"subsets": _without(study.subsets, "sizes")}
 
 
 def _hardware(study: Study) -> Slice:
@@ -137,6 +141,7 @@ STAGES: dict[str, tuple[str, Callable[..., Slice]]] = {
     "scan": ("scan.py", _scan),
     "ingest": ("ingest.py", _ingest),
     "catalog": ("catalog.py", _catalog),
+    "ranges": ("index_shards.py", _ranges),
     "subset": ("subset.py", _subset),
     "weights": ("import_weights.py", _weights),
     "pretrain": ("pretrain.py", _pretrain),

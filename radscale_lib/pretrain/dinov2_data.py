@@ -7,18 +7,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from radscale_lib.pretrain import augment
-from radscale_lib.pretrain.data import ImageSource, Share
+from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
 from radscale_lib.pretrain.masks import block_mask, mask_counts
 from radscale_lib.pretrain.randomness import Purpose, generator
-from radscale_lib.pretrain.sampler import Sample
 from radscale_lib.study.encoders import Vit
 from radscale_lib.study.pretrain import Dinov2
 
 GLOBAL_CROPS = 2
 JITTERED = 0.8
 """Share of crops whose brightness and contrast change (DINO's colour jitter)."""
-
-Grey = NDArray[np.uint8]
 
 
 class Dinov2Batches(Dataset[dict[str, Tensor]]):
@@ -36,9 +33,7 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
         self._share = share
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        drawn = self._share.of_step(step)
-        images = self._source.images([sample.image for sample in drawn])
-        crops = [self._crops(sample, image) for sample, image in zip(drawn, images, strict=True)]
+        crops = [self._crops(loaded) for loaded in self._source.step(self._share, step)]
         batch = {
             "global": _by_crop([views for views, _ in crops]),
             "mask": torch.from_numpy(self._masks(step)),
@@ -47,9 +42,9 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
             batch["local"] = _by_crop([views for _, views in crops])
         return batch
 
-    def _crops(self, sample: Sample, image: Grey) -> tuple[list[Grey], list[Grey]]:
-        recipe = self._recipe
-        rng = generator(self._share.seed, Purpose.AUGMENT, *sample)
+    def _crops(self, loaded: Loaded) -> tuple[list[Grey], list[Grey]]:
+        recipe, image = self._recipe, loaded.pixels
+        rng = generator(self._share.seed, Purpose.AUGMENT, loaded.epoch, loaded.key)
         wide = [
             self._view(rng, image, self._image.image_size, recipe.global_scale)
             for _ in range(GLOBAL_CROPS)

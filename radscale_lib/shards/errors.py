@@ -8,18 +8,14 @@ class ShardError(RuntimeError):
 class DamagedImageError(ShardError):
     """One image that does not have its checksum, or cannot be decoded."""
 
-    def __init__(self, address: str, shard: str, row: int, defect: str) -> None:
+    def __init__(self, message: str, shard: str = "", row: int = -1) -> None:
         """Name the image and its defect.
 
         Args:
-            address: where the shard lies.
-            shard: its name.
+            message: what is wrong, and the remedy.
+            shard: name of the shard; unknown where the error comes from another process.
             row: the image's row in it.
-            defect: what is wrong, as the rest of a sentence.
         """
-        super().__init__(
-            f"{address}: row {row} {defect}: delete the shard and ingest its partition again"
-        )
+        super().__init__(message)
         self.shard = shard
         self.row = row
-        self.defect = defect

@@ -151,7 +151,9 @@ class ShardReader:
             return self._damaged(shard, row, "holds no decodable image")
 
     def _damaged(self, shard: str, row: int, defect: str) -> DamagedImageError:
-        return DamagedImageError(self._storage.address(shard), shard, row, defect)
+        remedy = "delete the shard and ingest its partition again"
+        address = self._storage.address(shard)
+        return DamagedImageError(f"{address}: row {row} {defect}: {remedy}", shard, row)
 
     def _fetch(self, shards: Sequence[str], rows: Sequence[int]) -> list[bytes | DamagedImageError]:
         places = [(shard, int(row)) for shard, row in zip(shards, rows, strict=True)]

@@ -1,8 +1,34 @@
-"""Subsets: nested prefixes of one stable order per seed.
+"""What training reads: nested subsets, and where each image lies.
 
-Inputs: data/institution/catalog.parquet.
-Outputs: subsets/seed=S/n=N.parquet.
+Inputs: data/institution/catalog.parquet, data/<archive>/shards/.
+Outputs: subsets/seed=S/n=N.parquet, data/<archive>/ranges.arrow.
 """
+
+for name in STUDY.archives:
+
+    rule:
+        name:
+            f"index_shards_{name}"
+        input:
+            partitions(name, "shards/part={part}.parquet"),
+        output:
+            data(name, "ranges.arrow"),
+        log:
+            OUT / f"logs/index_shards/{name}.log",
+        benchmark:
+            OUT / f"benchmarks/index_shards/{name}.tsv"
+        conda:
+            "../envs/radscale.yaml"
+        resources:
+            mem_mb=need(megabytes, "ranges"),
+            runtime=need(minutes, "ranges"),
+        params:
+            id=identity("ranges"),
+            folder=str(data(name, "shards")),
+            shards=lambda wildcards, input: [Path(path).name for path in input],
+        shell:
+            "python {SCRIPTS}/index_shards.py --folder {params.folder:q} --shards {params.shards:q}"
+            " --out {output:q} --threads {threads} 2> {log:q}"
 
 
 rule draw_subset:
