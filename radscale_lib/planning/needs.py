@@ -30,6 +30,7 @@ def megabytes(study: Study, stage: str) -> int:
         "ingest": 1500 + MB_PER_MPIXEL * 20,
         "catalog": 1000 + 4000 * rows,
         "subset": 800 + 1000 * rows,
+        "subset_card": 1000 + 3000 * rows,
         "pretrain": 3000 + 40 * (side / 64) ** 2 * (256 if study.compute.device == "cuda" else 1),
         "features": 2500 + 4000 * rows + 20 * (side / 64) ** 2,
         "evaluate": 3500 + 8000 * rows + 100 * (side / 64) ** 2,

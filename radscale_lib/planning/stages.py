@@ -63,6 +63,10 @@ def _subset(study: Study) -> Slice:
     return {"subsets": _without(study.subsets, "sizes")}
 
 
+def _subset_card(study: Study) -> Slice:
+    return {"labels": study.labels}
+
+
 def _hardware(study: Study) -> Slice:
     return {"device": study.compute.device, "precision": study.compute.precision}
 
@@ -143,6 +147,7 @@ STAGES: dict[str, tuple[str, Callable[..., Slice]]] = {
     "catalog": ("catalog.py", _catalog),
     "ranges": ("index_shards.py", _ranges),
     "subset": ("subset.py", _subset),
+    "subset_card": ("subset_card.py", _subset_card),
     "weights": ("import_weights.py", _weights),
     "pretrain": ("pretrain.py", _pretrain),
     "features": ("features.py", _features),

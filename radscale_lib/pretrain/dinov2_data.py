@@ -43,28 +43,9 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
         return batch
 
     def _crops(self, loaded: Loaded) -> tuple[list[Grey], list[Grey]]:
-        recipe, image = self._recipe, loaded.pixels
         rng = generator(self._share.seed, Purpose.AUGMENT, loaded.epoch, loaded.key)
-        wide = [
-            self._view(rng, image, self._image.image_size, recipe.global_scale)
-            for _ in range(GLOBAL_CROPS)
-        ]
-        narrow = [
-            self._view(rng, image, recipe.local_size, recipe.local_scale)
-            for _ in range(recipe.local_crops)
-        ]
-        return wide, narrow
-
-    def _view(
-        self, rng: np.random.Generator, image: Grey, size: int, area: tuple[float, float]
-    ) -> Grey:
-        view = augment.random_crop(rng, image, size, area)
-        jitter, blur = rng.random(2)
-        if jitter < JITTERED:
-            view = augment.random_intensity(rng, view, self._recipe.intensity, self._image.mean)
-        if blur < self._recipe.blur:
-            view = augment.random_blur(rng, view)
-        return view
+        side, grey = self._image.image_size, self._image.mean
+        return multi_crop(rng, loaded.pixels, side, self._recipe, grey)
 
     def _masks(self, step: int) -> NDArray[np.bool_]:
         """Masks of the share's global crops: bool [2 B, patches]."""
@@ -81,6 +62,33 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
                 rng = generator(share.seed, Purpose.MASK, step, 1 + place)
                 masks.append(block_mask(rng, side, side, int(counts[place])).ravel())
         return np.stack(masks)
+
+
+def multi_crop(
+    rng: np.random.Generator, image: Grey, side: int, recipe: Dinov2, middle: float
+) -> tuple[list[Grey], list[Grey]]:
+    """DINOv2's crops of an image: two global ones of `side` pixels, and the recipe's local ones.
+
+    Args:
+        rng: source of randomness.
+        image: [H, W].
+        side: of the global crops, pixels.
+        recipe: sizes, areas, and strengths of the changes.
+        middle: the grey about which contrast changes, in [0, 1].
+    """
+
+    def view(size: int, area: tuple[float, float]) -> Grey:
+        crop = augment.random_crop(rng, image, size, area)
+        jitter, blur = rng.random(2)
+        if jitter < JITTERED:
+            crop = augment.random_intensity(rng, crop, recipe.intensity, middle)
+        if blur < recipe.blur:
+            crop = augment.random_blur(rng, crop)
+        return crop
+
+    wide = [view(side, recipe.global_scale) for _ in range(GLOBAL_CROPS)]
+    narrow = [view(recipe.local_size, recipe.local_scale) for _ in range(recipe.local_crops)]
+    return wide, narrow
 
 
 def _by_crop(views: list[list[Grey]]) -> Tensor:

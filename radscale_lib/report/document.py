@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from radscale_lib.report import sentences
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
+from radscale_lib.report.subsets import FIGURE, subset_rows
 from radscale_lib.report.words import images, interval, listed, metric_name, number, task_title
 from radscale_lib.study import Run, Study
 
@@ -26,6 +27,7 @@ def write_report(
     ledgers: Mapping[str, pl.DataFrame],
     cards: Sequence[Card],
     figures: Path,
+    subsets: pl.DataFrame | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -37,6 +39,7 @@ def write_report(
         ledgers: the ledger of each archive.
         cards: the run cards (`encoder.json`).
         figures: folder of the drawn figures; those that are not there are left out.
+        subsets: the card of the subsets.
     """
     series = {
         task: task_series(study, scores, fits, task)
@@ -71,6 +74,8 @@ def write_report(
         score_sizes=[images(size) for size in study.subsets.sizes],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
         law_tasks=_law_tasks(study, fits, crossovers),
+        subset_figure=_embed(figures, FIGURE),
+        subsets=subset_rows(subsets) if subsets is not None else [],
         archives=[_archive(name, ledger) for name, ledger in ledgers.items()],
         runs=[_run_row(card) for card in _ordered(study, cards)],
         gaps=_gaps(study, scores, cards),

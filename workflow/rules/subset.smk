@@ -1,8 +1,10 @@
 """What training reads: nested subsets, and where each image lies.
 
 Inputs: data/institution/catalog.parquet, data/<archive>/shards/.
-Outputs: subsets/seed=S/n=N.parquet, data/<archive>/ranges.arrow.
+Outputs: subsets/seed=S/n=N.parquet, subsets/card.parquet, data/<archive>/ranges.arrow.
 """
+
+SUBSETS = sorted({(run.seed, run.size) for run in STUDY.pretraining_runs})
 
 for name in STUDY.archives:
 
@@ -34,6 +36,9 @@ for name in STUDY.archives:
 rule draw_subset:
     input:
         catalog=data("institution", "catalog.parquet"),
+        table=(
+            given(STUDY.subsets.order.table) if STUDY.subsets.order.kind == "curated" else []
+        ),
     output:
         OUT / "subsets/seed={seed}/n={size}.parquet",
     log:
@@ -52,6 +57,28 @@ rule draw_subset:
         " --seed {wildcards.seed} --size {wildcards.size} --out {output:q} 2> {log:q}"
 
 
+rule describe_subsets:
+    input:
+        catalog=data("institution", "catalog.parquet"),
+        subsets=[OUT / f"subsets/seed={seed}/n={size}.parquet" for seed, size in SUBSETS],
+    output:
+        OUT / "subsets/card.parquet",
+    log:
+        OUT / "logs/describe_subsets.log",
+    benchmark:
+        OUT / "benchmarks/describe_subsets.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        mem_mb=need(megabytes, "subset_card"),
+        runtime=need(minutes, "subset"),
+    params:
+        id=identity("subset_card"),
+    shell:
+        "python {SCRIPTS}/subset_card.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
+        " --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
+
+
 rule subsets:
     input:
-        [OUT / f"subsets/seed={run.seed}/n={run.size}.parquet" for run in STUDY.pretraining_runs],
+        OUT / "subsets/card.parquet",
