@@ -6,10 +6,12 @@ orders differ in the position. So an order is the same whatever the order of the
 partitions and the versions of libraries, and every size of a seed contains the smaller ones.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 from radscale_lib.study.subsets import Curated, Stratified, Subsets
 from radscale_lib.subsets.curation import importance_of, redundant_images
@@ -39,7 +41,7 @@ def order(
     unit = f"{settings.unit}_id"
     columns = [unit]
     if isinstance(kind, Stratified):
-        _require(catalog, kind.by)
+        _require(catalog.columns, kind.by)
         columns += [name for name in kind.by if name != unit]
     if isinstance(kind, Curated):
         columns += [name for name in ("image_id",) if name != unit]
@@ -113,17 +115,8 @@ def subset(path: Path, seed: int, size: int, settings: Subsets) -> pl.DataFrame:
         SubsetError: if it cannot be drawn.
     """
     kind = settings.order
-    available = pl.read_parquet_schema(path)
-    wanted = {"split", f"{settings.unit}_id"}
-    if isinstance(kind, Stratified):
-        _require(pl.DataFrame(schema=available), kind.by)
-        wanted |= set(kind.by)
-    if isinstance(kind, Curated):
-        wanted |= {"image_id"}
-    curation = None
-    if isinstance(kind, Curated):
-        curation = pl.read_parquet(kind.table)
-    catalog = pl.read_parquet(path, columns=[name for name in available if name in wanted])
+    catalog = read_units(path, settings)
+    curation = pl.read_parquet(kind.table) if isinstance(kind, Curated) else None
     rows = prefix(order(catalog, seed, settings, curation), catalog, size, settings)
     del catalog
     ids = pl.read_parquet(path, columns=["image_id", "digest"])
@@ -132,12 +125,34 @@ def subset(path: Path, seed: int, size: int, settings: Subsets) -> pl.DataFrame:
     return ids[rows].select(pl.int_range(pl.len(), dtype=pl.Int64).alias("rank"), pl.all())
 
 
-def _require(catalog: pl.DataFrame, columns: tuple[str, ...]) -> None:
-    missing = [name for name in columns if name not in catalog.columns]
+def read_units(path: Path, settings: Subsets) -> pl.DataFrame:
+    """The columns of a catalog file that an order needs, texts as codes of their distinct values.
+
+    Raises:
+        SubsetError: if a column is missing.
+    """
+    file = pq.ParquetFile(path)
+    wanted = ["split", f"{settings.unit}_id"]
+    if isinstance(settings.order, Stratified):
+        _require(file.schema_arrow.names, settings.order.by)
+        wanted += settings.order.by
+    if isinstance(settings.order, Curated):
+        wanted.append("image_id")
+    codes = pl.col(pl.String).cast(pl.Categorical)
+    # Group by group: texts take several times the memory of their codes.
+    groups = (
+        file.read_row_group(group, columns=list(dict.fromkeys(wanted)))
+        for group in range(file.num_row_groups)
+    )
+    return pl.concat([pl.DataFrame(group).with_columns(codes) for group in groups])
+
+
+def _require(available: Sequence[str], columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in available]
     if missing:
         raise SubsetError(
             f"subsets.order.by: {missing} not among the catalog's columns: use some of "
-            f"{sorted(catalog.columns)}"
+            f"{sorted(available)}"
         )
 
 
