@@ -23,7 +23,7 @@ from radscale_lib.study.subsets import Stratified, Subsets, Uniform
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 3_500_000
 SIZES = (30_000, 50_000, 100_000, 300_000, 1_000_000, 3_500_000)
-STRATA = ("view", "year", "scanner")
+STRATA = ("view", "scanner")
 
 
 def make_catalog(path: Path) -> None:
@@ -73,7 +73,7 @@ def uniform(path: Path) -> dict[str, Any]:
 
 
 def stratified(path: Path) -> dict[str, Any]:
-    """The same, in the proportions of view, year and scanner."""
+    """The same, in the proportions of view and scanner."""
     return drawn(path, Stratified(kind="stratified", by=STRATA))
 
 
@@ -129,7 +129,7 @@ def group_shuffle(path: Path) -> dict[str, Any]:
 
 WAYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     "uniform": ("uniform, all 6 sizes", uniform),
-    "stratified": ("stratified by view, year and scanner, all 6 sizes", stratified),
+    "stratified": ("stratified by view and scanner, all 6 sizes", stratified),
     "script": ("uniform, size 3.5M written with ids and digests", script),
     "pandas": ("pandas, the same hash", pandas_hash),
     "sklearn": ("scikit-learn GroupShuffleSplit, 5 sizes", group_shuffle),

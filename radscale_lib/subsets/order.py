@@ -172,13 +172,14 @@ def _of_unit(kind: object) -> list[pl.Expr]:
 
 def _strata(pool: pl.DataFrame, kind: Stratified) -> pl.DataFrame:
     """Stratum of each unit: that of most of its images, the smallest of several."""
-    strata = pool.select("unit", pl.struct(kind.by).rank("dense").alias("stratum"))
+    texts = pl.col([name for name in kind.by if pool.schema[name] == pl.Categorical])
     return (
-        strata.group_by("unit", "stratum")
+        pool.group_by("unit", *kind.by)
         .len("images")
-        .sort("images", "stratum", descending=[True, False])
+        .with_columns(texts.cast(pl.String))
+        .sort("images", *kind.by, descending=[True, *[False] * len(kind.by)])
         .group_by("unit")
-        .agg(pl.col("stratum").first())
+        .agg(pl.col(kind.by).first())
     )
 
 
@@ -187,8 +188,8 @@ def _position(kind: object) -> pl.Expr:
     if isinstance(kind, Stratified):
         # The middle of the unit's images on the line of its stratum, from 0 to 1: at each place of
         # that line every stratum has given the same share.
-        seen = pl.col("len").cum_sum().over("stratum") - pl.col("len") / 2
-        return seen / pl.col("len").sum().over("stratum")
+        seen = pl.col("len").cum_sum().over(kind.by) - pl.col("len") / 2
+        return seen / pl.col("len").sum().over(kind.by)
     if isinstance(kind, Curated) and kind.importance is not None:
         # Sampling without replacement with unequal chances (Efraimidis and Spirakis 2006):
         # exponential waiting times, their rate the importance.
