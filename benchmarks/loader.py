@@ -478,8 +478,13 @@ def main(argv: list[str] | None = None) -> None:
         return
     if not (args.folder / "level6.npy").exists():
         make(args.folder, args.images)
+    page = ROOT / "docs/loader.md"
+    about = machine("pyarrow", "opencv-python-headless", "imagecodecs", "torchvision")
+    chains = f"{about}.\n\n{crops(args.folder, args.rounds)}"
+    print(chains)
+    if args.write:
+        write_between_marks(page, "crops", chains)
     if args.crops:
-        print(crops(args.folder, args.rounds))
         return
     absent = sorted(
         {WAYS[way][2] for way in args.ways if WAYS[way][2] and not find_spec(WAYS[way][2])}
@@ -490,11 +495,10 @@ def main(argv: list[str] | None = None) -> None:
         for case in CASES:
             for way in ways:
                 found.setdefault((way, case), []).append(_run(way, case, args.folder))
-    text = f"{machine('pyarrow', 'opencv-python-headless', 'imagecodecs', 'torchvision')}.\n\n"
-    text += f"{report(found, absent)}\n\n{crops(args.folder, args.rounds)}"
+    text = f"{about}.\n\n{report(found, absent)}"
     print(text)
     if args.write:
-        write_between_marks(ROOT / "docs/loader.md", "benchmark", text)
+        write_between_marks(page, "benchmark", text)
 
 
 def _run(way: str, case: str, folder: Path) -> dict[str, Any]:
