@@ -315,7 +315,7 @@ def measure(way: str, case: str, folder: Path) -> dict[str, float]:
     paths = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     cold = case.startswith("cold")
     for file in paths:
-        _evict(file) if cold else file.read_bytes()
+        _evict(file) if cold else _warm(file)
     if way == "litdata" and case == "decoded":
         case = "shuffled"  # its items one by one read whole chunks
     numbers = chosen(case, images)
@@ -341,6 +341,13 @@ def measure(way: str, case: str, folder: Path) -> dict[str, float]:
         "open": opened,
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+def _warm(path: Path) -> None:
+    """Read a file into the page cache."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(2**20):
+            pass
 
 
 def _evict(path: Path) -> None:
