@@ -8,6 +8,7 @@ import polars as pl
 
 from radscale_lib.report.figures import draw_scaling_figures
 from radscale_lib.report.maps import draw_similarity_figures
+from radscale_lib.report.subsets import draw_subset_figure
 from radscale_lib.study import load_study
 
 
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--similarity", type=Path, nargs="*", default=[], help="similarity maps, one file per arm"
     )
+    parser.add_argument("--subsets", type=Path, help="card of the subsets")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder that gets figures/ and tables/"
     )
@@ -28,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     study = load_study(args.study)
     scores, fits = pl.read_parquet(args.scores), pl.read_parquet(args.fits)
     draw_scaling_figures(study, scores, fits, args.out)
+    if args.subsets:
+        draw_subset_figure(study, pl.read_parquet(args.subsets), args.out)
     draw_similarity_figures(study, [pl.read_parquet(path) for path in args.similarity], args.out)
 
 

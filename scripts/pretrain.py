@@ -16,7 +16,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=0, help="images of the subset; 0 for bases")
     parser.add_argument("--seed", type=int, default=0, help="seed of the run")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
-    parser.add_argument("--shards", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--shards", required=True, help="folder or address of the shards")
+    parser.add_argument("--ranges", type=Path, help="index of the shards (index_shards.py)")
     parser.add_argument("--subset", type=Path, help="n=N.parquet; default: the whole catalog")
     parser.add_argument("--base", type=Path, help="encoder.safetensors to continue")
     parser.add_argument("--work", type=Path, required=True, help="folder of training states")
@@ -29,6 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         stage=args.id,
         catalog=args.catalog,
         shards=args.shards,
+        ranges=args.ranges,
         subset=args.subset,
         base=args.base,
         work=args.work,

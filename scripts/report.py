@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--ledgers", type=Path, nargs="*", default=[], help="ledger tables, in <archive>/ folders"
     )
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
+    parser.add_argument("--subsets", type=Path, help="card of the subsets")
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
     parser.add_argument("--out", type=Path, required=True, help="report (written)")
     args = parser.parse_args(argv)
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         {path.parent.name: pl.read_parquet(path) for path in args.ledgers},
         [read_json(path) for path in args.cards],
         args.figures,
+        pl.read_parquet(args.subsets) if args.subsets else None,
     )
     with whole(args.out) as partial:
         partial.write_text(html, encoding="utf-8")

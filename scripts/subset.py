@@ -3,11 +3,10 @@
 import argparse
 from pathlib import Path
 
-import polars as pl
-
 from radscale_lib.shards.parquet import write_table
 from radscale_lib.study import StudyError, load_study
-from radscale_lib.subsets.order import SubsetError, subset
+from radscale_lib.subsets.errors import SubsetError
+from radscale_lib.subsets.order import subset
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,10 +19,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="subset to write (Parquet)")
     args = parser.parse_args(argv)
     try:
-        unit = load_study(args.study).subsets.unit
-        columns = ["image_id", "patient_id", "digest", "split"]
-        catalog = pl.read_parquet(args.catalog, columns=columns)
-        write_table(args.out, subset(catalog, args.seed, args.size, unit).to_arrow())
+        settings = load_study(args.study).subsets
+        drawn = subset(args.catalog, args.seed, args.size, settings)
+        write_table(args.out, drawn.to_arrow())
     except (StudyError, SubsetError) as error:
         parser.exit(1, f"{error}\n")
 

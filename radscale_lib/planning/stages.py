@@ -61,8 +61,16 @@ def _catalog(study: Study, archive: str) -> Slice:
     }
 
 
+def _ranges(study: Study) -> Slice:
+    return {}
+
+
 def _subset(study: Study) -> Slice:
-    return {"subsets.unit": study.subsets.unit}
+    return {"subsets": _without(study.subsets, "sizes")}
+
+
+def _subset_card(study: Study) -> Slice:
+    return {"labels": study.labels}
 
 
 def _hardware(study: Study) -> Slice:
@@ -143,7 +151,9 @@ STAGES: dict[str, tuple[str, Callable[..., Slice]]] = {
     "scan": ("scan.py", _scan),
     "ingest": ("ingest.py", _ingest),
     "catalog": ("catalog.py", _catalog),
+    "ranges": ("index_shards.py", _ranges),
     "subset": ("subset.py", _subset),
+    "subset_card": ("subset_card.py", _subset_card),
     "weights": ("import_weights.py", _weights),
     "pretrain": ("pretrain.py", _pretrain),
     "features": ("features.py", _features),

@@ -4,47 +4,136 @@ A dataset has one item per optimiser step: this process's share of that step's g
 function of the seed and the step alone.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
 
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.sampler import Sample, samples
+from radscale_lib.shards.errors import DamagedImageError
 from radscale_lib.shards.reader import ShardReader
 
 RESIDENT_PIXELS = 2**29
 """Runs with fewer pixels than this are decoded once and kept in memory (512 MiB)."""
 
+Grey = NDArray[np.uint8]
+
+
+class Loaded(NamedTuple):
+    """An image of a step.
+
+    Attributes:
+        epoch: pass over the images in which it is seen.
+        row: its row in the run's table.
+        key: keys its augmentation, with the epoch.
+        pixels: uint8 [H, W].
+    """
+
+    epoch: int
+    row: int
+    key: int
+    pixels: Grey
+
 
 class ImageSource:
     """Decoded images of a run, from memory if they are few, else from the shards each time."""
 
-    def __init__(self, rows: Rows, shards: Path, resident_pixels: int = RESIDENT_PIXELS) -> None:
-        """Read the images of `rows` from the folder `shards`."""
+    def __init__(
+        self,
+        rows: Rows,
+        shards: Path | str,
+        ranges: Path | None = None,
+        damaged: Path | None = None,
+        resident_pixels: int = RESIDENT_PIXELS,
+    ) -> None:
+        """Read the images of `rows`.
+
+        Args:
+            rows: the run's table.
+            shards: folder or address of the shards.
+            ranges: their index of byte ranges.
+            damaged: list of the images that were found damaged, to append to; None stops at the
+                first one.
+            resident_pixels: runs with fewer pixels are held in memory.
+        """
         self._rows = rows
-        self._reader = ShardReader(shards)
+        self._reader = ShardReader(shards, ranges)
+        self._damaged = damaged
         self._resident_pixels = resident_pixels
-        self._resident: list[NDArray[np.uint8]] | None = None
+        self._resident: list[Grey | DamagedImageError] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Worker processes read from the shards."""
         return {**self.__dict__, "_resident": None, "_resident_pixels": 0}
 
-    def images(self, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
-        """Grey images, uint8 [H, W] each."""
+    def check(self) -> None:
+        """Make sure that every shard of the run is there, whole and long enough.
+
+        Raises:
+            ShardError: naming all that are not.
+        """
+        self._reader.check(self._rows.last_rows)
+
+    def step(self, share: "Share", step: int) -> list[Loaded]:
+        """The images of a share in a step; those of this process's next step are fetched ahead.
+
+        An image that is damaged is written to the list of damaged ones, and the image half the
+        run's table further on stands in for it, wherever it is drawn.
+
+        Raises:
+            ShardError: if a shard cannot be read, or an image is damaged and no list is kept.
+        """
+        drawn = share.of_step(step)
         if self._resident is None and self._rows.pixels < self._resident_pixels:
             self._resident = self._read(range(len(self._rows)))
-        if self._resident is not None:
-            return [self._resident[index] for index in indices]
-        return self._read(indices)
+        if self._resident is None:
+            worker = get_worker_info()
+            self._fetch_ahead(drawn)
+            self._fetch_ahead(share.of_step(step + (worker.num_workers if worker else 1)))
+        images = self._images([sample.image for sample in drawn])
+        return [self._sound(*pair) for pair in zip(drawn, images, strict=True)]
 
-    def _read(self, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
-        return self._reader.images(*self._rows.places(indices))
+    def _sound(self, sample: Sample, image: Grey | DamagedImageError) -> Loaded:
+        epoch, row = sample
+        for place in range(len(self._rows)):
+            if not isinstance(image, DamagedImageError):
+                return Loaded(epoch, row, self._rows.key(row), image)
+            if self._damaged is None:
+                raise image
+            _append(self._damaged, f"{image.shard}\t{image.row}\n")
+            row = (sample.image + len(self._rows) // 2 + place) % len(self._rows)
+            (image,) = self._images([row])
+        raise PretrainError(f"all {len(self._rows)} images are damaged: ingest again")
+
+    def _images(self, rows: Sequence[int]) -> list[Grey | DamagedImageError]:
+        if self._resident is not None:
+            return [self._resident[row] for row in rows]
+        return self._read(rows)
+
+    def _fetch_ahead(self, drawn: Sequence[Sample]) -> None:
+        self._reader.will_need(*self._rows.places([sample.image for sample in drawn]))
+
+    def _read(self, rows: Sequence[int]) -> list[Grey | DamagedImageError]:
+        return self._reader.images_or_defects(*self._rows.places(rows))
+
+
+def damaged_images(path: Path) -> int:
+    """Number of images in a list of damaged ones, which may name an image several times."""
+    return len(set(path.read_text().splitlines())) if path.exists() else 0
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line, in one write, so that processes may share the file."""
+    print(f"damaged image left out: {line.strip()}", file=sys.stderr, flush=True)
+    with path.open("a") as file:
+        file.write(line)
 
 
 @dataclass(frozen=True)

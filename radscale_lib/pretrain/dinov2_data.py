@@ -7,18 +7,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from radscale_lib.pretrain import augment
-from radscale_lib.pretrain.data import ImageSource, Share
+from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
 from radscale_lib.pretrain.masks import block_mask, mask_counts
 from radscale_lib.pretrain.randomness import Purpose, generator
-from radscale_lib.pretrain.sampler import Sample
 from radscale_lib.study.encoders import Vit
 from radscale_lib.study.pretrain import Dinov2
 
 GLOBAL_CROPS = 2
 JITTERED = 0.8
 """Share of crops whose brightness and contrast change (DINO's colour jitter)."""
-
-Grey = NDArray[np.uint8]
 
 
 class Dinov2Batches(Dataset[dict[str, Tensor]]):
@@ -36,9 +33,7 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
         self._share = share
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        drawn = self._share.of_step(step)
-        images = self._source.images([sample.image for sample in drawn])
-        crops = [self._crops(sample, image) for sample, image in zip(drawn, images, strict=True)]
+        crops = [self._crops(loaded) for loaded in self._source.step(self._share, step)]
         batch = {
             "global": _by_crop([views for views, _ in crops]),
             "mask": torch.from_numpy(self._masks(step)),
@@ -47,29 +42,10 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
             batch["local"] = _by_crop([views for _, views in crops])
         return batch
 
-    def _crops(self, sample: Sample, image: Grey) -> tuple[list[Grey], list[Grey]]:
-        recipe = self._recipe
-        rng = generator(self._share.seed, Purpose.AUGMENT, *sample)
-        wide = [
-            self._view(rng, image, self._image.image_size, recipe.global_scale)
-            for _ in range(GLOBAL_CROPS)
-        ]
-        narrow = [
-            self._view(rng, image, recipe.local_size, recipe.local_scale)
-            for _ in range(recipe.local_crops)
-        ]
-        return wide, narrow
-
-    def _view(
-        self, rng: np.random.Generator, image: Grey, size: int, area: tuple[float, float]
-    ) -> Grey:
-        view = augment.random_crop(rng, image, size, area)
-        jitter, blur = rng.random(2)
-        if jitter < JITTERED:
-            view = augment.random_intensity(rng, view, self._recipe.intensity, self._image.mean)
-        if blur < self._recipe.blur:
-            view = augment.random_blur(rng, view)
-        return view
+    def _crops(self, loaded: Loaded) -> tuple[list[Grey], list[Grey]]:
+        rng = generator(self._share.seed, Purpose.AUGMENT, loaded.epoch, loaded.key)
+        side, grey = self._image.image_size, self._image.mean
+        return multi_crop(rng, loaded.pixels, side, self._recipe, grey)
 
     def _masks(self, step: int) -> NDArray[np.bool_]:
         """Masks of the share's global crops: bool [2 B, patches]."""
@@ -86,6 +62,33 @@ class Dinov2Batches(Dataset[dict[str, Tensor]]):
                 rng = generator(share.seed, Purpose.MASK, step, 1 + place)
                 masks.append(block_mask(rng, side, side, int(counts[place])).ravel())
         return np.stack(masks)
+
+
+def multi_crop(
+    rng: np.random.Generator, image: Grey, side: int, recipe: Dinov2, middle: float
+) -> tuple[list[Grey], list[Grey]]:
+    """DINOv2's crops of an image: two global ones of `side` pixels, and the recipe's local ones.
+
+    Args:
+        rng: source of randomness.
+        image: [H, W].
+        side: of the global crops, pixels.
+        recipe: sizes, areas, and strengths of the changes.
+        middle: the grey about which contrast changes, in [0, 1].
+    """
+
+    def view(size: int, area: tuple[float, float]) -> Grey:
+        crop = augment.random_crop(rng, image, size, area)
+        jitter, blur = rng.random(2)
+        if jitter < JITTERED:
+            crop = augment.random_intensity(rng, crop, recipe.intensity, middle)
+        if blur < recipe.blur:
+            crop = augment.random_blur(rng, crop)
+        return crop
+
+    wide = [view(side, recipe.global_scale) for _ in range(GLOBAL_CROPS)]
+    narrow = [view(recipe.local_size, recipe.local_scale) for _ in range(recipe.local_crops)]
+    return wide, narrow
 
 
 def _by_crop(views: list[list[Grey]]) -> Tensor:

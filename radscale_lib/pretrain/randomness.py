@@ -18,6 +18,11 @@ class Purpose(IntEnum):
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
-    """A counter-based generator (Philox, Salmon et al. 2011) of up to three coordinates."""
-    counter = [0, *position, *([0] * (3 - len(position)))]
-    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=counter))
+    """Draws of a stream from one position on, of up to three coordinates."""
+    return np.random.Generator(philox(seed, purpose, *position))
+
+
+def philox(seed: int, purpose: Purpose, *position: int) -> np.random.Philox:
+    """The counter-based generator (Philox, Salmon et al. 2011) beneath `generator`."""
+    counter = np.array([0, *position, *([0] * (3 - len(position)))], np.uint64)
+    return np.random.Philox(key=[seed, purpose], counter=counter)

@@ -4,6 +4,7 @@ It is an uncompressed Arrow file that every process of a run maps into memory, s
 millions of reports is held once per machine.
 """
 
+import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -77,9 +78,15 @@ def write_rows(
         raise NothingToLearnError(
             f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)}"
         )
+    keys = pl.Series("key", [image_key(name) for name in kept["image_id"]], pl.UInt64)
     with whole(path) as partial:
-        kept.drop("image_id").write_ipc(partial, compression="uncompressed")
+        kept.with_columns(keys).drop("image_id").write_ipc(partial, compression="uncompressed")
     return len(kept)
+
+
+def image_key(image_id: str) -> int:
+    """The number that keys an image's augmentation: BLAKE2b-8 (RFC 7693) of its id."""
+    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "big")
 
 
 class Rows:
@@ -113,6 +120,18 @@ class Rows:
         """Shards and rows of some images."""
         shards, rows = self._table["shard"], self._table["row"]
         return [shards[i].as_py() for i in indices], [rows[i].as_py() for i in indices]
+
+    def key(self, index: int) -> int:
+        """The key of an image (`image_key`)."""
+        key: int = self._table["key"][index].as_py()
+        return key
+
+    @property
+    def last_rows(self) -> dict[str, int]:
+        """The last row that is asked for, of each shard in order of names."""
+        last = self._table.group_by("shard").aggregate([("row", "max")])
+        pairs = zip(last["shard"].to_pylist(), last["row_max"].to_pylist(), strict=True)
+        return dict(sorted(pairs))
 
     @property
     def pixels(self) -> int:

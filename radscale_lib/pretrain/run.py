@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from radscale_lib.files import file_digest, whole, write_json
 from radscale_lib.pretrain.card import blank_card
 from radscale_lib.pretrain.errors import PretrainError
+from radscale_lib.shards.errors import ShardError
 from radscale_lib.study.encoders import Mi2, RadDino
 from radscale_lib.study.model import Run, Study
 from radscale_lib.study.pretrain import Arm, Base
@@ -31,7 +32,8 @@ class Job:
         run: arm (or base weights, with size 0), size and seed.
         stage: the stage id.
         catalog: `catalog.parquet` of the archive.
-        shards: folder of its shards.
+        shards: folder or address of its shards.
+        ranges: their index of byte ranges; None reads by row group.
         subset: `n=N.parquet`; None trains on the whole catalog.
         base: `encoder.safetensors` to continue; None starts from random weights.
         work: folder of all training states.
@@ -41,7 +43,8 @@ class Job:
     run: Run
     stage: str
     catalog: Path
-    shards: Path
+    shards: Path | str
+    ranges: Path | None
     subset: Path | None
     base: Path | None
     work: Path
@@ -76,7 +79,7 @@ def pretrain(job: Job, out: Path, threads: int) -> None:
 
     Raises:
         SystemExit: with 128 + the signal's number, on SIGTERM or SIGUSR1; a later call goes on.
-        OSError, MemoryError, torch.OutOfMemoryError: what another try may cure.
+        OSError, MemoryError, torch.OutOfMemoryError, ShardError: what another try may cure.
     """
     subset = _digest_rows(job.subset or job.catalog)
     base = file_digest(job.base) if job.base else None
@@ -126,7 +129,7 @@ def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> str | 
 
     try:
         train(job, folder, card, threads)
-    except (OSError, MemoryError, torch.OutOfMemoryError):
+    except (OSError, MemoryError, torch.OutOfMemoryError, ShardError):
         raise
     except Exception as error:
         # An error of one process alone leaves the others waiting: their launcher must end them.

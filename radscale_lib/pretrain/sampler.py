@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from radscale_lib.pretrain.randomness import Purpose, generator
+from radscale_lib.pretrain.randomness import Purpose, philox
 
 
 class Sample(NamedTuple):
@@ -29,6 +29,12 @@ def samples(seed: int, images: int, start: int, stop: int) -> list[Sample]:
 
 
 @lru_cache(maxsize=2)
-def permutation(seed: int, epoch: int, images: int) -> NDArray[np.int64]:
-    """The order of the images in an epoch: int64 [images]."""
-    return generator(seed, Purpose.ORDER, epoch).permutation(images)
+def permutation(seed: int, epoch: int, images: int) -> NDArray[np.int32]:
+    """The order of the images in an epoch: int32 [images].
+
+    Image i has the i-th 64-bit number of Philox-4x64-10 (Salmon et al. 2011) with the key (seed, 1)
+    and the counter (0, epoch, 0, 0); images come in ascending order of their numbers. Unlike
+    numpy's own permutations this is fixed by definition, whatever the version of a library.
+    """
+    numbers = philox(seed, Purpose.ORDER, epoch).random_raw(images)
+    return np.argsort(numbers, kind="stable").astype(np.int32)

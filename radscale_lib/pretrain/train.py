@@ -12,7 +12,7 @@ from radscale_lib.encoders.storage import EncoderFile, read_encoder, save_encode
 from radscale_lib.files import write_json
 from radscale_lib.pretrain.card import hardware, versions
 from radscale_lib.pretrain.checkpoint import Progress, checkpoints
-from radscale_lib.pretrain.data import ImageSource, Share
+from radscale_lib.pretrain.data import ImageSource, Share, damaged_images
 from radscale_lib.pretrain.distributed import World, join
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.flops import flops_per_sample
@@ -22,6 +22,9 @@ from radscale_lib.pretrain.rows import Rows, write_rows
 from radscale_lib.pretrain.run import Job
 from radscale_lib.pretrain.start import Start
 from radscale_lib.study.encoders import Mi2
+
+DAMAGED = "damaged.tsv"
+"""Shard and row of the images that were found damaged and left out."""
 
 
 def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
@@ -48,7 +51,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         )
         # Initial weights of what the base does not bring.
         torch.manual_seed(job.seed)
-        learner, batches, tokenizer = _start(job, rows, share)
+        learner, batches, tokenizer = _start(job, folder, rows, share)
         trainer = Trainer(
             learner.to(world.device),
             batches,
@@ -70,7 +73,9 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
                 folder,
                 EncoderFile(job.encoder, learner.encoder(), tokenizer),
                 progress,
-                card | _outcome(job, progress, len(rows), world),
+                card
+                | _outcome(job, progress, len(rows), world)
+                | {"damaged_images": damaged_images(folder / DAMAGED)},
             )
         if world.size > 1:
             dist.barrier()
@@ -94,9 +99,11 @@ def _rows(job: Job, folder: Path, world: World) -> Rows:
     return Rows(path, job.study.labels)
 
 
-def _start(job: Job, rows: Rows, share: Share) -> Start:
+def _start(job: Job, folder: Path, rows: Rows, share: Share) -> Start:
     """Only the paradigm that is trained is imported."""
-    source = ImageSource(rows, job.shards)
+    skip = job.study.compute.damaged_images == "skip"
+    source = ImageSource(rows, job.shards, job.ranges, folder / DAMAGED if skip else None)
+    source.check()
     base = read_encoder(job.base) if job.base else None
     if isinstance(job.encoder, Mi2):
         from radscale_lib.pretrain import unicl

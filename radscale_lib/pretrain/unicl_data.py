@@ -2,16 +2,14 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from radscale_lib.encoders.text import TextTokenizer
 from radscale_lib.pretrain import augment
-from radscale_lib.pretrain.data import ImageSource, Share
+from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
 from radscale_lib.pretrain.randomness import Purpose, generator
 from radscale_lib.pretrain.rows import Rows
-from radscale_lib.pretrain.sampler import Sample
 from radscale_lib.pretrain.texts import Pairing
 from radscale_lib.study.encoders import Davit
 from radscale_lib.study.pretrain import Unicl
@@ -40,26 +38,25 @@ class UniclBatches(Dataset[dict[str, Tensor]]):
         self._share = share
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        drawn = self._share.of_step(step)
-        images = self._source.images([sample.image for sample in drawn])
-        views = [self._view(sample, image) for sample, image in zip(drawn, images, strict=True)]
-        pairs = [self._text(sample) for sample in drawn]
+        images = self._source.step(self._share, step)
+        views = [self._view(loaded) for loaded in images]
+        pairs = [self._text(loaded) for loaded in images]
         return {
             "images": torch.from_numpy(np.stack(views)).unsqueeze(1),
             "tokens": self._tokenizer([text for text, _ in pairs]),
             "ids": torch.tensor([number for _, number in pairs]),
         }
 
-    def _view(self, sample: Sample, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _view(self, loaded: Loaded) -> Grey:
         recipe = self._recipe
         grey = sum(self._image.mean) / 3
-        rng = generator(self._share.seed, Purpose.AUGMENT, *sample)
-        view = augment.random_crop(rng, image, self._image.image_size, recipe.crop_scale)
+        rng = generator(self._share.seed, Purpose.AUGMENT, loaded.epoch, loaded.key)
+        view = augment.random_crop(rng, loaded.pixels, self._image.image_size, recipe.crop_scale)
         view = augment.random_intensity(rng, view, recipe.intensity, grey)
         if rng.random() < recipe.erase:
             view = augment.random_erase(rng, view, grey)
         return view
 
-    def _text(self, sample: Sample) -> tuple[str, int]:
-        rng = generator(self._share.seed, Purpose.TEXT, *sample)
-        return self._pairing.draw(rng, sample.image, self._rows[sample.image])
+    def _text(self, loaded: Loaded) -> tuple[str, int]:
+        rng = generator(self._share.seed, Purpose.TEXT, loaded.epoch, loaded.key)
+        return self._pairing.draw(rng, loaded.row, self._rows[loaded.row])

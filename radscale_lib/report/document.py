@@ -13,6 +13,7 @@ from radscale_lib.report import sentences
 from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
+from radscale_lib.report.subsets import FIGURE, subset_rows
 from radscale_lib.report.words import images, interval, listed, metric_name, number, task_title
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.study import Run, Study
@@ -29,6 +30,7 @@ def write_report(
     ledgers: Mapping[str, pl.DataFrame],
     cards: Sequence[Card],
     figures: Path,
+    subsets: pl.DataFrame | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -41,6 +43,7 @@ def write_report(
         ledgers: the ledger of each archive.
         cards: the run cards (`encoder.json`).
         figures: folder of the drawn figures; those that are not there are left out.
+        subsets: the card of the subsets.
     """
     series = {
         task: task_series(study, scores, fits, task)
@@ -80,6 +83,8 @@ def write_report(
             images(size) for size in sorted(comparisons.filter(pl.col("studied"))["size"].unique())
         ],
         comparison_tasks=_comparison_tasks(study, comparisons),
+        subset_figure=_embed(figures, FIGURE),
+        subsets=subset_rows(subsets) if subsets is not None else [],
         archives=[_archive(name, ledger) for name, ledger in ledgers.items()],
         runs=[_run_row(card) for card in _ordered(study, cards)],
         gaps=_gaps(study, scores, cards),

@@ -32,4 +32,9 @@ class Compute(Section):
     checkpoint_minutes: float = Field(
         15, gt=0, description="Minutes between checkpoints of a pretraining run."
     )
+    damaged_images: Literal["stop", "skip"] = Field(
+        "stop",
+        description="What pretraining does at an image without its checksum: 'stop' names it; "
+        "'skip' takes another image in its place, and counts it on the run's card.",
+    )
     budget: Budget = Budget()

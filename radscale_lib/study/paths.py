@@ -23,6 +23,8 @@ def path_problems(study: Study) -> list[str]:
         for name, archive in study.archives.items()
         for problem in _archive_problems(name, archive)
     ]
+    if study.subsets.order.kind == "curated":
+        problems += _absent("subsets.order.table", study.subsets.order.table, "file")
     for name, encoder in study.encoders.items():
         if encoder.weights is not None:
             kind = "file" if encoder.kind == "mi2" else "folder"

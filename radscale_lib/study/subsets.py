@@ -1,10 +1,11 @@
 """Subsets: the sizes of the study."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from radscale_lib.study.base import Section
+from radscale_lib.study.base import Distinct, Fraction, Section
 
 
 def _ascending(sizes: tuple[int, ...]) -> tuple[int, ...]:
@@ -18,12 +19,62 @@ Sizes = Annotated[
 ]
 
 
+class Uniform(Section):
+    """Every unit is equally likely at every place."""
+
+    kind: Literal["uniform"] = "uniform"
+
+
+class Stratified(Section):
+    """Every subset holds each stratum in the pool's proportion."""
+
+    kind: Literal["stratified"]
+    by: Annotated[tuple[str, ...], Distinct] = Field(
+        min_length=1,
+        description="Columns of the catalog whose values, taken together, make a stratum, such as "
+        "view or finding:effusion. A patient's or study's stratum is that of most of its images.",
+    )
+
+
+class Curated(Section):
+    """More important images tend to come first, and near-duplicates come last."""
+
+    kind: Literal["curated"]
+    table: Path = Field(description="Parquet table: image_id and the columns named below.")
+    importance: str | None = Field(
+        None,
+        description="Column of numbers from 0: a unit with twice the mean importance is twice as "
+        "likely to come next; units of importance 0 come last.",
+    )
+    embedding: str | None = Field(
+        None, description="Column of vectors; images whose vectors are near-equal are duplicates."
+    )
+    similarity: Fraction = Field(
+        0.97, description="Cosine similarity from which an image is a duplicate of an earlier one."
+    )
+
+    @model_validator(mode="after")
+    def _does_something(self) -> "Curated":
+        if self.importance is None and self.embedding is None:
+            raise ValueError(
+                "neither importance nor embedding is given: name a column, or use kind: uniform"
+            )
+        return self
+
+
+Order = Annotated[Uniform | Stratified | Curated, Field(discriminator="kind")]
+
+
 class Subsets(Section):
     """Nested subsets of the pretraining pool: prefixes of one stable order per seed."""
 
     sizes: Sizes = Field(description="Numbers of images, ascending.")
-    unit: Literal["patient", "image"] = Field(
-        "patient",
-        description="'patient' orders whole patients and cuts the last one to reach the size "
-        "exactly; 'image' orders images.",
+    unit: Literal["patient", "study", "image"] = Field(
+        "patient", description="What the order keeps together: whole patients, studies, or nothing."
     )
+    last_unit: Literal["cut", "whole"] = Field(
+        "cut",
+        description="'cut' ends a subset at its size exactly, within a unit where need be; 'whole' "
+        "takes all of the last unit, and so somewhat more images.",
+    )
+    order: Order = Field(Uniform(), description="What decides which units come first.")

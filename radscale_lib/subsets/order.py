@@ -1,70 +1,198 @@
 """Nested subsets: a subset is a prefix of the seed's order over the pool.
 
-The order depends on ids and seed alone. It is therefore the same whatever the order of the rows,
-the partitions and the versions of libraries, images that are added slip in between without moving
-the others against each other, and every size of a seed contains the smaller ones.
+An order gives every image of the pool a rank. Its units (patients, studies or images) are sorted
+by a position and then by a key that depends on the unit's id and the seed alone; the kinds of
+orders differ in the position. So an order is the same whatever the order of the rows, the
+partitions and the versions of libraries, and every size of a seed contains the smaller ones.
 """
 
-import hashlib
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
-Unit = Literal["patient", "image"]
-
-
-class SubsetError(ValueError):
-    """A subset that cannot be drawn."""
-
-
-def unit_key(unit_id: str, seed: int) -> int:
-    """Place of a unit in a seed's order: BLAKE2b-8 (RFC 7693) of its id, keyed by the seed.
-
-    The key is the text `subset seed <seed>`; the digest is read big-endian.
-    """
-    salt = f"subset seed {seed}".encode()
-    digest = hashlib.blake2b(unit_id.encode(), key=salt, digest_size=8).digest()
-    return int.from_bytes(digest, "big")
+from radscale_lib.study.subsets import Curated, Stratified, Subsets
+from radscale_lib.subsets.curation import importance_of, redundant_images
+from radscale_lib.subsets.errors import SubsetError
+from radscale_lib.subsets.keys import unit_keys
 
 
-def order(catalog: pl.DataFrame, seed: int, unit: Unit) -> pl.DataFrame:
+def order(
+    catalog: pl.DataFrame, seed: int, settings: Subsets, curation: pl.DataFrame | None = None
+) -> pl.Series:
     """The seed's order over the pool of a catalog.
 
-    Units come by their key, ties by their id; the images of a patient stay together, by image_id.
-
     Args:
-        catalog: columns image_id, patient_id, digest, split; others are ignored.
+        catalog: sorted by image_id; columns split, `<unit>_id`, those of a stratified order, and
+            image_id for a curated one. Others are ignored.
         seed: the seed of the order; orders of two seeds are independent.
-        unit: whether whole patients or single images are ordered.
+        settings: unit and kind of the order; sizes are ignored.
+        curation: table of a curated order: image_id and the columns that it names.
 
     Returns:
-        Columns rank (int64, from 0), image_id, digest; a row for each image of the pool.
+        Row numbers (uint32) of the catalog, first rank first; one for each image of the pool.
+
+    Raises:
+        SubsetError: if a column is missing, or the curation does not cover the pool.
     """
-    column = f"{unit}_id"
-    pool = catalog.filter(pl.col("split") == "pool").select(
-        "image_id", "digest", *({column} - {"image_id"})
+    kind = settings.order
+    unit = f"{settings.unit}_id"
+    columns = [unit]
+    if isinstance(kind, Stratified):
+        _require(catalog.columns, kind.by)
+        columns += [name for name in kind.by if name != unit]
+    if isinstance(kind, Curated):
+        columns += [name for name in ("image_id",) if name != unit]
+    pool = (
+        catalog.with_row_index("row")
+        .filter(pl.col("split") == "pool")
+        .select("row", pl.col(unit).cast(pl.Categorical).alias("unit"), *columns[1:])
     )
-    units = pool.select(pl.col(column).unique())
-    keys = [unit_key(unit_id, seed) for unit_id in units[column]]
-    ranked = pool.join(
-        units.with_columns(pl.Series("key", keys, pl.UInt64)), on=column, how="left"
-    ).sort("key", column, "image_id")
-    return ranked.with_row_index("rank").select(pl.col("rank").cast(pl.Int64), "image_id", "digest")
+    if isinstance(kind, Curated):
+        if unit == "image_id":
+            pool = pool.with_columns(pl.col("unit").cast(pl.String).alias("image_id"))
+        pool = _curated(pool, kind, curation)
+    units = pool.group_by("unit").agg(pl.len(), *_of_unit(kind))
+    names = units["unit"].cast(pl.String)
+    units = units.with_columns(name=names, key=pl.Series(unit_keys(names, seed)))
+    if isinstance(kind, Stratified):
+        units = units.join(_strata(pool, kind), on="unit")
+    units = (
+        units.sort("key", "name")
+        .with_columns(_position(kind).alias("position"))
+        .sort("position", "key", "name")
+        .select("unit", pl.int_range(pl.len(), dtype=pl.UInt32).alias("place"))
+    )
+    placed = pool.select("row", "unit", *(["image_id"] if isinstance(kind, Curated) else [])).join(
+        units, on="unit", how="left", maintain_order="left"
+    )
+    by = ["place", "row"]
+    if isinstance(kind, Curated) and kind.embedding is not None:
+        placed = placed.sort(by)
+        assert curation is not None
+        placed = placed.with_columns(
+            redundant_images(placed["image_id"], curation, kind.embedding, kind.similarity)
+        )
+        by = ["redundant", *by]
+    return placed.select("row", *by[:-1]).sort(by)["row"]
 
 
-def subset(catalog: pl.DataFrame, seed: int, size: int, unit: Unit) -> pl.DataFrame:
-    """The first `size` images of a seed's order; the last patient is cut where needed.
+def prefix(ranked: pl.Series, catalog: pl.DataFrame, size: int, settings: Subsets) -> pl.Series:
+    """The part of an order that is the subset of a size.
 
-    Columns as `order`.
+    Args:
+        ranked: the order.
+        catalog: as for `order`.
+        size: number of images.
+        settings: unit, and whether the last one is cut.
 
     Raises:
         SubsetError: if the pool is smaller than `size`.
     """
-    ranked = order(catalog, seed, unit)
-    if size > ranked.height:
+    if size > len(ranked):
         raise SubsetError(
-            f"subsets.sizes: {size} images are more than the pool of {ranked.height} (of "
+            f"subsets.sizes: {size} images are more than the pool of {len(ranked)} (of "
             f"{catalog.height} accepted images): lower the size, add data, or lower the shares "
             "of 'splits'"
         )
+    units = catalog[f"{settings.unit}_id"]
+    if settings.last_unit == "whole" and size:
+        last = units[ranked[size - 1]]
+        while size < len(ranked) and units[ranked[size]] == last:
+            size += 1
     return ranked.head(size)
+
+
+def subset(path: Path, seed: int, size: int, settings: Subsets) -> pl.DataFrame:
+    """The subset of a size, drawn from a catalog file.
+
+    Returns:
+        Columns rank (int64, from 0), image_id, digest, in order.
+
+    Raises:
+        SubsetError: if it cannot be drawn.
+    """
+    kind = settings.order
+    catalog = read_units(path, settings)
+    curation = pl.read_parquet(kind.table) if isinstance(kind, Curated) else None
+    rows = prefix(order(catalog, seed, settings, curation), catalog, size, settings)
+    del catalog
+    ids = pl.read_parquet(path, columns=["image_id", "digest"])
+    if not ids["image_id"].is_sorted():
+        raise SubsetError(f"{path} is not sorted by image_id: run catalog again")
+    return ids[rows].select(pl.int_range(pl.len(), dtype=pl.Int64).alias("rank"), pl.all())
+
+
+def read_units(path: Path, settings: Subsets) -> pl.DataFrame:
+    """The columns of a catalog file that an order needs, texts as codes of their distinct values.
+
+    Raises:
+        SubsetError: if a column is missing.
+    """
+    file = pq.ParquetFile(path)
+    wanted = ["split", f"{settings.unit}_id"]
+    if isinstance(settings.order, Stratified):
+        _require(file.schema_arrow.names, settings.order.by)
+        wanted += settings.order.by
+    if isinstance(settings.order, Curated):
+        wanted.append("image_id")
+    codes = pl.col(pl.String).cast(pl.Categorical)
+    # Group by group: texts take several times the memory of their codes.
+    groups = (
+        file.read_row_group(group, columns=list(dict.fromkeys(wanted)))
+        for group in range(file.num_row_groups)
+    )
+    return pl.concat([pl.DataFrame(group).with_columns(codes) for group in groups])
+
+
+def _require(available: Sequence[str], columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in available]
+    if missing:
+        raise SubsetError(
+            f"subsets.order.by: {missing} not among the catalog's columns: use some of "
+            f"{sorted(available)}"
+        )
+
+
+def _curated(pool: pl.DataFrame, kind: Curated, curation: pl.DataFrame | None) -> pl.DataFrame:
+    if curation is None:
+        raise SubsetError("subsets.order.table: a curated order needs its table")
+    if kind.importance is None:
+        return pool
+    return pool.with_columns(importance_of(pool["image_id"], curation, kind.importance))
+
+
+def _of_unit(kind: object) -> list[pl.Expr]:
+    if isinstance(kind, Curated) and kind.importance is not None:
+        return [pl.col("importance").mean()]
+    return []
+
+
+def _strata(pool: pl.DataFrame, kind: Stratified) -> pl.DataFrame:
+    """Stratum of each unit: that of most of its images, the smallest of several."""
+    texts = pl.col([name for name in kind.by if pool.schema[name] == pl.Categorical])
+    return (
+        pool.group_by("unit", *kind.by)
+        .len("images")
+        .with_columns(texts.cast(pl.String))
+        .sort("images", *kind.by, descending=[True, *[False] * len(kind.by)])
+        .group_by("unit")
+        .agg(pl.col(kind.by).first())
+    )
+
+
+def _position(kind: object) -> pl.Expr:
+    """Where a unit comes, before its key; the units are sorted by key."""
+    if isinstance(kind, Stratified):
+        # The middle of the unit's images on the line of its stratum, from 0 to 1: at each place of
+        # that line every stratum has given the same share.
+        seen = pl.col("len").cum_sum().over(kind.by) - pl.col("len") / 2
+        return seen / pl.col("len").sum().over(kind.by)
+    if isinstance(kind, Curated) and kind.importance is not None:
+        # Sampling without replacement with unequal chances (Efraimidis and Spirakis 2006):
+        # exponential waiting times, their rate the importance.
+        wait = -((pl.col("key").cast(pl.Float64) + 1) / np.float64(2**64)).log()
+        return pl.when(pl.col("importance") > 0).then(wait / pl.col("importance")).otherwise(np.inf)
+    return pl.lit(0.0)

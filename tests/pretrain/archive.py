@@ -9,6 +9,7 @@ import polars as pl
 import yaml
 
 from radscale_lib.shards.png import encode
+from radscale_lib.shards.ranges import write_ranges
 from radscale_lib.shards.writer import open_shard
 from radscale_lib.study import Study, parse_study
 
@@ -65,6 +66,7 @@ class Archive:
     study: Study
     catalog: Path
     shards: Path
+    ranges: Path
     subset: Path
 
 
@@ -126,8 +128,10 @@ def write_archive(
     catalog.write_parquet(folder / "catalog.parquet")
     order = catalog.sample(subset, shuffle=True, seed=1).select("image_id", "digest")
     order.with_row_index("rank").write_parquet(folder / "subset.parquet")
+    ranges = folder / "ranges.arrow"
+    write_ranges(shards, [f"part={part}.parquet" for part in range(2)], ranges)
     study_file = folder / "study.yaml"
     study_file.write_text(yaml.safe_dump(study))
     return Archive(
-        study_file, checked, folder / "catalog.parquet", shards, folder / "subset.parquet"
+        study_file, checked, folder / "catalog.parquet", shards, ranges, folder / "subset.parquet"
     )

@@ -29,6 +29,7 @@ def job(archive: Archive, arm: str, base: Path | None = None, **values: object) 
         "stage": "stage",
         "catalog": archive.catalog,
         "shards": archive.shards,
+        "ranges": archive.ranges,
         "subset": None if is_base else archive.subset,
         "base": base,
         "work": Path("work"),
@@ -46,7 +47,7 @@ def batches_of(
     torch.manual_seed(job.seed)
     optimiser = job.section.recipe.optimiser
     share = Share(job.seed, optimiser.batch, len(rows), rank, world, optimiser.passes)
-    start = _start(job, rows, share)
+    start = _start(job, folder, rows, share)
     return start.learner, start.batches
 
 
@@ -67,6 +68,7 @@ def command(archive: Archive, arm: str, out: Path, *options: str) -> list[str]:
         str(ROOT / "scripts" / "pretrain.py"),
         *("--study", str(archive.study_file), "--id", "stage", "--arm", arm),
         *("--catalog", str(archive.catalog), "--shards", str(archive.shards)),
+        *("--ranges", str(archive.ranges)),
         *("--work", str(out / "work"), "--out", str(out)),
         *(() if is_base else ("--size", "20", "--subset", str(archive.subset))),
         *options,

@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -267,9 +268,7 @@ def failing(archive: Archive, strict: bool = False) -> Archive:
     values["strict"] = strict
     values["arms"]["rad-dino"]["recipe"]["optimiser"]["lr"] = 1e30
     values["arms"]["rad-dino"]["recipe"]["optimiser"]["clip"] = 1e30
-    return Archive(
-        archive.study_file, parse_study(values), archive.catalog, archive.shards, archive.subset
-    )
+    return replace(archive, study=parse_study(values))
 
 
 def test_divergence_is_reported(archive: Archive, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from radscale_lib.files import write_json
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.scaling.simulate import simulate_scores
 from radscale_lib.study import Run, Study, parse_study
+from radscale_lib.subsets.card import describe
 from scripts import figures, fit, report
 
 LAWS = {
@@ -66,7 +67,8 @@ class Example:
 
     def draw(self) -> "Example":
         maps = sorted(self.folder.glob("similarity/*.parquet"))
-        call(figures.main, *self.tables, "--similarity", *maps, "--out", self.folder)
+        card = ("--subsets", self.folder / "card.parquet")
+        call(figures.main, *self.tables, *card, "--similarity", *maps, "--out", self.folder)
         return self
 
     def report(self) -> "Example":
@@ -76,7 +78,8 @@ class Example:
             *self.comparisons,
             *("--ledgers", *sorted(self.folder.glob("data/*/ledger.parquet"))),
             *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
-            *("--figures", self.folder / "figures", "--out", self.folder / "report.html"),
+            *("--subsets", self.folder / "card.parquet", "--figures", self.folder / "figures"),
+            *("--out", self.folder / "report.html"),
         )
         return self
 
@@ -170,6 +173,30 @@ def similarity_table(arm: str, sizes: tuple[int, int], sides: tuple[int, ...]) -
     return pl.DataFrame(rows, schema=SIMILARITY_SCHEMA)
 
 
+def subset_card(study: Study) -> pl.DataFrame:
+    """The card of uniform subsets of 2,000 images of 1,000 patients."""
+    rng = np.random.default_rng(0)
+    number = np.arange(2000)
+    catalog = pl.DataFrame(
+        {
+            "image_id": [f"{i:032x}" for i in number],
+            "study_id": [f"{i // 2:032x}" for i in number],
+            "patient_id": [f"{i // 2:032x}" for i in number],
+            "split": ["pool"] * len(number),
+            "view": rng.choice(["PA", "AP"], len(number)),
+            "labelled": [True] * len(number),
+        }
+        | {f"finding:{name}": rng.integers(0, 2, len(number)) for name in study.labels.findings}
+        | {f"tube:{name}": rng.integers(0, 2, len(number)) for name in study.labels.tubes}
+    )
+    subsets = {
+        (seed, size): catalog[rng.permutation(len(number))[:size]]
+        for seed in (0, 1)
+        for size in study.subsets.sizes
+    }
+    return describe(catalog, subsets, study.labels)
+
+
 def build(folder: Path) -> Example:
     """A study of three arms, five sizes, two seeds and four tasks, with one failed run."""
     values = study_values()
@@ -182,6 +209,7 @@ def build(folder: Path) -> Example:
         failed = run == MISSING
         reason = "loss became NaN at step 120, twice" if failed else None
         write_card(folder, study, run, "failed" if failed else "ok", reason)
+    subset_card(study).write_parquet(folder / "card.parquet")
     write_ledger(folder / "data" / "institution" / "ledger.parquet", 3104)
     write_ledger(folder / "data" / "public" / "ledger.parquet", 1180)
     for arm, sides in (("mi2-reports", (16, 8, 4, 2)), ("rad-dino", (8, 8, 8, 8))):

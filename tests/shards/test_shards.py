@@ -2,7 +2,6 @@
 
 import hashlib
 import pickle
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,58 +14,7 @@ from radscale_lib.shards import png
 from radscale_lib.shards.reader import ShardError, ShardReader
 from radscale_lib.shards.schema import row_digest
 from radscale_lib.shards.writer import open_shard
-from radscale_lib.study.archive import Labels
-
-LABELS = Labels(findings=("effusion",), tubes=("ett",))
-
-
-def image_of(shard: int, row: int) -> np.ndarray:
-    """A recognisable image for each place."""
-    size = (9 + row % 3, 7 + shard)
-    return np.random.default_rng([shard, row]).integers(0, 256, size, dtype=np.uint8)
-
-
-def row_of(shard: int, row: int) -> dict:
-    image = image_of(shard, row)
-    return {
-        "image_id": f"{shard:016x}{row:016x}",
-        "study_id": "5" * 32,
-        "patient_id": "7" * 32,
-        "image": png.encode(image),
-        "height": image.shape[0],
-        "width": image.shape[1],
-        "view": "PA",
-        "source_height": 90,
-        "source_width": 70,
-        "spacing_mm": None,
-        "p1": 1.0,
-        "p50": 2.0,
-        "p99": 3.0,
-        "findings": None if row % 2 else f"No effusion {row}.",
-        "impression": None,
-        "finding:effusion": [1, 0, -1, None][row % 4],
-        "tube:ett": None,
-        "labelled": True,
-        "tubes": "[]",
-    }
-
-
-def write(path: Path, shard: int, rows: int) -> None:
-    with open_shard(path, LABELS, "stage-id") as writer:
-        for row in range(rows):
-            assert writer.append(row_of(shard, row)) == row
-
-
-ROWS = (150, 64, 1)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Three shards of different length: two full groups and a rest, one full group, one row."""
-    folder = tmp_path_factory.mktemp("shards")
-    for shard, rows in enumerate(ROWS):
-        write(folder / f"part={shard}.parquet", shard, rows)
-    return folder
+from tests.shards.small import LABELS, ROWS, image_of, row_of, write
 
 
 def test_layout_is_the_contract(folder):
@@ -145,7 +93,7 @@ def test_every_flipped_image_byte_is_found(folder, tmp_path):
         path.write_bytes(damaged)
         reader = ShardReader(tmp_path)
         reader.images(["part=0.parquet"], [10])
-        with pytest.raises(ShardError, match=r"part=0\.parquet: rows 64 to 127 are damaged"):
+        with pytest.raises(ShardError, match=r"part=0\.parquet: row 100 is damaged \(checksum\)"):
             reader.images(["part=0.parquet"], [100])
 
 
@@ -163,7 +111,7 @@ def test_missing_truncated_and_short_shards_are_named(folder, tmp_path):
         reader.images(["part=9.parquet"], [0])
     sound = (folder / "part=0.parquet").read_bytes()
     (tmp_path / "part=0.parquet").write_bytes(sound[: len(sound) // 2])
-    with pytest.raises(ShardError, match=r"part=0\.parquet is no readable shard"):
+    with pytest.raises(ShardError, match=r"part=0\.parquet is no whole shard"):
         reader.images(["part=0.parquet"], [0])
     with pytest.raises(ShardError, match="no row 64 among 64"):
         ShardReader(folder).images(["part=1.parquet"], [64])

@@ -35,7 +35,8 @@ WRONG = {
     ),
     "unknown key like no other": (
         {"subsets.whatever": 1},
-        "subsets.whatever: unknown key: remove it, or use one of ['sizes', 'unit'] (got 1)",
+        "subsets.whatever: unknown key: remove it, or use one of ['sizes', 'unit', 'last_unit', "
+        "'order'] (got 1)",
     ),
     "missing key": (
         {"arms.mi2-reports.recipe.optimiser": {"batch": 16, "lr": 0.1}},
@@ -56,8 +57,8 @@ WRONG = {
         "splits.test: must be less than or equal to 1 (got 1.2)",
     ),
     "choice unknown": (
-        {"subsets.unit": "study"},
-        "subsets.unit: must be 'patient' or 'image' (got 'study')",
+        {"subsets.unit": "series"},
+        "subsets.unit: must be 'patient', 'study' or 'image' (got 'series')",
     ),
     "kind unknown": (
         {"encoders.mi2.kind": "biomedclip"},

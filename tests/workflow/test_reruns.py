@@ -106,6 +106,7 @@ def test_another_size_runs_what_it_adds(finished: Checkout) -> None:
     arms, tasks = len(values["arms"]), len(values["evaluation"]["tasks"])
     assert rules(jobs) == {
         "draw_subset": 1,
+        "describe_subsets": 1,
         "pretrain_arm": arms,
         "extract_features": arms,
         "evaluate_task": arms * tasks,

@@ -12,6 +12,7 @@ if STUDY.bases:
         input:
             catalog=data("public", "catalog.parquet"),
             shards=ancient(partitions("public", "shards/part={part}.parquet")),
+            ranges=ancient(data("public", "ranges.arrow")),
         output:
             encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
             card=OUT / "encoders/{arm}/n=0/seed=0/encoder.json",
@@ -38,7 +39,8 @@ if STUDY.bases:
         shell:
             "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
             " --arm {wildcards.arm} --size 0 --seed 0 --catalog {input.catalog:q}"
-            " --shards {params.shards:q} --work {params.work:q} --out {params.out:q}"
+            " --shards {params.shards:q} --ranges {input.ranges:q} --work {params.work:q}"
+            " --out {params.out:q}"
             " --threads {threads} 2> {log:q}"
 
 
@@ -80,6 +82,7 @@ rule pretrain_arm:
         # Where the images lie. What they are is in the subset's digests, so these trigger nothing.
         catalog=ancient(data("institution", "catalog.parquet")),
         shards=ancient(partitions("institution", "shards/part={part}.parquet")),
+        ranges=ancient(data("institution", "ranges.arrow")),
     output:
         encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
         card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",
@@ -106,7 +109,8 @@ rule pretrain_arm:
     shell:
         "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
         " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
-        " --catalog {input.catalog:q} --shards {params.shards:q} --subset {input.subset:q}"
+        " --catalog {input.catalog:q} --shards {params.shards:q} --ranges {input.ranges:q}"
+        " --subset {input.subset:q}"
         " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
         " --threads {threads} 2> {log:q}"
 

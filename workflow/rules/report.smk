@@ -39,6 +39,7 @@ rule draw_figures:
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
+        subsets=OUT / "subsets/card.parquet",
     output:
         figures=directory(OUT / "figures"),
         tables=directory(OUT / "tables"),
@@ -60,7 +61,7 @@ rule draw_figures:
     shell:
         "python {SCRIPTS}/figures.py --study {STUDY_FILE:q} --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q} {params.similarity:q}"
-        " --out {params.out:q} 2> {log:q}"
+        " --subsets {input.subsets:q} --out {params.out:q} 2> {log:q}"
 
 
 rule write_report:
@@ -72,6 +73,7 @@ rule write_report:
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
         cards=[card(run) for run in STUDY.runs],
         figures=OUT / "figures",
+        subsets=OUT / "subsets/card.parquet",
     output:
         OUT / "report.html",
     log:
@@ -89,7 +91,7 @@ rule write_report:
         "python {SCRIPTS}/report.py --study {STUDY_FILE:q} --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --ledgers {input.ledgers:q} --cards {input.cards:q}"
-        " --figures {input.figures:q} --out {output:q} 2> {log:q}"
+        " --figures {input.figures:q} --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
 
 
 rule figures:

@@ -1,13 +1,44 @@
-"""Subsets: nested prefixes of one stable order per seed.
+"""What training reads: nested subsets, and where each image lies.
 
-Inputs: data/institution/catalog.parquet.
-Outputs: subsets/seed=S/n=N.parquet.
+Inputs: data/institution/catalog.parquet, data/<archive>/shards/.
+Outputs: subsets/seed=S/n=N.parquet, subsets/card.parquet, data/<archive>/ranges.arrow.
 """
+
+SUBSETS = sorted({(run.seed, run.size) for run in STUDY.pretraining_runs})
+
+for name in STUDY.archives:
+
+    rule:
+        name:
+            f"index_shards_{name}"
+        input:
+            partitions(name, "shards/part={part}.parquet"),
+        output:
+            data(name, "ranges.arrow"),
+        log:
+            OUT / f"logs/index_shards/{name}.log",
+        benchmark:
+            OUT / f"benchmarks/index_shards/{name}.tsv"
+        conda:
+            "../envs/radscale.yaml"
+        resources:
+            mem_mb=need(megabytes, "ranges"),
+            runtime=need(minutes, "ranges"),
+        params:
+            id=identity("ranges"),
+            folder=str(data(name, "shards")),
+            shards=lambda wildcards, input: [Path(path).name for path in input],
+        shell:
+            "python {SCRIPTS}/index_shards.py --folder {params.folder:q} --shards {params.shards:q}"
+            " --out {output:q} --threads {threads} 2> {log:q}"
 
 
 rule draw_subset:
     input:
         catalog=data("institution", "catalog.parquet"),
+        table=(
+            given(STUDY.subsets.order.table) if STUDY.subsets.order.kind == "curated" else []
+        ),
     output:
         OUT / "subsets/seed={seed}/n={size}.parquet",
     log:
@@ -26,6 +57,28 @@ rule draw_subset:
         " --seed {wildcards.seed} --size {wildcards.size} --out {output:q} 2> {log:q}"
 
 
+rule describe_subsets:
+    input:
+        catalog=data("institution", "catalog.parquet"),
+        subsets=[OUT / f"subsets/seed={seed}/n={size}.parquet" for seed, size in SUBSETS],
+    output:
+        OUT / "subsets/card.parquet",
+    log:
+        OUT / "logs/describe_subsets.log",
+    benchmark:
+        OUT / "benchmarks/describe_subsets.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        mem_mb=need(megabytes, "subset_card"),
+        runtime=need(minutes, "subset"),
+    params:
+        id=identity("subset_card"),
+    shell:
+        "python {SCRIPTS}/subset_card.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
+        " --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
+
+
 rule subsets:
     input:
-        [OUT / f"subsets/seed={run.seed}/n={run.size}.parquet" for run in STUDY.pretraining_runs],
+        OUT / "subsets/card.parquet",

@@ -1,0 +1,21 @@
+"""What can be wrong with a shard."""
+
+
+class ShardError(RuntimeError):
+    """A shard that is missing, damaged or shorter than the catalog says."""
+
+
+class DamagedImageError(ShardError):
+    """One image that does not have its checksum, or cannot be decoded."""
+
+    def __init__(self, message: str, shard: str = "", row: int = -1) -> None:
+        """Name the image and its defect.
+
+        Args:
+            message: what is wrong, and the remedy.
+            shard: name of the shard; unknown where the error comes from another process.
+            row: the image's row in it.
+        """
+        super().__init__(message)
+        self.shard = shard
+        self.row = row

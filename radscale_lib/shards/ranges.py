@@ -1,0 +1,251 @@
+"""The index of byte ranges: where each image lies in its shard, and its checksum.
+
+Sixteen bytes an image, in one file for a folder of shards, which all processes of a machine map.
+It only speeds reading up: a shard that it does not know, or that is not stored as the index needs
+(`pages`), is read by row group.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import imagecodecs
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from radscale_lib.files import whole
+from radscale_lib.shards.errors import ShardError
+from radscale_lib.shards.pages import NotAddressableError, chunk_of, value_ranges
+from radscale_lib.shards.storage import Storage
+
+VERSION = "1"
+_MAGIC = b"PAR1"
+_TAIL = struct.Struct("<I4s")
+SCHEMA = pa.schema(
+    [
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int32(), nullable=False),
+        pa.field("crc32", pa.uint32(), nullable=False),
+    ]
+)
+
+
+class StaleIndexError(ShardError):
+    """An index that was made of other shards."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What tells a shard from another one of its name: its size, and a digest of its footer."""
+
+    size: int
+    footer: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A shard in the index.
+
+    Attributes:
+        name: file name.
+        rows: number of images.
+        fingerprint: of the file that was indexed.
+        refused: why its images have no byte range; None if they have.
+    """
+
+    name: str
+    rows: int
+    fingerprint: Fingerprint
+    refused: str | None = None
+
+
+class ShardRanges(NamedTuple):
+    """Byte ranges of a shard, by row: int64, int32 and uint32 [rows]."""
+
+    offset: NDArray[np.int64]
+    length: NDArray[np.int32]
+    crc32: NDArray[np.uint32]
+
+
+def checksum(data: bytes) -> int:
+    """CRC-32 of an image's bytes (ISO/IEC 15948, as in PNG)."""
+    return int(imagecodecs.deflate_crc32(data))
+
+
+def fingerprint(storage: Storage, name: str) -> Fingerprint:
+    """The fingerprint of a shard, from the end of the file alone.
+
+    Raises:
+        ShardError: if the shard is missing or cut short.
+    """
+    address = storage.address(name)
+    try:
+        file = storage.open(name)
+        tail = file.read(max(file.size - _TAIL.size, 0), _TAIL.size)
+        length, magic = _TAIL.unpack(tail) if len(tail) == _TAIL.size else (0, b"")
+        size = length + _TAIL.size
+        if magic != _MAGIC or size > file.size:
+            raise ShardError(f"{address} is no whole shard: ingest its partition again")
+        footer = file.read(file.size - size, size)
+    except OSError:
+        raise ShardError(f"{address} is missing: ingest its partition again") from None
+    return Fingerprint(file.size, hashlib.blake2b(footer, digest_size=16).hexdigest())
+
+
+def write_ranges(
+    folder: Path | str, shards: Sequence[str], out: Path, threads: int = 1
+) -> list[Entry]:
+    """Index shards.
+
+    Every image is read twice, by its byte range and by pyarrow, and must be the same; pyarrow
+    verifies the checksums of the pages meanwhile. So an index is proof that its shards were whole.
+
+    Args:
+        folder: folder or address of the shards.
+        shards: their names.
+        out: the file to write.
+        threads: shards that are read at once.
+
+    Returns:
+        What is known of each shard, in the given order.
+
+    Raises:
+        ShardError: if a shard is missing or damaged.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(lambda name: _index(Storage(folder), name), shards))
+    entries = [entry for entry, _ in found]
+    table = pa.table(
+        [
+            np.concatenate([np.empty(0, dtype), *(part[place] for _, part in found)])
+            for place, dtype in enumerate((np.int64, np.int32, np.uint32))
+        ],
+        schema=SCHEMA.with_metadata(
+            {
+                "radscale.ranges": VERSION,
+                "radscale.shards": json.dumps([asdict(entry) for entry in entries]),
+            }
+        ),
+    )
+    with whole(out) as partial, pa.ipc.new_file(partial, table.schema) as file:
+        file.write_table(table)
+    return entries
+
+
+def _index(storage: Storage, name: str) -> tuple[Entry, ShardRanges]:
+    mark = fingerprint(storage, name)
+    address = storage.address(name)
+    try:
+        file = pq.ParquetFile(storage.for_pyarrow(name), page_checksum_verification=True)
+        parts = [_group_ranges(storage, name, file, g) for g in range(file.num_row_groups)]
+    except NotAddressableError as reason:
+        nothing = _columns([(-1, -1, 0)] * file.metadata.num_rows)
+        return Entry(name, file.metadata.num_rows, mark, str(reason)), nothing
+    except (OSError, pa.ArrowException):
+        raise ShardError(f"{address} is damaged: delete it, ingest its partition again") from None
+    rows = [row for part in parts for row in part]
+    return Entry(name, len(rows), mark), _columns(rows)
+
+
+def _columns(rows: Sequence[tuple[int, int, int]]) -> ShardRanges:
+    offset, length, crc32 = zip(*rows, strict=True) if rows else ((), (), ())
+    return ShardRanges(
+        np.array(offset, np.int64), np.array(length, np.int32), np.array(crc32, np.uint32)
+    )
+
+
+def _group_ranges(
+    storage: Storage, name: str, file: pq.ParquetFile, group: int
+) -> list[tuple[int, int, int]]:
+    """Offset, length and checksum of each image of a row group, compared with pyarrow's reading."""
+    chunk = chunk_of(file.metadata, group, "image")
+    images = file.read_row_group(group, columns=["image"])["image"]
+    data = storage.open(name).read(chunk.offset, chunk.size)
+    ranges = value_ranges(data, chunk.values)
+    rows = []
+    for (start, length), image in zip(ranges, images, strict=True):
+        value = data[start : start + length]
+        if value != image.as_py():
+            raise NotAddressableError("pyarrow reads other bytes than lie at the ranges")
+        rows.append((chunk.offset + start, length, checksum(value)))
+    return rows
+
+
+class Ranges:
+    """An index, mapped by each process where it is used."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the index at `path`."""
+        self.path = path
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Each process maps the file itself."""
+        return {"path": self.path}
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        try:
+            with pa.memory_map(str(self.path)) as source:
+                table = pa.ipc.open_file(source).read_all()
+            version = (table.schema.metadata or {}).get(b"radscale.ranges", b"").decode()
+        except (OSError, pa.ArrowException):
+            raise StaleIndexError(f"{self.path} is no readable index: index again") from None
+        if version != VERSION:
+            raise StaleIndexError(f"{self.path} has version {version!r}: index the shards again")
+        return table
+
+    @cached_property
+    def _columns(self) -> ShardRanges:
+        # One batch, hence no copy.
+        offset, length, crc32 = (
+            self._table[name].combine_chunks().to_numpy() for name in SCHEMA.names
+        )
+        return ShardRanges(offset, length, crc32)
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """What the index knows of each shard."""
+        values = json.loads(self._table.schema.metadata[b"radscale.shards"])
+        return {
+            value["name"]: Entry(**{**value, "fingerprint": Fingerprint(**value["fingerprint"])})
+            for value in values
+        }
+
+    @cached_property
+    def _starts(self) -> dict[str, int]:
+        counts = [entry.rows for entry in self.entries.values()]
+        starts = np.cumsum([0, *counts])[:-1].tolist()
+        return dict(zip(self.entries, starts, strict=True))
+
+    def of(self, shard: str) -> ShardRanges | None:
+        """Byte ranges of a shard's images; None if the index does not have them."""
+        entry = self.entries.get(shard)
+        if entry is None or entry.refused is not None:
+            return None
+        start = self._starts[shard]
+        part = slice(start, start + entry.rows)
+        offset, length, crc32 = self._columns
+        return ShardRanges(offset[part], length[part], crc32[part])
+
+    def verify(self, storage: Storage, shard: str) -> None:
+        """Make sure that a shard is the file that was indexed.
+
+        Raises:
+            ShardError: if it is missing or cut short.
+            StaleIndexError: if it is another one.
+        """
+        found = fingerprint(storage, shard)
+        entry = self.entries.get(shard)
+        if entry is not None and entry.fingerprint != found:
+            raise StaleIndexError(
+                f"{self.path} was made of another {storage.address(shard)}: index the shards again"
+            )

@@ -1,0 +1,119 @@
+"""Where shards lie: a folder, or any address that pyarrow can open."""
+
+import os
+from collections import OrderedDict
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs
+
+OPEN_FILES = 256
+"""Files kept open at once; the usual limit of a process is 1,024."""
+
+
+class LocalFile:
+    """A file read at any place, without moving a position and without mapping it.
+
+    A file that was cut short then gives fewer bytes, where a mapping would end the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file at `path`."""
+        self._file = os.open(path, os.O_RDONLY)
+        self.size = os.fstat(self._file).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the range; fewer where the file ends."""
+        return os.pread(self._file, length, offset)
+
+    def will_need(self, offset: int, length: int) -> None:
+        """Start reading a range from disk, without waiting for it."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file, offset, length, os.POSIX_FADV_WILLNEED)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            os.close(self._file)
+
+
+class RemoteFile:
+    """A file of an object store or another file system of pyarrow, read at any place."""
+
+    def __init__(self, filesystem: pa.fs.FileSystem, path: str) -> None:
+        """Open the file at `path`."""
+        self._file = filesystem.open_input_file(path)
+        self.size = int(self._file.size())
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the range; fewer where the file ends."""
+        return bytes(self._file.read_at(length, offset))
+
+    def will_need(self, offset: int, length: int) -> None:
+        """Nothing: an object store takes no hints."""
+
+
+class Storage:
+    """The files of a folder.
+
+    The folder is a path, or an address with `://` that pyarrow opens: `s3://bucket/shards`,
+    `gs://…`, `hdfs://…`, and `fsspec+<protocol>://…` for every file system of fsspec. A storage
+    can be pickled or forked: each process opens its own files.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        """Read from `folder`."""
+        self.folder = folder
+        self.is_remote = "://" in str(folder)
+        self._files: OrderedDict[str, LocalFile | RemoteFile] = OrderedDict()
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type["Storage"], tuple[Path | str]]:
+        """Start afresh with the same folder."""
+        return Storage, (self.folder,)
+
+    @cached_property
+    def _remote(self) -> tuple[pa.fs.FileSystem, str]:
+        filesystem, path = pa.fs.FileSystem.from_uri(str(self.folder))
+        return filesystem, path
+
+    def address(self, name: str) -> str:
+        """A file's name for messages, without the options of an address, which may be secret."""
+        folder = str(self.folder)
+        if self.is_remote:
+            scheme, _, rest = folder.partition("?")[0].partition("://")
+            folder = f"{scheme}://{rest.rpartition('@')[2]}"
+        return f"{folder.rstrip('/')}/{name}"
+
+    def open(self, name: str) -> LocalFile | RemoteFile:
+        """A file, which stays open while it is among the most recently used ones.
+
+        Raises:
+            OSError: if there is no such file.
+        """
+        with self._lock:
+            file = self._files.get(name) or self._new(name)
+            self._files[name] = file
+            self._files.move_to_end(name)
+            if len(self._files) > OPEN_FILES:
+                self._files.popitem(last=False)
+            return file
+
+    def _new(self, name: str) -> LocalFile | RemoteFile:
+        if self.is_remote:
+            filesystem, path = self._remote
+            return RemoteFile(filesystem, f"{path}/{name}")
+        return LocalFile(Path(self.folder) / name)
+
+    def for_pyarrow(self, name: str) -> Any:
+        """A file as pyarrow's readers take it.
+
+        Raises:
+            OSError: if there is no such file.
+        """
+        if self.is_remote:
+            filesystem, path = self._remote
+            return filesystem.open_input_file(f"{path}/{name}")
+        return pa.OSFile(str(Path(self.folder) / name))

@@ -1,0 +1,125 @@
+"""The card of subsets: who is in them, and how far they differ from the whole pool."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import NormalDist
+
+import polars as pl
+
+from radscale_lib.study.archive import Labels
+
+GROUPS = ("view", "year", "scanner")
+"""Columns of the catalog, where there are such, whose mix is described."""
+CONFIDENCE = 0.95
+SCHEMA = pl.Schema(
+    {
+        "seed": pl.Int64,
+        "size": pl.Int64,
+        "images": pl.Int64,
+        "patients": pl.Int64,
+        "studies": pl.Int64,
+        "group": pl.String,
+        "name": pl.String,
+        "share": pl.Float64,
+        "whole": pl.Float64,
+        "difference": pl.Float64,
+        "lower": pl.Float64,
+        "upper": pl.Float64,
+    }
+)
+
+
+def describe(
+    catalog: pl.DataFrame, subsets: Mapping[tuple[int, int], pl.DataFrame], labels: Labels
+) -> pl.DataFrame:
+    """Describe subsets of a pool.
+
+    A row for each subset and property: the share of images with a view, year or scanner, and of
+    labelled images with a label; the same share in the whole pool; and the difference of the two.
+
+    The interval (95 %) is that of the difference which another draw of as many patients would
+    give: of a ratio of sums over patients, drawn without replacement (Cochran 1977, "Sampling
+    Techniques", equation 6.9 with the finite population correction), about the difference found.
+
+    Args:
+        catalog: columns image_id, patient_id, study_id, split, labelled, labels, and any of view,
+            year, scanner.
+        subsets: by (seed, size): column image_id.
+        labels: the study's labels.
+
+    Returns:
+        Columns of `SCHEMA`, in order of seed, size and property.
+    """
+    pool = catalog.filter(pl.col("split") == "pool")
+    shares = _shares(pool, labels)
+    whole = _totals(pool, shares)
+    rows = []
+    for (seed, size), drawn in sorted(subsets.items()):
+        part = pool.join(drawn.select("image_id"), on="image_id", how="semi")
+        patients = _by_patient(part, shares)
+        about = (seed, size, part.height, patients.height, part["study_id"].n_unique())
+        totals = _totals(part, shares)
+        sampled = patients.height / max(pool["patient_id"].n_unique(), 1)
+        for place, (group, name, _, _) in enumerate(shares):
+            if not totals[f"x{place}"] or not whole[f"x{place}"]:
+                continue
+            share = totals[f"y{place}"] / totals[f"x{place}"]
+            expected = whole[f"y{place}"] / whole[f"x{place}"]
+            error = _standard_error(patients, place, share, sampled)
+            reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
+            gap = share - expected
+            rows.append((*about, group, name, share, expected, gap, gap - reach, gap + reach))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+Share = tuple[str, str, pl.Expr, pl.Expr]
+"""Group and name of a property; whether an image has it; whether it counts for it."""
+
+
+def _shares(pool: pl.DataFrame, labels: Labels) -> list[Share]:
+    shares: list[Share] = []
+    for group in GROUPS:
+        if group in pool.columns:
+            values = pool[group].drop_nulls().unique().sort().to_list()
+            known = pl.col(group).is_not_null()
+            shares += [(group, str(value), pl.col(group) == value, known) for value in values]
+    for kind, names in (("finding", labels.findings), ("tube", labels.tubes)):
+        for name in names:
+            positive = (pl.col(f"{kind}:{name}") == 1).fill_null(False)
+            shares.append((kind, name, positive & pl.col("labelled"), pl.col("labelled")))
+    return shares
+
+
+def _sums(shares: list[Share]) -> list[pl.Expr]:
+    return [
+        expression.fill_null(False).cast(pl.Int64).sum().alias(f"{letter}{place}")
+        for place, (_, _, has, counts) in enumerate(shares)
+        for letter, expression in (("y", has), ("x", counts))
+    ]
+
+
+def _totals(images: pl.DataFrame, shares: list[Share]) -> dict[str, int]:
+    return images.select(_sums(shares)).row(0, named=True) if shares else {}
+
+
+def _by_patient(images: pl.DataFrame, shares: list[Share]) -> pl.DataFrame:
+    return images.group_by("patient_id").agg(_sums(shares)).sort("patient_id")
+
+
+def _standard_error(patients: pl.DataFrame, place: int, share: float, sampled: float) -> float:
+    """Standard error of a share: a ratio of sums over patients, of which `sampled` were drawn."""
+    count = patients.height
+    if count < 2:
+        return float("nan") if sampled < 1 else 0.0
+    residual = patients[f"y{place}"] - share * patients[f"x{place}"]
+    total = float(patients[f"x{place}"].sum())
+    variance = count / (count - 1) * float((residual * residual).sum()) / total**2
+    return float((max(1 - sampled, 0.0) * variance) ** 0.5)
+
+
+def columns(path: Path, labels: Labels) -> list[str]:
+    """The columns of a catalog file that its description needs."""
+    wanted = {"image_id", "patient_id", "study_id", "split", "labelled", *GROUPS}
+    wanted |= {f"finding:{name}" for name in labels.findings}
+    wanted |= {f"tube:{name}" for name in labels.tubes}
+    return [name for name in pl.read_parquet_schema(path) if name in wanted]

@@ -1,0 +1,33 @@
+"""Describe the subsets of a study: size, patients, labels and views, and how they differ."""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from radscale_lib.shards.parquet import write_table
+from radscale_lib.study import load_study
+from radscale_lib.subsets.card import columns, describe
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the card of all subsets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, required=True, help="study file")
+    parser.add_argument("--catalog", type=Path, required=True, help="catalog of the archive")
+    parser.add_argument("--subsets", type=Path, nargs="+", required=True, help="seed=S/n=N.parquet")
+    parser.add_argument("--out", type=Path, required=True, help="card to write (Parquet)")
+    args = parser.parse_args(argv)
+    labels = load_study(args.study).labels
+    catalog = pl.read_parquet(args.catalog, columns=columns(args.catalog, labels))
+    subsets = {
+        (int(path.parent.name.removeprefix("seed=")), int(path.stem.removeprefix("n="))): (
+            pl.read_parquet(path, columns=["image_id"])
+        )
+        for path in args.subsets
+    }
+    write_table(args.out, describe(catalog, subsets, labels).to_arrow())
+
+
+if __name__ == "__main__":
+    main()

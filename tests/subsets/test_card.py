@@ -1,0 +1,87 @@
+"""The card of subsets: counts, shares, and intervals that hold."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from radscale_lib.study.archive import Labels
+from radscale_lib.subsets.card import SCHEMA, describe
+
+LABELS = Labels(findings=("effusion",), tubes=("ett",))
+
+
+def pool_of(patients: int, rng: np.random.Generator) -> pl.DataFrame:
+    """Patients of one to six images, alike within a patient."""
+    counts = rng.integers(1, 7, patients)
+    owner = np.repeat(np.arange(patients), counts)
+    sick = (rng.random(patients) < 0.3)[owner] & (rng.random(len(owner)) < 0.9)
+    view = np.where((rng.random(patients) < 0.5)[owner], "PA", "AP")
+    return pl.DataFrame(
+        {
+            "image_id": [f"{i:032x}" for i in range(len(owner))],
+            "study_id": [f"{i // 2:032x}" for i in range(len(owner))],
+            "patient_id": [f"{i:032x}" for i in owner],
+            "split": ["pool"] * len(owner),
+            "view": view,
+            "year": rng.integers(2000, 2003, len(owner)),
+            "labelled": rng.random(len(owner)) < 0.8,
+            "finding:effusion": np.where(sick, 1, 0),
+            "tube:ett": pl.Series([None] * len(owner), dtype=pl.Int8),
+        }
+    )
+
+
+def drawn(pool: pl.DataFrame, patients: int, rng: np.random.Generator) -> pl.DataFrame:
+    names = pool["patient_id"].unique().sort().to_numpy()
+    chosen = rng.choice(names, patients, replace=False)
+    return pool.filter(pl.col("patient_id").is_in(chosen.tolist()))
+
+
+def test_counts_and_shares() -> None:
+    rng = np.random.default_rng(0)
+    pool = pool_of(40, rng)
+    other = pool.head(9).with_columns(
+        split=pl.lit("test"), image_id=pl.lit("t") + pl.col("image_id")
+    )
+    part = drawn(pool, 10, rng)
+    card = describe(pl.concat([pool, other]), {(3, 25): part}, LABELS)
+    assert card.schema == SCHEMA
+    assert card["group"].to_list() == ["view"] * 2 + ["year"] * 3 + ["finding", "tube"]
+    first = card.row(0, named=True)
+    assert (first["seed"], first["size"], first["images"]) == (3, 25, part.height)
+    assert (first["patients"], first["studies"]) == (10, part["study_id"].n_unique())
+    assert first["share"] == pytest.approx((part["view"] == "AP").mean())
+    assert first["whole"] == pytest.approx((pool["view"] == "AP").mean())
+    assert first["difference"] == pytest.approx(first["share"] - first["whole"])
+    label = card.filter(pl.col("group") == "finding").row(0, named=True)
+    labelled = part.filter("labelled")
+    assert label["share"] == pytest.approx(labelled["finding:effusion"].mean())
+    assert card.filter(pl.col("group") == "tube")["share"].to_list() == [0.0]
+    assert card.group_by("group").agg(pl.col("share").sum()).filter(
+        pl.col("group").is_in(["view", "year"])
+    )["share"].to_list() == pytest.approx([1.0, 1.0])
+
+
+def test_the_whole_differs_by_nothing() -> None:
+    pool = pool_of(20, np.random.default_rng(1))
+    card = describe(pool, {(0, pool.height): pool}, LABELS)
+    for column in ("difference", "lower", "upper"):
+        assert card[column].abs().max() == 0
+
+
+def test_intervals_hold() -> None:
+    """Of 400 draws, about 95 % have an interval that holds 0, for images alike within patients."""
+    rng = np.random.default_rng(2)
+    pool = pool_of(400, rng)
+    held = []
+    for _ in range(400):
+        card = describe(pool, {(0, 1): drawn(pool, 120, rng)}, LABELS)
+        label = card.filter(pl.col("group") == "finding").row(0, named=True)
+        held.append(label["lower"] <= 0 <= label["upper"])
+    assert 0.91 <= np.mean(held) <= 0.99
+
+
+def test_a_catalog_without_labels_or_years() -> None:
+    pool = pool_of(10, np.random.default_rng(3)).drop("year", "tube:ett", "finding:effusion")
+    card = describe(pool.with_columns(labelled=False), {(0, 5): pool.head(5)}, Labels())
+    assert set(card["group"]) == {"view"}
