@@ -23,9 +23,7 @@ rule extract_features:
         "../envs/radscale.yaml"
     threads: 1
     resources:
-        mem_mb=need(megabytes, "features"),
-        runtime=need(minutes, "features"),
-        gpu=lambda wildcards: min(1, gpus(wildcards)),
+        **needs("features", one_gpu),
     params:
         id=identity("features"),
         shards=str(data("institution", "shards")),
@@ -54,11 +52,7 @@ rule evaluate_task:
         "../envs/radscale.yaml"
     threads: 1
     resources:
-        mem_mb=need(megabytes, "evaluate"),
-        runtime=need(minutes, "evaluate"),
-        gpu=lambda wildcards: (
-            0 if KINDS[wildcards.task] == "classification" else min(1, gpus(wildcards))
-        ),
+        **needs("evaluate", one_gpu),
     params:
         id=identity("evaluate", "task"),
         shards=str(data("institution", "shards")),

@@ -27,19 +27,17 @@ if STUDY.bases:
             "../envs/radscale.yaml"
         threads: 1
         resources:
-            mem_mb=need(megabytes, "pretrain"),
-            runtime=need(minutes, "pretrain"),
-            gpu=gpus,
+            **needs_training(),
         params:
             id=identity("pretrain", "arm"),
             shards=str(data("public", "shards")),
             work=str(OUT / "work"),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
         shell:
-            "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
+            "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
             " --arm {wildcards.arm} --size 0 --seed 0 --catalog {input.catalog:q}"
             " --shards {params.shards:q} --work {params.work:q} --out {params.out:q}"
-            " --threads {threads} 2> {log:q}"
+            " --threads {threads} {SCRATCH} 2> {log:q}"
 
 
 released = [arm for arm in STUDY.baselines.values() if arm not in STUDY.bases]
@@ -62,8 +60,7 @@ if released:
         conda:
             "../envs/radscale.yaml"
         resources:
-            mem_mb=need(megabytes, "weights"),
-            runtime=need(minutes, "weights"),
+            **needs("weights"),
         params:
             id=identity("weights", "arm"),
             name=lambda wildcards: STUDY.encoder_of(wildcards.arm),
@@ -95,20 +92,18 @@ rule pretrain_arm:
         "../envs/radscale.yaml"
     threads: 1
     resources:
-        mem_mb=need(megabytes, "pretrain"),
-        runtime=need(minutes, "pretrain"),
-        gpu=gpus,
+        **needs_training(),
     params:
         id=identity("pretrain", "arm"),
         shards=str(data("institution", "shards")),
         work=str(OUT / "work"),
         out=lambda wildcards, output: str(Path(output.encoder).parent),
     shell:
-        "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
+        "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
         " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
         " --catalog {input.catalog:q} --shards {params.shards:q} --subset {input.subset:q}"
         " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
-        " --threads {threads} 2> {log:q}"
+        " --threads {threads} {SCRATCH} 2> {log:q}"
 
 
 rule pretrain:

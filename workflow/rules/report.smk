@@ -21,8 +21,7 @@ rule draw_similarity:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "similarity"),
-        runtime=need(minutes, "similarity"),
+        **needs("similarity"),
     params:
         id=identity("similarity"),
         sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
@@ -49,8 +48,7 @@ rule draw_figures:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "figures"),
-        runtime=need(minutes, "figures"),
+        **needs("figures"),
     params:
         id=identity("figures"),
         similarity=lambda wildcards, input: (
@@ -80,8 +78,7 @@ rule write_report:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "report"),
-        runtime=need(minutes, "report"),
+        **needs("report"),
     params:
         id=identity("report"),
     shell:

@@ -17,8 +17,7 @@ rule draw_subset:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "subset"),
-        runtime=need(minutes, "subset"),
+        **needs("subset"),
     params:
         id=identity("subset"),
     shell:
