@@ -17,6 +17,8 @@ from tests.workflow.checkout import Checkout
 SITE = {"partition": "cpu", "devices_per_node": 2, "walltime_minutes": 30, "warning_seconds": 30}
 POLL_SECONDS = 6
 """A little above one job's time; 40 is right for a cluster."""
+PATIENCE = 600
+"""Seconds until a job has surely started, on a machine busy with other work."""
 
 # Runs in every Python process of a job, before its script.
 FAULTS = '''\
@@ -109,11 +111,11 @@ class ClusterStudy(Checkout):
         """What the last head process has said."""
         return (self.scratch / f"head-{len(self.heads) - 1}.log").read_text()
 
-    def finish(self, *options: str, seconds: float = 400, code: int = 0) -> str:
+    def finish(self, *options: str, seconds: float = 1200, code: int = 0) -> str:
         """Run a head process to its end; what it said."""
         return self.end(self.start(*options), seconds, code)
 
-    def end(self, head: subprocess.Popen[str], seconds: float = 400, code: int = 0) -> str:
+    def end(self, head: subprocess.Popen[str], seconds: float = 1200, code: int = 0) -> str:
         """Wait for a head process to end; what it said."""
         try:
             head.wait(seconds)
@@ -122,7 +124,7 @@ class ClusterStudy(Checkout):
         assert head.returncode == code, self.output()[-6000:]
         return self.output()
 
-    def job(self, rule: str, state: str = "RUNNING", seconds: float = 180) -> str:
+    def job(self, rule: str, state: str = "RUNNING", seconds: float = PATIENCE) -> str:
         """Wait for a SLURM job of a rule in a state; its id."""
         wait_until(lambda: state in self.cluster.active(rule).values(), seconds, f"{rule} {state}")
         return next(job for job, now in self.cluster.active(rule).items() if now == state)

@@ -16,7 +16,7 @@ import pytest
 from radscale_lib.files import file_digest, read_json
 from radscale_lib.planning.journal import NAME, read_journal
 from tests.slurm.cluster import Cluster, wait_until
-from tests.slurm.study import ClusterStudy
+from tests.slurm.study import PATIENCE, ClusterStudy
 from tests.workflow.checkout import Checkout
 
 pytestmark = pytest.mark.cluster_faults
@@ -40,7 +40,7 @@ def evaluation(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy
 @pytest.fixture
 def training(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy]:
     """One encoder is to be trained; afterwards it has the same bytes as before."""
-    study.undo(f"encoders/{RUN}/*")
+    study.undo(f"encoders/{RUN}/*", f"logs/pretrain_arm/{RUN.replace('/', '.')}.log")
     subprocess.run(["rm", "-r", study.results / "work"], check=True)
     yield study
     assert file_digest(study.results / ENCODER) == file_digest(finished.results / ENCODER)
@@ -71,16 +71,16 @@ def test_a_job_over_its_memory_gets_more(evaluation: ClusterStudy) -> None:
 
 
 def test_a_job_over_its_time_gets_more(evaluation: ClusterStudy) -> None:
-    seen = evaluation.fault("evaluate.py", sleep=300)
+    seen = evaluation.fault("evaluate.py", sleep=900)
     scores(evaluation, "--set-resources", "evaluate_task:runtime=1 if attempt == 1 else 10")
     assert len(set(tries(seen))) == 2
     assert evaluation.cluster.jobs()[tries(seen)[0]][0] == "TIMEOUT"
 
 
 def test_a_cancelled_job_is_started_again(evaluation: ClusterStudy) -> None:
-    seen = evaluation.fault("evaluate.py", sleep=300)
+    seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, 180, "the job's first try")
+    wait_until(seen.exists, PATIENCE, "the job's first try")
     evaluation.cluster.run("scancel", tries(seen)[0])
     evaluation.end(head)
     assert len(set(tries(seen))) == 2
@@ -91,13 +91,13 @@ def preempt(study: ClusterStudy, job: str) -> str:
     node = study.cluster.run("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
     options = ("--partition=cpu", f"--nodelist={node}", "--exclusive", "--output=/dev/null")
     other = study.cluster.run("sbatch", "--parsable", *options, "--wrap=sleep 20").strip()
-    wait_until(lambda: study.cluster.jobs()[other][0] != "PENDING", 90, "preemption")
+    wait_until(lambda: study.cluster.jobs()[other][0] != "PENDING", PATIENCE, "preemption")
     return other
 
 
 def release(cluster: Cluster, job: str) -> None:
     """Start a requeued job now; SLURM waits two minutes."""
-    wait_until(lambda: cluster.jobs()[job][0] == "PENDING", 120, f"requeue of {job}")
+    wait_until(lambda: cluster.jobs()[job][0] == "PENDING", PATIENCE, f"requeue of {job}")
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
@@ -108,7 +108,7 @@ def test_a_preempted_training_goes_on_where_it_was(training: ClusterStudy, parti
     training.fault("pretrain.py", step_seconds=5)
     head = training.start(f"results/smoke/{ENCODER}", "--retries", "0")
     log = training.results / f"logs/pretrain_arm/{RUN.replace('/', '.')}.log"
-    wait_until(lambda: log.exists() and "step 2/" in log.read_text(), 240, "second step")
+    wait_until(lambda: log.exists() and "step 2/" in log.read_text(), PATIENCE, "second step")
     [job] = training.cluster.active("pretrain_arm")
     preempt(training, job)
     release(training.cluster, job)
@@ -119,18 +119,18 @@ def test_a_preempted_training_goes_on_where_it_was(training: ClusterStudy, parti
 
 def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: ClusterStudy) -> None:
     evaluation.site["partition"] = "spare_cancel"
-    seen = evaluation.fault("evaluate.py", sleep=300)
+    seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, 180, "the job's first try")
+    wait_until(seen.exists, PATIENCE, "the job's first try")
     preempt(evaluation, tries(seen)[0])
     evaluation.end(head)
     assert len(set(tries(seen))) == 2
 
 
 def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStudy) -> None:
-    """SLURM sends the warning up to a minute early: here, in the first minute of two."""
-    training.site |= {"walltime_minutes": 2, "warning_seconds": 60}
-    training.fault("pretrain.py", step_seconds=30)
+    """SLURM sends the warning up to a minute early: here, after two or three minutes of four."""
+    training.site |= {"walltime_minutes": 4, "warning_seconds": 60}
+    training.fault("pretrain.py", step_seconds=40)
     head = training.start(f"results/smoke/{ENCODER}", "--retries", "0")
     job = training.job("pretrain_arm")
     release(training.cluster, job)
@@ -142,7 +142,7 @@ def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStu
 def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=60)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, 180, "the job's first try")
+    wait_until(seen.exists, PATIENCE, "the job's first try")
     job = tries(seen)[0]
     node = evaluation.cluster.run("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
     evaluation.cluster.kill(node, signal.SIGKILL)
@@ -155,7 +155,7 @@ def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
 def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=15)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, 180, "the job's first try")
+    wait_until(seen.exists, PATIENCE, "the job's first try")
     cluster = evaluation.cluster
     node = cluster.run("squeue", "--noheader", "--format=%N", "--jobs", tries(seen)[0]).strip()
     cluster.run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
@@ -170,7 +170,7 @@ def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
     """For longer than the plugin's five queries, after which it would forget its jobs."""
     seen = evaluation.fault("evaluate.py", sleep=10)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, 180, "the job's first try")
+    wait_until(seen.exists, PATIENCE, "the job's first try")
     evaluation.cluster.kill("slurmctld")
     time.sleep(40)
     evaluation.cluster.start_controller()
@@ -179,9 +179,9 @@ def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
 
 
 def test_a_killed_head_leaves_no_second_writer(evaluation: ClusterStudy) -> None:
-    seen = evaluation.fault("evaluate.py", sleep=300)
+    seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, 180, "the job's first try")
+    wait_until(seen.exists, PATIENCE, "the job's first try")
     head.send_signal(signal.SIGKILL)
     head.wait()
     orphan = tries(seen)[0]
@@ -201,29 +201,29 @@ def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
     evaluation.job("evaluate_task")
     head.send_signal(signal.SIGKILL)
     head.wait()
-    wait_until(lambda: not evaluation.cluster.active(), 120, "end of the job")
+    wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
     assert (evaluation.results / TASK / "scores.parquet").exists()
     assert "outputs of 1 unrecorded jobs dropped" in scores(evaluation)
     assert not read_journal(evaluation.results / NAME).of("started")
 
 
 def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
-    seen = evaluation.fault("evaluate.py", sleep=300)
+    seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, 180, "the job's first try")
+    wait_until(seen.exists, PATIENCE, "the job's first try")
     head.send_signal(signal.SIGTERM)
-    evaluation.end(head, 120, code=1)
-    wait_until(lambda: not evaluation.cluster.active(), 60, "end of the job")
+    evaluation.end(head, code=1)
+    wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
     scores(evaluation)
 
 
 def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=30)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, 180, "the job's first try")
+    wait_until(seen.exists, PATIENCE, "the job's first try")
     second = evaluation.finish("results/smoke/scores.parquet", code=1)
     assert f"process {head.pid} on" in second and "is running this study" in second
-    head.wait(300)
+    head.wait(PATIENCE)
     assert head.returncode == 0
     assert len(tries(seen)) == 1
 
@@ -277,10 +277,10 @@ def test_the_accounting_is_away_for_a_while(
     shutil.copytree(finished.folder, folder, symlinks=True)
     study = ClusterStudy(folder, accounted_cluster, tmp_path)
     study.undo(f"{TASK}/*", "scores.parquet")
-    seen = study.fault("evaluate.py", sleep=300)
+    seen = study.fault("evaluate.py", sleep=900)
     try:
         head = study.start("results/smoke/scores.parquet", "--slurm-status-command", "sacct")
-        wait_until(seen.exists, 180, "the job's first try")
+        wait_until(seen.exists, PATIENCE, "the job's first try")
         accounted_cluster.kill("slurmdbd")
         time.sleep(30)
         accounted_cluster.start_database_daemon()

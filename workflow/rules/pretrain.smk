@@ -2,6 +2,7 @@
 
 Inputs: subsets/, data/<archive>/{catalog.parquet,shards/}, released weights.
 Outputs: encoders/<arm>/n=N/seed=S/{encoder.safetensors,encoder.json,log.parquet}.
+The catalog stands for the shards: naming each of thousands in every job would make the DAG slow.
 Training state lives in work/ below the study's folder, keyed by what is trained on what: it is no
 declared output, since Snakemake deletes the outputs of a failed job.
 """
@@ -11,7 +12,6 @@ if STUDY.bases:
     rule pretrain_base:
         input:
             catalog=data("public", "catalog.parquet"),
-            shards=ancient(partitions("public", "shards/part={part}.parquet")),
         output:
             encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
             card=OUT / "encoders/{arm}/n=0/seed=0/encoder.json",
@@ -74,9 +74,8 @@ rule pretrain_arm:
     input:
         subset=OUT / "subsets/seed={seed}/n={size}.parquet",
         base=lambda wildcards: encoder(STUDY.baseline_of(wildcards.arm)),
-        # Where the images lie. What they are is in the subset's digests, so these trigger nothing.
+        # Where the images lie. What they are is in the subset's digests, so it triggers nothing.
         catalog=ancient(data("institution", "catalog.parquet")),
-        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
     output:
         encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
         card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",

@@ -11,7 +11,6 @@ rule draw_similarity:
     input:
         encoders=lambda wildcards: [encoder(run) for run in COMPARED[wildcards.arm]],
         catalog=data("institution", "catalog.parquet"),
-        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
     output:
         OUT / "similarity/{arm}.parquet",
     log:
