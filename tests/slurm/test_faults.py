@@ -52,8 +52,14 @@ def scores(study: ClusterStudy, *options: str) -> str:
 
 
 def tries(path: Path) -> list[str]:
-    """SLURM job of each try."""
-    return path.read_text().split()
+    """SLURM job of each try so far."""
+    return path.read_text().split() if path.exists() else []
+
+
+def first_try(path: Path) -> str:
+    """Wait until a job's script has started; the SLURM job."""
+    wait_until(lambda: bool(tries(path)), PATIENCE, "the job's first try")
+    return tries(path)[0]
 
 
 def test_a_job_fails_once(evaluation: ClusterStudy) -> None:
@@ -80,8 +86,7 @@ def test_a_job_over_its_time_gets_more(evaluation: ClusterStudy) -> None:
 def test_a_cancelled_job_is_started_again(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, PATIENCE, "the job's first try")
-    evaluation.cluster.run("scancel", tries(seen)[0])
+    evaluation.cluster.run("scancel", first_try(seen))
     evaluation.end(head)
     assert len(set(tries(seen))) == 2
 
@@ -121,7 +126,7 @@ def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: Clust
     evaluation.site["partition"] = "spare_cancel"
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, PATIENCE, "the job's first try")
+    first_try(seen)
     preempt(evaluation, tries(seen)[0])
     evaluation.end(head)
     assert len(set(tries(seen))) == 2
@@ -142,8 +147,7 @@ def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStu
 def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=60)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, PATIENCE, "the job's first try")
-    job = tries(seen)[0]
+    job = first_try(seen)
     node = evaluation.cluster.run("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
     evaluation.cluster.kill(node, signal.SIGKILL)
     release(evaluation.cluster, job)
@@ -155,7 +159,7 @@ def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
 def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=15)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, PATIENCE, "the job's first try")
+    first_try(seen)
     cluster = evaluation.cluster
     node = cluster.run("squeue", "--noheader", "--format=%N", "--jobs", tries(seen)[0]).strip()
     cluster.run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
@@ -170,7 +174,7 @@ def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
     """For longer than the plugin's five queries, after which it would forget its jobs."""
     seen = evaluation.fault("evaluate.py", sleep=10)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, PATIENCE, "the job's first try")
+    first_try(seen)
     evaluation.cluster.kill("slurmctld")
     time.sleep(40)
     evaluation.cluster.start_controller()
@@ -181,7 +185,7 @@ def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
 def test_a_killed_head_leaves_no_second_writer(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, PATIENCE, "the job's first try")
+    first_try(seen)
     head.send_signal(signal.SIGKILL)
     head.wait()
     orphan = tries(seen)[0]
@@ -210,7 +214,7 @@ def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
 def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, PATIENCE, "the job's first try")
+    first_try(seen)
     head.send_signal(signal.SIGTERM)
     evaluation.end(head, code=1)
     wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
@@ -220,7 +224,7 @@ def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
 def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=30)
     head = evaluation.start("results/smoke/scores.parquet")
-    wait_until(seen.exists, PATIENCE, "the job's first try")
+    first_try(seen)
     second = evaluation.finish("results/smoke/scores.parquet", code=1)
     assert f"process {head.pid} on" in second and "is running this study" in second
     head.wait(PATIENCE)
@@ -280,7 +284,7 @@ def test_the_accounting_is_away_for_a_while(
     seen = study.fault("evaluate.py", sleep=900)
     try:
         head = study.start("results/smoke/scores.parquet", "--slurm-status-command", "sacct")
-        wait_until(seen.exists, PATIENCE, "the job's first try")
+        first_try(seen)
         accounted_cluster.kill("slurmdbd")
         time.sleep(30)
         accounted_cluster.start_database_daemon()

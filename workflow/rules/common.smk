@@ -37,6 +37,8 @@ STUDY_FILE = OUT / "study.json"
 LAUNCH = f"python {SCRIPTS}/launch.py --devices {STUDY.compute.devices} --nodes {NODES}" + (
     " --gpus" if STUDY.compute.device == "cuda" else ""
 )
+QUESTIONS = {"plan", "status"}
+"""Targets that only look: they run beside a head of the study, and settle nothing."""
 SCRATCH = f'--scratch "{SITE.scratch}"' if SITE.scratch else ""
 KINDS = {name: task.kind for name, task in STUDY.evaluation.tasks.items()}
 
@@ -160,6 +162,8 @@ def one_gpu(wildcards):
 
 def start():
     """Before the first job: every file named is there, and no other process runs the study."""
+    if workflow.dag_settings.targets and workflow.dag_settings.targets <= QUESTIONS:
+        return
     try:
         check_paths(STUDY)
         guard.hold(OUT / ".running")
@@ -209,7 +213,7 @@ if not workflow.is_main_process:
 
 if workflow.is_main_process:
     slurm_cures.apply()
-    if not workflow.output_settings.dryrun:
+    if not (workflow.output_settings.dryrun or QUESTIONS & set(sys.argv)):
         recover()
     for problem in path_problems(STUDY):
         print(f"warning: {problem}", file=sys.stderr)
