@@ -20,8 +20,6 @@ settings.load_profile("radscale")
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The smoke study, run with two cores in a copy of the checkout."""
-    if "DEV_FINISHED" in os.environ:
-        return Checkout(__import__("pathlib").Path(os.environ["DEV_FINISHED"]))
     checkout = copy_checkout(tmp_path_factory.mktemp("finished"))
     checkout.snakemake()
     return checkout
