@@ -162,7 +162,8 @@ def one_gpu(wildcards):
 
 def start():
     """Before the first job: every file named is there, and no other process runs the study."""
-    if workflow.dag_settings.targets and workflow.dag_settings.targets <= QUESTIONS:
+    targets = set(workflow.dag_settings.targets)
+    if targets and targets <= QUESTIONS:
         return
     try:
         check_paths(STUDY)
