@@ -1,5 +1,6 @@
 # make study    the embedded study, from DICOM files to the report
 # make test     all checks and tests
+# make cluster  tests on a SLURM cluster that they bring up (FAULTS=1: the long ones)
 # make check    static checks only
 # make docs     write the generated pages: the study file's schema and reference
 # make lock     resolve the dependencies anew: requirements.lock and workflow/envs/radscale.yaml
@@ -13,13 +14,16 @@ TESTS ?=
 # Rules call `python`: it is the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test check docs lock
+.PHONY: study test cluster check docs lock
 
 study: .venv/.ready
 	snakemake --cores $(CORES)
 
 test: check
 	pytest --numprocesses $(CORES) --dist worksteal $(TESTS)
+
+cluster: .venv/.ready
+	RADSCALE_CLUSTER=required pytest $(if $(FAULTS),-m cluster_faults) tests/slurm
 
 check: .venv/.ready
 	ruff check

@@ -3,8 +3,9 @@
     snakemake --cores 2                                     the embedded study (config/config.yaml)
     snakemake --cores 2 --configfile my-study.yaml          a study of your own
     snakemake plan --configfile my-study.yaml               what would run, why, and what it costs
+    snakemake status --configfile my-study.yaml             what is done, runs, failed, and is left
 
-Targets: all (default), plan, and one per stage: archive, ingest, subsets, pretrain, evaluate,
+Targets: all (default), plan, status, and one per stage: archive, ingest, subsets, pretrain, evaluate,
 scale, figures.
 """
 
@@ -38,6 +39,7 @@ include: "workflow/rules/report.smk"
 localrules:
     all,
     plan,
+    status,
     archive,
     ingest,
     subsets,
@@ -55,8 +57,22 @@ rule plan:
     params:
         study=str(STUDY_FILE),
         overrides=overrides(),
+        at_once=at_once(),
     shell:
-        "python {SCRIPTS}/plan.py --study {params.study:q} -- {params.overrides} 2> {log:q}"
+        "python {SCRIPTS}/plan.py --study {params.study:q} --at-once {params.at_once}"
+        " -- {params.overrides} 2> {log:q}"
+
+
+rule status:
+    log:
+        OUT / "logs/status.log",
+    conda:
+        "workflow/envs/radscale.yaml"
+    params:
+        study=str(STUDY_FILE),
+        overrides=overrides(),
+    shell:
+        "python {SCRIPTS}/status.py --study {params.study:q} -- {params.overrides} 2> {log:q}"
 
 
 onstart:

@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--base", type=Path, help="encoder.safetensors to continue")
     parser.add_argument("--work", type=Path, required=True, help="folder of training states")
     parser.add_argument("--out", type=Path, required=True, help="folder for the run's files")
+    parser.add_argument("--scratch", type=Path, help="node-local folder for copies of the shards")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     args = parser.parse_args(argv)
     job = Job(
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
         subset=args.subset,
         base=args.base,
         work=args.work,
+        scratch=args.scratch,
     )
     pretrain(job, args.out, args.threads)
 

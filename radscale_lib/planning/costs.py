@@ -14,8 +14,6 @@ SECONDS_PER_MPIXEL = 0.02
 """Assumed: one core decodes, resizes and encodes a 5 megapixel radiograph in 0.1 s."""
 SOURCE_MPIXELS = 5.0
 """Assumed: size of a hospital's radiograph, megapixels."""
-BYTES_PER_PIXEL = 0.6
-"""Assumed: lossless PNG of a radiograph, bytes per stored pixel."""
 START_SECONDS = 5.0
 """Assumed: start of a process with torch."""
 
@@ -110,22 +108,6 @@ def computed_seconds(study: Study, rule: str, wildcards: Mapping[str, str], gpus
         phantom = study.archives[wildcards["archive"]].phantom
         return 2 + (phantom.patients * 3 / 80 if phantom else 0)
     return START_SECONDS + total / 1e5
-
-
-def disk_bytes(study: Study) -> dict[str, float]:
-    """Bytes of each kind of result of the whole study, computed."""
-    side = study.institution.image.shorter_side
-    shards = images(study) * side * side * 1.2 * BYTES_PER_PIXEL
-    weights = {"mi2": 2.5e9, "rad-dino": 0.45e9}
-    full = {"mi2": 480, "rad-dino": 518}
-    encoders = sum(
-        weights[kind := study.encoders[study.encoder_of(run.arm)].kind]
-        * (1 if study.encoders[study.encoder_of(run.arm)].image_size == full[kind] else 0.003)
-        for run in study.runs
-    )
-    held_out = 1 - study.splits.train - study.splits.validation - study.splits.test
-    features = len(study.runs) * images(study) * (1 - held_out) * 12_000
-    return {"shards": shards, "encoders": encoders, "features": features}
 
 
 def expected(study: Study) -> dict[str, float]:

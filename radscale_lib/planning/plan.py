@@ -1,6 +1,7 @@
 """The plan: which jobs would run, why, and what they cost, without running any."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.files import read_json
-from radscale_lib.planning.costs import Cost, cost, disk_bytes
+from radscale_lib.planning.costs import Cost, cost
+from radscale_lib.planning.disk import disk, peak_bytes, shard_bytes
 from radscale_lib.planning.progress import duration
+from radscale_lib.planning.site import Site
 from radscale_lib.study.model import Study
 
 _ID = re.compile(r"\b[0-9a-f]{16}\b")
@@ -38,6 +41,8 @@ class Job:
     wildcards: Mapping[str, str]
     reason: str
     cost: Cost
+    number: int = 0
+    after: tuple[int, ...] = ()
 
 
 @dataclass
@@ -74,6 +79,8 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
                 wildcards,
                 explain(values["reason"], ids),
                 cost(study, values["rule"], wildcards, values["threads"], values["gpus"]),
+                values["number"],
+                tuple(values["after"]),
             )
         )
     return jobs
@@ -124,8 +131,34 @@ def rows(jobs: Iterable[Job]) -> list[Row]:
     return list(table.values())
 
 
-def render(study: Study, jobs: list[Job]) -> str:
-    """The plan as a table for the terminal."""
+def longest_chain(jobs: Iterable[Job]) -> float:
+    """Seconds of the longest chain of jobs that wait for each other: no cluster is faster."""
+    ends: dict[int, float] = {}
+    for job in jobs:  # in an order in which each comes after what it waits for
+        begin = max((ends.get(number, 0.0) for number in job.after), default=0.0)
+        ends[job.number] = begin + job.cost.seconds
+    return max(ends.values(), default=0.0)
+
+
+def slowest(jobs: Iterable[Job], at_once: int) -> float:
+    """Seconds that no order of the jobs exceeds, with so many at once and no waiting for nodes.
+
+    R. L. Graham, "Bounds on multiprocessing timing anomalies", 1969: work / N + chain (1 - 1 / N).
+    """
+    jobs = list(jobs)
+    work = sum(job.cost.seconds for job in jobs)
+    return work / at_once + longest_chain(jobs) * (1 - 1 / at_once)
+
+
+def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
+    """The plan as a table for the terminal.
+
+    Args:
+        study: the study.
+        jobs: what would run.
+        site: the cluster, for chains of jobs and node-local copies.
+        at_once: jobs that run at a time.
+    """
     if not jobs:
         return "Nothing to do: every result is up to date."
     table = rows(jobs)
@@ -143,47 +176,82 @@ def render(study: Study, jobs: list[Job]) -> str:
             + "; ".join(reasons[:3])
             + more
         )
-    total = totals(study, jobs)
+    total = totals(study, jobs, at_once)
     lines += [
         "-" * len(head),
         f"{'total':<18}{len(jobs):>6}{total['gpu_hours']:>10.3g}{total['core_hours']:>10.3g}"
         f"{duration(total['longest_seconds']):>10}",
-        "disk of the whole study: "
-        + ", ".join(f"{name} {_size(size)}" for name, size in disk_bytes(study).items()),
+        "",
+        f"time without queues: at least {duration(total['at_least_seconds'])}, "
+        f"at most {duration(total['at_most_seconds'])} with {at_once} jobs at once",
+        *_chains(table, site),
+        f"{'disk':<18}{'whole':>10}{'there':>10}{'left':>10}",
     ]
+    for name, (whole, there) in disk(study).items():
+        left = max(whole - there, 0)
+        lines.append(f"{name:<18}{_size(whole):>10}{_size(there):>10}{_size(left):>10}")
+    lines.append(f"{'peak':<18}{_size(total['disk_gb'] * 1e9):>10}")
+    if site.scratch:
+        lines.append(f"on each node that trains, in {site.scratch}: {_size(shard_bytes(study))}")
     return "\n".join(lines)
 
 
-def totals(study: Study, jobs: Iterable[Job]) -> dict[str, float]:
-    """Sums over the jobs, and the disk need of the whole study."""
+def chained(row: Row, site: Site) -> int:
+    """Jobs in a row that the longest job of a rule needs, at the site's time limit."""
+    return math.ceil(row.longest / max(60 * site.walltime_minutes - site.warning_seconds, 60))
+
+
+def _chains(table: list[Row], site: Site) -> list[str]:
+    return [
+        f"{row.rule}: chains of up to {chained(row, site)} jobs of {site.walltime_minutes} min"
+        for row in table
+        if row.rule.startswith("pretrain") and chained(row, site) > 1
+    ]
+
+
+def totals(study: Study, jobs: Iterable[Job], at_once: int = 1) -> dict[str, float]:
+    """Sums over the jobs, bounds of the wall time, and the disk need of the whole study."""
     jobs = list(jobs)
     return {
         "jobs": len(jobs),
         "gpu_hours": sum(job.cost.gpu_hours for job in jobs),
         "core_hours": sum(job.cost.core_hours for job in jobs),
         "longest_seconds": max((job.cost.seconds for job in jobs), default=0.0),
-        "disk_gb": sum(disk_bytes(study).values()) / 1e9,
+        "at_least_seconds": longest_chain(jobs),
+        "at_most_seconds": slowest(jobs, at_once),
+        "disk_gb": peak_bytes(study, at_once) / 1e9,
     }
 
 
-def as_json(study: Study, jobs: list[Job]) -> dict[str, Any]:
-    """The plan as plain values."""
-    table = [{**vars(row), "sources": sorted(row.sources)} for row in rows(jobs)]
+def as_json(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> dict[str, Any]:
+    """The plan as plain values; arguments as of `render`."""
+    table = [
+        {**vars(row), "sources": sorted(row.sources), "chained": chained(row, site)}
+        for row in rows(jobs)
+    ]
     listed = [
         {"rule": job.rule, "wildcards": dict(job.wildcards), "reason": job.reason}
         | asdict(job.cost)
         for job in jobs
     ]
-    return {"study": study.name, "rules": table, "jobs": listed, "totals": totals(study, jobs)}
+    room = {name: {"whole": whole, "there": there} for name, (whole, there) in disk(study).items()}
+    return {
+        "study": study.name,
+        "rules": table,
+        "jobs": listed,
+        "totals": totals(study, jobs, at_once),
+        "disk_bytes": room,
+        "scratch_bytes_per_node": shard_bytes(study) if site.scratch else 0,
+    }
 
 
-def check_budget(study: Study, jobs: Iterable[Job]) -> None:
+def check_budget(study: Study, jobs: Iterable[Job], at_once: int = 1) -> None:
     """Compare the plan with the study's budget.
 
     Raises:
         OverBudgetError: naming each limit that is exceeded, by how much, and the key to change.
     """
-    sums = totals(study, jobs)
+    sums = totals(study, jobs, at_once)
     over = [
         f"{name.replace('_', ' ')} {sums[name]:.3g} above compute.budget.{name} {limit:g}"
         for name, limit in study.compute.budget.model_dump().items()

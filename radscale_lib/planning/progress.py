@@ -3,12 +3,23 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
+
+from radscale_lib.planning.journal import Journal
 
 expected_seconds: dict[str, float] = {}
 """Seconds a job of each rule is expected to take, before any of this run has been timed.
 
 The Snakefile fills it when jobs start; the logger plugin reads it in the same process."""
+
+journals: list[Journal] = []
+"""The journal of this call, once jobs start: the Snakefile opens it, the logger plugin writes."""
+
+
+def begin(path: Path) -> None:
+    """Open the journal of this call."""
+    journals[:] = [Journal(path)]
 
 
 @dataclass

@@ -5,6 +5,7 @@ every random state.
 """
 
 import re
+import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,35 @@ class Progress:
     bad_steps: int = 0
     flops_per_sample: float | None = None
     log: list[LogRow] = field(default_factory=list)
+
+
+class SupersededError(SystemExit):
+    """A newer try of the run has taken over its folder."""
+
+
+class Tenure:
+    """The newest try owns a run's folder.
+
+    A scheduler that loses a node starts the run elsewhere, while the lost try may go on: that one
+    finds here that it must not write any more.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take over a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "owner"
+        self._name = uuid.uuid4().hex
+        with whole(self._path) as partial:
+            partial.write_text(self._name)
+
+    def check(self) -> None:
+        """Make sure that the folder is still this try's.
+
+        Raises:
+            SupersededError: if a newer try has taken it over.
+        """
+        if self._path.read_text() != self._name:
+            raise SupersededError(f"{self._path.parent}: a newer try of this run has taken over")
 
 
 def save_checkpoint(

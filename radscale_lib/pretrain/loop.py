@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
-from radscale_lib.pretrain.checkpoint import Progress, load_checkpoint, save_checkpoint
+from radscale_lib.pretrain.checkpoint import (
+    Progress,
+    Tenure,
+    load_checkpoint,
+    save_checkpoint,
+)
 from radscale_lib.pretrain.distributed import World, average, largest
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.learner import Learner
@@ -65,6 +70,7 @@ class Trainer:
         self.world = world
         self.seed = seed
         self.folder = folder
+        self.tenure = Tenure(folder) if world.leads else None
         self.adamw = torch.optim.AdamW(
             [dict(group) for group in learner.groups()],
             lr=optimiser.lr,
@@ -73,6 +79,7 @@ class Trainer:
         )
         self.progress = load_checkpoint(folder, learner, self.adamw, world.device)
         self.progress.started = self.progress.started or now()
+        self._first_step = self.progress.step
         self._model: nn.Module = learner
         if world.size > 1:
             self._model = DistributedDataParallel(learner, broadcast_buffers=False)
@@ -112,6 +119,11 @@ class Trainer:
                 f"{progress.samples} samples seen instead of the budget, {self.optimiser.samples}"
             )
         return progress
+
+    @property
+    def advanced(self) -> bool:
+        """Whether this try has done any step: if not, another like it would do no better."""
+        return self.progress.step > self._first_step
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A batch on this process's device."""
@@ -207,7 +219,8 @@ class Trainer:
         due = bool(largest(int(due), self.world))
         if not (stop or due):
             return False
-        if self.world.leads:
+        if self.tenure:
+            self.tenure.check()
             save_checkpoint(self.folder, self.learner, self.adamw, self.progress)
         if stop:
             raise StoppedError(128 + stop)

@@ -134,6 +134,12 @@ class Rows:
         return dict(sorted(pairs))
 
     @property
+    def shards(self) -> list[str]:
+        """Shards that hold the run's images."""
+        names: list[str] = self._table["shard"].unique().to_pylist()
+        return sorted(names)
+
+    @property
     def pixels(self) -> int:
         """Pixels of all images."""
         height, width = (

@@ -37,6 +37,7 @@ class Job:
         subset: `n=N.parquet`; None trains on the whole catalog.
         base: `encoder.safetensors` to continue; None starts from random weights.
         work: folder of all training states.
+        scratch: node-local folder to copy shards to; None reads them where they are.
     """
 
     study: Study
@@ -48,6 +49,7 @@ class Job:
     subset: Path | None
     base: Path | None
     work: Path
+    scratch: Path | None = None
 
     @property
     def section(self) -> Arm | Base:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from radscale_lib.pretrain.distributed import World, join
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.flops import flops_per_sample
 from radscale_lib.pretrain.log import write_log
-from radscale_lib.pretrain.loop import Trainer, now
+from radscale_lib.pretrain.loop import StoppedError, Trainer, now
+from radscale_lib.pretrain.requeue import requeue
 from radscale_lib.pretrain.rows import Rows, write_rows
 from radscale_lib.pretrain.run import Job
 from radscale_lib.pretrain.start import Start
+from radscale_lib.shards.staging import stage
 from radscale_lib.study.encoders import Mi2
 
 DAMAGED = "damaged.tsv"
@@ -34,9 +37,11 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         job: the run and its inputs.
         folder: training state of this run alone.
         card: what the card holds so far.
-        threads: threads of the CPU: of training, or, if the device is another, of data loading.
+        threads: threads of the CPU for the processes of a node: for training, or, if the device
+            is another, for data loading.
     """
     compute = job.study.compute
+    threads = max(1, threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     _settle(compute.device, threads)
     with join(compute.device) as world:
         if world.size != compute.devices:
@@ -51,6 +56,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         )
         # Initial weights of what the base does not bring.
         torch.manual_seed(job.seed)
+        job = replace(job, shards=_shards(job, rows, world))
         learner, batches, tokenizer = _start(job, folder, rows, share)
         trainer = Trainer(
             learner.to(world.device),
@@ -67,8 +73,14 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             trainer.progress.flops_per_sample = flops_per_sample(
                 trainer, first, len(share.positions)
             )
-        progress = trainer.run()
-        if world.leads:
+        try:
+            progress = trainer.run()
+        except StoppedError:
+            if world.leads and trainer.advanced:
+                requeue()
+            raise
+        if trainer.tenure:
+            trainer.tenure.check()
             _finish(
                 folder,
                 EncoderFile(job.encoder, learner.encoder(), tokenizer),
@@ -97,6 +109,18 @@ def _rows(job: Job, folder: Path, world: World) -> Rows:
     if world.size > 1:
         dist.barrier()
     return Rows(path, job.study.labels)
+
+
+def _shards(job: Job, rows: Rows, world: World) -> Path | str:
+    """Where to read the shards: one process of each node copies a folder's, if asked to."""
+    if job.scratch is None or "://" in str(job.shards):
+        return job.shards
+    folder = Path(job.shards)
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        stage(folder, rows.shards, job.scratch)
+    if world.size > 1:
+        dist.barrier()
+    return stage(folder, rows.shards, job.scratch)
 
 
 def _start(job: Job, folder: Path, rows: Rows, share: Share) -> Start:
@@ -143,5 +167,5 @@ def _finish(folder: Path, encoder: EncoderFile, progress: Progress, card: dict[s
     write_log(partial / "log.parquet", progress.log)
     write_json(partial / "encoder.json", card)
     partial.rename(folder / "finished")
-    for path in [*checkpoints(folder), folder / "rows.arrow"]:
+    for path in [*checkpoints(folder), folder / "rows.arrow", folder / "owner"]:
         path.unlink()

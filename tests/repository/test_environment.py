@@ -21,12 +21,14 @@ NOT_IMPORTED = {
     "pylibjpeg-openjpeg": "plug-in of pydicom",
     "pylibjpeg-rle": "plug-in of pydicom",
     "python-gdcm": "plug-in of pydicom",
-    "snakemake-executor-plugin-slurm": "found by snakemake",
     "torchvision": "of timm and open-clip-torch, and goes with one version of torch",
 }
 """Direct run-time dependencies that no module imports, and why they are there."""
 
-OWN = {"benchmarks", "radscale_lib", "scripts", "snakemake_logger_plugin_radscale", "tests"}
+OWN = {
+    *("benchmarks", "radscale_lib", "scripts", "tests", "workflow"),
+    "snakemake_logger_plugin_radscale",
+}
 
 spec = importlib.util.spec_from_file_location("lock", "workflow/envs/lock.py")
 lock = importlib.util.module_from_spec(spec)

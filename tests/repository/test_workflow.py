@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 ACCEPTED = {
-    r"Shell command directly uses variable (SCRIPTS|STUDY_FILE|LAUNCH) from outside of the rule": (
+    (
+        r"Shell command directly uses variable (SCRIPTS|STUDY_FILE|LAUNCH|SCRATCH)"
+        r" from outside of the rule"
+    ): (
         "the same for all jobs of a checkout; as parameters they would rerun a moved study, and "
         "what they hold is recorded by the stage id"
     ),

@@ -18,8 +18,7 @@ rule make_phantom:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "phantom"),
-        runtime=need(minutes, "phantom"),
+        **needs("phantom"),
     params:
         id=identity("phantom", "archive"),
         folder=lambda wildcards: str(data(wildcards.archive, "phantom")),
@@ -44,8 +43,7 @@ for name in STUDY.archives:
         conda:
             "../envs/radscale.yaml"
         resources:
-            mem_mb=need(megabytes, "scan"),
-            runtime=need(minutes, "scan"),
+            **needs("scan"),
         params:
             id=identity("scan", archive=name),
             archive=name,

@@ -1,5 +1,6 @@
 """The study, its paths, and what a rule needs: every helper that more than one rule file uses."""
 
+import signal
 import sys
 from functools import cache
 from os import environ, pathsep
@@ -15,25 +16,30 @@ for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", w
 
 from radscale_lib.archive import listing
 from radscale_lib.files import write_json, read_json
-from radscale_lib.planning import costs, guard, progress
+from radscale_lib.planning import costs, guard, journal, progress
 from radscale_lib.planning.needs import minutes, megabytes
+from radscale_lib.planning.site import SiteError, load_site, site_file
 from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.paths import check_paths, path_problems
+from workflow import slurm_cures
 
 try:
     STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)))
-except StudyError as error:
+    SITE = load_site(site_file())
+    NODES = SITE.nodes(STUDY.compute.devices)
+except (StudyError, SiteError) as error:
     raise WorkflowError(str(error)) from None
 
 OUT = STUDY.folder
 SCRIPTS = f"{workflow.basedir}/scripts"
 STUDY_FILE = OUT / "study.json"
-LAUNCH = (
-    f"torchrun --standalone --nproc-per-node={STUDY.compute.devices}"
-    if STUDY.compute.devices > 1
-    else "python"
+LAUNCH = f"python {SCRIPTS}/launch.py --devices {STUDY.compute.devices} --nodes {NODES}" + (
+    " --gpus" if STUDY.compute.device == "cuda" else ""
 )
+QUESTIONS = {"plan", "status"}
+"""Targets that only look: they run beside a head of the study, and settle nothing."""
+SCRATCH = f'--scratch "{SITE.scratch}"' if SITE.scratch else ""
 KINDS = {name: task.kind for name, task in STUDY.evaluation.tasks.items()}
 
 
@@ -127,19 +133,70 @@ def gpus(wildcards):
     return STUDY.compute.devices if STUDY.compute.device == "cuda" else 0
 
 
-def need(measure, stage):
-    """Minutes or MB a job asks for: by the stage and the study's scale, more on each retry."""
-    return lambda wildcards, attempt: measure(STUDY, stage) * attempt
+def needs(stage, gpus=lambda wildcards: 0, **more):
+    """What a job asks a scheduler for: by the stage and the study's scale, more on each retry."""
+    places = {
+        name: lambda wildcards, name=name: SITE.place(gpus(wildcards))[name]
+        for name in SITE.place(0)
+    }
+    return {
+        "gpu": gpus,
+        "mem_mb": lambda wildcards, attempt: megabytes(STUDY, stage) * attempt,
+        "runtime": lambda wildcards, attempt: min(
+            minutes(STUDY, stage) * attempt, SITE.walltime_minutes
+        ),
+        **SITE.everywhere(),
+        **places,
+        **more,
+    }
+
+
+def needs_training():
+    return needs("pretrain", gpus, **SITE.training(STUDY.compute))
+
+
+def one_gpu(wildcards):
+    decodes = KINDS.get(wildcards.get("task")) != "classification"
+    return int(decodes and STUDY.compute.device == "cuda")
 
 
 def start():
     """Before the first job: every file named is there, and no other process runs the study."""
+    targets = set(workflow.dag_settings.targets)
+    if targets and targets <= QUESTIONS:
+        return
     try:
         check_paths(STUDY)
         guard.hold(OUT / ".running")
     except (StudyError, guard.AlreadyRunningError) as error:
         raise WorkflowError(str(error)) from None
     progress.expected_seconds.update(costs.expected(STUDY))
+    progress.begin(OUT / journal.NAME)
+    # Snakemake would wait for its jobs to end. SIGTERM stops them, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def recover():
+    """Settle what a killed head of this study left, before the DAG is built."""
+    try:
+        with guard.held(OUT / ".running"):
+            cancelled, dropped = journal.recover(OUT)
+    except guard.AlreadyRunningError:
+        return  # refused when jobs are to start; a plan goes on
+    except journal.StillRunningError as error:
+        raise WorkflowError(str(error)) from None
+    if cancelled or dropped:
+        print(
+            f"An earlier call was cut off: {cancelled} of its SLURM jobs cancelled, outputs of "
+            f"{dropped} unrecorded jobs dropped.",
+            file=sys.stderr,
+        )
+
+
+def at_once():
+    """Jobs that this call of snakemake runs at a time."""
+    given = workflow.resource_settings.nodes or workflow.resource_settings.cores or 1
+    return min(given, 1000)
 
 
 def overrides():
@@ -148,7 +205,17 @@ def overrides():
     return ["--configfile", *files] if files else []
 
 
+if SITE.modules:
+    shell.prefix("module load " + " ".join(SITE.modules) + "; ")
+
+if not workflow.is_main_process:
+    # A warning ahead of a job's end is the training's to act on, not its Snakemake's to die of.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
 if workflow.is_main_process:
+    slurm_cures.apply()
+    if not (workflow.output_settings.dryrun or QUESTIONS & set(sys.argv)):
+        recover()
     for problem in path_problems(STUDY):
         print(f"warning: {problem}", file=sys.stderr)
     if not STUDY_FILE.exists() or read_json(STUDY_FILE) != STUDY.model_dump(mode="json"):

@@ -1,6 +1,6 @@
 """Evaluation of frozen encoders: shared features, then one job per task and run.
 
-Inputs: encoders/, data/institution/.
+Inputs: encoders/, data/institution/. The catalog stands for the shards.
 Outputs: features/<run>/, tasks/<task>/<run>/{scores,predictions}.parquet.
 """
 
@@ -11,7 +11,6 @@ rule extract_features:
     input:
         encoder=OUT / f"encoders/{RUN}/encoder.safetensors",
         catalog=data("institution", "catalog.parquet"),
-        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
     output:
         features=OUT / f"features/{RUN}/features.safetensors",
         index=OUT / f"features/{RUN}/index.parquet",
@@ -23,9 +22,7 @@ rule extract_features:
         "../envs/radscale.yaml"
     threads: 1
     resources:
-        mem_mb=need(megabytes, "features"),
-        runtime=need(minutes, "features"),
-        gpu=lambda wildcards: min(1, gpus(wildcards)),
+        **needs("features", one_gpu),
     params:
         id=identity("features"),
         shards=str(data("institution", "shards")),
@@ -42,7 +39,6 @@ rule evaluate_task:
         encoder=OUT / f"encoders/{RUN}/encoder.safetensors",
         features=OUT / f"features/{RUN}/features.safetensors",
         catalog=data("institution", "catalog.parquet"),
-        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
     output:
         scores=OUT / f"tasks/{{task}}/{RUN}/scores.parquet",
         predictions=OUT / f"tasks/{{task}}/{RUN}/predictions.parquet",
@@ -54,11 +50,7 @@ rule evaluate_task:
         "../envs/radscale.yaml"
     threads: 1
     resources:
-        mem_mb=need(megabytes, "evaluate"),
-        runtime=need(minutes, "evaluate"),
-        gpu=lambda wildcards: (
-            0 if KINDS[wildcards.task] == "classification" else min(1, gpus(wildcards))
-        ),
+        **needs("evaluate", one_gpu),
     params:
         id=identity("evaluate", "task"),
         shards=str(data("institution", "shards")),

@@ -23,8 +23,7 @@ rule ingest_partition:
         "../envs/radscale.yaml"
     threads: 4
     resources:
-        mem_mb=need(megabytes, "ingest"),
-        runtime=need(minutes, "ingest"),
+        **needs("ingest"),
     params:
         id=identity("ingest", "archive"),
         dicom=lambda wildcards: str(dicom(wildcards.archive)),
@@ -61,8 +60,7 @@ for name in STUDY.archives:
         conda:
             "../envs/radscale.yaml"
         resources:
-            mem_mb=need(megabytes, "catalog"),
-            runtime=need(minutes, "catalog"),
+            **needs("catalog"),
         params:
             id=identity("catalog", archive=name),
             archive=name,

@@ -2,6 +2,7 @@
 
 Inputs: subsets/, data/<archive>/{catalog.parquet,shards/}, released weights.
 Outputs: encoders/<arm>/n=N/seed=S/{encoder.safetensors,encoder.json,log.parquet}.
+The catalog stands for the shards: naming each of thousands in every job would make the DAG slow.
 Training state lives in work/ below the study's folder, keyed by what is trained on what: it is no
 declared output, since Snakemake deletes the outputs of a failed job.
 """
@@ -11,7 +12,6 @@ if STUDY.bases:
     rule pretrain_base:
         input:
             catalog=data("public", "catalog.parquet"),
-            shards=ancient(partitions("public", "shards/part={part}.parquet")),
             ranges=ancient(data("public", "ranges.arrow")),
         output:
             encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
@@ -28,20 +28,17 @@ if STUDY.bases:
             "../envs/radscale.yaml"
         threads: 1
         resources:
-            mem_mb=need(megabytes, "pretrain"),
-            runtime=need(minutes, "pretrain"),
-            gpu=gpus,
+            **needs_training(),
         params:
             id=identity("pretrain", "arm"),
             shards=str(data("public", "shards")),
             work=str(OUT / "work"),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
         shell:
-            "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
+            "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
             " --arm {wildcards.arm} --size 0 --seed 0 --catalog {input.catalog:q}"
             " --shards {params.shards:q} --ranges {input.ranges:q} --work {params.work:q}"
-            " --out {params.out:q}"
-            " --threads {threads} 2> {log:q}"
+            " --out {params.out:q} --threads {threads} {SCRATCH} 2> {log:q}"
 
 
 released = [arm for arm in STUDY.baselines.values() if arm not in STUDY.bases]
@@ -64,8 +61,7 @@ if released:
         conda:
             "../envs/radscale.yaml"
         resources:
-            mem_mb=need(megabytes, "weights"),
-            runtime=need(minutes, "weights"),
+            **needs("weights"),
         params:
             id=identity("weights", "arm"),
             name=lambda wildcards: STUDY.encoder_of(wildcards.arm),
@@ -79,9 +75,8 @@ rule pretrain_arm:
     input:
         subset=OUT / "subsets/seed={seed}/n={size}.parquet",
         base=lambda wildcards: encoder(STUDY.baseline_of(wildcards.arm)),
-        # Where the images lie. What they are is in the subset's digests, so these trigger nothing.
+        # Where the images lie. What they are is in the subset's digests, so it triggers nothing.
         catalog=ancient(data("institution", "catalog.parquet")),
-        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
         ranges=ancient(data("institution", "ranges.arrow")),
     output:
         encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
@@ -98,21 +93,19 @@ rule pretrain_arm:
         "../envs/radscale.yaml"
     threads: 1
     resources:
-        mem_mb=need(megabytes, "pretrain"),
-        runtime=need(minutes, "pretrain"),
-        gpu=gpus,
+        **needs_training(),
     params:
         id=identity("pretrain", "arm"),
         shards=str(data("institution", "shards")),
         work=str(OUT / "work"),
         out=lambda wildcards, output: str(Path(output.encoder).parent),
     shell:
-        "{LAUNCH} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
+        "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
         " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
         " --catalog {input.catalog:q} --shards {params.shards:q} --ranges {input.ranges:q}"
         " --subset {input.subset:q}"
         " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
-        " --threads {threads} 2> {log:q}"
+        " --threads {threads} {SCRATCH} 2> {log:q}"
 
 
 rule pretrain:

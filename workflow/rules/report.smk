@@ -11,7 +11,6 @@ rule draw_similarity:
     input:
         encoders=lambda wildcards: [encoder(run) for run in COMPARED[wildcards.arm]],
         catalog=data("institution", "catalog.parquet"),
-        shards=ancient(partitions("institution", "shards/part={part}.parquet")),
     output:
         OUT / "similarity/{arm}.parquet",
     log:
@@ -21,8 +20,7 @@ rule draw_similarity:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "similarity"),
-        runtime=need(minutes, "similarity"),
+        **needs("similarity"),
     params:
         id=identity("similarity"),
         sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
@@ -50,8 +48,7 @@ rule draw_figures:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "figures"),
-        runtime=need(minutes, "figures"),
+        **needs("figures"),
     params:
         id=identity("figures"),
         similarity=lambda wildcards, input: (
@@ -83,8 +80,7 @@ rule write_report:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "report"),
-        runtime=need(minutes, "report"),
+        **needs("report"),
     params:
         id=identity("report"),
     shell:

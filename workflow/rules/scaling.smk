@@ -17,8 +17,7 @@ rule gather_scores:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "gather"),
-        runtime=need(minutes, "gather"),
+        **needs("gather"),
     params:
         id=identity("gather"),
     shell:
@@ -40,8 +39,7 @@ rule fit_scaling:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "fit"),
-        runtime=need(minutes, "fit"),
+        **needs("fit"),
     params:
         id=identity("fit"),
     shell:

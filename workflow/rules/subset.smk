@@ -36,9 +36,7 @@ for name in STUDY.archives:
 rule draw_subset:
     input:
         catalog=data("institution", "catalog.parquet"),
-        table=(
-            given(STUDY.subsets.order.table) if STUDY.subsets.order.kind == "curated" else []
-        ),
+        table=(given(STUDY.subsets.order.table) if STUDY.subsets.order.kind == "curated" else []),
     output:
         OUT / "subsets/seed={seed}/n={size}.parquet",
     log:
@@ -48,8 +46,7 @@ rule draw_subset:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "subset"),
-        runtime=need(minutes, "subset"),
+        **needs("subset"),
     params:
         id=identity("subset"),
     shell:

@@ -16,7 +16,9 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from radscale_lib.planning.progress import Progress, duration, expected_seconds
+from radscale_lib.planning.progress import Progress, duration, expected_seconds, journals
+
+_SLURM_NAME = "SLURM run ID: "
 
 
 class LogHandler(LogHandlerBase):
@@ -32,11 +34,16 @@ class LogHandler(LogHandlerBase):
         self.progress = Progress(expected_seconds)
         plan = os.environ.get("RADSCALE_PLAN")
         self.plan = Path(plan) if plan and self.common_settings.dryrun else None
+        self.slurm = ""
+        self.makers: dict[str, int] = {}
+        self.noted = 0
 
     def emit(self, record: LogRecord) -> None:
         """Print one record, or note it for the plan."""
         event = getattr(record, "event", None)
         values = vars(record)
+        if event is None and record.getMessage().startswith(_SLURM_NAME):
+            self.slurm = record.getMessage().removeprefix(_SLURM_NAME)
         if event is None and record.levelno < logging.WARNING and _is_chatter(record):
             return
         if self.plan is not None:
@@ -60,9 +67,11 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_INFO:
             label = _label(values)
             self.progress.start(values["jobid"], values["rule_name"], label, now)
+            self._journal_start(values)
             self._say(f"{_clock()} start  {label}")
             return
         elif event == LogEvent.JOB_FINISHED:
+            self._journal("done", job=values["job_id"])
             ended = self.progress.finish(values["job_id"], now)
             if ended:
                 self._say(
@@ -70,17 +79,41 @@ class LogHandler(LogHandlerBase):
                     f"   [{self.progress.line(now)}]"
                 )
             return
+        elif event == LogEvent.JOB_ERROR:
+            self._journal("failed", job=values["jobid"])
         elif event in (LogEvent.PROGRESS, LogEvent.JOB_STARTED, LogEvent.RESOURCES_INFO):
             return
         self._say(self.format(record))
+
+    def _journal_start(self, values: dict[str, Any]) -> None:
+        if self.slurm:
+            self._journal("slurm", name=self.slurm)
+            self.slurm = ""
+        self._journal(
+            "start",
+            job=values["jobid"],
+            rule=values["rule_name"],
+            wildcards=dict(values["wildcards"] or {}),
+            outputs=list(map(str, values["output"])),
+            log=next(map(str, values["log"]), ""),
+        )
+
+    def _journal(self, event: str, **values: Any) -> None:
+        for journal in journals:
+            journal.note(event, **values)
 
     def _say(self, text: str) -> None:
         if text and text != "None":
             print(text, file=sys.stderr, flush=True)
 
-    @staticmethod
-    def _note(path: Path, values: dict[str, Any]) -> None:
+    def _note(self, path: Path, values: dict[str, Any]) -> None:
+        """A planned job, with the numbers of those noted before it that make its input."""
+        self.noted += 1
+        after = {self.makers[name] for name in map(str, values["input"]) if name in self.makers}
+        self.makers |= {str(name): self.noted for name in values["output"]}
         job = {
+            "number": self.noted,
+            "after": sorted(after),
             "rule": values["rule_name"],
             "wildcards": dict(values["wildcards"] or {}),
             "reason": values["reason"],

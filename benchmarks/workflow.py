@@ -1,0 +1,201 @@
+"""Cost of the workflow itself: planning large studies, and what SLURM jobs add to their own time.
+
+    python benchmarks/workflow.py plan          dry runs of the full study, at 1, 3 and 10 times
+    python benchmarks/workflow.py overhead results/smoke/journal.jsonl     of a study on a cluster
+    python benchmarks/workflow.py simulate      the full study's jobs as sleeps, with faults
+
+`simulate` runs the real Snakefile with a stand-in for the scripts: it sleeps for a scaled-down time
+and touches the job's outputs, or fails at random.
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import yaml
+
+from radscale_lib.planning.journal import NAME, read_journal
+from radscale_lib.planning.stages import ROOT
+
+PAPER = ROOT / "config/paper.yaml"
+
+COMMAND = (
+    "python {SCRIPTS}/stand_in.py 2> {log:q} && for f in {output:q};"
+    " do case $f in */figures|*/tables) mkdir -p $f;; *) touch $f;; esac; done"
+)
+
+STAND_IN = '''\
+"""Stands in for every script: sleeps, then touches the job's outputs, or fails at random."""
+import os, random, sys, time
+from pathlib import Path
+
+rng = random.Random(os.urandom(8))
+time.sleep(rng.uniform(0.5, 1.5) * float(os.environ["SIMULATED_SECONDS"]))
+tries = Path(os.environ["SIMULATED_TRIES"], f"{time.time_ns()}-{os.getpid()}")
+failed = rng.random() < float(os.environ["SIMULATED_FAULTS"])
+tries.write_text("failed" if failed else "done")
+if failed:
+    sys.exit("simulated fault")
+'''
+
+
+def paper(folder: Path, times: int) -> Path:
+    """The full study with so many times its jobs; a copy in `folder`.
+
+    Three arms, six sizes, three seeds and 350 partitions are one time; sizes are multiplied by
+    more seeds, and partitions by more of them.
+    """
+    values = yaml.safe_load(PAPER.read_text().replace("1e-4", "1.0e-4"))
+    values["results"] = str(folder / "results")
+    values["institution"]["partitions"] = 350 * times
+    values["subsets"]["sizes"] = [30_000, 50_000, 100_000, 300_000, 1_000_000, 3_500_000]
+    for arm in values["arms"].values():
+        arm["seeds"] = list(range(3 * times))
+    path = folder / f"paper-{times}.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+def snakemake(*options: str) -> list[str]:
+    """The command line of snakemake on the repository's Snakefile."""
+    return [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *options]
+
+
+def plan(times: list[int]) -> None:
+    """Time dry runs: wall and CPU seconds, and jobs, each beside the first."""
+    first = None
+    for factor in times:
+        with tempfile.TemporaryDirectory() as folder:
+            study = paper(Path(folder), factor)
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            began = time.monotonic()
+            ended = subprocess.run(
+                snakemake("--dry-run", "--quiet", "rules", "--configfile", str(study)),
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            wall = time.monotonic() - began
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        said = ended.stdout + ended.stderr
+        found = re.search(r"^total\s+(\d+)", said, re.MULTILINE)
+        if found is None:
+            sys.exit(said[-2000:])
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        jobs = int(found[1])
+        first = first or (cpu, jobs)
+        print(
+            f"{factor:>3} x: {jobs:>6} jobs  {wall:6.1f} s wall  {cpu:6.1f} s CPU  "
+            f"{cpu / first[0]:5.2f} x the CPU for {jobs / first[1]:5.2f} x the jobs",
+            flush=True,
+        )
+
+
+def overhead(journal: Path) -> None:
+    """Time from hand-out to end of each job, beside its benchmark: what the machinery adds."""
+    folder = journal.parent
+    per_rule: dict[str, list[tuple[float, float]]] = {}
+    for entry in read_journal(journal).of("done"):
+        log = Path(entry.log)
+        # A job's benchmark lies as its log does.
+        tsv = folder / "benchmarks" / log.relative_to(folder / "logs").with_suffix(".tsv")
+        if tsv.exists():
+            own = float(tsv.read_text().splitlines()[-1].split("\t")[0])
+            per_rule.setdefault(entry.rule, []).append((entry.seconds, own))
+    for rule, pairs in per_rule.items():
+        seen, own = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+        print(f"{rule:<20} {len(pairs):>4} jobs  {seen:7.1f} s seen  {own:7.1f} s own")
+    seen, own = (sum(pair[i] for pairs in per_rule.values() for pair in pairs) for i in (0, 1))
+    print(f"share that is not the jobs' own: {1 - own / seen:.0%}")
+
+
+def simulate(seconds: float, faults: float, cores: int, partitions: int) -> None:
+    """Run every job of the full study as a sleep, with random faults, until it completes."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        checkout = folder / "checkout"
+        for name in ("workflow", "radscale_lib", "config", "profiles", "scripts"):
+            shutil.copytree(ROOT / name, checkout / name)
+        shutil.copy(ROOT / "Snakefile", checkout)
+        rules(checkout)
+        study = paper(folder, 1)
+        values = yaml.safe_load(study.read_text())
+        values["institution"] = {
+            "phantom": {"patients": 3_700_000, "seed": 1, "site": "institution", "pixels": 64},
+            "partitions": partitions,
+            "image": {"shorter_side": 32},
+        }
+        study.write_text(yaml.safe_dump(values, sort_keys=False))
+        (folder / "tries").mkdir()
+        environment = os.environ | {
+            "PYTHONPATH": f"{checkout}{os.pathsep}{checkout / 'workflow/logger'}",
+            "SIMULATED_SECONDS": str(seconds),
+            "SIMULATED_FAULTS": str(faults),
+            "SIMULATED_TRIES": str(folder / "tries"),
+        }
+        began = time.monotonic()
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-m", "snakemake", "--cores", str(cores), "--retries", "3"),
+                *("--configfile", str(study), "--quiet", "all"),
+            ],
+            cwd=checkout,
+            env=environment,
+            check=False,
+        )
+        wall = time.monotonic() - began
+        tries = Counter(path.read_text() for path in (folder / "tries").iterdir())
+        print(
+            json.dumps({
+                "exit": ended.returncode,
+                "wall_seconds": round(wall, 1),
+                **tries,
+                "complete": (folder / "results/paper/report.html").exists(),
+                "unfinished": len(read_journal(folder / "results/paper" / NAME).of("started")),
+            })
+        )  # fmt: skip
+
+
+def rules(checkout: Path) -> None:
+    """Let every rule's command be the stand-in, then touch its outputs."""
+    (checkout / "scripts/stand_in.py").write_text(STAND_IN)
+    shell = re.compile(r'^( +)shell:\n(?:\s+"[^\n]*\n)+', re.MULTILINE)
+    for path in (checkout / "workflow/rules").glob("*.smk"):
+        path.write_text(shell.sub(rf"\1shell:\n\1    {COMMAND!r}\n", path.read_text()))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    planning = commands.add_parser("plan")
+    planning.add_argument("--times", type=int, nargs="+", default=[1, 3, 10])
+    cost = commands.add_parser("overhead")
+    cost.add_argument("journal", type=Path, help="journal.jsonl of a finished study")
+    simulation = commands.add_parser("simulate")
+    simulation.add_argument("--seconds", type=float, default=0.05, help="of a job, on average")
+    simulation.add_argument("--faults", type=float, default=0.05, help="share of tries that fail")
+    simulation.add_argument("--cores", type=int, default=8)
+    simulation.add_argument("--partitions", type=int, default=350)
+    args = parser.parse_args(argv)
+    if args.command == "plan":
+        plan(args.times)
+    elif args.command == "overhead":
+        overhead(args.journal)
+    else:
+        simulate(args.seconds, args.faults, args.cores, args.partitions)
+
+
+if __name__ == "__main__":
+    main()

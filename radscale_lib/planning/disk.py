@@ -1,0 +1,65 @@
+"""What a study's results take on disk: computed for the whole, measured for what is there."""
+
+from pathlib import Path
+
+from radscale_lib.planning.needs import images
+from radscale_lib.study.model import Study
+
+BYTES_PER_PIXEL = 0.6
+"""Assumed: lossless PNG of a radiograph, bytes per stored pixel."""
+ENCODER_BYTES = {"mi2": 2.5e9, "rad-dino": 0.45e9}
+"""Encoder files at the published sizes: the released weights as float32."""
+FULL_PIXELS = {"mi2": 480, "rad-dino": 518}
+SMALL = 0.003
+"""Assumed: share of the published size that a scaled-down encoder takes."""
+STATES = 4
+"""A checkpoint holds weights, teacher or average, and two moments: encoder files, about."""
+FEATURE_BYTES = 12_000
+"""Assumed: features of one image."""
+
+
+def disk(study: Study) -> dict[str, tuple[float, float]]:
+    """Bytes of each kind of result: of the whole study, computed; and those there, measured."""
+    encoders = sum(encoder_bytes(study, run.arm) for run in study.runs)
+    held_out = study.splits.train + study.splits.validation + study.splits.test
+    features = len(study.runs) * images(study) * held_out * FEATURE_BYTES
+    folder = study.folder
+    return {
+        "shards": (shard_bytes(study), _measured(folder, "data/*/shards/*")),
+        "encoders": (encoders, _measured(folder, "encoders/**/*.safetensors")),
+        "features": (features, _measured(folder, "features/**/*.safetensors")),
+        "training states": (encoders, _measured(folder, "work/**/*")),
+    }
+
+
+def peak_bytes(study: Study, at_once: int = 1) -> float:
+    """Bytes at the study's widest: all results, and checkpoints of the trainings that run.
+
+    While a checkpoint is written, the one before it is there too.
+    """
+    trained = sorted(encoder_bytes(study, run.arm) for run in study.pretraining_runs)
+    running = sum(trained[-at_once:])
+    return sum(whole for whole, _ in disk(study).values()) + 2 * STATES * running
+
+
+def shard_bytes(study: Study) -> float:
+    """Bytes of the institution's shards."""
+    side = study.institution.image.shorter_side
+    return images(study) * side * side * 1.2 * BYTES_PER_PIXEL
+
+
+def encoder_bytes(study: Study, arm: str) -> float:
+    """Bytes of an arm's encoder file."""
+    encoder = study.encoders[study.encoder_of(arm)]
+    full = encoder.image_size == FULL_PIXELS[encoder.kind]
+    return ENCODER_BYTES[encoder.kind] * (1 if full else SMALL)
+
+
+def _measured(folder: Path, pattern: str) -> float:
+    total = 0
+    for path in folder.glob(pattern):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # a job deletes or renames files meanwhile
+            continue
+    return float(total)

@@ -1,0 +1,135 @@
+"""How a study stands: runs expected, done, running and failed, and what is left."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radscale_lib.files import read_json
+from radscale_lib.planning import guard
+from radscale_lib.planning.journal import NAME, Entry, read_journal
+from radscale_lib.planning.plan import Job, totals
+from radscale_lib.planning.progress import duration
+from radscale_lib.study.model import Run, Study
+
+STATES = ("done", "running", "failed", "waiting")
+TRAINING = ("pretrain_arm", "pretrain_base", "import_weights")
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run of the study.
+
+    Attributes:
+        run: arm, size and seed.
+        state: one of `STATES`.
+        note: of a running one, its progress; of a failed one, the reason.
+    """
+
+    run: Run
+    state: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The study at one moment.
+
+    Attributes:
+        runs: every run that the study asks for.
+        failed: jobs that failed in the last call and are still to do, with the reason.
+        head: the process that runs the study; empty if none does.
+        left: totals of the jobs that are still to do, as of the plan.
+    """
+
+    runs: list[RunStatus]
+    failed: list[tuple[str, str]]
+    head: str
+    left: dict[str, float]
+
+
+def status(study: Study, jobs: Iterable[Job]) -> Status:
+    """Look at a study's results, its journal, and what a dry run says is left."""
+    jobs = list(jobs)
+    call = read_journal(study.folder / NAME)
+    head = guard.holder(study.folder / ".running")
+    left = {(job.rule, *sorted(job.wildcards.items())) for job in jobs}
+    failed = [
+        (" ".join([entry.rule, *entry.wildcards.values()]), last_line(Path(entry.log)))
+        for entry in call.of("failed")
+        if (entry.rule, *sorted(entry.wildcards.items())) in left
+    ]
+    trained = {_run(job.wildcards) for job in jobs if job.rule in TRAINING}
+    active = {_run(entry.wildcards): entry for entry in call.entries if entry.rule in TRAINING}
+    if not head:
+        active = {run: entry for run, entry in active.items() if entry.state != "started"}
+    runs = [_run_status(study, run, active.get(run), run in trained) for run in study.runs]
+    return Status(runs, failed, head, totals(study, jobs))
+
+
+def _run_status(study: Study, run: Run, entry: Entry | None, to_do: bool) -> RunStatus:
+    if entry and entry.state == "started":
+        return RunStatus(run, "running", last_line(Path(entry.log)))
+    if entry and entry.state == "failed" and to_do:
+        return RunStatus(run, "failed", last_line(Path(entry.log)))
+    card = study.folder / "encoders" / run.path / "encoder.json"
+    if to_do or not card.exists():
+        return RunStatus(run, "waiting")
+    values = read_json(card)
+    if values["status"] == "failed":
+        return RunStatus(run, "failed", values["reason"])
+    return RunStatus(run, "done")
+
+
+def _run(wildcards: Mapping[str, str]) -> Run:
+    return Run(wildcards["arm"], int(wildcards.get("size", 0)), int(wildcards.get("seed", 0)))
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says anything; empty without a log."""
+    if not log.is_file():
+        return ""
+    lines = log.read_text(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def render(study: Study, now: Status) -> str:
+    """The status as a table for the terminal."""
+    head = f"{'arm':<24}{'runs':>6}" + "".join(f"{state:>9}" for state in STATES)
+    lines = [
+        f"Study {study.name!r}, {time.strftime('%Y-%m-%d %H:%M')}: "
+        + (f"process {now.head} runs it" if now.head else "no process runs it"),
+        head,
+        "-" * len(head),
+    ]
+    for arm in [*dict.fromkeys(run.run.arm for run in now.runs), "all"]:
+        of = Counter(run.state for run in now.runs if arm in (run.run.arm, "all"))
+        lines.append(f"{arm:<24}{of.total():>6}" + "".join(f"{of[state]:>9}" for state in STATES))
+    for state in ("running", "failed"):
+        found = [run for run in now.runs if run.state == state]
+        lines += ["", f"{state}:"] if found else []
+        lines += [f"  {run.run.path}  {run.note}" for run in found]
+    if now.failed:
+        lines += ["", "failed jobs of the last call:"]
+        lines += [f"  {label}  {reason}" for label, reason in now.failed]
+    left = now.left
+    told = (
+        f"left: {left['jobs']:.0f} jobs, {left['gpu_hours']:.3g} GPU-hours, "
+        f"{left['core_hours']:.3g} core-hours, at least {duration(left['at_least_seconds'])}"
+    )
+    return "\n".join([*lines, "", told if left["jobs"] else "nothing is left to do"])
+
+
+def as_json(study: Study, now: Status) -> dict[str, Any]:
+    """The status as plain values."""
+    counts = Counter(run.state for run in now.runs)
+    return {
+        "study": study.name,
+        "head": now.head or None,
+        "runs": {"expected": len(now.runs)} | {state: counts[state] for state in STATES},
+        "each": [run.run._asdict() | {"state": run.state, "note": run.note} for run in now.runs],
+        "failed_jobs": [{"job": label, "reason": reason} for label, reason in now.failed],
+        "left": now.left,
+    }

@@ -1,0 +1,32 @@
+"""Going on later: a stopped training puts its own job back into SLURM's queue."""
+
+import os
+import subprocess
+import sys
+
+
+def requeue() -> bool:
+    """Put this job back into the queue it came from, under its own id, if SLURM runs it.
+
+    A job that is being cancelled, or has run out of time, is not RUNNING any more and stays out.
+
+    Returns:
+        Whether the job will start again.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return False
+    state = _said("squeue", "--noheader", "--format=%T", "--jobs", job)
+    if state != "RUNNING" or _said("scontrol", "requeue", job) is None:
+        return False
+    print(f"job {job} goes back into the queue", file=sys.stderr, flush=True)
+    return True
+
+
+def _said(*command: str) -> str | None:
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"{command[0]}: {error}", file=sys.stderr)
+        return None
+    return ended.stdout.strip()

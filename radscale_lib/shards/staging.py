@@ -1,0 +1,53 @@
+"""Copies of shards on a node's own disk."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def stage(shards: Path, names: Iterable[str], scratch: Path) -> Path:
+    """Copy shards to a node-local folder, where runs on the node share them.
+
+    A shard that is there with the same size and time is not copied again. Jobs may copy at the
+    same time: a copy appears whole.
+
+    Args:
+        shards: folder of the shards.
+        names: files in it that are needed.
+        scratch: node-local folder; made if need be.
+
+    Returns:
+        The folder to read from: `shards` itself if `scratch` has not the space.
+    """
+    folder = staged(shards, scratch)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = {name: file for name in sorted(set(names)) if _differs(file := shards / name, folder)}
+    need = sum(file.stat().st_size for file in missing.values())
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        print(
+            f"{folder}: {need / 1e9:.1f} GB of shards do not fit into {free / 1e9:.1f} GB: "
+            f"reading from {shards}",
+            file=sys.stderr,
+        )
+        return shards
+    for name, file in missing.items():
+        partial = folder / f".{name}.{os.getpid()}.partial"
+        shutil.copy2(file, partial)
+        partial.replace(folder / name)
+    return folder
+
+
+def staged(shards: Path, scratch: Path) -> Path:
+    """The folder below `scratch` that holds copies of these shards."""
+    return scratch / "radscale" / shards.resolve().relative_to("/")
+
+
+def _differs(file: Path, folder: Path) -> bool:
+    copy = folder / file.name
+    if not copy.exists():
+        return True
+    ours, theirs = copy.stat(), file.stat()
+    return (ours.st_size, ours.st_mtime_ns) != (theirs.st_size, theirs.st_mtime_ns)

@@ -1,0 +1,25 @@
+"""Say how a study stands: runs done, running and failed, and what is left."""
+
+import argparse
+import json
+from pathlib import Path
+
+from radscale_lib.planning.dry_run import planned
+from radscale_lib.planning.status import as_json, render, status
+from radscale_lib.study import load_study
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, required=True, help="study file")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("options", nargs="*", help="targets and options for snakemake, after --")
+    args = parser.parse_args(argv)
+    study = load_study(args.study)
+    now = status(study, planned(study, args.options or ["--configfile", str(args.study)]))
+    print(json.dumps(as_json(study, now)) if args.json else render(study, now))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,315 @@
+"""Faults on a real cluster: the study completes, or stops with a clear message.
+
+Minutes each, so run by their own command: pytest -m cluster_faults tests/slurm
+"""
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from radscale_lib.files import file_digest, read_json
+from radscale_lib.planning.journal import NAME, read_journal
+from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.study import PATIENCE, ClusterStudy
+from tests.workflow.checkout import Checkout
+
+pytestmark = pytest.mark.cluster_faults
+
+RUN = "rad-dino/n=20/seed=0"
+TASK = f"tasks/findings/{RUN}"
+ENCODER = f"encoders/{RUN}/encoder.safetensors"
+
+
+@pytest.fixture
+def evaluation(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy]:
+    """One evaluation and the table of scores are to be made; afterwards they are as before."""
+    study.undo(f"{TASK}/*", "scores.parquet")
+    yield study
+    assert study.scores().equals(
+        ClusterStudy(finished.folder, study.cluster, study.scratch).scores()
+    )
+    assert not list(study.results.rglob("*.partial"))
+
+
+@pytest.fixture
+def training(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy]:
+    """One encoder is to be trained; afterwards it has the same bytes as before."""
+    study.undo(f"encoders/{RUN}/*", f"logs/pretrain_arm/{RUN.replace('/', '.')}.log")
+    subprocess.run(["rm", "-r", study.results / "work"], check=True)
+    yield study
+    assert file_digest(study.results / ENCODER) == file_digest(finished.results / ENCODER)
+    assert not list(study.results.rglob("*.partial"))
+
+
+def scores(study: ClusterStudy, *options: str) -> str:
+    return study.finish("results/smoke/scores.parquet", *options)
+
+
+def tries(path: Path) -> list[str]:
+    """SLURM job of each try so far."""
+    return path.read_text().split() if path.exists() else []
+
+
+def first_try(path: Path) -> str:
+    """Wait until a job's script has started; the SLURM job."""
+    wait_until(lambda: bool(tries(path)), PATIENCE, "the job's first try")
+    return tries(path)[0]
+
+
+def test_a_job_fails_once(evaluation: ClusterStudy) -> None:
+    seen = evaluation.fault("evaluate.py", exit=3)
+    scores(evaluation)
+    assert len(set(tries(seen))) == 2
+
+
+def test_a_job_over_its_memory_gets_more(evaluation: ClusterStudy) -> None:
+    """The nested snakemakes take some 200 MB, evaluation some 450 MB."""
+    seen = evaluation.fault("evaluate.py", megabytes=700)
+    scores(evaluation, "--set-resources", "evaluate_task:mem_mb=500 * attempt * attempt")
+    assert len(set(tries(seen))) == 2
+    assert "FAILED" in {state for state, _ in evaluation.cluster.jobs().values()}
+
+
+def test_a_job_over_its_time_gets_more(evaluation: ClusterStudy) -> None:
+    seen = evaluation.fault("evaluate.py", sleep=900)
+    scores(evaluation, "--set-resources", "evaluate_task:runtime=1 if attempt == 1 else 10")
+    assert len(set(tries(seen))) == 2
+    assert evaluation.cluster.jobs()[tries(seen)[0]][0] == "TIMEOUT"
+
+
+def test_a_cancelled_job_is_started_again(evaluation: ClusterStudy) -> None:
+    seen = evaluation.fault("evaluate.py", sleep=900)
+    head = evaluation.start("results/smoke/scores.parquet")
+    evaluation.cluster.run("scancel", first_try(seen))
+    evaluation.end(head)
+    assert len(set(tries(seen))) == 2
+
+
+def preempt(study: ClusterStudy, job: str) -> str:
+    """Fill the node of a job with a job of higher priority; that job's id."""
+    node = study.cluster.run("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
+    options = ("--partition=cpu", f"--nodelist={node}", "--exclusive", "--output=/dev/null")
+    other = study.cluster.run("sbatch", "--parsable", *options, "--wrap=sleep 20").strip()
+    wait_until(lambda: study.cluster.jobs()[other][0] != "PENDING", PATIENCE, "preemption")
+    return other
+
+
+def release(cluster: Cluster, job: str) -> None:
+    """Start a requeued job now; SLURM waits two minutes."""
+    wait_until(lambda: cluster.jobs()[job][0] == "PENDING", PATIENCE, f"requeue of {job}")
+    cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
+@pytest.mark.parametrize("partition", ["spare", "spare_grace"])
+def test_a_preempted_training_goes_on_where_it_was(training: ClusterStudy, partition: str) -> None:
+    """With grace it saves on SIGTERM and requeues itself, without it SLURM requeues it."""
+    training.site["partition"] = partition
+    training.fault("pretrain.py", step_seconds=5)
+    head = training.start(f"results/smoke/{ENCODER}", "--retries", "0")
+    log = training.results / f"logs/pretrain_arm/{RUN.replace('/', '.')}.log"
+    wait_until(lambda: log.exists() and "step 2/" in log.read_text(), PATIENCE, "second step")
+    [job] = training.cluster.active("pretrain_arm")
+    preempt(training, job)
+    release(training.cluster, job)
+    training.end(head)
+    card = read_json(training.results / f"encoders/{RUN}/encoder.json")
+    assert card["resumed"] == (1 if partition == "spare_grace" else 0)
+
+
+def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: ClusterStudy) -> None:
+    evaluation.site["partition"] = "spare_cancel"
+    seen = evaluation.fault("evaluate.py", sleep=900)
+    head = evaluation.start("results/smoke/scores.parquet")
+    first_try(seen)
+    preempt(evaluation, tries(seen)[0])
+    evaluation.end(head)
+    assert len(set(tries(seen))) == 2
+
+
+def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStudy) -> None:
+    """SLURM sends the warning up to a minute early: here, after two or three minutes of four."""
+    training.site |= {"walltime_minutes": 4, "warning_seconds": 60}
+    training.fault("pretrain.py", step_seconds=40)
+    head = training.start(f"results/smoke/{ENCODER}", "--retries", "0")
+    job = training.job("pretrain_arm")
+    release(training.cluster, job)
+    training.end(head)
+    card = read_json(training.results / f"encoders/{RUN}/encoder.json")
+    assert card["resumed"] >= 1
+
+
+def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
+    seen = evaluation.fault("evaluate.py", sleep=60)
+    head = evaluation.start("results/smoke/scores.parquet")
+    job = first_try(seen)
+    node = evaluation.cluster.run("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
+    evaluation.cluster.kill(node, signal.SIGKILL)
+    release(evaluation.cluster, job)
+    evaluation.end(head)
+    evaluation.cluster.start_node(node)
+    assert tries(seen) == [job, job]
+
+
+def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterStudy) -> None:
+    seen = evaluation.fault("evaluate.py", sleep=15)
+    head = evaluation.start("results/smoke/scores.parquet")
+    first_try(seen)
+    cluster = evaluation.cluster
+    node = cluster.run("squeue", "--noheader", "--format=%N", "--jobs", tries(seen)[0]).strip()
+    cluster.run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
+    try:
+        evaluation.end(head)
+    finally:
+        cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    assert len(tries(seen)) == 1
+
+
+def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
+    """For longer than the plugin's five queries, after which it would forget its jobs."""
+    seen = evaluation.fault("evaluate.py", sleep=10)
+    head = evaluation.start("results/smoke/scores.parquet")
+    first_try(seen)
+    evaluation.cluster.kill("slurmctld")
+    time.sleep(40)
+    evaluation.cluster.start_controller()
+    evaluation.end(head)
+    assert len(tries(seen)) == 1
+
+
+def test_a_killed_head_leaves_no_second_writer(evaluation: ClusterStudy) -> None:
+    seen = evaluation.fault("evaluate.py", sleep=900)
+    head = evaluation.start("results/smoke/scores.parquet")
+    first_try(seen)
+    head.send_signal(signal.SIGKILL)
+    head.wait()
+    orphan = tries(seen)[0]
+    assert orphan in evaluation.cluster.active()
+    said = scores(evaluation)
+    assert "1 of its SLURM jobs cancelled" in said
+    assert evaluation.cluster.jobs()[orphan][0] == "CANCELLED"
+    assert len(set(tries(seen))) == 2
+
+
+def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
+    evaluation: ClusterStudy,
+) -> None:
+    """Snakemake takes their outputs for done, and would not notice later changes of settings."""
+    evaluation.fault("evaluate.py", sleep=10)
+    head = evaluation.start(f"results/smoke/{TASK}/scores.parquet")
+    evaluation.job("evaluate_task")
+    head.send_signal(signal.SIGKILL)
+    head.wait()
+    wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
+    assert (evaluation.results / TASK / "scores.parquet").exists()
+    assert "outputs of 1 unrecorded jobs dropped" in scores(evaluation)
+    assert not read_journal(evaluation.results / NAME).of("started")
+
+
+def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
+    seen = evaluation.fault("evaluate.py", sleep=900)
+    head = evaluation.start("results/smoke/scores.parquet")
+    first_try(seen)
+    head.send_signal(signal.SIGTERM)
+    evaluation.end(head, code=1)
+    wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
+    scores(evaluation)
+
+
+def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
+    seen = evaluation.fault("evaluate.py", sleep=30)
+    head = evaluation.start("results/smoke/scores.parquet")
+    first_try(seen)
+    second = evaluation.finish("results/smoke/scores.parquet", code=1)
+    assert f"process {head.pid} on" in second and "is running this study" in second
+    head.wait(PATIENCE)
+    assert head.returncode == 0
+    assert len(tries(seen)) == 1
+
+
+@contextmanager
+def mounted(folder: Path, size: str) -> Iterator[None]:
+    """A file system of a given size in place of a folder that does not exist yet."""
+    folder.mkdir(parents=True)
+    options = ("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
+    if subprocess.run(options, check=False).returncode:
+        pytest.skip("this machine does not let root mount a tmpfs")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_full_or_read_only_disk_stops_the_study_and_leaves_nothing_half_written(
+    evaluation: ClusterStudy, readonly: bool
+) -> None:
+    folder = evaluation.results / TASK
+    folder.rmdir()
+    with mounted(folder, "8k"):
+        if readonly:
+            subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+        said = evaluation.finish("results/smoke/scores.parquet", "--retries", "1", code=1)
+        assert ("Read-only file system" if readonly else "No space left on device") in said
+        assert not (folder / "scores.parquet").exists()
+    folder.rmdir()
+    scores(evaluation)
+
+
+def test_a_training_that_always_fails_leaves_the_rest_of_the_study(
+    study: ClusterStudy, finished: Checkout
+) -> None:
+    """A learning rate without end; the figures say n of N."""
+    values = study.study_file.read_text()
+    assert "arms:\n  mi2-reports:\n" in values
+    with study.study(arms__rad_of_dino__recipe__optimiser__lr=1e30):
+        study.finish("results/smoke/scores.parquet", "--forcerun", "pretrain_arm")
+    cards = [read_json(path) for path in study.results.glob("encoders/rad-dino/*/*/encoder.json")]
+    assert {card["status"] for card in cards} == {"failed"}
+
+
+def test_the_accounting_is_away_for_a_while(
+    finished: Checkout, accounted_cluster: Cluster, tmp_path: Path
+) -> None:
+    """With the states asked of sacct, which does not answer meanwhile; and after a scancel."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    study = ClusterStudy(folder, accounted_cluster, tmp_path)
+    study.undo(f"{TASK}/*", "scores.parquet")
+    seen = study.fault("evaluate.py", sleep=900)
+    try:
+        head = study.start("results/smoke/scores.parquet", "--slurm-status-command", "sacct")
+        first_try(seen)
+        accounted_cluster.kill("slurmdbd")
+        time.sleep(30)
+        accounted_cluster.start_database_daemon()
+        accounted_cluster.run("scancel", tries(seen)[0])
+        study.end(head)
+        assert len(set(tries(seen))) == 2
+        local = ClusterStudy(finished.folder, accounted_cluster, tmp_path)
+        assert study.scores().equals(local.scores())
+    finally:
+        study.stop()
+
+
+def test_two_nodes_train_what_one_process_group_trains(
+    training: ClusterStudy, finished: Checkout, tmp_path: Path
+) -> None:
+    """Two nodes with two processes each, by srun and torchrun over gloo."""
+    with training.study(compute={"devices": 4}):
+        training.finish(f"results/smoke/{ENCODER}", "--forcerun", "pretrain_arm")
+        card = read_json(training.results / f"encoders/{RUN}/encoder.json")
+        assert card["status"] == "ok"
+        over_nodes = file_digest(training.results / ENCODER)
+        training.undo(f"encoders/{RUN}/*")
+        subprocess.run(["rm", "-r", training.results / "work"], check=True)
+        training.site["devices_per_node"] = 4
+        training.finish(f"results/smoke/{ENCODER}")
+        assert file_digest(training.results / ENCODER) == over_nodes
+    training.undo(f"encoders/{RUN}/*")
+    training.finish(f"results/smoke/{ENCODER}")
