@@ -51,6 +51,7 @@ def minutes(study: Study, stage: str) -> int:
         "catalog": 10 + images(study) / 1e5,
         "ranges": 10 + images(study) * slow / 60 / 500,
         "subset": 10 + images(study) / 5e5,
+        "subset_card": 10 + images(study) / 5e5,
         "pretrain": 60.0 if study.compute.device == "cpu" else 24 * 60,
         "features": 10 + images(study) * slow / 60 / 500,
         "evaluate": 15 + min(images(study), 2e5) * slow / 60 / 500,

@@ -10,7 +10,8 @@ from lxml import etree, html
 from radscale_lib.study import parse_study
 
 SECTIONS = [
-    *("results", "figures", "similarity", "scores", "laws", "archives", "gaps", "runs", "method"),
+    *("results", "figures", "similarity", "scores", "laws", "subsets", "archives", "gaps", "runs"),
+    "method",
 ]
 
 
@@ -62,7 +63,7 @@ def test_it_is_one_accessible_file(document):
     assert all(source.startswith(("data:image/", "#")) for source in sources)
     assert "url(" not in document.xpath("string(//style)")
     images = document.xpath("//img")
-    assert len(images) == 4 + 2
+    assert len(images) == 4 + 2 + 1
     assert all(len(image.get("alt")) > 40 for image in images)
     targets = {node.get("id") for node in document.xpath("//*[@id]")}
     assert {link[1:] for link in document.xpath("//nav//@href")} <= targets
@@ -207,8 +208,16 @@ def test_what_is_absent_is_left_out(example, tmp_path):
     for folder in ("similarity", "data", "encoders", "figures", "tables"):
         shutil.rmtree(other.folder / folder)
     document = parse(other.fit().draw().report().html)
-    assert sections(document) == ["results", "figures", "scores", "laws", "gaps", "method"]
-    assert len(document.xpath("//img")) == 2
+    assert sections(document) == [
+        "results",
+        "figures",
+        "scores",
+        "laws",
+        "subsets",
+        "gaps",
+        "method",
+    ]
+    assert len(document.xpath("//img")) == 2 + 1
     assert document.xpath("//img/@src")[0].startswith("data:image/png")
     assert "no run card" in document.get_element_by_id("gaps").text_content()
     assert "Report generation" not in other.html
@@ -222,7 +231,7 @@ def test_a_study_without_any_score_still_reports(example, tmp_path):
     (other.folder / "figures").mkdir()
     document = parse(other.fit().draw().report().html)
     assert "No run has been scored yet" in document.get_element_by_id("results").text_content()
-    assert sections(document) == ["results", "archives", "gaps", "runs", "method"]
+    assert sections(document) == ["results", "subsets", "archives", "gaps", "runs", "method"]
 
 
 def test_too_few_sizes_are_said_to_be_too_few(example, tmp_path):

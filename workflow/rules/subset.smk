@@ -22,8 +22,7 @@ for name in STUDY.archives:
         conda:
             "../envs/radscale.yaml"
         resources:
-            mem_mb=need(megabytes, "ranges"),
-            runtime=need(minutes, "ranges"),
+            **needs("ranges"),
         params:
             id=identity("ranges"),
             folder=str(data(name, "shards")),
@@ -67,8 +66,7 @@ rule describe_subsets:
     conda:
         "../envs/radscale.yaml"
     resources:
-        mem_mb=need(megabytes, "subset_card"),
-        runtime=need(minutes, "subset"),
+        **needs("subset_card"),
     params:
         id=identity("subset_card"),
     shell:
