@@ -119,6 +119,10 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str], dpi: i
     with house_style():
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for axes in figure.axes:
+        # The solver adds in the order of memory addresses: its last bits differ between runs.
+        left, bottom, width, height = axes.get_position(original=True).bounds
+        axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
     for suffix in formats:
         with whole(folder / f"{name}.{suffix}") as partial, house_style():
             figure.savefig(partial, format=suffix, dpi=dpi, metadata=_NO_DATES[suffix])
