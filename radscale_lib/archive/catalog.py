@@ -242,9 +242,8 @@ def _write_catalog(
         streams: list[pa.ipc.RecordBatchStreamWriter] = []
         for partition in partitions:
             rows = _images(partition, copies, splits)
-            table = rows.to_arrow()
             if not streams:
-                schema = table.schema
+                schema = rows.head(0).to_arrow().schema
                 streams = [
                     stack.enter_context(pa.ipc.new_stream(str(spill), schema)) for spill in spilled
                 ]

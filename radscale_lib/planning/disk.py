@@ -18,17 +18,31 @@ FEATURE_BYTES = 12_000
 """Assumed: features of one image."""
 
 
+PLACES = {
+    "shards": "data/*/shards/*",
+    "encoders": "encoders/**/*.safetensors",
+    "features": "features/**/*.safetensors",
+    "training states": "work/**/*",
+}
+"""Files of each kind of result, below the study's folder."""
+
+
 def disk(study: Study) -> dict[str, tuple[float, float]]:
     """Bytes of each kind of result: of the whole study, computed; and those there, measured."""
+    whole = whole_bytes(study)
+    return {kind: (whole[kind], _measured(study.folder, place)) for kind, place in PLACES.items()}
+
+
+def whole_bytes(study: Study) -> dict[str, float]:
+    """Bytes of each kind of result of the whole study, computed."""
     encoders = sum(encoder_bytes(study, run.arm) for run in study.runs)
     held_out = study.splits.train + study.splits.validation + study.splits.test
     features = len(study.runs) * images(study) * held_out * FEATURE_BYTES
-    folder = study.folder
     return {
-        "shards": (shard_bytes(study), _measured(folder, "data/*/shards/*")),
-        "encoders": (encoders, _measured(folder, "encoders/**/*.safetensors")),
-        "features": (features, _measured(folder, "features/**/*.safetensors")),
-        "training states": (encoders, _measured(folder, "work/**/*")),
+        "shards": shard_bytes(study),
+        "encoders": encoders,
+        "features": features,
+        "training states": encoders,
     }
 
 
@@ -39,7 +53,7 @@ def peak_bytes(study: Study, at_once: int = 1) -> float:
     """
     trained = sorted(encoder_bytes(study, run.arm) for run in study.pretraining_runs)
     running = sum(trained[-at_once:])
-    return sum(whole for whole, _ in disk(study).values()) + 2 * STATES * running
+    return sum(whole_bytes(study).values()) + 2 * STATES * running
 
 
 def shard_bytes(study: Study) -> float:

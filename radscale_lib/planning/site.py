@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
+from radscale_lib.planning.stages import ROOT
 from radscale_lib.study.base import Section
 from radscale_lib.study.compute import Compute
 
@@ -86,8 +87,7 @@ class Site(Section):
 
 def site_file() -> Path:
     """The site file: RADSCALE_SITE, or the repository's."""
-    root = Path(__file__).resolve().parents[2]
-    return Path(os.environ.get("RADSCALE_SITE", root / "profiles/slurm/site.yaml"))
+    return Path(os.environ.get("RADSCALE_SITE", ROOT / "profiles/slurm/site.yaml"))
 
 
 def load_site(path: Path) -> Site:

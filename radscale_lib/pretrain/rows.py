@@ -4,7 +4,6 @@ It is an uncompressed Arrow file that every process of a run maps into memory, s
 millions of reports is held once per machine.
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.ipc
 from numpy.typing import NDArray
 
+from radscale_lib.digests import text_number
 from radscale_lib.files import whole
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.shards.schema import label_columns
@@ -78,15 +78,10 @@ def write_rows(
         raise NothingToLearnError(
             f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)}"
         )
-    keys = pl.Series("key", [image_key(name) for name in kept["image_id"]], pl.UInt64)
+    keys = pl.Series("key", [text_number(name) for name in kept["image_id"]], pl.UInt64)
     with whole(path) as partial:
         kept.with_columns(keys).drop("image_id").write_ipc(partial, compression="uncompressed")
     return len(kept)
-
-
-def image_key(image_id: str) -> int:
-    """The number that keys an image's augmentation: BLAKE2b-8 (RFC 7693) of its id."""
-    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "big")
 
 
 class Rows:
@@ -122,7 +117,7 @@ class Rows:
         return [shards[i].as_py() for i in indices], [rows[i].as_py() for i in indices]
 
     def key(self, index: int) -> int:
-        """The key of an image (`image_key`)."""
+        """The number of the image's id (`text_number`), which keys its augmentation."""
         key: int = self._table["key"][index].as_py()
         return key
 
@@ -132,12 +127,6 @@ class Rows:
         last = self._table.group_by("shard").aggregate([("row", "max")])
         pairs = zip(last["shard"].to_pylist(), last["row_max"].to_pylist(), strict=True)
         return dict(sorted(pairs))
-
-    @property
-    def shards(self) -> list[str]:
-        """Shards that hold the run's images."""
-        names: list[str] = self._table["shard"].unique().to_pylist()
-        return sorted(names)
 
     @property
     def pixels(self) -> int:

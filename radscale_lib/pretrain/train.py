@@ -117,10 +117,10 @@ def _shards(job: Job, rows: Rows, world: World) -> Path | str:
         return job.shards
     folder = Path(job.shards)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        stage(folder, rows.shards, job.scratch)
+        stage(folder, rows.last_rows, job.scratch)
     if world.size > 1:
         dist.barrier()
-    return stage(folder, rows.shards, job.scratch)
+    return stage(folder, rows.last_rows, job.scratch)
 
 
 def _start(job: Job, folder: Path, rows: Rows, share: Share) -> Start:

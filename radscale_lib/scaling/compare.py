@@ -5,11 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from radscale_lib.scaling.ensemble import Ensemble
+from radscale_lib.scaling.ensemble import Ensemble, Interval, interval
 from radscale_lib.scaling.laws import Array
-
-Interval = tuple[float, float, float]
-"""Median, lower and upper end."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +46,19 @@ def compare(
     """
     if not np.array_equal(one.resample, other.resample):
         raise ValueError("the draws are not paired: fit both arms with one seed, count and draws")
+    tail = (1 - confidence) / 2
     at = np.asarray(sizes, dtype=np.float64)
     gain = other.errors(at) - one.errors(at)
     # Without the cap: at chance, two arms are not told apart by being cut off at the same error.
     better = other.log_errors(at) > one.log_errors(at)
     return Comparison(
         sizes=at,
-        difference=[_interval(of_size, confidence) for of_size in gain.T],
+        difference=[interval(of_size, tail) for of_size in gain.T],
         ahead=better.mean(axis=0).tolist(),
-        slope=_interval(elasticity(one) - elasticity(other), confidence),
+        slope=interval(elasticity(one) - elasticity(other), tail),
     )
 
 
 def elasticity(ensemble: Ensemble) -> Array:
     """-d log error / d log n of each draw's law at the largest size: b (1 - e)."""
     return np.asarray(ensemble.exponent * (1 - ensemble.share))
-
-
-def _interval(draws: Array, confidence: float) -> Interval:
-    tail = (1 - confidence) / 2
-    middle, low, high = np.quantile(draws, [0.5, tail, 1 - tail]).tolist()
-    return middle, low, high

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from radscale_lib.scaling.ensemble import Ensemble
+from radscale_lib.scaling.ensemble import Ensemble, interval
 from radscale_lib.scaling.laws import Array
 
 Place = Literal["within", "below", "above", "never"]
@@ -119,7 +119,7 @@ def crossover(
     sizes = crossing_sizes(ensemble, baseline, smallest)
     place, size, lower, upper = locate(sizes, smallest, largest, confidence)
     gain = baseline - ensemble.errors([largest])[:, 0]
-    difference = tuple(float(q) for q in np.quantile(gain, [0.5, tail, 1 - tail]))
+    difference = interval(gain, tail)
     reached = float((sizes <= largest).mean())
     state: State = "undetermined" if tail <= reached < 1 - tail else place
     if state == "undetermined":

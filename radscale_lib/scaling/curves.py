@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from radscale_lib.scaling.crossover import crossing_sizes, locate
 from radscale_lib.scaling.diagnostics import diagnose
 from radscale_lib.scaling.errors import ScalingError
-from radscale_lib.scaling.fit import Fit, fit
+from radscale_lib.scaling.fit import WIDE_FLOOR, Fit, fit
 from radscale_lib.scaling.laws import Array
 
 DRAWS = 1000
@@ -318,10 +318,6 @@ def fit_notes(fitted: Fit, tail: float = 0.05) -> list[str]:
     ends = np.minimum(np.searchsorted(cumulative, [tail, 1 - tail]), order.size - 1)
     low, high = fitted.posterior.grid.share[order][ends]
     return notes + (["floor not identified"] if high - low > WIDE_FLOOR else [])
-
-
-WIDE_FLOOR = 0.6
-"""A floor whose 90 % interval spans more of the error than this is not identified."""
 
 
 def answer_all(

@@ -76,3 +76,13 @@ class Ensemble:
         level = np.exp(self.log_level)
         a = level * (1 - self.share) * self.largest**self.exponent
         return a, self.exponent, level * self.share
+
+
+Interval = tuple[float, float, float]
+"""Median, lower and upper end."""
+
+
+def interval(draws: Array, tail: float) -> Interval:
+    """Median and interval of draws, with the probability `tail` beyond each end."""
+    middle, lower, upper = np.quantile(draws, [0.5, tail, 1 - tail]).tolist()
+    return middle, lower, upper

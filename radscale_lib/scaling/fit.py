@@ -25,6 +25,9 @@ from radscale_lib.scaling.laws import FORMS, Array, even_powers, shapes
 from radscale_lib.scaling.noise import Noise, split_noise
 from radscale_lib.scaling.posterior import SMOOTH, Posterior, central_law, posterior, sample
 
+WIDE_FLOOR = 0.6
+"""A floor whose 90 % interval spans more of the error than this is not identified."""
+
 
 @dataclass(frozen=True)
 class Fit:

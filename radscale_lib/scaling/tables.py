@@ -1,6 +1,5 @@
 """From the study's scores to its fits and crossovers tables (docs/data-contracts.md)."""
 
-import hashlib
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, cast
@@ -8,11 +7,13 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
+from radscale_lib.digests import text_number
 from radscale_lib.scaling.compare import compare
 from radscale_lib.scaling.crossover import crossover
 from radscale_lib.scaling.diagnostics import Diagnostics, diagnose
+from radscale_lib.scaling.ensemble import interval
 from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
-from radscale_lib.scaling.fit import Fit, fit
+from radscale_lib.scaling.fit import WIDE_FLOOR, Fit, fit
 from radscale_lib.scaling.laws import FORMS, Array
 from radscale_lib.study import Study
 
@@ -148,7 +149,7 @@ def fit_study(
             "forms": study.scaling.forms,
             "horizon": study.scaling.horizon,
             "seed_noise": _seed_noise(macro),
-            "seed": _seed(task),
+            "seed": text_number(task),
         }
         fitted_arms: dict[str, Fit] = {}
         for arm in study.arms:
@@ -165,7 +166,7 @@ def fit_study(
             }
             try:
                 curve = _Curve.read(rows, macro.filter(pl.col("arm") == baseline))
-                options = shared | {"cap": max(cap, curve.worst), "stream": _seed(arm)}
+                options = shared | {"cap": max(cap, curve.worst), "stream": text_number(arm)}
                 fitted = fitted_arms[arm] = curve.fit(options)
             except ScalingError as error:
                 unfitted = {"form": "constant", "identified": False, "chosen": False}
@@ -210,11 +211,6 @@ def _comparison_rows(fitted: dict[str, Fit], study: Study) -> list[dict[str, Any
                 }
             )
     return rows
-
-
-def _seed(text: str) -> int:
-    """A number of a name, for random draws."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def _prevalence(scores: pl.DataFrame, task: str, metric: str) -> float | None:
@@ -333,7 +329,7 @@ def _choose(fitted: Fit, held_out: dict[str, float | None], moves: bool) -> str:
 
 def _with_ends(name: str, draws: Array, tail: float) -> dict[str, float]:
     """Median of draws, and their interval."""
-    middle, lower, upper = np.quantile(draws, [0.5, tail, 1 - tail]).tolist()
+    middle, lower, upper = interval(draws, tail)
     return {name: middle, f"{name}_lower": lower, f"{name}_upper": upper}
 
 
@@ -392,7 +388,7 @@ def _note(
     floor = fitted.ensembles.get("power_floor")
     if floor is not None:
         low, high = np.quantile(floor.share, [tail, 1 - tail])
-        if high - low > 0.6:
+        if high - low > WIDE_FLOOR:
             notes.append("floor not identified")
     error = held_out[chosen]
     if error is not None and error >= constant:

@@ -16,8 +16,6 @@ from radscale_lib.shards.errors import DamagedImageError, ShardError
 from radscale_lib.shards.ranges import Ranges, ShardRanges, checksum, fingerprint
 from radscale_lib.shards.storage import Storage
 
-__all__ = ["DamagedImageError", "ShardError", "ShardReader"]
-
 REQUESTS = 16
 """Requests to an object store at once, in each process."""
 

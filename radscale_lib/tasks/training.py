@@ -1,19 +1,18 @@
 """Training of a decoder on frozen features: seeded, with equal batches for every encoder."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
+from radscale_lib.digests import text_number
 from radscale_lib.study.tasks import Decoder
 from radscale_lib.tasks.progress import Progress
 
 
 def task_seed(seed: int, task: str) -> int:
     """Seed of a task's decoder, unrelated between tasks: BLAKE2b of both, 63 bits."""
-    digest = hashlib.blake2b(f"{seed} {task}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    return text_number(f"{seed} {task}") >> 1
 
 
 def batches(images: int, size: int, steps: int, seed: int) -> Iterator[Tensor]:

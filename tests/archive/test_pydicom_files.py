@@ -9,12 +9,12 @@ import pydicom.data
 import pytest
 from pydicom.pixels.utils import pixel_array
 
+from benchmarks.fuzz_ingest import EVERYTHING
 from radscale_lib.archive.header import read_header
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.listing import read_listing, refresh
 from radscale_lib.archive.pixels import stored_patterns
-from radscale_lib.archive.terms import MODALITIES
 from radscale_lib.study.archive import Archive, Image, Labels, Select
 
 FOLDER = Path(pydicom.data.__file__).parent / "test_files"
@@ -116,15 +116,6 @@ EXPECTED = {
 }  # fmt: skip
 TABLE = {path: outcome for outcome, paths in EXPECTED.items() for path in paths.split()}
 DUPLICATES = EXPECTED["duplicate", "same_sop_instance_uid", "in this partition"].split()
-
-EVERYTHING = Select(
-    modalities=tuple(sorted(MODALITIES)),
-    views=("PA", "AP", "LL", "RL", "unknown"),
-    minimum_pixels=1,
-    secondary=True,
-    for_processing=True,
-    burned_in=True,
-)
 
 
 def outcomes(folder: Path, listing: Path, select: Select) -> dict[str, tuple]:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from radscale_lib.digests import text_number
 from radscale_lib.files import read_json
 from radscale_lib.pretrain.data import ImageSource, Share, damaged_images
 from radscale_lib.pretrain.errors import PretrainError
-from radscale_lib.pretrain.rows import Rows, image_key, write_rows
+from radscale_lib.pretrain.rows import Rows, write_rows
 from radscale_lib.pretrain.run import pretrain
 from radscale_lib.pretrain.sampler import samples
 from radscale_lib.shards import png
@@ -72,7 +73,7 @@ def test_images_are_those_of_the_table(archive: Archive, rows: Rows) -> None:
         shard, place = rows.places([row])
         (stored,) = ShardReader(archive.shards).images(shard, place)
         assert len({(image.epoch, image.row, image.key) for image in images}) == 1
-        assert images[0].key == image_key(f"{row:032x}")
+        assert images[0].key == text_number(f"{row:032x}")
         for image in images:
             np.testing.assert_array_equal(image.pixels, stored)
 

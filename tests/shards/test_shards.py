@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radscale_lib.shards import png
-from radscale_lib.shards.reader import ShardError, ShardReader
+from radscale_lib.shards.errors import ShardError
+from radscale_lib.shards.reader import ShardReader
 from radscale_lib.shards.schema import row_digest
 from radscale_lib.shards.writer import open_shard
 from tests.shards.small import LABELS, ROWS, image_of, row_of, write
