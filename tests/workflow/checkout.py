@@ -58,12 +58,12 @@ class Checkout:
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
         return ended.stdout + ended.stderr
 
-    def plan(self, *options: str) -> list[dict[str, Any]]:
+    def plan(self, *options: str, study: str = "config/smoke.yaml") -> list[dict[str, Any]]:
         """The jobs that would run, by `scripts/plan.py`."""
         ended = subprocess.run(
             [
-                *(sys.executable, "scripts/plan.py", "--study", "config/smoke.yaml", "--json"),
-                *("--", "--configfile", "config/smoke.yaml", *options),
+                *(sys.executable, "scripts/plan.py", "--study", study, "--json"),
+                *("--", "--configfile", study, *options),
             ],
             cwd=self.folder,
             env=self.environment(),

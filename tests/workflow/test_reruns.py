@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import polars as pl
 import pytest
 import yaml
 
+from radscale_lib.study import load_study
 from tests.workflow.checkout import Checkout
 
 pytestmark = pytest.mark.slow
@@ -23,6 +26,28 @@ def rules(jobs: list[dict]) -> Counter[str]:
 def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
     assert finished.plan() == []
     assert "Nothing to be done" in finished.snakemake()
+
+
+def test_the_written_study_is_the_study(finished: Checkout) -> None:
+    written = str(finished.results / "study.json")
+    assert list(load_study(Path(written)).evaluation.tasks) == list(
+        load_study(finished.study_file).evaluation.tasks
+    )
+    assert finished.plan(study=written) == []
+
+
+def test_plan_and_status_need_no_cores(finished: Checkout) -> None:
+    for target, said in (("plan", "Nothing to do"), ("status", "Study 'smoke'")):
+        ended = subprocess.run(
+            [sys.executable, "-m", "snakemake", target, "--configfile", "config/smoke.yaml"],
+            cwd=finished.folder,
+            env=finished.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr[-3000:]
+        assert said in ended.stdout
 
 
 def test_a_fresh_checkout_reruns_nothing(finished: Checkout) -> None:

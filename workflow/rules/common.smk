@@ -15,7 +15,7 @@ for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", w
     environ[variable] = pathsep.join(filter(None, [str(folder), environ.get(variable)]))
 
 from radscale_lib.archive import listing
-from radscale_lib.files import write_json, read_json
+from radscale_lib.files import whole, write_json
 from radscale_lib.planning import costs, guard, journal, progress
 from radscale_lib.planning.needs import minutes, megabytes
 from radscale_lib.planning.site import SiteError, load_site, site_file
@@ -218,8 +218,10 @@ if workflow.is_main_process:
         recover()
     for problem in path_problems(STUDY):
         print(f"warning: {problem}", file=sys.stderr)
-    if not STUDY_FILE.exists() or read_json(STUDY_FILE) != STUDY.model_dump(mode="json"):
-        write_json(STUDY_FILE, STUDY.model_dump(mode="json"))
+    text = STUDY.model_dump_json(indent=2) + "\n"  # keys as the study has them: their order counts
+    if not STUDY_FILE.exists() or STUDY_FILE.read_text() != text:
+        with whole(STUDY_FILE) as unfinished:
+            unfinished.write_text(text)
     for name, archive in STUDY.archives.items():
         # New and changed files are noticed here, before the DAG is built; a partition's listing is
         # rewritten only if it changed, so that only the partitions concerned run again.
