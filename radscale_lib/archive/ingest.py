@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from radscale_lib.archive.colour import luminance_patterns
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.instance import Instance, instance_of
@@ -204,11 +205,12 @@ class _First:
 
 def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     """The image columns of a row."""
-    rendered = render(stored_patterns(instance), instance.grey, image.window)
+    decoded = luminance_patterns if instance.colour else stored_patterns
+    rendered = render(decoded(instance), instance.grey, image.window)
     height, width = stored_size(
         instance.rows, instance.columns, image.shorter_side, instance.aspect
     )
-    grey = resize(rendered.grey, height, width, image.alignment)
+    grey = resize(rendered.grey, height, width, image.alignment, image.interpolation)
     spacing = instance.spacing
     encoded = png.encode((grey.clip(0, 255) + 0.5).astype("uint8"))
     return {

@@ -53,7 +53,7 @@ _LOSSY = {
     uid.JPEG2000,
     uid.HTJ2K,
 }
-_PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
+PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
 """Second choices. GDCM is left out: it can abort the process, so that one bad file ends the job."""
 
 
@@ -108,13 +108,23 @@ def _native(instance: Instance) -> NDArray[Any]:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def _encapsulated(instance: Instance) -> NDArray[Any]:
+def checked_frame(instance: Instance) -> bytes:
+    """The encoded frame of an encapsulated image, after a look at its end and its own header.
+
+    Raises:
+        QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed` or `shape_mismatch`.
+    """
     name = syntax_name(instance.transfer_syntax)
     if name == UNLISTED or uid.UID(instance.transfer_syntax).is_private:
         raise QuarantinedError("unsupported_syntax", name)
     frame = _frame(instance)
     if instance.transfer_syntax in _DECODERS:
         _check_stream(frame, instance, name)
+    return frame
+
+
+def _encapsulated(instance: Instance) -> NDArray[Any]:
+    frame = checked_frame(instance)
     try:
         return _by_imagecodecs(instance, frame)
     except Exception:
@@ -128,7 +138,7 @@ def _check_stream(frame: bytes, instance: Instance, name: str) -> None:
     size = stream_size(frame)
     if size is None:
         raise QuarantinedError("decode_failed", name)
-    if size != (instance.rows, instance.columns, 1):
+    if size != (instance.rows, instance.columns, instance.samples):
         raise QuarantinedError("shape_mismatch", name)
 
 
@@ -173,7 +183,7 @@ def _ignored_errors_raised() -> Iterator[None]:
 
 
 def _by_plugins(instance: Instance) -> NDArray[Any]:
-    for plugin in _PLUGINS if instance.transfer_syntax not in _NATIVE else ("",):
+    for plugin in PLUGINS if instance.transfer_syntax not in _NATIVE else ("",):
         try:
             pixels = pixel_array(str(instance.path), raw=True, index=0, decoding_plugin=plugin)
         except Exception:

@@ -1,4 +1,4 @@
-"""Cubic B-spline interpolation as two banded matrices.
+"""Resizing: the cubic B-spline as two banded matrices, or a library's resize by name.
 
 Unser, Aldroubi and Eden, "B-spline signal processing", IEEE Trans. Signal Processing 41 (1993):
 interpolation is a recursive prefilter followed by four B-spline weights. The prefilter's impulse
@@ -11,13 +11,28 @@ from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 from scipy import sparse
+
+from radscale_lib.study.archive import Interpolation
 
 Alignment = Literal["centred", "origin"]
 
 T = TypeVar("T", float, NDArray[np.float64])
 
+_OPENCV = {
+    "opencv-linear": cv2.INTER_LINEAR,
+    "opencv-cubic": cv2.INTER_CUBIC,
+    "opencv-area": cv2.INTER_AREA,
+    "opencv-lanczos": cv2.INTER_LANCZOS4,
+}
+_PILLOW = {
+    "pillow-box": PIL.Image.Resampling.BOX,
+    "pillow-bilinear": PIL.Image.Resampling.BILINEAR,
+    "pillow-bicubic": PIL.Image.Resampling.BICUBIC,
+    "pillow-lanczos": PIL.Image.Resampling.LANCZOS,
+}
 _POLE = np.sqrt(3) - 2
 _REACH = 14
 """Samples kept on each side of the prefilter's response: |z|^15 is below 3e-9."""
@@ -38,20 +53,34 @@ def stored_size(height: int, width: int, side: int, aspect: float = 1.0) -> tupl
 
 
 def resize(
-    image: NDArray[np.float32], height: int, width: int, alignment: Alignment
+    image: NDArray[np.float32],
+    height: int,
+    width: int,
+    alignment: Alignment,
+    interpolation: Interpolation = "bspline",
 ) -> NDArray[np.float32]:
-    """Resample an image [H, W] to [height, width] by its cubic B-spline, mirrored at the edges.
+    """Resample an image [H, W] to [height, width].
+
+    The cubic B-spline is mirrored at the edges. The others are as their library makes them, always
+    centred: other pixels than the B-spline's (`docs/ingest.md`).
 
     Args:
         image: the source, float32.
         height: rows wanted.
         width: columns wanted.
-        alignment: where sample i lies in the source: at (i + ½)·n/N − ½ if `centred` (pixel areas
-            coincide), at i·n/N if `origin` (first pixel centres coincide, as SimpleITK does with
-            an unchanged origin).
+        alignment: where sample i of the B-spline lies in the source: at (i + ½)·n/N − ½ if
+            `centred` (pixel areas coincide), at i·n/N if `origin` (first pixel centres coincide, as
+            SimpleITK does with an unchanged origin).
+        interpolation: the method.
     """
-    down = interpolation(image.shape[0], height, alignment) @ image
-    across = interpolation(image.shape[1], width, alignment) @ cv2.transpose(down)
+    if interpolation in _OPENCV:
+        flag = _OPENCV[interpolation]
+        return cv2.resize(image, (width, height), interpolation=flag).astype(np.float32, copy=False)
+    if interpolation in _PILLOW:
+        source = PIL.Image.fromarray(image)
+        return np.asarray(source.resize((width, height), _PILLOW[interpolation]), np.float32)
+    down = spline_matrix(image.shape[0], height, alignment) @ image
+    across = spline_matrix(image.shape[1], width, alignment) @ cv2.transpose(down)
     resized: NDArray[np.float32] = cv2.transpose(across)
     return resized
 
@@ -64,7 +93,7 @@ def position(index: T, source: int, target: int, alignment: Alignment) -> T:
 
 
 @functools.lru_cache(64)
-def interpolation(source: int, target: int, alignment: Alignment) -> sparse.csr_array:
+def spline_matrix(source: int, target: int, alignment: Alignment) -> sparse.csr_array:
     """The matrix [target, source] that samples the cubic B-spline through `source` values."""
     grid = np.arange(target, dtype=np.float64)
     x = position(grid, target, source, alignment)

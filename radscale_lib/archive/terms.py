@@ -26,6 +26,11 @@ PHOTOMETRIC = frozenset({
 })  # fmt: skip
 """Photometric interpretations, the retired ones too (PS3.3 C.7.6.3.1.2)."""
 
+CONVERTIBLE = frozenset({
+    "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT",
+})  # fmt: skip
+"""Those of colours whose luminance is defined in full range."""
+
 BODY_PARTS = frozenset({
     "ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CERVICALSPINE", "CHEST",
     "CHESTABDOMEN", "CHESTABDPELVIS", "CLAVICLE", "COCCYX", "CSPINE", "CTSPINE", "ELBOW",

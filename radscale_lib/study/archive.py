@@ -7,6 +7,18 @@ from pydantic import Field, model_validator
 
 from radscale_lib.study.base import Distinct, Fraction, Section
 
+Interpolation = Literal[
+    "bspline",
+    "opencv-linear",
+    "opencv-cubic",
+    "opencv-area",
+    "opencv-lanczos",
+    "pillow-box",
+    "pillow-bilinear",
+    "pillow-bicubic",
+    "pillow-lanczos",
+]
+
 PHANTOM_LABELS = {
     "findings": (
         "cardiomegaly",
@@ -63,6 +75,11 @@ class Select(Section):
     burned_in: bool = Field(
         False, description="Admit images whose header says that text is burnt in (0028,0301)."
     )
+    colour: bool = Field(
+        False,
+        description="Admit colour and palette images, as their luminance "
+        "0.299 R + 0.587 G + 0.114 B.",
+    )
     minimum_pixels: int = Field(
         64, ge=1, description="Images with a shorter side below this are excluded."
     )
@@ -75,6 +92,11 @@ class Image(Section):
     """How an accepted image is prepared and stored."""
 
     shorter_side: int = Field(518, ge=16, description="Shorter side of the stored image, pixels.")
+    interpolation: Interpolation = Field(
+        "bspline",
+        description="Resize: the cubic B-spline (RAD-DINO), or a library's, which gives other "
+        "pixels (docs/ingest.md).",
+    )
     alignment: Literal["centred", "origin"] = Field(
         "centred",
         description="B-spline sampling grid: pixel centres, or SimpleITK's same-origin grid.",
@@ -84,6 +106,15 @@ class Image(Section):
         description="Grey window before 8 bits: minimum-maximum (RAD-DINO), percentiles 1-99, "
         "or the file's own VOI.",
     )
+
+    @model_validator(mode="after")
+    def _grid_of_the_spline(self) -> "Image":
+        if self.interpolation != "bspline" and self.alignment == "origin":
+            raise ValueError(
+                f"alignment 'origin' is a grid of the B-spline, and {self.interpolation!r} has one "
+                "of its own: remove 'alignment', or set interpolation: bspline"
+            )
+        return self
 
 
 class Archive(Section):

@@ -60,6 +60,11 @@ WRONG = {
         {"subsets.unit": "series"},
         "subsets.unit: must be 'patient', 'study' or 'image' (got 'series')",
     ),
+    "grid of another resize": (
+        {"institution.image": {"interpolation": "opencv-area", "alignment": "origin"}},
+        "institution.image: alignment 'origin' is a grid of the B-spline, and 'opencv-area' has "
+        "one of its own: remove 'alignment', or set interpolation: bspline",
+    ),
     "kind unknown": (
         {"encoders.mi2.kind": "biomedclip"},
         "encoders.mi2.kind: must be one of 'mi2', 'rad-dino' (got 'biomedclip')",
