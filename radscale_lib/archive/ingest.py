@@ -10,6 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from radscale_lib.archive.colour import luminance_patterns
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import quiet_pydicom, read_header
@@ -31,7 +34,7 @@ from radscale_lib.archive.selection import check_selected, facts_of
 from radscale_lib.archive.tables import LabelTable, Reports, Tube, TubeTable
 from radscale_lib.archive.workers import Died, Workers
 from radscale_lib.pseudonyms import pseudonym
-from radscale_lib.shards import png
+from radscale_lib.shards import codec
 from radscale_lib.shards.schema import finding_column, image_digest, tube_column
 from radscale_lib.shards.writer import open_shard
 from radscale_lib.study.archive import Archive, Image, Labels, Select
@@ -212,9 +215,8 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     )
     grey = resize(rendered.grey, height, width, image.alignment, image.interpolation)
     spacing = instance.spacing
-    encoded = png.encode((grey.clip(0, 255) + 0.5).astype("uint8"))
     return {
-        "image": encoded,
+        "image": codec.encode(_rounded(grey, image.bits), image.encoding),
         "height": height,
         "width": width,
         "view": instance.view,
@@ -225,6 +227,14 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
         "p50": rendered.p50,
         "p99": rendered.p99,
     }
+
+
+def _rounded(grey: NDArray[np.float32], bits: int) -> codec.Stored:
+    """Grey levels of 0 to 255 as integers over the range of 8 or 16 bits."""
+    grey = grey.clip(0, 255)
+    if bits == 8:
+        return (grey + 0.5).astype(np.uint8)
+    return (grey * 257 + 0.5).astype(np.uint16)
 
 
 class _Tables:

@@ -19,6 +19,8 @@ Interpolation = Literal[
     "pillow-lanczos",
 ]
 
+Encoding = Literal["png", "tiff"]
+
 PHANTOM_LABELS = {
     "findings": (
         "cardiomegaly",
@@ -105,6 +107,14 @@ class Image(Section):
         "minmax",
         description="Grey window before 8 bits: minimum-maximum (RAD-DINO), percentiles 1-99, "
         "or the file's own VOI.",
+    )
+    bits: Literal[8, 16] = Field(
+        8, description="Bits of a stored pixel; training and features see 8 of 16, rounded."
+    )
+    encoding: Encoding = Field(
+        "png",
+        description="Lossless encoding: PNG, or TIFF with Zstandard, which decodes faster "
+        "(docs/ingest.md has times and sizes).",
     )
 
     @model_validator(mode="after")
