@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import gdcm
 import imagecodecs
 import numpy as np
 import polars as pl
@@ -18,6 +17,7 @@ from radscale_lib.archive.listing import refresh
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.selection import check_selected, facts_of
 from radscale_lib.study.archive import Archive, Image, Labels, Select
+from tests.archive.syntaxes import by_gdcm
 
 FOLDER = Path(pydicom.data.__file__).parent / "test_files"
 
@@ -25,23 +25,6 @@ FOLDER = Path(pydicom.data.__file__).parent / "test_files"
 def decode(path: Path) -> np.ndarray:
     with quiet_pydicom():
         return luminance_patterns(instance_of(read_header(path), "PA"))
-
-
-def by_gdcm(path: Path) -> tuple[np.ndarray, str]:
-    """Pixels [H, W, 3], 8 bits, and the photometric interpretation that they are in."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    assert reader.Read()
-    image = reader.GetImage()
-    if image.GetPhotometricInterpretation().GetString().startswith("PALETTE"):
-        palette = gdcm.ImageApplyLookupTable()
-        palette.SetInput(image)
-        assert palette.Apply()
-        image = palette.GetOutput()
-    buffer = image.GetBuffer().encode("utf-8", errors="surrogateescape")
-    shape = image.GetDimension(1), image.GetDimension(0), 3
-    space = image.GetPhotometricInterpretation().GetString().strip()
-    return np.frombuffer(buffer, np.uint8).reshape(shape), space
 
 
 REAL = [
