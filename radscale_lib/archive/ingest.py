@@ -31,7 +31,7 @@ from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.resize import position, resize, stored_size
 from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.selection import check_selected, facts_of
-from radscale_lib.archive.tables import LabelTable, Reports, Tube, TubeTable
+from radscale_lib.archive.tables import LabelTable, Points, Reports, Tube, TubeTable
 from radscale_lib.archive.workers import Died, Workers
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards import codec
@@ -289,7 +289,7 @@ class _Tables:
                 )
         if self._tubes and self._tubes.other_labels:
             print(
-                f"tubes: {self._tubes.other_labels:,} polylines have a label that labels.tubes "
+                f"tubes: {self._tubes.other_labels:,} tubes have a label that labels.tubes "
                 "does not name: left out",
                 file=sys.stderr,
             )
@@ -298,19 +298,23 @@ class _Tables:
 def _scaled(
     tubes: Sequence[Tube], instance: Instance, prepared: dict[str, Any], image: Image
 ) -> str:
-    """Polylines in pixels of the stored image, as JSON."""
+    """Tubes in pixels of the stored image, as JSON (`docs/data-contracts.md`)."""
+
+    def scaled(points: Points) -> list[list[float]]:
+        height, width = prepared["height"], prepared["width"]
+        return [
+            [
+                round(position(x, instance.columns, width, image.alignment), 2),
+                round(position(y, instance.rows, height, image.alignment), 2),
+            ]
+            for x, y in points
+        ]
+
     return json.dumps(
         [
-            {
-                "label": tube.label,
-                "points": [
-                    [
-                        round(position(x, instance.columns, prepared["width"], image.alignment), 2),
-                        round(position(y, instance.rows, prepared["height"], image.alignment), 2),
-                    ]
-                    for x, y in tube.points
-                ],
-            }
+            {"label": tube.label, "area": [scaled(line) for line in tube.lines]}
+            if tube.is_area
+            else {"label": tube.label, "points": scaled(tube.lines[0])}
             for tube in tubes
         ],
         separators=(",", ":"),

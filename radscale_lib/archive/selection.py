@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from radscale_lib.archive.header import Header
 from radscale_lib.archive.outcomes import ExcludedError, QuarantinedError
 from radscale_lib.archive.terms import (
-    BODY_PARTS,
     CONVERTIBLE,
     MODALITIES,
     PHOTOMETRIC,
@@ -15,7 +14,7 @@ from radscale_lib.archive.terms import (
     syntax_name,
 )
 from radscale_lib.archive.views import View, view_of
-from radscale_lib.study.archive import Select
+from radscale_lib.study.archive import BODY_PARTS, Select
 
 
 @dataclass(frozen=True)

@@ -31,18 +31,6 @@ CONVERTIBLE = frozenset({
 })  # fmt: skip
 """Those of colours whose luminance is defined in full range."""
 
-BODY_PARTS = frozenset({
-    "ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CERVICALSPINE", "CHEST",
-    "CHESTABDOMEN", "CHESTABDPELVIS", "CLAVICLE", "COCCYX", "CSPINE", "CTSPINE", "ELBOW",
-    "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND", "HEAD", "HEART", "HIP", "HUMERUS",
-    "JAW", "KNEE", "LEG", "LSPINE", "LSSPINE", "LUMBARSPINE", "LUNG", "MAXILLA", "NECK", "ORBIT",
-    "PATELLA", "PELVIS", "RIB", "RIBS", "SACRUM", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "SSPINE",
-    "STERNUM", "TIBIA", "TLSPINE", "TOE", "TSPINE", "THORACICSPINE", "THORAX", "UPRIGHTCHEST",
-    "WHOLEBODY", "WRIST",
-})  # fmt: skip
-"""Defined terms of Body Part Examined in projection radiography, and common spellings
-(PS3.16 annex L)."""
-
 
 def listed(term: str, terms: frozenset[str]) -> str:
     """The term if it is on the list."""

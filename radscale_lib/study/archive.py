@@ -36,6 +36,19 @@ PHANTOM_LABELS = {
 """Label columns of a phantom archive."""
 
 
+BODY_PARTS = frozenset({
+    "ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CERVICALSPINE", "CHEST",
+    "CHESTABDOMEN", "CHESTABDPELVIS", "CLAVICLE", "COCCYX", "CSPINE", "CTSPINE", "ELBOW",
+    "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND", "HEAD", "HEART", "HIP", "HUMERUS",
+    "JAW", "KNEE", "LEG", "LSPINE", "LSSPINE", "LUMBARSPINE", "LUNG", "MAXILLA", "NECK", "ORBIT",
+    "PATELLA", "PELVIS", "RIB", "RIBS", "SACRUM", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "SSPINE",
+    "STERNUM", "TIBIA", "TLSPINE", "TOE", "TSPINE", "THORACICSPINE", "THORAX", "UPRIGHTCHEST",
+    "WHOLEBODY", "WRIST",
+})  # fmt: skip
+"""Defined terms of Body Part Examined in projection radiography, and common spellings
+(PS3.16 annex L)."""
+
+
 class Phantom(Section):
     """The embedded archive of procedural chest radiographs (no patient behind it)."""
 
@@ -88,6 +101,16 @@ class Select(Section):
     maximum_pixels: int = Field(
         10_000, ge=1, description="Images with a longer side above this are excluded."
     )
+
+    @model_validator(mode="after")
+    def _known_body_parts(self) -> "Select":
+        strange = [part for part in self.body_parts if part not in {*BODY_PARTS, "unknown"}]
+        if strange:
+            raise ValueError(
+                f"body_parts: {strange[0]!r} is no defined term, so no image would have it: write "
+                "one as DICOM has it, such as CHEST, or 'unknown'"
+            )
+        return self
 
 
 class Image(Section):
@@ -149,8 +172,9 @@ class Archive(Section):
     )
     tubes: Path | None = Field(
         None,
-        description="Tube polylines in RANZCR CLiP form as CSV: sop_instance_uid, label, data "
-        "(JSON list of [x, y] in pixels of the original image).",
+        description="Tubes as CSV, Parquet or JSONL: sop_instance_uid, label, and data (polyline "
+        "in RANZCR CLiP form: JSON list of [x, y] in pixels of the original image) or mask (path, "
+        "from the table's folder, of a PNG of the original image's size, 0 where no tube is).",
     )
     partitions: int = Field(
         1, ge=1, le=100_000, description="Ingest jobs, and shards, of this archive."

@@ -60,6 +60,11 @@ WRONG = {
         {"subsets.unit": "series"},
         "subsets.unit: must be 'patient', 'study' or 'image' (got 'series')",
     ),
+    "body part that no image has": (
+        {"institution.select": {"body_parts": ["CHEST", "Thorax"]}},
+        "institution.select: body_parts: 'Thorax' is no defined term, so no image would have it: "
+        "write one as DICOM has it, such as CHEST, or 'unknown'",
+    ),
     "grid of another resize": (
         {"institution.image": {"interpolation": "opencv-area", "alignment": "origin"}},
         "institution.image: alignment 'origin' is a grid of the B-spline, and 'opencv-area' has "
