@@ -213,10 +213,10 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     height, width = stored_size(
         instance.rows, instance.columns, image.shorter_side, instance.aspect
     )
-    grey = resize(rendered.grey, height, width, image.alignment, image.interpolation)
+    values = resize(rendered.values, height, width, image.alignment, image.interpolation)
     spacing = instance.spacing
     return {
-        "image": codec.encode(_rounded(grey, image.bits), image.encoding),
+        "image": codec.encode(_rounded(rendered.grey(values), image.bits), image.encoding),
         "height": height,
         "width": width,
         "view": instance.view,

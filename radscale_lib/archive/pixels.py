@@ -4,6 +4,7 @@ imagecodecs decodes encapsulated frames; where it fails, pydicom's plug-ins are 
 signs and overlays, which imagecodecs does not know of, are treated here (PS3.5 8.1).
 """
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,11 +77,13 @@ def stored_patterns(instance: Instance) -> Patterns:
         low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
         raw = np.clip(raw, low, high)
     unsigned = raw.view(f"u{raw.dtype.itemsize}")
+    if not unsigned.flags.writeable:
+        unsigned = unsigned.copy()
     shift = instance.high_bit + 1 - bits
     if shift:
-        unsigned = unsigned >> shift
+        unsigned >>= shift
     if bits < 8 * raw.dtype.itemsize:
-        unsigned = unsigned & ((1 << bits) - 1)
+        unsigned &= (1 << bits) - 1
     return unsigned if unsigned.itemsize <= 2 else unsigned.astype(np.uint16)
 
 
@@ -94,17 +97,16 @@ def _native(instance: Instance) -> NDArray[Any]:
     if instance.transfer_syntax == uid.ExplicitVRBigEndian and itemsize == 1:
         # Bytes may be swapped within words, by the element's VR: pydicom knows.
         return _by_plugins(instance)
-    with instance.path.open("rb") as file:
-        if instance.transfer_syntax == uid.DeflatedExplicitVRLittleEndian:
-            _, dataset = inflate(file)
-            data = dataset[instance.pixels.offset : instance.pixels.offset + length]
-        else:
-            file.seek(instance.pixels.offset)
-            data = file.read(length)
-    if len(data) < length:
-        raise QuarantinedError("truncated", f"{len(data)} of {length} bytes")
+    data = np.empty(length, np.uint8)
+    with instance.path.open("rb", buffering=0) as file:
+        deflated = instance.transfer_syntax == uid.DeflatedExplicitVRLittleEndian
+        source = io.BytesIO(inflate(file)[1]) if deflated else file
+        source.seek(instance.pixels.offset)
+        read = source.readinto(data.data)
+    if read < length:
+        raise QuarantinedError("truncated", f"{read} of {length} bytes")
     order = ">" if instance.transfer_syntax == uid.ExplicitVRBigEndian else "<"
-    pixels = np.frombuffer(data, f"{order}u{itemsize}").reshape(instance.rows, instance.columns)
+    pixels = data.view(f"{order}u{itemsize}").reshape(instance.rows, instance.columns)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 

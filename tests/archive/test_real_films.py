@@ -131,7 +131,7 @@ def test_simpleitk_inverts_a_real_monochrome1_film_and_we_do_it_once(films):
     stored = decode(films.davidson).astype(int)
     assert instance.grey.inverted
     np.testing.assert_array_equal(theirs, 2**instance.grey.bits - 1 - stored)
-    shown = render(stored_patterns(instance), instance.grey, "minmax").grey
+    shown = render(stored_patterns(instance), instance.grey, "minmax").grey()
     low, high = theirs.min(), theirs.max()
     np.testing.assert_allclose(shown, (theirs - low) * (255 / (high - low)), atol=1e-3)
 
