@@ -37,13 +37,21 @@ def test_high_bit_above_bits_stored(make_dicom, make_image, tmp_path, signed):
     np.testing.assert_array_equal(decode(path), image)
 
 
-def test_lossy_overshoot_is_clipped_not_wrapped(make_dicom, tmp_path):
+OVERSHOOT = {
+    uid.JPEGExtended12Bit: lambda x: imagecodecs.jpeg_encode(x, 100, bitspersample=12),
+    uid.JPEGLSNearLossless: imagecodecs.jpegls_encode,
+    uid.JPEG2000: lambda x: imagecodecs.jpeg2k_encode(
+        x, codecformat="j2k", reversible=True, level=0, bitspersample=12
+    ),
+}
+
+
+@pytest.mark.parametrize("syntax", OVERSHOOT, ids=lambda syntax: uid.UID(syntax).name)
+def test_lossy_overshoot_is_clipped_not_wrapped(make_dicom, tmp_path, syntax):
     """The stream holds 12 bits where the header promises 10."""
-    image = np.tile(np.array([1000, 1100], np.uint16), (16, 8))
-    frame = bytes(imagecodecs.jpegls_encode(image))
-    path = make_dicom(
-        tmp_path / "a.dcm", image, syntax=uid.JPEGLSNearLossless, frame=frame, BitsStored=10
-    )
+    image = np.repeat(np.array([[1000, 1100]], np.uint16), 16, axis=0).repeat(16, axis=1)
+    frame = bytes(OVERSHOOT[syntax](image))
+    path = make_dicom(tmp_path / "a.dcm", image, syntax=syntax, frame=frame, BitsStored=10)
     assert set(np.unique(decode(path))) == {1000, 1023}
 
 
