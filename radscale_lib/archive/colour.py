@@ -18,7 +18,13 @@ from pydicom.pixels.processing import apply_color_lut
 
 from radscale_lib.archive.instance import Instance
 from radscale_lib.archive.outcomes import QuarantinedError
-from radscale_lib.archive.pixels import PLUGINS, Patterns, checked_frame
+from radscale_lib.archive.pixels import (
+    NATIVE,
+    PLUGINS,
+    Patterns,
+    checked_frame,
+    failures_ignored,
+)
 from radscale_lib.archive.terms import syntax_name
 
 _JPEG_LOSSLESS = {uid.JPEGLossless, uid.JPEGLosslessSV1}
@@ -28,10 +34,13 @@ def luminance_patterns(instance: Instance) -> Patterns:
     """Luminance of a colour or palette image, uint8 or uint16 [H, W], rounded.
 
     Raises:
-        QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed`, `shape_mismatch`, or
-            `bad_tag:…` of a palette that cannot be applied.
+        QuarantinedError: `malformed`, `truncated`, `unsupported_syntax`, `decode_failed`,
+            `shape_mismatch`, or `bad_tag:…` of a palette that cannot be applied.
     """
-    dataset = pydicom.dcmread(instance.path)
+    try:
+        dataset = pydicom.dcmread(instance.path)
+    except Exception as error:
+        raise QuarantinedError("malformed", type(error).__name__) from None
     pixels, space = _decoded(instance, dataset)
     if pixels.shape[:2] != (instance.rows, instance.columns):
         raise QuarantinedError("shape_mismatch", syntax_name(instance.transfer_syntax))
@@ -54,21 +63,19 @@ def luminance(rgb: NDArray[np.unsignedinteger[Any]]) -> Patterns:
 
 def _decoded(instance: Instance, dataset: FileDataset) -> tuple[NDArray[Any], str]:
     """Decoded pixels, and the photometric interpretation that they are in."""
-    syntax = uid.UID(instance.transfer_syntax)
-    name = syntax_name(syntax)
-    if syntax.is_encapsulated:
+    syntax = instance.transfer_syntax
+    name, native = syntax_name(syntax), syntax in NATIVE
+    if not native:
         frame = checked_frame(instance)
         if syntax in _JPEG_LOSSLESS:  # no plug-in decodes it, and the process leaves colours alone
             try:
                 return imagecodecs.jpeg_decode(frame), str(instance.colour)
             except Exception:
                 raise QuarantinedError("decode_failed", name) from None
-    for plugin in PLUGINS if syntax.is_encapsulated else ("",):
-        try:
+    for plugin in ("",) if native else PLUGINS:
+        with failures_ignored():
             pixels, made = get_decoder(syntax).as_array(
                 dataset, raw=True, index=0, decoding_plugin=plugin
             )
-        except Exception:
-            continue
-        return pixels, str(made["photometric_interpretation"])
+            return pixels, str(made["photometric_interpretation"])
     raise QuarantinedError("decode_failed", name)

@@ -41,7 +41,7 @@ _DECODERS: dict[str, Decoder] = {
         (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K), imagecodecs.htj2k_decode
     ),
 }
-_NATIVE = {
+NATIVE = {
     uid.ImplicitVRLittleEndian,
     uid.ExplicitVRLittleEndian,
     uid.DeflatedExplicitVRLittleEndian,
@@ -67,7 +67,7 @@ def stored_patterns(instance: Instance) -> Patterns:
     Raises:
         QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed` or `shape_mismatch`.
     """
-    native = instance.transfer_syntax in _NATIVE
+    native = instance.transfer_syntax in NATIVE
     raw = _native(instance) if native else _encapsulated(instance)
     if raw.shape != (instance.rows, instance.columns):
         raise QuarantinedError("shape_mismatch", syntax_name(instance.transfer_syntax))
@@ -184,12 +184,21 @@ def _ignored_errors_raised() -> Iterator[None]:
         raise RuntimeError("the decoder failed within the stream")
 
 
+@contextmanager
+def failures_ignored() -> Iterator[None]:
+    """Go on after a decoder's failure: one in Rust panics, which is no `Exception`."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        return
+
+
 def _by_plugins(instance: Instance) -> NDArray[Any]:
-    for plugin in PLUGINS if instance.transfer_syntax not in _NATIVE else ("",):
-        try:
+    for plugin in PLUGINS if instance.transfer_syntax not in NATIVE else ("",):
+        with failures_ignored():
             pixels = pixel_array(str(instance.path), raw=True, index=0, decoding_plugin=plugin)
-        except Exception:
-            continue
-        if np.issubdtype(pixels.dtype, np.integer):
-            return pixels
+            if np.issubdtype(pixels.dtype, np.integer):
+                return pixels
     raise QuarantinedError("decode_failed", syntax_name(instance.transfer_syntax))

@@ -1,6 +1,8 @@
 """Colour and palette images: excluded, or their luminance, by the study's rule."""
 
+import contextlib
 from pathlib import Path
+from typing import get_args
 
 import imagecodecs
 import numpy as np
@@ -9,13 +11,16 @@ import pydicom.data
 import pytest
 from pydicom import uid
 
+from radscale_lib.archive import colour as colour_module
 from radscale_lib.archive.colour import luminance, luminance_patterns
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.ingest import Outputs, Sources, ingest, prepare
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.listing import refresh
-from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.outcomes import QuarantinedError, RefusedError
 from radscale_lib.archive.selection import check_selected, facts_of
+from radscale_lib.archive.terms import MODALITIES
+from radscale_lib.archive.views import View
 from radscale_lib.study.archive import Archive, Image, Labels, Select
 from tests.archive.syntaxes import by_gdcm
 
@@ -165,6 +170,53 @@ def test_a_cut_colour_image_is_quarantined(make_dicom, tmp_path):
     lying = make_dicom(tmp_path / "c.dcm", rgb, syntax=uid.JPEGLSLossless, frame=grey, **tags)
     with pytest.raises(QuarantinedError, match="shape_mismatch"):
         decode(lying)
+
+
+def test_a_colour_image_of_no_known_syntax_is_quarantined(make_dicom, tmp_path):
+    rgb = colours()
+    path = make_dicom(
+        tmp_path / "a.dcm", rgb, syntax="1.2.3.4.5", frame=b"junk", SamplesPerPixel=3,
+        PlanarConfiguration=0, PhotometricInterpretation="RGB",
+    )  # fmt: skip
+    with pytest.raises(QuarantinedError, match="unsupported_syntax"):
+        decode(path)
+
+
+def test_a_decoder_that_panics_is_one_that_fails(make_dicom, tmp_path, monkeypatch):
+    """As pylibjpeg-rle does, in Rust: what it raises is no Exception."""
+    path = make_dicom(
+        tmp_path / "a.dcm", colours(), SamplesPerPixel=3, PlanarConfiguration=0,
+        PhotometricInterpretation="RGB",
+    )  # fmt: skip
+
+    class Panic(BaseException):
+        pass
+
+    def panic(syntax):
+        raise Panic
+
+    monkeypatch.setattr(colour_module, "get_decoder", panic)
+    with pytest.raises(QuarantinedError, match="decode_failed"):
+        decode(path)
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_jpeg_dcmtk", "SC_rgb_rle", "examples_palette"])
+def test_mutated_colour_files_are_images_or_refused(tmp_path, name):
+    rng = np.random.default_rng(0)
+    sound = (FOLDER / f"{name}.dcm").read_bytes()
+    path = tmp_path / "a.dcm"
+    select = Select(modalities=MODALITIES, views=get_args(View), colour=True)
+    with quiet_pydicom():
+        for _ in range(60):
+            data = np.frombuffer(sound, np.uint8).copy()
+            data[rng.integers(0, min(len(data), 3000), 4)] = rng.integers(0, 256, 4)
+            path.write_bytes(data.tobytes())
+            with contextlib.suppress(RefusedError):
+                header = read_header(path)
+                check_selected(header, facts_of(header), select)
+                instance = instance_of(header, "PA")
+                shape = instance.rows, instance.columns
+                assert luminance_patterns(instance).shape == shape
 
 
 def test_the_rule_of_the_study(make_dicom, tmp_path):

@@ -40,7 +40,7 @@ SMALL = Path(pydicom.data.__file__).parent / "test_files"
 def test_the_tables_name_every_transfer_syntax():
     lossless, lossy = ([syntax for syntax, *_ in table.values()] for table in (LOSSLESS, LOSSY))
     named = {*NATIVE.values(), *lossless, *lossy}
-    assert named == {*pixels._NATIVE, *pixels._DECODERS, uid.RLELossless}
+    assert named == {*pixels.NATIVE, *pixels._DECODERS, uid.RLELossless}
     assert set(_PIXEL_DATA_DECODERS) - named == set()  # whatever pydicom can decode
 
 
