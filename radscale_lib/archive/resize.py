@@ -20,7 +20,7 @@ from radscale_lib.study.archive import Interpolation
 
 Alignment = Literal["centred", "origin"]
 
-Image = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+Values = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 T = TypeVar("T", float, NDArray[np.float64])
 
 _OPENCV = {
@@ -57,7 +57,7 @@ def stored_size(height: int, width: int, side: int, aspect: float = 1.0) -> tupl
 
 
 def resize(
-    image: Image,
+    image: Values,
     height: int,
     width: int,
     alignment: Alignment,
