@@ -16,6 +16,8 @@ Stored = png.Grey
 _LITTLE_ENDIAN_TIFF = b"II*\0"
 _HORIZONTAL_DIFFERENCES = 2
 """Predictor (TIFF 6.0, section 14)."""
+_TIFF_OVERHEAD = 4096
+"""Bytes beyond the pixels that a TIFF may take: its directory, and blocks that do not shrink."""
 _TIFF_LEVEL = {1: 1, 2: 3}
 """Level of Zstandard by bytes of a pixel: the fastest that compresses."""
 
@@ -30,6 +32,8 @@ def encode(image: Stored, encoding: Encoding = "png") -> bytes:
         raise ValueError(f"{image.dtype} of shape {image.shape} cannot be encoded as a grey image")
     if encoding == "png":
         return png.encode(image)
+    # A byte of padding after the strip stays what it was in memory: zero, for the same bytes again.
+    zeros = bytearray(image.nbytes + image.nbytes // 64 + _TIFF_OVERHEAD)
     return bytes(
         imagecodecs.tiff_encode(
             image,
@@ -38,6 +42,7 @@ def encode(image: Stored, encoding: Encoding = "png") -> bytes:
             predictor=_HORIZONTAL_DIFFERENCES,
             photometric="minisblack",
             rowsperstrip=len(image),
+            out=zeros,
         )
     )
 

@@ -40,6 +40,24 @@ def test_lossless_and_the_same_bytes_again(case, height, width, seed):
 
 
 @pytest.mark.parametrize(("encoding", "dtype"), CASES)
+def test_what_was_in_memory_does_not_show(encoding, dtype):
+    for seed in range(40):
+        image = image_of(dtype, 30 + seed % 7, 41, seed)
+        made = set()
+        for value in (0x55, 0xAA):
+            dirty = [np.full(size, value, np.uint8) for size in range(100, 9000, 30)]
+            del dirty
+            made.add(codec.encode(image, encoding))
+        assert len(made) == 1
+
+
+@pytest.mark.parametrize(("encoding", "dtype"), CASES)
+def test_a_large_image_of_noise_fits(encoding, dtype):
+    image = image_of(dtype, 900, 1100)
+    np.testing.assert_array_equal(codec.decode(codec.encode(image, encoding)), image)
+
+
+@pytest.mark.parametrize(("encoding", "dtype"), CASES)
 def test_other_layouts_of_memory(encoding, dtype):
     image = image_of(dtype)
     for view in (image[::2, ::3], image.T):
