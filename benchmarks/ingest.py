@@ -4,9 +4,9 @@
     python benchmarks/ingest.py headers FOLDER ...                  # header scan, values compared
     python benchmarks/ingest.py rows --rows 3500000                 # index, ledger, catalog
 
-`images` needs SimpleITK (pip install SimpleITK) for the peer: pydicom's pixel_array, SimpleITK's
-cubic B-spline and Pillow's PNG, with the same pixels. The floor is: read, the best decoder, and the
-fast PNG of an image of the stored size; nothing else. Each file is written anew in every transfer
+The peer of `images` is pydicom's pixel_array, SimpleITK's cubic B-spline and Pillow's PNG, with the
+same pixels. The floor is: read, the best decoder, and the fast PNG of an image of the stored size;
+nothing else. Each file is written anew in every transfer
 syntax. Times are processor times; the smallest of the interleaved rounds counts.
 """
 

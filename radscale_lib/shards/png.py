@@ -10,8 +10,8 @@ import zlib
 from math import isqrt
 
 import cv2
-import imagecodecs
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 _GREY_AS_DEEP_AS_IT_IS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
@@ -72,11 +72,12 @@ def _decode_up(data: bytes) -> Grey | None:
     size = height * (width * bits // 8 + 1)
     if not 0 < size <= 2**31:
         return None
+    inflater = isal_zlib.decompressobj()
     try:
-        inflated = imagecodecs.deflate_decode(data[start + 8 : -16], raw=False, out=size)
-    except imagecodecs.DeflateError:
+        inflated = inflater.decompress(data[start + 8 : -16], size + 1)
+    except isal_zlib.error:  # type: ignore[misc]  # its stub takes the class for an object
         return None
-    if len(inflated) != size:
+    if len(inflated) != size or not inflater.eof:
         return None
     rows = np.frombuffer(inflated, np.uint8).reshape(height, -1)
     if not (rows[:, 0] == UP).all():

@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pydicom.data
 import pytest
+import SimpleITK as sitk
 from pydicom import uid
 from pydicom.pixels.decoders.base import _PIXEL_DATA_DECODERS
 from pydicom.pixels.utils import pixel_array
@@ -95,7 +96,6 @@ def test_monochrome1_is_not_inverted_by_decoding_and_once_by_rendering(
     make_dicom, make_image, tmp_path, encoding
 ):
     """SimpleITK inverts it on reading, pydicom does not: both at once would be no inversion."""
-    sitk = pytest.importorskip("SimpleITK")
     image = values_of(make_image, 12, False)
     shown = {}
     for number, photometric in enumerate(("MONOCHROME1", "MONOCHROME2")):

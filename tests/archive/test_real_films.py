@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pydicom
 import pytest
+import SimpleITK as sitk
 
 from benchmarks.fuzz_ingest import EVERYTHING
 from radscale_lib.archive.colour import luminance, luminance_patterns
@@ -101,7 +102,6 @@ def test_every_file_has_an_outcome(films, tmp_path):
 @pytest.mark.parametrize("name", CHESTS)
 def test_stored_pixels_equal_simpleitks(films, name, alignment):
     """At most 0.01 % differ, by 1."""
-    sitk = pytest.importorskip("SimpleITK")
     dataset = pydicom.dcmread(films.chests[name])
     grey = dataset.pixel_array.astype(np.float32)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
@@ -125,7 +125,6 @@ def test_stored_pixels_equal_simpleitks(films, name, alignment):
 
 
 def test_simpleitk_inverts_a_real_monochrome1_film_and_we_do_it_once(films):
-    sitk = pytest.importorskip("SimpleITK")
     theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(films.davidson)))[0]
     instance = instance_of(read_header(films.davidson), "PA")
     stored = decode(films.davidson).astype(int)

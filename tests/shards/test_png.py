@@ -69,6 +69,22 @@ def test_what_is_no_image(data):
         png.decode(data)
 
 
+@pytest.mark.parametrize("at", [-17, -20, -30, 41, 60])
+def test_a_checksum_of_pixels_is_verified(at):
+    """The fast path leaves what is damaged to OpenCV, which tells."""
+    data = bytearray(png.encode(np.random.default_rng(4).integers(0, 256, (30, 20), np.uint8)))
+    data[at] ^= 1
+    assert png._decode_up(bytes(data)) is None
+
+
+def test_a_stream_that_inflates_further_is_not_followed():
+    image = np.zeros((9, 9), np.uint8)
+    data = png.encode(image)
+    bomb = zlib.compress(bytes(10**8))
+    longer = data[:33] + png._chunk(b"IDAT", bomb) + data[-12:]
+    assert png._decode_up(longer) is None
+
+
 def test_cut_short():
     data = png.encode(np.random.default_rng(2).integers(0, 256, (9, 9), np.uint8))
     for length in range(8, 41 + 9):
