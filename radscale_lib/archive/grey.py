@@ -5,7 +5,7 @@ histogram gives its limits and percentiles exactly.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -82,14 +82,28 @@ class GreyScale:
 
 
 class Rendered(NamedTuple):
-    """An image in display grey levels, and the range that it had before."""
+    """An image whose values are a step before display grey levels, and the range that it had.
 
-    grey: NDArray[np.float32]
-    """[H, W], 0 (black) to 255 (white)."""
+    The step is affine, so it can be made after a resize, on fewer pixels.
+    """
+
+    values: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+    """[H, W]"""
+    black: float
+    """Value that is shown as 0."""
+    scale: float
+    """Grey levels of a value's unit; negative if low values are white."""
     p1: float
     p50: float
     p99: float
     """Percentiles of the modality values of all pixels but padding."""
+
+    def grey(self, values: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Display grey levels, 0 (black) to 255 (white), of the image's or of resized values."""
+        shown = (self.values if values is None else values).astype(np.float32)
+        shown -= np.float32(self.black)
+        shown *= np.float32(self.scale)
+        return shown
 
 
 def render(patterns: NDArray[np.unsignedinteger], scale: GreyScale, policy: Policy) -> Rendered:
@@ -119,7 +133,7 @@ def render(patterns: NDArray[np.unsignedinteger], scale: GreyScale, policy: Poli
     low, high = float(values[present].min()), float(values[present].max())
     straight = scale.modality_lut is None and scale.padding is None
     if straight and (policy == "minmax" or (policy == "voi" and scale.voi is None)):
-        return Rendered(_spread(patterns, scale, present), p1, p50, p99)
+        return Rendered(*_spread(patterns, scale, present), p1, p50, p99)
     if policy == "percentile" and p99 > p1:
         low, high = p1, p99
     if policy == "voi" and isinstance(scale.voi, Window):
@@ -132,7 +146,7 @@ def render(patterns: NDArray[np.unsignedinteger], scale: GreyScale, policy: Poli
         shown = 1 - shown
     shown[padding] = 0
     table = (255 * shown).astype(np.float32)
-    return Rendered(table[patterns], p1, p50, p99)
+    return Rendered(table[patterns], 0, 1, p1, p50, p99)
 
 
 def _histogram(patterns: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.int64]:
@@ -147,20 +161,15 @@ def _histogram(patterns: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.i
 
 
 def _spread(
-    patterns: NDArray[np.unsignedinteger], scale: GreyScale, present: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Spread the stored values that occur over 0 to 255: what a table would give, faster."""
+    patterns: NDArray[Any], scale: GreyScale, present: NDArray[np.int64]
+) -> tuple[NDArray[Any], float, float]:
+    """Values, black and scale that spread the stored values that occur over 0 to 255."""
     if scale.signed:  # the order of values, from zero
         sign = 1 << (scale.bits - 1)
         patterns, present = patterns ^ patterns.dtype.type(sign), present ^ sign
     low, high = int(present.min()), int(present.max())
-    grey = patterns.astype(np.float32)
-    if (scale.slope < 0) != scale.inverted:
-        np.subtract(high, grey, out=grey)
-    else:
-        grey -= low
-    grey *= np.float32(255 / (high - low))
-    return grey
+    step = 255 / (high - low)
+    return (patterns, high, -step) if (scale.slope < 0) != scale.inverted else (patterns, low, step)
 
 
 def _percentiles(

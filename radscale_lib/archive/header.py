@@ -4,7 +4,6 @@
 exceptions of pydicom hold values of the file: here they become fixed codes.
 """
 
-import io
 import logging
 import os
 import struct
@@ -84,28 +83,40 @@ def read_header(path: Path) -> Header:
         QuarantinedError: `unreadable`, `empty`, `not_dicom` or `malformed`.
     """
     try:
-        with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:
-                raise QuarantinedError("empty")
-            return read_quickly(path, file, size) or read_by_pydicom(path, io.BufferedReader(file))
+        header = read_quickly(path)
+        if header is not None:
+            return header
+        with path.open("rb") as file:
+            return read_by_pydicom(path, file)
     except OSError as error:
         raise QuarantinedError("unreadable", type(error).__name__) from None
 
 
-def read_quickly(path: Path, file: io.FileIO, size: int) -> Header | None:
-    """Read a header by the quick parser; null if it is left to pydicom."""
-    start = b""
-    for length in _FIRST_BYTES:
-        if length > _FIRST_BYTES[0] and len(start) == size:
-            break
-        start += file.read(length - len(start))
-        parsed = parse(start, size, _WANTED)
-        if parsed is not None:
-            elements = Elements(parsed.elements, parsed.implicit)
-            return _header(
-                path, elements, parsed.media_class, parsed.transfer_syntax, parsed.pixels
-            )
+def read_quickly(path: Path) -> Header | None:
+    """Read a header by the quick parser; null if it is left to pydicom.
+
+    Raises:
+        OSError: if the file cannot be read.
+        QuarantinedError: `empty`.
+    """
+    file = os.open(path, os.O_RDONLY)  # a third of the scan's time is to open files
+    try:
+        size = os.fstat(file).st_size
+        if size == 0:
+            raise QuarantinedError("empty")
+        start = b""
+        for length in _FIRST_BYTES:
+            if start and len(start) == size:
+                break
+            start += os.read(file, length - len(start))
+            parsed = parse(start, size, _WANTED)
+            if parsed is not None:
+                elements = Elements(parsed.elements, parsed.implicit)
+                return _header(
+                    path, elements, parsed.media_class, parsed.transfer_syntax, parsed.pixels
+                )
+    finally:
+        os.close(file)
     return None
 
 

@@ -10,6 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from radscale_lib.archive.colour import luminance_patterns
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.instance import Instance, instance_of
@@ -27,10 +31,10 @@ from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.resize import position, resize, stored_size
 from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.selection import check_selected, facts_of
-from radscale_lib.archive.tables import LabelTable, Reports, Tube, TubeTable
+from radscale_lib.archive.tables import LabelTable, Points, Reports, Tube, TubeTable
 from radscale_lib.archive.workers import Died, Workers
 from radscale_lib.pseudonyms import pseudonym
-from radscale_lib.shards import png
+from radscale_lib.shards import codec
 from radscale_lib.shards.schema import finding_column, image_digest, tube_column
 from radscale_lib.shards.writer import open_shard
 from radscale_lib.study.archive import Archive, Image, Labels, Select
@@ -204,15 +208,15 @@ class _First:
 
 def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     """The image columns of a row."""
-    rendered = render(stored_patterns(instance), instance.grey, image.window)
+    decoded = luminance_patterns if instance.colour else stored_patterns
+    rendered = render(decoded(instance), instance.grey, image.window)
     height, width = stored_size(
         instance.rows, instance.columns, image.shorter_side, instance.aspect
     )
-    grey = resize(rendered.grey, height, width, image.alignment)
+    values = resize(rendered.values, height, width, image.alignment, image.interpolation)
     spacing = instance.spacing
-    encoded = png.encode((grey.clip(0, 255) + 0.5).astype("uint8"))
     return {
-        "image": encoded,
+        "image": codec.encode(_rounded(rendered.grey(values), image.bits), image.encoding),
         "height": height,
         "width": width,
         "view": instance.view,
@@ -223,6 +227,14 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
         "p50": rendered.p50,
         "p99": rendered.p99,
     }
+
+
+def _rounded(grey: NDArray[np.float32], bits: int) -> codec.Stored:
+    """Grey levels of 0 to 255 as integers over the range of 8 or 16 bits."""
+    grey = grey.clip(0, 255)
+    if bits == 8:
+        return (grey + 0.5).astype(np.uint8)
+    return (grey * 257 + 0.5).astype(np.uint16)
 
 
 class _Tables:
@@ -277,7 +289,7 @@ class _Tables:
                 )
         if self._tubes and self._tubes.other_labels:
             print(
-                f"tubes: {self._tubes.other_labels:,} polylines have a label that labels.tubes "
+                f"tubes: {self._tubes.other_labels:,} tubes have a label that labels.tubes "
                 "does not name: left out",
                 file=sys.stderr,
             )
@@ -286,19 +298,23 @@ class _Tables:
 def _scaled(
     tubes: Sequence[Tube], instance: Instance, prepared: dict[str, Any], image: Image
 ) -> str:
-    """Polylines in pixels of the stored image, as JSON."""
+    """Tubes in pixels of the stored image, as JSON (`docs/data-contracts.md`)."""
+
+    def scaled(points: Points) -> list[list[float]]:
+        height, width = prepared["height"], prepared["width"]
+        return [
+            [
+                round(position(x, instance.columns, width, image.alignment), 2),
+                round(position(y, instance.rows, height, image.alignment), 2),
+            ]
+            for x, y in points
+        ]
+
     return json.dumps(
         [
-            {
-                "label": tube.label,
-                "points": [
-                    [
-                        round(position(x, instance.columns, prepared["width"], image.alignment), 2),
-                        round(position(y, instance.rows, prepared["height"], image.alignment), 2),
-                    ]
-                    for x, y in tube.points
-                ],
-            }
+            {"label": tube.label, "area": [scaled(line) for line in tube.lines]}
+            if tube.is_area
+            else {"label": tube.label, "points": scaled(tube.lines[0])}
             for tube in tubes
         ],
         separators=(",", ":"),

@@ -37,6 +37,10 @@ class Instance:
     view: View
     rows: int
     columns: int
+    samples: int
+    """Samples per pixel."""
+    colour: str | None
+    """Photometric interpretation of a colour or palette image."""
     bits_allocated: int
     high_bit: int
     transfer_syntax: str
@@ -59,7 +63,8 @@ def instance_of(header: Header, view: View) -> Instance:
     rows, columns = elements.integer("Rows"), elements.integer("Columns")
     if min(rows, columns) < 1:
         raise QuarantinedError("bad_tag:Rows" if rows < 1 else "bad_tag:Columns")
-    if rows * columns > _MOST_PIXELS:
+    samples = elements.integer("SamplesPerPixel", default=1)
+    if rows * columns * samples > _MOST_PIXELS:
         raise QuarantinedError("too_large", f"{rows} x {columns}")
     allocated = elements.integer("BitsAllocated")
     stored = elements.integer("BitsStored")
@@ -69,6 +74,8 @@ def instance_of(header: Header, view: View) -> Instance:
     if stored < 1 or not stored - 1 <= high_bit < allocated:
         raise QuarantinedError("bad_tag:BitsStored", f"{stored} of {allocated}, high {high_bit}")
     spacing = _spacing(elements)
+    photometric = elements.text("PhotometricInterpretation")
+    colour = None if photometric.startswith("MONOCHROME") else photometric
     return Instance(
         path=header.path,
         patient_id=_required(elements, "PatientID"),
@@ -79,11 +86,13 @@ def instance_of(header: Header, view: View) -> Instance:
         view=view,
         rows=rows,
         columns=columns,
+        samples=samples,
+        colour=colour,
         bits_allocated=allocated,
         high_bit=high_bit,
         transfer_syntax=header.transfer_syntax,
         pixels=header.pixels,
-        grey=_grey_scale(elements, stored),
+        grey=_luminance_scale(photometric, stored) if colour else _grey_scale(elements, stored),
         spacing=spacing,
         aspect=_aspect(elements, spacing),
     )
@@ -127,6 +136,13 @@ def _aspect(elements: Elements, spacing: tuple[float, float] | None) -> float:
         spacing = ratio[0], ratio[1]
     aspect = spacing[0] / spacing[1] if spacing else 1.0
     return aspect if abs(aspect - 1) > 0.01 and 0.25 <= aspect <= 4 else 1.0
+
+
+def _luminance_scale(photometric: str, bits: int) -> GreyScale:
+    """Colours have neither modality nor VOI LUT; a palette has entries of up to 16 bits."""
+    return GreyScale(
+        bits=16 if photometric == "PALETTE COLOR" else bits, signed=False, inverted=False
+    )
 
 
 def _grey_scale(elements: Elements, bits: int) -> GreyScale:

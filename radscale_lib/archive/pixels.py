@@ -4,6 +4,7 @@ imagecodecs decodes encapsulated frames; where it fails, pydicom's plug-ins are 
 signs and overlays, which imagecodecs does not know of, are treated here (PS3.5 8.1).
 """
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ _DECODERS: dict[str, Decoder] = {
         (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K), imagecodecs.htj2k_decode
     ),
 }
-_NATIVE = {
+NATIVE = {
     uid.ImplicitVRLittleEndian,
     uid.ExplicitVRLittleEndian,
     uid.DeflatedExplicitVRLittleEndian,
@@ -53,7 +54,7 @@ _LOSSY = {
     uid.JPEG2000,
     uid.HTJ2K,
 }
-_PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
+PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
 """Second choices. GDCM is left out: it can abort the process, so that one bad file ends the job."""
 
 
@@ -66,7 +67,7 @@ def stored_patterns(instance: Instance) -> Patterns:
     Raises:
         QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed` or `shape_mismatch`.
     """
-    native = instance.transfer_syntax in _NATIVE
+    native = instance.transfer_syntax in NATIVE
     raw = _native(instance) if native else _encapsulated(instance)
     if raw.shape != (instance.rows, instance.columns):
         raise QuarantinedError("shape_mismatch", syntax_name(instance.transfer_syntax))
@@ -76,11 +77,13 @@ def stored_patterns(instance: Instance) -> Patterns:
         low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
         raw = np.clip(raw, low, high)
     unsigned = raw.view(f"u{raw.dtype.itemsize}")
+    if not unsigned.flags.writeable:
+        unsigned = unsigned.copy()
     shift = instance.high_bit + 1 - bits
     if shift:
-        unsigned = unsigned >> shift
+        unsigned >>= shift
     if bits < 8 * raw.dtype.itemsize:
-        unsigned = unsigned & ((1 << bits) - 1)
+        unsigned &= (1 << bits) - 1
     return unsigned if unsigned.itemsize <= 2 else unsigned.astype(np.uint16)
 
 
@@ -94,27 +97,36 @@ def _native(instance: Instance) -> NDArray[Any]:
     if instance.transfer_syntax == uid.ExplicitVRBigEndian and itemsize == 1:
         # Bytes may be swapped within words, by the element's VR: pydicom knows.
         return _by_plugins(instance)
-    with instance.path.open("rb") as file:
-        if instance.transfer_syntax == uid.DeflatedExplicitVRLittleEndian:
-            _, dataset = inflate(file)
-            data = dataset[instance.pixels.offset : instance.pixels.offset + length]
-        else:
-            file.seek(instance.pixels.offset)
-            data = file.read(length)
-    if len(data) < length:
-        raise QuarantinedError("truncated", f"{len(data)} of {length} bytes")
+    data = np.empty(length, np.uint8)
+    with instance.path.open("rb", buffering=0) as file:
+        deflated = instance.transfer_syntax == uid.DeflatedExplicitVRLittleEndian
+        source = io.BytesIO(inflate(file)[1]) if deflated else file
+        source.seek(instance.pixels.offset)
+        read = source.readinto(data.data)
+    if read < length:
+        raise QuarantinedError("truncated", f"{read} of {length} bytes")
     order = ">" if instance.transfer_syntax == uid.ExplicitVRBigEndian else "<"
-    pixels = np.frombuffer(data, f"{order}u{itemsize}").reshape(instance.rows, instance.columns)
+    pixels = data.view(f"{order}u{itemsize}").reshape(instance.rows, instance.columns)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def _encapsulated(instance: Instance) -> NDArray[Any]:
+def checked_frame(instance: Instance) -> bytes:
+    """The encoded frame of an encapsulated image, after a look at its end and its own header.
+
+    Raises:
+        QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed` or `shape_mismatch`.
+    """
     name = syntax_name(instance.transfer_syntax)
     if name == UNLISTED or uid.UID(instance.transfer_syntax).is_private:
         raise QuarantinedError("unsupported_syntax", name)
     frame = _frame(instance)
     if instance.transfer_syntax in _DECODERS:
         _check_stream(frame, instance, name)
+    return frame
+
+
+def _encapsulated(instance: Instance) -> NDArray[Any]:
+    frame = checked_frame(instance)
     try:
         return _by_imagecodecs(instance, frame)
     except Exception:
@@ -128,7 +140,7 @@ def _check_stream(frame: bytes, instance: Instance, name: str) -> None:
     size = stream_size(frame)
     if size is None:
         raise QuarantinedError("decode_failed", name)
-    if size != (instance.rows, instance.columns, 1):
+    if size != (instance.rows, instance.columns, instance.samples):
         raise QuarantinedError("shape_mismatch", name)
 
 
@@ -172,12 +184,21 @@ def _ignored_errors_raised() -> Iterator[None]:
         raise RuntimeError("the decoder failed within the stream")
 
 
+@contextmanager
+def failures_ignored() -> Iterator[None]:
+    """Go on after a decoder's failure: one in Rust panics, which is no `Exception`."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        return
+
+
 def _by_plugins(instance: Instance) -> NDArray[Any]:
-    for plugin in _PLUGINS if instance.transfer_syntax not in _NATIVE else ("",):
-        try:
+    for plugin in PLUGINS if instance.transfer_syntax not in NATIVE else ("",):
+        with failures_ignored():
             pixels = pixel_array(str(instance.path), raw=True, index=0, decoding_plugin=plugin)
-        except Exception:
-            continue
-        if np.issubdtype(pixels.dtype, np.integer):
-            return pixels
+            if np.issubdtype(pixels.dtype, np.integer):
+                return pixels
     raise QuarantinedError("decode_failed", syntax_name(instance.transfer_syntax))

@@ -62,6 +62,7 @@ _STOPS = {
 }
 _META_GROUP = 0x0002
 _MEDIA_CLASS, _TRANSFER_SYNTAX = _key(0x00020002), _key(0x00020010)
+_MEDIA = {_MEDIA_CLASS, _TRANSFER_SYNTAX}
 
 
 class _UnusualError(Exception):
@@ -145,13 +146,13 @@ def _meta(data: bytes) -> tuple[dict[int, str], int]:
         tag, vr, length = _EXPLICIT(data, at)
         if tag & 0xFFFF != _META_GROUP:
             return found, at
-        if vr in _LONG:
-            at, length = at + 12, _U32(data, at + 8)[0]
-        elif vr in _SHORT:
+        if vr in _SHORT:
             at += 8
+        elif vr in _LONG:
+            at, length = at + 12, _U32(data, at + 8)[0]
         else:
             raise _UnusualError
-        if tag in (_MEDIA_CLASS, _TRANSFER_SYNTAX):
+        if tag in _MEDIA:
             found[tag] = data[at : at + length].decode("ascii").strip(" \0")
         at += length
 
@@ -163,16 +164,16 @@ def _explicit(
     head, short = _EXPLICIT, _SHORT
     while at < size:
         tag, vr, length = head(data, at)
+        at += 8
         if vr in short:
-            at += 8
             if tag in wanted:
                 found[wanted[tag]] = short[vr], data[at : at + length], at
             at += length
             continue
         if vr not in _LONG:
             raise _UnusualError
-        (length,) = _U32(data, at + 8)
-        at += 12
+        (length,) = _U32(data, at)
+        at += 4
         if tag in _STOPS:
             return _pixels(tag, at, length)
         end = after = at + length

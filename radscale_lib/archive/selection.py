@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from radscale_lib.archive.header import Header
 from radscale_lib.archive.outcomes import ExcludedError, QuarantinedError
 from radscale_lib.archive.terms import (
-    BODY_PARTS,
+    CONVERTIBLE,
     MODALITIES,
     PHOTOMETRIC,
     listed,
@@ -14,7 +14,7 @@ from radscale_lib.archive.terms import (
     syntax_name,
 )
 from radscale_lib.archive.views import View, view_of
-from radscale_lib.study.archive import Select
+from radscale_lib.study.archive import BODY_PARTS, Select
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def check_selected(header: Header, facts: Facts, select: Select) -> None:
     if facts.photometric is None:
         raise QuarantinedError("missing_tag:PhotometricInterpretation")
     samples = header.elements.integer("SamplesPerPixel", default=1)
-    if samples > 1 or not facts.photometric.startswith("MONOCHROME"):
+    grey = samples == 1 and facts.photometric.startswith("MONOCHROME")
+    if not grey and not (select.colour and facts.photometric in CONVERTIBLE):
         raise ExcludedError("colour", facts.photometric)
     if facts.view not in select.views:
         raise ExcludedError("view", facts.view)

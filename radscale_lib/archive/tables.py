@@ -10,7 +10,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radscale_lib.archive.instance import Instance
 from radscale_lib.archive.scrub import scrub
@@ -29,10 +32,13 @@ class TableError(ValueError):
 
 
 class Tube(NamedTuple):
-    """A polyline in pixels of the original image."""
+    """A tube that was drawn, in pixels of the original image."""
 
     label: str
-    points: Points
+    lines: list[Points]
+    """One polyline, or the outlines of an area."""
+    is_area: bool = False
+    """Whether the tube is what lies within the lines (even-odd) and on them."""
 
 
 class Reports:
@@ -104,32 +110,52 @@ class LabelTable:
 
 
 class TubeTable:
-    """Tube polylines by image."""
+    """Tubes by image: polylines, or masks in PNG files."""
 
     def __init__(self, path: Path, labels: Labels, instances: Sequence[Instance]) -> None:
-        """Read the polylines of some instances; labels that the study does not name are left out.
+        """Read the tubes of some instances; labels that the study does not name are left out.
 
-        A row with a blank label and blank data says that the image was looked at and has no tube.
+        A row with a blank label and neither data nor mask says that the image was looked at and has
+        no tube.
 
         Raises:
-            TableError: if a column is missing or a polyline cannot be read.
+            TableError: if a column is missing, or a polyline or a mask cannot be read.
         """
         table = _Table(path)
         self.key = table.choose(("sop_instance_uid",))
-        table.require("label", "data")
+        table.require("label")
+        columns = [name for name in ("data", "mask") if name in table.columns]
+        if not columns:
+            table.require("data")
         self._tubes: dict[str, list[Tube]] = {}
         self.other_labels = 0
-        for row in table.rows(self.key, ["label", "data"], instances):
+        by_key = {getattr(instance, self.key): instance for instance in instances}
+        for row in table.rows(self.key, ["label", *columns], instances):
             tubes = self._tubes.setdefault(row[self.key], [])
-            label, data = tidy(row["label"]), tidy(row["data"])
-            if label in labels.tubes:
-                tubes.append(Tube(label, _points(path, data, row[_LINE])))
+            label, mask = tidy(row["label"]), tidy(row.get("mask"))
+            if label in labels.tubes and mask:
+                instance = by_key[row[self.key]]
+                size = instance.rows, instance.columns
+                drawn = _mask(path, mask, size, row[_LINE])
+                if drawn.any():
+                    tubes.append(Tube(label, outlines(drawn), is_area=True))
+            elif label in labels.tubes:
+                tubes.append(Tube(label, [_points(path, tidy(row.get("data")), row[_LINE])]))
             elif label:
                 self.other_labels += 1
 
     def of(self, instance: Instance) -> list[Tube] | None:
         """The tubes of an instance; null if it has no row."""
         return self._tubes.get(getattr(instance, self.key))
+
+
+def outlines(mask: NDArray[np.bool_]) -> list[Points]:
+    """Closed lines through the outermost pixels of a mask [H, W], and those around its holes.
+
+    Filled by the even-odd rule and drawn, they are the mask again.
+    """
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return [[(float(x), float(y)) for x, y in ring[:, 0]] for ring in found]
 
 
 class _Table:
@@ -220,6 +246,26 @@ def _label(path: Path, name: str, row: dict[str, Any]) -> int | None:
             "correct it"
         )
     return int(value)
+
+
+def _mask(path: Path, name: str, size: tuple[int, int], line: int) -> NDArray[np.bool_]:
+    """The mask of a row: pixels that are not 0."""
+    try:
+        data = np.frombuffer((path.parent / name).read_bytes(), np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    except (OSError, cv2.error):
+        image = None
+    if image is None:
+        raise TableError(
+            f"{path}: mask: row {line} names no readable PNG: give its path from the table's folder"
+        )
+    if image.shape != size:
+        raise TableError(
+            f"{path}: mask: row {line} has a PNG of {image.shape[0]} x {image.shape[1]} pixels and "
+            f"an image of {size[0]} x {size[1]}: draw it in pixels of the original image"
+        )
+    drawn: NDArray[np.bool_] = image != 0
+    return drawn
 
 
 def _points(path: Path, data: str | None, line: int) -> Points:

@@ -26,17 +26,10 @@ PHOTOMETRIC = frozenset({
 })  # fmt: skip
 """Photometric interpretations, the retired ones too (PS3.3 C.7.6.3.1.2)."""
 
-BODY_PARTS = frozenset({
-    "ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CERVICALSPINE", "CHEST",
-    "CHESTABDOMEN", "CHESTABDPELVIS", "CLAVICLE", "COCCYX", "CSPINE", "CTSPINE", "ELBOW",
-    "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND", "HEAD", "HEART", "HIP", "HUMERUS",
-    "JAW", "KNEE", "LEG", "LSPINE", "LSSPINE", "LUMBARSPINE", "LUNG", "MAXILLA", "NECK", "ORBIT",
-    "PATELLA", "PELVIS", "RIB", "RIBS", "SACRUM", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "SSPINE",
-    "STERNUM", "TIBIA", "TLSPINE", "TOE", "TSPINE", "THORACICSPINE", "THORAX", "UPRIGHTCHEST",
-    "WHOLEBODY", "WRIST",
+CONVERTIBLE = frozenset({
+    "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT",
 })  # fmt: skip
-"""Defined terms of Body Part Examined in projection radiography, and common spellings
-(PS3.16 annex L)."""
+"""Those of colours whose luminance is defined in full range."""
 
 
 def listed(term: str, terms: frozenset[str]) -> str:

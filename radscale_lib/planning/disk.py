@@ -5,8 +5,8 @@ from pathlib import Path
 from radscale_lib.planning.needs import images
 from radscale_lib.study.model import Study
 
-BYTES_PER_PIXEL = 0.6
-"""Assumed: lossless PNG of a radiograph, bytes per stored pixel."""
+BYTES_PER_PIXEL = {8: 0.6, 16: 1.8}
+"""Assumed: a radiograph without loss, bytes per stored pixel of 8 and 16 bits."""
 ENCODER_BYTES = {"mi2": 2.5e9, "rad-dino": 0.45e9}
 """Encoder files at the published sizes: the released weights as float32."""
 FULL_PIXELS = {"mi2": 480, "rad-dino": 518}
@@ -58,8 +58,9 @@ def peak_bytes(study: Study, at_once: int = 1) -> float:
 
 def shard_bytes(study: Study) -> float:
     """Bytes of the institution's shards."""
-    side = study.institution.image.shorter_side
-    return images(study) * side * side * 1.2 * BYTES_PER_PIXEL
+    image = study.institution.image
+    pixels = image.shorter_side**2 * 1.2
+    return images(study) * pixels * BYTES_PER_PIXEL[image.bits]
 
 
 def encoder_bytes(study: Study, arm: str) -> float:

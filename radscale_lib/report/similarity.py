@@ -35,13 +35,16 @@ def choose_tip(study: Study, catalog: pl.DataFrame) -> Tip | None:
     """The tube tip that is shown: of one test image, the first by keyed hash.
 
     A chest tube if there is one, else any tube. The tip is the last point of its polyline, which
-    runs from entry to tip, and must lie inside what every encoder sees of the image.
+    runs from entry to tip, and must lie inside what every encoder sees of the image. A tube that
+    was drawn as an area has no known tip.
     """
     candidates = []
     rows = catalog.filter((pl.col("split") == "test") & pl.col("tubes").is_not_null())
     columns = ("image_id", "shard", "row", "height", "width", "tubes")
     for image_id, shard, row, height, width, tubes in rows.select(columns).iter_rows():
         for tube in json.loads(tubes):
+            if "points" not in tube:
+                continue
             tip = Tip(shard, row, height, width, tube["label"], *tube["points"][-1])
             if _visible(study, tip):
                 order = unit_interval(image_id, "similarity")

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from radscale_lib.shards import png
+from radscale_lib.shards import codec
 from radscale_lib.shards.errors import DamagedImageError, ShardError
 from radscale_lib.shards.ranges import Ranges, ShardRanges, checksum, fingerprint
+from radscale_lib.shards.schema import image_digest
 from radscale_lib.shards.storage import Storage
 
 REQUESTS = 16
@@ -113,7 +114,7 @@ class ShardReader:
                 )
 
     def encoded(self, shards: Sequence[str], rows: Sequence[int]) -> list[bytes]:
-        """PNG bytes of the images at (shard, row), in the asked order.
+        """Images at (shard, row) as they are stored (`codec.decode`), in the asked order.
 
         Raises:
             ShardError: naming the shard and row that is missing or damaged.
@@ -122,6 +123,8 @@ class ShardReader:
 
     def images(self, shards: Sequence[str], rows: Sequence[int]) -> list[Grey]:
         """Decoded images at (shard, row), uint8 [H, W] each, in the asked order.
+
+        Images of 16 bits are rounded to 8 (`codec.as_8_bits`).
 
         Raises:
             ShardError: naming the shard and row that is missing or damaged.
@@ -144,7 +147,7 @@ class ShardReader:
 
     def _decode(self, shard: str, row: int, data: bytes) -> Grey | DamagedImageError:
         try:
-            return png.decode(data)
+            return codec.as_8_bits(codec.decode(data))
         except ValueError:
             return self._damaged(shard, row, "holds no decodable image")
 
@@ -262,14 +265,19 @@ class ShardReader:
         return found
 
     def _salvage(self, shard: str, group: int) -> _Group:
-        """A row group with a damaged page: its sound images, by the checksums within each PNG."""
+        """A row group with a damaged page: its sound images, by their digests."""
+        columns = ["image", "image_digest"]
         try:
-            images = _read_images(self._parquet(shard, verified=False), group)
+            rows = self._parquet(shard, verified=False).read_row_group(group, columns=columns)
         except (OSError, pa.ArrowException):
             count = int(np.diff(self._open(shard)[1])[group])
             return _Group(pa.chunked_array([pa.nulls(count)]), frozenset(range(count)))
-        damaged = (i for i, image in enumerate(images) if not png.is_intact(image.as_py()))
-        return _Group(images, frozenset(damaged))
+        damaged = (
+            i
+            for i, (image, digest) in enumerate(zip(*map(rows.column, columns), strict=True))
+            if image_digest(image.as_py()) != digest.as_py()
+        )
+        return _Group(rows["image"], frozenset(damaged))
 
 
 def _read_images(file: pq.ParquetFile, group: int) -> pa.ChunkedArray:

@@ -7,6 +7,20 @@ from pydantic import Field, model_validator
 
 from radscale_lib.study.base import Distinct, Fraction, Section
 
+Interpolation = Literal[
+    "bspline",
+    "opencv-linear",
+    "opencv-cubic",
+    "opencv-area",
+    "opencv-lanczos",
+    "pillow-box",
+    "pillow-bilinear",
+    "pillow-bicubic",
+    "pillow-lanczos",
+]
+
+Encoding = Literal["png", "tiff"]
+
 PHANTOM_LABELS = {
     "findings": (
         "cardiomegaly",
@@ -20,6 +34,19 @@ PHANTOM_LABELS = {
     "tubes": ("ett", "ngt", "cvc", "chest_tube"),
 }
 """Label columns of a phantom archive."""
+
+
+BODY_PARTS = frozenset({
+    "ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CERVICALSPINE", "CHEST",
+    "CHESTABDOMEN", "CHESTABDPELVIS", "CLAVICLE", "COCCYX", "CSPINE", "CTSPINE", "ELBOW",
+    "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND", "HEAD", "HEART", "HIP", "HUMERUS",
+    "JAW", "KNEE", "LEG", "LSPINE", "LSSPINE", "LUMBARSPINE", "LUNG", "MAXILLA", "NECK", "ORBIT",
+    "PATELLA", "PELVIS", "RIB", "RIBS", "SACRUM", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "SSPINE",
+    "STERNUM", "TIBIA", "TLSPINE", "TOE", "TSPINE", "THORACICSPINE", "THORAX", "UPRIGHTCHEST",
+    "WHOLEBODY", "WRIST",
+})  # fmt: skip
+"""Defined terms of Body Part Examined in projection radiography, and common spellings
+(PS3.16 annex L)."""
 
 
 class Phantom(Section):
@@ -63,6 +90,11 @@ class Select(Section):
     burned_in: bool = Field(
         False, description="Admit images whose header says that text is burnt in (0028,0301)."
     )
+    colour: bool = Field(
+        False,
+        description="Admit colour and palette images, as their luminance "
+        "0.299 R + 0.587 G + 0.114 B.",
+    )
     minimum_pixels: int = Field(
         64, ge=1, description="Images with a shorter side below this are excluded."
     )
@@ -70,11 +102,26 @@ class Select(Section):
         10_000, ge=1, description="Images with a longer side above this are excluded."
     )
 
+    @model_validator(mode="after")
+    def _known_body_parts(self) -> "Select":
+        strange = [part for part in self.body_parts if part not in {*BODY_PARTS, "unknown"}]
+        if strange:
+            raise ValueError(
+                f"body_parts: {strange[0]!r} is no defined term, so no image would have it: write "
+                "one as DICOM has it, such as CHEST, or 'unknown'"
+            )
+        return self
+
 
 class Image(Section):
     """How an accepted image is prepared and stored."""
 
     shorter_side: int = Field(518, ge=16, description="Shorter side of the stored image, pixels.")
+    interpolation: Interpolation = Field(
+        "bspline",
+        description="Resize: the cubic B-spline (RAD-DINO), or a library's, which gives other "
+        "pixels (docs/ingest.md).",
+    )
     alignment: Literal["centred", "origin"] = Field(
         "centred",
         description="B-spline sampling grid: pixel centres, or SimpleITK's same-origin grid.",
@@ -84,6 +131,23 @@ class Image(Section):
         description="Grey window before 8 bits: minimum-maximum (RAD-DINO), percentiles 1-99, "
         "or the file's own VOI.",
     )
+    bits: Literal[8, 16] = Field(
+        8, description="Bits of a stored pixel; training and features see 8 of 16, rounded."
+    )
+    encoding: Encoding = Field(
+        "png",
+        description="Lossless encoding: PNG, or TIFF with Zstandard, which decodes faster "
+        "(docs/ingest.md has times and sizes).",
+    )
+
+    @model_validator(mode="after")
+    def _grid_of_the_spline(self) -> "Image":
+        if self.interpolation != "bspline" and self.alignment == "origin":
+            raise ValueError(
+                f"alignment 'origin' is a grid of the B-spline, and {self.interpolation!r} has one "
+                "of its own: remove 'alignment', or set interpolation: bspline"
+            )
+        return self
 
 
 class Archive(Section):
@@ -108,8 +172,9 @@ class Archive(Section):
     )
     tubes: Path | None = Field(
         None,
-        description="Tube polylines in RANZCR CLiP form as CSV: sop_instance_uid, label, data "
-        "(JSON list of [x, y] in pixels of the original image).",
+        description="Tubes as CSV, Parquet or JSONL: sop_instance_uid, label, and data (polyline "
+        "in RANZCR CLiP form: JSON list of [x, y] in pixels of the original image) or mask (path, "
+        "from the table's folder, of a PNG of the original image's size, 0 where no tube is).",
     )
     partitions: int = Field(
         1, ge=1, le=100_000, description="Ingest jobs, and shards, of this archive."

@@ -1,7 +1,8 @@
-"""Tube masks from polylines."""
+"""Tube masks from polylines and areas."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,20 +15,25 @@ from radscale_lib.study.tasks import Segmentation
 SUBPIXEL_BITS = 4
 
 
+class Drawn(NamedTuple):
+    """A tube as shares of the square's side, (x, y) from its upper left corner."""
+
+    lines: list[NDArray[np.float64]]
+    """One polyline [n, 2], or the outlines of an area."""
+    is_area: bool = False
+
+
 def draw_masks(
-    lines: Mapping[str, Sequence[NDArray[np.float64]]],
-    classes: Sequence[str],
-    size: int,
-    width: float,
+    tubes: Mapping[str, Sequence[Drawn]], classes: Sequence[str], size: int, width: float
 ) -> NDArray[np.bool_]:
-    """Draw each class's polylines into a mask of its own, without anti-aliasing.
+    """Draw each class's tubes into a mask of its own, without anti-aliasing.
 
     Args:
-        lines: polylines [n, 2] of (x, y) by class, as shares of the square's side from its upper
-            left corner; parts outside [0, 1] are cut off.
+        tubes: tubes by class; parts outside [0, 1] are cut off.
         classes: names of the masks, in order.
         size: side of the masks, pixels.
-        width: width of a line, as a share of the side (at least one pixel).
+        width: width of a polyline, as a share of the side (at least one pixel); areas have their
+            own.
 
     Returns:
         [classes, size, size].
@@ -37,10 +43,16 @@ def draw_masks(
     thickness = max(1, round(width * size))
     masks = np.zeros((len(classes), size, size), np.uint8)
     for mask, name in zip(masks, classes, strict=True):
-        for points in lines.get(name, ()):
+        for tube in tubes.get(name, ()):
             # OpenCV puts the centre of the first pixel at (0, 0).
-            fixed = np.rint((points * size - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
-            cv2.polylines(mask, [fixed], False, 1, thickness, cv2.LINE_8, SUBPIXEL_BITS)
+            fixed = [
+                np.rint((line * size - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
+                for line in tube.lines
+            ]
+            if tube.is_area:
+                cv2.fillPoly(mask, fixed, 1, cv2.LINE_8, SUBPIXEL_BITS)
+            else:
+                cv2.polylines(mask, fixed, False, 1, thickness, cv2.LINE_8, SUBPIXEL_BITS)
     return masks.astype(bool)
 
 
@@ -54,7 +66,7 @@ class TubeMasks:
         task: Segmentation,
         encoder: Mi2 | RadDino,
     ) -> None:
-        """Read the polylines.
+        """Read the tubes.
 
         Args:
             rows: catalog rows with annotated `tubes`; labels that are no class are left out.
@@ -63,23 +75,24 @@ class TubeMasks:
             encoder: whose square input the masks lie on.
         """
         self.classes, self.size, self.width = classes, task.output_size, task.tube_width
-        self.lines = [
-            _lines(tubes, height, width, encoder)
+        self.tubes = [
+            _drawn(tubes, height, width, encoder)
             for tubes, height, width in rows.select("tubes", "height", "width").iter_rows()
         ]
 
     def __call__(self, images: Iterable[int]) -> NDArray[np.bool_]:
         """Masks [B, classes, size, size] of the images at some positions."""
         return np.stack(
-            [draw_masks(self.lines[i], self.classes, self.size, self.width) for i in images]
+            [draw_masks(self.tubes[i], self.classes, self.size, self.width) for i in images]
         )
 
 
-def _lines(
-    tubes: str, height: int, width: int, encoder: Mi2 | RadDino
-) -> dict[str, list[NDArray[np.float64]]]:
-    lines: dict[str, list[NDArray[np.float64]]] = {}
+def _drawn(tubes: str, height: int, width: int, encoder: Mi2 | RadDino) -> dict[str, list[Drawn]]:
+    drawn: dict[str, list[Drawn]] = {}
     for tube in json.loads(tubes):
-        points = map_points(tube["points"], height, width, encoder)
-        lines.setdefault(tube["label"], []).append(points)
-    return lines
+        lines = [
+            map_points(line, height, width, encoder)
+            for line in (tube["area"] if "area" in tube else [tube["points"]])
+        ]
+        drawn.setdefault(tube["label"], []).append(Drawn(lines, "area" in tube))
+    return drawn

@@ -1,5 +1,7 @@
-"""Small DICOM files made to measure."""
+"""Small DICOM files made to measure, and real films."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+
+from tests.archive.films import Films, fetch
 
 MakeDicom = Callable[..., Path]
 
@@ -106,3 +110,14 @@ def smooth(height: int, width: int, top: int, seed: int = 0) -> np.ndarray:
 def make_image() -> Callable[..., np.ndarray]:
     """`smooth`."""
     return smooth
+
+
+@pytest.fixture(scope="session")
+def films() -> Films:
+    """Real films; without network the test is skipped, unless `RADSCALE_FILMS=required`."""
+    try:
+        return fetch()
+    except (OSError, subprocess.SubprocessError) as error:
+        if os.environ.get("RADSCALE_FILMS") == "required":
+            raise
+        pytest.skip(f"real films cannot be downloaded with pip ({type(error).__name__})")

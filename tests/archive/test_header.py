@@ -1,6 +1,5 @@
 """The quick parser: the same values as pydicom's, and the unusual left to pydicom."""
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -29,9 +28,9 @@ BUNDLED = Path(pydicom.data.__file__).parent / "test_files"
 
 def both(path):
     """A header by the quick parser (null if it is unusual) and by pydicom."""
-    with path.open("rb", buffering=0) as file:
-        quick = read_quickly(path, file, path.stat().st_size)
-        return quick, read_by_pydicom(path, io.BufferedReader(file)) if quick else None
+    quick = read_quickly(path)
+    with path.open("rb") as file:
+        return quick, read_by_pydicom(path, file) if quick else None
 
 
 def same(quick, slow):

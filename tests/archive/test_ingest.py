@@ -6,6 +6,7 @@ import re
 import signal
 from pathlib import Path
 
+import cv2
 import numpy as np
 import polars as pl
 import pydicom
@@ -23,6 +24,7 @@ from radscale_lib.archive.ledger import path_digest
 from radscale_lib.archive.listing import read_listing, refresh
 from radscale_lib.archive.resize import resize
 from radscale_lib.pseudonyms import pseudonym
+from radscale_lib.shards import codec
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study.archive import Archive, Image, Labels, Select
 
@@ -361,6 +363,43 @@ def test_tubes_are_in_pixels_of_the_stored_image(joined):
     assert json.loads(out.row(5)["tubes"]) == [{"label": "cvc", "points": [[15.5, 21.0]]}]
 
 
+def test_masks_are_outlines_in_the_stored_image(plant, run, tmp_path):
+    plant(0)
+    mask = np.zeros((96, 72), np.uint8)
+    mask[48:60, 36:48] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    (tmp_path / "tubes.csv").write_text("sop_instance_uid,label,mask\n1.2.3.4.0,ett,mask.png\n")
+    (tube,) = json.loads(run().row(0)["tubes"])
+    assert tube["label"] == "ett"
+    ((outline,),) = (tube["area"],)
+    assert sorted(outline) == [
+        [round((x + 0.5) * 32 / 72 - 0.5, 2), round((y + 0.5) * 43 / 96 - 0.5, 2)]
+        for x in (36, 47) for y in (48, 59)
+    ]  # fmt: skip
+
+
+def test_padding_takes_no_part_and_is_black(make_dicom, run, make_image, tmp_path):
+    """As a collimated film has it: far outside the range of the image."""
+    image = make_image(96, 72, 1000) + 100
+    image[:, :20] = 4000
+    image[:, 60:] = 3990
+    padded = {"PixelPaddingValue": 4000, "PixelPaddingRangeLimit": 3990}
+    for number, photometric in enumerate(("MONOCHROME2", "MONOCHROME1")):
+        tags = {"BitsStored": 12, "PhotometricInterpretation": photometric, **padded}
+        make_dicom(
+            tmp_path / f"dicom/{number}.dcm",
+            np.roll(image, number, 1).astype(np.uint16),
+            number,
+            **tags,
+        )
+    out = run()
+    for row in range(2):
+        stored = codec.decode(out.row(row)["image"])
+        assert stored[:, 10:25].max() > 200
+        assert stored[:, :6].max() < 40  # the spline rings a little at the edge
+        assert out.row(row)["p99"] <= 1100
+
+
 def test_no_tubes_and_not_annotated_differ(joined):
     out, _ = joined
     assert out.row(0)["tubes"] == "[]"  # labelled: neither tube
@@ -373,7 +412,7 @@ def test_unjoined_rows_are_counted(joined):
     assert "reports: 4 of 6 images have a row (by accession_number)" in told
     assert "labels: 4 of 6 images have a row (by study_instance_uid)" in told
     assert "tubes: 2 of 6 images have a row (by sop_instance_uid)" in told
-    assert "1 polylines have a label that labels.tubes does not name" in told
+    assert "1 tubes have a label that labels.tubes does not name" in told
     assert re.search(r"images: 6 of 6, [\d.,]+/s, 0:00:00 left", told)
 
 

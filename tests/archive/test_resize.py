@@ -1,12 +1,18 @@
 """The banded B-spline against SciPy's recursive filter and direct evaluation."""
 
+from typing import get_args
+
+import cv2
 import numpy as np
+import PIL.Image
 import pytest
+import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from radscale_lib.archive.resize import interpolation, position, resize, stored_size
+from radscale_lib.archive.resize import position, resize, spline_matrix, stored_size
+from radscale_lib.study.archive import Interpolation
 
 ALIGNMENTS = ("centred", "origin")
 
@@ -63,7 +69,7 @@ def test_equals_scipy_at_any_size(shape, target, alignment, seed):
     source=st.integers(1, 3000), target=st.integers(1, 600), alignment=st.sampled_from(ALIGNMENTS)
 )
 def test_constants_are_kept_and_the_band_is_narrow(source, target, alignment):
-    matrix = interpolation(source, target, alignment)
+    matrix = spline_matrix(source, target, alignment)
     assert matrix.shape == (target, source)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
     assert np.diff(matrix.indptr).max() <= 32
@@ -122,8 +128,7 @@ def test_stored_size_of_a_radiograph():
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_equals_simpleitk(alignment):
-    """RAD-DINO's own resize is the oracle: run where SimpleITK is installed."""
-    sitk = pytest.importorskip("SimpleITK")
+    """RAD-DINO's own resize is the oracle."""
     rng = np.random.default_rng(5)
     image = ndimage.gaussian_filter(rng.uniform(0, 255, (407, 333)), 2).astype(np.float32)
     height, width = stored_size(*image.shape, 128)
@@ -139,3 +144,33 @@ def test_equals_simpleitk(alignment):
     ours = resize(image, height, width, alignment)
     np.testing.assert_allclose(ours, theirs, atol=2e-3)
     assert (np.rint(ours) != np.rint(theirs)).mean() < 1e-4
+
+
+OTHERS = [name for name in get_args(Interpolation) if name != "bspline"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_resizes_by_name_are_the_libraries(name):
+    image = np.random.default_rng(6).uniform(0, 255, (70, 90)).astype(np.float32)
+    library, method = name.split("-")
+    if library == "opencv":
+        flag = getattr(cv2, f"INTER_{method.upper()}{'4' if method == 'lanczos' else ''}")
+        expected = cv2.resize(image, (40, 31), interpolation=flag)
+    else:
+        flag = getattr(PIL.Image.Resampling, method.upper())
+        expected = np.asarray(PIL.Image.fromarray(image).resize((40, 31), flag))
+    found = resize(image, 31, 40, "centred", name)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", get_args(Interpolation))
+def test_every_resize_keeps_places(name):
+    """A bright spot is found where `position` says, so tube points fit."""
+    y, x = np.mgrid[:200, :160]
+    image = np.exp(-((y - 130) ** 2 + (x - 40) ** 2) / 200).astype(np.float32)
+    small = resize(image, 50, 40, "centred", name).astype(np.float64)
+    rows, columns = np.mgrid[:50, :40]
+    centre = [(grid * small).sum() / small.sum() for grid in (rows, columns)]
+    assert centre[0] == pytest.approx(position(130.0, 200, 50, "centred"), abs=0.02)
+    assert centre[1] == pytest.approx(position(40.0, 160, 40, "centred"), abs=0.02)

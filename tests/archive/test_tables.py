@@ -1,11 +1,15 @@
 """Reports, labels and tubes: joined by key, and errors that say what to do."""
 
+import cv2
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from radscale_lib.archive.header import read_header
 from radscale_lib.archive.instance import instance_of
-from radscale_lib.archive.tables import LabelTable, Reports, TableError, TubeTable
+from radscale_lib.archive.tables import LabelTable, Reports, TableError, TubeTable, outlines
 from radscale_lib.study.archive import Labels
 
 LABELS = Labels(findings=("effusion",), tubes=("ett",))
@@ -109,11 +113,66 @@ def test_tubes(instances, tmp_path):
     ]
     table = TubeTable(write(tmp_path / "tubes.csv", rows), LABELS, instances)
     assert [table.of(instance) for instance in instances[:3]] == [
-        [("ett", [(1.0, 2.5), (3.0, 4.0)]), ("ett", [(5.0, 6.0)])],
+        [("ett", [[(1.0, 2.5), (3.0, 4.0)]], False), ("ett", [[(5.0, 6.0)]], False)],
         [],
         None,
     ]
     assert table.other_labels == 1
+
+
+def png_of(path, mask):
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), mask)
+    return str(path.relative_to(path.parents[1]))
+
+
+def test_tubes_of_png_masks(instances, tmp_path):
+    size = instances[0].rows, instances[0].columns
+    ring = np.zeros(size, np.uint8)
+    cv2.circle(ring, (size[1] // 2, size[0] // 2), min(size) // 3, 200, 2)
+    ring[0, 0] = 1
+    name = png_of(tmp_path / "masks/1.png", ring)
+    deep = png_of(tmp_path / "masks/2.png", ring.astype(np.uint16) << 8)
+    empty = png_of(tmp_path / "masks/3.png", ring * 0)
+    key = {"sop_instance_uid": "1.2.3.4.0", "label": "ett"}
+    rows = [
+        {**key, "data": "", "mask": name},
+        {**key, "data": "[[5, 6]]", "mask": ""},
+        {**key, "data": "", "mask": deep},
+        {**key, "data": "", "mask": empty},
+        {**key, "label": "other", "data": "", "mask": "not/looked/at.png"},
+    ]
+    table = TubeTable(write(tmp_path / "tubes.csv", rows), LABELS, instances)
+    first, line, second = table.of(instances[0])
+    assert line == ("ett", [[(5.0, 6.0)]], False)
+    assert first == second
+    filled = np.zeros(size, np.uint8)
+    cv2.fillPoly(filled, [np.array(outline, np.int32) for outline in first.lines], 1)
+    np.testing.assert_array_equal(filled, ring > 0)
+    without_data = [{**key, "mask": name}]
+    table = TubeTable(write(tmp_path / "masks.csv", without_data), LABELS, instances)
+    assert table.of(instances[0]) == [first]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.02, 0.98))
+def test_outlines_filled_are_the_mask(seed, share):
+    mask = np.random.default_rng(seed).random((19, 23)) < share
+    filled = np.zeros(mask.shape, np.uint8)
+    cv2.fillPoly(filled, [np.array(outline, np.int32) for outline in outlines(mask)], 1)
+    np.testing.assert_array_equal(filled, mask)
+
+
+def test_masks_that_cannot_be_used(instances, tmp_path):
+    rows, columns = instances[0].rows, instances[0].columns
+    small = png_of(tmp_path / "ACC0/1.2.3.png", np.ones((3, 5), np.uint8))
+    for name, message in (
+        ("1.2.3/ACC0.png", "names no readable PNG: give its path from the table's folder"),
+        (small, f"has a PNG of 3 x 5 pixels and an image of {rows} x {columns}: draw it in "
+                "pixels of the original image"),
+    ):  # fmt: skip
+        path = write(tmp_path / "tubes.csv", [{**IMAGE, "label": "ett", "mask": name}])
+        assert failure(TubeTable, path, instances) == f"mask: row 2 {message}"
 
 
 def failure(kind, path, instances):

@@ -51,6 +51,14 @@ def test_scratch_is_in_the_plan(study: Study) -> None:
     assert room["scratch_bytes_per_node"] == disk.shard_bytes(study) > 0
 
 
+def test_deep_shards_are_larger(study: Study) -> None:
+    image = study.institution.image.model_copy(update={"bits": 16})
+    deep = study.model_copy(
+        update={"institution": study.institution.model_copy(update={"image": image})}
+    )
+    assert disk.shard_bytes(deep) == pytest.approx(3 * disk.shard_bytes(study))
+
+
 def test_the_published_encoders_and_what_is_there(tmp_path: Path) -> None:
     paper = load_study(ROOT / "config/paper.yaml").model_copy(update={"results": tmp_path})
     assert disk.encoder_bytes(paper, "rad-dino") == pytest.approx(86.6e6 * 4, rel=0.35)

@@ -114,7 +114,7 @@ def test_what_is_imported_is_a_direct_dependency():
     optional = set(direct(PROJECT["optional-dependencies"]["lora"]))
     used = distributions(imported("radscale_lib", "scripts", "workflow"))
     assert used - set(RUNTIME) - optional == set()
-    peers = {"pandas", "simpleitk"}  # of benchmarks: installed by who runs them
+    peers = {"pandas"}  # of benchmarks: installed by who runs them
     assert (
         distributions(imported("tests", "benchmarks")) - set(ALL) - {"packaging"} - peers == set()
     )

@@ -60,6 +60,16 @@ WRONG = {
         {"subsets.unit": "series"},
         "subsets.unit: must be 'patient', 'study' or 'image' (got 'series')",
     ),
+    "body part that no image has": (
+        {"institution.select": {"body_parts": ["CHEST", "Thorax"]}},
+        "institution.select: body_parts: 'Thorax' is no defined term, so no image would have it: "
+        "write one as DICOM has it, such as CHEST, or 'unknown'",
+    ),
+    "grid of another resize": (
+        {"institution.image": {"interpolation": "opencv-area", "alignment": "origin"}},
+        "institution.image: alignment 'origin' is a grid of the B-spline, and 'opencv-area' has "
+        "one of its own: remove 'alignment', or set interpolation: bspline",
+    ),
     "kind unknown": (
         {"encoders.mi2.kind": "biomedclip"},
         "encoders.mi2.kind: must be one of 'mi2', 'rad-dino' (got 'biomedclip')",

@@ -1,0 +1,81 @@
+"""Colour and palette images as grey: their luminance.
+
+Y = 0.299 R + 0.587 G + 0.114 B, by which PS3.3 C.7.6.3.1.2 defines the Y of YBR_FULL; such images
+give their own Y. Colour is rare among radiographs (secondary captures, scanned films), so pydicom
+does the work: planes, palettes and colour spaces are its business.
+"""
+
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom import uid
+from pydicom.dataset import FileDataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+
+from radscale_lib.archive.instance import Instance
+from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.pixels import (
+    NATIVE,
+    PLUGINS,
+    Patterns,
+    checked_frame,
+    failures_ignored,
+)
+from radscale_lib.archive.terms import syntax_name
+
+_JPEG_LOSSLESS = {uid.JPEGLossless, uid.JPEGLosslessSV1}
+
+
+def luminance_patterns(instance: Instance) -> Patterns:
+    """Luminance of a colour or palette image, uint8 or uint16 [H, W], rounded.
+
+    Raises:
+        QuarantinedError: `malformed`, `truncated`, `unsupported_syntax`, `decode_failed`,
+            `shape_mismatch`, or `bad_tag:…` of a palette that cannot be applied.
+    """
+    try:
+        dataset = pydicom.dcmread(instance.path)
+    except Exception as error:
+        raise QuarantinedError("malformed", type(error).__name__) from None
+    pixels, space = _decoded(instance, dataset)
+    if pixels.shape[:2] != (instance.rows, instance.columns):
+        raise QuarantinedError("shape_mismatch", syntax_name(instance.transfer_syntax))
+    if space == "PALETTE COLOR":
+        try:
+            pixels = apply_color_lut(pixels, dataset)
+        except Exception:
+            raise QuarantinedError("bad_tag:RedPaletteColorLookupTableDescriptor") from None
+    if pixels.ndim != 3 or not np.issubdtype(pixels.dtype, np.unsignedinteger):
+        raise QuarantinedError("decode_failed", syntax_name(instance.transfer_syntax))
+    grey = pixels[..., 0] if space.startswith("YBR") else luminance(pixels)
+    return np.minimum(grey, (1 << instance.grey.bits) - 1).astype(grey.dtype)
+
+
+def luminance(rgb: NDArray[np.unsignedinteger[Any]]) -> Patterns:
+    """Rounded luminance of unsigned integers [H, W, 3 or more], of the same type."""
+    red, green, blue = (rgb[..., i].astype(np.uint32) for i in range(3))
+    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
+
+
+def _decoded(instance: Instance, dataset: FileDataset) -> tuple[NDArray[Any], str]:
+    """Decoded pixels, and the photometric interpretation that they are in."""
+    syntax = instance.transfer_syntax
+    name, native = syntax_name(syntax), syntax in NATIVE
+    if not native:
+        frame = checked_frame(instance)
+        if syntax in _JPEG_LOSSLESS:  # no plug-in decodes it, and the process leaves colours alone
+            try:
+                return imagecodecs.jpeg_decode(frame), str(instance.colour)
+            except Exception:
+                raise QuarantinedError("decode_failed", name) from None
+    for plugin in ("",) if native else PLUGINS:
+        with failures_ignored():
+            pixels, made = get_decoder(syntax).as_array(
+                dataset, raw=True, index=0, decoding_plugin=plugin
+            )
+            return pixels, str(made["photometric_interpretation"])
+    raise QuarantinedError("decode_failed", name)

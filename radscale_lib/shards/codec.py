@@ -1,0 +1,71 @@
+"""The stored encodings of an image: PNG, or TIFF with Zstandard, of 8 or 16 bits.
+
+They are told apart by their first bytes, so that shards of both can be read side by side.
+`docs/ingest.md` has their sizes and times.
+"""
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from radscale_lib.shards import png
+from radscale_lib.study.archive import Encoding
+
+Grey = NDArray[np.uint8]
+Stored = png.Grey
+_LITTLE_ENDIAN_TIFF = b"II*\0"
+_HORIZONTAL_DIFFERENCES = 2
+"""Predictor (TIFF 6.0, section 14)."""
+_TIFF_OVERHEAD = 4096
+"""Bytes beyond the pixels that a TIFF may take: its directory, and blocks that do not shrink."""
+_TIFF_LEVEL = {1: 1, 2: 3}
+"""Level of Zstandard by bytes of a pixel: the fastest that compresses."""
+
+
+def encode(image: Stored, encoding: Encoding = "png") -> bytes:
+    """Encode a grey image, uint8 or uint16 [H, W], without loss.
+
+    Raises:
+        ValueError: if it is no image of 8-bit or 16-bit greys.
+    """
+    if image.ndim != 2 or not image.size or image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{image.dtype} of shape {image.shape} cannot be encoded as a grey image")
+    if encoding == "png":
+        return png.encode(image)
+    # A byte of padding after the strip stays what it was in memory: zero, for the same bytes again.
+    zeros = bytearray(image.nbytes + image.nbytes // 64 + _TIFF_OVERHEAD)
+    return bytes(
+        imagecodecs.tiff_encode(
+            image,
+            _TIFF_LEVEL[image.itemsize],
+            compression="zstd",
+            predictor=_HORIZONTAL_DIFFERENCES,
+            photometric="minisblack",
+            rowsperstrip=len(image),
+            out=zeros,
+        )
+    )
+
+
+def decode(data: bytes) -> Stored:
+    """Decode an image as it is stored, uint8 or uint16 [H, W].
+
+    Raises:
+        ValueError: if the bytes are no image that can be decoded.
+    """
+    if not data.startswith(_LITTLE_ENDIAN_TIFF):
+        return png.decode(data)
+    try:
+        image: Stored = imagecodecs.tiff_decode(data)
+    except Exception:  # the library's own, IndexError and others
+        raise ValueError("no decodable TIFF") from None
+    if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
+        raise ValueError("no grey TIFF of 8 or 16 bits")
+    return image
+
+
+def as_8_bits(image: Stored) -> Grey:
+    """An image of 8 bits; 16 bits are scaled by 1/257 and rounded, so 0 and 65535 are 0 and 255."""
+    if image.dtype == np.uint8:
+        return image.view(np.uint8)
+    return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
