@@ -84,6 +84,11 @@ class Image(Section):
         description="Grey window before 8 bits: minimum-maximum (RAD-DINO), percentiles 1-99, "
         "or the file's own VOI.",
     )
+    burned_in_text: Literal["keep", "mask", "exclude"] = Field(
+        "keep",
+        description="Lines of text found in the pixels: leave them, cover them with the grey "
+        "around them, or exclude the image (docs/privacy.md says what is missed).",
+    )
 
 
 class Archive(Section):

@@ -6,6 +6,7 @@ import re
 import signal
 from pathlib import Path
 
+import cv2
 import numpy as np
 import polars as pl
 import pydicom
@@ -307,6 +308,31 @@ def test_the_same_pixels_are_accepted_once(make_dicom, make_image, run, tmp_path
     )  # fmt: skip
     copy = ("duplicate", "same_pixels", "in this partition")
     assert list(run().outcomes.values()) == [("accepted", None, None), copy, copy]
+
+
+def test_burnt_in_text_is_kept_masked_or_excluded(run, make_dicom, make_image, tmp_path):
+    clean = make_image(300, 240, 3600).astype(np.int16) - 2048
+    letters = np.zeros(clean.shape, np.uint8)
+    cv2.putText(letters, "MILLER ANNA", (20, 40), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2)
+    burnt = np.where(letters > 0, np.int16(2047), clean)
+    for number, image in enumerate((clean, burnt)):
+        make_dicom(tmp_path / "dicom" / f"{number}.dcm", image, number, BitsStored=12)
+
+    def outcome(rule: str):
+        out = run(rule, image=Image(shorter_side=240, burned_in_text=rule))
+        return out, out.outcomes["1.dcm"]
+
+    kept, told = outcome("keep")
+    assert told == ("accepted", None, None)
+    masked, told = outcome("mask")
+    assert told == ("accepted", None, "1 lines masked")
+    assert masked.row(0)["image"] == kept.row(0)["image"]
+    images = ShardReader(masked.folder).images(["part=0.parquet"] * 2, [0, 1])
+    assert np.abs(images[1][:20].astype(int) - images[1][60]).max() < 200
+    assert kept.row(1)["p99"] > masked.row(1)["p99"]
+    excluded, told = outcome("exclude")
+    assert told == ("excluded", "burned_in_text", "1 lines")
+    assert excluded.ledger["stage"].to_list() == [None, "pixels"]
 
 
 def test_the_ledger_says_what_refused_a_file(plant, run, tmp_path):
