@@ -3,6 +3,7 @@
 import faulthandler
 import math
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -80,7 +81,10 @@ def _serve(
             item = connection.recv()
             # Processor time, so that a slow disk or a busy machine is no reason to give up.
             signal.setitimer(signal.ITIMER_PROF, seconds)
-            result = function(item)
+            try:
+                result = function(item)
+            except BaseException:  # a panic of a decoder in Rust is no Exception
+                os._exit(1)  # without its text, which can hold values of the file
             signal.setitimer(signal.ITIMER_PROF, 0)
             connection.send(result)
 
