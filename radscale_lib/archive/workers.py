@@ -76,7 +76,7 @@ def _serve(
     faulthandler.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
         while True:
             item = connection.recv()
             # Processor time, so that a slow disk or a busy machine is no reason to give up.

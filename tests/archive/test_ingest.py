@@ -1,9 +1,11 @@
 """A partition, end to end: rows, joins, defects, duplicates, and nothing that names a patient."""
 
 import json
+import multiprocessing
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import cv2
@@ -28,6 +30,7 @@ from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study.archive import Archive, Image, Labels, Select
 
 KEY = b"a key of this test's own"
+_FORK = multiprocessing.get_context("fork")
 LABELS = Labels(findings=("effusion",), tubes=("ett", "cvc"))
 
 
@@ -295,6 +298,35 @@ def test_the_number_of_processes_changes_no_byte(plant, run):
     one, three = run("one"), run("three", processes=3)
     for name in ("index.parquet", "ledger.parquet", "part=0.parquet"):
         assert (one.folder / name).read_bytes() == (three.folder / name).read_bytes()
+
+
+def test_a_partition_killed_at_any_instant_starts_again(plant, run):
+    """After SIGKILL each file is whole or absent, and the next try gives the same bytes."""
+    for number in range(6):
+        plant(number)
+    run("warm")
+    start = time.monotonic()
+    expected = run("whole")
+    lasts = time.monotonic() - start
+    names = ("index.parquet", "ledger.parquet", "part=0.parquet")
+    killed = 0
+    for attempt in range(8):
+        child = _FORK.Process(target=run, args=("killed", 2))
+        child.start()
+        child.join(lasts * (attempt + 0.5) / 8)
+        killed += child.is_alive()
+        child.kill()
+        child.join()
+        for name in names:
+            path = expected.folder.parent / "killed" / name
+            if path.exists():
+                assert path.read_bytes() == (expected.folder / name).read_bytes()
+    assert killed > 0
+    again = run("killed", processes=2)
+    for name in names:
+        assert (again.folder / name).read_bytes() == (expected.folder / name).read_bytes()
+    left = {path.name for path in again.folder.iterdir() if ".refresh" not in path.name}
+    assert left == {*names, "part=0.tsv"}
 
 
 def test_the_same_pixels_are_accepted_once(make_dicom, make_image, run, tmp_path):
