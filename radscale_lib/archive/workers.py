@@ -74,6 +74,7 @@ def _serve(
     for other in inherited:  # else nobody would notice that the parent is gone
         other.close()
     faulthandler.disable()
+    _be_quiet()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with suppress(EOFError, ConnectionError):
@@ -87,6 +88,14 @@ def _serve(
                 os._exit(1)  # without its text, which can hold values of the file
             signal.setitimer(signal.ITIMER_PROF, 0)
             connection.send(result)
+
+
+def _be_quiet() -> None:
+    """Let nothing that a decoder prints, which can hold values of a file, reach a log."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 class Workers(Generic[Item, Result]):
