@@ -17,7 +17,7 @@ class Panic(BaseException):
 def work(item: int | str) -> int:
     if item == "panic":
         os.write(2, b"patient-0")
-        print("patient-0", flush=True)
+        os.write(1, b"patient-0")
         raise Panic("patient-0")
     if item == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
