@@ -3,6 +3,9 @@
 Identifiers of every kind are planted in sentences of radiology reports. Half of the reports have
 their patient's name and numbers in the image's header, as in an archive; of the other half nothing
 is known. A planted identifier is found if no part of it of three characters or more is left.
+One set of names and sentences was at hand when the rules were made; the other was written
+afterwards, and no rule was changed for it. Sentences without identifier, with the eponyms and
+devices of chest radiography, tell what is removed without need.
 
     python benchmarks/deidentify.py --reports 2000
 """
@@ -218,20 +221,118 @@ SENTENCES: dict[str, tuple[Plant, ...]] = {
 }
 
 
-def reports(count: int, seed: int, known: bool) -> list[Planted]:
+HELD_GIVEN = [
+    "Oluwaseun", "Katarzyna", "Thandiwe", "Bjorn", "Maeve", "Xiomara", "Ravi", "Nadia", "Leopold",
+    "Hyejin", "Tariq", "Solveig", "Ines", "Grace", "Rose", "Summer", "Mark", "Faith", "Drew",
+    "Anneliese",
+]  # fmt: skip
+HELD_FAMILY = [
+    "Okonkwo", "Wisniewska", "Dlamini", "Lindqvist", "McAllister", "Villanueva", "Krishnamurthy",
+    "Petrova", "Achterberg", "Yoon", "Al-Rashid", "D'Angelo", "Fonseca", "Underwood", "Marsh",
+    "Stone", "Wells", "Winters", "Black", "Bell",
+]  # fmt: skip
+HELD_OUT: dict[str, tuple[Plant, ...]] = {
+    "patient's name": (
+        lambda r, p: (f"{p.family} has a known mass in the left lobe.", p.family),
+        lambda r, p: (
+            f"Prior films of {p.given} {p.family} are not at hand.",
+            f"{p.given} {p.family}",
+        ),
+        lambda r, p: (f"Patient: {p.family.upper()}, {p.given.upper()}", f"{p.family} {p.given}"),
+        lambda r, p: (f"Tube in good position in baby {p.given}.", p.given),
+        lambda r, p: (f"As in {p.given}'s study, no effusion.", p.given),
+        lambda r, p: (f"{p.given} {p.family} was imaged supine.", f"{p.given} {p.family}"),
+    ),
+    "clinician's name": (
+        lambda r, p: (lambda n: (f"Electronically signed by {n}, M.D.", n))(_held(r)),
+        lambda r, p: (lambda n: (f"d/w {n} in the ICU.", n))(_held(r)),
+        lambda r, p: (lambda n: (f"{n} was informed at once.", n))(_held(r)),
+        lambda r, p: (lambda n: (f"Findings texted to the intern, {n}.", n))(_held(r)),
+        lambda r, p: (lambda n: (f"DICTATED BY: {n.upper()}", n))(_held(r)),
+        lambda r, p: (lambda n: (f"called to np {n.lower()} on the ward", n))(_held(r)),
+    ),
+    "relative or place": (
+        lambda r, p: (lambda n: (f"His wife {n} was told.", n))(r.choice(HELD_GIVEN)),
+        lambda r, p: (lambda n: (f"Transferred from {n} General.", n))(r.choice(HELD_FAMILY)),
+        lambda r, p: (lambda n: (f"Outside films from the {n} Clinic.", n))(r.choice(HELD_FAMILY)),
+    ),
+    "date": (
+        lambda r, p: (lambda d: (f"Compared with the radiograph dated {d}.", d))(_date(r)),
+        lambda r, p: (lambda d: (f"Line placed {d}, unchanged.", d))(_date(r)),
+        lambda r, p: (lambda d: (f"[{d}] Stable.", d))(_date(r)),
+    ),
+    "accession number": (
+        lambda r, p: (f"acc# {p.accession}", p.accession),
+        lambda r, p: (f"Compared with exam {p.accession}.", p.accession),
+    ),
+    "telephone": (
+        lambda r, p: (lambda n: (f"Contact {n} with questions.", n))(_phone(r)),
+        lambda r, p: (lambda n: (f"Radiology reading room ({n})", n))(_phone(r)),
+    ),
+    "record number": (
+        lambda r, p: (f"Hospital no. {p.record}", p.record),
+        lambda r, p: (f"MR# {p.record}", p.record),
+    ),
+}
+CLINICAL = (
+    "Swan-Ganz catheter tip in the right pulmonary artery.",
+    "Dobbhoff tube courses below the diaphragm.",
+    "Left Port-A-Cath and right Hickman line unchanged.",
+    "Foley catheter projects over the pelvis.",
+    "Hilar contours are normal. Bilateral hilar adenopathy, as in Hodgkin disease.",
+    "Kerley B lines and a Hampton hump; no Westermark sign.",
+    "Impression: No acute process. Heart: Normal.",
+    "Status post Nissen fundoplication and Ivor Lewis oesophagectomy.",
+    "Right Mediport tip in the SVC. Watchman device in place.",
+    "Micra pacemaker and Amplatzer plug are unchanged.",
+    "History of Wegener granulomatosis and COPD.",
+    "Bentall procedure, Harrington rods, Blalock shunt.",
+    "Chest: PA and Lateral. The Cobb angle is 24 degrees.",
+    "Pancoast tumour of the right apex. ETT 4.5 cm above the carina.",
+    "Eloesser flap. Bochdalek hernia on the left.",
+    "Grade 3/4 oedema, level L2/3, 1.5 x 2 cm, 14 French tube.",
+    "FINDINGS: THE LUNGS ARE CLEAR. NO EFFUSION.",
+    "Morgagni hernia. Chilaiditi sign below the right hemidiaphragm.",
+    "A 64-year-old man with cough; rule out TB.",
+    "Haller index 3.2 after a Ravitch repair.",
+)
+
+
+def _held(rng: random.Random) -> str:
+    return f"{rng.choice(HELD_GIVEN)} {rng.choice(HELD_FAMILY)}"
+
+
+@dataclass(frozen=True)
+class Material:
+    """Names and sentences."""
+
+    given: list[str]
+    family: list[str]
+    sentences: dict[str, tuple[Plant, ...]]
+
+
+MATERIAL = {
+    "made with the rules": Material(GIVEN, FAMILY, SENTENCES),
+    "held out": Material(HELD_GIVEN, HELD_FAMILY, HELD_OUT),
+}
+
+
+def reports(
+    count: int, seed: int, known: bool, material: Material = MATERIAL["made with the rules"]
+) -> list[Planted]:
     """Synthetic reports with one identifier of each kind."""
     rng = random.Random(seed)
     made = []
     for _ in range(count):
         patient = Patient(
-            rng.choice(GIVEN),
-            rng.choice(FAMILY),
+            rng.choice(material.given),
+            rng.choice(material.family),
             _digits(rng, rng.choice([6, 7, 8, 10])),
             rng.choice(["ACC", "A", "", "XR-"]) + _digits(rng, rng.choice([6, 8, 9])),
         )
         sentences = rng.sample(PLAIN, 5)
         identifiers = {}
-        for kind, plants in SENTENCES.items():
+        for kind, plants in material.sentences.items():
             sentence, identifier = rng.choice(plants)(rng, patient)
             sentences.append(sentence)
             identifiers[kind] = identifier
@@ -260,29 +361,41 @@ def recall(made: list[Planted]) -> dict[str, tuple[int, int]]:
         for kind, identifier in report.identifiers.items():
             planted[kind] += 1
             found[kind] += is_found(identifier, scrubbed)
-    return {kind: (found[kind], planted[kind]) for kind in SENTENCES}
+    return {kind: (found[kind], planted[kind]) for kind in planted}
 
 
-def kept(count: int, seed: int) -> tuple[int, int]:
-    """Sentences without identifier that are left as they are, and their number."""
-    rng = random.Random(seed)
-    sentences = [rng.choice(PLAIN) for _ in range(count)]
-    return sum(scrub(sentence, ()) == sentence for sentence in sentences), count
+def kept() -> tuple[int, int, list[str]]:
+    """Words of sentences without identifier: those left, all, and the sentences that changed."""
+    left, words, changed = 0, 0, []
+    for sentence in PLAIN + CLINICAL:
+        scrubbed = scrub(sentence, ())
+        words += len(sentence.split())
+        left += sum((Counter(sentence.split()) & Counter(scrubbed.split())).values())
+        if scrubbed != sentence:
+            changed.append(scrubbed)
+    return left, words, changed
 
 
 def main() -> None:
-    """Print recall by kind of identifier."""
+    """Print recall by kind of identifier, and what else is removed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reports", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    tables = [recall(reports(args.reports, args.seed, known)) for known in (True, False)]
-    print("| identifier | in the header | unknown |\n|---|---|---|")
-    for kind in SENTENCES:
-        shares = [f"{table[kind][0] / table[kind][1]:.1%}" for table in tables]
-        print(f"| {kind} | {' | '.join(shares)} |")
-    same, count = kept(args.reports, args.seed)
-    print(f"sentences without identifier that stay as they are: {same / count:.1%}")
+    for title, material in MATERIAL.items():
+        tables = [
+            recall(reports(args.reports, args.seed, known, material)) for known in (True, False)
+        ]
+        print(f"| {title} | in the header | unknown |\n|---|---|---|")
+        for kind in tables[0]:
+            shares = [f"{table[kind][0] / table[kind][1]:.1%}" for table in tables]
+            print(f"| {kind} | {' | '.join(shares)} |")
+    left, words, changed = kept()
+    print(
+        f"words of {len(PLAIN + CLINICAL)} sentences without identifier that stay: "
+        f"{left / words:.1%}; sentences that change:"
+    )
+    print("\n".join(changed))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from radscale_lib.archive.burned_in import find_text, in_order_of_grey, mask_text
 from radscale_lib.archive.colour import luminance_patterns
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import quiet_pydicom, read_header
@@ -26,7 +27,7 @@ from radscale_lib.archive.outcomes import (
     QuarantinedError,
     RefusedError,
 )
-from radscale_lib.archive.pixels import stored_patterns
+from radscale_lib.archive.pixels import Patterns, stored_patterns
 from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.resize import position, resize, stored_size
 from radscale_lib.archive.sections import Texts
@@ -116,6 +117,7 @@ def ingest(
             for (account, instance), result in zip(selected, results, strict=True):
                 with _recorded(account):
                     prepared = _prepared(account, result)
+                    masked_lines = prepared.pop("masked_lines")
                     image_id = pseudonym(key, "image", instance.sop_instance_uid)
                     account.stage = "duplicates"
                     first.check(image_id, image_digest(prepared["image"]))
@@ -127,6 +129,7 @@ def ingest(
                     joined = tables.columns_of(instance, prepared, archive.image)
                     account.row = writer.append(ids | prepared | joined)
                     account.outcome, account.stage = "accepted", None
+                    account.detail = f"{masked_lines} lines masked" if masked_lines else None
                 progress.step()
     write_index(outputs.index, accounts)
     write_ledger(outputs.ledger, accounts, outputs.shard.name, key)
@@ -207,9 +210,10 @@ class _First:
 
 
 def prepare(instance: Instance, image: Image) -> dict[str, Any]:
-    """The image columns of a row."""
+    """The image columns of a row, and the number of `masked_lines`."""
     decoded = luminance_patterns if instance.colour else stored_patterns
-    rendered = render(decoded(instance), instance.grey, image.window)
+    patterns, masked_lines = _text_treated(decoded(instance), instance, image)
+    rendered = render(patterns, instance.grey, image.window)
     height, width = stored_size(
         instance.rows, instance.columns, image.shorter_side, instance.aspect
     )
@@ -226,6 +230,7 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
         "p1": rendered.p1,
         "p50": rendered.p50,
         "p99": rendered.p99,
+        "masked_lines": masked_lines,
     }
 
 
@@ -235,6 +240,19 @@ def _rounded(grey: NDArray[np.float32], bits: int) -> codec.Stored:
     if bits == 8:
         return (grey + 0.5).astype(np.uint8)
     return (grey * 257 + 0.5).astype(np.uint16)
+
+
+def _text_treated(patterns: Patterns, instance: Instance, image: Image) -> tuple[Patterns, int]:
+    """Apply the study's rule for burnt-in text; the pixels, and how many lines were masked."""
+    if image.burned_in_text == "keep":
+        return patterns, 0
+    ordered = in_order_of_grey(patterns, instance.grey)
+    lines = find_text(ordered)
+    if not lines:
+        return patterns, 0
+    if image.burned_in_text == "exclude":
+        raise ExcludedError("burned_in_text", f"{len(lines)} lines")
+    return in_order_of_grey(mask_text(ordered, lines), instance.grey), len(lines)
 
 
 class _Tables:

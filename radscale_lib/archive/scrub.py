@@ -1,13 +1,15 @@
 """Removing identifiers from report texts by rules.
 
-Two kinds of rules: what a report's own headers say of its patient (names, numbers), wherever it
-stands, and forms that identifiers have (dates, numbers, telephones, names after a title or a verb
-of reporting). `benchmarks/deidentify.py` measures what they find, and `docs/privacy.md` says what
-they miss: a name that stands alone and is in no header. They are no substitute for a review.
+Three kinds of rules: what a report's own headers say of its patient (names, numbers), wherever it
+stands; forms that identifiers have (dates, numbers, telephones, names after a title or a verb of
+reporting); and capitals within a sentence. `benchmarks/deidentify.py` measures what they find, and
+`docs/privacy.md` says what they miss. They are no substitute for a review.
 """
 
 import re
 from collections.abc import Iterable
+
+from radscale_lib.archive.capitals import names
 
 MARK = "___"
 """What stands for a removed identifier, as in MIMIC-CXR."""
@@ -47,7 +49,8 @@ _ANY_CASE = (
     r"\b[a-z]{0,6}[-_#]?\d{5,}(?:[-_/]\d+)*[a-z]?\b",
     r"\b(?=[a-z0-9-]*\d[a-z0-9-]*\d[a-z0-9-]*\d[a-z0-9-]*\d)(?=[a-z0-9-]*[a-z])[a-z0-9]{2,}-?[a-z0-9-]{4,}\b",
     # ages above 89
-    r"\b(?:9\d|1[01]\d)(?=[ -]?(?:year|yr|y/?o\b))",
+    r"\b(?:9\d|1[01]\d|ninety(?:[- ]\w+)?)(?=[ -]?(?:years?|yrs?|y/?o)\b)",
+    r"(?<=\baged )(?:9\d|1[01]\d)\b|(?<=\bage )(?:9\d|1[01]\d)\b|\b(?:9\d|1[01]\d)[ ]?[mf]\b",
 )
 _CASED = (
     # persons
@@ -68,7 +71,7 @@ _CASED = (
 _RULES = [re.compile(rule, re.IGNORECASE) for rule in _ANY_CASE] + [
     re.compile(rule) for rule in _CASED
 ]
-_REPEATED = re.compile(rf"{MARK}(?:[ \t,]*{MARK})+")
+_REPEATED = re.compile(rf"{MARK}(?:[ \t,]*(?:[A-Z]\.?[ \t]+)?{MARK})+")
 
 
 def scrub(text: str, identifiers: Iterable[str]) -> str:
@@ -84,6 +87,8 @@ def scrub(text: str, identifiers: Iterable[str]) -> str:
         text = known.sub(MARK, text)
     for rule in _RULES:
         text = rule.sub(_replaced, text)
+    for start, end in reversed(list(names(text))):
+        text = text[:start] + MARK + text[end:]
     return _REPEATED.sub(MARK, text)
 
 

@@ -3,6 +3,7 @@
 import faulthandler
 import math
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -73,16 +74,28 @@ def _serve(
     for other in inherited:  # else nobody would notice that the parent is gone
         other.close()
     faulthandler.disable()
+    _be_quiet()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
         while True:
             item = connection.recv()
             # Processor time, so that a slow disk or a busy machine is no reason to give up.
             signal.setitimer(signal.ITIMER_PROF, seconds)
-            result = function(item)
+            try:
+                result = function(item)
+            except BaseException:  # a panic of a decoder in Rust is no Exception
+                os._exit(1)  # without its text, which can hold values of the file
             signal.setitimer(signal.ITIMER_PROF, 0)
             connection.send(result)
+
+
+def _be_quiet() -> None:
+    """Let nothing that a decoder prints, which can hold values of a file, reach a log."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 class Workers(Generic[Item, Result]):

@@ -139,6 +139,11 @@ class Image(Section):
         description="Lossless encoding: PNG, or TIFF with Zstandard, which decodes faster "
         "(docs/ingest.md has times and sizes).",
     )
+    burned_in_text: Literal["keep", "mask", "exclude"] = Field(
+        "keep",
+        description="Lines of text found in the pixels: leave them, cover them with the grey "
+        "around them, or exclude the image (docs/privacy.md says what is missed).",
+    )
 
     @model_validator(mode="after")
     def _grid_of_the_spline(self) -> "Image":

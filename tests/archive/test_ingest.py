@@ -1,9 +1,11 @@
 """A partition, end to end: rows, joins, defects, duplicates, and nothing that names a patient."""
 
 import json
+import multiprocessing
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import cv2
@@ -29,6 +31,7 @@ from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study.archive import Archive, Image, Labels, Select
 
 KEY = b"a key of this test's own"
+_FORK = multiprocessing.get_context("fork")
 LABELS = Labels(findings=("effusion",), tubes=("ett", "cvc"))
 
 
@@ -298,6 +301,35 @@ def test_the_number_of_processes_changes_no_byte(plant, run):
         assert (one.folder / name).read_bytes() == (three.folder / name).read_bytes()
 
 
+def test_a_partition_killed_at_any_instant_starts_again(plant, run):
+    """After SIGKILL each file is whole or absent, and the next try gives the same bytes."""
+    for number in range(6):
+        plant(number)
+    run("warm")
+    start = time.monotonic()
+    expected = run("whole")
+    lasts = time.monotonic() - start
+    names = ("index.parquet", "ledger.parquet", "part=0.parquet")
+    killed = 0
+    for attempt in range(8):
+        child = _FORK.Process(target=run, args=("killed", 2))
+        child.start()
+        child.join(lasts * (attempt + 0.5) / 8)
+        killed += child.is_alive()
+        child.kill()
+        child.join()
+        for name in names:
+            path = expected.folder.parent / "killed" / name
+            if path.exists():
+                assert path.read_bytes() == (expected.folder / name).read_bytes()
+    assert killed > 0
+    again = run("killed", processes=2)
+    for name in names:
+        assert (again.folder / name).read_bytes() == (expected.folder / name).read_bytes()
+    left = {path.name for path in again.folder.iterdir() if ".refresh" not in path.name}
+    assert left == {*names, "part=0.tsv"}
+
+
 def test_the_same_pixels_are_accepted_once(make_dicom, make_image, run, tmp_path):
     image = make_image(96, 72, 4095).astype(np.uint16)
     for number in range(2):
@@ -309,6 +341,31 @@ def test_the_same_pixels_are_accepted_once(make_dicom, make_image, run, tmp_path
     )  # fmt: skip
     copy = ("duplicate", "same_pixels", "in this partition")
     assert list(run().outcomes.values()) == [("accepted", None, None), copy, copy]
+
+
+def test_burnt_in_text_is_kept_masked_or_excluded(run, make_dicom, make_image, tmp_path):
+    clean = make_image(300, 240, 3600).astype(np.int16) - 2048
+    letters = np.zeros(clean.shape, np.uint8)
+    cv2.putText(letters, "MILLER ANNA", (20, 40), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2)
+    burnt = np.where(letters > 0, np.int16(2047), clean)
+    for number, image in enumerate((clean, burnt)):
+        make_dicom(tmp_path / "dicom" / f"{number}.dcm", image, number, BitsStored=12)
+
+    def outcome(rule: str):
+        out = run(rule, image=Image(shorter_side=240, burned_in_text=rule))
+        return out, out.outcomes["1.dcm"]
+
+    kept, told = outcome("keep")
+    assert told == ("accepted", None, None)
+    masked, told = outcome("mask")
+    assert told == ("accepted", None, "1 lines masked")
+    assert masked.row(0)["image"] == kept.row(0)["image"]
+    images = ShardReader(masked.folder).images(["part=0.parquet"] * 2, [0, 1])
+    assert np.abs(images[1][:20].astype(int) - images[1][60]).max() < 200
+    assert kept.row(1)["p99"] > masked.row(1)["p99"]
+    excluded, told = outcome("exclude")
+    assert told == ("excluded", "burned_in_text", "1 lines")
+    assert excluded.ledger["stage"].to_list() == [None, "pixels"]
 
 
 def test_the_ledger_says_what_refused_a_file(plant, run, tmp_path):

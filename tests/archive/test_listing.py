@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radscale_lib.archive import listing
+from radscale_lib.archive.header import read_header
 from radscale_lib.archive.listing import (
     NOT_A_FILE,
     Entry,
@@ -19,6 +22,7 @@ from radscale_lib.archive.listing import (
     refresh,
     walk,
 )
+from radscale_lib.archive.outcomes import QuarantinedError
 
 names = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=8)
 trees = st.lists(st.lists(names, min_size=1, max_size=3), max_size=15)
@@ -138,6 +142,40 @@ def test_an_unreadable_folder_is_accounted_for(tmp_path, monkeypatch):
     first, second = walk(tmp_path)
     assert first == Entry("a/", NOT_A_FILE, 0)
     assert second.path == "b/2"
+
+
+@contextmanager
+def as_nobody():
+    """Without root's right to read everything."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_permissions_are_accounted_for():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        plant(folder, [["closed", "1"], ["listed", "2"], ["open", "3"], ["open", "4"]])
+        for path, mode in (("closed", 0), ("listed", 0o444), ("open/3", 0)):
+            (folder / path).chmod(mode)
+        with as_nobody():
+            entries = {entry.path: entry.size for entry in walk(folder)}
+            for path in ("open/3", "closed/1", "closed"):
+                with pytest.raises(QuarantinedError, match="unreadable"):
+                    read_header(folder / path)
+        for path in ("closed", "listed"):
+            (folder / path).chmod(0o755)
+    assert entries == {
+        "closed/": NOT_A_FILE,
+        "listed/2": NOT_A_FILE,
+        "open/3": 2,
+        "open/4": 2,
+    }
 
 
 def test_errors_name_the_remedy(tmp_path):

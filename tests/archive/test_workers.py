@@ -10,7 +10,15 @@ from radscale_lib.archive import workers as workers_module
 from radscale_lib.archive.workers import Died, Workers
 
 
+class Panic(BaseException):
+    """What a decoder in Rust raises."""
+
+
 def work(item: int | str) -> int:
+    if item == "panic":
+        os.write(2, b"patient-0")
+        os.write(1, b"patient-0")
+        raise Panic("patient-0")
     if item == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if item == "exit":
@@ -43,6 +51,12 @@ def test_a_crash_and_a_hang_cost_one_item_each(monkeypatch):
             Died(hung=False, signal="no signal"),
             16,
         ]
+
+
+def test_a_panic_costs_its_item_and_says_nothing(capfd):
+    with Workers(work, 1, 60) as workers:
+        assert list(workers.map([2, "panic", 3])) == [4, Died(False, "no signal"), 9]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_waiting_is_no_hang_for_a_while():

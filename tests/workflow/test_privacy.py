@@ -13,6 +13,7 @@ from pydicom.datadict import DicomDictionary, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from radscale_lib.archive.elements import KEYWORDS
 from radscale_lib.archive.header import quiet_pydicom
 from tests.workflow.checkout import Checkout
 
@@ -21,10 +22,20 @@ pytestmark = pytest.mark.slow
 MARK = "Qzxleak"
 """Every planted text holds this; a date and the UIDs of the phantom are looked for as well."""
 DATE, WRITTEN_DATE = "19110203", "February 3, 1911"
+PLANTED_UID = "1.2.826.0.1.999.4711.19110203"
+NAMING = {
+    *("ReferringPhysicianName", "PerformingPhysicianName", "NameOfPhysiciansReadingStudy"),
+    *("OperatorsName", "InstitutionName", "PatientName"),
+}
 PHANTOM_UID = re.compile(rb"2\.25\.\d{25,}")
 KEY = "a key of this test's own, 0123456789"
-TEXTS = {"LO", "SH", "PN", "LT", "ST", "UT", "UC", "AE"}
-MEANINGFUL = {"SeriesDescription", "AccessionNumber", "PatientID", "CodeMeaning"}
+TEXTS = {"LO", "SH", "PN", "LT", "ST", "UT", "UC", "AE", "CS", "UR"}
+MOMENTS = {"DA": DATE, "DT": f"{DATE}143507", "UI": PLANTED_UID}
+MEANINGFUL = {
+    *("SeriesDescription", "AccessionNumber", "PatientID", "CodeMeaning"),
+    *set(KEYWORDS) - NAMING,
+}
+"""What is planted apart, and what would change the outcome of a file if it held a name."""
 FULLY_SOWN = 4
 
 
@@ -49,8 +60,10 @@ def sow(dataset: Dataset, number: int) -> None:
             continue
         if vr in TEXTS:
             setattr(dataset, keyword, f"{MARK}{tag:08x}"[:16])
-        elif vr == "DA":
-            setattr(dataset, keyword, DATE)
+        elif vr in MOMENTS:
+            setattr(dataset, keyword, MOMENTS[vr])
+        elif vr == "SQ":
+            setattr(dataset, keyword, Sequence([item]))
 
 
 def plant(phantom: Path, folder: Path) -> None:
@@ -136,7 +149,7 @@ def test_no_identifier_is_in_any_output(private: tuple[Checkout, str]) -> None:
         if path.is_file() and path.parent.name not in inside and "phantom" not in path.parts
     ]
     assert len(files) > 100
-    sought = [MARK.lower().encode(), DATE.encode(), WRITTEN_DATE.lower().encode(), KEY.encode()]
+    sought = [text.lower().encode() for text in (MARK, DATE, WRITTEN_DATE, KEY, PLANTED_UID)]
     for path in files:
         for content in contents(path):
             lowered = content.lower()
