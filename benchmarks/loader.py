@@ -8,6 +8,8 @@ that is not installed is left out by name.
     pip install webdataset datasets litdata pylance
     pip install --no-deps mosaicml-streaming   # its pins exclude current numpy and transformers
     python benchmarks/loader.py --folder /tmp/loader --write
+
+Measurements are kept in the folder: a second call goes on where an interrupted one ended.
 """
 
 import argparse
@@ -32,6 +34,8 @@ from benchmarks.tables import machine, markdown, write_between_marks
 ROOT = Path(__file__).resolve().parents[1]
 SHARDS = 4
 SEED = 0
+STEP = 256
+"""Images of a step, which are asked for at once."""
 
 Fetch = Callable[[Sequence[int]], Iterator[bytes]]
 """Gives encoded images of some numbers, in that order."""
@@ -150,7 +154,7 @@ PEER_FORMATS: dict[str, Callable[[Path, list[bytes]], None]] = {
 
 
 def ours(folder: Path, images: int) -> Fetch:
-    """Shards with the index of byte ranges, checksums verified, 32 images fetched ahead."""
+    """Shards with the index of byte ranges, checksums verified, a step fetched ahead."""
     from radscale_lib.shards.reader import ShardReader
 
     reader = ShardReader(folder / "shards", folder / "ranges.arrow")
@@ -158,12 +162,18 @@ def ours(folder: Path, images: int) -> Fetch:
     names = [f"part={shard}.parquet" for shard in range(SHARDS)]
     reader.check({names[0]: 0})
 
+    def request(numbers: Sequence[int]) -> Any:
+        return reader.request([names[n // per] for n in numbers], [n % per for n in numbers])
+
     def fetch(numbers: Sequence[int]) -> Iterator[bytes]:
-        batches = [numbers[start : start + 32] for start in range(0, len(numbers), 32)]
-        places = [([names[n // per] for n in b], [n % per for n in b]) for b in batches]
-        for batch, ahead in zip(places, [*places[1:], ([], [])], strict=True):
-            reader.will_need(*ahead)
-            yield from reader.encoded(*batch)
+        ahead = None
+        for start in range(0, len(numbers), STEP):
+            here = ahead or request(numbers[start : start + STEP])
+            ahead = request(numbers[start + STEP : start + 2 * STEP])
+            for data in reader.encoded_or_defects(here):
+                if isinstance(data, Exception):
+                    raise data
+                yield data
 
     return fetch
 
@@ -344,7 +354,11 @@ def measure(way: str, case: str, folder: Path) -> dict[str, float]:
 
 
 def _warm(path: Path) -> None:
-    """Read a file into the page cache."""
+    """Read a file into the page cache, from the beginning to the end.
+
+    It is evicted before: pages that were read one by one are slower than those of a long read.
+    """
+    _evict(path)
     with path.open("rb", buffering=0) as file:
         while file.read(2**20):
             pass
@@ -498,23 +512,32 @@ def main(argv: list[str] | None = None) -> None:
     )
     ways = [way for way in args.ways if WAYS[way][2] not in absent]
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
-    for _ in range(args.rounds):
+    record = args.folder / "measurements.jsonl"
+    done = iter(record.read_text().splitlines() if record.exists() else [])
+    for number in range(args.rounds):
         for case in CASES:
             for way in ways:
-                found.setdefault((way, case), []).append(_run(way, case, args.folder))
+                line = next(done, None) or _run(way, case, args.folder, number, record)
+                result = json.loads(line)
+                if [way, case, number] != [result[key] for key in ("way", "case", "round")]:
+                    raise SystemExit(f"{record} is of other options: delete it to measure anew")
+                found.setdefault((way, case), []).append(result)
     text = f"{about}.\n\n{report(found, absent)}"
     print(text)
     if args.write:
         write_between_marks(page, "benchmark", text)
 
 
-def _run(way: str, case: str, folder: Path) -> dict[str, Any]:
+def _run(way: str, case: str, folder: Path, number: int, record: Path) -> str:
+    """Measure once; the line with the result is kept, so that an interrupted run goes on."""
     command = [sys.executable, __file__, "--folder", str(folder), "--one", way, case]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
-    print(f"{way}, {case}: {line[7:]}", file=sys.stderr, flush=True)
-    result: dict[str, Any] = json.loads(line[7:])
-    return result
+    result = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
+    line = json.dumps({"way": way, "case": case, "round": number, **json.loads(result[7:])})
+    print(line, file=sys.stderr, flush=True)
+    with record.open("a") as file:
+        file.write(line + "\n")
+    return line
 
 
 if __name__ == "__main__":
