@@ -17,7 +17,6 @@ import importlib
 import io
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -153,7 +152,7 @@ PEER_FORMATS: dict[str, Callable[[Path, list[bytes]], None]] = {
 # Ways of reading them.
 
 
-def ours(folder: Path, images: int) -> Fetch:
+def ours(folder: Path, images: int, views: bool = True) -> Fetch:
     """Shards with the index of byte ranges, checksums verified, a step fetched ahead."""
     from radscale_lib.shards.reader import ShardReader
 
@@ -170,12 +169,19 @@ def ours(folder: Path, images: int) -> Fetch:
         for start in range(0, len(numbers), STEP):
             here = ahead or request(numbers[start : start + STEP])
             ahead = request(numbers[start + STEP : start + 2 * STEP])
+            if not views:
+                here = here._replace(ahead=[False] * len(here.rows))
             for data in reader.encoded_or_defects(here):
                 if isinstance(data, Exception):
                     raise data
                 yield data
 
     return fetch
+
+
+def ours_read(folder: Path, images: int) -> Fetch:
+    """The same, all images read and none viewed in the page cache."""
+    return ours(folder, images, views=False)
 
 
 def by_row_group(folder: Path, images: int) -> Fetch:
@@ -285,6 +291,7 @@ def lance(folder: Path, images: int) -> Fetch:
 WAYS: dict[str, tuple[str, Callable[[Path, int], Fetch], str, str]] = {
     "flat": ("limit: flat file, mapped", flat_mmap, "", "flat"),
     "ours": ("**shards, index, checksums**", ours, "", "shards"),
+    "read": ("the same, pread only", ours_read, "", "shards"),
     "groups": ("shards by row group", by_row_group, "", "shards"),
     "files": ("file per image", files, "", "files"),
     "hf-map": ("HF datasets, map", hf_map, "datasets", "datasets"),
@@ -294,7 +301,17 @@ WAYS: dict[str, tuple[str, Callable[[Path, int], Fetch], str, str]] = {
     "lance": ("Lance", lance, "lance", "lance"),
     "webdataset": ("WebDataset*", webdataset, "webdataset", "webdataset"),
 }
-"""Title, how it is opened, the package it needs, and what it reads."""
+"""Title, how it is opened, the module it needs, and what it reads."""
+OWN = ("flat", "ours", "read", "groups")
+"""Ways that are no peers."""
+PACKAGES = {
+    "webdataset": "webdataset",
+    "datasets": "datasets",
+    "litdata": "litdata",
+    "streaming": "mosaicml-streaming",
+    "lance": "pylance",
+}
+"""The packages of the peers' modules."""
 
 
 def _is_sequence(numbers: Sequence[int]) -> bool:
@@ -318,20 +335,25 @@ def chosen(case: str, images: int) -> list[int]:
 
 
 def measure(way: str, case: str, folder: Path) -> dict[str, float]:
-    """Rate of a case; of cold ones also bytes read from disk over bytes of the images."""
+    """Rate of a case, bytes read from disk over those of the images, seconds to the first image."""
     images = len(np.load(folder / "lengths.npy"))
     _, open_, _, stored = WAYS[way]
     path = folder / stored
     paths = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     cold = case.startswith("cold")
-    for file in paths:
-        _evict(file) if cold else _warm(file)
+    if not cold:
+        for file in paths:
+            _warm(file)
     if way == "litdata" and case == "decoded":
         case = "shuffled"  # its items one by one read whole chunks
     numbers = chosen(case, images)
     began = time.perf_counter()
     fetch = open_(folder, images)
+    next(iter(fetch(range(9))))
     opened = time.perf_counter() - began
+    if cold:  # now, since opening reads much of some formats
+        for file in paths:
+            _evict(file)
     if case == "decoded":
         from radscale_lib.shards.png import decode
 
@@ -349,8 +371,14 @@ def measure(way: str, case: str, folder: Path) -> dict[str, float]:
         "rate": count / (wall if cold else max(cpu, 1e-9)),
         "amplification": (_disk_bytes() - read) / payload,
         "open": opened,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "megabytes": _own_megabytes(),
     }
+
+
+def _own_megabytes() -> float:
+    """Memory of this process without files that it maps, MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) / 1024
 
 
 def _warm(path: Path) -> None:
@@ -478,9 +506,26 @@ def report(found: dict[tuple[str, str], list[dict[str, float]]], absent: list[st
             f"{middle(way, 'shuffled', 'megabytes'):.0f}",
         ]
         rows.append(row)
-    head = ["loader", *CASES, "open s", "peak MiB"]
-    missing = f"\n\nNot installed: {', '.join(absent)}." if absent else ""
-    return markdown(head, rows) + missing
+    head = ["loader", *CASES, "first image s", "own MiB"]
+    notes = [_against_peers(case, found) for case in ("shuffled", "cold subset")]
+    if absent:
+        notes.append(f"Not installed: {', '.join(absent)}.")
+    return "\n\n".join([markdown(head, rows), *filter(None, notes)])
+
+
+def _against_peers(case: str, found: dict[tuple[str, str], list[dict[str, float]]]) -> str:
+    """The ratio to the best peer that gives the images in the asked order."""
+    rates = {
+        way: statistics.median(run["rate"] for run in found[way, case])
+        for way in ("ours", *WAYS)
+        if (way, case) in found
+    }
+    peers = [way for way in rates if way not in OWN and not WAYS[way][0].endswith("*")]
+    if "ours" not in rates or not peers:
+        return ""
+    best = max(peers, key=lambda way: rates[way])
+    ratio = rates["ours"] / rates[best]
+    return f"{case.capitalize()}: {ratio:.1f} times {WAYS[best][0]}, the best peer in that order."
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -500,12 +545,12 @@ def main(argv: list[str] | None = None) -> None:
     if not (args.folder / "level6.npy").exists():
         make(args.folder, args.images)
     page = ROOT / "docs/loader.md"
-    about = machine("pyarrow", "opencv-python-headless", "imagecodecs", "torchvision")
-    chains = f"{about}.\n\n{crops(args.folder, args.rounds)}"
-    print(chains)
-    if args.write:
-        write_between_marks(page, "crops", chains)
     if args.crops:
+        about = machine("opencv-python-headless", "imagecodecs", "torchvision")
+        text = f"{about}.\n\n{crops(args.folder, args.rounds)}"
+        print(text)
+        if args.write:
+            write_between_marks(page, "crops", text)
         return
     absent = sorted(
         {WAYS[way][2] for way in args.ways if WAYS[way][2] and not find_spec(WAYS[way][2])}
@@ -522,6 +567,8 @@ def main(argv: list[str] | None = None) -> None:
                 if [way, case, number] != [result[key] for key in ("way", "case", "round")]:
                     raise SystemExit(f"{record} is of other options: delete it to measure anew")
                 found.setdefault((way, case), []).append(result)
+    present = [package for module, package in PACKAGES.items() if module not in absent]
+    about = machine(*present, "pyarrow", "imagecodecs")
     text = f"{about}.\n\n{report(found, absent)}"
     print(text)
     if args.write:
