@@ -175,22 +175,30 @@ def _of_unit(kind: object) -> list[pl.Expr]:
 
 
 def _images(pool: pl.DataFrame, kind: Stratified) -> pl.DataFrame:
-    """Images of each unit by stratum: columns unit, stratum (a number, frequent first), images."""
-    images = pool.group_by("unit", *kind.by).len("images")
+    """Images of each unit by stratum: code (of the unit), stratum (frequent first), images."""
     texts = [name for name in kind.by if pool.schema[name] == pl.Categorical]
+    by_text = [pl.col(name).cast(pl.String) if name in texts else pl.col(name) for name in kind.by]
     strata = (
-        images.group_by(kind.by)
-        .agg(pl.col("images").sum().alias("all"))
-        .with_columns(pl.col(texts).cast(pl.String).name.suffix(" as text"))
-        .sort(
-            "all",
-            *(f"{n} as text" if n in texts else n for n in kind.by),
-            descending=[True, *[False] * len(kind.by)],
-        )
+        pool.group_by(kind.by)
+        .len("all")
+        .sort("all", *by_text, descending=[True, *[False] * len(kind.by)])
+        .drop("all")
         .with_row_index("stratum")
-        .select(*kind.by, "stratum")
     )
-    return images.join(strata, on=kind.by, nulls_equal=True).select("unit", "stratum", "images")
+    of_image = pool.select(kind.by).join(
+        strata, on=kind.by, how="left", nulls_equal=True, maintain_order="left"
+    )["stratum"]
+    # As one number a pair, since a table of groups takes several times the memory.
+    count = max(strata.height, 1)
+    pairs = pool["unit"].to_physical().cast(pl.UInt64).to_numpy() * count + of_image.to_numpy()
+    pairs, images = np.unique(pairs, return_counts=True)
+    return pl.DataFrame(
+        {
+            "code": (pairs // count).astype(np.uint32),
+            "stratum": (pairs % count).astype(np.int64),
+            "images": images,
+        }
+    )
 
 
 def _stratified(units: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
@@ -201,13 +209,14 @@ def _stratified(units: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
     """
     # The stratum of most images, the smallest of several, as one number.
     strata = images["stratum"].n_unique()
-    number = pl.col("images").cast(pl.Int64) * strata + (strata - 1 - pl.col("stratum"))
-    common = images.group_by("unit").agg(number.max().alias("number"))
-    common = common.select("unit", stratum=strata - 1 - pl.col("number") % strata)
-    units = units.join(common, on="unit", how="left", maintain_order="left")
+    number = pl.col("images") * strata + (strata - 1 - pl.col("stratum"))
+    common = images.group_by("code").agg(number.max().alias("number"))
+    common = common.select("code", stratum=strata - 1 - pl.col("number") % strata)
+    units = units.with_columns(pl.col("unit").to_physical().alias("code"))
+    units = units.join(common, on="code", how="left", maintain_order="left")
     units = units.sort(_spread("stratum"), "key", "name")
-    first = units.head(UNITS).select("unit").with_row_index("number")
-    inside = images.join(first, on="unit")
+    first = units.head(UNITS).select("code").with_row_index("number")
+    inside = images.join(first, on="code")
     whole = images.group_by("stratum").agg(pl.col("images").sum()).sort("stratum")["images"]
     counts = np.zeros((first.height, whole.len()), np.int64)
     counts[inside["number"].to_numpy(), inside["stratum"].to_numpy()] = inside["images"].to_numpy()
