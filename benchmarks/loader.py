@@ -496,7 +496,8 @@ def report(found: dict[tuple[str, str], list[dict[str, float]]], absent: list[st
         row = [WAYS[way][0]]
         for case in CASES:
             rate = middle(way, case)
-            text = f"{rate:,.0f} ({rate / middle('flat', case):.2f})"
+            limit = middle("flat", "cold sequential" if case.startswith("cold") else case)
+            text = f"{rate:,.0f} ({rate / limit:.2f})"
             if case.startswith("cold"):
                 text += f" ×{middle(way, case, 'amplification'):.2f}"
             row.append(text)
