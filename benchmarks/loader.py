@@ -514,18 +514,20 @@ def report(found: dict[tuple[str, str], list[dict[str, float]]], absent: list[st
 
 
 def _against_peers(case: str, found: dict[tuple[str, str], list[dict[str, float]]]) -> str:
-    """The ratio to the best peer that gives the images in the asked order."""
-    rates = {
-        way: statistics.median(run["rate"] for run in found[way, case])
-        for way in ("ours", *WAYS)
-        if (way, case) in found
+    """The ratio to the best peer that gives the images in the asked order: the median of rounds."""
+    ours = found.get(("ours", case), [])
+    ratios = {
+        way: statistics.median(
+            mine["rate"] / its["rate"] for mine, its in zip(ours, found[way, case], strict=True)
+        )
+        for way in WAYS
+        if (way, case) in found and way not in OWN and not WAYS[way][0].endswith("*")
     }
-    peers = [way for way in rates if way not in OWN and not WAYS[way][0].endswith("*")]
-    if "ours" not in rates or not peers:
+    if not ours or not ratios:
         return ""
-    best = max(peers, key=lambda way: rates[way])
-    ratio = rates["ours"] / rates[best]
-    return f"{case.capitalize()}: {ratio:.1f} times {WAYS[best][0]}, the best peer in that order."
+    best = min(ratios, key=lambda way: ratios[way])
+    title = WAYS[best][0]
+    return f"{case.capitalize()}: {ratios[best]:.1f} times {title}, the best peer in that order."
 
 
 def main(argv: list[str] | None = None) -> None:
