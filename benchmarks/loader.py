@@ -8,6 +8,8 @@ that is not installed is left out by name.
     pip install webdataset datasets litdata pylance
     pip install --no-deps mosaicml-streaming   # its pins exclude current numpy and transformers
     python benchmarks/loader.py --folder /tmp/loader --write
+
+Measurements are kept in the folder: a second call goes on where an interrupted one ended.
 """
 
 import argparse
@@ -15,7 +17,6 @@ import importlib
 import io
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,8 @@ from benchmarks.tables import machine, markdown, write_between_marks
 ROOT = Path(__file__).resolve().parents[1]
 SHARDS = 4
 SEED = 0
+STEP = 256
+"""Images of a step, which are asked for at once."""
 
 Fetch = Callable[[Sequence[int]], Iterator[bytes]]
 """Gives encoded images of some numbers, in that order."""
@@ -149,8 +152,8 @@ PEER_FORMATS: dict[str, Callable[[Path, list[bytes]], None]] = {
 # Ways of reading them.
 
 
-def ours(folder: Path, images: int) -> Fetch:
-    """Shards with the index of byte ranges, checksums verified, 32 images fetched ahead."""
+def ours(folder: Path, images: int, views: bool = True) -> Fetch:
+    """Shards with the index of byte ranges, checksums verified, a step fetched ahead."""
     from radscale_lib.shards.reader import ShardReader
 
     reader = ShardReader(folder / "shards", folder / "ranges.arrow")
@@ -158,14 +161,27 @@ def ours(folder: Path, images: int) -> Fetch:
     names = [f"part={shard}.parquet" for shard in range(SHARDS)]
     reader.check({names[0]: 0})
 
+    def request(numbers: Sequence[int]) -> Any:
+        return reader.request([names[n // per] for n in numbers], [n % per for n in numbers])
+
     def fetch(numbers: Sequence[int]) -> Iterator[bytes]:
-        batches = [numbers[start : start + 32] for start in range(0, len(numbers), 32)]
-        places = [([names[n // per] for n in b], [n % per for n in b]) for b in batches]
-        for batch, ahead in zip(places, [*places[1:], ([], [])], strict=True):
-            reader.will_need(*ahead)
-            yield from reader.encoded(*batch)
+        ahead = None
+        for start in range(0, len(numbers), STEP):
+            here = ahead or request(numbers[start : start + STEP])
+            ahead = request(numbers[start + STEP : start + 2 * STEP])
+            if not views:
+                here = here._replace(ahead=[False] * len(here.rows))
+            for data in reader.encoded_or_defects(here):
+                if isinstance(data, Exception):
+                    raise data
+                yield data
 
     return fetch
+
+
+def ours_read(folder: Path, images: int) -> Fetch:
+    """The same, all images read and none viewed in the page cache."""
+    return ours(folder, images, views=False)
 
 
 def by_row_group(folder: Path, images: int) -> Fetch:
@@ -275,6 +291,7 @@ def lance(folder: Path, images: int) -> Fetch:
 WAYS: dict[str, tuple[str, Callable[[Path, int], Fetch], str, str]] = {
     "flat": ("limit: flat file, mapped", flat_mmap, "", "flat"),
     "ours": ("**shards, index, checksums**", ours, "", "shards"),
+    "read": ("the same, pread only", ours_read, "", "shards"),
     "groups": ("shards by row group", by_row_group, "", "shards"),
     "files": ("file per image", files, "", "files"),
     "hf-map": ("HF datasets, map", hf_map, "datasets", "datasets"),
@@ -284,7 +301,17 @@ WAYS: dict[str, tuple[str, Callable[[Path, int], Fetch], str, str]] = {
     "lance": ("Lance", lance, "lance", "lance"),
     "webdataset": ("WebDataset*", webdataset, "webdataset", "webdataset"),
 }
-"""Title, how it is opened, the package it needs, and what it reads."""
+"""Title, how it is opened, the module it needs, and what it reads."""
+OWN = ("flat", "ours", "read", "groups")
+"""Ways that are no peers."""
+PACKAGES = {
+    "webdataset": "webdataset",
+    "datasets": "datasets",
+    "litdata": "litdata",
+    "streaming": "mosaicml-streaming",
+    "lance": "pylance",
+}
+"""The packages of the peers' modules."""
 
 
 def _is_sequence(numbers: Sequence[int]) -> bool:
@@ -308,20 +335,24 @@ def chosen(case: str, images: int) -> list[int]:
 
 
 def measure(way: str, case: str, folder: Path) -> dict[str, float]:
-    """Rate of a case; of cold ones also bytes read from disk over bytes of the images."""
+    """Rate of a case, bytes read from disk over those of the images, seconds to the first image."""
     images = len(np.load(folder / "lengths.npy"))
     _, open_, _, stored = WAYS[way]
     path = folder / stored
     paths = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     cold = case.startswith("cold")
-    for file in paths:
-        _evict(file) if cold else _warm(file)
-    if way == "litdata" and case == "decoded":
-        case = "shuffled"  # its items one by one read whole chunks
-    numbers = chosen(case, images)
+    if not cold:
+        for file in paths:
+            _warm(file)
+    # LitData's items one by one read whole chunks.
+    numbers = chosen("shuffled" if (way, case) == ("litdata", "decoded") else case, images)
     began = time.perf_counter()
     fetch = open_(folder, images)
+    next(iter(fetch(range(9))))
     opened = time.perf_counter() - began
+    if cold:  # now, since opening reads much of some formats
+        for file in paths:
+            _evict(file)
     if case == "decoded":
         from radscale_lib.shards.png import decode
 
@@ -339,12 +370,22 @@ def measure(way: str, case: str, folder: Path) -> dict[str, float]:
         "rate": count / (wall if cold else max(cpu, 1e-9)),
         "amplification": (_disk_bytes() - read) / payload,
         "open": opened,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "megabytes": _own_megabytes(),
     }
 
 
+def _own_megabytes() -> float:
+    """Memory of this process without files that it maps, MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) / 1024
+
+
 def _warm(path: Path) -> None:
-    """Read a file into the page cache."""
+    """Read a file into the page cache, from the beginning to the end.
+
+    It is evicted before: pages that were read one by one are slower than those of a long read.
+    """
+    _evict(path)
     with path.open("rb", buffering=0) as file:
         while file.read(2**20):
             pass
@@ -455,7 +496,8 @@ def report(found: dict[tuple[str, str], list[dict[str, float]]], absent: list[st
         row = [WAYS[way][0]]
         for case in CASES:
             rate = middle(way, case)
-            text = f"{rate:,.0f} ({rate / middle('flat', case):.2f})"
+            limit = middle("flat", "cold sequential" if case.startswith("cold") else case)
+            text = f"{rate:,.0f} ({rate / limit:.2f})"
             if case.startswith("cold"):
                 text += f" ×{middle(way, case, 'amplification'):.2f}"
             row.append(text)
@@ -464,9 +506,28 @@ def report(found: dict[tuple[str, str], list[dict[str, float]]], absent: list[st
             f"{middle(way, 'shuffled', 'megabytes'):.0f}",
         ]
         rows.append(row)
-    head = ["loader", *CASES, "open s", "peak MiB"]
-    missing = f"\n\nNot installed: {', '.join(absent)}." if absent else ""
-    return markdown(head, rows) + missing
+    head = ["loader", *CASES, "first image s", "own MiB"]
+    notes = [_against_peers(case, found) for case in ("shuffled", "cold subset")]
+    if absent:
+        notes.append(f"Not installed: {', '.join(absent)}.")
+    return "\n\n".join([markdown(head, rows), *filter(None, notes)])
+
+
+def _against_peers(case: str, found: dict[tuple[str, str], list[dict[str, float]]]) -> str:
+    """The ratio to the best peer that gives the images in the asked order: the median of rounds."""
+    ours = found.get(("ours", case), [])
+    ratios = {
+        way: statistics.median(
+            mine["rate"] / its["rate"] for mine, its in zip(ours, found[way, case], strict=True)
+        )
+        for way in WAYS
+        if (way, case) in found and way not in OWN and not WAYS[way][0].endswith("*")
+    }
+    if not ours or not ratios:
+        return ""
+    best = min(ratios, key=lambda way: ratios[way])
+    title = WAYS[best][0]
+    return f"{case.capitalize()}: {ratios[best]:.1f} times {title}, the best peer in that order."
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -486,35 +547,46 @@ def main(argv: list[str] | None = None) -> None:
     if not (args.folder / "level6.npy").exists():
         make(args.folder, args.images)
     page = ROOT / "docs/loader.md"
-    about = machine("pyarrow", "opencv-python-headless", "imagecodecs", "torchvision")
-    chains = f"{about}.\n\n{crops(args.folder, args.rounds)}"
-    print(chains)
-    if args.write:
-        write_between_marks(page, "crops", chains)
     if args.crops:
+        about = machine("opencv-python-headless", "imagecodecs", "torchvision")
+        text = f"{about}.\n\n{crops(args.folder, args.rounds)}"
+        print(text)
+        if args.write:
+            write_between_marks(page, "crops", text)
         return
     absent = sorted(
         {WAYS[way][2] for way in args.ways if WAYS[way][2] and not find_spec(WAYS[way][2])}
     )
     ways = [way for way in args.ways if WAYS[way][2] not in absent]
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
-    for _ in range(args.rounds):
+    record = args.folder / "measurements.jsonl"
+    done = iter(record.read_text().splitlines() if record.exists() else [])
+    for number in range(args.rounds):
         for case in CASES:
             for way in ways:
-                found.setdefault((way, case), []).append(_run(way, case, args.folder))
+                line = next(done, None) or _run(way, case, args.folder, number, record)
+                result = json.loads(line)
+                if [way, case, number] != [result[key] for key in ("way", "case", "round")]:
+                    raise SystemExit(f"{record} is of other options: delete it to measure anew")
+                found.setdefault((way, case), []).append(result)
+    present = [package for module, package in PACKAGES.items() if module not in absent]
+    about = machine(*present, "pyarrow", "imagecodecs")
     text = f"{about}.\n\n{report(found, absent)}"
     print(text)
     if args.write:
         write_between_marks(page, "benchmark", text)
 
 
-def _run(way: str, case: str, folder: Path) -> dict[str, Any]:
+def _run(way: str, case: str, folder: Path, number: int, record: Path) -> str:
+    """Measure once; the line with the result is kept, so that an interrupted run goes on."""
     command = [sys.executable, __file__, "--folder", str(folder), "--one", way, case]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
-    print(f"{way}, {case}: {line[7:]}", file=sys.stderr, flush=True)
-    result: dict[str, Any] = json.loads(line[7:])
-    return result
+    result = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
+    line = json.dumps({"way": way, "case": case, "round": number, **json.loads(result[7:])})
+    print(line, file=sys.stderr, flush=True)
+    with record.open("a") as file:
+        file.write(line + "\n")
+    return line
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ from radscale_lib.study.subsets import Stratified, Subsets, Uniform
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 3_500_000
 SIZES = (30_000, 50_000, 100_000, 300_000, 1_000_000, 3_500_000)
-STRATA = ("view", "scanner")
+FEW = ("view", "scanner")
+"""9 strata."""
+MANY = ("view", "year", "scanner")
+"""45 strata."""
 
 
 def make_catalog(path: Path) -> None:
@@ -69,15 +72,20 @@ def make_catalog(path: Path) -> None:
 
 def uniform(path: Path) -> dict[str, Any]:
     """Whole patients by the keyed hash."""
-    return drawn(path, Uniform())
+    return drawn(path, Uniform(), FEW)
 
 
-def stratified(path: Path) -> dict[str, Any]:
+def few_strata(path: Path) -> dict[str, Any]:
     """The same, in the proportions of view and scanner."""
-    return drawn(path, Stratified(kind="stratified", by=STRATA))
+    return drawn(path, Stratified(kind="stratified", by=FEW), FEW)
 
 
-def drawn(path: Path, kind: Uniform | Stratified) -> dict[str, Any]:
+def many_strata(path: Path) -> dict[str, Any]:
+    """The same, in those of view, year and scanner."""
+    return drawn(path, Stratified(kind="stratified", by=MANY), MANY)
+
+
+def drawn(path: Path, kind: Uniform | Stratified, strata: Sequence[str]) -> dict[str, Any]:
     """All sizes of one seed, as row numbers of the catalog."""
     from radscale_lib.subsets.order import order, prefix, read_units
 
@@ -85,7 +93,7 @@ def drawn(path: Path, kind: Uniform | Stratified) -> dict[str, Any]:
     catalog = read_units(path, settings)
     ranked = order(catalog, 0, settings)
     sizes = [len(prefix(ranked, catalog, size, settings)) for size in SIZES]
-    return {"sizes": sizes, "rows": ranked.head(SIZES[0]).to_list()}
+    return {"sizes": sizes, "rows": ranked.head(SIZES[0]).to_list(), "strata": strata}
 
 
 def script(path: Path) -> dict[str, Any]:
@@ -129,7 +137,8 @@ def group_shuffle(path: Path) -> dict[str, Any]:
 
 WAYS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     "uniform": ("uniform, all 6 sizes", uniform),
-    "stratified": ("stratified by view and scanner, all 6 sizes", stratified),
+    "few": ("stratified by view and scanner (9 strata), all 6 sizes", few_strata),
+    "many": ("stratified by view, year and scanner (45), all 6 sizes", many_strata),
     "script": ("uniform, size 3.5M written with ids and digests", script),
     "pandas": ("pandas, the same hash", pandas_hash),
     "sklearn": ("scikit-learn GroupShuffleSplit, 5 sizes", group_shuffle),
@@ -141,36 +150,24 @@ def measure(way: str, path: Path) -> dict[str, Any]:
     found = WAYS[way][1](path)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found |= {"seconds": time.process_time(), "megabytes": peak}
-    if rows := found.pop("rows", None):
-        found |= balance(path, rows)
+    if "rows" in found:
+        found |= balance(path, found.pop("rows"), found.pop("strata"))
     return found
 
 
-def balance(path: Path, rows: list[int]) -> dict[str, float]:
-    """Largest relative departure of a stratum's share from the whole's.
+def balance(path: Path, rows: list[int], strata: Sequence[str]) -> dict[str, float]:
+    """Largest departure of a stratum's share of images from the whole's.
 
-    `worst` counts a patient's images for its commonest stratum, `worst_images` each for its own.
+    `relative` to its share of the whole; `absolute` is the difference of the two.
     """
     import polars as pl
 
-    catalog = pl.read_parquet(path, columns=["patient_id", *STRATA])
-    images = catalog.select("patient_id", pl.concat_str(STRATA, separator="/").alias("stratum"))
-    common = (
-        images.group_by("patient_id", "stratum")
-        .len()
-        .sort(["len", "stratum"], descending=[True, False])
-        .group_by("patient_id")
-        .agg(pl.col("stratum").first())
-    )
-    patients = images.drop("stratum").join(common, on="patient_id", maintain_order="left")
-    return {"worst": _worst(patients, rows), "worst_images": _worst(images, rows)}
-
-
-def _worst(images: Any, rows: list[int]) -> float:
-    whole = images.group_by("stratum").len("all")
-    both = whole.join(images[rows].group_by("stratum").len("have"), on="stratum", how="left")
-    share = both["have"].fill_null(0) / len(rows) / (both["all"] / len(images))
-    return float((share - 1).abs().max())
+    images = pl.read_parquet(path, columns=list(strata))
+    whole = images.group_by(strata).len("all")
+    both = whole.join(images[rows].group_by(strata).len("have"), on=strata, how="left")
+    expected = both["all"] / len(images)
+    off = (both["have"].fill_null(0) / len(rows) - expected).abs()
+    return {"relative": (off / expected).max(), "absolute": off.max()}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -212,12 +209,12 @@ def report(runs: dict[str, list[dict[str, Any]]]) -> str:
             f"{seconds[way]:.1f}",
             f"{seconds[way] / seconds['uniform']:.1f}",
             f"{statistics.median(run['megabytes'] for run in of):.0f}",
-            f"{of[0]['worst']:.2%}" if "worst" in of[0] else "–",
-            f"{of[0]['worst_images']:.1%}" if "worst" in of[0] else "–",
+            f"{of[0]['relative']:.2%}" if "relative" in of[0] else "–",
+            f"{of[0]['absolute'] * 100:.3f}" if "absolute" in of[0] else "–",
         ]
         for way, of in runs.items()
     ]
-    head = ["way", "CPU s", "ratio", "peak MiB", "worst stratum of patients at 30k", "of images"]
+    head = ["way", "CPU s", "ratio", "peak MiB", "worst stratum at 30k", "in points"]
     packages = ("polars", "pandas", "scikit-learn")
     return f"{machine(*packages)}.\n\n{markdown(head, rows)}"
 

@@ -29,7 +29,7 @@ KEYWORDS = (
     "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",
     "PixelPaddingRangeLimit", "BurnedInAnnotation", "RescaleIntercept", "RescaleSlope",
     "ModalityLUTSequence", "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
-    "ViewCodeSequence",
+    "ViewCodeSequence", "StudyDate", "ManufacturerModelName",
 )  # fmt: skip
 """Every element that ingest reads: nothing else of a header is looked at."""
 

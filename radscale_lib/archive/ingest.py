@@ -224,6 +224,8 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
         "height": height,
         "width": width,
         "view": instance.view,
+        "year": instance.year,
+        "scanner": instance.scanner,
         "source_height": instance.rows,
         "source_width": instance.columns,
         "spacing_mm": None if spacing is None else spacing[0] * instance.rows / height,

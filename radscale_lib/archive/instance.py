@@ -15,6 +15,8 @@ from radscale_lib.archive.views import View
 
 _MOST_PIXELS = 10**8
 """No radiograph is near this; a header that claims more would exhaust memory."""
+_MODEL_LENGTH = 64
+"""Characters of a text of its kind (LO) at most."""
 
 
 _IDENTIFYING = (
@@ -50,6 +52,10 @@ class Instance:
     """Distance of rows and of columns, mm."""
     aspect: float
     """Height over width of a pixel."""
+    year: int | None
+    """Of the study's date, as it stands in the file."""
+    scanner: str | None
+    """Model of the device."""
 
 
 def instance_of(header: Header, view: View) -> Instance:
@@ -95,7 +101,14 @@ def instance_of(header: Header, view: View) -> Instance:
         grey=_luminance_scale(photometric, stored) if colour else _grey_scale(elements, stored),
         spacing=spacing,
         aspect=_aspect(elements, spacing),
+        year=_year(elements.text("StudyDate")),
+        scanner=elements.text("ManufacturerModelName")[:_MODEL_LENGTH] or None,
     )
+
+
+def _year(date: str) -> int | None:
+    """Year of a date (YYYYMMDD)."""
+    return int(date[:4]) if len(date) == 8 and date.isdecimal() and date > "1800" else None
 
 
 def _required(elements: Elements, keyword: str) -> str:

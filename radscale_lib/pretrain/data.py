@@ -18,7 +18,7 @@ from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.sampler import Sample, samples
 from radscale_lib.shards.errors import DamagedImageError
-from radscale_lib.shards.reader import ShardReader
+from radscale_lib.shards.reader import Request, ShardReader
 
 RESIDENT_PIXELS = 2**29
 """Runs with fewer pixels than this are decoded once and kept in memory (512 MiB)."""
@@ -68,10 +68,11 @@ class ImageSource:
         self._damaged = damaged
         self._resident_pixels = resident_pixels
         self._resident: list[Grey | DamagedImageError] | None = None
+        self._ahead: dict[tuple[Share, int], Request] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Worker processes read from the shards."""
-        return {**self.__dict__, "_resident": None, "_resident_pixels": 0}
+        return {**self.__dict__, "_resident": None, "_resident_pixels": 0, "_ahead": {}}
 
     def check(self) -> None:
         """Make sure that every shard of the run is there, whole and long enough.
@@ -92,13 +93,30 @@ class ImageSource:
         """
         drawn = share.of_step(step)
         if self._resident is None and self._rows.pixels < self._resident_pixels:
-            self._resident = self._read(range(len(self._rows)))
-        if self._resident is None:
-            worker = get_worker_info()
-            self._fetch_ahead(drawn)
-            self._fetch_ahead(share.of_step(step + (worker.num_workers if worker else 1)))
-        images = self._images([sample.image for sample in drawn])
+            everything = self._request(range(len(self._rows)))
+            self._resident = self._reader.images_or_defects(everything)
+        if self._resident is not None:
+            images = self._images([sample.image for sample in drawn])
+        else:
+            images = self._reader.images_or_defects(self._requests(share, step))
         return [self._sound(*pair) for pair in zip(drawn, images, strict=True)]
+
+    def _requests(self, share: "Share", step: int) -> Request:
+        """The request of a step, after that of this process's next one was made."""
+        worker = get_worker_info()
+        following = step + (worker.num_workers if worker else 1)
+        made = self._ahead
+        self._ahead = {
+            (share, number): made.get((share, number)) or self._request_of(share, number)
+            for number in (step, following)
+        }
+        return self._ahead.pop((share, step))
+
+    def _request_of(self, share: "Share", step: int) -> Request:
+        return self._request([sample.image for sample in share.of_step(step)])
+
+    def _request(self, rows: Sequence[int]) -> Request:
+        return self._reader.request(*self._rows.places(rows))
 
     def _sound(self, sample: Sample, image: Grey | DamagedImageError) -> Loaded:
         epoch, row = sample
@@ -115,13 +133,7 @@ class ImageSource:
     def _images(self, rows: Sequence[int]) -> list[Grey | DamagedImageError]:
         if self._resident is not None:
             return [self._resident[row] for row in rows]
-        return self._read(rows)
-
-    def _fetch_ahead(self, drawn: Sequence[Sample]) -> None:
-        self._reader.will_need(*self._rows.places([sample.image for sample in drawn]))
-
-    def _read(self, rows: Sequence[int]) -> list[Grey | DamagedImageError]:
-        return self._reader.images_or_defects(*self._rows.places(rows))
+        return self._reader.images_or_defects(self._request(rows))
 
 
 def damaged_images(path: Path) -> int:

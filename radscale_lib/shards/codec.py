@@ -47,13 +47,13 @@ def encode(image: Stored, encoding: Encoding = "png") -> bytes:
     )
 
 
-def decode(data: bytes) -> Stored:
+def decode(data: bytes | memoryview) -> Stored:
     """Decode an image as it is stored, uint8 or uint16 [H, W].
 
     Raises:
         ValueError: if the bytes are no image that can be decoded.
     """
-    if not data.startswith(_LITTLE_ENDIAN_TIFF):
+    if data[: len(_LITTLE_ENDIAN_TIFF)] != _LITTLE_ENDIAN_TIFF:
         return png.decode(data)
     try:
         image: Stored = imagecodecs.tiff_decode(data)

@@ -41,7 +41,7 @@ def encode(image: Grey) -> bytes:
     return _SIGNATURE + b"".join(_chunk(kind, content) for kind, content in parts)
 
 
-def decode(data: bytes) -> Grey:
+def decode(data: bytes | memoryview) -> Grey:
     """Decode a PNG to a grey image, uint8 [H, W], or uint16 if it has 16 bits.
 
     Raises:
@@ -56,7 +56,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
 
-def _decode_up(data: bytes) -> Grey | None:
+def _decode_up(data: bytes | memoryview) -> Grey | None:
     """Decode what `encode` writes; None for any other PNG, and for damaged data.
 
     The Adler-32 of the pixels is verified by the inflation.
@@ -105,7 +105,7 @@ def _add_rows(differences: Bytes) -> Bytes:
     return image
 
 
-def _decode_any(data: bytes) -> Grey:
+def _decode_any(data: bytes | memoryview) -> Grey:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _GREY_AS_DEEP_AS_IT_IS)
     except cv2.error:

@@ -8,10 +8,11 @@ It only speeds reading up: a shard that it does not know, or that is not stored 
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,10 @@ class StaleIndexError(ShardError):
     """An index that was made of other shards."""
 
 
+Span = tuple[int, int, int]
+"""Offset, length and CRC-32 of an image."""
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """What tells a shard from another one of its name: its size, and a digest of its footer."""
@@ -68,17 +73,17 @@ class Entry:
     refused: str | None = None
 
 
-class ShardRanges(NamedTuple):
-    """Byte ranges of a shard, by row: int64, int32 and uint32 [rows]."""
+class ByteRanges(NamedTuple):
+    """Byte ranges of images: int64, int32 and uint32 [images]."""
 
     offset: NDArray[np.int64]
     length: NDArray[np.int32]
     crc32: NDArray[np.uint32]
 
 
-def checksum(data: bytes) -> int:
+def checksum(data: bytes | memoryview) -> int:
     """CRC-32 of an image's bytes (ISO/IEC 15948, as in PNG)."""
-    return int(imagecodecs.deflate_crc32(data))
+    return int(imagecodecs.deflate_crc32(data))  # type: ignore[arg-type]  # takes any buffer
 
 
 def fingerprint(storage: Storage, name: str) -> Fingerprint:
@@ -141,7 +146,7 @@ def write_ranges(
     return entries
 
 
-def _index(storage: Storage, name: str) -> tuple[Entry, ShardRanges]:
+def _index(storage: Storage, name: str) -> tuple[Entry, ByteRanges]:
     mark = fingerprint(storage, name)
     address = storage.address(name)
     try:
@@ -156,9 +161,9 @@ def _index(storage: Storage, name: str) -> tuple[Entry, ShardRanges]:
     return Entry(name, len(rows), mark), _columns(rows)
 
 
-def _columns(rows: Sequence[tuple[int, int, int]]) -> ShardRanges:
+def _columns(rows: Sequence[tuple[int, int, int]]) -> ByteRanges:
     offset, length, crc32 = zip(*rows, strict=True) if rows else ((), (), ())
-    return ShardRanges(
+    return ByteRanges(
         np.array(offset, np.int64), np.array(length, np.int32), np.array(crc32, np.uint32)
     )
 
@@ -204,12 +209,12 @@ class Ranges:
         return table
 
     @cached_property
-    def _columns(self) -> ShardRanges:
+    def _columns(self) -> ByteRanges:
         # One batch, hence no copy.
         offset, length, crc32 = (
             self._table[name].combine_chunks().to_numpy() for name in SCHEMA.names
         )
-        return ShardRanges(offset, length, crc32)
+        return ByteRanges(offset, length, crc32)
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
@@ -221,20 +226,25 @@ class Ranges:
         }
 
     @cached_property
-    def _starts(self) -> dict[str, int]:
-        counts = [entry.rows for entry in self.entries.values()]
-        starts = np.cumsum([0, *counts])[:-1].tolist()
-        return dict(zip(self.entries, starts, strict=True))
+    def places(self) -> dict[str, range]:
+        """Where in the index the rows of each shard stand, of shards whose images it has."""
+        entries = self.entries.values()
+        ends = accumulate(entry.rows for entry in entries)
+        return {
+            entry.name: range(end - entry.rows, end)
+            for entry, end in zip(entries, ends, strict=True)
+            if entry.refused is None
+        }
 
-    def of(self, shard: str) -> ShardRanges | None:
-        """Byte ranges of a shard's images; None if the index does not have them."""
-        entry = self.entries.get(shard)
-        if entry is None or entry.refused is not None:
-            return None
-        start = self._starts[shard]
-        part = slice(start, start + entry.rows)
-        offset, length, crc32 = self._columns
-        return ShardRanges(offset[part], length[part], crc32[part])
+    def at(self, places: Sequence[int]) -> list[Span | None]:
+        """Offset, length and checksum of the images at some places of the index; None at -1."""
+        chosen = np.array(places, np.int64)
+        known = chosen >= 0
+        columns = [column[chosen[known]].tolist() for column in self._columns]
+        spans: Iterator[Span] = zip(*columns, strict=True)
+        if known.all():
+            return list(spans)
+        return [next(spans) if place >= 0 else None for place in places]
 
     def verify(self, storage: Storage, shard: str) -> None:
         """Make sure that a shard is the file that was indexed.

@@ -1,8 +1,8 @@
 """Reading images from shards, in any order."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,15 +13,34 @@ from numpy.typing import NDArray
 
 from radscale_lib.shards import codec
 from radscale_lib.shards.errors import DamagedImageError, ShardError
-from radscale_lib.shards.ranges import Ranges, ShardRanges, checksum, fingerprint
+from radscale_lib.shards.ranges import Ranges, Span, checksum, fingerprint
 from radscale_lib.shards.schema import image_digest
-from radscale_lib.shards.storage import Storage
+from radscale_lib.shards.storage import LocalFile, Storage
 
 REQUESTS = 16
 """Requests to an object store at once, in each process."""
+VIEWED_BYTES = 256 * 2**20
+"""Pages of the page cache that count as a process's memory at once."""
 
 Grey = NDArray[np.uint8]
+Encoded = bytes | memoryview
 T = TypeVar("T")
+
+
+class Request(NamedTuple):
+    """Images whose reading has begun.
+
+    Attributes:
+        shards: of each image.
+        rows: of each image.
+        spans: where each lies in its file; None if the index does not have it.
+        ahead: whether it is in the page cache; of a remote file its bytes to come.
+    """
+
+    shards: list[str]
+    rows: list[int]
+    spans: list[Span | None]
+    ahead: list[bool | Future[bytes]]
 
 
 class _Group(NamedTuple):
@@ -34,10 +53,11 @@ class _Group(NamedTuple):
 class ShardReader:
     """Images of a folder of shards, addressed by the catalog's columns `shard` and `row`.
 
-    With an index of byte ranges, an image costs one read of its own bytes, and its checksum is
-    verified. Without one, the row groups that hold the asked images are read, the checksums of
-    their pages are verified, and the most recently used ones are kept, up to `cache_bytes`. A
-    reader can be pickled or forked into data-loader workers: each process opens its own files.
+    With an index of byte ranges, an image costs one read of its own bytes, or none where they are
+    in the page cache, and its checksum is verified. Without one, the row groups that hold the asked
+    images are read, the checksums of their pages are verified, and the most recently used ones are
+    kept, up to `cache_bytes`. A reader can be pickled or forked into data-loader workers: each
+    process opens its own files.
 
     Example:
         reader = ShardReader(study.folder / "data" / "institution" / "shards")
@@ -59,7 +79,7 @@ class ShardReader:
         """Encoded images in memory at the moment, bytes."""
         self._storage = Storage(folder)
         self._ranges = Ranges(ranges) if ranges else None
-        self._known: dict[str, ShardRanges | None] = {}
+        self._viewed_bytes = 0
         self._files: dict[str, tuple[pq.ParquetFile, NDArray[np.int64]]] = {}
         self._groups: OrderedDict[tuple[str, int], _Group] = OrderedDict()
         self._pool: ThreadPoolExecutor | None = None
@@ -104,22 +124,53 @@ class ShardReader:
             return str(problem)
         return None
 
-    def will_need(self, shards: Sequence[str], rows: Sequence[int]) -> None:
-        """Start reading images from disk, without waiting for them."""
-        for shard, row in zip(shards, rows, strict=True):
-            ranges = self._of(shard)
-            if ranges is not None and 0 <= row < len(ranges.offset):
-                self._storage.open(shard).will_need(
-                    int(ranges.offset[row]), int(ranges.length[row])
-                )
+    def request(self, shards: Sequence[str], rows: Sequence[int]) -> Request:
+        """Start reading the images at (shard, row), without waiting for them.
 
-    def encoded(self, shards: Sequence[str], rows: Sequence[int]) -> list[bytes]:
-        """Images at (shard, row) as they are stored (`codec.decode`), in the asked order.
+        Raises:
+            ShardError: naming a row that its shard does not have.
+        """
+        names, numbers = list(shards), [int(row) for row in rows]
+        spans = self._spans(names, numbers)
+        ahead = [
+            span is not None and self._start(shard, span)
+            for shard, span in zip(names, spans, strict=True)
+        ]
+        return Request(names, numbers, spans, ahead)
+
+    def _spans(self, shards: Sequence[str], rows: Sequence[int]) -> list[Span | None]:
+        if self._ranges is None:
+            return [None] * len(rows)
+        places = self._ranges.places
+        indexed: list[int] = []
+        for shard, row in zip(shards, rows, strict=True):
+            known = places.get(shard)
+            if known is None:
+                indexed.append(-1)
+            elif 0 <= row < len(known):
+                indexed.append(known[row])
+            else:
+                raise self._no_row(shard, row, len(known))
+        return self._ranges.at(indexed)
+
+    def _start(self, shard: str, span: Span) -> bool | Future[bytes]:
+        offset, length, _ = span
+        try:
+            file = self._storage.open(shard)
+        except OSError:
+            return False  # The read that follows names the image.
+        if isinstance(file, LocalFile):
+            return file.announce(offset, length)
+        self._pool = self._pool or ThreadPoolExecutor(REQUESTS)
+        return self._pool.submit(file.read, offset, length)
+
+    def encoded(self, shards: Sequence[str], rows: Sequence[int]) -> list[Encoded]:
+        """PNG bytes of the images at (shard, row), in the asked order; views of those in the cache.
 
         Raises:
             ShardError: naming the shard and row that is missing or damaged.
         """
-        return _sound(self._fetch(shards, rows))
+        return _sound(self.encoded_or_defects(self.request(shards, rows)))
 
     def images(self, shards: Sequence[str], rows: Sequence[int]) -> list[Grey]:
         """Decoded images at (shard, row), uint8 [H, W] each, in the asked order.
@@ -129,23 +180,22 @@ class ShardReader:
         Raises:
             ShardError: naming the shard and row that is missing or damaged.
         """
-        return _sound(self.images_or_defects(shards, rows))
+        return _sound(self.images_or_defects(self.request(shards, rows)))
 
-    def images_or_defects(
-        self, shards: Sequence[str], rows: Sequence[int]
-    ) -> list[Grey | DamagedImageError]:
+    def images_or_defects(self, request: Request) -> list[Grey | DamagedImageError]:
         """As `images`, with the error in the place of each damaged image.
 
         Raises:
             ShardError: if a whole shard is missing or cut short.
         """
-        fetched = self._fetch(shards, rows)
         return [
             data if isinstance(data, DamagedImageError) else self._decode(shard, row, data)
-            for shard, row, data in zip(shards, rows, fetched, strict=True)
+            for shard, row, data in zip(
+                request.shards, request.rows, self.encoded_or_defects(request), strict=True
+            )
         ]
 
-    def _decode(self, shard: str, row: int, data: bytes) -> Grey | DamagedImageError:
+    def _decode(self, shard: str, row: int, data: Encoded) -> Grey | DamagedImageError:
         try:
             return codec.as_8_bits(codec.decode(data))
         except ValueError:
@@ -156,26 +206,31 @@ class ShardReader:
         address = self._storage.address(shard)
         return DamagedImageError(f"{address}: row {row} {defect}: {remedy}", shard, row)
 
-    def _fetch(self, shards: Sequence[str], rows: Sequence[int]) -> list[bytes | DamagedImageError]:
-        places = [(shard, int(row)) for shard, row in zip(shards, rows, strict=True)]
-        found: dict[int, bytes | DamagedImageError] = {}
-        direct: list[int] = []
-        grouped: list[tuple[str, int, int, int]] = []
-        for position, (shard, row) in enumerate(places):
-            self._check_row(shard, row)
-            if self._of(shard) is not None:
-                direct.append(position)
+    def encoded_or_defects(self, request: Request) -> Iterator[Encoded | DamagedImageError]:
+        """As `encoded`, with the error in the place of each damaged image.
+
+        Raises:
+            ShardError: if a whole shard is missing or cut short.
+        """
+        grouped = self._in_groups(request)
+        for position, (shard, row, span, ahead) in enumerate(zip(*request, strict=True)):
+            if span is None:
+                yield grouped[position]
             else:
-                grouped.append((shard, *self._place(shard, row), position))
-        read = self._mapper(len(direct))
-        for position, data in zip(
-            direct, read(lambda i: self._at_range(*places[i]), direct), strict=True
-        ):
-            found[position] = data
+                yield self._at_span(shard, row, span, ahead)
+
+    def _in_groups(self, request: Request) -> dict[int, bytes | DamagedImageError]:
+        """The images that the index does not have, by their position in a request."""
+        wanted = []
+        for position, (shard, row, span, _) in enumerate(zip(*request, strict=True)):
+            if span is None:
+                self._check_row(shard, row)
+                wanted.append((shard, *self._place(shard, row), position))
         # One visit to each row group, however the asked images are mixed.
-        for shard, group, offset, position in sorted(grouped):
-            found[position] = self._in_group(shard, group, offset, places[position][1])
-        return [found[position] for position in range(len(places))]
+        return {
+            position: self._in_group(shard, group, offset, request.rows[position])
+            for shard, group, offset, position in sorted(wanted)
+        }
 
     def _mapper(self, count: int) -> Callable[..., Any]:
         """`map`, with many requests at once where each waits for a network."""
@@ -184,33 +239,44 @@ class ShardReader:
         self._pool = self._pool or ThreadPoolExecutor(REQUESTS)
         return self._pool.map
 
-    def _of(self, shard: str) -> ShardRanges | None:
-        if shard not in self._known:
-            self._known[shard] = self._ranges.of(shard) if self._ranges else None
-        return self._known[shard]
-
-    def _rows(self, shard: str) -> int:
-        ranges = self._of(shard)
-        return int(self._open(shard)[1][-1]) if ranges is None else len(ranges.offset)
-
     def _check_row(self, shard: str, row: int) -> None:
-        rows = self._rows(shard)
+        known = self._ranges.places.get(shard) if self._ranges else None
+        rows = int(self._open(shard)[1][-1]) if known is None else len(known)
         if not 0 <= row < rows:
-            raise ShardError(
-                f"{self._storage.address(shard)}: no row {row} among {rows}: the catalog is older "
-                "or newer than the shard: run catalog again"
-            )
+            raise self._no_row(shard, row, rows)
 
-    def _at_range(self, shard: str, row: int) -> bytes | DamagedImageError:
-        ranges = self._of(shard)
-        assert ranges is not None
+    def _no_row(self, shard: str, row: int, rows: int) -> ShardError:
+        return ShardError(
+            f"{self._storage.address(shard)}: no row {row} among {rows}: the catalog is older "
+            "or newer than the shard: run catalog again"
+        )
+
+    def _at_span(
+        self, shard: str, row: int, span: Span, ahead: bool | Future[bytes]
+    ) -> Encoded | DamagedImageError:
+        offset, length, expected = span
+        data: Encoded
         try:
-            data = self._storage.open(shard).read(int(ranges.offset[row]), int(ranges.length[row]))
+            if isinstance(ahead, Future):
+                data = ahead.result()
+            else:
+                file = self._storage.open(shard)
+                if ahead and isinstance(file, LocalFile):
+                    data = file.view(offset, length)
+                    self._count_view(length)
+                else:
+                    data = file.read(offset, length)
         except OSError:
             return self._damaged(shard, row, "cannot be read")
-        if checksum(data) != ranges.crc32[row]:
+        if checksum(data) != expected:
             return self._damaged(shard, row, "is damaged (checksum)")
         return data
+
+    def _count_view(self, length: int) -> None:
+        self._viewed_bytes += length
+        if self._viewed_bytes > VIEWED_BYTES:
+            self._storage.forget_views()
+            self._viewed_bytes = 0
 
     def _open(self, shard: str) -> tuple[pq.ParquetFile, NDArray[np.int64]]:
         if shard not in self._files:
@@ -284,7 +350,7 @@ def _read_images(file: pq.ParquetFile, group: int) -> pa.ChunkedArray:
     return file.read_row_group(group, columns=["image"])["image"]
 
 
-def _sound(found: Sequence[T | DamagedImageError]) -> list[T]:
+def _sound(found: Iterable[T | DamagedImageError]) -> list[T]:
     """The images; raises the first defect."""
     sound: list[T] = []
     for image in found:

@@ -43,6 +43,8 @@ def shard_schema(labels: Labels) -> pa.Schema:
         pa.field("height", pa.int32(), **required),
         pa.field("width", pa.int32(), **required),
         pa.field("view", pa.string(), **required),
+        pa.field("year", pa.int16()),
+        pa.field("scanner", pa.string()),
         pa.field("source_height", pa.int32(), **required),
         pa.field("source_width", pa.int32(), **required),
         pa.field("spacing_mm", pa.float64()),

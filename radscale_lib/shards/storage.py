@@ -1,5 +1,6 @@
 """Where shards lie: a folder, or any address that pyarrow can open."""
 
+import mmap
 import os
 from collections import OrderedDict
 from functools import cached_property
@@ -11,28 +12,59 @@ import pyarrow as pa
 import pyarrow.fs
 
 OPEN_FILES = 256
-"""Files kept open at once; the usual limit of a process is 1,024."""
+"""Files kept open at once, with two descriptors each; the usual limit of a process is 1,024."""
 
 
 class LocalFile:
-    """A file read at any place, without moving a position and without mapping it.
+    """A file read at any place, without moving a position.
 
-    A file that was cut short then gives fewer bytes, where a mapping would end the process.
+    What is not in the page cache is read by `read`, never through the mapping: a file that was cut
+    short or a disk that fails is then an error, where a mapping would end the process.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file at `path`."""
         self._file = os.open(path, os.O_RDONLY)
+        self._probe = [bytearray(1)]
         self.size = os.fstat(self._file).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the range; fewer where the file ends."""
         return os.pread(self._file, length, offset)
 
-    def will_need(self, offset: int, length: int) -> None:
-        """Start reading a range from disk, without waiting for it."""
+    def announce(self, offset: int, length: int) -> bool:
+        """Start reading a range from disk, without waiting for it.
+
+        Returns:
+            Whether it is in the page cache already, judged by its middle. False where the system
+            cannot tell, as on network file systems.
+        """
+        try:
+            place = offset + length // 2
+            if os.preadv(self._file, self._probe, place, os.RWF_NOWAIT):
+                return True
+        except (AttributeError, OSError):
+            pass
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file, offset, length, os.POSIX_FADV_WILLNEED)
+        return False
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """A range that is in the page cache, without a copy; fewer bytes where the file ends."""
+        return self._view[offset : offset + length]
+
+    @cached_property
+    def _mapping(self) -> mmap.mmap:
+        return mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
+
+    @cached_property
+    def _view(self) -> memoryview:
+        return memoryview(self._mapping)
+
+    def forget_views(self) -> None:
+        """Take the pages of views off this process's memory; the views stay valid."""
+        if "_view" in self.__dict__ and hasattr(mmap, "MADV_DONTNEED"):
+            self._mapping.madvise(mmap.MADV_DONTNEED)
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):
@@ -50,9 +82,6 @@ class RemoteFile:
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the range; fewer where the file ends."""
         return bytes(self._file.read_at(length, offset))
-
-    def will_need(self, offset: int, length: int) -> None:
-        """Nothing: an object store takes no hints."""
 
 
 class Storage:
@@ -93,13 +122,23 @@ class Storage:
         Raises:
             OSError: if there is no such file.
         """
+        try:
+            self._files.move_to_end(name)
+            return self._files[name]
+        except KeyError:
+            pass
         with self._lock:
             file = self._files.get(name) or self._new(name)
             self._files[name] = file
-            self._files.move_to_end(name)
             if len(self._files) > OPEN_FILES:
                 self._files.popitem(last=False)
             return file
+
+    def forget_views(self) -> None:
+        """Take the pages of views off this process's memory; the views stay valid."""
+        for file in self._files.values():
+            if isinstance(file, LocalFile):
+                file.forget_views()
 
     def _new(self, name: str) -> LocalFile | RemoteFile:
         if self.is_remote:

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from radscale_lib.study.subsets import Curated, Stratified, Subsets
+from radscale_lib.subsets.balance import STRATA, UNITS, balanced
 from radscale_lib.subsets.curation import importance_of, redundant_images
 from radscale_lib.subsets.errors import SubsetError
 from radscale_lib.subsets.keys import unit_keys
@@ -55,16 +57,18 @@ def order(
             pool = pool.with_columns(pl.col("unit").cast(pl.String).alias("image_id"))
         pool = _curated(pool, kind, curation)
     units = pool.group_by("unit").agg(pl.len(), *_of_unit(kind))
+    if isinstance(kind, Stratified):
+        images = _images(pool, kind)
+        pool = pool.select("row", "unit")
     names = units["unit"].cast(pl.String)
     units = units.with_columns(name=names, key=pl.Series(unit_keys(names, seed)))
+    units = units.sort("key", "name")
     if isinstance(kind, Stratified):
-        units = units.join(_strata(pool, kind), on="unit")
-    units = (
-        units.sort("key", "name")
-        .with_columns(_position(kind).alias("position"))
-        .sort("position", "key", "name")
-        .select("unit", pl.int_range(pl.len(), dtype=pl.UInt32).alias("place"))
-    )
+        units = _stratified(units, images)
+    else:
+        units = units.with_columns(_position(kind).alias("position"))
+        units = units.sort("position", "key", "name")
+    units = units.select("unit", pl.int_range(pl.len(), dtype=pl.UInt32).alias("place"))
     placed = pool.select("row", "unit", *(["image_id"] if isinstance(kind, Curated) else [])).join(
         units, on="unit", how="left", maintain_order="left"
     )
@@ -170,26 +174,77 @@ def _of_unit(kind: object) -> list[pl.Expr]:
     return []
 
 
-def _strata(pool: pl.DataFrame, kind: Stratified) -> pl.DataFrame:
-    """Stratum of each unit: that of most of its images, the smallest of several."""
-    texts = pl.col([name for name in kind.by if pool.schema[name] == pl.Categorical])
-    return (
-        pool.group_by("unit", *kind.by)
-        .len("images")
-        .with_columns(texts.cast(pl.String))
-        .sort("images", *kind.by, descending=[True, *[False] * len(kind.by)])
-        .group_by("unit")
-        .agg(pl.col(kind.by).first())
+def _images(pool: pl.DataFrame, kind: Stratified) -> pl.DataFrame:
+    """Images of each unit by stratum: code (of the unit), stratum (frequent first), images."""
+    texts = [name for name in kind.by if pool.schema[name] == pl.Categorical]
+    by_text = [pl.col(name).cast(pl.String) if name in texts else pl.col(name) for name in kind.by]
+    strata = (
+        pool.group_by(kind.by)
+        .len("all")
+        .sort("all", *by_text, descending=[True, *[False] * len(kind.by)])
+        .drop("all")
+        .with_row_index("stratum")
     )
+    of_image = pool.select(kind.by).join(
+        strata, on=kind.by, how="left", nulls_equal=True, maintain_order="left"
+    )["stratum"]
+    # As one number a pair, since a table of groups takes several times the memory.
+    count = max(strata.height, 1)
+    pairs = pool["unit"].to_physical().cast(pl.UInt64).to_numpy() * count + of_image.to_numpy()
+    pairs, images = np.unique(pairs, return_counts=True)
+    return pl.DataFrame(
+        {
+            "code": (pairs // count).astype(np.uint32),
+            "stratum": (pairs % count).astype(np.int64),
+            "images": images,
+        }
+    )
+
+
+def _stratified(units: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """Units, which come by key, in an order that holds each stratum in its proportion.
+
+    First every unit has a place on the line of its commonest stratum, then the first ones are
+    balanced by what all their images are.
+    """
+    # The stratum of most images, the smallest of several, as one number.
+    strata = images["stratum"].n_unique()
+    number = pl.col("images") * strata + (strata - 1 - pl.col("stratum"))
+    common = images.group_by("code").agg(number.max().alias("number"))
+    common = common.select("code", stratum=strata - 1 - pl.col("number") % strata)
+    units = units.with_columns(pl.col("unit").to_physical().alias("code"))
+    units = units.join(common, on="code", how="left", maintain_order="left")
+    units = units.sort(_spread("stratum"), "key", "name")
+    first = units.head(UNITS).select("code").with_row_index("number")
+    inside = images.join(first, on="code")
+    whole = images.group_by("stratum").agg(pl.col("images").sum()).sort("stratum")["images"]
+    counts = np.zeros((first.height, whole.len()), np.int64)
+    counts[inside["number"].to_numpy(), inside["stratum"].to_numpy()] = inside["images"].to_numpy()
+    order = balanced(_together(counts), _together(whole.cast(pl.Int64).to_numpy()))
+    return pl.concat([units[order], units[first.height :]])
+
+
+def _together(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Counts by stratum, in the last dimension, with the rarest strata in one."""
+    if counts.shape[-1] <= STRATA:
+        return counts
+    rest = counts[..., STRATA:].sum(axis=-1, keepdims=True)
+    return np.concatenate([counts[..., :STRATA], rest], axis=-1)
+
+
+def _spread(*classes: str) -> pl.Expr:
+    """Places from 0 to 1 at which every class has given the same share of its images.
+
+    The units of a class, in the order of the rows, have the stretches of their images on a line,
+    and each a random point of its stretch, drawn by its key: one that is alone may come anywhere.
+    """
+    within = (pl.col("key") % 2**32).cast(pl.Float64) / 2**32
+    seen = pl.col("len").cum_sum().over(classes) - pl.col("len") * (1 - within)
+    return seen / pl.col("len").sum().over(classes)
 
 
 def _position(kind: object) -> pl.Expr:
     """Where a unit comes, before its key; the units are sorted by key."""
-    if isinstance(kind, Stratified):
-        # The middle of the unit's images on the line of its stratum, from 0 to 1: at each place of
-        # that line every stratum has given the same share.
-        seen = pl.col("len").cum_sum().over(kind.by) - pl.col("len") / 2
-        return seen / pl.col("len").sum().over(kind.by)
     if isinstance(kind, Curated) and kind.importance is not None:
         # Sampling without replacement with unequal chances (Efraimidis and Spirakis 2006):
         # exponential waiting times, their rate the importance.

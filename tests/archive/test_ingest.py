@@ -114,6 +114,21 @@ def test_rows_of_a_shard(plant, run, make_image):
     assert np.abs(second - grey.clip(0, 255)).max() < 0.51
 
 
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"StudyDate": "20190131", "ManufacturerModelName": " DX-1 "}, (2019, "DX-1")),
+        ({"StudyDate": "", "ManufacturerModelName": ""}, (None, None)),
+        ({"StudyDate": "2019-01-31"}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_year_and_scanner_are_those_of_the_header(plant, run, tags, expected):
+    plant(0, **tags)
+    row = run().row(0)
+    assert (row["year"], row["scanner"]) == expected
+
+
 def test_index_and_ledger_have_a_row_for_every_file(plant, run, tmp_path):
     plant(0)
     plant(1, Modality="CT")

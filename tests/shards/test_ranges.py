@@ -3,6 +3,7 @@
 import importlib
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radscale_lib.shards import png, storage
+from radscale_lib.shards import reader as reader_module
 from radscale_lib.shards.errors import DamagedImageError, ShardError
 from radscale_lib.shards.pages import NotAddressableError, value_ranges
 from radscale_lib.shards.ranges import Ranges, StaleIndexError, write_ranges
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.shards.thrift import ThriftError, read_struct
-from tests.shards.small import NAMES, ROWS, image_of, write
+from radscale_lib.shards.writer import open_shard
+from tests.shards.small import LABELS, NAMES, ROWS, image_of, row_of, write
 
 ALL = [(NAMES[shard], row) for shard, rows in enumerate(ROWS) for row in range(rows)]
 places = st.lists(st.sampled_from(ALL), max_size=40)
@@ -28,25 +31,72 @@ places = st.lists(st.sampled_from(ALL), max_size=40)
 @given(places=places)
 def test_any_places_in_any_order(folder, ranges, places):
     reader = ShardReader(folder, ranges)
-    reader.will_need([shard for shard, _ in places], [row for _, row in places])
     images = reader.images([shard for shard, _ in places], [row for _, row in places])
     for image, (shard, row) in zip(images, places, strict=True):
         np.testing.assert_array_equal(image, image_of(NAMES.index(shard), row))
     assert reader.held_bytes == 0
 
 
+def evict(path: Path) -> None:
+    """Drop a file's pages from the page cache."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def test_only_the_bytes_of_an_image_are_read(folder, ranges, monkeypatch):
+    """Whether they come from the disk, or are viewed in the page cache."""
     asked = []
-    pread = os.pread
+    for name in ("read", "view"):
+        method = getattr(storage.LocalFile, name)
 
-    def spy(file, length, offset):
-        asked.append(length)
-        return pread(file, length, offset)
+        def spy(file, offset, length, method=method):
+            asked.append(length)
+            return method(file, offset, length)
 
-    monkeypatch.setattr(storage.os, "pread", spy)
+        monkeypatch.setattr(storage.LocalFile, name, spy)
     chosen = [(NAMES[0], 100), (NAMES[1], 3), (NAMES[0], 5)]
     encoded = ShardReader(folder, ranges).encoded(*zip(*chosen, strict=True))
     assert asked == [len(data) for data in encoded]
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="needs Linux")
+def test_what_is_cached_is_viewed_and_the_rest_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader_module, "VIEWED_BYTES", 30_000)
+    big = np.random.default_rng(0).integers(0, 256, (90, 100), dtype=np.uint8)
+    with open_shard(tmp_path / NAMES[0], LABELS, "stage-id") as writer:
+        for row in range(100):
+            writer.append({**row_of(0, row), "image": png.encode(big ^ np.uint8(row))})
+    write_ranges(tmp_path, NAMES[:1], tmp_path / "ranges")
+    reader = ShardReader(tmp_path, tmp_path / "ranges")
+    evict(tmp_path / NAMES[0])
+    request = reader.request([NAMES[0]] * 100, range(100))
+    cold = list(reader.encoded_or_defects(request))
+    assert isinstance(cold[0], bytes)
+    for image, encoded in enumerate(reader.encoded([NAMES[0]] * 100, range(100))):
+        assert isinstance(encoded, memoryview)
+        assert encoded == cold[image]
+        np.testing.assert_array_equal(png.decode(encoded), big ^ np.uint8(image))
+
+
+def test_a_shard_that_shrinks_under_the_reader_is_damage(folder, ranges, tmp_path):
+    """Not the end of the process, though it was mapped."""
+    shutil.copy(folder / NAMES[0], tmp_path / NAMES[0])
+    reader = ShardReader(tmp_path, ranges)
+    reader.images([NAMES[0]], [100])
+    os.truncate(tmp_path / NAMES[0], 100)
+    with pytest.raises(DamagedImageError, match="row 100 is damaged"):
+        reader.images([NAMES[0]], [100])
+
+
+def test_a_request_survives_closed_files(folder, ranges, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "OPEN_FILES", 1)
+    reader = ShardReader(folder, ranges)
+    requests = [reader.request([name] * 2, [0, 0]) for name in NAMES]
+    views = [list(reader.encoded_or_defects(request)) for request in requests]
+    for shard, pair in enumerate(views):
+        for data in pair:
+            np.testing.assert_array_equal(png.decode(data), image_of(shard, 0))
 
 
 def test_the_index_is_small_and_the_same_each_time(folder, ranges, tmp_path):
@@ -77,7 +127,7 @@ def test_more_shards_than_open_files(tmp_path, monkeypatch):
         for shard, image in enumerate(reader.images(names, [1] * 5)):
             np.testing.assert_array_equal(image, image_of(shard, 1))
     if before:
-        assert len(list(descriptors.iterdir())) <= before + 3
+        assert len(list(descriptors.iterdir())) <= before + 5
 
 
 @pytest.mark.parametrize("indexed", [True, False])
@@ -95,7 +145,8 @@ def test_a_flipped_byte_is_named_and_costs_one_image(folder, ranges, tmp_path, i
         ) as found:
             reader.images([NAMES[0]], [100])
         assert (found.value.shard, found.value.row) == (NAMES[0], 100)
-        first, second = reader.images_or_defects([NAMES[0]] * 2, [100, 101])
+        request = reader.request([NAMES[0]] * 2, [100, 101])
+        first, second = reader.images_or_defects(request)
         assert isinstance(first, DamagedImageError)
         np.testing.assert_array_equal(second, image_of(0, 101))
 
@@ -106,7 +157,7 @@ def test_a_row_group_without_readable_values_is_damaged_as_a_whole(folder, tmp_p
     damaged[start - 1] = 255  # its length, in the highest byte
     (tmp_path / NAMES[0]).write_bytes(damaged)
     reader = ShardReader(tmp_path)
-    found = reader.images_or_defects([NAMES[0]] * 3, [10, 70, 127])
+    found = reader.images_or_defects(reader.request([NAMES[0]] * 3, [10, 70, 127]))
     assert [isinstance(image, DamagedImageError) for image in found] == [False, True, True]
     with pytest.raises(ShardError, match=r"part=0\.parquet is damaged"):
         write_ranges(tmp_path, NAMES[:1], tmp_path / "ranges")
@@ -196,7 +247,7 @@ def test_what_is_no_index(folder, tmp_path):
     with pa.ipc.new_file(tmp_path / "other", pa.schema([("offset", pa.int64())])):
         pass
     with pytest.raises(StaleIndexError, match="version ''"):
-        Ranges(tmp_path / "other").of(NAMES[0])
+        Ranges(tmp_path / "other").at([0])
 
 
 @settings(max_examples=200, deadline=None)
@@ -226,7 +277,6 @@ def test_an_fsspec_address(folder, remote, ranges, tmp_path, indexed):
     reader = ShardReader(address, ranges if indexed else None)
     reader.check({name: rows - 1 for name, rows in zip(NAMES, ROWS, strict=True)})
     chosen = [ALL[place] for place in (200, 3, 77, 149, 3)]
-    reader.will_need(*zip(*chosen, strict=True))
     for image, (shard, row) in zip(reader.images(*zip(*chosen, strict=True)), chosen, strict=True):
         np.testing.assert_array_equal(image, image_of(NAMES.index(shard), row))
     memory.rm(f"/{folder.name}/{NAMES[2]}")

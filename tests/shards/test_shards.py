@@ -1,7 +1,9 @@
 """Shards: what is written is read back, from any order, and damage is named."""
 
 import hashlib
+import importlib
 import pickle
+import shutil
 
 import numpy as np
 import polars as pl
@@ -40,6 +42,29 @@ def test_other_readers_open_a_shard(folder):
     assert frame.height == 150
     assert frame["finding:effusion"].to_list()[:4] == [1, 0, -1, None]
     assert frame["image"][7] == png.encode(image_of(0, 7))
+
+
+def read_by_pandas(path):
+    table = importlib.import_module("pandas").read_parquet(path)
+    return len(table), table["image"][7]
+
+
+def read_by_duckdb(path):
+    duckdb = pytest.importorskip("duckdb")
+    images = duckdb.sql(f"SELECT image FROM '{path}'").fetchall()
+    return len(images), images[7][0]
+
+
+def read_by_datasets(path):
+    datasets = pytest.importorskip("datasets")
+    table = datasets.Dataset.from_parquet(str(path), cache_dir=str(path.parent / "cache"))
+    return len(table), table[7]["image"]
+
+
+@pytest.mark.parametrize("read", [read_by_pandas, read_by_duckdb, read_by_datasets])
+def test_more_readers_open_a_shard(folder, tmp_path, read):
+    shutil.copy(folder / "part=0.parquet", tmp_path / "shard.parquet")
+    assert read(tmp_path / "shard.parquet") == (150, png.encode(image_of(0, 7)))
 
 
 places = st.lists(
