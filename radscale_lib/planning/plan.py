@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.files import read_json
-from radscale_lib.planning.costs import Cost, cost
+from radscale_lib.planning.costs import Cost, Costs
 from radscale_lib.planning.disk import disk, peak_bytes, shard_bytes
 from radscale_lib.planning.progress import duration
 from radscale_lib.planning.site import Site
@@ -64,13 +64,13 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
 
     Args:
         study: the study.
-        lines: JSON objects with rule, wildcards, reason, threads and gpus.
+        lines: JSON objects with rule, wildcards, reason, threads, gpus and benchmark.
         ids: folder of stage ids' components, to say which of them changed.
     """
-    jobs = []
+    costs, jobs = Costs(study), []
     for line in lines:
         values: dict[str, Any] = json.loads(line)
-        if values["benchmark"] is None:
+        if not values["benchmark"]:
             continue  # targets such as `all` do nothing
         wildcards = {key: str(value) for key, value in values["wildcards"].items()}
         jobs.append(
@@ -78,7 +78,13 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
                 values["rule"],
                 wildcards,
                 explain(values["reason"], ids),
-                cost(study, values["rule"], wildcards, values["threads"], values["gpus"]),
+                costs.of(
+                    values["rule"],
+                    wildcards,
+                    values["threads"],
+                    values["gpus"],
+                    Path(values["benchmark"]),
+                ),
                 values["number"],
                 tuple(values["after"]),
             )

@@ -74,11 +74,12 @@ def test_the_state_of_every_run(study: Study) -> None:
     values = {"rule": "pretrain_arm", "outputs": [], "log": str(log)}
     journal.note("start", job=1, wildcards=names, **values)
     journal.note("start", job=2, **(values | {"rule": "evaluate_task", "wildcards": {"task": "x"}}))
-    journal.note("failed", job=2)
+    journal.note("failed", job=2, slurm="TIMEOUT")
     again_names = {key: str(value) for key, value in again._asdict().items()}
     jobs = [
         job(1, 10, rule="pretrain_arm", **again_names),
         job(2, 10, rule="evaluate_task", task="x"),
+        job(3, 3600, rule="pretrain_arm", **names),
     ]
 
     def states() -> dict:
@@ -95,7 +96,7 @@ def test_the_state_of_every_run(study: Study) -> None:
             run: "waiting" for run in rest
         }
         now = status.status(study, jobs)
-        assert now.failed == [("evaluate_task x", "step 3/5  loss 1")]
+        assert now.failed == [("evaluate_task x", "TIMEOUT: step 3/5  loss 1")]
         text = status.render(study, now)
         assert f"process {holder.pid} on" in text and "no finite gradient" in text
         told = status.as_json(study, now)
@@ -106,7 +107,9 @@ def test_the_state_of_every_run(study: Study) -> None:
             "failed": 1,
             "waiting": len(study.runs) - 3,
         }
-        assert told["left"]["jobs"] == 2
+        assert told["left"]["jobs"] == 3
+        # Three of the running training's five steps are done.
+        assert told["left"]["core_hours"] == pytest.approx(2 / 5 + 20 / 3600)
     finally:
         holder.kill()
         holder.wait()

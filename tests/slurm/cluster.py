@@ -7,14 +7,16 @@ By hand, from the top of the checkout (see docs/slurm.md):
 
 import argparse
 import ctypes
+import fcntl
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -28,6 +30,8 @@ ACCOUNTING_DAEMONS = ("slurmdbd", "mariadbd", "mariadb-install-db")
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
 ACCOUNTING_PACKAGES = ("slurmdbd", "mariadb-server")
 SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+MARK = "RADSCALE_TEST_CLUSTER"
+"""Variable with the cluster's folder, in the environment of everything that belongs to it."""
 
 PARTITIONS = """\
 PartitionName=cpu Nodes=ALL Default=YES PriorityTier=10 PreemptMode=OFF
@@ -104,6 +108,10 @@ StoragePass={password}
 PidFile={folder}/slurmdbd.pid
 LogFile={folder}/log/slurmdbd.log
 """
+
+
+OWNER = "owner.lock"
+"""File in a cluster's folder that the process which runs it has locked."""
 
 
 class CannotRunHereError(RuntimeError):
@@ -208,6 +216,7 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """For a process that is a user's login shell on the cluster."""
         return {
+            MARK: str(self.folder),
             "SLURM_CONF": str(self.folder / "slurm.conf"),
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
@@ -249,8 +258,14 @@ class Cluster:
         Raises:
             CannotRunHereError, TimeoutError: if it does not come up.
         """
-        install(self.accounting)
-        self._write_configuration()
+        with Path(tempfile.gettempdir(), "radscale-test-clusters.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time chooses its ports
+            install(self.accounting)
+            end_orphans()
+            self._write_configuration()
+            self._start_daemons()
+
+    def _start_daemons(self) -> None:
         self.spawn(
             "munged",
             *("munged", "--foreground", "--force", f"--key-file={self.folder}/munge.key"),
@@ -301,23 +316,12 @@ class Cluster:
         for name in reversed(list(self.daemons)):
             self.kill(name)
         for process in self.leftovers():
-            os.kill(process, signal.SIGKILL)
+            _kill(process)
+        self._owned.close()
 
     def leftovers(self) -> list[int]:
-        """Processes of this cluster's jobs: without cgroups, some outlive their job."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                variables = path.read_bytes().split(b"\0")
-            except OSError:
-                continue
-            ours = f"SLURM_CONF={self.folder}/slurm.conf".encode() in variables or any(
-                value.startswith(b"PATH=") and f"{self.folder}/bin".encode() in value
-                for value in variables
-            )
-            if ours and any(value.startswith(b"SLURM_JOB_ID=") for value in variables):
-                found.append(int(path.parent.name))
-        return found
+        """Processes of this cluster: without cgroups, some outlive their job."""
+        return [process for process, folder in _marked() if folder == self.folder]
 
     def spawn(self, name: str, *command: str) -> None:
         """Start a daemon in the foreground that ends with this process."""
@@ -330,7 +334,7 @@ class Cluster:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={"PATH": SYSTEM_PATH, "SLURM_CONF": str(self.folder / "slurm.conf")},
+            env=self.environment | {"PATH": SYSTEM_PATH},
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
@@ -340,6 +344,8 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
         for name in ("bin", "log", "state", "gpus"):
             (self.folder / name).mkdir(parents=True)
+        self._owned = (self.folder / OWNER).open("w")
+        fcntl.flock(self._owned, fcntl.LOCK_EX)
         port = _free_block(100)
         host = socket.gethostname().split(".")[0]
         self._places = {
@@ -431,6 +437,36 @@ class Cluster:
         except (RuntimeError, subprocess.TimeoutExpired):
             return False
         return True
+
+
+def _marked() -> Iterator[tuple[int, Path]]:
+    """Processes that belong to a test cluster, and its folder."""
+    mark = f"{MARK}=".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            variables = path.read_bytes().split(b"\0")
+        except OSError:  # ended meanwhile, or not ours to look into
+            continue
+        for folder in (value[len(mark) :] for value in variables if value.startswith(mark)):
+            yield int(path.parent.name), Path(os.fsdecode(folder))
+
+
+def end_orphans() -> None:
+    """End the processes of clusters whose own process was killed."""
+    for process, folder in list(_marked()):
+        try:
+            with (folder / OWNER).open() as owner:
+                fcntl.flock(owner, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        except FileNotFoundError:
+            pass
+        _kill(process)
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def _die_with_parent() -> None:

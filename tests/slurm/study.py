@@ -71,7 +71,7 @@ class ClusterStudy(Checkout):
         values = super().environment()
         cluster = self.cluster.environment
         return values | {
-            "SLURM_CONF": cluster["SLURM_CONF"],
+            **cluster,
             "PATH": f"{self.cluster.folder / 'bin'}{os.pathsep}{values['PATH']}",
             "PYTHONPATH": f"{self.scratch / 'faults'}{os.pathsep}{values['PYTHONPATH']}",
             "RADSCALE_SITE": str(site),

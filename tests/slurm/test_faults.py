@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from radscale_lib.files import file_digest, read_json
@@ -23,18 +24,21 @@ pytestmark = pytest.mark.cluster_faults
 
 RUN = "rad-dino/n=20/seed=0"
 TASK = f"tasks/findings/{RUN}"
+SCORES = f"results/smoke/{TASK}/scores.parquet"
 ENCODER = f"encoders/{RUN}/encoder.safetensors"
 
 
 @pytest.fixture
 def evaluation(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy]:
-    """One evaluation and the table of scores are to be made; afterwards they are as before."""
-    study.undo(f"{TASK}/*", "scores.parquet")
+    """One evaluation is to be made; afterwards its scores are as before, and no other job ran."""
+    study.undo(f"{TASK}/*")
     yield study
-    assert study.scores().equals(
-        ClusterStudy(finished.folder, study.cluster, study.scratch).scores()
-    )
+    for name in ("scores.parquet", "predictions.parquet"):
+        table = pl.read_parquet(study.results / TASK / name)
+        assert table.equals(pl.read_parquet(finished.results / TASK / name))
     assert not list(study.results.rglob("*.partial"))
+    ran = read_journal(study.results / NAME).entries
+    assert {(entry.rule, entry.state) for entry in ran} <= {("evaluate_task", "done")}
 
 
 @pytest.fixture
@@ -45,10 +49,8 @@ def training(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy]:
     yield study
     assert file_digest(study.results / ENCODER) == file_digest(finished.results / ENCODER)
     assert not list(study.results.rglob("*.partial"))
-
-
-def scores(study: ClusterStudy, *options: str) -> str:
-    return study.finish("results/smoke/scores.parquet", *options)
+    ran = read_journal(study.results / NAME).entries
+    assert {(entry.rule, entry.state) for entry in ran} == {("pretrain_arm", "done")}
 
 
 def tries(path: Path) -> list[str]:
@@ -64,31 +66,31 @@ def first_try(path: Path) -> str:
 
 def test_a_job_fails_once(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", exit=3)
-    scores(evaluation)
-    assert len(set(tries(seen))) == 2
+    evaluation.finish(SCORES)
+    assert len(tries(seen)) == 2
 
 
 def test_a_job_over_its_memory_gets_more(evaluation: ClusterStudy) -> None:
     """The nested snakemakes take some 200 MB, evaluation some 450 MB."""
     seen = evaluation.fault("evaluate.py", megabytes=700)
-    scores(evaluation, "--set-resources", "evaluate_task:mem_mb=500 * attempt * attempt")
-    assert len(set(tries(seen))) == 2
+    evaluation.finish(SCORES, "--set-resources", "evaluate_task:mem_mb=500 * attempt * attempt")
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
     assert "FAILED" in {state for state, _ in evaluation.cluster.jobs().values()}
 
 
 def test_a_job_over_its_time_gets_more(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    scores(evaluation, "--set-resources", "evaluate_task:runtime=1 if attempt == 1 else 10")
-    assert len(set(tries(seen))) == 2
+    evaluation.finish(SCORES, "--set-resources", "evaluate_task:runtime=1 if attempt == 1 else 10")
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
     assert evaluation.cluster.jobs()[tries(seen)[0]][0] == "TIMEOUT"
 
 
 def test_a_cancelled_job_is_started_again(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    head = evaluation.start("results/smoke/scores.parquet")
+    head = evaluation.start(SCORES)
     evaluation.cluster.run("scancel", first_try(seen))
     evaluation.end(head)
-    assert len(set(tries(seen))) == 2
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
 
 
 def preempt(study: ClusterStudy, job: str) -> str:
@@ -125,11 +127,11 @@ def test_a_preempted_training_goes_on_where_it_was(training: ClusterStudy, parti
 def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: ClusterStudy) -> None:
     evaluation.site["partition"] = "spare_cancel"
     seen = evaluation.fault("evaluate.py", sleep=900)
-    head = evaluation.start("results/smoke/scores.parquet")
+    head = evaluation.start(SCORES)
     first_try(seen)
     preempt(evaluation, tries(seen)[0])
     evaluation.end(head)
-    assert len(set(tries(seen))) == 2
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
 
 
 def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStudy) -> None:
@@ -146,7 +148,7 @@ def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStu
 
 def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=60)
-    head = evaluation.start("results/smoke/scores.parquet")
+    head = evaluation.start(SCORES)
     job = first_try(seen)
     node = evaluation.cluster.run("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
     evaluation.cluster.kill(node, signal.SIGKILL)
@@ -158,7 +160,7 @@ def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
 
 def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=15)
-    head = evaluation.start("results/smoke/scores.parquet")
+    head = evaluation.start(SCORES)
     first_try(seen)
     cluster = evaluation.cluster
     node = cluster.run("squeue", "--noheader", "--format=%N", "--jobs", tries(seen)[0]).strip()
@@ -173,7 +175,7 @@ def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterSt
 def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
     """For longer than the plugin's five queries, after which it would forget its jobs."""
     seen = evaluation.fault("evaluate.py", sleep=10)
-    head = evaluation.start("results/smoke/scores.parquet")
+    head = evaluation.start(SCORES)
     first_try(seen)
     evaluation.cluster.kill("slurmctld")
     time.sleep(40)
@@ -184,16 +186,16 @@ def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
 
 def test_a_killed_head_leaves_no_second_writer(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    head = evaluation.start("results/smoke/scores.parquet")
+    head = evaluation.start(SCORES)
     first_try(seen)
     head.send_signal(signal.SIGKILL)
     head.wait()
     orphan = tries(seen)[0]
     assert orphan in evaluation.cluster.active()
-    said = scores(evaluation)
+    said = evaluation.finish(SCORES)
     assert "1 of its SLURM jobs cancelled" in said
     assert evaluation.cluster.jobs()[orphan][0] == "CANCELLED"
-    assert len(set(tries(seen))) == 2
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
 
 
 def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
@@ -201,31 +203,31 @@ def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
 ) -> None:
     """Snakemake takes their outputs for done, and would not notice later changes of settings."""
     evaluation.fault("evaluate.py", sleep=10)
-    head = evaluation.start(f"results/smoke/{TASK}/scores.parquet")
+    head = evaluation.start(SCORES)
     evaluation.job("evaluate_task")
     head.send_signal(signal.SIGKILL)
     head.wait()
     wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
     assert (evaluation.results / TASK / "scores.parquet").exists()
-    assert "outputs of 1 unrecorded jobs dropped" in scores(evaluation)
+    assert "outputs of 1 unrecorded jobs dropped" in evaluation.finish(SCORES)
     assert not read_journal(evaluation.results / NAME).of("started")
 
 
 def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    head = evaluation.start("results/smoke/scores.parquet")
+    head = evaluation.start(SCORES)
     first_try(seen)
     head.send_signal(signal.SIGTERM)
     evaluation.end(head, code=1)
     wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
-    scores(evaluation)
+    evaluation.finish(SCORES)
 
 
 def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=30)
-    head = evaluation.start("results/smoke/scores.parquet")
+    head = evaluation.start(SCORES)
     first_try(seen)
-    second = evaluation.finish("results/smoke/scores.parquet", code=1)
+    second = evaluation.finish(SCORES, code=1)
     assert f"process {head.pid} on" in second and "is running this study" in second
     head.wait(PATIENCE)
     assert head.returncode == 0
@@ -254,11 +256,11 @@ def test_a_full_or_read_only_disk_stops_the_study_and_leaves_nothing_half_writte
     with mounted(folder, "8k"):
         if readonly:
             subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
-        said = evaluation.finish("results/smoke/scores.parquet", "--retries", "1", code=1)
+        said = evaluation.finish(SCORES, "--retries", "1", code=1)
         assert ("Read-only file system" if readonly else "No space left on device") in said
         assert not (folder / "scores.parquet").exists()
     folder.rmdir()
-    scores(evaluation)
+    evaluation.finish(SCORES)
 
 
 def test_a_training_that_always_fails_leaves_the_rest_of_the_study(
@@ -268,7 +270,7 @@ def test_a_training_that_always_fails_leaves_the_rest_of_the_study(
     values = study.study_file.read_text()
     assert "arms:\n  mi2-reports:\n" in values
     with study.study(arms__rad_of_dino__recipe__optimiser__lr=1e30):
-        study.finish("results/smoke/scores.parquet", "--forcerun", "pretrain_arm")
+        study.finish(SCORES, "--forcerun", "pretrain_arm")
     cards = [read_json(path) for path in study.results.glob("encoders/rad-dino/*/*/encoder.json")]
     assert {card["status"] for card in cards} == {"failed"}
 
@@ -283,14 +285,14 @@ def test_the_accounting_is_away_for_a_while(
     study.undo(f"{TASK}/*", "scores.parquet")
     seen = study.fault("evaluate.py", sleep=900)
     try:
-        head = study.start("results/smoke/scores.parquet", "--slurm-status-command", "sacct")
+        head = study.start(SCORES, "--slurm-status-command", "sacct")
         first_try(seen)
         accounted_cluster.kill("slurmdbd")
         time.sleep(30)
         accounted_cluster.start_database_daemon()
         accounted_cluster.run("scancel", tries(seen)[0])
         study.end(head)
-        assert len(set(tries(seen))) == 2
+        assert len(tries(seen)) == len(set(tries(seen))) == 2
         local = ClusterStudy(finished.folder, accounted_cluster, tmp_path)
         assert study.scores().equals(local.scores())
     finally:

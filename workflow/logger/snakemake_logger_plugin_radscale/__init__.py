@@ -7,6 +7,7 @@ for `plan`.
 import json
 import logging
 import os
+import re
 import sys
 import time
 from logging import LogRecord
@@ -19,6 +20,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from radscale_lib.planning.progress import Progress, duration, expected_seconds, journals
 
 _SLURM_NAME = "SLURM run ID: "
+_SLURM_STATE = re.compile(r"SLURM status is: '(\w+)'")
 
 
 class LogHandler(LogHandlerBase):
@@ -80,7 +82,8 @@ class LogHandler(LogHandlerBase):
                 )
             return
         elif event == LogEvent.JOB_ERROR:
-            self._journal("failed", job=values["jobid"])
+            state = _SLURM_STATE.search(values.get("rule_msg") or "")
+            self._journal("failed", job=values["jobid"], slurm=state[1] if state else "")
         elif event in (LogEvent.PROGRESS, LogEvent.JOB_STARTED, LogEvent.RESOURCES_INFO):
             return
         self._say(self.format(record))
