@@ -71,7 +71,7 @@ def apply() -> None:
 
 
 async def _sleep(executor: Any) -> None:
-    """Pause between polls. The plugin sleeps it out, even when there is nothing left to wait for."""
+    """Pause between polls. The plugin sleeps it out, even with nothing left to wait for."""
     end = time.monotonic() + executor.next_seconds_between_status_checks
     while executor.wait and time.monotonic() < end:
         await asyncio.sleep(0.5)
