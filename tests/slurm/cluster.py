@@ -68,7 +68,7 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill,UsePss
 SlurmctldTimeout=30
 SlurmdTimeout=15
-KillWait=10
+KillWait=5
 MinJobAge={min_job_age}
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -33,10 +33,7 @@ def evaluation(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy
     """One evaluation is to be made; afterwards its scores are as before, and no other job ran."""
     study.undo(f"{TASK}/*")
     yield study
-    for name in ("scores.parquet", "predictions.parquet"):
-        table = pl.read_parquet(study.results / TASK / name)
-        assert table.equals(pl.read_parquet(finished.results / TASK / name))
-    assert not list(study.results.rglob("*.partial"))
+    as_before(study, finished)
     ran = read_journal(study.results / NAME).entries
     assert {(entry.rule, entry.state) for entry in ran} <= {("evaluate_task", "done")}
 
@@ -51,6 +48,14 @@ def training(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy]:
     assert not list(study.results.rglob("*.partial"))
     ran = read_journal(study.results / NAME).entries
     assert {(entry.rule, entry.state) for entry in ran} == {("pretrain_arm", "done")}
+
+
+def as_before(study: ClusterStudy, finished: Checkout) -> None:
+    """The evaluation has the scores of the undisturbed run, and nothing is half-written."""
+    for name in ("scores.parquet", "predictions.parquet"):
+        table = pl.read_parquet(study.results / TASK / name)
+        assert table.equals(pl.read_parquet(finished.results / TASK / name))
+    assert not list(study.results.rglob("*.partial"))
 
 
 def tries(path: Path) -> list[str]:
@@ -110,18 +115,19 @@ def release(cluster: Cluster, job: str) -> None:
 
 @pytest.mark.parametrize("partition", ["spare", "spare_grace"])
 def test_a_preempted_training_goes_on_where_it_was(training: ClusterStudy, partition: str) -> None:
-    """With grace it saves on SIGTERM and requeues itself, without it SLURM requeues it."""
+    """With grace it saves on SIGTERM and requeues itself; without it SLURM kills and requeues."""
     training.site["partition"] = partition
-    training.fault("pretrain.py", step_seconds=5)
+    seen = training.fault("pretrain.py", step_seconds=4)
     head = training.start(f"results/smoke/{ENCODER}", "--retries", "0")
     log = training.results / f"logs/pretrain_arm/{RUN.replace('/', '.')}.log"
-    wait_until(lambda: log.exists() and "step 2/" in log.read_text(), PATIENCE, "second step")
+    wait_until(lambda: log.exists() and "step 1/" in log.read_text(), PATIENCE, "first step")
     [job] = training.cluster.active("pretrain_arm")
     preempt(training, job)
     release(training.cluster, job)
     training.end(head)
-    card = read_json(training.results / f"encoders/{RUN}/encoder.json")
-    assert card["resumed"] == (1 if partition == "spare_grace" else 0)
+    assert tries(seen) == [job, job]
+    if partition == "spare_grace":
+        assert read_json(training.results / f"encoders/{RUN}/encoder.json")["resumed"] == 1
 
 
 def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: ClusterStudy) -> None:
@@ -235,44 +241,63 @@ def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
 
 
 @contextmanager
-def mounted(folder: Path, size: str) -> Iterator[None]:
-    """A file system of a given size in place of a folder that does not exist yet."""
-    folder.mkdir(parents=True)
+def own_disk(folder: Path) -> Iterator[None]:
+    """A small file system of its own in place of a folder, with what is in it."""
+    kept = folder.rename(folder.with_name("kept"))
+    folder.mkdir()
+    size = sum(path.stat().st_size + 8192 for path in kept.rglob("*"))
     options = ("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
     if subprocess.run(options, check=False).returncode:
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
+        shutil.copytree(kept, folder, dirs_exist_ok=True, symlinks=True)
         yield
+        shutil.copytree(folder, kept, dirs_exist_ok=True, symlinks=True)
     finally:
         subprocess.run(["umount", folder], check=True)
+        folder.rmdir()
+        kept.rename(folder)
 
 
-@pytest.mark.parametrize("readonly", [False, True])
-def test_a_full_or_read_only_disk_stops_the_study_and_leaves_nothing_half_written(
-    evaluation: ClusterStudy, readonly: bool
+def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(
+    evaluation: ClusterStudy,
 ) -> None:
-    folder = evaluation.results / TASK
-    folder.rmdir()
-    with mounted(folder, "8k"):
-        if readonly:
-            subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+    # A first head would free the room of what it deletes.
+    evaluation.undo("journal.jsonl", "*/evaluate_task/findings.*")
+    with own_disk(evaluation.results):
+        filler = evaluation.results / "filler"
+        with suppress(OSError), filler.open("wb") as file:
+            while True:
+                file.write(bytes(4096))
         said = evaluation.finish(SCORES, "--retries", "1", code=1)
-        assert ("Read-only file system" if readonly else "No space left on device") in said
-        assert not (folder / "scores.parquet").exists()
-    folder.rmdir()
-    evaluation.finish(SCORES)
+        assert "No space left on device" in said
+        assert not (evaluation.folder / SCORES).exists()
+        filler.unlink()
+        evaluation.finish(SCORES)
 
 
-def test_a_training_that_always_fails_leaves_the_rest_of_the_study(
-    study: ClusterStudy, finished: Checkout
-) -> None:
+def test_a_read_only_disk_stops_the_study_before_it_starts(evaluation: ClusterStudy) -> None:
+    with own_disk(evaluation.results):
+        subprocess.run(["mount", "-o", "remount,ro", evaluation.results], check=True)
+        said = evaluation.finish(SCORES, code=1)
+        assert "results/smoke/.running: Read-only file system" in said
+        assert "submitted" not in said
+        subprocess.run(["mount", "-o", "remount,rw", evaluation.results], check=True)
+        evaluation.finish(SCORES)
+
+
+def test_a_training_that_always_fails_leaves_the_rest_of_the_study(study: ClusterStudy) -> None:
     """A learning rate without end; the figures say n of N."""
-    values = study.study_file.read_text()
-    assert "arms:\n  mi2-reports:\n" in values
     with study.study(arms__rad_of_dino__recipe__optimiser__lr=1e30):
-        study.finish(SCORES, "--forcerun", "pretrain_arm")
-    cards = [read_json(path) for path in study.results.glob("encoders/rad-dino/*/*/encoder.json")]
-    assert {card["status"] for card in cards} == {"failed"}
+        study.finish(
+            *("--groups", "extract_features=runs", "evaluate_task=runs"),
+            *("--group-components", "runs=10"),
+        )
+    cards = {path: read_json(path) for path in study.results.glob("encoders/*/*/*/encoder.json")}
+    failed = {card["arm"] for card in cards.values() if card["status"] == "failed"}
+    assert failed == {"rad-dino"}
+    for name in ("figures/scaling.svg", "report.html"):
+        assert "4 of 6 runs; missing: rad-dino n=20" in (study.results / name).read_text()
 
 
 def test_the_accounting_is_away_for_a_while(
@@ -282,36 +307,32 @@ def test_the_accounting_is_away_for_a_while(
     folder = tmp_path / "checkout"
     shutil.copytree(finished.folder, folder, symlinks=True)
     study = ClusterStudy(folder, accounted_cluster, tmp_path)
-    study.undo(f"{TASK}/*", "scores.parquet")
+    study.site["account"] = "study"
+    study.undo(f"{TASK}/*")
     seen = study.fault("evaluate.py", sleep=900)
     try:
         head = study.start(SCORES, "--slurm-status-command", "sacct")
-        first_try(seen)
+        job = first_try(seen)
         accounted_cluster.kill("slurmdbd")
         time.sleep(30)
         accounted_cluster.start_database_daemon()
-        accounted_cluster.run("scancel", tries(seen)[0])
+        accounted_cluster.run("scancel", job)
         study.end(head)
-        assert len(tries(seen)) == len(set(tries(seen))) == 2
-        local = ClusterStudy(finished.folder, accounted_cluster, tmp_path)
-        assert study.scores().equals(local.scores())
     finally:
         study.stop()
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
+    as_before(study, finished)
 
 
-def test_two_nodes_train_what_one_process_group_trains(
-    training: ClusterStudy, finished: Checkout, tmp_path: Path
-) -> None:
-    """Two nodes with two processes each, by srun and torchrun over gloo."""
-    with training.study(compute={"devices": 4}):
-        training.finish(f"results/smoke/{ENCODER}", "--forcerun", "pretrain_arm")
-        card = read_json(training.results / f"encoders/{RUN}/encoder.json")
-        assert card["status"] == "ok"
-        over_nodes = file_digest(training.results / ENCODER)
-        training.undo(f"encoders/{RUN}/*")
-        subprocess.run(["rm", "-r", training.results / "work"], check=True)
-        training.site["devices_per_node"] = 4
-        training.finish(f"results/smoke/{ENCODER}")
-        assert file_digest(training.results / ENCODER) == over_nodes
-    training.undo(f"encoders/{RUN}/*")
-    training.finish(f"results/smoke/{ENCODER}")
+def test_two_nodes_train_what_one_process_group_trains(study: ClusterStudy) -> None:
+    """Two nodes with two processes each, by srun and torchrun over gloo; and four outside SLURM."""
+    encoder = study.results / ENCODER
+    with study.study(compute={"devices": 4}):
+        study.finish(f"results/smoke/{ENCODER}")
+        card = read_json(encoder.with_name("encoder.json"))
+        assert card["status"] == "ok" and card["samples_seen"] == card["samples_budget"]
+        over_nodes = file_digest(encoder)
+        encoder.unlink()
+        subprocess.run(["rm", "-r", study.results / "work"], check=True)
+        Checkout(study.folder).snakemake("--", f"results/smoke/{ENCODER}")
+        assert file_digest(encoder) == over_nodes

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from contextlib import contextmanager
 from functools import cache
 from os import environ, pathsep
 from pathlib import Path
@@ -160,31 +161,37 @@ def one_gpu(wildcards):
     return int(decodes and STUDY.compute.device == "cuda")
 
 
+@contextmanager
+def refusals():
+    """What stops a study before it starts, said without a traceback."""
+    try:
+        yield
+    except (StudyError, guard.AlreadyRunningError, journal.StillRunningError) as error:
+        raise WorkflowError(str(error)) from None
+    except OSError as error:
+        raise WorkflowError(f"{error.filename or OUT}: {error.strerror}") from None
+
+
 def start():
     """Before the first job: every file named is there, and no other process runs the study."""
     targets = set(workflow.dag_settings.targets)
     if targets and targets <= QUESTIONS:
         return
-    try:
+    with refusals():
         check_paths(STUDY)
         guard.hold(OUT / ".running")
-    except (StudyError, guard.AlreadyRunningError) as error:
-        raise WorkflowError(str(error)) from None
+        progress.begin(OUT / journal.NAME)
     progress.expected_seconds.update(costs.expected(STUDY))
-    progress.begin(OUT / journal.NAME)
     # Snakemake would wait for its jobs to end. SIGTERM stops them, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def recover():
     """Settle what a killed head of this study left, before the DAG is built."""
-    try:
-        with guard.held(OUT / ".running"):
-            cancelled, dropped = journal.recover(OUT)
-    except guard.AlreadyRunningError:
-        return  # refused when jobs are to start; a plan goes on
-    except journal.StillRunningError as error:
-        raise WorkflowError(str(error)) from None
+    if guard.holder(OUT / ".running"):
+        return  # refused when jobs are to start
+    with refusals(), guard.held(OUT / ".running"):
+        cancelled, dropped = journal.recover(OUT)
     if cancelled or dropped:
         print(
             f"An earlier call was cut off: {cancelled} of its SLURM jobs cancelled, outputs of "

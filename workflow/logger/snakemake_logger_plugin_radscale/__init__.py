@@ -103,7 +103,10 @@ class LogHandler(LogHandlerBase):
 
     def _journal(self, event: str, **values: Any) -> None:
         for journal in journals:
-            journal.note(event, **values)
+            try:
+                journal.note(event, **values)
+            except OSError as error:  # the study goes on; status and recovery miss this job
+                self._say(f"{journal.path}: {error.strerror}")
 
     def _say(self, text: str) -> None:
         if text and text != "None":
