@@ -8,7 +8,7 @@ from statistics import median
 
 from radscale_lib.files import read_json
 from radscale_lib.planning.flops import sample_flops
-from radscale_lib.planning.needs import images
+from radscale_lib.planning.scale import held_out, images
 from radscale_lib.study.model import Run, Study
 from radscale_lib.study.pretrain import Recipe
 
@@ -151,15 +151,15 @@ def computed_seconds(study: Study, rule: str, wildcards: Mapping[str, str], gpus
     if rule in TRAINING:
         recipe, flops = _training(study, wildcards["arm"])
         return START_SECONDS + recipe.optimiser.samples * flops / rate
-    held_out = study.splits.train + study.splits.validation + study.splits.test
+    tested = total * held_out(study)
     if rule in ("extract_features", "evaluate_task"):
         encoder = study.encoders[study.encoder_of(wildcards["arm"])]
         forward = sample_flops(encoder, None)
         if rule == "extract_features":
-            return START_SECONDS + total * held_out * forward / rate
+            return START_SECONDS + tested * forward / rate
         task = study.evaluation.tasks[wildcards["task"]]
         if task.kind == "classification":
-            return START_SECONDS + total * held_out / 2000
+            return START_SECONDS + tested / 2000
         decoder = task.decoder
         tested = decoder.test_images or total * study.splits.test
         return START_SECONDS + (decoder.steps * decoder.batch + tested) * forward * 2 / rate

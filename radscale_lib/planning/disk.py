@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from radscale_lib.planning.needs import images
+from radscale_lib.planning.scale import held_out, images, shard_bytes
 from radscale_lib.study.model import Study
 
-BYTES_PER_PIXEL = 0.6
-"""Assumed: lossless PNG of a radiograph, bytes per stored pixel."""
 ENCODER_BYTES = {"mi2": 2.5e9, "rad-dino": 0.45e9}
 """Encoder files at the published sizes: the released weights as float32."""
 FULL_PIXELS = {"mi2": 480, "rad-dino": 518}
@@ -36,8 +34,7 @@ def disk(study: Study) -> dict[str, tuple[float, float]]:
 def whole_bytes(study: Study) -> dict[str, float]:
     """Bytes of each kind of result of the whole study, computed."""
     encoders = sum(encoder_bytes(study, run.arm) for run in study.runs)
-    held_out = study.splits.train + study.splits.validation + study.splits.test
-    features = len(study.runs) * images(study) * held_out * FEATURE_BYTES
+    features = len(study.runs) * images(study) * held_out(study) * FEATURE_BYTES
     return {
         "shards": shard_bytes(study),
         "encoders": encoders,
@@ -54,12 +51,6 @@ def peak_bytes(study: Study, at_once: int = 1) -> float:
     trained = sorted(encoder_bytes(study, run.arm) for run in study.pretraining_runs)
     running = sum(trained[-at_once:])
     return sum(whole_bytes(study).values()) + 2 * STATES * running
-
-
-def shard_bytes(study: Study) -> float:
-    """Bytes of the institution's shards."""
-    side = study.institution.image.shorter_side
-    return images(study) * side * side * 1.2 * BYTES_PER_PIXEL
 
 
 def encoder_bytes(study: Study, arm: str) -> float:

@@ -10,8 +10,9 @@ from typing import Any
 
 from radscale_lib.files import read_json
 from radscale_lib.planning.costs import Cost, Costs
-from radscale_lib.planning.disk import disk, peak_bytes, shard_bytes
+from radscale_lib.planning.disk import disk, peak_bytes
 from radscale_lib.planning.progress import duration
+from radscale_lib.planning.scale import shard_bytes
 from radscale_lib.planning.site import Site
 from radscale_lib.study.model import Study
 

@@ -10,7 +10,10 @@ from radscale_lib.files import write_json
 from radscale_lib.planning import disk, guard, plan, status
 from radscale_lib.planning.costs import Cost
 from radscale_lib.planning.journal import NAME, Journal
+from radscale_lib.planning.needs import megabytes, minutes
+from radscale_lib.planning.scale import shard_bytes
 from radscale_lib.planning.site import Site
+from radscale_lib.planning.stages import STAGES
 from radscale_lib.study import load_study
 from radscale_lib.study.model import Study
 
@@ -48,7 +51,15 @@ def test_scratch_is_in_the_plan(study: Study) -> None:
     assert "on each node" not in plan.render(study, jobs, Site())
     assert "on each node that trains, in /local" in plan.render(study, jobs, Site(scratch="/local"))
     room = plan.as_json(study, jobs, Site(scratch="/local"))
-    assert room["scratch_bytes_per_node"] == disk.shard_bytes(study) > 0
+    assert room["scratch_bytes_per_node"] == shard_bytes(study) > 0
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_full_study_asks_for_usual_nodes(stage: str) -> None:
+    paper = load_study(ROOT / "config/paper.yaml")
+    processes = paper.compute.devices if stage == "pretrain" else 1
+    assert 1000 <= megabytes(paper, stage) * processes <= 256_000
+    assert 10 <= minutes(paper, stage) <= 24 * 60
 
 
 def test_the_published_encoders_and_what_is_there(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 ACCOUNTING_DAEMONS = ("slurmdbd", "mariadbd", "mariadb-install-db")
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
 ACCOUNTING_PACKAGES = ("slurmdbd", "mariadb-server")
+MODULES = Path("/usr/share/modules/init/bash")
+"""Where Debian's environment-modules defines `module`."""
 SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 MARK = "RADSCALE_TEST_CLUSTER"
 """Variable with the cluster's folder, in the environment of everything that belongs to it."""
@@ -80,7 +82,7 @@ PreemptMode=REQUEUE
 GresTypes=gpu
 NodeName=node[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_first}-{node_last}] \
 CPUs={cpus} SocketsPerBoard=1 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory} \
-Gres=gpu:a100:{gpus}
+Gres=gpu:a100:{gpus} Feature=big
 {partitions}"""
 
 ACCOUNTING = """\
@@ -119,20 +121,26 @@ class CannotRunHereError(RuntimeError):
 
 
 def install(accounting: bool) -> None:
-    """Install Debian's packages if their programs are missing; starts no service.
+    """Install Debian's packages of SLURM if their programs are missing; starts no service.
 
     Raises:
         CannotRunHereError: not root, no apt-get, or no packages.
     """
-    needed = DAEMONS + (ACCOUNTING_DAEMONS if accounting else ())
-    missing = [name for name in needed if not shutil.which(name, path=SYSTEM_PATH)]
     if os.geteuid() != 0:
         raise CannotRunHereError("slurmd must be root to start jobs as their owners")
-    if not missing:
-        return
-    if not shutil.which("apt-get"):
-        raise CannotRunHereError(f"no {', '.join(missing)}, and no apt-get to install them")
-    packages = PACKAGES + (ACCOUNTING_PACKAGES if accounting else ())
+    needed = DAEMONS + (ACCOUNTING_DAEMONS if accounting else ())
+    if not all(shutil.which(name, path=SYSTEM_PATH) for name in needed):
+        install_packages(*PACKAGES, *(ACCOUNTING_PACKAGES if accounting else ()))
+
+
+def install_packages(*packages: str) -> None:
+    """Install packages of Debian without starting their services.
+
+    Raises:
+        CannotRunHereError: not root, no apt-get, or no packages.
+    """
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise CannotRunHereError(f"no {', '.join(packages)}: needs root and apt-get")
     # Debian's way to keep packages from starting their services.
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
@@ -423,7 +431,8 @@ class Cluster:
         for what in (
             "cluster test",
             "account study Description=study Organization=test",
-            "user root Account=study DefaultAccount=study",
+            "qos urgent",
+            "user root Account=study DefaultAccount=study QOS=+urgent",
         ):
             self.run("sacctmgr", "--immediate", "add", *what.split())
 

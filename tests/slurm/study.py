@@ -59,6 +59,8 @@ class ClusterStudy(Checkout):
     scratch: Path
     site: dict[str, object] = field(default_factory=lambda: dict(SITE))
     faults: dict[str, dict[str, object]] = field(default_factory=dict)
+    shell: dict[str, str] = field(default_factory=dict)
+    """Variables of the user's login shell."""
     heads: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -71,6 +73,7 @@ class ClusterStudy(Checkout):
         values = super().environment()
         cluster = self.cluster.environment
         return values | {
+            **self.shell,
             **cluster,
             "PATH": f"{self.cluster.folder / 'bin'}{os.pathsep}{values['PATH']}",
             "PYTHONPATH": f"{self.scratch / 'faults'}{os.pathsep}{values['PYTHONPATH']}",

@@ -16,7 +16,7 @@ import pytest
 
 from radscale_lib.files import file_digest, read_json
 from radscale_lib.planning.journal import NAME, read_journal
-from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.cluster import MODULES, Cluster, install_packages, wait_until
 from tests.slurm.study import PATIENCE, ClusterStudy
 from tests.workflow.checkout import Checkout
 
@@ -262,16 +262,20 @@ def own_disk(folder: Path) -> Iterator[None]:
 def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(
     evaluation: ClusterStudy,
 ) -> None:
-    # A first head would free the room of what it deletes.
-    evaluation.undo("journal.jsonl", "*/evaluate_task/findings.*")
+    """It fills up while a job runs, and the next head finds it full."""
+    seen = evaluation.fault("evaluate.py", sleep=5)
+    evaluation.undo("*/evaluate_task/findings.*")  # what a job replaces frees its room
     with own_disk(evaluation.results):
+        head = evaluation.start(SCORES, "--retries", "0")
+        first_try(seen)
         filler = evaluation.results / "filler"
-        with suppress(OSError), filler.open("wb") as file:
-            while True:
-                file.write(bytes(4096))
-        said = evaluation.finish(SCORES, "--retries", "1", code=1)
-        assert "No space left on device" in said
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        assert "No space left on device" in evaluation.end(head, code=1)
         assert not (evaluation.folder / SCORES).exists()
+        again = evaluation.finish(SCORES, code=1)
+        assert "No space left on device" in again and "submitted" not in again
         filler.unlink()
         evaluation.finish(SCORES)
 
@@ -300,28 +304,71 @@ def test_a_training_that_always_fails_leaves_the_rest_of_the_study(study: Cluste
         assert "4 of 6 runs; missing: rad-dino n=20" in (study.results / name).read_text()
 
 
-def test_the_accounting_is_away_for_a_while(
+@pytest.fixture
+def accounted(
     finished: Checkout, accounted_cluster: Cluster, tmp_path: Path
-) -> None:
-    """With the states asked of sacct, which does not answer meanwhile; and after a scancel."""
+) -> Iterator[ClusterStudy]:
+    """A copy of the finished study, on the cluster with accounting."""
     folder = tmp_path / "checkout"
     shutil.copytree(finished.folder, folder, symlinks=True)
     study = ClusterStudy(folder, accounted_cluster, tmp_path)
     study.site["account"] = "study"
-    study.undo(f"{TASK}/*")
-    seen = study.fault("evaluate.py", sleep=900)
-    try:
-        head = study.start(SCORES, "--slurm-status-command", "sacct")
-        job = first_try(seen)
-        accounted_cluster.kill("slurmdbd")
-        time.sleep(30)
-        accounted_cluster.start_database_daemon()
-        accounted_cluster.run("scancel", job)
-        study.end(head)
-    finally:
-        study.stop()
+    yield study
+    study.stop()
+
+
+def test_the_accounting_is_away_for_a_while(accounted: ClusterStudy, finished: Checkout) -> None:
+    """With the states asked of sacct, which does not answer meanwhile; and after a scancel."""
+    accounted.undo(f"{TASK}/*")
+    seen = accounted.fault("evaluate.py", sleep=900)
+    head = accounted.start(SCORES, "--slurm-status-command", "sacct")
+    job = first_try(seen)
+    accounted.cluster.kill("slurmdbd")
+    time.sleep(30)
+    accounted.cluster.start_database_daemon()
+    accounted.cluster.run("scancel", job)
+    accounted.end(head)
     assert len(tries(seen)) == len(set(tries(seen))) == 2
-    as_before(study, finished)
+    as_before(accounted, finished)
+
+
+def test_every_key_of_the_site_file(accounted: ClusterStudy, finished: Checkout) -> None:
+    """Account, quality of service, node feature, module, and shards on a node-local disk."""
+    if not MODULES.exists():
+        install_packages("environment-modules")
+    marker, scratch = accounted.scratch / "module", accounted.scratch / "local"
+    (accounted.scratch / "modules").mkdir()
+    (accounted.scratch / "modules/study").write_text(
+        f"#%Module\nsystem {{echo $SLURM_JOB_ID >> {marker}}}\n"
+    )
+    shell = subprocess.run(
+        ["bash", "-c", f"source {MODULES}; module use {accounted.scratch}/modules; env -0"],
+        env=accounted.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    accounted.shell = dict(line.split("=", 1) for line in shell.stdout.split("\0") if line)
+    accounted.site |= {"qos": "urgent", "constraint": "big", "modules": ["study"]}
+    accounted.site["scratch"] = str(scratch)
+    accounted.undo(f"encoders/{RUN}/*")
+    subprocess.run(["rm", "-r", accounted.results / "work"], check=True)
+    seen = accounted.fault("pretrain.py", times=0)
+    accounted.finish(f"results/smoke/{ENCODER}")
+    assert file_digest(accounted.results / ENCODER) == file_digest(finished.results / ENCODER)
+    [job] = tries(seen)
+    assert marker.read_text().split() == [job]
+    facts = (
+        "sacct",
+        "--noheader",
+        "--allocations",
+        "--parsable2",
+        "--format=account,qos,constraints",
+    )
+    assert accounted.cluster.run(*facts, "--jobs", job).strip() == "study|urgent|big"
+    copies = {path.name: file_digest(path) for path in scratch.rglob("*.parquet")}
+    shards = accounted.results.glob("data/institution/shards/*.parquet")
+    assert copies == {path.name: file_digest(path) for path in shards}
 
 
 def test_two_nodes_train_what_one_process_group_trains(study: ClusterStudy) -> None:
@@ -333,6 +380,7 @@ def test_two_nodes_train_what_one_process_group_trains(study: ClusterStudy) -> N
         assert card["status"] == "ok" and card["samples_seen"] == card["samples_budget"]
         over_nodes = file_digest(encoder)
         encoder.unlink()
+        study.undo(NAME)  # no jobs to look for in SLURM
         subprocess.run(["rm", "-r", study.results / "work"], check=True)
         Checkout(study.folder).snakemake("--", f"results/smoke/{ENCODER}")
         assert file_digest(encoder) == over_nodes

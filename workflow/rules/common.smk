@@ -153,7 +153,9 @@ def needs(stage, gpus=lambda wildcards: 0, **more):
 
 
 def needs_training():
-    return needs("pretrain", gpus, **SITE.training(STUDY.compute))
+    processes = STUDY.compute.devices // NODES
+    memory = lambda wildcards, attempt: megabytes(STUDY, "pretrain") * processes * attempt
+    return needs("pretrain", gpus, **SITE.training(STUDY.compute)) | {"mem_mb": memory}
 
 
 def one_gpu(wildcards):
@@ -213,7 +215,7 @@ def overrides():
 
 
 if SITE.modules:
-    shell.prefix("module load " + " ".join(SITE.modules) + "; ")
+    shell.prefix(SITE.load_modules())
 
 if not workflow.is_main_process:
     # A warning ahead of a job's end is the training's to act on, not its Snakemake's to die of.
@@ -225,12 +227,13 @@ if workflow.is_main_process:
         recover()
     for problem in path_problems(STUDY):
         print(f"warning: {problem}", file=sys.stderr)
-    text = STUDY.model_dump_json(indent=2) + "\n"  # keys as the study has them: their order counts
-    if not STUDY_FILE.exists() or STUDY_FILE.read_text() != text:
-        with whole(STUDY_FILE) as unfinished:
-            unfinished.write_text(text)
-    for name, archive in STUDY.archives.items():
-        # New and changed files are noticed here, before the DAG is built; a partition's listing is
-        # rewritten only if it changed, so that only the partitions concerned run again.
-        if archive.rescan and data(name, "listing").exists() and dicom(name).exists():
-            listing.refresh(dicom(name), data(name, "listing"), archive.partitions)
+    with refusals():
+        text = STUDY.model_dump_json(indent=2) + "\n"  # keys as the study has them: their order counts
+        if not STUDY_FILE.exists() or STUDY_FILE.read_text() != text:
+            with whole(STUDY_FILE) as unfinished:
+                unfinished.write_text(text)
+        for name, archive in STUDY.archives.items():
+            # New and changed files are noticed here, before the DAG is built; a partition's listing
+            # is rewritten only if it changed, so that only the partitions concerned run again.
+            if archive.rescan and data(name, "listing").exists() and dicom(name).exists():
+                listing.refresh(dicom(name), data(name, "listing"), archive.partitions)

@@ -17,6 +17,7 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from radscale_lib.files import write_problem
 from radscale_lib.planning.progress import Progress, duration, expected_seconds, journals
 
 _SLURM_NAME = "SLURM run ID: "
@@ -84,6 +85,10 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             state = _SLURM_STATE.search(values.get("rule_msg") or "")
             self._journal("failed", job=values["jobid"], slurm=state[1] if state else "")
+            # On a full disk a job's log is empty.
+            folders = {Path(name).parent for name in values["log"]}
+            for folder in sorted(folder for folder in folders if folder.is_dir()):
+                self._say(write_problem(folder))
         elif event in (LogEvent.PROGRESS, LogEvent.JOB_STARTED, LogEvent.RESOURCES_INFO):
             return
         self._say(self.format(record))
