@@ -228,7 +228,8 @@ if workflow.is_main_process:
     for problem in path_problems(STUDY):
         print(f"warning: {problem}", file=sys.stderr)
     with refusals():
-        text = STUDY.model_dump_json(indent=2) + "\n"  # keys as the study has them: their order counts
+        # Keys as the study has them: their order counts.
+        text = STUDY.model_dump_json(indent=2) + "\n"
         if not STUDY_FILE.exists() or STUDY_FILE.read_text() != text:
             with whole(STUDY_FILE) as unfinished:
                 unfinished.write_text(text)
