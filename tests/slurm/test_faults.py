@@ -17,7 +17,7 @@ import pytest
 from radscale_lib.files import file_digest, read_json
 from radscale_lib.planning.journal import NAME, read_journal
 from tests.slurm.cluster import MODULES, Cluster, install_packages, wait_until
-from tests.slurm.study import PATIENCE, ClusterStudy
+from tests.slurm.study import PATIENCE, ClusterStudy, tries
 from tests.workflow.checkout import Checkout
 
 pytestmark = pytest.mark.cluster_faults
@@ -58,17 +58,6 @@ def as_before(study: ClusterStudy, finished: Checkout) -> None:
     assert not list(study.results.rglob("*.partial"))
 
 
-def tries(path: Path) -> list[str]:
-    """SLURM job of each try so far."""
-    return path.read_text().split() if path.exists() else []
-
-
-def first_try(path: Path) -> str:
-    """Wait until a job's script has started; the SLURM job."""
-    wait_until(lambda: bool(tries(path)), PATIENCE, "the job's first try")
-    return tries(path)[0]
-
-
 def test_a_job_fails_once(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", exit=3)
     evaluation.finish(SCORES)
@@ -93,7 +82,7 @@ def test_a_job_over_its_time_gets_more(evaluation: ClusterStudy) -> None:
 def test_a_cancelled_job_is_started_again(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start(SCORES)
-    evaluation.cluster.run("scancel", first_try(seen))
+    evaluation.cluster.run("scancel", evaluation.first_try(seen))
     evaluation.end(head)
     assert len(tries(seen)) == len(set(tries(seen))) == 2
 
@@ -134,7 +123,7 @@ def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: Clust
     evaluation.site["partition"] = "spare_cancel"
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start(SCORES)
-    first_try(seen)
+    evaluation.first_try(seen)
     preempt(evaluation, tries(seen)[0])
     evaluation.end(head)
     assert len(tries(seen)) == len(set(tries(seen))) == 2
@@ -155,7 +144,7 @@ def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStu
 def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=60)
     head = evaluation.start(SCORES)
-    job = first_try(seen)
+    job = evaluation.first_try(seen)
     node = evaluation.cluster.run("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
     evaluation.cluster.kill(node, signal.SIGKILL)
     release(evaluation.cluster, job)
@@ -167,7 +156,7 @@ def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
 def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=15)
     head = evaluation.start(SCORES)
-    first_try(seen)
+    evaluation.first_try(seen)
     cluster = evaluation.cluster
     node = cluster.run("squeue", "--noheader", "--format=%N", "--jobs", tries(seen)[0]).strip()
     cluster.run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
@@ -182,7 +171,7 @@ def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
     """For longer than the plugin's five queries, after which it would forget its jobs."""
     seen = evaluation.fault("evaluate.py", sleep=10)
     head = evaluation.start(SCORES)
-    first_try(seen)
+    evaluation.first_try(seen)
     evaluation.cluster.kill("slurmctld")
     time.sleep(40)
     evaluation.cluster.start_controller()
@@ -193,7 +182,7 @@ def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
 def test_a_killed_head_leaves_no_second_writer(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start(SCORES)
-    first_try(seen)
+    evaluation.first_try(seen)
     head.send_signal(signal.SIGKILL)
     head.wait()
     orphan = tries(seen)[0]
@@ -222,7 +211,7 @@ def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
 def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start(SCORES)
-    first_try(seen)
+    evaluation.first_try(seen)
     head.send_signal(signal.SIGTERM)
     evaluation.end(head, code=1)
     wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
@@ -232,7 +221,7 @@ def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
 def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=30)
     head = evaluation.start(SCORES)
-    first_try(seen)
+    evaluation.first_try(seen)
     second = evaluation.finish(SCORES, code=1)
     assert f"process {head.pid} on" in second and "is running this study" in second
     head.wait(PATIENCE)
@@ -267,7 +256,7 @@ def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(
     evaluation.undo("*/evaluate_task/findings.*")  # what a job replaces frees its room
     with own_disk(evaluation.results):
         head = evaluation.start(SCORES, "--retries", "0")
-        first_try(seen)
+        evaluation.first_try(seen)
         filler = evaluation.results / "filler"
         with suppress(OSError), filler.open("wb", buffering=0) as file:
             while file.write(bytes(4096)):
@@ -322,7 +311,7 @@ def test_the_accounting_is_away_for_a_while(accounted: ClusterStudy, finished: C
     accounted.undo(f"{TASK}/*")
     seen = accounted.fault("evaluate.py", sleep=900)
     head = accounted.start(SCORES, "--slurm-status-command", "sacct")
-    job = first_try(seen)
+    job = accounted.first_try(seen)
     accounted.cluster.kill("slurmdbd")
     time.sleep(30)
     accounted.cluster.start_database_daemon()
