@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,17 +22,6 @@ def whole(path: Path) -> Iterator[Path]:
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(path)
-
-
-def write_problem(folder: Path) -> str:
-    """Why nothing can be written into a folder, such as a full disk; empty if it can."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(2**16))
-            file.flush()
-    except OSError as error:
-        return f"{folder}: {error.strerror}"
-    return ""
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,7 +8,7 @@ from statistics import median
 
 from radscale_lib.files import read_json
 from radscale_lib.planning.flops import sample_flops
-from radscale_lib.planning.scale import held_out, images
+from radscale_lib.planning.scale import held_out, images, shard_bytes
 from radscale_lib.study.model import Run, Study
 from radscale_lib.study.pretrain import Recipe
 
@@ -19,6 +19,8 @@ SECONDS_PER_MPIXEL = 0.02
 """Assumed: one core decodes, resizes and encodes a 5 megapixel radiograph in 0.1 s."""
 SOURCE_MPIXELS = 5.0
 """Assumed: size of a hospital's radiograph, megapixels."""
+READ = 200e6
+"""Assumed: bytes a second from the file system of the results."""
 START_SECONDS = 5.0
 """Assumed: start of a process with torch."""
 
@@ -168,6 +170,8 @@ def computed_seconds(study: Study, rule: str, wildcards: Mapping[str, str], gpus
         if archive.phantom:
             return 2 + archive.phantom.patients * 3 / archive.partitions / 100
         return total / archive.partitions * SOURCE_MPIXELS * SECONDS_PER_MPIXEL
+    if rule.startswith("index_shards"):
+        return START_SECONDS + shard_bytes(study) / READ
     if rule == "make_phantom":
         phantom = study.archives[wildcards["archive"]].phantom
         return 2 + (phantom.patients * 3 / 80 if phantom else 0)

@@ -1,5 +1,6 @@
 """What a study's results take on disk: computed for the whole, measured for what is there."""
 
+import tempfile
 from pathlib import Path
 
 from radscale_lib.planning.scale import held_out, images, shard_bytes
@@ -68,3 +69,14 @@ def _measured(folder: Path, pattern: str) -> float:
         except FileNotFoundError:  # a job deletes or renames files meanwhile
             continue
     return float(total)
+
+
+def write_problem(folder: Path) -> str:
+    """Why nothing can be written into a folder, such as a full disk; empty if it can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(2**16))
+            file.flush()
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    return ""

@@ -169,7 +169,7 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
     if not jobs:
         return "Nothing to do: every result is up to date."
     table = rows(jobs)
-    head = f"{'rule':<18}{'jobs':>6}{'GPU-h':>10}{'core-h':>10}{'longest':>10}  {'from':<10}why"
+    head = f"{'rule':<26}{'jobs':>6}{'GPU-h':>10}{'core-h':>10}{'longest':>10}  {'from':<10}why"
     lines = [f"Plan of study {study.name!r}", head, "-" * len(head)]
     for row in table:
         reasons = [
@@ -178,7 +178,7 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
         ]
         more = f"; and {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
         lines.append(
-            f"{row.rule:<18}{row.jobs:>6}{row.gpu_hours:>10.3g}{row.core_hours:>10.3g}"
+            f"{row.rule:<26}{row.jobs:>6}{row.gpu_hours:>10.3g}{row.core_hours:>10.3g}"
             f"{duration(row.longest):>10}  {'+'.join(sorted(row.sources)):<10}"
             + "; ".join(reasons[:3])
             + more
@@ -186,7 +186,7 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
     total = totals(study, jobs, at_once)
     lines += [
         "-" * len(head),
-        f"{'total':<18}{len(jobs):>6}{total['gpu_hours']:>10.3g}{total['core_hours']:>10.3g}"
+        f"{'total':<26}{len(jobs):>6}{total['gpu_hours']:>10.3g}{total['core_hours']:>10.3g}"
         f"{duration(total['longest_seconds']):>10}",
         "",
         f"time without queues: at least {duration(total['at_least_seconds'])}, "

@@ -17,7 +17,7 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from radscale_lib.files import write_problem
+from radscale_lib.planning.disk import write_problem
 from radscale_lib.planning.progress import Progress, duration, expected_seconds, journals
 
 _SLURM_NAME = "SLURM run ID: "
