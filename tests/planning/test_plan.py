@@ -72,6 +72,11 @@ def test_the_published_encoders_and_what_is_there(tmp_path: Path) -> None:
     assert disk.disk(paper)["shards"][1] == 1000
 
 
+def test_why_nothing_can_be_written(tmp_path: Path) -> None:
+    assert disk.write_problem(tmp_path) == ""
+    assert disk.write_problem(Path("/proc")).startswith("/proc: ")
+
+
 def test_the_state_of_every_run(study: Study) -> None:
     done, running, failed, again, *rest = study.runs
     for run, state in ((done, "ok"), (failed, "failed"), (again, "ok")):

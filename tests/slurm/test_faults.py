@@ -1,6 +1,6 @@
 """Faults on a real cluster: the study completes, or stops with a clear message.
 
-Minutes each, so run by their own command: pytest -m cluster_faults tests/slurm
+A few run with all tests; those marked as cluster_faults by `make cluster FAULTS=1`.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from tests.slurm.cluster import MODULES, Cluster, install_packages, wait_until
 from tests.slurm.study import PATIENCE, ClusterStudy, tries
 from tests.workflow.checkout import Checkout
 
-pytestmark = pytest.mark.cluster_faults
+pytestmark = pytest.mark.slow
 
 RUN = "rad-dino/n=20/seed=0"
 TASK = f"tasks/findings/{RUN}"
@@ -58,12 +58,14 @@ def as_before(study: ClusterStudy, finished: Checkout) -> None:
     assert not list(study.results.rglob("*.partial"))
 
 
+@pytest.mark.cluster_faults
 def test_a_job_fails_once(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", exit=3)
     evaluation.finish(SCORES)
     assert len(tries(seen)) == 2
 
 
+@pytest.mark.cluster_faults
 def test_a_job_over_its_memory_gets_more(evaluation: ClusterStudy) -> None:
     """The nested snakemakes take some 200 MB, evaluation some 450 MB."""
     seen = evaluation.fault("evaluate.py", megabytes=700)
@@ -72,6 +74,7 @@ def test_a_job_over_its_memory_gets_more(evaluation: ClusterStudy) -> None:
     assert "FAILED" in {state for state, _ in evaluation.cluster.jobs().values()}
 
 
+@pytest.mark.cluster_faults
 def test_a_job_over_its_time_gets_more(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
     evaluation.finish(SCORES, "--set-resources", "evaluate_task:runtime=1 if attempt == 1 else 10")
@@ -102,6 +105,7 @@ def release(cluster: Cluster, job: str) -> None:
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
+@pytest.mark.cluster_faults
 @pytest.mark.parametrize("partition", ["spare", "spare_grace"])
 def test_a_preempted_training_goes_on_where_it_was(training: ClusterStudy, partition: str) -> None:
     """With grace it saves on SIGTERM and requeues itself; without it SLURM kills and requeues."""
@@ -119,6 +123,7 @@ def test_a_preempted_training_goes_on_where_it_was(training: ClusterStudy, parti
         assert read_json(training.results / f"encoders/{RUN}/encoder.json")["resumed"] == 1
 
 
+@pytest.mark.cluster_faults
 def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: ClusterStudy) -> None:
     evaluation.site["partition"] = "spare_cancel"
     seen = evaluation.fault("evaluate.py", sleep=900)
@@ -129,6 +134,7 @@ def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: Clust
     assert len(tries(seen)) == len(set(tries(seen))) == 2
 
 
+@pytest.mark.cluster_faults
 def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStudy) -> None:
     """SLURM sends the warning up to a minute early: here, after two or three minutes of four."""
     training.site |= {"walltime_minutes": 4, "warning_seconds": 60}
@@ -141,6 +147,7 @@ def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStu
     assert card["resumed"] >= 1
 
 
+@pytest.mark.cluster_faults
 def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=60)
     head = evaluation.start(SCORES)
@@ -153,6 +160,7 @@ def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
     assert tries(seen) == [job, job]
 
 
+@pytest.mark.cluster_faults
 def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=15)
     head = evaluation.start(SCORES)
@@ -167,6 +175,7 @@ def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterSt
     assert len(tries(seen)) == 1
 
 
+@pytest.mark.cluster_faults
 def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
     """For longer than the plugin's five queries, after which it would forget its jobs."""
     seen = evaluation.fault("evaluate.py", sleep=10)
@@ -193,6 +202,7 @@ def test_a_killed_head_leaves_no_second_writer(evaluation: ClusterStudy) -> None
     assert len(tries(seen)) == len(set(tries(seen))) == 2
 
 
+@pytest.mark.cluster_faults
 def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
     evaluation: ClusterStudy,
 ) -> None:
@@ -208,6 +218,7 @@ def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
     assert not read_journal(evaluation.results / NAME).of("started")
 
 
+@pytest.mark.cluster_faults
 def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
     head = evaluation.start(SCORES)
@@ -248,6 +259,7 @@ def own_disk(folder: Path) -> Iterator[None]:
         kept.rename(folder)
 
 
+@pytest.mark.cluster_faults
 def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(
     evaluation: ClusterStudy,
 ) -> None:
@@ -269,6 +281,7 @@ def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(
         evaluation.finish(SCORES)
 
 
+@pytest.mark.cluster_faults
 def test_a_read_only_disk_stops_the_study_before_it_starts(evaluation: ClusterStudy) -> None:
     with own_disk(evaluation.results):
         subprocess.run(["mount", "-o", "remount,ro", evaluation.results], check=True)
@@ -279,6 +292,7 @@ def test_a_read_only_disk_stops_the_study_before_it_starts(evaluation: ClusterSt
         evaluation.finish(SCORES)
 
 
+@pytest.mark.cluster_faults
 def test_a_training_that_always_fails_leaves_the_rest_of_the_study(study: ClusterStudy) -> None:
     """A learning rate without end; the figures say n of N."""
     with study.study(arms__rad_of_dino__recipe__optimiser__lr=1e30):
@@ -306,6 +320,7 @@ def accounted(
     study.stop()
 
 
+@pytest.mark.cluster_faults
 def test_the_accounting_is_away_for_a_while(accounted: ClusterStudy, finished: Checkout) -> None:
     """With the states asked of sacct, which does not answer meanwhile; and after a scancel."""
     accounted.undo(f"{TASK}/*")
@@ -321,6 +336,7 @@ def test_the_accounting_is_away_for_a_while(accounted: ClusterStudy, finished: C
     as_before(accounted, finished)
 
 
+@pytest.mark.cluster_faults
 def test_every_key_of_the_site_file(accounted: ClusterStudy, finished: Checkout) -> None:
     """Account, quality of service, node feature, module, and shards on a node-local disk."""
     if not MODULES.exists():
@@ -360,6 +376,7 @@ def test_every_key_of_the_site_file(accounted: ClusterStudy, finished: Checkout)
     assert copies == {path.name: file_digest(path) for path in shards}
 
 
+@pytest.mark.cluster_faults
 def test_two_nodes_train_what_one_process_group_trains(study: ClusterStudy) -> None:
     """Two nodes with two processes each, by srun and torchrun over gloo; and four outside SLURM."""
     encoder = study.results / ENCODER
