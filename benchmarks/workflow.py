@@ -178,7 +178,11 @@ def simulate(seconds: float, faults: float, cores: int, partitions: int) -> None
             "partitions": partitions,
             "image": {"shorter_side": 32},
         }
+        values["labels"]["findings"] = ["cardiomegaly", "effusion", "pneumothorax"]
         study.write_text(yaml.safe_dump(values, sort_keys=False))
+        for weights in ("rad-dino", "language-model"):
+            (checkout / "weights" / weights).mkdir(parents=True)
+        (checkout / "weights/medimageinsight.safetensors").touch()
         (folder / "tries").mkdir()
         environment = os.environ | {
             "PYTHONPATH": f"{checkout}{os.pathsep}{checkout / 'workflow/logger'}",

@@ -3,9 +3,11 @@
 A few run with all tests; those marked as cluster_faults by `make cluster FAULTS=1`.
 """
 
+import json
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -63,6 +65,28 @@ def test_a_job_fails_once(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", exit=3)
     evaluation.finish(SCORES)
     assert len(tries(seen)) == 2
+
+
+@pytest.mark.cluster_faults
+def test_status_says_why_a_job_failed_for_good(evaluation: ClusterStudy) -> None:
+    evaluation.fault("evaluate.py", exit="no such luck")
+    evaluation.finish(SCORES, "--retries", "0", code=1)
+    said = subprocess.run(
+        [
+            *(sys.executable, "scripts/status.py", "--study", "config/smoke.yaml", "--json", "--"),
+            *(SCORES, "--configfile", "config/smoke.yaml"),
+        ],
+        cwd=evaluation.folder,
+        env=evaluation.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    now = json.loads(said.stdout)
+    job = f"evaluate_task findings {RUN.replace('/n=', ' ').replace('/seed=', ' ')}"
+    assert now["failed_jobs"] == [{"job": job, "reason": "FAILED: no such luck"}]
+    assert now["left"]["jobs"] == 1 and now["head"] is None
+    evaluation.finish(SCORES)
 
 
 @pytest.mark.cluster_faults
