@@ -60,7 +60,8 @@ class Costs:
         """Read the cards of all trainings; benchmarks are read when asked for."""
         self.study = study
         self.trained: dict[Run, float] = {}
-        """Seconds of each finished training on the study's kind of device, over all tries."""
+        """Seconds of each training that finished on the study's kind of device, over all tries, for
+        the samples that the study asks for now."""
         self._rates: dict[str, list[float]] = {}
         self._benchmarks: dict[tuple[Path, str], float | None] = {}
         for run in study.runs:
@@ -70,9 +71,9 @@ class Costs:
             values = read_json(card) if card.exists() else {}
             if values.get("seconds") and values["device"] == study.compute.device:
                 recipe, flops = _training(study, run.arm)
-                self.trained[run] = START_SECONDS + values["seconds"]
-                rate = values["samples_seen"] * flops / values["seconds"]
-                self._rates.setdefault(recipe.paradigm, []).append(rate)
+                each = values["seconds"] / values["samples_seen"]
+                self.trained[run] = START_SECONDS + recipe.optimiser.samples * each
+                self._rates.setdefault(recipe.paradigm, []).append(flops / each)
 
     def of(
         self,
