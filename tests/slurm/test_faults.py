@@ -362,7 +362,7 @@ def test_the_accounting_is_away_for_a_while(accounted: ClusterStudy, finished: C
 
 @pytest.mark.cluster_faults
 def test_every_key_of_the_site_file(accounted: ClusterStudy, finished: Checkout) -> None:
-    """Account, quality of service, node feature, module, and shards on a node-local disk."""
+    """Account, quality of service, node feature, GPU, module, and shards on a node-local disk."""
     if not MODULES.exists():
         install_packages("environment-modules")
     marker, scratch = accounted.scratch / "module", accounted.scratch / "local"
@@ -383,18 +383,15 @@ def test_every_key_of_the_site_file(accounted: ClusterStudy, finished: Checkout)
     accounted.undo(f"encoders/{RUN}/*")
     subprocess.run(["rm", "-r", accounted.results / "work"], check=True)
     seen = accounted.fault("pretrain.py", times=0)
-    accounted.finish(f"results/smoke/{ENCODER}")
+    gpu = ("pretrain_arm:gpu=1", "pretrain_arm:gpu_model=a100")
+    accounted.finish(f"results/smoke/{ENCODER}", "--set-resources", *gpu)
     assert file_digest(accounted.results / ENCODER) == file_digest(finished.results / ENCODER)
     [job] = tries(seen)
     assert marker.read_text().split() == [job]
-    facts = (
-        "sacct",
-        "--noheader",
-        "--allocations",
-        "--parsable2",
-        "--format=account,qos,constraints",
-    )
-    assert accounted.cluster.run(*facts, "--jobs", job).strip() == "study|urgent|big"
+    asked = ("sacct", "--noheader", "--allocations", "--parsable2", "--jobs", job)
+    names = "account,qos,constraints"
+    assert accounted.cluster.run(*asked, f"--format={names}").strip() == "study|urgent|big"
+    assert "gres/gpu=1" in accounted.cluster.run(*asked, "--format=alloctres")
     copies = {path.name: file_digest(path) for path in scratch.rglob("*.parquet")}
     shards = accounted.results.glob("data/institution/shards/*.parquet")
     assert copies == {path.name: file_digest(path) for path in shards}
