@@ -24,7 +24,7 @@ from pathlib import Path
 
 import yaml
 
-from radscale_lib.planning.journal import NAME, read_journal
+from radscale_lib.planning.journal import NAME, Entry, read_journal
 from radscale_lib.planning.stages import ROOT
 
 PAPER = ROOT / "config/paper.yaml"
@@ -127,18 +127,16 @@ def overhead() -> None:
             chain.append(max(before, key=lambda entry: entry.started + entry.seconds))
         parts, now = Counter[str](), began
         for entry in reversed(chain):
-            # A job's benchmark lies as its log does, and is written as the job's command ends.
+            # A job's benchmark lies as its log does.
             log = Path(entry.log).relative_to("results/smoke/logs")
             benchmark = study.results / "benchmarks" / log.with_suffix(".tsv")
             own = float(benchmark.read_text().splitlines()[-1].split("\t")[0])
-            command_end = benchmark.stat().st_mtime
+            job_end, seen = slurm_end(study.folder, entry), entry.started + entry.seconds
             parts["the head: reading the workflow, choosing jobs"] += entry.started - now
-            parts["submission, queue, two nested Snakemakes start"] += (
-                command_end - own - entry.started
-            )
+            parts["submission, queue, two nested Snakemakes"] += job_end - own - entry.started
             parts["the jobs' own commands"] += own
-            now = entry.started + entry.seconds
-            parts["nested Snakemakes end, next poll"] += now - command_end
+            parts["waiting for the next poll"] += seen - job_end
+            now = seen
         parts["the head: end"] += ended - now
         wall = ended - began
         print(f"{len(entries)} jobs, {wall:.0f} s wall; chain of {len(chain)} jobs:")
@@ -148,6 +146,14 @@ def overhead() -> None:
         print(f"overhead: {rest:.1f} s for each job of the chain")
         for entry in reversed(chain):
             print(f"  {entry.rule:<20} {entry.seconds:6.1f} s")
+
+
+def slurm_end(checkout: Path, entry: Entry) -> float:
+    """When a job's outer Snakemake last wrote to its log, seconds since the epoch."""
+    folder = checkout / ".snakemake/slurm_logs" / f"rule_{entry.rule}"
+    own = folder / "_".join(entry.wildcards.values())
+    logs = [*own.glob("*.log")] or [*folder.glob("*.log")]  # those of an array lie together
+    return max(path.stat().st_mtime for path in logs)
 
 
 def one_arm(study_file: Path) -> None:
