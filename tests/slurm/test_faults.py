@@ -185,7 +185,7 @@ def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
 
 
 @pytest.mark.cluster_faults
-def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterStudy) -> None:
+def test_a_drained_node_finishes_its_job(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=15)
     head = evaluation.start(SCORES)
     evaluation.first_try(seen)
