@@ -1,6 +1,6 @@
 # make study    the embedded study, from DICOM files to the report
 # make test     all checks and tests
-# make cluster  tests on a SLURM cluster that they bring up (FAULTS=1: the long ones)
+# make cluster  tests on a SLURM cluster that they bring up (FAULTS=1: the long ones too)
 # make check    static checks only
 # make docs     write the generated pages: the study file's schema and reference
 # make lock     resolve the dependencies anew: requirements.lock and workflow/envs/radscale.yaml
@@ -23,7 +23,7 @@ test: check
 	pytest --numprocesses $(CORES) --dist worksteal $(TESTS)
 
 cluster: .venv/.ready
-	RADSCALE_CLUSTER=required pytest $(if $(FAULTS),-m cluster_faults) tests/slurm
+	RADSCALE_CLUSTER=required pytest --numprocesses 3 $(if $(FAULTS),-m "slow or cluster_faults") tests/slurm
 
 check: .venv/.ready
 	ruff check

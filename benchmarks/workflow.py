@@ -1,7 +1,7 @@
 """Cost of the workflow itself: planning large studies, and what SLURM jobs add to their own time.
 
     python benchmarks/workflow.py plan          dry runs of the full study, at 1, 3 and 10 times
-    python benchmarks/workflow.py overhead results/smoke/journal.jsonl     of a study on a cluster
+    python benchmarks/workflow.py overhead      a small study on the test cluster (as root, Debian)
     python benchmarks/workflow.py simulate      the full study's jobs as sleeps, with faults
 
 `simulate` runs the real Snakefile with a stand-in for the scripts: it sleeps for a scaled-down time
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import yaml
 
-from radscale_lib.planning.journal import NAME, read_journal
+from radscale_lib.planning.journal import NAME, Entry, read_journal
 from radscale_lib.planning.stages import ROOT
 
 PAPER = ROOT / "config/paper.yaml"
@@ -102,22 +102,70 @@ def plan(times: list[int]) -> None:
         )
 
 
-def overhead(journal: Path) -> None:
-    """Time from hand-out to end of each job, beside its benchmark: what the machinery adds."""
-    folder = journal.parent
-    per_rule: dict[str, list[tuple[float, float]]] = {}
-    for entry in read_journal(journal).of("done"):
-        log = Path(entry.log)
-        # A job's benchmark lies as its log does.
-        tsv = folder / "benchmarks" / log.relative_to(folder / "logs").with_suffix(".tsv")
-        if tsv.exists():
-            own = float(tsv.read_text().splitlines()[-1].split("\t")[0])
-            per_rule.setdefault(entry.rule, []).append((entry.seconds, own))
-    for rule, pairs in per_rule.items():
-        seen, own = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-        print(f"{rule:<20} {len(pairs):>4} jobs  {seen:7.1f} s seen  {own:7.1f} s own")
-    seen, own = (sum(pair[i] for pairs in per_rule.values() for pair in pairs) for i in (0, 1))
-    print(f"share that is not the jobs' own: {1 - own / seen:.0%}")
+def overhead() -> None:
+    """Run a small study on the test cluster, a job each; where the wall time goes, step by step.
+
+    The chain of jobs that set the pace is followed backwards: before each job, the one that was
+    seen to end last before it was handed out.
+    """
+    sys.path.insert(0, str(ROOT))
+    from tests.slurm.cluster import Cluster
+    from tests.slurm.study import ClusterStudy
+    from tests.workflow.checkout import copy_checkout
+
+    with tempfile.TemporaryDirectory() as name, Cluster(Path(name, "cluster")) as cluster:
+        study = ClusterStudy(copy_checkout(Path(name, "checkout")).folder, cluster, Path(name))
+        one_arm(study.study_file)
+        began = time.time()
+        study.finish("--groups", "none=none", "--jobs", "2", seconds=900)
+        ended = time.time()
+        entries = [entry for entry in read_journal(study.results / NAME).of("done") if entry.log]
+        chain = [max(entries, key=lambda entry: entry.started + entry.seconds)]
+        while before := [
+            entry for entry in entries if entry.started + entry.seconds <= chain[-1].started
+        ]:
+            chain.append(max(before, key=lambda entry: entry.started + entry.seconds))
+        parts, now = Counter[str](), began
+        for entry in reversed(chain):
+            # A job's benchmark lies as its log does.
+            log = Path(entry.log).relative_to("results/smoke/logs")
+            benchmark = study.results / "benchmarks" / log.with_suffix(".tsv")
+            own = float(benchmark.read_text().splitlines()[-1].split("\t")[0])
+            job_end, seen = slurm_end(study.folder, entry), entry.started + entry.seconds
+            parts["the head: reading the workflow, choosing jobs"] += entry.started - now
+            parts["submission, queue, two nested Snakemakes"] += job_end - own - entry.started
+            parts["the jobs' own commands"] += own
+            parts["waiting for the next poll"] += seen - job_end
+            now = seen
+        parts["the head: end"] += ended - now
+        wall = ended - began
+        print(f"{len(entries)} jobs, {wall:.0f} s wall; chain of {len(chain)} jobs:")
+        for part, seconds in parts.items():
+            print(f"{part:<48} {seconds:7.1f} s  {seconds / wall:4.0%}")
+        rest = (wall - parts["the jobs' own commands"]) / len(chain)
+        print(f"overhead: {rest:.1f} s for each job of the chain")
+        for entry in reversed(chain):
+            print(f"  {entry.rule:<20} {entry.seconds:6.1f} s")
+
+
+def slurm_end(checkout: Path, entry: Entry) -> float:
+    """When a job's outer Snakemake last wrote to its log, seconds since the epoch."""
+    folder = checkout / ".snakemake/slurm_logs" / f"rule_{entry.rule}"
+    own = folder / "_".join(entry.wildcards.values())
+    logs = [*own.glob("*.log")] or [*folder.glob("*.log")]  # those of an array lie together
+    return max(path.stat().st_mtime for path in logs)
+
+
+def one_arm(study_file: Path) -> None:
+    """Leave one arm and two tasks of the smoke study."""
+    values = yaml.safe_load(study_file.read_text())
+    values["arms"] = {"rad-dino": values["arms"]["rad-dino"]}
+    values["bases"] = {"rad-dino-open": values["bases"]["rad-dino-open"]}
+    values["encoders"] = {"rad-dino": values["encoders"]["rad-dino"]}
+    tasks = values["evaluation"]["tasks"]
+    values["evaluation"]["tasks"] = {name: tasks[name] for name in ("findings", "segmentation")}
+    values["scaling"]["metrics"] = {"findings": "auroc", "segmentation": "dice"}
+    study_file.write_text(yaml.safe_dump(values, sort_keys=False))
 
 
 def simulate(seconds: float, faults: float, cores: int, partitions: int) -> None:
@@ -136,7 +184,11 @@ def simulate(seconds: float, faults: float, cores: int, partitions: int) -> None
             "partitions": partitions,
             "image": {"shorter_side": 32},
         }
+        values["labels"]["findings"] = ["cardiomegaly", "effusion", "pneumothorax"]
         study.write_text(yaml.safe_dump(values, sort_keys=False))
+        for weights in ("rad-dino", "language-model"):
+            (checkout / "weights" / weights).mkdir(parents=True)
+        (checkout / "weights/medimageinsight.safetensors").touch()
         (folder / "tries").mkdir()
         environment = os.environ | {
             "PYTHONPATH": f"{checkout}{os.pathsep}{checkout / 'workflow/logger'}",
@@ -181,8 +233,7 @@ def main(argv: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     planning = commands.add_parser("plan")
     planning.add_argument("--times", type=int, nargs="+", default=[1, 3, 10])
-    cost = commands.add_parser("overhead")
-    cost.add_argument("journal", type=Path, help="journal.jsonl of a finished study")
+    commands.add_parser("overhead")
     simulation = commands.add_parser("simulate")
     simulation.add_argument("--seconds", type=float, default=0.05, help="of a job, on average")
     simulation.add_argument("--faults", type=float, default=0.05, help="share of tries that fail")
@@ -192,7 +243,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.command == "plan":
         plan(args.times)
     elif args.command == "overhead":
-        overhead(args.journal)
+        overhead()
     else:
         simulate(args.seconds, args.faults, args.cores, args.partitions)
 

@@ -4,16 +4,18 @@ Each cure names what it cures; tests/slurm shows each on a real cluster. When up
 delete it here and keep its test. The plugin's version is pinned: another one gets no cures.
 """
 
+import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any
 
 PLUGIN = "snakemake-executor-plugin-slurm"
-CURED = "2.8."
-"""Versions that need the cures and were tested with them."""
-LONGEST_PAUSE = 60
-"""Seconds between polls, at most; the plugin's pauses grow to 180."""
+CURED = "2.8.0"
+"""The version that needs the cures and was tested with them."""
+GROWTH = 1.5
+"""Pauses between polls grow to this multiple of the first: to 60 s from 40. The plugin's: 180 s."""
 
 States = dict[str, str]
 Query = Callable[[str, Any], Awaitable[tuple[States | None, float | None]]]
@@ -55,14 +57,34 @@ class CuredQuery:
 
 def apply() -> None:
     """Cure the plugin in this process, if its version is one the cures are for."""
-    if not version(PLUGIN).startswith(CURED):
+    if version(PLUGIN) != CURED:
         return
     import snakemake_executor_plugin_slurm as plugin
 
     if isinstance(plugin.query_job_status, CuredQuery):
         return
     plugin.query_job_status = CuredQuery(plugin.query_job_status)
-    pause = plugin.Executor.next_seconds_between_status_checks
-    plugin.Executor.next_seconds_between_status_checks = property(
-        lambda executor: min(pause.fget(executor), LONGEST_PAUSE), pause.fset
+    plugin.Executor.next_seconds_between_status_checks = _bounded(
+        plugin.Executor.next_seconds_between_status_checks
     )
+    plugin.Executor.sleep = _sleep
+
+
+async def _sleep(executor: Any) -> None:
+    """Pause between polls. The plugin sleeps it out, even with nothing left to wait for."""
+    end = time.monotonic() + executor.next_seconds_between_status_checks
+    while executor.wait and time.monotonic() < end:
+        await asyncio.sleep(0.5)
+
+
+def _bounded(pause: property) -> property:
+    """The plugin's pause between polls, growing no further than `GROWTH`."""
+    assert pause.fget is not None
+    of = pause.fget
+
+    def bounded(executor: Any) -> float:
+        settings = executor.workflow.executor_settings
+        longest: float = GROWTH * settings.init_seconds_before_status_checks
+        return min(float(of(executor)), longest)
+
+    return property(bounded, pause.fset)

@@ -1,19 +1,26 @@
 """What jobs cost: from benchmarks and run cards where there are any, else from FLOP counts."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from radscale_lib.files import read_json
 from radscale_lib.planning.flops import sample_flops
-from radscale_lib.planning.needs import images
-from radscale_lib.study.model import Study
+from radscale_lib.planning.scale import held_out, images, shard_bytes
+from radscale_lib.study.model import Run, Study
+from radscale_lib.study.pretrain import Recipe
+
+TRAINING = ("pretrain_arm", "pretrain_base")
+"""Rules that train."""
 
 SECONDS_PER_MPIXEL = 0.02
 """Assumed: one core decodes, resizes and encodes a 5 megapixel radiograph in 0.1 s."""
 SOURCE_MPIXELS = 5.0
 """Assumed: size of a hospital's radiograph, megapixels."""
+READ = 200e6
+"""Assumed: bytes a second from the file system of the results."""
 START_SECONDS = 5.0
 """Assumed: start of a process with torch."""
 
@@ -26,7 +33,8 @@ class Cost:
         seconds: wall time.
         cores: CPU cores it holds.
         gpus: GPUs it holds.
-        source: `measured` (this job), `similar` (jobs of the same kind) or `computed`.
+        source: `measured` (this job), `similar` (jobs of the same kind), `rate` (FLOPs, at the
+            rate that other trainings reached) or `computed` (at stated rates).
     """
 
     seconds: float
@@ -45,32 +53,87 @@ class Cost:
         return self.seconds * self.gpus / 3600
 
 
-def cost(
-    study: Study, rule: str, wildcards: Mapping[str, str], cores: int = 1, gpus: int = 0
-) -> Cost:
-    """Estimate the cost of one job."""
-    folder = study.folder / "benchmarks" / rule
-    name = ".".join(_benchmark_name(wildcards))
-    exact = folder / f"{name}.tsv" if name else folder.with_suffix(".tsv")
-    if (seconds := _benchmark(exact)) is not None:
-        return Cost(seconds, cores, gpus, "measured")
-    kind = wildcards.get("task") or wildcards.get("arm") or wildcards.get("archive") or ""
-    similar = [_benchmark(path) for path in sorted(folder.glob(f"{kind}*.tsv"))]
-    known = [seconds for seconds in similar if seconds is not None]
-    if known:
-        return Cost(median(known), cores, gpus, "similar")
-    return Cost(computed_seconds(study, rule, wildcards, gpus), cores, gpus, "computed")
+class Costs:
+    """Estimates the cost of a study's jobs, each by the best that is known of it."""
+
+    def __init__(self, study: Study) -> None:
+        """Read the cards of all trainings; benchmarks are read when asked for."""
+        self.study = study
+        self.trained: dict[Run, float] = {}
+        """Seconds of each training that finished on the study's kind of device, over all tries, for
+        the samples that the study asks for now."""
+        self._rates: dict[str, list[float]] = {}
+        self._benchmarks: dict[tuple[Path, str], float | None] = {}
+        for run in study.runs:
+            if run.arm not in study.arms | study.bases:
+                continue  # imported weights
+            card = study.folder / "encoders" / run.path / "encoder.json"
+            values = read_json(card) if card.exists() else {}
+            if values.get("seconds") and values["device"] == study.compute.device:
+                recipe, flops = _training(study, run.arm)
+                each = values["seconds"] / values["samples_seen"]
+                self.trained[run] = START_SECONDS + recipe.optimiser.samples * each
+                self._rates.setdefault(recipe.paradigm, []).append(flops / each)
+
+    def of(
+        self,
+        rule: str,
+        wildcards: Mapping[str, str],
+        cores: int = 1,
+        gpus: int = 0,
+        benchmark: Path | None = None,
+    ) -> Cost:
+        """Cost of one job.
+
+        Args:
+            rule: its rule.
+            wildcards: its wildcards.
+            cores: CPU cores that it holds.
+            gpus: GPUs that it holds.
+            benchmark: its benchmark file, which need not exist yet.
+        """
+        if rule in TRAINING:
+            known = self._training(wildcards)
+        else:
+            folder = benchmark.parent if benchmark else self.study.folder / "benchmarks" / rule
+            known = self._benchmarked(folder, benchmark, wildcards)
+        for source, seconds in known:
+            if seconds is not None:
+                return Cost(seconds, cores, gpus, source)
+        return Cost(computed_seconds(self.study, rule, wildcards, gpus), cores, gpus, "computed")
+
+    def _training(self, wildcards: Mapping[str, str]) -> Iterator[tuple[str, float | None]]:
+        """By cards: a benchmark has a training's last try only, or the copy of an earlier one."""
+        arm = wildcards["arm"]
+        run = Run(arm, int(wildcards.get("size", 0)), int(wildcards.get("seed", 0)))
+        yield "measured", self.trained.get(run)
+        # Every run of an arm sees the same number of samples.
+        yield "similar", _median(took for run, took in self.trained.items() if run.arm == arm)
+        recipe, flops = _training(self.study, arm)
+        every = [rate for rates in self._rates.values() for rate in rates]
+        rate = _median(self._rates.get(recipe.paradigm, every))
+        yield "rate", rate and START_SECONDS + recipe.optimiser.samples * flops / rate
+
+    def _benchmarked(
+        self, folder: Path, benchmark: Path | None, wildcards: Mapping[str, str]
+    ) -> Iterator[tuple[str, float | None]]:
+        yield "measured", _benchmark(benchmark) if benchmark else None
+        if folder.name == "benchmarks":
+            return  # of a rule with a single job
+        kind = wildcards.get("task") or wildcards.get("arm") or wildcards.get("archive") or ""
+        if (folder, kind) not in self._benchmarks:
+            others = sorted(folder.glob(f"{kind}.*" if kind else "*.tsv"))
+            self._benchmarks[folder, kind] = _median(map(_benchmark, others))
+        yield "similar", self._benchmarks[folder, kind]
 
 
-def _benchmark_name(wildcards: Mapping[str, str]) -> list[str]:
-    values = dict(wildcards)
-    names = [values[key] for key in ("task", "archive", "arm", "part") if key in values]
-    if "size" in values:
-        names += [f"n={values['size']}", f"seed={values['seed']}"]
-    return names
+def _median(seconds: Iterable[float | None]) -> float | None:
+    known = [value for value in seconds if value is not None]
+    return median(known) if known else None
 
 
 def _benchmark(path: Path) -> float | None:
+    """Seconds of a job by Snakemake's benchmark file, if there is one."""
     if not path.exists():
         return None
     with path.open(newline="") as file:
@@ -78,24 +141,28 @@ def _benchmark(path: Path) -> float | None:
     return float(rows[-1]["s"]) if rows else None
 
 
+def _training(study: Study, arm: str) -> tuple[Recipe, float]:
+    """Recipe of an arm or base, and FLOPs of one of its samples."""
+    recipe = (study.arms.get(arm) or study.bases[arm]).recipe
+    return recipe, sample_flops(study.encoders[study.encoder_of(arm)], recipe)
+
+
 def computed_seconds(study: Study, rule: str, wildcards: Mapping[str, str], gpus: int = 0) -> float:
     """Seconds of a job that nothing like it has been measured for."""
     rate = study.compute.tflops * 1e12 * study.compute.utilisation * max(gpus, 1)
     total = images(study)
-    if rule in ("pretrain_arm", "pretrain_base"):
-        arm = wildcards["arm"]
-        recipe = (study.arms.get(arm) or study.bases[arm]).recipe
-        flops = sample_flops(study.encoders[study.encoder_of(arm)], recipe)
+    if rule in TRAINING:
+        recipe, flops = _training(study, wildcards["arm"])
         return START_SECONDS + recipe.optimiser.samples * flops / rate
-    held_out = study.splits.train + study.splits.validation + study.splits.test
+    tested = total * held_out(study)
     if rule in ("extract_features", "evaluate_task"):
         encoder = study.encoders[study.encoder_of(wildcards["arm"])]
         forward = sample_flops(encoder, None)
         if rule == "extract_features":
-            return START_SECONDS + total * held_out * forward / rate
+            return START_SECONDS + tested * forward / rate
         task = study.evaluation.tasks[wildcards["task"]]
         if task.kind == "classification":
-            return START_SECONDS + total * held_out / 2000
+            return START_SECONDS + tested / 2000
         decoder = task.decoder
         tested = decoder.test_images or total * study.splits.test
         return START_SECONDS + (decoder.steps * decoder.batch + tested) * forward * 2 / rate
@@ -104,6 +171,8 @@ def computed_seconds(study: Study, rule: str, wildcards: Mapping[str, str], gpus
         if archive.phantom:
             return 2 + archive.phantom.patients * 3 / archive.partitions / 100
         return total / archive.partitions * SOURCE_MPIXELS * SECONDS_PER_MPIXEL
+    if rule.startswith("index_shards"):
+        return START_SECONDS + shard_bytes(study) / READ
     if rule == "make_phantom":
         phantom = study.archives[wildcards["archive"]].phantom
         return 2 + (phantom.patients * 3 / 80 if phantom else 0)
@@ -112,6 +181,7 @@ def computed_seconds(study: Study, rule: str, wildcards: Mapping[str, str], gpus
 
 def expected(study: Study) -> dict[str, float]:
     """Seconds of a typical job of each rule of the study."""
+    costs = Costs(study)
     archive = {"archive": "institution", "part": "0"}
     arm = {"arm": next(iter(study.arms)), "size": str(study.subsets.sizes[0]), "seed": "0"}
     tasks = [{**arm, "task": task} for task in study.evaluation.tasks]
@@ -126,7 +196,7 @@ def expected(study: Study) -> dict[str, float]:
         "draw_figures": [{}],
     }
     return {
-        rule: sum(cost(study, rule, wildcards).seconds for wildcards in jobs) / len(jobs)
+        rule: sum(costs.of(rule, wildcards).seconds for wildcards in jobs) / len(jobs)
         for rule, jobs in typical.items()
         if jobs
     }

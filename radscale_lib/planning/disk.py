@@ -1,12 +1,11 @@
 """What a study's results take on disk: computed for the whole, measured for what is there."""
 
+import tempfile
 from pathlib import Path
 
-from radscale_lib.planning.needs import images
+from radscale_lib.planning.scale import held_out, images, shard_bytes
 from radscale_lib.study.model import Study
 
-BYTES_PER_PIXEL = {8: 0.6, 16: 1.8}
-"""Assumed: a radiograph without loss, bytes per stored pixel of 8 and 16 bits."""
 ENCODER_BYTES = {"mi2": 2.5e9, "rad-dino": 0.45e9}
 """Encoder files at the published sizes: the released weights as float32."""
 FULL_PIXELS = {"mi2": 480, "rad-dino": 518}
@@ -36,8 +35,7 @@ def disk(study: Study) -> dict[str, tuple[float, float]]:
 def whole_bytes(study: Study) -> dict[str, float]:
     """Bytes of each kind of result of the whole study, computed."""
     encoders = sum(encoder_bytes(study, run.arm) for run in study.runs)
-    held_out = study.splits.train + study.splits.validation + study.splits.test
-    features = len(study.runs) * images(study) * held_out * FEATURE_BYTES
+    features = len(study.runs) * images(study) * held_out(study) * FEATURE_BYTES
     return {
         "shards": shard_bytes(study),
         "encoders": encoders,
@@ -56,13 +54,6 @@ def peak_bytes(study: Study, at_once: int = 1) -> float:
     return sum(whole_bytes(study).values()) + 2 * STATES * running
 
 
-def shard_bytes(study: Study) -> float:
-    """Bytes of the institution's shards."""
-    image = study.institution.image
-    pixels = image.shorter_side**2 * 1.2
-    return images(study) * pixels * BYTES_PER_PIXEL[image.bits]
-
-
 def encoder_bytes(study: Study, arm: str) -> float:
     """Bytes of an arm's encoder file."""
     encoder = study.encoders[study.encoder_of(arm)]
@@ -78,3 +69,14 @@ def _measured(folder: Path, pattern: str) -> float:
         except FileNotFoundError:  # a job deletes or renames files meanwhile
             continue
     return float(total)
+
+
+def write_problem(folder: Path) -> str:
+    """Why nothing can be written into a folder, such as a full disk; empty if it can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(2**16))
+            file.flush()
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    return ""

@@ -35,6 +35,7 @@ class Entry:
         tries: how often it was started.
         seconds: from start to end.
         log: its log file.
+        slurm: the state that SLURM gave it, if it failed there, such as TIMEOUT.
     """
 
     rule: str
@@ -45,6 +46,7 @@ class Entry:
     tries: int = 1
     seconds: float = 0.0
     log: str = ""
+    slurm: str = ""
 
 
 @dataclass
@@ -105,6 +107,7 @@ def read_journal(path: Path) -> Call:
             case "done" | "failed" as state if values["job"] in by_job:
                 entry = by_job[values["job"]]
                 entry.state, entry.seconds = state, values["time"] - entry.started
+                entry.slurm = values.get("slurm", "")
     return call
 
 

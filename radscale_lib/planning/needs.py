@@ -5,25 +5,25 @@ Bounds, not estimates: a job that exceeds them is killed. `plan` has the estimat
 
 import math
 
+from radscale_lib.planning.scale import held_out, images, shard_bytes
 from radscale_lib.study.archive import Archive
 from radscale_lib.study.model import Study
 
 MB_PER_MPIXEL = 60
 """Peak of decoding one image: stored values, float32 copies, and the resized image."""
 
+ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
+"""At least so many a second: pixels through an encoder on a core, images on a GPU."""
+READ = 50e6
+"""At least so many bytes a second from the file system of the results."""
+
 
 def _largest_archive(study: Study) -> Archive:
     return max(study.archives.values(), key=lambda archive: archive.image.shorter_side)
 
 
-def images(study: Study) -> int:
-    """About how many images the institution's archive holds (the pool is the largest size)."""
-    pool = 1 - study.splits.train - study.splits.validation - study.splits.test
-    return math.ceil(study.subsets.sizes[-1] / pool)
-
-
 def megabytes(study: Study, stage: str) -> int:
-    """Memory of a job, MB, before the factor for retries."""
+    """Memory of a job, MB, before the factor for retries; of a training, for each process."""
     rows = images(study) / 1e6
     side = max(_largest_archive(study).image.shorter_side, 64)
     needs = {
@@ -31,7 +31,8 @@ def megabytes(study: Study, stage: str) -> int:
         "catalog": 1500 + 500 * rows,
         "subset": 800 + 1000 * rows,
         "subset_card": 1000 + 3000 * rows,
-        "pretrain": 3000 + 40 * (side / 64) ** 2 * (256 if study.compute.device == "cuda" else 1),
+        # Of each process: torch, and loaders that hold decoded images of several steps.
+        "pretrain": 12_000 if study.compute.device == "cuda" else 3000 + 40 * (side / 64) ** 2,
         "features": 2500 + 4000 * rows + 20 * (side / 64) ** 2,
         "evaluate": 3500 + 8000 * rows + 100 * (side / 64) ** 2,
         "similarity": 2000 + 20 * (side / 64) ** 2,
@@ -42,18 +43,21 @@ def megabytes(study: Study, stage: str) -> int:
 
 def minutes(study: Study, stage: str) -> int:
     """Run time of a job, minutes, before the factor for retries."""
-    per_partition = images(study) / study.institution.partitions
-    slow = (_largest_archive(study).image.shorter_side / 64) ** 2
+    total = images(study)
+    per_partition = total / study.institution.partitions
+    side = _largest_archive(study).image.shorter_side
+    tested = total * held_out(study)
+    encoded = ENCODED["cuda"] if study.compute.device == "cuda" else ENCODED["cpu"] / side**2
     needs = {
         "phantom": 20.0,
-        "scan": 10 + images(study) / 1e5,
+        "scan": 10 + total / 1e5,
         "ingest": 10 + per_partition / 60 / 2,
-        "catalog": 10 + images(study) / 1e5,
-        "ranges": 10 + images(study) * slow / 60 / 500,
-        "subset": 10 + images(study) / 5e5,
-        "subset_card": 10 + images(study) / 5e5,
+        "catalog": 10 + total / 1e5,
+        "ranges": 10 + shard_bytes(study) / READ / 60,
+        "subset": 10 + total / 5e5,
+        "subset_card": 10 + total / 5e5,
         "pretrain": 60.0 if study.compute.device == "cpu" else 24 * 60,
-        "features": 10 + images(study) * slow / 60 / 500,
-        "evaluate": 15 + min(images(study), 2e5) * slow / 60 / 500,
+        "features": 10 + tested / encoded / 60,
+        "evaluate": 15 + min(tested, 2e5) / encoded / 60,
     }
     return math.ceil(needs.get(stage, 15.0))

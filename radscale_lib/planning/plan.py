@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.files import read_json
-from radscale_lib.planning.costs import Cost, cost
-from radscale_lib.planning.disk import disk, peak_bytes, shard_bytes
+from radscale_lib.planning.costs import Cost, Costs
+from radscale_lib.planning.disk import disk, peak_bytes
 from radscale_lib.planning.progress import duration
+from radscale_lib.planning.scale import shard_bytes
 from radscale_lib.planning.site import Site
 from radscale_lib.study.model import Study
 
@@ -64,13 +65,13 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
 
     Args:
         study: the study.
-        lines: JSON objects with rule, wildcards, reason, threads and gpus.
+        lines: JSON objects with rule, wildcards, reason, threads, gpus and benchmark.
         ids: folder of stage ids' components, to say which of them changed.
     """
-    jobs = []
+    costs, jobs = Costs(study), []
     for line in lines:
         values: dict[str, Any] = json.loads(line)
-        if values["benchmark"] is None:
+        if not values["benchmark"]:
             continue  # targets such as `all` do nothing
         wildcards = {key: str(value) for key, value in values["wildcards"].items()}
         jobs.append(
@@ -78,7 +79,13 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
                 values["rule"],
                 wildcards,
                 explain(values["reason"], ids),
-                cost(study, values["rule"], wildcards, values["threads"], values["gpus"]),
+                costs.of(
+                    values["rule"],
+                    wildcards,
+                    values["threads"],
+                    values["gpus"],
+                    Path(values["benchmark"]),
+                ),
                 values["number"],
                 tuple(values["after"]),
             )
@@ -162,7 +169,7 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
     if not jobs:
         return "Nothing to do: every result is up to date."
     table = rows(jobs)
-    head = f"{'rule':<18}{'jobs':>6}{'GPU-h':>10}{'core-h':>10}{'longest':>10}  {'from':<10}why"
+    head = f"{'rule':<26}{'jobs':>6}{'GPU-h':>10}{'core-h':>10}{'longest':>10}  {'from':<10}why"
     lines = [f"Plan of study {study.name!r}", head, "-" * len(head)]
     for row in table:
         reasons = [
@@ -171,7 +178,7 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
         ]
         more = f"; and {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
         lines.append(
-            f"{row.rule:<18}{row.jobs:>6}{row.gpu_hours:>10.3g}{row.core_hours:>10.3g}"
+            f"{row.rule:<26}{row.jobs:>6}{row.gpu_hours:>10.3g}{row.core_hours:>10.3g}"
             f"{duration(row.longest):>10}  {'+'.join(sorted(row.sources)):<10}"
             + "; ".join(reasons[:3])
             + more
@@ -179,7 +186,7 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
     total = totals(study, jobs, at_once)
     lines += [
         "-" * len(head),
-        f"{'total':<18}{len(jobs):>6}{total['gpu_hours']:>10.3g}{total['core_hours']:>10.3g}"
+        f"{'total':<26}{len(jobs):>6}{total['gpu_hours']:>10.3g}{total['core_hours']:>10.3g}"
         f"{duration(total['longest_seconds']):>10}",
         "",
         f"time without queues: at least {duration(total['at_least_seconds'])}, "

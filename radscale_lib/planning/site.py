@@ -75,6 +75,15 @@ class Site(Section):
             asked["gpu_model"] = self.gpu_model if gpus else ""
         return asked
 
+    def load_modules(self) -> str:
+        """What a job's shell does before its command: loads the modules, or fails.
+
+        The shell function `module` gets lost where a scheduler runs jobs by a plain sh.
+        """
+        define = 'type module &> /dev/null || . "$MODULESHOME/init/bash"'
+        # `module` itself uses unset variables.
+        return f"{define}; set -e; module load {' '.join(self.modules)}; set -uo pipefail; "
+
     def training(self, compute: Compute) -> dict[str, Any]:
         """Resources of a training job besides memory, time and GPUs."""
         # Steps are warned, not the batch script, which is the executor's.

@@ -1,21 +1,25 @@
 """How a study stands: runs expected, done, running and failed, and what is left."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from radscale_lib.files import read_json
 from radscale_lib.planning import guard
+from radscale_lib.planning.costs import TRAINING
 from radscale_lib.planning.journal import NAME, Entry, read_journal
 from radscale_lib.planning.plan import Job, totals
 from radscale_lib.planning.progress import duration
 from radscale_lib.study.model import Run, Study
 
 STATES = ("done", "running", "failed", "waiting")
-TRAINING = ("pretrain_arm", "pretrain_base", "import_weights")
+ENCODERS = (*TRAINING, "import_weights")
+"""Rules that make an encoder."""
+_STEP = re.compile(r"step (\d+)/(\d+)")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Status:
         runs: every run that the study asks for.
         failed: jobs that failed in the last call and are still to do, with the reason.
         head: the process that runs the study; empty if none does.
-        left: totals of the jobs that are still to do, as of the plan.
+        left: totals of what is still to do, as of the plan; of running trainings, their rest.
     """
 
     runs: list[RunStatus]
@@ -52,17 +56,18 @@ class Status:
 
 def status(study: Study, jobs: Iterable[Job]) -> Status:
     """Look at a study's results, its journal, and what a dry run says is left."""
-    jobs = list(jobs)
     call = read_journal(study.folder / NAME)
     head = guard.holder(study.folder / ".running")
-    left = {(job.rule, *sorted(job.wildcards.items())) for job in jobs}
+    logs = {_key(entry): last_line(Path(entry.log)) for entry in call.of("started")}
+    jobs = [_unfinished(job, logs.get(_key(job), "")) for job in jobs]
+    left = set(map(_key, jobs))
     failed = [
-        (" ".join([entry.rule, *entry.wildcards.values()]), last_line(Path(entry.log)))
+        (" ".join([entry.rule, *entry.wildcards.values()]), _reason(entry))
         for entry in call.of("failed")
-        if (entry.rule, *sorted(entry.wildcards.items())) in left
+        if _key(entry) in left
     ]
-    trained = {_run(job.wildcards) for job in jobs if job.rule in TRAINING}
-    active = {_run(entry.wildcards): entry for entry in call.entries if entry.rule in TRAINING}
+    trained = {_run(job.wildcards) for job in jobs if job.rule in ENCODERS}
+    active = {_run(entry.wildcards): entry for entry in call.entries if entry.rule in ENCODERS}
     if not head:
         active = {run: entry for run, entry in active.items() if entry.state != "started"}
     runs = [_run_status(study, run, active.get(run), run in trained) for run in study.runs]
@@ -73,7 +78,7 @@ def _run_status(study: Study, run: Run, entry: Entry | None, to_do: bool) -> Run
     if entry and entry.state == "started":
         return RunStatus(run, "running", last_line(Path(entry.log)))
     if entry and entry.state == "failed" and to_do:
-        return RunStatus(run, "failed", last_line(Path(entry.log)))
+        return RunStatus(run, "failed", _reason(entry))
     card = study.folder / "encoders" / run.path / "encoder.json"
     if to_do or not card.exists():
         return RunStatus(run, "waiting")
@@ -81,6 +86,24 @@ def _run_status(study: Study, run: Run, entry: Entry | None, to_do: bool) -> Run
     if values["status"] == "failed":
         return RunStatus(run, "failed", values["reason"])
     return RunStatus(run, "done")
+
+
+def _key(job: Job | Entry) -> tuple[object, ...]:
+    return job.rule, *sorted(job.wildcards.items())
+
+
+def _unfinished(job: Job, progress: str) -> Job:
+    """The part of a job that is still to do, by the last line of its log if it is training."""
+    steps = _STEP.match(progress)
+    if steps is None:
+        return job
+    rest = 1 - int(steps[1]) / int(steps[2])
+    return replace(job, cost=replace(job.cost, seconds=job.cost.seconds * rest))
+
+
+def _reason(entry: Entry) -> str:
+    """Why a job failed: the state that SLURM gave it, and the last thing it said."""
+    return ": ".join(filter(None, [entry.slurm, last_line(Path(entry.log))])) or "it said nothing"
 
 
 def _run(wildcards: Mapping[str, str]) -> Run:

@@ -56,7 +56,7 @@ def decode(data: bytes | memoryview) -> Stored:
     if data[: len(_LITTLE_ENDIAN_TIFF)] != _LITTLE_ENDIAN_TIFF:
         return png.decode(data)
     try:
-        image: Stored = imagecodecs.tiff_decode(data)
+        image: Stored = imagecodecs.tiff_decode(data)  # type: ignore[arg-type]  # any buffer
     except Exception:  # the library's own, IndexError and others
         raise ValueError("no decodable TIFF") from None
     if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):

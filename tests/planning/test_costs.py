@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from radscale_lib.files import write_json
 from radscale_lib.planning import plan
-from radscale_lib.planning.costs import cost
+from radscale_lib.planning.costs import Costs
 from radscale_lib.planning.flops import sample_flops
 from radscale_lib.study import load_study
 from radscale_lib.study.encoders import Mi2, RadDino
@@ -31,22 +32,60 @@ def test_mi2_step_is_about_the_published_1_97_tflop() -> None:
     assert sample_flops(Mi2(kind="mi2"), recipe) == pytest.approx(1.97e12, rel=0.1)
 
 
-def test_a_benchmark_beats_its_kind_beats_flops(study: Study) -> None:
-    job = {"arm": "mi2-reports", "size": "50", "seed": "0"}
-    assert cost(study, "pretrain_arm", job).source == "computed"
-    folder = study.folder / "benchmarks/pretrain_arm"
+def finish(study: Study, arm: str, size: int, seconds: float, device: str = "cpu") -> None:
+    card = study.folder / "encoders" / f"{arm}/n={size}/seed=0" / "encoder.json"
+    samples = study.arms[arm].recipe.optimiser.samples
+    write_json(card, {"seconds": seconds, "samples_seen": samples, "device": device})
+
+
+def test_a_training_costs_what_it_took_or_its_arm_or_its_flops(study: Study) -> None:
+    """An arm's longer name does not make it alike: mi2-reports and mi2-reports-labels."""
+    job = {"arm": "mi2-reports", "size": "200", "seed": "0"}
+
+    def found() -> tuple[str, float]:
+        cost = Costs(study).of("pretrain_arm", job)
+        return cost.source, cost.seconds
+
+    assert found()[0] == "computed"
+    finish(study, "mi2-reports", 100, 30, device="cuda")
+    assert found()[0] == "computed"
+    finish(study, "rad-dino", 100, 1)
+    source, by_other_paradigm = found()
+    assert source == "rate"
+    finish(study, "mi2-reports-labels", 100, 400)
+    assert found() == ("rate", pytest.approx(405)) and by_other_paradigm != found()[1]
+    finish(study, "mi2-reports", 100, 30)
+    assert found() == ("similar", 35)
+    finish(study, "mi2-reports", 200, 40)
+    assert found() == ("measured", 45)
+    assert Costs(study).of("pretrain_arm", job, cores=2).core_hours == pytest.approx(90 / 3600)
+
+
+def test_other_jobs_cost_their_benchmark_or_that_of_their_kind(study: Study) -> None:
+    job = {"task": "findings", "arm": "rad-dino", "size": "200", "seed": "0"}
+    folder = study.folder / "benchmarks/evaluate_task"
+    own = folder / "findings.rad-dino.n=50.seed=0.tsv"
+
+    def found() -> tuple[str, float]:
+        cost = Costs(study).of("evaluate_task", job, benchmark=own)
+        return cost.source, cost.seconds
+
     folder.mkdir(parents=True)
-    (folder / "mi2-reports.n=100.seed=0.tsv").write_text("s\tmax_rss\n30.0\t1\n")
-    assert cost(study, "pretrain_arm", job).source == "similar"
-    assert cost(study, "pretrain_arm", job).seconds == 30
-    (folder / "mi2-reports.n=50.seed=0.tsv").write_text("s\tmax_rss\n40.0\t1\n")
-    assert cost(study, "pretrain_arm", job).source == "measured"
-    assert cost(study, "pretrain_arm", job, cores=2).core_hours == pytest.approx(80 / 3600)
+    (folder / "findings-more.rad-dino.n=50.seed=0.tsv").write_text("s\tmax_rss\n9.0\t1\n")
+    assert found()[0] == "computed"
+    (folder / "findings.rad-dino.n=100.seed=0.tsv").write_text("s\tmax_rss\n30.0\t1\n")
+    assert found() == ("similar", 30)
+    own.write_text("s\tmax_rss\n40.0\t1\n")
+    assert found() == ("measured", 40)
+    single = Costs(study).of("fit_scaling", {}, benchmark=folder.parent / "fit_scaling.tsv")
+    assert single.source == "computed"
 
 
 def test_the_budget_is_a_gate(study: Study) -> None:
     jobs = [
-        plan.Job("pretrain_arm", {}, "", cost(study, "pretrain_arm", {"arm": "rad-dino"}, 16, 8))
+        plan.Job(
+            "pretrain_arm", {}, "", Costs(study).of("pretrain_arm", {"arm": "rad-dino"}, 16, 8)
+        )
     ]
     plan.check_budget(study, jobs)
     budget = study.compute.budget.model_copy(update={"gpu_hours": 0.0001})

@@ -10,7 +10,10 @@ from radscale_lib.files import write_json
 from radscale_lib.planning import disk, guard, plan, status
 from radscale_lib.planning.costs import Cost
 from radscale_lib.planning.journal import NAME, Journal
+from radscale_lib.planning.needs import megabytes, minutes
+from radscale_lib.planning.scale import shard_bytes
 from radscale_lib.planning.site import Site
+from radscale_lib.planning.stages import STAGES
 from radscale_lib.study import load_study
 from radscale_lib.study.model import Study
 
@@ -48,7 +51,15 @@ def test_scratch_is_in_the_plan(study: Study) -> None:
     assert "on each node" not in plan.render(study, jobs, Site())
     assert "on each node that trains, in /local" in plan.render(study, jobs, Site(scratch="/local"))
     room = plan.as_json(study, jobs, Site(scratch="/local"))
-    assert room["scratch_bytes_per_node"] == disk.shard_bytes(study) > 0
+    assert room["scratch_bytes_per_node"] == shard_bytes(study) > 0
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_full_study_asks_for_usual_nodes(stage: str) -> None:
+    paper = load_study(ROOT / "config/paper.yaml")
+    processes = paper.compute.devices if stage == "pretrain" else 1
+    assert 1000 <= megabytes(paper, stage) * processes <= 256_000
+    assert 10 <= minutes(paper, stage) <= 24 * 60
 
 
 def test_deep_shards_are_larger(study: Study) -> None:
@@ -69,6 +80,11 @@ def test_the_published_encoders_and_what_is_there(tmp_path: Path) -> None:
     assert disk.disk(paper)["shards"][1] == 1000
 
 
+def test_why_nothing_can_be_written(tmp_path: Path) -> None:
+    assert disk.write_problem(tmp_path) == ""
+    assert disk.write_problem(Path("/proc")).startswith("/proc: ")
+
+
 def test_the_state_of_every_run(study: Study) -> None:
     done, running, failed, again, *rest = study.runs
     for run, state in ((done, "ok"), (failed, "failed"), (again, "ok")):
@@ -82,11 +98,12 @@ def test_the_state_of_every_run(study: Study) -> None:
     values = {"rule": "pretrain_arm", "outputs": [], "log": str(log)}
     journal.note("start", job=1, wildcards=names, **values)
     journal.note("start", job=2, **(values | {"rule": "evaluate_task", "wildcards": {"task": "x"}}))
-    journal.note("failed", job=2)
+    journal.note("failed", job=2, slurm="TIMEOUT")
     again_names = {key: str(value) for key, value in again._asdict().items()}
     jobs = [
         job(1, 10, rule="pretrain_arm", **again_names),
         job(2, 10, rule="evaluate_task", task="x"),
+        job(3, 3600, rule="pretrain_arm", **names),
     ]
 
     def states() -> dict:
@@ -103,7 +120,7 @@ def test_the_state_of_every_run(study: Study) -> None:
             run: "waiting" for run in rest
         }
         now = status.status(study, jobs)
-        assert now.failed == [("evaluate_task x", "step 3/5  loss 1")]
+        assert now.failed == [("evaluate_task x", "TIMEOUT: step 3/5  loss 1")]
         text = status.render(study, now)
         assert f"process {holder.pid} on" in text and "no finite gradient" in text
         told = status.as_json(study, now)
@@ -114,7 +131,9 @@ def test_the_state_of_every_run(study: Study) -> None:
             "failed": 1,
             "waiting": len(study.runs) - 3,
         }
-        assert told["left"]["jobs"] == 2
+        assert told["left"]["jobs"] == 3
+        # Three of the running training's five steps are done.
+        assert told["left"]["core_hours"] == pytest.approx(2 / 5 + 20 / 3600)
     finally:
         holder.kill()
         holder.wait()

@@ -1,5 +1,7 @@
 """The site file: what it turns into, and what it says of mistakes."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,20 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
         load_site(path)
     with pytest.raises(SiteError, match="cannot be read"):
         load_site(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("define", [True, False])
+def test_modules_are_loaded_or_the_job_fails(tmp_path: Path, define: bool) -> None:
+    """By a shell that has lost `module`, as a job's may."""
+    (tmp_path / "init").mkdir()
+    loads = 'module() { [ "$*" = "load cuda/12 gcc" ] && echo "loaded $unset"; }'
+    (tmp_path / "init/bash").write_text(loads if define else "")
+    ended = subprocess.run(
+        ["bash", "-c", Site(modules=("cuda/12", "gcc")).load_modules() + "echo command"],
+        env={"MODULESHOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout == ("loaded \ncommand\n" if define else "")
+    assert (ended.returncode == 0) == define

@@ -7,14 +7,16 @@ By hand, from the top of the checkout (see docs/slurm.md):
 
 import argparse
 import ctypes
+import fcntl
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -27,7 +29,11 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 ACCOUNTING_DAEMONS = ("slurmdbd", "mariadbd", "mariadb-install-db")
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
 ACCOUNTING_PACKAGES = ("slurmdbd", "mariadb-server")
+MODULES = Path("/usr/share/modules/init/bash")
+"""Where Debian's environment-modules defines `module`."""
 SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+MARK = "RADSCALE_TEST_CLUSTER"
+"""Variable with the cluster's folder, in the environment of everything that belongs to it."""
 
 PARTITIONS = """\
 PartitionName=cpu Nodes=ALL Default=YES PriorityTier=10 PreemptMode=OFF
@@ -64,7 +70,7 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill,UsePss
 SlurmctldTimeout=30
 SlurmdTimeout=15
-KillWait=10
+KillWait=5
 MinJobAge={min_job_age}
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
@@ -76,7 +82,7 @@ PreemptMode=REQUEUE
 GresTypes=gpu
 NodeName=node[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_first}-{node_last}] \
 CPUs={cpus} SocketsPerBoard=1 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory} \
-Gres=gpu:a100:{gpus}
+Gres=gpu:a100:{gpus} Feature=big
 {partitions}"""
 
 ACCOUNTING = """\
@@ -106,25 +112,35 @@ LogFile={folder}/log/slurmdbd.log
 """
 
 
+OWNER = "owner.lock"
+"""File in a cluster's folder that the process which runs it has locked."""
+
+
 class CannotRunHereError(RuntimeError):
     """This machine cannot run the cluster; the text says why."""
 
 
 def install(accounting: bool) -> None:
-    """Install Debian's packages if their programs are missing; starts no service.
+    """Install Debian's packages of SLURM if their programs are missing; starts no service.
 
     Raises:
         CannotRunHereError: not root, no apt-get, or no packages.
     """
-    needed = DAEMONS + (ACCOUNTING_DAEMONS if accounting else ())
-    missing = [name for name in needed if not shutil.which(name, path=SYSTEM_PATH)]
     if os.geteuid() != 0:
         raise CannotRunHereError("slurmd must be root to start jobs as their owners")
-    if not missing:
-        return
-    if not shutil.which("apt-get"):
-        raise CannotRunHereError(f"no {', '.join(missing)}, and no apt-get to install them")
-    packages = PACKAGES + (ACCOUNTING_PACKAGES if accounting else ())
+    needed = DAEMONS + (ACCOUNTING_DAEMONS if accounting else ())
+    if not all(shutil.which(name, path=SYSTEM_PATH) for name in needed):
+        install_packages(*PACKAGES, *(ACCOUNTING_PACKAGES if accounting else ()))
+
+
+def install_packages(*packages: str) -> None:
+    """Install packages of Debian without starting their services.
+
+    Raises:
+        CannotRunHereError: not root, no apt-get, or no packages.
+    """
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise CannotRunHereError(f"no {', '.join(packages)}: needs root and apt-get")
     # Debian's way to keep packages from starting their services.
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
@@ -208,6 +224,7 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """For a process that is a user's login shell on the cluster."""
         return {
+            MARK: str(self.folder),
             "SLURM_CONF": str(self.folder / "slurm.conf"),
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
@@ -249,8 +266,14 @@ class Cluster:
         Raises:
             CannotRunHereError, TimeoutError: if it does not come up.
         """
-        install(self.accounting)
-        self._write_configuration()
+        with Path(tempfile.gettempdir(), "radscale-test-clusters.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time chooses its ports
+            install(self.accounting)
+            end_orphans()
+            self._write_configuration()
+            self._start_daemons()
+
+    def _start_daemons(self) -> None:
         self.spawn(
             "munged",
             *("munged", "--foreground", "--force", f"--key-file={self.folder}/munge.key"),
@@ -301,23 +324,12 @@ class Cluster:
         for name in reversed(list(self.daemons)):
             self.kill(name)
         for process in self.leftovers():
-            os.kill(process, signal.SIGKILL)
+            _kill(process)
+        self._owned.close()
 
     def leftovers(self) -> list[int]:
-        """Processes of this cluster's jobs: without cgroups, some outlive their job."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                variables = path.read_bytes().split(b"\0")
-            except OSError:
-                continue
-            ours = f"SLURM_CONF={self.folder}/slurm.conf".encode() in variables or any(
-                value.startswith(b"PATH=") and f"{self.folder}/bin".encode() in value
-                for value in variables
-            )
-            if ours and any(value.startswith(b"SLURM_JOB_ID=") for value in variables):
-                found.append(int(path.parent.name))
-        return found
+        """Processes of this cluster: without cgroups, some outlive their job."""
+        return [process for process, folder in _marked() if folder == self.folder]
 
     def spawn(self, name: str, *command: str) -> None:
         """Start a daemon in the foreground that ends with this process."""
@@ -330,7 +342,7 @@ class Cluster:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={"PATH": SYSTEM_PATH, "SLURM_CONF": str(self.folder / "slurm.conf")},
+            env=self.environment | {"PATH": SYSTEM_PATH},
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
@@ -340,6 +352,8 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
         for name in ("bin", "log", "state", "gpus"):
             (self.folder / name).mkdir(parents=True)
+        self._owned = (self.folder / OWNER).open("w")
+        fcntl.flock(self._owned, fcntl.LOCK_EX)
         port = _free_block(100)
         host = socket.gethostname().split(".")[0]
         self._places = {
@@ -417,7 +431,8 @@ class Cluster:
         for what in (
             "cluster test",
             "account study Description=study Organization=test",
-            "user root Account=study DefaultAccount=study",
+            "qos urgent",
+            "user root Account=study DefaultAccount=study QOS=+urgent",
         ):
             self.run("sacctmgr", "--immediate", "add", *what.split())
 
@@ -431,6 +446,36 @@ class Cluster:
         except (RuntimeError, subprocess.TimeoutExpired):
             return False
         return True
+
+
+def _marked() -> Iterator[tuple[int, Path]]:
+    """Processes that belong to a test cluster, and its folder."""
+    mark = f"{MARK}=".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            variables = path.read_bytes().split(b"\0")
+        except OSError:  # ended meanwhile, or not ours to look into
+            continue
+        for folder in (value[len(mark) :] for value in variables if value.startswith(mark)):
+            yield int(path.parent.name), Path(os.fsdecode(folder))
+
+
+def end_orphans() -> None:
+    """End the processes of clusters whose own process was killed."""
+    for process, folder in list(_marked()):
+        try:
+            with (folder / OWNER).open() as owner:
+                fcntl.flock(owner, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        except FileNotFoundError:
+            pass
+        _kill(process)
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def _die_with_parent() -> None:

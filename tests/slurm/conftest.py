@@ -25,8 +25,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def started(folder: Path, accounting: bool) -> Iterator[Cluster]:
+    cluster = Cluster(folder, accounting)
     try:
-        cluster = Cluster(folder, accounting)
         cluster.__enter__()
     except CannotRunHereError as error:
         if os.environ.get(REQUIRED) == "required":

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +52,11 @@ if fault:
 '''
 
 
+def tries(seen: Path) -> list[str]:
+    """SLURM job of each start of a script so far, by its file of tries."""
+    return seen.read_text().split() if seen.exists() else []
+
+
 @dataclass
 class ClusterStudy(Checkout):
     """A checkout whose snakemake submits to a cluster."""
@@ -59,6 +65,8 @@ class ClusterStudy(Checkout):
     scratch: Path
     site: dict[str, object] = field(default_factory=lambda: dict(SITE))
     faults: dict[str, dict[str, object]] = field(default_factory=dict)
+    shell: dict[str, str] = field(default_factory=dict)
+    """Variables of the user's login shell."""
     heads: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -71,7 +79,8 @@ class ClusterStudy(Checkout):
         values = super().environment()
         cluster = self.cluster.environment
         return values | {
-            "SLURM_CONF": cluster["SLURM_CONF"],
+            **self.shell,
+            **cluster,
             "PATH": f"{self.cluster.folder / 'bin'}{os.pathsep}{values['PATH']}",
             "PYTHONPATH": f"{self.scratch / 'faults'}{os.pathsep}{values['PYTHONPATH']}",
             "RADSCALE_SITE": str(site),
@@ -124,10 +133,24 @@ class ClusterStudy(Checkout):
         assert head.returncode == code, self.output()[-6000:]
         return self.output()
 
-    def job(self, rule: str, state: str = "RUNNING", seconds: float = PATIENCE) -> str:
+    def job(self, rule: str, state: str = "RUNNING") -> str:
         """Wait for a SLURM job of a rule in a state; its id."""
-        wait_until(lambda: state in self.cluster.active(rule).values(), seconds, f"{rule} {state}")
-        return next(job for job, now in self.cluster.active(rule).items() if now == state)
+        return self._await(
+            lambda: [job for job, now in self.cluster.active(rule).items() if now == state],
+            f"{rule} {state}",
+        )
+
+    def first_try(self, seen: Path) -> str:
+        """Wait until a script that is to go wrong has started; its SLURM job."""
+        return self._await(lambda: tries(seen), f"first try of {seen.stem}")
+
+    def _await(self, found: Callable[[], list[str]], what: str) -> str:
+        def alive_and_found() -> bool:
+            assert self.heads[-1].poll() is None, self.output()[-6000:]
+            return bool(found())
+
+        wait_until(alive_and_found, PATIENCE, what)
+        return found()[0]
 
     def undo(self, *patterns: str) -> None:
         """Delete results, so that their jobs run again."""

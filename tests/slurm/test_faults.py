@@ -1,40 +1,43 @@
 """Faults on a real cluster: the study completes, or stops with a clear message.
 
-Minutes each, so run by their own command: pytest -m cluster_faults tests/slurm
+A few run with all tests; those marked as cluster_faults by `make cluster FAULTS=1`.
 """
 
+import json
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from radscale_lib.files import file_digest, read_json
 from radscale_lib.planning.journal import NAME, read_journal
-from tests.slurm.cluster import Cluster, wait_until
-from tests.slurm.study import PATIENCE, ClusterStudy
+from tests.slurm.cluster import MODULES, Cluster, install_packages, wait_until
+from tests.slurm.study import PATIENCE, ClusterStudy, tries
 from tests.workflow.checkout import Checkout
 
-pytestmark = pytest.mark.cluster_faults
+pytestmark = pytest.mark.slow
 
 RUN = "rad-dino/n=20/seed=0"
 TASK = f"tasks/findings/{RUN}"
+SCORES = f"results/smoke/{TASK}/scores.parquet"
 ENCODER = f"encoders/{RUN}/encoder.safetensors"
 
 
 @pytest.fixture
 def evaluation(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy]:
-    """One evaluation and the table of scores are to be made; afterwards they are as before."""
-    study.undo(f"{TASK}/*", "scores.parquet")
+    """One evaluation is to be made; afterwards its scores are as before, and no other job ran."""
+    study.undo(f"{TASK}/*")
     yield study
-    assert study.scores().equals(
-        ClusterStudy(finished.folder, study.cluster, study.scratch).scores()
-    )
-    assert not list(study.results.rglob("*.partial"))
+    as_before(study, finished)
+    ran = read_journal(study.results / NAME).entries
+    assert {(entry.rule, entry.state) for entry in ran} <= {("evaluate_task", "done")}
 
 
 @pytest.fixture
@@ -45,50 +48,70 @@ def training(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy]:
     yield study
     assert file_digest(study.results / ENCODER) == file_digest(finished.results / ENCODER)
     assert not list(study.results.rglob("*.partial"))
+    ran = read_journal(study.results / NAME).entries
+    assert {(entry.rule, entry.state) for entry in ran} == {("pretrain_arm", "done")}
 
 
-def scores(study: ClusterStudy, *options: str) -> str:
-    return study.finish("results/smoke/scores.parquet", *options)
+def as_before(study: ClusterStudy, finished: Checkout) -> None:
+    """The evaluation has the scores of the undisturbed run, and nothing is half-written."""
+    for name in ("scores.parquet", "predictions.parquet"):
+        table = pl.read_parquet(study.results / TASK / name)
+        assert table.equals(pl.read_parquet(finished.results / TASK / name))
+    assert not list(study.results.rglob("*.partial"))
 
 
-def tries(path: Path) -> list[str]:
-    """SLURM job of each try so far."""
-    return path.read_text().split() if path.exists() else []
-
-
-def first_try(path: Path) -> str:
-    """Wait until a job's script has started; the SLURM job."""
-    wait_until(lambda: bool(tries(path)), PATIENCE, "the job's first try")
-    return tries(path)[0]
-
-
+@pytest.mark.cluster_faults
 def test_a_job_fails_once(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", exit=3)
-    scores(evaluation)
-    assert len(set(tries(seen))) == 2
+    evaluation.finish(SCORES)
+    assert len(tries(seen)) == 2
 
 
+@pytest.mark.cluster_faults
+def test_status_says_why_a_job_failed_for_good(evaluation: ClusterStudy) -> None:
+    evaluation.fault("evaluate.py", exit="no such luck")
+    evaluation.finish(SCORES, "--retries", "0", code=1)
+    said = subprocess.run(
+        [
+            *(sys.executable, "scripts/status.py", "--study", "config/smoke.yaml", "--json", "--"),
+            *(SCORES, "--configfile", "config/smoke.yaml"),
+        ],
+        cwd=evaluation.folder,
+        env=evaluation.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    now = json.loads(said.stdout)
+    job = f"evaluate_task findings {RUN.replace('/n=', ' ').replace('/seed=', ' ')}"
+    assert now["failed_jobs"] == [{"job": job, "reason": "FAILED: no such luck"}]
+    assert now["left"]["jobs"] == 1 and now["head"] is None
+    evaluation.finish(SCORES)
+
+
+@pytest.mark.cluster_faults
 def test_a_job_over_its_memory_gets_more(evaluation: ClusterStudy) -> None:
     """The nested snakemakes take some 200 MB, evaluation some 450 MB."""
     seen = evaluation.fault("evaluate.py", megabytes=700)
-    scores(evaluation, "--set-resources", "evaluate_task:mem_mb=500 * attempt * attempt")
-    assert len(set(tries(seen))) == 2
+    evaluation.finish(SCORES, "--set-resources", "evaluate_task:mem_mb=500 * attempt * attempt")
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
     assert "FAILED" in {state for state, _ in evaluation.cluster.jobs().values()}
 
 
+@pytest.mark.cluster_faults
 def test_a_job_over_its_time_gets_more(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    scores(evaluation, "--set-resources", "evaluate_task:runtime=1 if attempt == 1 else 10")
-    assert len(set(tries(seen))) == 2
+    evaluation.finish(SCORES, "--set-resources", "evaluate_task:runtime=1 if attempt == 1 else 10")
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
     assert evaluation.cluster.jobs()[tries(seen)[0]][0] == "TIMEOUT"
 
 
 def test_a_cancelled_job_is_started_again(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    head = evaluation.start("results/smoke/scores.parquet")
-    evaluation.cluster.run("scancel", first_try(seen))
+    head = evaluation.start(SCORES)
+    evaluation.cluster.run("scancel", evaluation.first_try(seen))
     evaluation.end(head)
-    assert len(set(tries(seen))) == 2
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
 
 
 def preempt(study: ClusterStudy, job: str) -> str:
@@ -106,32 +129,36 @@ def release(cluster: Cluster, job: str) -> None:
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
+@pytest.mark.cluster_faults
 @pytest.mark.parametrize("partition", ["spare", "spare_grace"])
 def test_a_preempted_training_goes_on_where_it_was(training: ClusterStudy, partition: str) -> None:
-    """With grace it saves on SIGTERM and requeues itself, without it SLURM requeues it."""
+    """With grace it saves on SIGTERM and requeues itself; without it SLURM kills and requeues."""
     training.site["partition"] = partition
-    training.fault("pretrain.py", step_seconds=5)
+    seen = training.fault("pretrain.py", step_seconds=4)
     head = training.start(f"results/smoke/{ENCODER}", "--retries", "0")
     log = training.results / f"logs/pretrain_arm/{RUN.replace('/', '.')}.log"
-    wait_until(lambda: log.exists() and "step 2/" in log.read_text(), PATIENCE, "second step")
+    wait_until(lambda: log.exists() and "step 1/" in log.read_text(), PATIENCE, "first step")
     [job] = training.cluster.active("pretrain_arm")
     preempt(training, job)
     release(training.cluster, job)
     training.end(head)
-    card = read_json(training.results / f"encoders/{RUN}/encoder.json")
-    assert card["resumed"] == (1 if partition == "spare_grace" else 0)
+    assert tries(seen) == [job, job]
+    if partition == "spare_grace":
+        assert read_json(training.results / f"encoders/{RUN}/encoder.json")["resumed"] == 1
 
 
+@pytest.mark.cluster_faults
 def test_preemption_by_cancelling_is_a_failure_that_is_retried(evaluation: ClusterStudy) -> None:
     evaluation.site["partition"] = "spare_cancel"
     seen = evaluation.fault("evaluate.py", sleep=900)
-    head = evaluation.start("results/smoke/scores.parquet")
-    first_try(seen)
+    head = evaluation.start(SCORES)
+    evaluation.first_try(seen)
     preempt(evaluation, tries(seen)[0])
     evaluation.end(head)
-    assert len(set(tries(seen))) == 2
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
 
 
+@pytest.mark.cluster_faults
 def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStudy) -> None:
     """SLURM sends the warning up to a minute early: here, after two or three minutes of four."""
     training.site |= {"walltime_minutes": 4, "warning_seconds": 60}
@@ -144,10 +171,11 @@ def test_a_training_longer_than_its_time_is_a_chain_of_jobs(training: ClusterStu
     assert card["resumed"] >= 1
 
 
+@pytest.mark.cluster_faults
 def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=60)
-    head = evaluation.start("results/smoke/scores.parquet")
-    job = first_try(seen)
+    head = evaluation.start(SCORES)
+    job = evaluation.first_try(seen)
     node = evaluation.cluster.run("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
     evaluation.cluster.kill(node, signal.SIGKILL)
     release(evaluation.cluster, job)
@@ -156,10 +184,11 @@ def test_a_lost_node_coming_back(evaluation: ClusterStudy) -> None:
     assert tries(seen) == [job, job]
 
 
-def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterStudy) -> None:
+@pytest.mark.cluster_faults
+def test_a_drained_node_finishes_its_job(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=15)
-    head = evaluation.start("results/smoke/scores.parquet")
-    first_try(seen)
+    head = evaluation.start(SCORES)
+    evaluation.first_try(seen)
     cluster = evaluation.cluster
     node = cluster.run("squeue", "--noheader", "--format=%N", "--jobs", tries(seen)[0]).strip()
     cluster.run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
@@ -170,11 +199,12 @@ def test_a_drained_node_finishes_its_job_and_gets_no_other(evaluation: ClusterSt
     assert len(tries(seen)) == 1
 
 
+@pytest.mark.cluster_faults
 def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
     """For longer than the plugin's five queries, after which it would forget its jobs."""
     seen = evaluation.fault("evaluate.py", sleep=10)
-    head = evaluation.start("results/smoke/scores.parquet")
-    first_try(seen)
+    head = evaluation.start(SCORES)
+    evaluation.first_try(seen)
     evaluation.cluster.kill("slurmctld")
     time.sleep(40)
     evaluation.cluster.start_controller()
@@ -184,48 +214,50 @@ def test_the_controller_is_away_for_a_while(evaluation: ClusterStudy) -> None:
 
 def test_a_killed_head_leaves_no_second_writer(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    head = evaluation.start("results/smoke/scores.parquet")
-    first_try(seen)
+    head = evaluation.start(SCORES)
+    evaluation.first_try(seen)
     head.send_signal(signal.SIGKILL)
     head.wait()
     orphan = tries(seen)[0]
     assert orphan in evaluation.cluster.active()
-    said = scores(evaluation)
+    said = evaluation.finish(SCORES)
     assert "1 of its SLURM jobs cancelled" in said
     assert evaluation.cluster.jobs()[orphan][0] == "CANCELLED"
-    assert len(set(tries(seen))) == 2
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
 
 
+@pytest.mark.cluster_faults
 def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
     evaluation: ClusterStudy,
 ) -> None:
     """Snakemake takes their outputs for done, and would not notice later changes of settings."""
     evaluation.fault("evaluate.py", sleep=10)
-    head = evaluation.start(f"results/smoke/{TASK}/scores.parquet")
+    head = evaluation.start(SCORES)
     evaluation.job("evaluate_task")
     head.send_signal(signal.SIGKILL)
     head.wait()
     wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
     assert (evaluation.results / TASK / "scores.parquet").exists()
-    assert "outputs of 1 unrecorded jobs dropped" in scores(evaluation)
+    assert "outputs of 1 unrecorded jobs dropped" in evaluation.finish(SCORES)
     assert not read_journal(evaluation.results / NAME).of("started")
 
 
+@pytest.mark.cluster_faults
 def test_sigterm_to_the_head_cancels_its_jobs(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    head = evaluation.start("results/smoke/scores.parquet")
-    first_try(seen)
+    head = evaluation.start(SCORES)
+    evaluation.first_try(seen)
     head.send_signal(signal.SIGTERM)
     evaluation.end(head, code=1)
     wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
-    scores(evaluation)
+    evaluation.finish(SCORES)
 
 
 def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=30)
-    head = evaluation.start("results/smoke/scores.parquet")
-    first_try(seen)
-    second = evaluation.finish("results/smoke/scores.parquet", code=1)
+    head = evaluation.start(SCORES)
+    evaluation.first_try(seen)
+    second = evaluation.finish(SCORES, code=1)
     assert f"process {head.pid} on" in second and "is running this study" in second
     head.wait(PATIENCE)
     assert head.returncode == 0
@@ -233,83 +265,149 @@ def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
 
 
 @contextmanager
-def mounted(folder: Path, size: str) -> Iterator[None]:
-    """A file system of a given size in place of a folder that does not exist yet."""
-    folder.mkdir(parents=True)
+def own_disk(folder: Path) -> Iterator[None]:
+    """A small file system of its own in place of a folder, with what is in it."""
+    kept = folder.rename(folder.with_name("kept"))
+    folder.mkdir()
+    size = sum(path.stat().st_size + 8192 for path in kept.rglob("*"))
     options = ("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
     if subprocess.run(options, check=False).returncode:
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
+        shutil.copytree(kept, folder, dirs_exist_ok=True, symlinks=True)
         yield
+        shutil.copytree(folder, kept, dirs_exist_ok=True, symlinks=True)
     finally:
         subprocess.run(["umount", folder], check=True)
+        folder.rmdir()
+        kept.rename(folder)
 
 
-@pytest.mark.parametrize("readonly", [False, True])
-def test_a_full_or_read_only_disk_stops_the_study_and_leaves_nothing_half_written(
-    evaluation: ClusterStudy, readonly: bool
+@pytest.mark.cluster_faults
+def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(
+    evaluation: ClusterStudy,
 ) -> None:
-    folder = evaluation.results / TASK
-    folder.rmdir()
-    with mounted(folder, "8k"):
-        if readonly:
-            subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
-        said = evaluation.finish("results/smoke/scores.parquet", "--retries", "1", code=1)
-        assert ("Read-only file system" if readonly else "No space left on device") in said
-        assert not (folder / "scores.parquet").exists()
-    folder.rmdir()
-    scores(evaluation)
+    """It fills up while a job runs, and the next head finds it full."""
+    seen = evaluation.fault("evaluate.py", sleep=5)
+    evaluation.undo("*/evaluate_task/findings.*")  # what a job replaces frees its room
+    with own_disk(evaluation.results):
+        head = evaluation.start(SCORES, "--retries", "0")
+        evaluation.first_try(seen)
+        filler = evaluation.results / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        assert "No space left on device" in evaluation.end(head, code=1)
+        assert not (evaluation.folder / SCORES).exists()
+        again = evaluation.finish(SCORES, code=1)
+        assert "No space left on device" in again and "submitted" not in again
+        filler.unlink()
+        evaluation.finish(SCORES)
 
 
-def test_a_training_that_always_fails_leaves_the_rest_of_the_study(
-    study: ClusterStudy, finished: Checkout
-) -> None:
+@pytest.mark.cluster_faults
+def test_a_read_only_disk_stops_the_study_before_it_starts(evaluation: ClusterStudy) -> None:
+    with own_disk(evaluation.results):
+        subprocess.run(["mount", "-o", "remount,ro", evaluation.results], check=True)
+        said = evaluation.finish(SCORES, code=1)
+        assert "results/smoke/.running: Read-only file system" in said
+        assert "submitted" not in said
+        subprocess.run(["mount", "-o", "remount,rw", evaluation.results], check=True)
+        evaluation.finish(SCORES)
+
+
+@pytest.mark.cluster_faults
+def test_a_training_that_always_fails_leaves_the_rest_of_the_study(study: ClusterStudy) -> None:
     """A learning rate without end; the figures say n of N."""
-    values = study.study_file.read_text()
-    assert "arms:\n  mi2-reports:\n" in values
     with study.study(arms__rad_of_dino__recipe__optimiser__lr=1e30):
-        study.finish("results/smoke/scores.parquet", "--forcerun", "pretrain_arm")
-    cards = [read_json(path) for path in study.results.glob("encoders/rad-dino/*/*/encoder.json")]
-    assert {card["status"] for card in cards} == {"failed"}
+        study.finish(
+            *("--groups", "extract_features=runs", "evaluate_task=runs"),
+            *("--group-components", "runs=10"),
+        )
+    cards = {path: read_json(path) for path in study.results.glob("encoders/*/*/*/encoder.json")}
+    failed = {card["arm"] for card in cards.values() if card["status"] == "failed"}
+    assert failed == {"rad-dino"}
+    for name in ("figures/scaling.svg", "report.html"):
+        assert "4 of 6 runs; missing: rad-dino n=20" in (study.results / name).read_text()
 
 
-def test_the_accounting_is_away_for_a_while(
+@pytest.fixture
+def accounted(
     finished: Checkout, accounted_cluster: Cluster, tmp_path: Path
-) -> None:
-    """With the states asked of sacct, which does not answer meanwhile; and after a scancel."""
+) -> Iterator[ClusterStudy]:
+    """A copy of the finished study, on the cluster with accounting."""
     folder = tmp_path / "checkout"
     shutil.copytree(finished.folder, folder, symlinks=True)
     study = ClusterStudy(folder, accounted_cluster, tmp_path)
-    study.undo(f"{TASK}/*", "scores.parquet")
-    seen = study.fault("evaluate.py", sleep=900)
-    try:
-        head = study.start("results/smoke/scores.parquet", "--slurm-status-command", "sacct")
-        first_try(seen)
-        accounted_cluster.kill("slurmdbd")
-        time.sleep(30)
-        accounted_cluster.start_database_daemon()
-        accounted_cluster.run("scancel", tries(seen)[0])
-        study.end(head)
-        assert len(set(tries(seen))) == 2
-        local = ClusterStudy(finished.folder, accounted_cluster, tmp_path)
-        assert study.scores().equals(local.scores())
-    finally:
-        study.stop()
+    study.site["account"] = "study"
+    yield study
+    study.stop()
 
 
-def test_two_nodes_train_what_one_process_group_trains(
-    training: ClusterStudy, finished: Checkout, tmp_path: Path
-) -> None:
-    """Two nodes with two processes each, by srun and torchrun over gloo."""
-    with training.study(compute={"devices": 4}):
-        training.finish(f"results/smoke/{ENCODER}", "--forcerun", "pretrain_arm")
-        card = read_json(training.results / f"encoders/{RUN}/encoder.json")
-        assert card["status"] == "ok"
-        over_nodes = file_digest(training.results / ENCODER)
-        training.undo(f"encoders/{RUN}/*")
-        subprocess.run(["rm", "-r", training.results / "work"], check=True)
-        training.site["devices_per_node"] = 4
-        training.finish(f"results/smoke/{ENCODER}")
-        assert file_digest(training.results / ENCODER) == over_nodes
-    training.undo(f"encoders/{RUN}/*")
-    training.finish(f"results/smoke/{ENCODER}")
+@pytest.mark.cluster_faults
+def test_the_accounting_is_away_for_a_while(accounted: ClusterStudy, finished: Checkout) -> None:
+    """With the states asked of sacct, which does not answer meanwhile; and after a scancel."""
+    accounted.undo(f"{TASK}/*")
+    seen = accounted.fault("evaluate.py", sleep=900)
+    head = accounted.start(SCORES, "--slurm-status-command", "sacct")
+    job = accounted.first_try(seen)
+    accounted.cluster.kill("slurmdbd")
+    time.sleep(30)
+    accounted.cluster.start_database_daemon()
+    accounted.cluster.run("scancel", job)
+    accounted.end(head)
+    assert len(tries(seen)) == len(set(tries(seen))) == 2
+    as_before(accounted, finished)
+
+
+@pytest.mark.cluster_faults
+def test_every_key_of_the_site_file(accounted: ClusterStudy, finished: Checkout) -> None:
+    """Account, quality of service, node feature, GPU, module, and shards on a node-local disk."""
+    if not MODULES.exists():
+        install_packages("environment-modules")
+    marker, scratch = accounted.scratch / "module", accounted.scratch / "local"
+    (accounted.scratch / "modules").mkdir()
+    (accounted.scratch / "modules/study").write_text(
+        f"#%Module\nsystem {{echo $SLURM_JOB_ID >> {marker}}}\n"
+    )
+    shell = subprocess.run(
+        ["bash", "-c", f"source {MODULES}; module use {accounted.scratch}/modules; env -0"],
+        env=accounted.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    accounted.shell = dict(line.split("=", 1) for line in shell.stdout.split("\0") if line)
+    accounted.site |= {"qos": "urgent", "constraint": "big", "modules": ["study"]}
+    accounted.site["scratch"] = str(scratch)
+    accounted.undo(f"encoders/{RUN}/*")
+    subprocess.run(["rm", "-r", accounted.results / "work"], check=True)
+    seen = accounted.fault("pretrain.py", times=0)
+    gpu = ("pretrain_arm:gpu=1", "pretrain_arm:gpu_model=a100")
+    accounted.finish(f"results/smoke/{ENCODER}", "--set-resources", *gpu)
+    assert file_digest(accounted.results / ENCODER) == file_digest(finished.results / ENCODER)
+    [job] = tries(seen)
+    assert marker.read_text().split() == [job]
+    asked = ("sacct", "--noheader", "--allocations", "--parsable2", "--jobs", job)
+    names = "account,qos,constraints"
+    assert accounted.cluster.run(*asked, f"--format={names}").strip() == "study|urgent|big"
+    assert "gres/gpu=1" in accounted.cluster.run(*asked, "--format=alloctres")
+    copies = {path.name: file_digest(path) for path in scratch.rglob("*.parquet")}
+    shards = accounted.results.glob("data/institution/shards/*.parquet")
+    assert copies == {path.name: file_digest(path) for path in shards}
+
+
+@pytest.mark.cluster_faults
+def test_two_nodes_train_what_one_process_group_trains(study: ClusterStudy) -> None:
+    """Two nodes with two processes each, by srun and torchrun over gloo; and four outside SLURM."""
+    encoder = study.results / ENCODER
+    with study.study(compute={"devices": 4}):
+        study.finish(f"results/smoke/{ENCODER}")
+        card = read_json(encoder.with_name("encoder.json"))
+        assert card["status"] == "ok" and card["samples_seen"] == card["samples_budget"]
+        over_nodes = file_digest(encoder)
+        encoder.unlink()
+        study.undo(NAME)  # no jobs to look for in SLURM
+        subprocess.run(["rm", "-r", study.results / "work"], check=True)
+        Checkout(study.folder).snakemake("--", f"results/smoke/{ENCODER}")
+        assert file_digest(encoder) == over_nodes

@@ -90,7 +90,8 @@ class Checkout:
     def study(self, **changes: Any) -> Iterator[None]:
         """Change values of the study file within the block, by dotted key (`__` for the dots)."""
         before = self.study_file.read_text()
-        values = yaml.safe_load(before)
+        # Through JSON, so that sections which share an anchor can change apart.
+        values = json.loads(json.dumps(yaml.safe_load(before)))
         for key, value in changes.items():
             section = values
             *parents, last = key.split("__")

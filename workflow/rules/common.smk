@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from contextlib import contextmanager
 from functools import cache
 from os import environ, pathsep
 from pathlib import Path
@@ -152,7 +153,9 @@ def needs(stage, gpus=lambda wildcards: 0, **more):
 
 
 def needs_training():
-    return needs("pretrain", gpus, **SITE.training(STUDY.compute))
+    processes = STUDY.compute.devices // NODES
+    memory = lambda wildcards, attempt: megabytes(STUDY, "pretrain") * processes * attempt
+    return needs("pretrain", gpus, **SITE.training(STUDY.compute)) | {"mem_mb": memory}
 
 
 def one_gpu(wildcards):
@@ -160,31 +163,37 @@ def one_gpu(wildcards):
     return int(decodes and STUDY.compute.device == "cuda")
 
 
+@contextmanager
+def refusals():
+    """What stops a study before it starts, said without a traceback."""
+    try:
+        yield
+    except (StudyError, guard.AlreadyRunningError, journal.StillRunningError) as error:
+        raise WorkflowError(str(error)) from None
+    except OSError as error:
+        raise WorkflowError(f"{error.filename or OUT}: {error.strerror}") from None
+
+
 def start():
     """Before the first job: every file named is there, and no other process runs the study."""
     targets = set(workflow.dag_settings.targets)
     if targets and targets <= QUESTIONS:
         return
-    try:
+    with refusals():
         check_paths(STUDY)
         guard.hold(OUT / ".running")
-    except (StudyError, guard.AlreadyRunningError) as error:
-        raise WorkflowError(str(error)) from None
+        progress.begin(OUT / journal.NAME)
     progress.expected_seconds.update(costs.expected(STUDY))
-    progress.begin(OUT / journal.NAME)
     # Snakemake would wait for its jobs to end. SIGTERM stops them, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def recover():
     """Settle what a killed head of this study left, before the DAG is built."""
-    try:
-        with guard.held(OUT / ".running"):
-            cancelled, dropped = journal.recover(OUT)
-    except guard.AlreadyRunningError:
-        return  # refused when jobs are to start; a plan goes on
-    except journal.StillRunningError as error:
-        raise WorkflowError(str(error)) from None
+    if guard.holder(OUT / ".running"):
+        return  # refused when jobs are to start
+    with refusals(), guard.held(OUT / ".running"):
+        cancelled, dropped = journal.recover(OUT)
     if cancelled or dropped:
         print(
             f"An earlier call was cut off: {cancelled} of its SLURM jobs cancelled, outputs of "
@@ -206,7 +215,7 @@ def overrides():
 
 
 if SITE.modules:
-    shell.prefix("module load " + " ".join(SITE.modules) + "; ")
+    shell.prefix(SITE.load_modules())
 
 if not workflow.is_main_process:
     # A warning ahead of a job's end is the training's to act on, not its Snakemake's to die of.
@@ -218,12 +227,14 @@ if workflow.is_main_process:
         recover()
     for problem in path_problems(STUDY):
         print(f"warning: {problem}", file=sys.stderr)
-    text = STUDY.model_dump_json(indent=2) + "\n"  # keys as the study has them: their order counts
-    if not STUDY_FILE.exists() or STUDY_FILE.read_text() != text:
-        with whole(STUDY_FILE) as unfinished:
-            unfinished.write_text(text)
-    for name, archive in STUDY.archives.items():
-        # New and changed files are noticed here, before the DAG is built; a partition's listing is
-        # rewritten only if it changed, so that only the partitions concerned run again.
-        if archive.rescan and data(name, "listing").exists() and dicom(name).exists():
-            listing.refresh(dicom(name), data(name, "listing"), archive.partitions)
+    with refusals():
+        # Keys as the study has them: their order counts.
+        text = STUDY.model_dump_json(indent=2) + "\n"
+        if not STUDY_FILE.exists() or STUDY_FILE.read_text() != text:
+            with whole(STUDY_FILE) as unfinished:
+                unfinished.write_text(text)
+        for name, archive in STUDY.archives.items():
+            # New and changed files are noticed here, before the DAG is built; a partition's listing
+            # is rewritten only if it changed, so that only the partitions concerned run again.
+            if archive.rescan and data(name, "listing").exists() and dicom(name).exists():
+                listing.refresh(dicom(name), data(name, "listing"), archive.partitions)

@@ -7,6 +7,7 @@ for `plan`.
 import json
 import logging
 import os
+import re
 import sys
 import time
 from logging import LogRecord
@@ -16,9 +17,11 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from radscale_lib.planning.disk import write_problem
 from radscale_lib.planning.progress import Progress, duration, expected_seconds, journals
 
 _SLURM_NAME = "SLURM run ID: "
+_SLURM_STATE = re.compile(r"SLURM status is: '(\w+)'")
 
 
 class LogHandler(LogHandlerBase):
@@ -80,7 +83,12 @@ class LogHandler(LogHandlerBase):
                 )
             return
         elif event == LogEvent.JOB_ERROR:
-            self._journal("failed", job=values["jobid"])
+            state = _SLURM_STATE.search(values.get("rule_msg") or "")
+            self._journal("failed", job=values["jobid"], slurm=state[1] if state else "")
+            # On a full disk a job's log is empty.
+            folders = {Path(name).parent for name in values["log"]}
+            for folder in sorted(folder for folder in folders if folder.is_dir()):
+                self._say(write_problem(folder))
         elif event in (LogEvent.PROGRESS, LogEvent.JOB_STARTED, LogEvent.RESOURCES_INFO):
             return
         self._say(self.format(record))
@@ -100,7 +108,10 @@ class LogHandler(LogHandlerBase):
 
     def _journal(self, event: str, **values: Any) -> None:
         for journal in journals:
-            journal.note(event, **values)
+            try:
+                journal.note(event, **values)
+            except OSError as error:  # the study goes on; status and recovery miss this job
+                self._say(f"{journal.path}: {error.strerror}")
 
     def _say(self, text: str) -> None:
         if text and text != "None":
