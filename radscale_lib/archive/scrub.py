@@ -56,9 +56,9 @@ _CASED = (
     # persons
     rf"(?P<lead>\b(?:Drs?|DR|Mrs?|MRS?|Ms|MS|Miss|Prof|Professor|Doctor|Nurse|Sister)\b\.?[ \t]+)"
     rf"{_NAMES}",
-    r"(?P<lead>(?i:\b(?:(?:discussed|reviewed|communicated|conveyed|spoken) (?:with|to)|"
+    r"(?P<lead>(?i:\b(?:(?:discussed|reviewed|communicated|conveyed|spoken) (?:with|to)|d/w|"
     r"(?:reported|dictated|signed|read|verified|interpreted|reviewed|transcribed|approved|"
-    r"performed|requested|ordered) by|(?:tele)?phoned to|called to|paged to|"
+    r"performed|requested|ordered) by[ \t]*:?|(?:tele)?phoned to|called to|paged to|"
     r"(?:attending|resident|radiologist|technologist|sonographer|physician|patient|name)[ \t]*:)"
     rf"[ \t]+(?:the )?)){_NAMES}",
     rf"\b{_NAMES},?[ \t]+(?:MD|M\.D\.|DO|RN|NP|PA-C|FRCR|PhD)\b",
