@@ -28,7 +28,8 @@ def planned(study: Study, options: Sequence[str]) -> list[Job]:
         subprocess.run(
             [
                 *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-                *("--dry-run", "--cores", "1", "--nolock", "--logger", "radscale", *options),
+                # Options first: several of snakemake's take all names that follow.
+                *("--dry-run", "--cores", "1", "--nolock", *options, "--logger", "radscale"),
             ],
             check=True,
             env=os.environ | {"RADSCALE_PLAN": str(jobs)},
