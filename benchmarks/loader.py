@@ -484,6 +484,25 @@ def crops(folder: Path, rounds: int) -> str:
     return f"{markdown(['chain', 'CPU ms per image', 'times as fast'], rows)}\n\n{note}"
 
 
+def resume(rounds: int) -> str:
+    """Seconds of CPU until a resumed run knows its first step, wherever it was interrupted."""
+    from radscale_lib.pretrain.data import Share
+    from radscale_lib.pretrain.sampler import permutation
+
+    share = Share(SEED, batch=STEP, images=3_500_000)
+    epoch = share.images // share.batch
+    seconds: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for done in (0, epoch // 2, epoch - 1, 10 * epoch + epoch // 2):
+            permutation.cache_clear()
+            start = time.process_time()
+            share.of_step(done)
+            taken = time.process_time() - start
+            seconds.setdefault(f"{done * STEP:,}", []).append(taken)
+    rows = [[done, f"{statistics.median(taken):.2f}"] for done, taken in seconds.items()]
+    return markdown(["samples done, of 3.5 million images", "CPU s to the next step"], rows)
+
+
 def report(found: dict[tuple[str, str], list[dict[str, float]]], absent: list[str]) -> str:
     """The measurements as Markdown."""
     ways = list(dict.fromkeys(way for way, _ in found))
@@ -540,13 +559,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="write the tables into the document")
     parser.add_argument("--one", nargs=2, metavar=("WAY", "CASE"), help="measure one, and print it")
     parser.add_argument("--crops", action="store_true", help="measure decoding and crops only")
+    parser.add_argument("--resume", action="store_true", help="measure resuming only")
     args = parser.parse_args(argv)
+    page = ROOT / "docs/loader.md"
+    if args.resume:
+        text = f"{machine('numpy')}.\n\n{resume(args.rounds)}"
+        print(text)
+        if args.write:
+            write_between_marks(page, "resume", text)
+        return
     if args.one:
         print("RESULT " + json.dumps(measure(*args.one, args.folder)))
         return
     if not (args.folder / "level6.npy").exists():
         make(args.folder, args.images)
-    page = ROOT / "docs/loader.md"
     if args.crops:
         about = machine("opencv-python-headless", "imagecodecs", "torchvision")
         text = f"{about}.\n\n{crops(args.folder, args.rounds)}"

@@ -16,11 +16,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import imagecodecs
 import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from radscale_lib.files import whole
@@ -83,7 +83,7 @@ class ByteRanges(NamedTuple):
 
 def checksum(data: bytes | memoryview) -> int:
     """CRC-32 of an image's bytes (ISO/IEC 15948, as in PNG)."""
-    return int(imagecodecs.deflate_crc32(data))  # type: ignore[arg-type]  # takes any buffer
+    return isal_zlib.crc32(data)
 
 
 def fingerprint(storage: Storage, name: str) -> Fingerprint:
