@@ -99,7 +99,7 @@ def fit(
     *,
     draws: ArrayLike | None = None,
     standard_errors: ArrayLike | None = None,
-    forms: tuple[str, ...] = ("power", "power_floor"),
+    forms: tuple[str, ...] = FORMS[1:],
     cap: float = 1.0,
     seed_noise: tuple[float, float] | None = None,
     horizon: float = 2.0,
@@ -136,9 +136,15 @@ def fit(
     distinct = np.unique(size)
     if distinct.size < 3:
         raise ScalingError(f"{distinct.size} of at least 3 sizes: too few for a scaling law")
-    noise = split_noise(draws, size.size)
-    if draws is None and standard_errors is not None:
-        relative = np.asarray(standard_errors, dtype=np.float64) / error
+    # In one order whatever the order given: sums of floats, and with them draws, depend on it.
+    spread = None if standard_errors is None else np.asarray(standard_errors, dtype=np.float64)
+    sampled = None if draws is None else np.asarray(draws, dtype=np.float64)
+    keys = [] if sampled is None else list(sampled[:3])
+    order = np.lexsort([*keys, np.zeros(size.size) if spread is None else spread, error, size])
+    size, error = size[order], error[order]
+    noise = split_noise(None if sampled is None else sampled[:, order], size.size)
+    if sampled is None and spread is not None:
+        relative = spread[order] / error
         noise = Noise(noise.shift, np.nan_to_num(relative) ** 2)
 
     largest = float(distinct[-1])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radscale_lib.scaling.ensemble import Ensemble, Law
-from radscale_lib.scaling.laws import FORMS, Array, Shapes, join, log_relative
+from radscale_lib.scaling.laws import FORMS, Array, Shapes, elasticity, join
 from radscale_lib.scaling.noise import Noise
 
 
@@ -54,9 +54,10 @@ MISFIT: Array = np.geomspace(0.002, 0.15, 6)
 """Standard deviation of the misfit at the largest size, log error."""
 MISFIT_POWER = 0.5
 """Prior densities on the log scale are the standard deviations to these powers."""
-DRIFT, DRIFT_FREEDOM = 0.03, 3
-"""Beyond the largest size the exponent changes by DRIFT times a Student t: some laws break."""
-LEVEL_OFF = 0.08
+DRIFT, DRIFT_SHARE, DRIFT_FREEDOM = 0.02, 0.2, 3
+"""Beyond the largest size the elasticity changes by a Student t times these two, one absolute and
+one relative to the elasticity there, as a root of squares: some laws break, steep ones by more."""
+LEVEL_OFF = 0.05
 """Probability that the curve stays beyond the largest size where it is there."""
 
 WIDE_GAP = np.log(3)
@@ -225,13 +226,15 @@ def sample(
         places = knots if found.kind[index].length > 0 else coarse
         at_places = _draw_misfit(found, index, places, residual[drawn], normal[drawn])
         misfit[drawn] = at_places @ _interpolation(places, knots)
+    spread_of_drift = np.hypot(DRIFT, DRIFT_SHARE * elasticity(exponent, share, grid.start[shape]))
     return Ensemble(
         largest=largest,
         cap=cap,
         log_level=level + noise.shift[resample],
         exponent=exponent,
         share=share,
-        drift=DRIFT * _mirrored(rng.standard_t(DRIFT_FREEDOM, half)),
+        start=grid.start[shape],
+        drift=spread_of_drift * _mirrored(rng.standard_t(DRIFT_FREEDOM, half)),
         level_off=np.tile(rng.random(half) < LEVEL_OFF, 2),
         knots=knots,
         misfit=misfit,
@@ -276,20 +279,16 @@ def _interpolation(places: Array, knots: Array) -> Array:
 
 def central_law(found: Posterior, form: str, knots: Array, largest: float) -> Law:
     """The law of a form nearest to the form's posterior mean law (in log error, over `knots`)."""
-    keep = found.grid.form == FORMS.index(form)
-    weights = found.weights[:, keep] / found.weights[:, keep].sum()
-    exponent, share = found.grid.exponent[keep], found.grid.share[keep]
-    relative = log_relative(exponent[:, None], share[:, None], knots[None, :])
-    curve = (weights * found.mean[:, keep]).sum() + weights.sum(axis=0) @ relative
-    step_b, step_e = 0.15, 0.05
+    cells = found.grid.take(found.grid.form == FORMS.index(form))
+    weights = found.of_form(form)[:, found.grid.form == FORMS.index(form)]
+    weights = weights / weights.sum()
+    mean = found.mean[:, found.grid.form == FORMS.index(form)]
+    curve = (weights * mean).sum() + weights.sum(axis=0) @ cells.log_relative(knots)
     for _ in range(6):
-        difference = curve - log_relative(exponent[:, None], share[:, None], knots[None, :])
+        difference = curve - cells.log_relative(knots)
         best = int(np.argmin(difference.var(axis=1)))
-        level, b, e = float(np.exp(difference[best].mean())), exponent[best], share[best]
-        offsets = np.linspace(-1, 1, 9)
-        near_e = np.clip(e + step_e * offsets, 0.0, 0.995) if form == "power_floor" else [e]
-        exponent, share = (
-            axis.ravel() for axis in np.meshgrid(b * np.exp(step_b * offsets), near_e)
-        )
-        step_b, step_e = step_b / 3, step_e / 3
-    return Law(float(level * (1 - e) * largest**b), float(b), float(level * e))
+        nearest = cells.take(np.array([best]))
+        cells = nearest.split(5)
+    level = float(np.exp(difference[best].mean()))
+    (b,), (e,), (d,) = nearest.exponent, nearest.share, nearest.start * largest
+    return Law(float(level * (1 - e) * (largest + d) ** b), float(b), float(level * e), float(d))

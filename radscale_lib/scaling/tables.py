@@ -32,7 +32,7 @@ FITS_SCHEMA = _schema(
     (pl.String, "arm task metric form"),
     (pl.Boolean, "identified chosen"),
     (pl.Int64, "sizes runs runs_expected"),
-    (pl.Float64, "a a_lower a_upper b b_lower b_upper c c_lower c_upper"),
+    (pl.Float64, "a a_lower a_upper b b_lower b_upper c c_lower c_upper d d_lower d_upper"),
     (pl.Float64, "probability rises change change_lower change_upper gain gain_lower gain_upper"),
     (pl.Float64, "loo_error loo_error_constant loo_error_line"),
     (pl.List(_POINT), "curve"),
@@ -278,10 +278,10 @@ def _held_out(checks: Diagnostics, curve: _Curve) -> dict[str, float | None]:
 
 
 def _parameters(fitted: Fit, form: str, tail: float) -> dict[str, float]:
-    """a, b and c of a form's law, with intervals given that form."""
+    """a, b, c and d of a form's law, with intervals given that form."""
     law = fitted.laws[form]
     out: dict[str, float] = {}
-    for name, draws in zip("abc", fitted.ensembles[form].parameters, strict=True):
+    for name, draws in zip("abcd", fitted.ensembles[form].parameters, strict=True):
         value = getattr(law, name)
         lower, upper = np.quantile(draws, [tail, 1 - tail]).tolist()
         out |= {name: value, f"{name}_lower": min(lower, value), f"{name}_upper": max(upper, value)}

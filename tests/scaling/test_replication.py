@@ -37,7 +37,13 @@ def test_chinchilla_refit():
     for _ in range(100):
         drawn = rng.integers(0, 240, 240)
         again.append(refit_chinchilla(*(values[drawn] for values in runs), start=found))
-    ends = {"e": (1.769, 1.871), "alpha": (0.317, 0.373), "beta": (0.331, 0.415)}
+    ends = {
+        "a": (285, 744),
+        "b": (1042, 5810),
+        "e": (1.769, 1.871),
+        "alpha": (0.317, 0.373),
+        "beta": (0.331, 0.415),
+    }
     for name, interval in ends.items():
         low, high = np.quantile([getattr(one, name) for one in again], [0.025, 0.975])
         width = interval[1] - interval[0]

@@ -30,7 +30,7 @@ def test_one_law_is_chosen_for_every_curve(study, tables):
     counts = fits.group_by("arm", "task").agg(pl.col("chosen").sum(), pl.len())
     assert len(counts) == len(study.arms) * len(study.scaling.metrics)
     assert (counts["chosen"] == 1).all()
-    assert (counts["len"] == 3).all()
+    assert (counts["len"] == 4).all()
     assert len(crossovers) == len(counts)
 
 
@@ -98,7 +98,7 @@ def test_the_law_is_the_backbone_of_the_curve(tables):
     assert set(rows["form"]) > {"constant"}
     for row in rows.iter_rows(named=True):
         for point in row["curve"]:
-            error = row["a"] * point["size"] ** -row["b"] + row["c"]
+            error = row["a"] * (point["size"] + row["d"]) ** -row["b"] + row["c"]
             tolerance = 1e-9 if row["form"] == "constant" else 0.04
             assert point["value"] == pytest.approx(1 - min(error, 1), abs=tolerance)
 
