@@ -17,9 +17,10 @@ MEASURED_COVERAGE = "0.88 to 0.91 of held-out points of LCDB 1.1, 0.92 of the vi
 """Of nominal 90 % intervals beyond the largest size (docs/scaling-fits.md)."""
 
 METHOD = (
-    "Form: error = a (n + d)^-b + c, c >= 0, averaged over all shapes with the constant, the plain "
-    f"power law and that with floor; b in {FALLING.min():g} to {EXPONENTS.max():g}, c up to 0.998 "
-    f"of the error at the largest size, d up to {STARTS.max():g} of that size.",
+    "Form: error = a n^-b + c, c >= 0, averaged over all shapes with the constant and the plain "
+    f"power law; b in {FALLING.min():g} to {EXPONENTS.max():g}, c up to 0.998 of the error at the "
+    f"largest size. Double saturation, where chosen: n + d for n, d up to {STARTS.max():g} of the "
+    "largest size.",
     "Loss: likelihood of log error, normal; seed noise and misfit of the law are marginalised. "
     f"The misfit's variance grows as (largest / n)^{ROUGH.growth:g}: the largest sizes decide.",
     "Search: a grid over shapes whose heavy cells are split, the level exact. No starts, hence no "
@@ -30,6 +31,21 @@ METHOD = (
     f"Nominal 90 % intervals held {MEASURED_COVERAGE}.",
 )
 """What holds for every fit."""
+
+
+def dropped_line(dropped: list[str]) -> str:
+    """Which points are not fitted, and why."""
+    return f"points dropped: {'; '.join(dropped) or 'none'}"
+
+
+def identification_lines(fitted: Fit, tail: float = 0.05) -> list[str]:
+    """How much each size weighs, and what the data cannot tell."""
+    weights = ", ".join(f"{share:.2f} at {n:,.0f}" for n, share in fitted.size_weights.items())
+    unknown = fitted.unidentified(tail)
+    return [
+        f"weights in the level of the law: {weights}",
+        f"cannot be identified: {', '.join(unknown)}" if unknown else "identified: trend and form",
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
-"""Test-set noise of a curve's runs, split by what the runs share."""
+"""Noise of a curve's runs, split by what the runs share: test patients, and nested subsets."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from radscale_lib.scaling.laws import Array
+
+NESTED = 0.5
+"""Share of the seed variance that comes from which images a subset holds."""
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,16 @@ def split_noise(draws: ArrayLike | None, runs: int) -> Noise:
     spread = mean.std()
     shift = mean * (np.sqrt(shared) / spread) if spread > 0 else mean
     return Noise(shift, np.maximum(np.diag(covariance) - shared, 0.0))
+
+
+def nested_luck(seeds: NDArray[np.generic], sizes: Array) -> Array:
+    """Correlation of the seeds' noise between runs: [runs, runs].
+
+    Subsets of a seed are nested, the n images among the N: means over them correlate by
+    sqrt(n / N). Only the share NESTED of the luck is that of the images.
+    """
+    smaller = np.minimum(sizes[:, None], sizes)
+    larger = np.maximum(sizes[:, None], sizes)
+    shared = (seeds[:, None] == seeds) * NESTED * np.sqrt(smaller / larger)
+    np.fill_diagonal(shared, 1.0)
+    return np.asarray(shared)

@@ -50,6 +50,8 @@ ROUGH, SMOOTH = Misfit(growth=2.0, length=0.0), Misfit(growth=2.0, length=6.0)
 SEED_NOISE: Array = np.geomspace(0.0007, 0.2, 7)
 """Standard deviation of log error between runs of a size."""
 SEED_NOISE_POWER = -1.0
+AROUND: Array = np.geomspace(1.4**-5, 1.4**3, 9)
+"""The same where other curves tell it, relative to what they tell."""
 MISFIT: Array = np.geomspace(0.002, 0.15, 6)
 """Standard deviation of the misfit at the largest size, log error."""
 MISFIT_POWER = 0.5
@@ -57,7 +59,7 @@ MISFIT_POWER = 0.5
 DRIFT, DRIFT_SHARE, DRIFT_FREEDOM = 0.02, 0.2, 3
 """Beyond the largest size the elasticity changes by a Student t times these two, one absolute and
 one relative to the elasticity there, as a root of squares: some laws break, steep ones by more."""
-LEVEL_OFF = 0.05
+LEVEL_OFF = 0.08
 """Probability that the curve stays beyond the largest size where it is there."""
 
 WIDE_GAP = np.log(3)
@@ -102,6 +104,7 @@ def posterior(
     log_u: Array,
     log_error: Array,
     own: Array,
+    luck: Array,
     seed_noise: tuple[float, float] | None,
     misfits: Array | None = None,
     kinds: tuple[Misfit, ...] | None = None,
@@ -113,25 +116,30 @@ def posterior(
         log_u: log(n / largest) of the runs.
         log_error: of the runs.
         own: known variance of each run.
+        luck: correlation of the seeds' noise between runs.
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
-            curves.
+            curves whose runs have about the known variance of these.
         misfits: standard deviations of the misfit that are possible.
         kinds: kinds of misfit, equally likely whatever the data; by default ROUGH and SMOOTH.
     """
     kinds = kinds or (ROUGH, SMOOTH)
+    if seed_noise is not None and min(seed_noise) <= 0:
+        seed_noise = None
     misfits = MISFIT if misfits is None else misfits
     seed_sd, misfit = (
-        np.tile(axis.ravel(), len(kinds)) for axis in np.meshgrid(SEED_NOISE, misfits)
+        np.tile(axis.ravel(), len(kinds))
+        for axis in np.meshgrid(_seed_grid(own, seed_noise), misfits)
     )
     kind = np.repeat(np.arange(len(kinds)), seed_sd.size // len(kinds))
     covariance = np.stack([of.kernel(log_u, log_u) for of in kinds])[kind]
     covariance *= misfit[:, None, None] ** 2
     diagonal = np.arange(log_u.size)
-    covariance[:, diagonal, diagonal] += seed_sd[:, None] ** 2 + own[None, :]
+    covariance += seed_sd[:, None, None] ** 2 * luck
+    covariance[:, diagonal, diagonal] += own[None, :]
     precision = np.linalg.inv(covariance)
     total = precision.sum(axis=(1, 2))
     scale = 0.5 * (np.linalg.slogdet(precision)[1] - np.log(total))
-    scale += SEED_NOISE_POWER * np.log(seed_sd) + _log_prior_noise(seed_sd, seed_noise)
+    scale += _log_prior_noise(seed_sd, own, seed_noise)
     if misfits.all():
         scale += MISFIT_POWER * np.log(misfit)
 
@@ -175,12 +183,25 @@ def posterior(
     )
 
 
-def _log_prior_noise(seed_sd: Array, seed_noise: tuple[float, float] | None) -> Array:
-    """Flat on the log scale, times the chi-square likelihood of a pooled seed variance."""
-    if seed_noise is None or seed_noise[1] <= 0 or seed_noise[0] <= 0:
-        return np.zeros_like(seed_sd)
+def _seed_grid(own: Array, seed_noise: tuple[float, float] | None) -> Array:
+    """Standard deviations of the seeds' noise: around what other curves tell, if they do."""
+    if seed_noise is None:
+        return SEED_NOISE
+    pooled = seed_noise[0]
+    return np.asarray(np.sqrt(max(pooled**2 - own.mean(), (pooled / 5) ** 2)) * AROUND)
+
+
+def _log_prior_noise(seed_sd: Array, own: Array, seed_noise: tuple[float, float] | None) -> Array:
+    """Log prior density of the seeds' standard deviation on the log scale.
+
+    Where other curves tell their variance: its chi-square likelihood, and flat in the standard
+    deviation (Gelman 2006). What differs between seeds of a size is their own test noise as well.
+    """
+    if seed_noise is None:
+        return np.asarray(SEED_NOISE_POWER * np.log(seed_sd))
     pooled, dof = seed_noise
-    return -dof * np.log(seed_sd) - 0.5 * dof * (pooled / seed_sd) ** 2
+    variance = seed_sd**2 + own.mean()
+    return np.asarray(np.log(seed_sd) - 0.5 * dof * (np.log(variance) + pooled**2 / variance))
 
 
 def sample(

@@ -14,7 +14,7 @@ class Scaling(Section):
         description="The metric of each task that is fitted and drawn, by task name."
     )
     forms: tuple[Literal["power", "power_floor", "double_saturating"], ...] = Field(
-        ("power", "power_floor", "double_saturating"),
+        ("power", "power_floor"),
         description="Forms fitted: power law, with floor, and with floor and start.",
     )
     confidence: float = Field(0.9, gt=0.5, lt=1, description="Level of the fits' intervals.")

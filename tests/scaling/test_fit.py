@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
 from radscale_lib.scaling.fit import fit
-from radscale_lib.scaling.noise import split_noise
+from radscale_lib.scaling.laws import FORMS
+from radscale_lib.scaling.noise import nested_luck, split_noise
 
 SIZES = np.array([50, 100, 200, 400, 1200])
 
@@ -51,7 +52,7 @@ def test_clear_rise_and_fall_are_told():
 
 
 def test_central_laws_follow_the_curves_drawn_from_their_form():
-    found = fit(*noisy(0.9, 0.3, 0.05))
+    found = fit(*noisy(0.9, 0.3, 0.05), forms=FORMS[1:])
     assert list(found.laws) == ["constant", "power", "power_floor", "double_saturating"]
     for form in ("power", "power_floor", "double_saturating"):
         middle = np.median(found.ensembles[form].errors(SIZES), axis=0)
@@ -124,6 +125,36 @@ def test_larger_standard_errors_give_wider_intervals():
         draws = fit(SIZES, 0.9 * SIZES**-0.3, standard_errors=np.full(5, se)).ensemble
         widths.append(np.ptp(np.quantile(draws.errors([1200]), [0.05, 0.95])))
     assert widths[1] > 2 * widths[0]
+
+
+def test_runs_of_a_seed_share_luck_by_how_far_they_are_nested():
+    sizes = np.array([100.0, 400.0, 400.0])
+    found = nested_luck(np.array([0, 0, 1]), sizes)
+    np.testing.assert_allclose(found, [[1, 0.25, 0], [0.25, 1, 0], [0, 0, 1]])
+
+
+def test_luck_shared_between_sizes_leaves_the_level_less_sure():
+    size, error = noisy(0.3, 0, 0, seeds=1, sd=0.03)
+    apart = fit(size, error, seed_noise=(0.03, 100)).trend
+    nested = fit(size, error, seeds=np.zeros(5), seed_noise=(0.03, 100)).trend
+    spread = [np.log(one.errors([200])).std() for one in (apart, nested)]
+    assert spread[1] > 1.15 * spread[0]
+
+
+def test_test_noise_is_not_counted_twice():
+    """Seeds of a size differ by their own test noise too: it is in the pooled variance already."""
+    size, error = noisy(0.3, 0, 0, seeds=2, sd=0.05)
+    draws = error * np.random.default_rng(0).lognormal(0, 0.05, (4000, error.size))
+    both = fit(size, error, draws=draws, seed_noise=(0.05, 200)).trend
+    seeds_alone = fit(size, error, seed_noise=(0.05, 200)).trend
+    spread = [np.diff(np.log(one.errors([50, 1200]))).std() for one in (both, seeds_alone)]
+    assert spread[0] == pytest.approx(spread[1], rel=0.1)
+
+
+def test_trend_and_probability_of_a_rise_agree():
+    for b in (0.0, 0.01, 0.05):
+        found = fit(*noisy(0.3, b, 0))
+        assert (found.trend.exponent > 0).mean() == pytest.approx(found.rises, abs=2e-3)
 
 
 def test_seed_noise_known_from_other_curves_widens_the_interval():
