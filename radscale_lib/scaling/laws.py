@@ -146,11 +146,15 @@ def shapes(forms: tuple[str, ...]) -> Shapes:
 
 
 def even_powers() -> Shapes:
-    """Power laws whose exponents are as likely positive as negative, flat on a log scale."""
-    up = np.geomspace(0.003, 2.0, 42)
-    equal = np.full(up.size, 0.5 / up.size)
+    """Power laws whose exponents are as likely positive as negative, with a flat density.
+
+    Under it the probability of a sign is one minus the one-sided p-value: as often wrong as it
+    says, however precise the curve.
+    """
+    up = np.geomspace(1e-4, 2.0, 56)
+    flat = 0.5 * up / up.sum()
     sides = [
-        _cells("power", sign * up, 0 * up, 0 * up, _step(up), 0 * up, equal) for sign in (1, -1)
+        _cells("power", sign * up, 0 * up, 0 * up, _step(up), 0 * up, flat) for sign in (1, -1)
     ]
     return join(sides)
 
