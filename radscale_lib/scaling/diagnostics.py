@@ -40,7 +40,9 @@ def dropped_line(dropped: list[str]) -> str:
 
 def identification_lines(fitted: Fit, tail: float = 0.05) -> list[str]:
     """How much each size weighs, and what the data cannot tell."""
-    weights = ", ".join(f"{share:.2f} at {n:,.0f}" for n, share in fitted.size_weights.items())
+    weights = ", ".join(
+        f"{round(share, 2) + 0.0:.2f} at {n:,.0f}" for n, share in fitted.size_weights.items()
+    )
     unknown = fitted.unidentified(tail)
     return [
         f"weights in the level of the law: {weights}",

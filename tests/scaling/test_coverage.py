@@ -16,7 +16,8 @@ def test_intervals_hold_the_truth(kind, spacing):
     found = {name: np.mean([of for one in studies for of in one[name]]) for name in studies[0]}
     for name in ("value", "horizon", "difference", "change", "gain", "crossover"):
         if name in found:
-            assert found[name] >= 0.8, name
+            # 0.9 less two standard errors: twelve test sets, of which the arms share each.
+            assert found[name] >= 0.76, name
     if kind == "flat":
         assert found["rise found"] <= 0.15
     if kind == "power":
