@@ -15,6 +15,7 @@ from radscale_lib.files import whole
 from radscale_lib.scaling.curves import answer_all, draws_table, predictions_table, read_curves
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.errors import ScalingError
+from radscale_lib.scaling.least_squares import FORMS
 from radscale_lib.scaling.tables import fit_study
 from radscale_lib.study import load_study
 
@@ -36,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     table.add_argument("--predict", type=Path, help="CSV of predictions (written)")
     table.add_argument("--draws", type=Path, help="Parquet of 1,000 draws per row (written)")
     table.add_argument("--target", type=float, help="error level: which size reaches it?")
+    table.add_argument(
+        "--form",
+        choices=FORMS,
+        help="one law of this form by least squares, without intervals (default: the average)",
+    )
     table.add_argument("--check", action="store_true", help="check each fit of a large table too")
     table.add_argument("--jobs", type=int, help="processes (default: one per core)")
     args = parser.parse_args(argv)
@@ -57,14 +63,17 @@ def _fit_curves(args: argparse.Namespace) -> None:
         curves = read_curves(args.curves, args.target)
     except (ScalingError, OSError) as error:
         sys.exit(f"fit: {error}")
-    answers = answer_all(curves, args.jobs, args.check or len(curves) <= FEW)
+    targets = any(goal is not None for one in curves for _, goal in one.questions)
+    if args.form and (targets or args.draws):
+        sys.exit("fit: one law has no draws and no crossovers: leave out --form, or those")
+    answers = answer_all(curves, args.jobs, args.check or len(curves) <= FEW, args.form)
     predictions = predictions_table(answers)
     with whole(args.predict) as partial:
         predictions.write_csv(partial)
     if args.draws:
         with whole(args.draws) as partial:
             draws_table(answers).write_parquet(partial)
-    print(*METHOD, sep="\n")
+    print(*([] if args.form else METHOD), sep="\n")
     for curve, found in zip(curves, answers, strict=True):
         print(f"\n{curve.name}", *found.report, sep="\n  ")
         if found.refused:

@@ -116,4 +116,5 @@ def law_text(fit: Mapping[str, Any]) -> str:
     if fit["form"] == "power":
         return f"power law, {exponent}"
     ceiling = interval(1 - fit["c"], 1 - fit["c_upper"], 1 - fit["c_lower"])
-    return f"power law with floor: {exponent}, ceiling {ceiling}"
+    start = " and start" if fit["form"] == "double_saturating" else ""
+    return f"power law with floor{start}: {exponent}, ceiling {ceiling}"

@@ -55,10 +55,5 @@ def compare(
         sizes=at,
         difference=[interval(of_size, tail) for of_size in gain.T],
         ahead=better.mean(axis=0).tolist(),
-        slope=interval(elasticity(one) - elasticity(other), tail),
+        slope=interval(one.elasticity - other.elasticity, tail),
     )
-
-
-def elasticity(ensemble: Ensemble) -> Array:
-    """-d log error / d log n of each draw's law at the largest size: b (1 - e)."""
-    return np.asarray(ensemble.exponent * (1 - ensemble.share))

@@ -91,12 +91,13 @@ def locate(
 
 def _beyond(ensemble: Ensemble, target: Array) -> Array:
     """Size beyond the largest at which each draw's law reaches `target`; infinity if never."""
-    b, e = ensemble.exponent, ensemble.share
+    b, e, d = ensemble.exponent, ensemble.share, ensemble.start
     ratio = target / np.exp(ensemble.log_errors([ensemble.largest])[:, 0])
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_u = -np.log((ratio - e) / (1 - e)) / b
+        further = np.exp(np.clip(-np.log((ratio - e) / (1 - e)) / b, 0, 600))
     reached = (b > 0) & (ratio > e) & ~ensemble.level_off
-    return np.where(reached, np.exp(np.clip(log_u, 0, 600)) * ensemble.largest * 1.000001, np.inf)
+    size = (further * (1 + d) - d) * ensemble.largest
+    return np.where(reached, size * 1.000001, np.inf)
 
 
 def crossover(

@@ -18,10 +18,11 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from radscale_lib.scaling.crossover import crossing_sizes, locate
-from radscale_lib.scaling.diagnostics import diagnose
+from radscale_lib.scaling.diagnostics import diagnose, dropped_line, identification_lines
 from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.fit import WIDE_FLOOR, Fit, fit
 from radscale_lib.scaling.laws import Array
+from radscale_lib.scaling.least_squares import RECENCY, fit_law
 
 DRAWS = 1000
 """Draws per predicted row; intervals rest on COUNT."""
@@ -58,6 +59,7 @@ class Curve:
         questions: (size, target) of each row to answer; None where one is not asked for.
         chance: error of chance, the cap of predictions; infinity if there is none.
         notes: what was done to the runs.
+        dropped: runs that are not fitted, and why.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Curve:
     questions: list[tuple[float | None, float | None]] = field(default_factory=list)
     chance: float = float("inf")
     notes: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
 
 def read_curves(path: Path, target: float | None = None) -> list[Curve]:
@@ -152,10 +155,11 @@ def prepare(curve: Curve) -> Curve:
         ScalingError: for values that no error can have.
     """
     runs = np.array([curve.sizes, curve.errors, curve.standard_errors], dtype=np.float64)
-    notes = list(curve.notes)
+    notes, dropped = list(curve.notes), list(curve.dropped)
     absent = np.isnan(runs[1])
     if absent.any():
         notes.append(f"{absent.sum()} missing runs (NaN) left out")
+        dropped.append(f"missing value at {', '.join(f'{n:,.0f}' for n in runs[0, absent])}")
         runs = runs[:, ~absent]
     if not np.isfinite(runs[1]).all() or (runs[1] < 0).any():
         raise ScalingError("values must be errors, finite and not negative (lower is better)")
@@ -167,6 +171,7 @@ def prepare(curve: Curve) -> Curve:
     distinct = np.unique(runs, axis=1)
     if distinct.shape[1] < runs.shape[1]:
         notes.append(f"{runs.shape[1] - distinct.shape[1]} repeated rows left out")
+        dropped.append(notes[-1])
     zero = distinct[1] == 0
     if zero.any():
         if zero.all():
@@ -181,7 +186,9 @@ def prepare(curve: Curve) -> Curve:
         notes.append(f"{distinct.shape[1]} runs merged to at most {MOST_RUNS} by size")
         distinct = _merged(distinct)
     sizes, errors, noise = distinct.tolist()
-    return replace(curve, sizes=sizes, errors=errors, standard_errors=noise, notes=notes)
+    return replace(
+        curve, sizes=sizes, errors=errors, standard_errors=noise, notes=notes, dropped=dropped
+    )
 
 
 def _merged(runs: Array) -> Array:
@@ -234,7 +241,7 @@ class Answer:
         return self.report[0].startswith("not fitted")
 
 
-def answer(curve: Curve, checked: bool = False) -> Answer:
+def answer(curve: Curve, checked: bool = False, form: str | None = None) -> Answer:
     """Answer a curve's questions.
 
     A curve that cannot be fitted has rows without numbers, whose note says why.
@@ -243,14 +250,17 @@ def answer(curve: Curve, checked: bool = False) -> Answer:
         curve: the curve.
         checked: whether parts of the runs are fitted to check the fit, which takes three times as
             long.
+        form: a single law of this form by least squares, without intervals (`least_squares`).
     """
     with threadpool_limits(1):
-        return _answer(curve, checked)
+        return _answer(curve, checked, form)
 
 
-def _answer(curve: Curve, checked: bool) -> Answer:
+def _answer(curve: Curve, checked: bool, form: str | None) -> Answer:
     try:
         curve = prepare(curve)
+        if form is not None:
+            return _answer_by_law(curve, form)
         fitted = fit_curve(curve)
     except ScalingError as error:
         rows = [
@@ -273,6 +283,29 @@ def _answer(curve: Curve, checked: bool) -> Answer:
     return Answer(rows, draws[:: COUNT // DRAWS], _report(curve, fitted, notes, checked))
 
 
+def _answer_by_law(curve: Curve, form: str) -> Answer:
+    """Answers of one law: no draws, no intervals, no crossovers."""
+    law = fit_law(form, curve.sizes, curve.errors)
+    sizes = len(set(curve.sizes))
+    doubt = f"{form} cannot be identified: {sizes} sizes for {len(law.parameters)} parameters"
+    notes = [*curve.notes, f"{form} by least squares: no interval"]
+    notes += [] if law.determined else [doubt]
+    rows = [
+        {"curve": curve.name, "size": size, "target": goal, "note": "; ".join(notes)}
+        | ({} if size is None else {"median": min(float(law.errors(size)), curve.chance)})
+        for size, goal in curve.questions
+    ]
+    values = ", ".join(f"{name} {value:.4g}" for name, value in law.parameters.items())
+    report = [
+        f"{sizes} sizes, {len(curve.sizes)} runs; {'; '.join(notes)}",
+        f"{values} (u = n / {law.largest:,.0f}; a, c, d and span in logs, relative to the error "
+        "there)",
+        f"root mean square log residual {np.sqrt(law.loss):.2g}, weighted by (n / largest)^"
+        f"{RECENCY:g}; {law.agreeing} of {law.starts} starts agree",
+    ]
+    return Answer(rows, np.empty((0, len(rows))), report)
+
+
 def _report(curve: Curve, fitted: Fit, notes: str, checked: bool) -> list[str]:
     forms = ", ".join(f"{form} {share:.2f}" for form, share in fitted.probability.items())
     known = sum(error > 0 for error in curve.standard_errors)
@@ -281,6 +314,8 @@ def _report(curve: Curve, fitted: Fit, notes: str, checked: bool) -> list[str]:
         f"forms: {forms}; probability of a falling error {fitted.rises:.3f}",
         f"noise: seed variance estimated, standard errors of {known} runs given, independent "
         "between runs",
+        dropped_line(curve.dropped),
+        *identification_lines(fitted),
     ]
     if not checked:
         return lines
@@ -312,16 +347,14 @@ def fit_notes(fitted: Fit, tail: float = 0.05) -> list[str]:
     if tail <= fitted.rises <= 1 - tail:
         return ["flat: no trend identified"]
     notes = ["the error rises with size"] if fitted.rises < tail else []
-    weights = fitted.posterior.of_form("power_floor").sum(axis=0)
-    order = np.argsort(fitted.posterior.grid.share)
-    cumulative = np.cumsum(weights[order]) / weights.sum()
-    ends = np.minimum(np.searchsorted(cumulative, [tail, 1 - tail]), order.size - 1)
-    low, high = fitted.posterior.grid.share[order][ends]
-    return notes + (["floor not identified"] if high - low > WIDE_FLOOR else [])
+    return notes + (["floor not identified"] if fitted.floor_width(tail) > WIDE_FLOOR else [])
 
 
 def answer_all(
-    curves: Iterable[Curve], jobs: int | None = None, checked: bool = False
+    curves: Iterable[Curve],
+    jobs: int | None = None,
+    checked: bool = False,
+    form: str | None = None,
 ) -> list[Answer]:
     """Answer all curves, in parallel; the result does not depend on the number of processes.
 
@@ -329,14 +362,15 @@ def answer_all(
         curves: the curves.
         jobs: processes; by default one per available core.
         checked: whether each fit is checked by fitting parts of its runs.
+        form: as for `answer`.
     """
     given = list(curves)
     jobs = min(jobs or len(os.sched_getaffinity(0)), max(len(given) // 16, 1))
     if jobs > 1:
         # A fresh process each: a fork would copy the locks of polars' threads.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            return list(pool.map(partial(answer, checked=checked), given, chunksize=8))
-    return [answer(curve, checked) for curve in given]
+            return list(pool.map(partial(answer, checked=checked, form=form), given, chunksize=8))
+    return [answer(curve, checked, form) for curve in given]
 
 
 def predictions_table(answers: Iterable[Answer]) -> pl.DataFrame:

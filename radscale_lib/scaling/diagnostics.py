@@ -5,31 +5,49 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from radscale_lib.scaling.compare import elasticity
 from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.fit import Fit
-from radscale_lib.scaling.laws import EXPONENTS, FALLING, Array
-from radscale_lib.scaling.posterior import DRIFT, DRIFT_FREEDOM, LEVEL_OFF, ROUGH
+from radscale_lib.scaling.laws import EXPONENTS, FALLING, STARTS, Array
+from radscale_lib.scaling.posterior import DRIFT, DRIFT_FREEDOM, DRIFT_SHARE, LEVEL_OFF, ROUGH
 
 Refit = Callable[[Array], Fit]
 """Fit the runs that a mask keeps."""
 
-MEASURED_COVERAGE = "0.89 to 0.92 of held-out points of LCDB 1.1, 0.91 of the vision curves"
+MEASURED_COVERAGE = "0.89 to 0.92 of held-out points of LCDB 1.1, 0.93 of the vision curves"
 """Of nominal 90 % intervals beyond the largest size (docs/scaling-fits.md)."""
 
 METHOD = (
     "Form: error = a n^-b + c, c >= 0, averaged over all shapes with the constant and the plain "
     f"power law; b in {FALLING.min():g} to {EXPONENTS.max():g}, c up to 0.998 of the error at the "
+    f"largest size. Double saturation, where chosen: n + d for n, d up to {STARTS.max():g} of the "
     "largest size.",
     "Loss: likelihood of log error, normal; seed noise and misfit of the law are marginalised. "
     f"The misfit's variance grows as (largest / n)^{ROUGH.growth:g}: the largest sizes decide.",
     "Search: a grid over shapes whose heavy cells are split, the level exact. No starts, hence no "
     "spread of optima.",
-    f"Beyond the largest size: change of exponent, {DRIFT:g} times Student t "
-    f"({DRIFT_FREEDOM} degrees of freedom); levelling off with probability {LEVEL_OFF:g}.",
+    f"Beyond the largest size: change of elasticity, a Student t ({DRIFT_FREEDOM} degrees of "
+    f"freedom) times {DRIFT:g} and {DRIFT_SHARE:g} of the elasticity (root of squares); levelling "
+    f"off with probability {LEVEL_OFF:g}.",
     f"Nominal 90 % intervals held {MEASURED_COVERAGE}.",
 )
 """What holds for every fit."""
+
+
+def dropped_line(dropped: list[str]) -> str:
+    """Which points are not fitted, and why."""
+    return f"points dropped: {'; '.join(dropped) or 'none'}"
+
+
+def identification_lines(fitted: Fit, tail: float = 0.05) -> list[str]:
+    """How much each size weighs, and what the data cannot tell."""
+    weights = ", ".join(
+        f"{round(share, 2) + 0.0:.2f} at {n:,.0f}" for n, share in fitted.size_weights.items()
+    )
+    unknown = fitted.unidentified(tail)
+    return [
+        f"weights in the level of the law: {weights}",
+        f"cannot be identified: {', '.join(unknown)}" if unknown else "identified: trend and form",
+    ]
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,7 @@ class Diagnostics:
         without_smallest: predicted error at twice the largest size if the smallest size is dropped,
             over the prediction of the fit; None if that leaves fewer than three.
         without_largest: the same for the largest size.
-        shape: 90 % interval of the elasticity at the largest size, b (1 - e).
+        shape: 90 % interval of the elasticity at the largest size, b (1 - e) / (1 + d).
         shorter: the fit without the largest size, if there is one.
     """
 
@@ -102,7 +120,7 @@ def diagnose(fitted: Fit, sizes: Array, errors: Array, refit: Refit) -> Diagnost
     if shorter is not None:
         low, middle, high = np.quantile(shorter.ensemble.log_errors([largest]), [0.05, 0.5, 0.95])
         held, inside = abs(float(middle) - truth), bool(low <= truth <= high)
-    low, high = np.quantile(elasticity(fitted.ensemble), [0.05, 0.95])
+    low, high = np.quantile(fitted.ensemble.elasticity, [0.05, 0.95])
     return Diagnostics(
         seeds={float(n): int((sizes == n).sum()) for n in fitted.sizes},
         held_out=held,

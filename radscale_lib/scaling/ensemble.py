@@ -5,20 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from radscale_lib.scaling.laws import Array, log_relative
+from radscale_lib.scaling.laws import Array, elasticity, log_relative
 
 
 @dataclass(frozen=True)
 class Law:
-    """One law: error = a n^-b + c."""
+    """One law: error = a (n + d)^-b + c."""
 
     a: float
     b: float
     c: float
+    d: float = 0.0
 
     def errors(self, sizes: ArrayLike) -> Array:
         """Errors at `sizes`."""
-        return self.a * np.asarray(sizes, dtype=np.float64) ** -self.b + self.c
+        return self.a * (np.asarray(sizes, dtype=np.float64) + self.d) ** -self.b + self.c
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Ensemble:
         largest: the largest size fitted.
         cap: largest possible error (chance).
         log_level: log error of the law at the largest size.
-        exponent: b of error = a n^-b + c.
+        exponent: b of error = a (n + d)^-b + c.
         share: floor c as a share of the law's error at the largest size.
+        start: d as a share of the largest size.
         drift: change of exponent beyond the largest size.
         level_off: whether the curve stays where it is beyond the largest size.
         knots: log(n / largest) at which `misfit` is given, ascending: [knots].
@@ -44,6 +46,7 @@ class Ensemble:
     log_level: Array
     exponent: Array
     share: Array
+    start: Array
     drift: Array
     level_off: NDArray[np.bool_]
     knots: Array
@@ -59,7 +62,8 @@ class Ensemble:
         """Log error of each draw at each size, without regard to `cap`: [draws, sizes]."""
         log_u = np.log(np.asarray(sizes, dtype=np.float64) / self.largest)
         reach = np.where(self.level_off[:, None], np.minimum(log_u, 0), log_u[None, :])
-        law = log_relative(self.exponent[:, None], self.share[:, None], reach)
+        shape = (self.exponent[:, None], self.share[:, None], self.start[:, None])
+        law = log_relative(*shape, reach)
         beyond = self.drift[:, None] * np.maximum(log_u, 0)
         return self.log_level[:, None] + law + beyond + self._misfit(log_u)
 
@@ -71,11 +75,16 @@ class Ensemble:
         return self.misfit[:, left] * (1 - share) + self.misfit[:, left + 1] * share
 
     @property
-    def parameters(self) -> tuple[Array, Array, Array]:
-        """a, b and c of each draw's law, error = a n^-b + c."""
-        level = np.exp(self.log_level)
-        a = level * (1 - self.share) * self.largest**self.exponent
-        return a, self.exponent, level * self.share
+    def parameters(self) -> tuple[Array, Array, Array, Array]:
+        """a, b, c and d of each draw's law, error = a (n + d)^-b + c."""
+        level, start = np.exp(self.log_level), self.largest * self.start
+        a = level * (1 - self.share) * (self.largest + start) ** self.exponent
+        return a, self.exponent, level * self.share, start
+
+    @property
+    def elasticity(self) -> Array:
+        """-d log error / d log n of each draw's law at the largest size."""
+        return elasticity(self.exponent, self.share, self.start)
 
 
 Interval = tuple[float, float, float]

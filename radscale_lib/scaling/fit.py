@@ -21,12 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from radscale_lib.scaling.ensemble import Ensemble, Law
 from radscale_lib.scaling.errors import ScalingError
-from radscale_lib.scaling.laws import FORMS, Array, even_powers, shapes
-from radscale_lib.scaling.noise import Noise, split_noise
+from radscale_lib.scaling.laws import DEFAULT, FORMS, Array, even_powers, shapes
+from radscale_lib.scaling.noise import Noise, nested_luck, split_noise
 from radscale_lib.scaling.posterior import SMOOTH, Posterior, central_law, posterior, sample
 
 WIDE_FLOOR = 0.6
-"""A floor whose 90 % interval spans more of the error than this is not identified."""
+"""A floor whose interval spans more of the error than this is not identified."""
+EVIDENCE = 3.0
+"""Odds above which a form is told from another (Jeffreys' 'substantial')."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,8 @@ class Fit:
         noise: test-set noise of the runs.
         resample: index of the test-set resample of each draw.
         seed: of the random draws, one for the resamples and one for the rest.
-        rises: probability that the metric rises with size (the error falls), if rising and falling
-            were equally likely beforehand. Above 1 - tail, the interval of the exponent of a plain
-            power law excludes zero.
+        plain: posterior of plain power laws whose exponents are positive or negative with even
+            odds, without misfit: what departs from the law counts as noise.
     """
 
     posterior: Posterior
@@ -55,7 +56,20 @@ class Fit:
     noise: Noise
     resample: NDArray[np.int64]
     seed: tuple[int, int]
-    rises: float
+    plain: Posterior
+
+    @cached_property
+    def rises(self) -> float:
+        """Probability that the metric rises with size (the error falls), from even odds.
+
+        Above 1 - tail, the interval of the exponent of a plain power law excludes zero.
+        """
+        return float(self.plain.weights[:, self.plain.grid.exponent > 0].sum())
+
+    @cached_property
+    def trend(self) -> Ensemble:
+        """Draws of `plain`: the change that goes with `rises`."""
+        return self._draw(self.plain, self.plain.weights, 1 + len(FORMS))
 
     @property
     def probability(self) -> dict[str, float]:
@@ -65,13 +79,13 @@ class Fit:
     @cached_property
     def ensemble(self) -> Ensemble:
         """Draws of the curve, all forms by their probability."""
-        return self._draw(self.posterior.weights, 0)
+        return self._draw(self.posterior, self.posterior.weights, 0)
 
     @cached_property
     def ensembles(self) -> dict[str, Ensemble]:
         """Draws given each form."""
         return {
-            form: self._draw(self.posterior.of_form(form), 1 + FORMS.index(form))
+            form: self._draw(self.posterior, self.posterior.of_form(form), 1 + FORMS.index(form))
             for form in self.forms
         }
 
@@ -86,9 +100,50 @@ class Fit:
                 found[form] = central_law(self.posterior, form, self.knots, self.sizes[-1])
         return found
 
-    def _draw(self, weights: Array, stream: int) -> Ensemble:
+    @cached_property
+    def size_weights(self) -> dict[float, float]:
+        """Weight of each size in the level of the law, all variances by their probability; sum 1.
+
+        Under a smooth misfit a size may weigh less than nothing.
+        """
+        rows = self.posterior.precision.sum(axis=2)
+        rows = rows / rows.sum(axis=1, keepdims=True)
+        of_runs = self.posterior.weights.sum(axis=1) @ rows
+        at = np.searchsorted(np.log(self.sizes / self.sizes[-1]), self.posterior.log_u - 1e-12)
+        sums = np.bincount(at, of_runs, self.sizes.size)
+        return dict(zip(self.sizes.tolist(), sums.tolist(), strict=True))
+
+    def unidentified(self, tail: float = 0.05) -> list[str]:
+        """What the data cannot tell, in words.
+
+        Args:
+            tail: probability beyond each end of an interval.
+        """
+        unknown = []
+        if tail <= self.rises <= 1 - tail:
+            unknown.append("whether the metric rises or falls")
+        if self.floor_width(tail) > WIDE_FLOOR:
+            unknown.append("the floor")
+        laws = [share for form, share in self.probability.items() if form != "constant"]
+        laws.sort(reverse=True)
+        if len(laws) > 1 and laws[0] < EVIDENCE * laws[1]:
+            unknown.append("the form")
+        return unknown
+
+    def floor_width(self, tail: float) -> float:
+        """Width of the interval of the floor's share of the error; 0 without such a form."""
+        if "power_floor" not in self.forms:
+            return 0.0
+        weights = self.posterior.of_form("power_floor").sum(axis=0)
+        order = np.argsort(self.posterior.grid.share)
+        cumulative = np.cumsum(weights[order]) / weights.sum()
+        ends = np.minimum(np.searchsorted(cumulative, [tail, 1 - tail]), order.size - 1)
+        low, high = self.posterior.grid.share[order][ends]
+        return float(high - low)
+
+    def _draw(self, of: Posterior, weights: Array, stream: int) -> Ensemble:
         return sample(
-            self.posterior, weights, float(self.sizes[-1]), self.cap, self.knots, self.noise,
+            of, weights, float(self.sizes[-1]), self.cap, self.knots, self.noise,
             self.resample, np.random.default_rng([*self.seed, stream]),
         )  # fmt: skip
 
@@ -99,7 +154,8 @@ def fit(
     *,
     draws: ArrayLike | None = None,
     standard_errors: ArrayLike | None = None,
-    forms: tuple[str, ...] = ("power", "power_floor"),
+    seeds: ArrayLike | None = None,
+    forms: tuple[str, ...] = DEFAULT,
     cap: float = 1.0,
     seed_noise: tuple[float, float] | None = None,
     horizon: float = 2.0,
@@ -114,10 +170,12 @@ def fit(
         errors: error (1 - metric) of each run, positive.
         draws: errors of each run at each bootstrap draw of the test patients, [resamples, runs].
         standard_errors: of `errors`, where there are no draws; independent between runs.
+        seeds: seed of each run. Subsets of one seed are nested: its runs share luck. Without seeds
+            every run is taken as one of its own.
         forms: forms beside the constant.
         cap: error of chance; predictions stay below it.
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
-            curves of the same task.
+            curves of the same task, the runs' own test noise included.
         horizon: curves are drawn up to this multiple of the largest size.
         count: draws of an ensemble, an even number.
         seed: of the random draws. Curves of one seed and number of resamples are paired: draw i
@@ -136,15 +194,23 @@ def fit(
     distinct = np.unique(size)
     if distinct.size < 3:
         raise ScalingError(f"{distinct.size} of at least 3 sizes: too few for a scaling law")
-    noise = split_noise(draws, size.size)
-    if draws is None and standard_errors is not None:
-        relative = np.asarray(standard_errors, dtype=np.float64) / error
+    # In one order whatever the order given: sums of floats, and with them draws, depend on it.
+    spread = None if standard_errors is None else np.asarray(standard_errors, dtype=np.float64)
+    sampled = None if draws is None else np.asarray(draws, dtype=np.float64)
+    keys = [] if sampled is None else list(sampled[:3])
+    order = np.lexsort([*keys, np.zeros(size.size) if spread is None else spread, error, size])
+    size, error = size[order], error[order]
+    label = np.arange(size.size) if seeds is None else np.asarray(seeds)[order]
+    noise = split_noise(None if sampled is None else sampled[:, order], size.size)
+    if sampled is None and spread is not None:
+        relative = spread[order] / error
         noise = Noise(noise.shift, np.nan_to_num(relative) ** 2)
 
     largest = float(distinct[-1])
     log_u, log_error = np.log(size / largest), np.log(error)
+    runs = (log_u, log_error, noise.own, nested_luck(label, size), seed_noise)
     return Fit(
-        posterior=posterior(shapes(forms), log_u, log_error, noise.own, seed_noise),
+        posterior=posterior(shapes(forms), *runs),
         forms=tuple(form for form in FORMS if form == "constant" or form in forms),
         sizes=distinct,
         cap=cap,
@@ -152,7 +218,7 @@ def fit(
         noise=noise,
         resample=np.random.default_rng(seed).permutation(count) % noise.shift.size,
         seed=(seed, stream),
-        rises=_rises(log_u, log_error, noise.own, seed_noise),
+        plain=posterior(even_powers(), *runs, misfits=np.zeros(1), kinds=(SMOOTH,)),
     )
 
 
@@ -160,19 +226,3 @@ def _knots(sizes: Array, horizon: float) -> Array:
     """The sizes, and even places between the smallest and the horizon: log(n / largest)."""
     even = np.linspace(sizes[0], horizon, 17)
     return np.unique(np.concatenate([even, sizes]).round(9))
-
-
-def _rises(
-    log_u: Array, log_error: Array, own: Array, seed_noise: tuple[float, float] | None
-) -> float:
-    """Probability of a positive exponent of a plain power law, from even odds.
-
-    Here the misfit is nil: what departs from the law counts as noise, not as a course of its own.
-    """
-    found = posterior(
-        even_powers(), log_u, log_error, own, seed_noise, misfits=np.zeros(1), kinds=(SMOOTH,)
-    )
-    mass, prior = found.weights.sum(axis=0), found.grid.prior
-    signs = (found.grid.exponent > 0, found.grid.exponent < 0)
-    up, down = (float(mass[sign].sum() / prior[sign].sum()) for sign in signs)
-    return up / (up + down)

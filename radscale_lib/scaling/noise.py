@@ -1,11 +1,14 @@
-"""Test-set noise of a curve's runs, split by what the runs share."""
+"""Noise of a curve's runs, split by what the runs share: test patients, and nested subsets."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from radscale_lib.scaling.laws import Array
+
+NESTED = 0.5
+"""Share of the seed variance that comes from which images a subset holds."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,11 @@ class Noise:
 
 
 def split_noise(draws: ArrayLike | None, runs: int) -> Noise:
-    """Split bootstrap draws of the test patients into a shared shift and each run's own variance.
+    """Split bootstrap draws of the test patients into a shared shift and the runs' own variance.
 
-    The shared part has the mean covariance between runs (an equicorrelated one-factor model).
+    The shared part has the mean covariance between runs (an equicorrelated one-factor model), and
+    the runs' own part their mean variance beyond it: estimates for single runs are so noisy that
+    weighing by them makes trends look surer than they are.
 
     Args:
         draws: errors [resamples, runs], the same resamples in every column; None without draws.
@@ -41,4 +46,18 @@ def split_noise(draws: ArrayLike | None, runs: int) -> Noise:
     mean = logs.mean(axis=1)
     spread = mean.std()
     shift = mean * (np.sqrt(shared) / spread) if spread > 0 else mean
-    return Noise(shift, np.maximum(np.diag(covariance) - shared, 0.0))
+    own = max(float(np.diag(covariance).mean()) - shared, 0.0)
+    return Noise(shift, np.full(runs, own))
+
+
+def nested_luck(seeds: NDArray[np.generic], sizes: Array) -> Array:
+    """Correlation of the seeds' noise between runs: [runs, runs].
+
+    Subsets of a seed are nested, the n images among the N: means over them correlate by
+    sqrt(n / N). Only the share NESTED of the luck is that of the images.
+    """
+    smaller = np.minimum(sizes[:, None], sizes)
+    larger = np.maximum(sizes[:, None], sizes)
+    shared = (seeds[:, None] == seeds) * NESTED * np.sqrt(smaller / larger)
+    np.fill_diagonal(shared, 1.0)
+    return np.asarray(shared)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radscale_lib.scaling.ensemble import Ensemble, Law
-from radscale_lib.scaling.laws import FORMS, Array, Shapes, join, log_relative
+from radscale_lib.scaling.laws import FORMS, Array, Shapes, elasticity, join
 from radscale_lib.scaling.noise import Noise
 
 
@@ -50,12 +50,15 @@ ROUGH, SMOOTH = Misfit(growth=2.0, length=0.0), Misfit(growth=2.0, length=6.0)
 SEED_NOISE: Array = np.geomspace(0.0007, 0.2, 7)
 """Standard deviation of log error between runs of a size."""
 SEED_NOISE_POWER = -1.0
+AROUND: Array = np.geomspace(1.4**-5, 1.4**3, 9)
+"""The same where other curves tell it, relative to what they tell."""
 MISFIT: Array = np.geomspace(0.002, 0.15, 6)
 """Standard deviation of the misfit at the largest size, log error."""
 MISFIT_POWER = 0.5
 """Prior densities on the log scale are the standard deviations to these powers."""
-DRIFT, DRIFT_FREEDOM = 0.03, 3
-"""Beyond the largest size the exponent changes by DRIFT times a Student t: some laws break."""
+DRIFT, DRIFT_SHARE, DRIFT_FREEDOM = 0.02, 0.2, 3
+"""Beyond the largest size the elasticity changes by a Student t times these two, one absolute and
+one relative to the elasticity there, as a root of squares: some laws break, steep ones by more."""
 LEVEL_OFF = 0.08
 """Probability that the curve stays beyond the largest size where it is there."""
 
@@ -101,6 +104,7 @@ def posterior(
     log_u: Array,
     log_error: Array,
     own: Array,
+    luck: Array,
     seed_noise: tuple[float, float] | None,
     misfits: Array | None = None,
     kinds: tuple[Misfit, ...] | None = None,
@@ -112,25 +116,30 @@ def posterior(
         log_u: log(n / largest) of the runs.
         log_error: of the runs.
         own: known variance of each run.
+        luck: correlation of the seeds' noise between runs.
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
-            curves.
+            curves whose runs have about the known variance of these.
         misfits: standard deviations of the misfit that are possible.
         kinds: kinds of misfit, equally likely whatever the data; by default ROUGH and SMOOTH.
     """
     kinds = kinds or (ROUGH, SMOOTH)
+    if seed_noise is not None and min(seed_noise) <= 0:
+        seed_noise = None
     misfits = MISFIT if misfits is None else misfits
     seed_sd, misfit = (
-        np.tile(axis.ravel(), len(kinds)) for axis in np.meshgrid(SEED_NOISE, misfits)
+        np.tile(axis.ravel(), len(kinds))
+        for axis in np.meshgrid(_seed_grid(own, seed_noise), misfits)
     )
     kind = np.repeat(np.arange(len(kinds)), seed_sd.size // len(kinds))
     covariance = np.stack([of.kernel(log_u, log_u) for of in kinds])[kind]
     covariance *= misfit[:, None, None] ** 2
     diagonal = np.arange(log_u.size)
-    covariance[:, diagonal, diagonal] += seed_sd[:, None] ** 2 + own[None, :]
+    covariance += seed_sd[:, None, None] ** 2 * luck
+    covariance[:, diagonal, diagonal] += own[None, :]
     precision = np.linalg.inv(covariance)
     total = precision.sum(axis=(1, 2))
     scale = 0.5 * (np.linalg.slogdet(precision)[1] - np.log(total))
-    scale += SEED_NOISE_POWER * np.log(seed_sd) + _log_prior_noise(seed_sd, seed_noise)
+    scale += _log_prior_noise(seed_sd, own, seed_noise)
     if misfits.all():
         scale += MISFIT_POWER * np.log(misfit)
 
@@ -174,12 +183,25 @@ def posterior(
     )
 
 
-def _log_prior_noise(seed_sd: Array, seed_noise: tuple[float, float] | None) -> Array:
-    """Flat on the log scale, times the chi-square likelihood of a pooled seed variance."""
-    if seed_noise is None or seed_noise[1] <= 0 or seed_noise[0] <= 0:
-        return np.zeros_like(seed_sd)
+def _seed_grid(own: Array, seed_noise: tuple[float, float] | None) -> Array:
+    """Standard deviations of the seeds' noise: around what other curves tell, if they do."""
+    if seed_noise is None:
+        return SEED_NOISE
+    pooled = seed_noise[0]
+    return np.asarray(np.sqrt(max(pooled**2 - own.mean(), (pooled / 5) ** 2)) * AROUND)
+
+
+def _log_prior_noise(seed_sd: Array, own: Array, seed_noise: tuple[float, float] | None) -> Array:
+    """Log prior density of the seeds' standard deviation on the log scale.
+
+    Where other curves tell their variance: its chi-square likelihood, and flat in the standard
+    deviation (Gelman 2006). What differs between seeds of a size is their own test noise as well.
+    """
+    if seed_noise is None:
+        return np.asarray(SEED_NOISE_POWER * np.log(seed_sd))
     pooled, dof = seed_noise
-    return -dof * np.log(seed_sd) - 0.5 * dof * (pooled / seed_sd) ** 2
+    variance = seed_sd**2 + own.mean()
+    return np.asarray(np.log(seed_sd) - 0.5 * dof * (np.log(variance) + pooled**2 / variance))
 
 
 def sample(
@@ -225,13 +247,15 @@ def sample(
         places = knots if found.kind[index].length > 0 else coarse
         at_places = _draw_misfit(found, index, places, residual[drawn], normal[drawn])
         misfit[drawn] = at_places @ _interpolation(places, knots)
+    spread_of_drift = np.hypot(DRIFT, DRIFT_SHARE * elasticity(exponent, share, grid.start[shape]))
     return Ensemble(
         largest=largest,
         cap=cap,
         log_level=level + noise.shift[resample],
         exponent=exponent,
         share=share,
-        drift=DRIFT * _mirrored(rng.standard_t(DRIFT_FREEDOM, half)),
+        start=grid.start[shape],
+        drift=spread_of_drift * _mirrored(rng.standard_t(DRIFT_FREEDOM, half)),
         level_off=np.tile(rng.random(half) < LEVEL_OFF, 2),
         knots=knots,
         misfit=misfit,
@@ -276,20 +300,16 @@ def _interpolation(places: Array, knots: Array) -> Array:
 
 def central_law(found: Posterior, form: str, knots: Array, largest: float) -> Law:
     """The law of a form nearest to the form's posterior mean law (in log error, over `knots`)."""
-    keep = found.grid.form == FORMS.index(form)
-    weights = found.weights[:, keep] / found.weights[:, keep].sum()
-    exponent, share = found.grid.exponent[keep], found.grid.share[keep]
-    relative = log_relative(exponent[:, None], share[:, None], knots[None, :])
-    curve = (weights * found.mean[:, keep]).sum() + weights.sum(axis=0) @ relative
-    step_b, step_e = 0.15, 0.05
+    cells = found.grid.take(found.grid.form == FORMS.index(form))
+    weights = found.of_form(form)[:, found.grid.form == FORMS.index(form)]
+    weights = weights / weights.sum()
+    mean = found.mean[:, found.grid.form == FORMS.index(form)]
+    curve = (weights * mean).sum() + weights.sum(axis=0) @ cells.log_relative(knots)
     for _ in range(6):
-        difference = curve - log_relative(exponent[:, None], share[:, None], knots[None, :])
+        difference = curve - cells.log_relative(knots)
         best = int(np.argmin(difference.var(axis=1)))
-        level, b, e = float(np.exp(difference[best].mean())), exponent[best], share[best]
-        offsets = np.linspace(-1, 1, 9)
-        near_e = np.clip(e + step_e * offsets, 0.0, 0.995) if form == "power_floor" else [e]
-        exponent, share = (
-            axis.ravel() for axis in np.meshgrid(b * np.exp(step_b * offsets), near_e)
-        )
-        step_b, step_e = step_b / 3, step_e / 3
-    return Law(float(level * (1 - e) * largest**b), float(b), float(level * e))
+        nearest = cells.take(np.array([best]))
+        cells = nearest.split(5)
+    level = float(np.exp(difference[best].mean()))
+    (b,), (e,), (d,) = nearest.exponent, nearest.share, nearest.start * largest
+    return Law(float(level * (1 - e) * (largest + d) ** b), float(b), float(level * e), float(d))

@@ -10,15 +10,17 @@ import polars as pl
 from radscale_lib.digests import text_number
 from radscale_lib.scaling.compare import compare
 from radscale_lib.scaling.crossover import crossover
-from radscale_lib.scaling.diagnostics import Diagnostics, diagnose
-from radscale_lib.scaling.ensemble import interval
+from radscale_lib.scaling.diagnostics import (
+    Diagnostics,
+    diagnose,
+    dropped_line,
+    identification_lines,
+)
+from radscale_lib.scaling.ensemble import Ensemble, Interval, interval
 from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
-from radscale_lib.scaling.fit import WIDE_FLOOR, Fit, fit
+from radscale_lib.scaling.fit import EVIDENCE, WIDE_FLOOR, Fit, fit
 from radscale_lib.scaling.laws import FORMS, Array
 from radscale_lib.study import Study
-
-EVIDENCE = 3.0
-"""Odds above which a form is chosen on evidence alone (Jeffreys' 'substantial')."""
 
 _POINT = pl.Struct(dict.fromkeys(("size", "value", "lower", "upper"), pl.Float64))
 
@@ -32,7 +34,7 @@ FITS_SCHEMA = _schema(
     (pl.String, "arm task metric form"),
     (pl.Boolean, "identified chosen"),
     (pl.Int64, "sizes runs runs_expected"),
-    (pl.Float64, "a a_lower a_upper b b_lower b_upper c c_lower c_upper"),
+    (pl.Float64, "a a_lower a_upper b b_lower b_upper c c_lower c_upper d d_lower d_upper"),
     (pl.Float64, "probability rises change change_lower change_upper gain gain_lower gain_upper"),
     (pl.Float64, "loo_error loo_error_constant loo_error_line"),
     (pl.List(_POINT), "curve"),
@@ -62,6 +64,7 @@ class _Curve:
 
     sizes: Array
     errors: Array
+    seeds: Array
     draws: Array | None
     baseline: float | None
     baseline_draws: Array | None
@@ -73,15 +76,19 @@ class _Curve:
             raise ScalingError("no runs")
         # Half a case: a perfect score on a small test set is no error of zero.
         resolution = 0.5 / max(cast(int, rows["cases"].max()), 1)
-        draws = _draws(pl.concat([rows, baseline]), resolution)
         runs = len(rows)
+        draws = _draws(pl.concat([rows, baseline]), resolution)
+        if draws is None:
+            # A baseline without draws leaves the runs theirs.
+            draws = _draws(rows, resolution)
         level = to_error(baseline["value"].to_numpy(), resolution) if len(baseline) else None
         return cls(
             sizes=rows["size"].to_numpy().astype(np.float64),
             errors=to_error(rows["value"].to_numpy(), resolution),
+            seeds=rows["seed"].to_numpy(),
             draws=None if draws is None else draws[:, :runs],
             baseline=None if level is None else float(level[0]),
-            baseline_draws=None if draws is None or level is None else draws[:, runs],
+            baseline_draws=draws[:, runs] if draws is not None and draws.shape[1] > runs else None,
         )
 
     @property
@@ -91,14 +98,16 @@ class _Curve:
 
     def fit(self, options: dict[str, Any]) -> Fit:
         """The fit of all runs."""
-        return fit(self.sizes, self.errors, draws=self.draws, **options)
+        return fit(self.sizes, self.errors, draws=self.draws, seeds=self.seeds, **options)
 
     def diagnose(self, fitted: Fit, options: dict[str, Any]) -> Diagnostics:
         """Checks of the fit of all runs."""
 
         def refit(keep: Array) -> Fit:
             draws = None if self.draws is None else self.draws[:, keep]
-            return fit(self.sizes[keep], self.errors[keep], draws=draws, **options)
+            parts = (part[keep] for part in (self.sizes, self.errors, self.seeds))
+            size, error, seeds = parts
+            return fit(size, error, draws=draws, seeds=seeds, **options)
 
         return diagnose(fitted, self.sizes, self.errors, refit)
 
@@ -109,7 +118,7 @@ class _Curve:
             return "no resamples: the intervals hold seeds and the law's misfit alone"
         return (
             f"resampled: test patients, {len(self.draws)} draws, jointly over {self.sizes.size} "
-            "runs and the baseline"
+            f"runs{' and the baseline' if self.baseline_draws is not None else ''}"
         )
 
 
@@ -148,7 +157,6 @@ def fit_study(
         shared: dict[str, Any] = {
             "forms": study.scaling.forms,
             "horizon": study.scaling.horizon,
-            "seed_noise": _seed_noise(macro),
             "seed": text_number(task),
         }
         fitted_arms: dict[str, Fit] = {}
@@ -166,14 +174,21 @@ def fit_study(
             }
             try:
                 curve = _Curve.read(rows, macro.filter(pl.col("arm") == baseline))
-                options = shared | {"cap": max(cap, curve.worst), "stream": text_number(arm)}
+                options = shared | {
+                    "cap": max(cap, curve.worst),
+                    "seed_noise": _seed_noise(macro.filter(pl.col("arm") != arm)),
+                    "stream": text_number(arm),
+                }
                 fitted = fitted_arms[arm] = curve.fit(options)
             except ScalingError as error:
                 unfitted = {"form": "constant", "identified": False, "chosen": False}
                 fits.append(head | unfitted | {"note": str(error)})
                 continue
             fits += [
-                head | row for row in _fit_rows(curve, fitted, options, study.scaling.confidence)
+                head | row
+                for row in _fit_rows(
+                    curve, fitted, options, study.scaling.confidence, _dropped(study, arm, rows)
+                )
             ]
             if curve.baseline is not None:
                 row = _crossover_row(curve, fitted, study.scaling.confidence)
@@ -221,31 +236,51 @@ def _prevalence(scores: pl.DataFrame, task: str, metric: str) -> float | None:
     return float(mean) if isinstance(mean, float) and np.isfinite(mean) else None
 
 
+def _dropped(study: Study, arm: str, rows: pl.DataFrame) -> list[str]:
+    """Runs of an arm without a score."""
+    have = set(rows.select("size", "seed").iter_rows())
+    return [
+        f"no score of seed {run.seed} at {run.size:,}"
+        for run in study.pretraining_runs
+        if run.arm == arm and (run.size, run.seed) not in have
+    ]
+
+
 def _seed_noise(macro: pl.DataFrame) -> tuple[float, float] | None:
     """Pooled standard deviation of log error between seeds of a size, and degrees of freedom."""
     squares, dof = 0.0, 0
-    for _, group in macro.filter(pl.col("size") > 0).group_by(["arm", "size"], maintain_order=True):
+    valid = macro.filter((pl.col("size") > 0) & pl.col("value").is_between(0, 1))
+    for _, group in valid.group_by(["arm", "size"], maintain_order=True):
         if len(group) > 1:
             logs = np.log(to_error(group["value"].to_numpy()))
             squares += float(((logs - logs.mean()) ** 2).sum())
             dof += len(group) - 1
-    return (float(np.sqrt(squares / dof)), float(dof)) if dof else None
+    return (float(np.sqrt(squares / dof)), float(dof)) if squares > 0 else None
 
 
 def _fit_rows(
-    curve: _Curve, fitted: Fit, options: dict[str, Any], confidence: float
+    curve: _Curve,
+    fitted: Fit,
+    options: dict[str, Any],
+    confidence: float,
+    dropped: list[str],
 ) -> list[dict[str, Any]]:
     """Rows of the fits table of one arm on one task: one per form."""
     tail = (1 - confidence) / 2
     checks = curve.diagnose(fitted, options)
     held_out, constant = _held_out(checks, curve), checks.held_out_last
     identified = fitted.rises > 1 - tail
-    chosen = _choose(fitted, held_out, identified or fitted.rises < tail)
+    moves = identified or fitted.rises < tail
+    chosen = _choose(fitted, held_out, moves)
+    change = interval(_change(fitted, curve.sizes, moves), tail)
+    if not moves:
+        # The draws' quantiles may miss by a draw what the probability says.
+        change = change[0], min(change[1], 0.0), max(change[2], 0.0)
     shared = {
         "identified": identified,
         "rises": fitted.rises,
-        **_with_ends("change", _change(fitted, curve.sizes, chosen), tail),
-        **_with_ends("gain", _gain(fitted, options["horizon"]), tail),
+        **dict(zip(("change", "change_lower", "change_upper"), change, strict=True)),
+        **_with_ends("gain", _gain(fitted, options["horizon"], moves), tail),
         "loo_error_constant": constant,
         "loo_error_line": checks.held_out_line,
     }
@@ -258,8 +293,17 @@ def _fit_rows(
             "probability": fitted.probability[form],
             "loo_error": held_out[form],
             "curve": _points(fitted, form, form == chosen, curve.sizes, options["horizon"], tail),
-            "note": _note(fitted, chosen, tail, held_out, constant) if form == chosen else "",
-            "diagnostics": [curve.unit, *checks.lines()] if form == chosen else [],
+            "note": _note(fitted, chosen, change, tail, held_out, constant)
+            if form == chosen
+            else "",
+            "diagnostics": [
+                curve.unit,
+                dropped_line(dropped),
+                *identification_lines(fitted, tail),
+                *checks.lines(),
+            ]
+            if form == chosen
+            else [],
         }
         for form in fitted.laws
     ]
@@ -278,10 +322,10 @@ def _held_out(checks: Diagnostics, curve: _Curve) -> dict[str, float | None]:
 
 
 def _parameters(fitted: Fit, form: str, tail: float) -> dict[str, float]:
-    """a, b and c of a form's law, with intervals given that form."""
+    """a, b, c and d of a form's law, with intervals given that form."""
     law = fitted.laws[form]
     out: dict[str, float] = {}
-    for name, draws in zip("abc", fitted.ensembles[form].parameters, strict=True):
+    for name, draws in zip("abcd", fitted.ensembles[form].parameters, strict=True):
         value = getattr(law, name)
         lower, upper = np.quantile(draws, [tail, 1 - tail]).tolist()
         out |= {name: value, f"{name}_lower": min(lower, value), f"{name}_upper": max(upper, value)}
@@ -333,17 +377,25 @@ def _with_ends(name: str, draws: Array, tail: float) -> dict[str, float]:
     return {name: middle, f"{name}_lower": lower, f"{name}_upper": upper}
 
 
-def _change(fitted: Fit, sizes: Array, chosen: str) -> Array:
+def _trend(fitted: Fit, moves: bool) -> Ensemble:
+    """The curve whose differences between sizes are told.
+
+    Where no trend is identified it is the plain power law that the probability of a rise rests on:
+    the average over forms has few falling laws, so its changes would deny what the note says.
+    """
+    return fitted.ensemble if moves else fitted.trend
+
+
+def _change(fitted: Fit, sizes: Array, moves: bool) -> Array:
     """Metric at the largest size minus metric at the smallest, per draw."""
-    # The constant would put half the interval at exactly zero: the power law tells the change.
-    trend = fitted.ensembles.get("power", fitted.ensemble)
-    errors = (trend if chosen == "constant" else fitted.ensemble).errors([sizes.min(), sizes.max()])
+    errors = _trend(fitted, moves).errors([sizes.min(), sizes.max()])
     return errors[:, 0] - errors[:, 1]
 
 
-def _gain(fitted: Fit, horizon: float) -> Array:
+def _gain(fitted: Fit, horizon: float, moves: bool) -> Array:
     """Metric at the horizon minus metric at the largest size, per draw."""
-    errors = fitted.ensemble.errors([fitted.ensemble.largest, horizon * fitted.ensemble.largest])
+    trend = _trend(fitted, moves)
+    errors = trend.errors([trend.largest, horizon * trend.largest])
     return errors[:, 0] - errors[:, 1]
 
 
@@ -375,6 +427,7 @@ def _points(
 def _note(
     fitted: Fit,
     chosen: str,
+    change: Interval,
     tail: float,
     held_out: dict[str, float | None],
     constant: float,
@@ -385,11 +438,10 @@ def _note(
     notes = []
     if fitted.rises < tail:
         notes.append("falls with size")
-    floor = fitted.ensembles.get("power_floor")
-    if floor is not None:
-        low, high = np.quantile(floor.share, [tail, 1 - tail])
-        if high - low > WIDE_FLOOR:
-            notes.append("floor not identified")
+    if change[1] <= 0 <= change[2]:
+        notes.append("a trend over all sizes; between the smallest and the largest it may be nil")
+    if fitted.floor_width(tail) > WIDE_FLOOR:
+        notes.append("floor not identified")
     error = held_out[chosen]
     if error is not None and error >= constant:
         notes.append("the largest size was predicted no better than by the size before it")

@@ -13,8 +13,9 @@ class Scaling(Section):
     metrics: dict[str, str] = Field(
         description="The metric of each task that is fitted and drawn, by task name."
     )
-    forms: tuple[Literal["power", "power_floor"], ...] = Field(
-        ("power", "power_floor"), description="Forms fitted: power law, and power law with floor."
+    forms: tuple[Literal["power", "power_floor", "double_saturating"], ...] = Field(
+        ("power", "power_floor"),
+        description="Forms fitted: power law, with floor, and with floor and start.",
     )
     confidence: float = Field(0.9, gt=0.5, lt=1, description="Level of the fits' intervals.")
     horizon: float = Field(

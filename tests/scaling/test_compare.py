@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from radscale_lib.scaling.compare import compare, elasticity
+from radscale_lib.scaling.compare import compare
 from radscale_lib.scaling.fit import fit
 from radscale_lib.scaling.simulate import simulate_scores
 
@@ -52,9 +52,9 @@ def test_unpaired_draws_are_refused():
 
 def test_streams_are_independent_and_elasticity_is_that_of_the_law():
     one, two = arm(0.9, 0.3, 0), arm(0.9, 0.3, 1)
-    assert abs(np.corrcoef(elasticity(one), elasticity(two))[0, 1]) < 0.1
+    assert abs(np.corrcoef(one.elasticity, two.elasticity)[0, 1]) < 0.1
     np.testing.assert_array_equal(one.resample, two.resample)
-    assert np.median(elasticity(one)) == pytest.approx(0.3, rel=0.1)
+    assert np.median(one.elasticity) == pytest.approx(0.3, rel=0.1)
 
 
 def test_nested_subsets_share_luck_in_the_simulation(study):

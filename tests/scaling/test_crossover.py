@@ -10,14 +10,15 @@ from radscale_lib.scaling.fit import fit
 SIZES = np.array([50, 100, 200, 400, 1200])
 
 
-def ensemble(a, b, c, largest=1200.0, count=200, spread=0.02):
+def ensemble(a, b, c, d=0.0, largest=1200.0, count=200, spread=0.02):
     """Draws of one law with a jittered level."""
-    level = np.log(a * largest**-b + c) + spread * np.random.default_rng(0).normal(size=count)
-    share = c / (a * largest**-b + c)
+    error = a * (largest + d) ** -b + c
+    level = np.log(error) + spread * np.random.default_rng(0).normal(size=count)
+    share, start = c / error, d / largest
     same = np.full(count, 1.0)
     knots = np.linspace(np.log(50 / largest), np.log(2), 400)
     return Ensemble(
-        largest, 1.0, level, b * same, share * same, 0 * same, same < 0, knots,
+        largest, 1.0, level, b * same, share * same, start * same, 0 * same, same < 0, knots,
         np.zeros((count, knots.size)), np.full(count, 1), np.arange(count),
     )  # fmt: skip
 
@@ -39,9 +40,10 @@ def test_crossing_size_is_where_the_curve_meets_the_target(target):
         assert sizes[i] == pytest.approx(bisect(draws, i, target), rel=1e-3)
 
 
-def test_beyond_the_largest_size_the_law_decides():
-    draws = ensemble(0.9, 0.3, 0.0)
-    target = 0.9 * 5000**-0.3
+@pytest.mark.parametrize("start", [0, 300])
+def test_beyond_the_largest_size_the_law_decides(start):
+    draws = ensemble(0.9, 0.3, 0.0, start)
+    target = 0.9 * (5000 + start) ** -0.3
     sizes = crossing_sizes(draws, np.full(200, target), 50)
     assert (sizes > 1200).all()
     for i in range(0, 200, 40):

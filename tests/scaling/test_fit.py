@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
 from radscale_lib.scaling.fit import fit
-from radscale_lib.scaling.noise import split_noise
+from radscale_lib.scaling.laws import FORMS, even_powers
+from radscale_lib.scaling.noise import nested_luck, split_noise
+from radscale_lib.scaling.posterior import SMOOTH, posterior
 
 SIZES = np.array([50, 100, 200, 400, 1200])
 
@@ -23,7 +25,7 @@ def test_recovers_a_planted_exponent(b):
     assert found.laws["power"].a == pytest.approx(0.9, rel=0.05)
     assert found.rises > 0.99
     size, error = noisy(0.9, b, 0)
-    _, draws, _ = fit(size, error).ensembles["power"].parameters
+    _, draws, *_ = fit(size, error).ensembles["power"].parameters
     assert np.quantile(draws, 0.01) < b < np.quantile(draws, 0.99)
 
 
@@ -32,8 +34,8 @@ def test_recovers_a_planted_floor():
     found = fit(sizes, 2 * sizes**-0.6 + 0.1)
     law = found.laws["power_floor"]
     assert law.c == pytest.approx(0.1, rel=0.15)
-    assert found.probability["power_floor"] > 0.5
-    _, exponents, floors = found.ensembles["power_floor"].parameters
+    assert found.probability["power_floor"] > found.probability["power"]
+    _, exponents, floors, _ = found.ensembles["power_floor"].parameters
     for draws, truth in ((exponents, 0.6), (floors, 0.1)):
         low, high = np.quantile(draws, [0.05, 0.95])
         assert low < truth < high
@@ -51,9 +53,9 @@ def test_clear_rise_and_fall_are_told():
 
 
 def test_central_laws_follow_the_curves_drawn_from_their_form():
-    found = fit(*noisy(0.9, 0.3, 0.05))
-    assert list(found.laws) == ["constant", "power", "power_floor"]
-    for form in ("power", "power_floor"):
+    found = fit(*noisy(0.9, 0.3, 0.05), forms=FORMS[1:])
+    assert list(found.laws) == ["constant", "power", "power_floor", "double_saturating"]
+    for form in ("power", "power_floor", "double_saturating"):
         middle = np.median(found.ensembles[form].errors(SIZES), axis=0)
         np.testing.assert_allclose(found.laws[form].errors(SIZES), middle, rtol=0.08)
     level = found.laws["constant"].a
@@ -64,8 +66,8 @@ def test_central_laws_follow_the_curves_drawn_from_their_form():
 
 def test_ensemble_parameters_give_its_errors():
     ensemble = fit(*noisy(0.9, 0.3, 0.05)).ensemble
-    a, b, c = ensemble.parameters
-    law = a[:, None] * SIZES[None, :] ** -b[:, None] + c[:, None]
+    a, b, c, d = (values[:, None] for values in ensemble.parameters)
+    law = a * (SIZES[None, :] + d) ** -b + c
     knots = [int(np.argmin(np.abs(ensemble.knots - np.log(n / 1200)))) for n in SIZES]
     expected = law * np.exp(ensemble.misfit[:, knots])
     np.testing.assert_allclose(ensemble.errors(SIZES), np.minimum(expected, 1), rtol=1e-6)
@@ -126,6 +128,61 @@ def test_larger_standard_errors_give_wider_intervals():
     assert widths[1] > 2 * widths[0]
 
 
+def test_runs_of_a_seed_share_luck_by_how_far_they_are_nested():
+    sizes = np.array([100.0, 400.0, 400.0])
+    found = nested_luck(np.array([0, 0, 1]), sizes)
+    np.testing.assert_allclose(found, [[1, 0.25, 0], [0.25, 1, 0], [0, 0, 1]])
+
+
+def test_luck_shared_between_sizes_leaves_the_level_less_sure():
+    size, error = noisy(0.3, 0, 0, seeds=1, sd=0.03)
+    apart = fit(size, error, seed_noise=(0.03, 100)).trend
+    nested = fit(size, error, seeds=np.zeros(5), seed_noise=(0.03, 100)).trend
+    spread = [np.log(one.errors([200])).std() for one in (apart, nested)]
+    assert spread[1] > 1.15 * spread[0]
+
+
+def test_test_noise_is_not_counted_twice():
+    """Seeds of a size differ by their own test noise too: it is in the pooled variance already."""
+    size, error = noisy(0.3, 0, 0, seeds=2, sd=0.05)
+    draws = error * np.random.default_rng(0).lognormal(0, 0.05, (4000, error.size))
+    both = fit(size, error, draws=draws, seed_noise=(0.05, 200)).trend
+    seeds_alone = fit(size, error, seed_noise=(0.05, 200)).trend
+    spread = [np.diff(np.log(one.errors([50, 1200]))).std() for one in (both, seeds_alone)]
+    assert spread[0] == pytest.approx(spread[1], rel=0.1)
+
+
+def test_trend_and_probability_of_a_rise_agree():
+    for b in (0.0, 0.01, 0.05):
+        found = fit(*noisy(0.3, b, 0))
+        assert (found.trend.exponent > 0).mean() == pytest.approx(found.rises, abs=0.01)
+
+
+@pytest.mark.parametrize(("b", "own"), [(0.0, 0.04), (0.0, 0.01), (0.1, 0.04)])
+def test_a_trend_is_claimed_as_often_as_is_said(b, own):
+    """Seeds of 3 %, half of it shared by nested subsets, and test noise: nominal 90 and 5 %."""
+    rng = np.random.default_rng(0)
+    seeds, size = np.repeat([0, 1], 5), np.tile(SIZES, 2).astype(float)
+    luck = np.linalg.cholesky(nested_luck(seeds, size))
+    held, rising = [], []
+    for _ in range(300):
+        noise = 0.03 * luck @ rng.normal(size=10) + rng.normal(0, own, 10)
+        pooled = np.hypot(0.03, own) * np.sqrt(rng.chisquare(10) / 10)
+        found = posterior(
+            even_powers(), np.log(size / 1200), noise - b * np.log(size / 1200),
+            np.full(10, own**2), nested_luck(seeds, size), (pooled, 10.0),
+            misfits=np.zeros(1), kinds=(SMOOTH,),
+        )  # fmt: skip
+        order = np.argsort(found.grid.exponent)
+        below = np.cumsum(found.weights.sum(axis=0)[order])
+        low, high = found.grid.exponent[order][np.searchsorted(below, [0.05, 0.95])]
+        held.append(low <= b <= high)
+        rising.append(found.weights[:, found.grid.exponent > 0].sum() > 0.95)
+    assert 0.86 <= np.mean(held) <= 0.95
+    if b == 0:
+        assert np.mean(rising) <= 0.085
+
+
 def test_seed_noise_known_from_other_curves_widens_the_interval():
     size, error = noisy(0.9, 0.3, 0, seeds=1, sd=0.005)
     quiet = fit(size, error, seed_noise=(0.005, 20)).ensemble.errors([1200]).std()
@@ -152,6 +209,17 @@ def test_units_and_order_do_not_matter(error_unit, size_unit, order):
 def test_same_input_gives_the_same_draws():
     one, two = (fit(*noisy(0.9, 0.3, 0.05), seed=3).ensemble.errors(SIZES) for _ in range(2))
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_the_order_of_runs_does_not_change_a_bit(sampled):
+    rng = np.random.default_rng(4)
+    size, error = noisy(0.9, 0.3, 0.05, seeds=3)
+    draws = error * np.exp(rng.normal(0, 0.1, (40, size.size))) if sampled else None
+    turn = rng.permutation(size.size)
+    turned = None if draws is None else draws[:, turn]
+    one, two = fit(size, error, draws=draws), fit(size[turn], error[turn], draws=turned)
+    np.testing.assert_array_equal(one.ensemble.errors(SIZES), two.ensemble.errors(SIZES))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from radscale_lib.scaling.laws import FORMS, PRIOR, join, log_relative, shapes
 
-ALL = ("power", "power_floor")
+ALL = ("power", "power_floor", "double_saturating")
 
 
-@pytest.mark.parametrize("forms", [(), ("power",), ("power_floor",), ALL])
+@pytest.mark.parametrize("forms", [(), ("power",), ("power_floor",), ("double_saturating",), ALL])
 def test_prior_is_shared_among_the_forms_in_use(forms):
     grid = shapes(forms)
     assert grid.prior.sum() == pytest.approx(1)
@@ -24,10 +24,10 @@ def test_unknown_form_is_named():
         shapes(("cubic",))
 
 
-@given(st.floats(0.01, 3), st.floats(0, 0.99), st.floats(-8, 2))
-def test_log_relative_is_the_law(b, e, log_u):
-    direct = np.log(e + (1 - e) / np.exp(log_u) ** b)
-    assert log_relative(np.array(b), np.array(e), np.array(log_u)) == pytest.approx(
+@given(st.floats(0.01, 3), st.floats(0, 0.99), st.floats(0, 1), st.floats(-8, 2))
+def test_log_relative_is_the_law(b, e, d, log_u):
+    direct = np.log(e + (1 - e) * ((np.exp(log_u) + d) / (1 + d)) ** -b)
+    assert log_relative(np.array(b), np.array(e), np.array(d), np.array(log_u)) == pytest.approx(
         direct, abs=1e-9
     )
 

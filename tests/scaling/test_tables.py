@@ -61,6 +61,7 @@ def test_every_chosen_fit_has_its_checks(tables):
         for word in (
             *("resampled: test patients, 200 draws", "2 at 50", "held-out", "log-log line"),
             *("without the smallest size", "without the largest size", "elasticity"),
+            *("points dropped: none", "weights in the level of the law", "identified: "),
         ):
             assert word in text
     assert (fits["loo_error_line"] > 0).all()
@@ -75,10 +76,28 @@ def test_planted_laws_are_found(tables):
     assert not flat["identified"]
     assert (flat["form"], flat["b"], flat["c"]) == ("constant", 0, 0)
     assert flat["note"] == "flat: no rise identified"
+    assert flat["change_lower"] <= 0 <= flat["change_upper"]
     power = fits.filter((pl.col("arm") == "mi2-reports") & (pl.col("form") == "power"))
     assert (
         pl.Series(0.3 for _ in range(4)).is_between(power["b_lower"], power["b_upper"]).sum() >= 3
     )
+
+
+def test_what_is_said_of_the_rise_agrees_with_the_change(study, simulate):
+    """An interval of the change that excludes zero beside "no rise identified" would contradict."""
+    seen = set()
+    for seed in range(3):
+        laws = {arm: (0.3, b, 0.0) for arm, b in zip(study.arms, (0.0, 0.02, 0.05), strict=True)}
+        fits, *_ = fit_study(study, simulate(laws, seed=seed, seed_sd=0.03))
+        for row in fits.filter(pl.col("chosen")).iter_rows(named=True):
+            holds_zero = row["change_lower"] <= 0 <= row["change_upper"]
+            seen.add(row["form"] == "constant")
+            if row["form"] == "constant":
+                assert holds_zero
+                assert row["gain_lower"] <= 0 <= row["gain_upper"]
+            else:
+                assert ("may be nil" in row["note"]) == holds_zero
+    assert seen == {True, False}
 
 
 def test_curves_lie_inside_their_intervals_and_span_the_sizes(study, tables):
@@ -98,7 +117,7 @@ def test_the_law_is_the_backbone_of_the_curve(tables):
     assert set(rows["form"]) > {"constant"}
     for row in rows.iter_rows(named=True):
         for point in row["curve"]:
-            error = row["a"] * point["size"] ** -row["b"] + row["c"]
+            error = row["a"] * (point["size"] + row["d"]) ** -row["b"] + row["c"]
             tolerance = 1e-9 if row["form"] == "constant" else 0.04
             assert point["value"] == pytest.approx(1 - min(error, 1), abs=tolerance)
 
@@ -136,6 +155,8 @@ def test_missing_runs_are_counted_and_the_rest_is_fitted(study, simulate, missin
     row = chosen(fits, missing.arm).row(0, named=True)
     assert (row["runs"], row["runs_expected"], row["sizes"]) == (9, 10, 5)
     assert chosen(fits, "rad-dino")["runs"][0] == 10
+    lines = chosen(fits, missing.arm)["diagnostics"][0].to_list()
+    assert "points dropped: no score of seed 1 at 400" in lines
 
 
 def test_undefined_scores_count_as_missing(study, scores, missing):
@@ -182,6 +203,40 @@ def test_without_resamples_the_fit_stands_on_seeds_alone(study, scores):
     assert widths[0] < widths[1]
     assert crossovers["text"].str.ends_with("the baseline's own noise is not known").all()
     assert len(crossovers) == 12
+
+
+def test_a_baseline_without_draws_leaves_the_runs_theirs(study, scores):
+    baseline = pl.col("arm") == "mi2-open"
+    bare = scores.with_columns(
+        resamples=pl.when(baseline).then(pl.lit(None)).otherwise(pl.col("resamples"))
+    )
+    (fits, crossovers, _), (whole, *_) = fit_study(study, bare), fit_study(study, scores)
+    widths = [
+        np.ptp([chosen(of, "mi2-reports")["curve"][0][-1][end] for end in ("lower", "upper")])
+        for of in (fits, whole)
+    ]
+    assert widths[0] == pytest.approx(widths[1], rel=0.1)
+    row = crossovers.filter((pl.col("arm") == "mi2-reports") & (pl.col("task") == "findings"))
+    assert row["text"][0].endswith("the baseline's own noise is not known")
+    (unit, *_) = chosen(fits, "mi2-reports")["diagnostics"][0]
+    assert unit == "resampled: test patients, 200 draws, jointly over 10 runs"
+
+
+def test_values_out_of_range_spare_the_other_arms(study, scores, tmp_path):
+    wrong = (pl.col("arm") == "rad-dino") & (pl.col("size") == 400) & MACRO
+    scores = scores.with_columns(value=pl.when(wrong).then(1.3).otherwise(pl.col("value")))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study.model_dump(mode="json")))
+    scores.write_parquet(tmp_path / "scores.parquet")
+    names = ("fits", "crossovers", "comparisons")
+    outputs = [part for name in names for part in (f"--{name}", str(tmp_path / name))]
+    inputs = ["--study", str(tmp_path / "study.yaml"), "--scores", str(tmp_path / "scores.parquet")]
+    script.main([*inputs, *outputs])
+    fits = pl.read_parquet(tmp_path / "fits")
+    refused = fits.filter(pl.col("arm") == "rad-dino")
+    assert refused["note"].str.contains(r"must lie in \[0, 1\], found .* to 1.3").all()
+    assert not refused["chosen"].any()
+    assert chosen(fits, "mi2-reports")["identified"][0]
+    assert "rad-dino" not in set(pl.read_parquet(tmp_path / "crossovers")["arm"])
 
 
 def test_undefined_draws_are_left_out(study, scores):
