@@ -100,6 +100,17 @@ def test_what_is_said_of_the_rise_agrees_with_the_change(study, simulate):
     assert seen == {True, False}
 
 
+def test_flat_studies_are_called_flat_as_often_as_is_said(study, simulate):
+    """Nominal 0.9 of curves without a trend; the arms of a task share their test patients."""
+    rises = []
+    for seed in range(8):
+        scores = simulate(dict.fromkeys(study.arms, (0.3, 0.0, 0.0)), seed=seed, resamples=60)
+        fits, *_ = fit_study(study, scores)
+        rises += fits.filter(pl.col("chosen"))["rises"].to_list()
+    assert len(rises) == 96
+    assert 0.82 <= np.mean([0.05 <= share <= 0.95 for share in rises]) <= 0.98
+
+
 def test_curves_lie_inside_their_intervals_and_span_the_sizes(study, tables):
     fits, *_ = tables
     points = fits.explode("curve").unnest("curve")
