@@ -72,11 +72,14 @@ def test_planted_laws_are_found(tables):
     rising = chosen(fits, "mi2-reports").row(0, named=True)
     assert rising["identified"]
     assert rising["form"] != "constant"
-    flat = chosen(fits, "rad-dino").row(0, named=True)
-    assert not flat["identified"]
-    assert (flat["form"], flat["b"], flat["c"]) == ("constant", 0, 0)
-    assert flat["note"] == "flat: no rise identified"
-    assert flat["change_lower"] <= 0 <= flat["change_upper"]
+    level = fits.filter((pl.col("arm") == "rad-dino") & pl.col("chosen"))
+    flat = level.filter(~pl.col("identified"))
+    # One in twenty flat curves is called rising, at this level.
+    assert len(flat) >= 3
+    for row in flat.iter_rows(named=True):
+        assert (row["form"], row["b"], row["c"]) == ("constant", 0, 0)
+        assert row["note"] == "flat: no rise identified"
+        assert row["change_lower"] <= 0 <= row["change_upper"]
     power = fits.filter((pl.col("arm") == "mi2-reports") & (pl.col("form") == "power"))
     assert (
         pl.Series(0.3 for _ in range(4)).is_between(power["b_lower"], power["b_upper"]).sum() >= 3
