@@ -224,7 +224,11 @@ VARIANTS: dict[str, tuple[object, str, object]] = {
     "drift 0.4 of the elasticity": (posterior, "DRIFT_SHARE", 0.4),
     "seed noise flat": (posterior, "SEED_NOISE_POWER", 0.0),
     "misfit flat": (posterior, "MISFIT_POWER", 0.0),
-    "with start (double saturating)": (laws, "DEFAULT", laws.FORMS[1:]),
+    "with start (double saturating)": (
+        fit,
+        "__kwdefaults__",
+        {**(fit.__kwdefaults__ or {}), "forms": laws.FORMS[1:]},
+    ),
     "floor uniform": (laws, "FLOOR_SHAPE", 1.0),
     "exponent centre 0.9": (laws, "EXPONENT_CENTRE", 0.9),
     "exponent spread 0.8": (laws, "EXPONENT_SPREAD", 0.8),

@@ -13,7 +13,9 @@ from benchmarks.scaling_coverage import simulate
 )
 def test_intervals_hold_the_truth(kind, spacing):
     studies = [simulate(kind, spacing, number, seed_sd=0.03) for number in range(3)]
-    found = {name: np.mean([of for one in studies for of in one[name]]) for name in studies[0]}
+    found = {
+        name: np.mean([of for one in studies for of in one.get(name, [])]) for name in studies[0]
+    }
     for name in ("value", "horizon", "difference", "change", "gain", "crossover"):
         if name in found:
             # 0.9 less two standard errors: twelve test sets, of which the arms share each.

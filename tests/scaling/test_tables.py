@@ -72,11 +72,14 @@ def test_planted_laws_are_found(tables):
     rising = chosen(fits, "mi2-reports").row(0, named=True)
     assert rising["identified"]
     assert rising["form"] != "constant"
-    flat = chosen(fits, "rad-dino").row(0, named=True)
-    assert not flat["identified"]
-    assert (flat["form"], flat["b"], flat["c"]) == ("constant", 0, 0)
-    assert flat["note"] == "flat: no rise identified"
-    assert flat["change_lower"] <= 0 <= flat["change_upper"]
+    level = fits.filter((pl.col("arm") == "rad-dino") & pl.col("chosen"))
+    flat = level.filter(~pl.col("identified"))
+    # One in twenty flat curves is called rising, at this level.
+    assert len(flat) >= 3
+    for row in flat.iter_rows(named=True):
+        assert (row["form"], row["b"], row["c"]) == ("constant", 0, 0)
+        assert row["note"] == "flat: no rise identified"
+        assert row["change_lower"] <= 0 <= row["change_upper"]
     power = fits.filter((pl.col("arm") == "mi2-reports") & (pl.col("form") == "power"))
     assert (
         pl.Series(0.3 for _ in range(4)).is_between(power["b_lower"], power["b_upper"]).sum() >= 3
@@ -98,6 +101,17 @@ def test_what_is_said_of_the_rise_agrees_with_the_change(study, simulate):
             else:
                 assert ("may be nil" in row["note"]) == holds_zero
     assert seen == {True, False}
+
+
+def test_flat_studies_are_called_flat_as_often_as_is_said(study, simulate):
+    """Nominal 0.9 of curves without a trend; the arms of a task share their test patients."""
+    rises = []
+    for seed in range(8):
+        scores = simulate(dict.fromkeys(study.arms, (0.3, 0.0, 0.0)), seed=seed, resamples=60)
+        fits, *_ = fit_study(study, scores)
+        rises += fits.filter(pl.col("chosen"))["rises"].to_list()
+    assert len(rises) == 96
+    assert 0.82 <= np.mean([0.05 <= share <= 0.95 for share in rises]) <= 0.98
 
 
 def test_curves_lie_inside_their_intervals_and_span_the_sizes(study, tables):
