@@ -29,6 +29,7 @@ def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
 
 
 def test_the_written_study_is_the_study(finished: Checkout) -> None:
+    assert finished.plan() == []
     written = str(finished.results / "study.json")
     assert list(load_study(Path(written)).evaluation.tasks) == list(
         load_study(finished.study_file).evaluation.tasks
