@@ -10,7 +10,6 @@ if 95 % of its ink is masked. Films without planted text are false alarms if any
 
 import argparse
 import random
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
+from benchmarks.timing import fastest
 from radscale_lib.archive.burned_in import find_text, in_order_of_grey, mask_text
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.ingest import prepare
@@ -192,12 +192,7 @@ def cost(path: Path, rounds: int) -> None:
         )
         for rule in ("keep", "mask")
     }
-    seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = time.process_time()
-            way()
-            seconds[name] = min(seconds[name], time.process_time() - start)
+    seconds = fastest(ways, rounds)
     print(f"{path.name}: mask / keep {seconds['mask'] / seconds['keep']:.2f}")
 
 

@@ -30,6 +30,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 
+from benchmarks.timing import fastest
 from radscale_lib.archive import catalog, header
 from radscale_lib.archive.elements import KEYWORDS
 from radscale_lib.archive.header import quiet_pydicom, read_header
@@ -171,7 +172,7 @@ def images(films: list[Path], rounds: int, with_synthetic: bool) -> None:
                 path = Path(folder) / "film.dcm"
                 write_as(film, path, syntax)
                 ways = {"ours": by_radscale, "peer": by_peer, "floor": floor_of(path, syntax)}
-                seconds = fastest(ways, path, rounds)
+                seconds = fastest(ways, rounds, path)
                 ours, peer = (codec.decode(way(path)).astype(int) for way in (by_radscale, by_peer))
                 apart = np.abs(ours - peer)
                 print(
@@ -180,17 +181,6 @@ def images(films: list[Path], rounds: int, with_synthetic: bool) -> None:
                     f"{apart.max()} |",
                     flush=True,
                 )
-
-
-def fastest(ways: dict[str, Callable[[Path], Any]], path: Path, rounds: int) -> dict[str, float]:
-    """Smallest processor time of each way, rounds interleaved, seconds."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = time.process_time()
-            way(path)
-            seconds[name] = min(seconds[name], time.process_time() - start)
-    return seconds
 
 
 def headers(folders: list[Path], rounds: int) -> None:
@@ -209,7 +199,7 @@ def headers(folders: list[Path], rounds: int) -> None:
             ],
             "dcmread and the values": lambda _: [_values(path) for path in quick],
         }
-        seconds = fastest(ways, Path(), rounds)
+        seconds = fastest(ways, rounds, Path())
     for name, taken in seconds.items():
         ratio = seconds["dcmread and the values"] / taken
         print(f"{name}: {len(quick) / taken:,.0f} files/s, {ratio:.1f} x")

@@ -8,7 +8,6 @@ films; PNG level 6 is Pillow's, decoded by OpenCV.
 
 import argparse
 import io
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -19,6 +18,7 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.tables import machine, markdown, write_between_marks
+from benchmarks.timing import fastest
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import read_header
 from radscale_lib.archive.ingest import prepare
@@ -144,17 +144,6 @@ def resizes(films: list[Path], rounds: int) -> str:
 
 def _call(function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
     return lambda: function(*args)
-
-
-def fastest(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Smallest processor time of each way, rounds interleaved, seconds."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = time.process_time()
-            way()
-            seconds[name] = min(seconds[name], time.process_time() - start)
-    return seconds
 
 
 def main() -> None:

@@ -3,11 +3,9 @@
 A few run with all tests; those marked as cluster_faults by `make cluster FAULTS=1`.
 """
 
-import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -71,18 +69,7 @@ def test_a_job_fails_once(evaluation: ClusterStudy) -> None:
 def test_status_says_why_a_job_failed_for_good(evaluation: ClusterStudy) -> None:
     evaluation.fault("evaluate.py", exit="no such luck")
     evaluation.finish(SCORES, "--retries", "0", code=1)
-    said = subprocess.run(
-        [
-            *(sys.executable, "scripts/status.py", "--study", "config/smoke.yaml", "--json", "--"),
-            *(SCORES, "--configfile", "config/smoke.yaml"),
-        ],
-        cwd=evaluation.folder,
-        env=evaluation.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    now = json.loads(said.stdout)
+    now = evaluation.told("status.py", SCORES)
     job = f"evaluate_task findings {RUN.replace('/n=', ' ').replace('/seed=', ' ')}"
     assert now["failed_jobs"] == [{"job": job, "reason": "FAILED: SystemExit: no such luck"}]
     assert now["left"]["jobs"] == 1 and now["head"] is None

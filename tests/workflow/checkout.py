@@ -60,10 +60,15 @@ class Checkout:
 
     def plan(self, *options: str, study: str = "config/smoke.yaml") -> list[dict[str, Any]]:
         """The jobs that would run, by `scripts/plan.py`."""
+        jobs: list[dict[str, Any]] = self.told("plan.py", *options, study=study)["jobs"]
+        return jobs
+
+    def told(self, script: str, *options: str, study: str = "config/smoke.yaml") -> dict[str, Any]:
+        """What `plan.py` or `status.py` of the scripts says in JSON."""
         ended = subprocess.run(
             [
-                *(sys.executable, "scripts/plan.py", "--study", study, "--json"),
-                *("--", "--configfile", study, *options),
+                *(sys.executable, f"scripts/{script}", "--study", study, "--json"),
+                *("--", *options, "--configfile", study),
             ],
             cwd=self.folder,
             env=self.environment(),
@@ -72,8 +77,8 @@ class Checkout:
             check=False,
         )
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
-        jobs: list[dict[str, Any]] = json.loads(ended.stdout)["jobs"]
-        return jobs
+        said: dict[str, Any] = json.loads(ended.stdout)
+        return said
 
     @contextmanager
     def appended(self, name: str, text: str) -> Iterator[None]:
