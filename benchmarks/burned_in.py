@@ -24,7 +24,7 @@ from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
 from benchmarks.timing import fastest
-from radscale_lib.archive.burned_in import find_text, in_order_of_grey, mask_text
+from radscale_lib.archive.burned_in import find_text, mask_text
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.ingest import prepare
 from radscale_lib.archive.instance import instance_of
@@ -143,7 +143,7 @@ def given(paths: Iterable[Path]) -> Iterator[tuple[str, Film]]:
                 yield file.name, cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
             elif file.is_file():
                 instance = instance_of(read_header(file), "PA")
-                yield file.name, in_order_of_grey(stored_patterns(instance), instance.grey)
+                yield file.name, instance.grey.in_order(stored_patterns(instance))
 
 
 def masked(film: Film, ink: NDArray[np.bool_]) -> float:

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from radscale_lib.archive.grey import GreyScale
 from radscale_lib.archive.pixels import Patterns
 
 _STEP = 48
@@ -51,11 +50,6 @@ class Box(NamedTuple):
     def transposed(self) -> "Box":
         """The rectangle with rows and columns exchanged."""
         return Box(self.top, self.left, self.bottom, self.right)
-
-
-def in_order_of_grey(patterns: Patterns, scale: GreyScale) -> Patterns:
-    """Bit patterns as unsigned numbers in the order of their values; its own inverse."""
-    return patterns ^ patterns.dtype.type(1 << (scale.bits - 1)) if scale.signed else patterns
 
 
 def find_text(grey: Patterns) -> list[Box]:

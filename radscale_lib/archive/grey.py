@@ -73,6 +73,10 @@ class GreyScale:
         values = np.arange(1 << self.bits)
         return values - ((values >> (self.bits - 1)) << self.bits) if self.signed else values
 
+    def in_order(self, patterns: NDArray[Any]) -> NDArray[Any]:
+        """Bit patterns as unsigned numbers in the order of their values; its own inverse."""
+        return patterns ^ patterns.dtype.type(1 << (self.bits - 1)) if self.signed else patterns
+
     def modality_values(self) -> Floats:
         """The modality value (PS3.3 C.11.1) of every bit pattern, float64 [2^bits]."""
         stored = self.stored_values().astype(np.float64)
@@ -164,9 +168,7 @@ def _spread(
     patterns: NDArray[Any], scale: GreyScale, present: NDArray[np.int64]
 ) -> tuple[NDArray[Any], float, float]:
     """Values, black and scale that spread the stored values that occur over 0 to 255."""
-    if scale.signed:  # the order of values, from zero
-        sign = 1 << (scale.bits - 1)
-        patterns, present = patterns ^ patterns.dtype.type(sign), present ^ sign
+    patterns, present = scale.in_order(patterns), scale.in_order(present)
     low, high = int(present.min()), int(present.max())
     step = 255 / (high - low)
     return (patterns, high, -step) if (scale.slope < 0) != scale.inverted else (patterns, low, step)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from radscale_lib.archive.burned_in import find_text, in_order_of_grey, mask_text
+from radscale_lib.archive.burned_in import find_text, mask_text
 from radscale_lib.archive.colour import luminance_patterns
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import quiet_pydicom, read_header
@@ -248,13 +248,13 @@ def _text_treated(patterns: Patterns, instance: Instance, image: Image) -> tuple
     """Apply the study's rule for burnt-in text; the pixels, and how many lines were masked."""
     if image.burned_in_text == "keep":
         return patterns, 0
-    ordered = in_order_of_grey(patterns, instance.grey)
+    ordered = instance.grey.in_order(patterns)
     lines = find_text(ordered)
     if not lines:
         return patterns, 0
     if image.burned_in_text == "exclude":
         raise ExcludedError("burned_in_text", f"{len(lines)} lines")
-    return in_order_of_grey(mask_text(ordered, lines), instance.grey), len(lines)
+    return instance.grey.in_order(mask_text(ordered, lines)), len(lines)
 
 
 class _Tables:

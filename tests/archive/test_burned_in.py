@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.burned_in import FONTS, masked, phantoms, plant
-from radscale_lib.archive.burned_in import find_text, in_order_of_grey, mask_text
+from radscale_lib.archive.burned_in import find_text, mask_text
 from radscale_lib.archive.grey import GreyScale
 
 
@@ -59,9 +59,9 @@ def test_bits_and_signs_do_not_matter(film):
     assert boxes
     scale = GreyScale(bits=12, signed=True, inverted=False)
     patterns = (burnt.astype(int) - 2048).astype(np.uint16) & 4095
-    ordered = in_order_of_grey(patterns, scale)
+    ordered = scale.in_order(patterns)
     np.testing.assert_array_equal(ordered, burnt)
-    np.testing.assert_array_equal(in_order_of_grey(ordered, scale), patterns)
+    np.testing.assert_array_equal(scale.in_order(ordered), patterns)
     assert find_text(4095 - burnt) == boxes
     assert find_text((burnt >> 4).astype(np.uint8)) != []
 
