@@ -93,8 +93,8 @@ def read_curves(path: Path, target: float | None = None) -> list[Curve]:
     columns = {
         name: _numbers(path, table, name) for name in ("size", "value", "se", "target", "chance")
     }
-    if target is not None and not (np.isfinite(target) and target > 0):
-        raise ScalingError(f"target {target:g}: give a positive error level")
+    if target is not None and not (np.isfinite(target) and target >= 0):
+        raise ScalingError(f"target {target:g}: give an error level")
     curves: dict[str, Curve] = {}
     asked: dict[str, list[tuple[float | None, float | None]]] = {}
     for row, name in enumerate(table["curve"].to_list()):
@@ -105,8 +105,8 @@ def read_curves(path: Path, target: float | None = None) -> list[Curve]:
         size, value, se, goal, chance = (columns[column][row] for column in columns)
         if size is not None and not (np.isfinite(size) and size > 0):
             raise ScalingError(f"{where}: size {size:g}: give a positive number")
-        if goal is not None and not (np.isfinite(goal) and goal > 0):
-            raise ScalingError(f"{where}: target {goal:g}: give a positive error level")
+        if goal is not None and not (np.isfinite(goal) and goal >= 0):
+            raise ScalingError(f"{where}: target {goal:g}: give an error level")
         if chance is not None:
             curve.chance = chance
         if value is None:
@@ -331,6 +331,8 @@ def _report(curve: Curve, fitted: Fit, notes: str, checked: bool) -> list[str]:
 
 def _reached(fitted: Fit, goal: float) -> dict[str, Any]:
     """Where the curve reaches an error level, and which end of the studied sizes hides it."""
+    if goal == 0:
+        return {"censored": "never"}
     smallest, largest = float(fitted.sizes[0]), float(fitted.sizes[-1])
     sizes = crossing_sizes(fitted.ensemble, np.full(COUNT, goal), smallest)
     place, size, lower, upper = locate(sizes, smallest, largest, 0.9)

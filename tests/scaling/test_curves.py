@@ -63,7 +63,13 @@ def test_predictions_repeat_the_rows_asked_for_and_hold_the_truth(fitted):
 
 @pytest.mark.parametrize(
     ("target", "place"),
-    [(law(300_000), None), (law(10_000), "below"), (law(2e7), "above"), (0.001, "never")],
+    [
+        (law(300_000), None),
+        (law(10_000), "below"),
+        (law(2e7), "above"),
+        (0.001, "never"),
+        (0, "never"),
+    ],
 )
 @pytest.mark.parametrize("by", ["option", "column", "runs"])
 def test_crossovers_are_numbers_only_inside_the_studied_range(fitted, target, place, by):
@@ -169,8 +175,8 @@ def test_a_missing_file_and_half_a_command_are_refused(tmp_path):
 
 
 def test_a_bad_target_is_refused(fitted):
-    with pytest.raises(SystemExit, match="target 0"):
-        fitted(*runs("a"), target=0)
+    with pytest.raises(SystemExit, match="target -0.1"):
+        fitted(*runs("a"), target=-0.1)
 
 
 def test_what_was_done_to_the_runs_is_said(fitted):
