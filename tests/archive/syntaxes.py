@@ -36,12 +36,6 @@ LOSSLESS = {
     "htj2k rpcl": (uid.HTJ2KLosslessRPCL, lambda x, b: imagecodecs.htj2k_encode(
         x, reversible=True)),
 }  # fmt: skip
-NATIVE = {
-    "implicit": uid.ImplicitVRLittleEndian,
-    "explicit": uid.ExplicitVRLittleEndian,
-    "big endian": uid.ExplicitVRBigEndian,
-    "deflated": uid.DeflatedExplicitVRLittleEndian,
-}
 
 
 LOSSY = {

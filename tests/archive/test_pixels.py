@@ -1,5 +1,6 @@
 """Decoding: defects have codes, and what is no part of a pixel is left out."""
 
+import struct
 import sys
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def test_lossy_overshoot_is_clipped_not_wrapped(make_dicom, tmp_path, syntax):
 def test_32_bits_allocated(make_dicom, make_image, tmp_path):
     image = make_image(8, 8, 4095).astype(np.uint32)
     path = make_dicom(tmp_path / "a.dcm", image, BitsStored=12)
+    np.testing.assert_array_equal(decode(path), image)
+
+
+def test_rle_of_32_bits_allocated(make_dicom, make_image, tmp_path):
+    image = make_image(8, 8, 4095).astype(np.uint32)
+    planes = image.astype(">u4").view(np.uint8).reshape(64, 4).T
+    header = struct.pack("<16I", 4, *range(64, 64 + 4 * 65, 65), *[0] * 11)
+    frame = header + b"".join(b"\x3f" + plane.tobytes() for plane in planes)  # 64 as they are
+    path = make_dicom(tmp_path / "a.dcm", image, syntax=uid.RLELossless, frame=frame, BitsStored=12)
     np.testing.assert_array_equal(decode(path), image)
 
 
@@ -125,6 +135,30 @@ def test_a_cut_stream_is_never_an_image(make_dicom, make_image, tmp_path, name):
     for lost in (20, len(frame) // 2):  # the last 8 bytes are only the sequence's delimiter
         whole.write_bytes(data[:-lost])
         assert refused(whole)[0] in {"truncated", "decode_failed"}
+
+
+LITERALS = bytes([63, *range(64)])
+"""A segment of RLE that holds 64 bytes as they are."""
+
+
+@pytest.mark.parametrize(
+    "starts, segments",
+    [
+        ([64], LITERALS),
+        ([64, 129, 194], 3 * LITERALS),
+        ([64, 128], bytes([62, *range(63)]) + LITERALS),
+        ([64, 129], LITERALS + bytes([62, *range(63)])),
+        ([64, 129], LITERALS + bytes([64, *range(65)])),
+        ([64, 2**32 - 1], 2 * LITERALS),
+        ([129, 64], 2 * LITERALS),
+    ],
+    ids=["too few", "too many", "first short", "last short", "long", "outside", "disordered"],
+)
+def test_rle_whose_segments_are_unsound(make_dicom, tmp_path, starts, segments):
+    image = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    header = struct.pack("<16I", len(starts), *starts, *[0] * (15 - len(starts)))
+    path = make_dicom(tmp_path / "a.dcm", image, syntax=uid.RLELossless, frame=header + segments)
+    assert refused(path) == ("decode_failed", "RLE Lossless")
 
 
 def test_an_error_that_a_decoder_only_reports_is_an_error(
