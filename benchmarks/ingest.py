@@ -39,6 +39,7 @@ from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
 from radscale_lib.archive.listing import Entry
 from radscale_lib.archive.resize import stored_size
+from radscale_lib.archive.rle import decode_rle
 from radscale_lib.archive.selection import Facts, facts_of
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards import codec
@@ -135,9 +136,10 @@ def floor_of(path: Path, syntax: str) -> Callable[[Path], bytes]:
     """Read the file, decode its frame, encode a picture of the stored size: all that is at hand."""
     stored = codec.decode(by_radscale(path))
     dataset = pydicom.dcmread(path)
+    shape = dataset.Rows, dataset.Columns
     decoders: dict[str, Callable[[bytes], Any]] = {
         "uncompressed": lambda frame: np.frombuffer(frame, np.uint16),
-        "RLE": lambda frame: imagecodecs.dicomrle_decode(frame, "<u2"),
+        "RLE": lambda frame: decode_rle(frame, shape, 2),
         "JPEG lossless": imagecodecs.jpeg_decode,
         "JPEG-LS": imagecodecs.jpegls_decode,
         "HTJ2K": imagecodecs.htj2k_decode,

@@ -5,13 +5,11 @@ signs and overlays, which imagecodecs does not know of, are treated here (PS3.5 
 """
 
 import io
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import cv2
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +21,7 @@ from radscale_lib.archive.deflated import inflate
 from radscale_lib.archive.instance import Instance
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.quickparse import UNDEFINED_LENGTH
+from radscale_lib.archive.rle import decode_rle
 from radscale_lib.archive.streams import is_complete, stream_size
 from radscale_lib.archive.terms import UNLISTED, syntax_name
 
@@ -56,8 +55,6 @@ _LOSSY = {
     uid.JPEG2000,
     uid.HTJ2K,
 }
-_RLE_HEADER = struct.Struct("<16I")
-"""Number of segments, and where each begins."""
 PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
 """Second choices. GDCM is left out: it can abort the process, so that one bad file ends the job."""
 
@@ -162,25 +159,10 @@ def _frame(instance: Instance) -> bytes:
 
 def _by_imagecodecs(instance: Instance, frame: bytes) -> NDArray[Any]:
     if instance.transfer_syntax == uid.RLELossless:
-        return _run_lengths(instance, frame)
+        shape = instance.rows, instance.columns
+        return decode_rle(frame, shape, instance.bits_allocated // 8)
     with _ignored_errors_raised():
         return _DECODERS[instance.transfer_syntax](frame)
-
-
-def _run_lengths(instance: Instance, frame: bytes) -> NDArray[Any]:
-    """Decode RLE: a segment for each byte of the pixels, the highest first (PS3.5 annex G)."""
-    itemsize = instance.bits_allocated // 8
-    count, *starts = _RLE_HEADER.unpack_from(frame)
-    if count != itemsize:
-        raise ValueError(f"{count} segments for {itemsize} bytes")
-    ends = *starts[1:count], len(frame)
-    planes = np.empty((count, instance.rows * instance.columns), np.uint8)
-    for plane, start, end in zip(planes, starts, ends, strict=False):
-        segment = imagecodecs.packbits_decode(memoryview(frame)[start:end], out=plane)
-        if len(segment) < len(plane):
-            raise ValueError("a segment ends early")
-    pixels = cv2.merge([plane.reshape(instance.rows, -1) for plane in planes[::-1]])
-    return pixels.view(f"<u{itemsize}").reshape(instance.rows, instance.columns)
 
 
 @contextmanager
