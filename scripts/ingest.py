@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.listing import ListingError
-from radscale_lib.archive.tables import TableError
+from radscale_lib.archive.tablefile import TableError
 from radscale_lib.pseudonyms import KeyMissingError, load_key
 from radscale_lib.study import StudyError, load_study
 
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dicom", type=Path, required=True, help="folder of DICOM files")
     parser.add_argument("--reports", type=Path, help="table of reports")
     parser.add_argument("--labels", type=Path, help="table of labels")
-    parser.add_argument("--tubes", type=Path, help="table of tube polylines")
+    parser.add_argument("--tubes", type=Path, help="table of tubes")
     parser.add_argument("--listing", type=Path, required=True, help="listing of the partition")
     parser.add_argument("--index", type=Path, required=True, help="index to write")
     parser.add_argument("--ledger", type=Path, required=True, help="ledger to write")

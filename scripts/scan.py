@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from radscale_lib.archive.listing import ListingError, refresh
+from radscale_lib.archive.masks import refresh_masks
 from radscale_lib.study import StudyError, load_study
 
 
@@ -13,11 +14,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--study", type=Path, required=True, help="study file")
     parser.add_argument("--archive", choices=("institution", "public"), required=True)
     parser.add_argument("--dicom", type=Path, required=True, help="folder of DICOM files")
+    parser.add_argument("--tubes", type=Path, help="table of tubes, whose masks are listed too")
     parser.add_argument("--out", type=Path, required=True, help="folder of the listings")
     args = parser.parse_args(argv)
     try:
         archive = load_study(args.study).archives[args.archive]
         refresh(args.dicom, args.out, archive.partitions)
+        if args.tubes:
+            refresh_masks(args.tubes, args.out)
     except (StudyError, ListingError) as error:
         parser.exit(1, f"{error}\n")
 

@@ -7,6 +7,8 @@ import filecmp
 import hashlib
 import os
 import re
+import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -50,7 +52,8 @@ def refresh(dicom: Path, out: Path, partitions: int) -> list[Path]:
         raise ListingError(f"{dicom}: no readable folder: correct the archive's key 'dicom'")
     out.mkdir(parents=True, exist_ok=True)
     changed = []
-    with tempfile.TemporaryDirectory(prefix=".refresh-", dir=out) as folder:
+    _remove_leftovers(out)
+    with tempfile.TemporaryDirectory(prefix=f"{_here()}{os.getpid()}-", dir=out) as folder:
         fresh = [Path(folder) / f"part={k}.tsv" for k in range(partitions)]
         _write(walk(dicom), fresh)
         for path in fresh:
@@ -61,6 +64,29 @@ def refresh(dicom: Path, out: Path, partitions: int) -> list[Path]:
     for stale in set(out.glob("part=*.tsv")) - {out / path.name for path in fresh}:
         stale.unlink()
     return changed
+
+
+def _here() -> str:
+    """How the names of unfinished listings of this machine begin; process and chance follow."""
+    return f".refresh-{socket.gethostname()}-"
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove the unfinished listings of killed processes, as far as this machine can tell."""
+    for folder in out.glob(f"{_here()}*"):
+        process = folder.name.removeprefix(_here()).partition("-")[0]
+        if process.isdecimal() and not _is_running(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
 
 
 def walk(folder: Path) -> Iterator[Entry]:
@@ -108,6 +134,20 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
+def entry_of(folder: Path, path: str) -> Entry:
+    """The entry of one file, whether or not it is there."""
+    try:
+        status = (folder / path).stat()
+    except (OSError, ValueError):
+        return Entry(path, NOT_A_FILE, 0)
+    return Entry(path, status.st_size, status.st_mtime_ns)
+
+
+def line_of(entry: Entry) -> str:
+    """An entry as a line of a listing."""
+    return f"{_escape(entry.path)}\t{entry.size}\t{entry.mtime_ns}\n"
+
+
 def partition_of(path: str, partitions: int) -> int:
     """The partition of a relative path: its BLAKE2b-8 (RFC 7693), big-endian, modulo the number."""
     digest = hashlib.blake2b(os.fsencode(path), digest_size=8).digest()
@@ -143,8 +183,7 @@ def _write(entries: Iterator[Entry], paths: list[Path]) -> None:
     pending: dict[int, list[str]] = {}
     held = 0
     for entry in entries:
-        line = f"{_escape(entry.path)}\t{entry.size}\t{entry.mtime_ns}\n"
-        pending.setdefault(partition_of(entry.path, len(paths)), []).append(line)
+        pending.setdefault(partition_of(entry.path, len(paths)), []).append(line_of(entry))
         held += 1
         if held == _LINES_IN_MEMORY:
             _flush(pending, paths)

@@ -6,29 +6,25 @@ number of the row, never a value.
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from radscale_lib.archive.instance import Instance
+from radscale_lib.archive.masks import MASK_COLUMN
 from radscale_lib.archive.scrub import scrub
 from radscale_lib.archive.sections import Texts, split_report, tidy
+from radscale_lib.archive.tablefile import LINE, TableError, TableFile, shown
 from radscale_lib.study.archive import Labels
 
 Points = list[tuple[float, float]]
 
-_LINE = "__line__"
 _STUDY_KEYS = ("study_instance_uid", "accession_number")
 _IMAGE_KEYS = ("sop_instance_uid", *_STUDY_KEYS)
-
-
-class TableError(ValueError):
-    """A table that cannot be used; the message names file, column and remedy."""
 
 
 class Tube(NamedTuple):
@@ -50,7 +46,7 @@ class Reports:
         Raises:
             TableError: if the table lacks a key or the text, or contradicts itself.
         """
-        table = _Table(path)
+        table = TableFile(path)
         self.key = table.choose(_STUDY_KEYS)
         if "report" in table.columns:
             columns = ["report"]
@@ -59,7 +55,7 @@ class Reports:
             if not {"findings", "impression"} & set(columns):
                 raise TableError(
                     f"{path}: no column 'findings', 'impression' or 'report': name the text's "
-                    f"column so (found {_shown(table.columns)})"
+                    f"column so (found {shown(table.columns)})"
                 )
         rows = table.one_row_each(self.key, columns, instances)
         self._scrubbed = scrubbed
@@ -90,14 +86,14 @@ class LabelTable:
             TableError: if the table lacks a key or a label of the study, holds another value, or
                 contradicts itself.
         """
-        table = _Table(path)
+        table = TableFile(path)
         self.key = table.choose(_IMAGE_KEYS)
         names = [*labels.findings, *labels.tubes]
         for name in names:
             if name not in table.columns:
                 raise TableError(
                     f"{path}: no column {name!r}: add it, or remove {name!r} from the study's "
-                    f"labels (found {_shown(table.columns)})"
+                    f"labels (found {shown(table.columns)})"
                 )
         rows = table.one_row_each(self.key, names, instances)
         self._labels = {
@@ -121,10 +117,10 @@ class TubeTable:
         Raises:
             TableError: if a column is missing, or a polyline or a mask cannot be read.
         """
-        table = _Table(path)
+        table = TableFile(path)
         self.key = table.choose(("sop_instance_uid",))
         table.require("label")
-        columns = [name for name in ("data", "mask") if name in table.columns]
+        columns = [name for name in ("data", MASK_COLUMN) if name in table.columns]
         if not columns:
             table.require("data")
         self._tubes: dict[str, list[Tube]] = {}
@@ -132,15 +128,15 @@ class TubeTable:
         by_key = {getattr(instance, self.key): instance for instance in instances}
         for row in table.rows(self.key, ["label", *columns], instances):
             tubes = self._tubes.setdefault(row[self.key], [])
-            label, mask = tidy(row["label"]), tidy(row.get("mask"))
+            label, mask = tidy(row["label"]), tidy(row.get(MASK_COLUMN))
             if label in labels.tubes and mask:
                 instance = by_key[row[self.key]]
                 size = instance.rows, instance.columns
-                drawn = _mask(path, mask, size, row[_LINE])
+                drawn = _mask(path, mask, size, row[LINE])
                 if drawn.any():
                     tubes.append(Tube(label, outlines(drawn), is_area=True))
             elif label in labels.tubes:
-                tubes.append(Tube(label, [_points(path, tidy(row.get("data")), row[_LINE])]))
+                tubes.append(Tube(label, [_points(path, tidy(row.get("data")), row[LINE])]))
             elif label:
                 self.other_labels += 1
 
@@ -158,80 +154,6 @@ def outlines(mask: NDArray[np.bool_]) -> list[Points]:
     return [[(float(x), float(y)) for x, y in ring[:, 0]] for ring in found]
 
 
-class _Table:
-    """A CSV, Parquet or JSONL file that is read by key."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            match path.suffix.lower():
-                case ".csv":
-                    self._scan = pl.scan_csv(path, infer_schema=False)
-                case ".parquet":
-                    self._scan = pl.scan_parquet(path)
-                case ".jsonl" | ".ndjson":
-                    self._scan = pl.scan_ndjson(path)
-                case _:
-                    raise TableError(f"{path}: unknown kind: give .csv, .parquet or .jsonl")
-            self.columns = self._scan.collect_schema().names()
-        except OSError as error:
-            raise TableError(
-                f"{path}: cannot be read ({error.strerror}): correct the path"
-            ) from None
-        except pl.exceptions.PolarsError:
-            raise self._unreadable() from None
-
-    def _unreadable(self) -> TableError:
-        return TableError(f"{self.path}: no readable {self.path.suffix[1:]} in UTF-8: repair it")
-
-    def choose(self, keys: Sequence[str]) -> str:
-        """The first of some key columns that the table has."""
-        for key in keys:
-            if key in self.columns:
-                return key
-        raise TableError(
-            f"{self.path}: no key column: add {' or '.join(repr(key) for key in keys)} "
-            f"(found {_shown(self.columns)})"
-        )
-
-    def require(self, *names: str) -> None:
-        for name in names:
-            if name not in self.columns:
-                raise TableError(
-                    f"{self.path}: no column {name!r}: add it (found {_shown(self.columns)})"
-                )
-
-    def rows(
-        self, key: str, columns: Sequence[str], instances: Iterable[Instance]
-    ) -> list[dict[str, Any]]:
-        """Rows of some instances, as text, in the table's order, with their line number."""
-        wanted = {getattr(instance, key) for instance in instances} - {""}
-        selected = (
-            self._scan.with_row_index(_LINE, offset=2 if self.path.suffix == ".csv" else 1)
-            .select(_LINE, pl.col(key, *columns).cast(pl.String))
-            .with_columns(pl.col(key).str.strip_chars())
-            .filter(pl.col(key).is_in(sorted(wanted)))
-        )
-        try:
-            return selected.collect().to_dicts()
-        except pl.exceptions.PolarsError:
-            raise self._unreadable() from None
-
-    def one_row_each(
-        self, key: str, columns: Sequence[str], instances: Iterable[Instance]
-    ) -> list[dict[str, Any]]:
-        """Rows of some instances; repeated keys must say the same."""
-        first: dict[str, dict[str, Any]] = {}
-        for row in self.rows(key, columns, instances):
-            known = first.setdefault(row[key], row)
-            if any(known[column] != row[column] for column in columns):
-                raise TableError(
-                    f"{self.path}: {key}: rows {known[_LINE]} and {row[_LINE]} have the same key "
-                    "and differ: keep one of them"
-                )
-        return list(first.values())
-
-
 def _label(path: Path, name: str, row: dict[str, Any]) -> int | None:
     text = (row[name] or "").strip()
     try:
@@ -242,8 +164,7 @@ def _label(path: Path, name: str, row: dict[str, Any]) -> int | None:
         return None
     if value not in (0, 1, -1):
         raise TableError(
-            f"{path}: {name}: row {row[_LINE]} is none of 1, 0, -1 (uncertain) and blank: "
-            "correct it"
+            f"{path}: {name}: row {row[LINE]} is none of 1, 0, -1 (uncertain) and blank: correct it"
         )
     return int(value)
 
@@ -276,7 +197,3 @@ def _points(path: Path, data: str | None, line: int) -> Points:
     if not points or not all(math.isfinite(x + y) for x, y in points):
         raise TableError(f"{path}: data: row {line} is no list of [x, y] in JSON: correct it")
     return points
-
-
-def _shown(columns: Sequence[str]) -> str:
-    return ", ".join(columns)

@@ -1,6 +1,7 @@
 """The listing of an archive: complete, sorted, partitioned, and untouched where nothing changed."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,11 +18,13 @@ from radscale_lib.archive.listing import (
     NOT_A_FILE,
     Entry,
     ListingError,
+    entry_of,
     partition_of,
     read_listing,
     refresh,
     walk,
 )
+from radscale_lib.archive.masks import refresh_masks
 from radscale_lib.archive.outcomes import QuarantinedError
 
 names = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=8)
@@ -91,6 +94,54 @@ def test_fewer_partitions_leave_no_stale_listing(tmp_path):
     refresh(tmp_path / "dicom", tmp_path / "out", 5)
     refresh(tmp_path / "dicom", tmp_path / "out", 2)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"part=0.tsv", "part=1.tsv"}
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    """And nothing that a process still needs, of this machine or another."""
+    plant(tmp_path / "dicom", [["a"]])
+    out = tmp_path / "out"
+    killed = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            "import os, signal, sys; from pathlib import Path\n"
+            "from radscale_lib.archive import listing\n"
+            "listing._write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "listing.refresh(Path(sys.argv[1]), Path(sys.argv[2]), 1)",
+            *(tmp_path / "dicom", out),
+        ]
+    )
+    assert killed.wait() == -signal.SIGKILL
+    (left,) = out.iterdir()
+    running = left.with_name(left.name.replace(f"-{killed.pid}-", f"-{os.getppid()}-"))
+    elsewhere = left.with_name(left.name.replace(".refresh-", ".refresh-another-"))
+    running.mkdir()
+    elsewhere.mkdir()
+    refresh(tmp_path / "dicom", out, 1)
+    assert set(out.iterdir()) == {out / "part=0.tsv", running, elsewhere}
+
+
+def test_masks_of_a_table_are_listed(tmp_path):
+    out, table = tmp_path / "out", tmp_path / "tubes.csv"
+    out.mkdir()
+    plant(tmp_path, [["masks", "1.png"], ["2.png"]])
+    table.write_text("label,mask\nett, masks/1.png \nett,2.png\nngt,\nngt,2.png\nngt,3.png\n")
+    refresh_masks(table, out)
+    first, missing, last = read_listing(out / "masks.tsv")
+    assert first == entry_of(tmp_path, "2.png") and first.size == 1
+    assert missing == Entry("3.png", NOT_A_FILE, 0)
+    assert last == entry_of(tmp_path, "masks/1.png") and last.size == 2
+    os.utime(out / "masks.tsv", ns=(5, 5))
+    refresh_masks(table, out)
+    assert (out / "masks.tsv").stat().st_mtime_ns == 5
+    (tmp_path / "2.png").write_text("drawn anew")
+    refresh_masks(table, out)
+    assert read_listing(out / "masks.tsv")[0].size == 10
+    table.write_text("label,data\n")
+    refresh_masks(table, out)
+    assert read_listing(out / "masks.tsv") == []
+    table.unlink()
+    with pytest.raises(ListingError, match=r"tubes\.csv: cannot be read"):
+        refresh_masks(table, out)
 
 
 def test_large_archives_are_spilled(tmp_path, monkeypatch):

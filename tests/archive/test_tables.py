@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from radscale_lib.archive.header import read_header
 from radscale_lib.archive.instance import instance_of
-from radscale_lib.archive.tables import LabelTable, Reports, TableError, TubeTable, outlines
+from radscale_lib.archive.tablefile import TableError
+from radscale_lib.archive.tables import LabelTable, Reports, TubeTable, outlines
 from radscale_lib.study.archive import Labels
 
 LABELS = Labels(findings=("effusion",), tubes=("ett",))

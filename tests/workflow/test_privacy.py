@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import polars as pl
 import pydicom
 import pytest
@@ -28,6 +30,7 @@ NAMING = {
     *("OperatorsName", "InstitutionName", "PatientName"),
 }
 PHANTOM_UID = re.compile(rb"2\.25\.\d{25,}")
+MASK = f"{MARK}mask.png"
 KEY = "a key of this test's own, 0123456789"
 TEXTS = {"LO", "SH", "PN", "LT", "ST", "UT", "UC", "AE", "CS", "UR"}
 MOMENTS = {"DA": DATE, "DT": f"{DATE}143507", "UI": PLANTED_UID}
@@ -68,6 +71,7 @@ def sow(dataset: Dataset, number: int) -> None:
 
 def plant(phantom: Path, folder: Path) -> None:
     """Copy a phantom's archive, with identifiers everywhere."""
+    sizes: dict[str, tuple[int, int]] = {}
     with quiet_pydicom():
         for number, path in enumerate(sorted((phantom / "dicom").rglob("*"))):
             if not path.is_file():
@@ -77,6 +81,7 @@ def plant(phantom: Path, folder: Path) -> None:
             try:
                 dataset = pydicom.dcmread(path)
                 sow(dataset, number)
+                sizes[dataset.SOPInstanceUID] = dataset.Rows, dataset.Columns
                 dataset.save_as(target)
             except Exception:  # one of the phantom's defects
                 target.write_bytes(path.read_bytes() + MARK.encode())
@@ -88,9 +93,20 @@ def plant(phantom: Path, folder: Path) -> None:
         if "accession_number" in table.columns:
             accession = pl.lit(MARK) + pl.col("accession_number")
             table = table.with_columns(accession.str.slice(-16).alias("accession_number"))
+        if name == "tubes":
+            drawn = table.row(0, named=True)["sop_instance_uid"]
+            draw_mask(folder / MASK, sizes[drawn])
+            masked = pl.when(pl.col("sop_instance_uid") == drawn).then(pl.lit(MASK))
+            table = table.with_columns(masked.alias("mask"))
         if name == "reports":
             table = table.with_columns(pl.col("impression").fill_null("") + said())
         table.write_csv(folder / f"{name}.csv")
+
+
+def draw_mask(path: Path, size: tuple[int, int]) -> None:
+    mask = np.zeros(size, np.uint8)
+    mask[size[0] // 4 : size[0] // 2, size[1] // 2] = 255
+    assert cv2.imwrite(str(path), mask)
 
 
 def said() -> str:
@@ -111,9 +127,10 @@ def contents(path: Path) -> Iterator[bytes]:
         yield from (str(pl.read_parquet_metadata(path)).encode(),)
 
 
-@pytest.fixture
-def private(finished: Checkout, tmp_path: Path) -> tuple[Checkout, str]:
+@pytest.fixture(scope="module")
+def private(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str]:
     """The smoke study on a planted archive, run to the report; and what snakemake said."""
+    tmp_path = tmp_path_factory.mktemp("private")
     checkout = Checkout(tmp_path / "checkout")
     shutil.copytree(finished.folder, checkout.folder, symlinks=True)
     archive = tmp_path / "archive"
@@ -157,3 +174,11 @@ def test_no_identifier_is_in_any_output(private: tuple[Checkout, str]) -> None:
             assert not found, path
             assert not PHANTOM_UID.search(content), path
     assert MARK.lower() not in told.lower()
+
+
+def test_a_mask_that_is_drawn_anew_is_ingested(private: tuple[Checkout, str]) -> None:
+    checkout, _ = private
+    assert checkout.plan() == []
+    archive = Path(yaml.safe_load(checkout.study_file.read_text())["institution"]["dicom"]).parent
+    draw_mask(archive / MASK, (8, 8))
+    assert {job["rule"] for job in checkout.plan()} >= {"ingest_partition", "catalog_institution"}

@@ -1,7 +1,8 @@
 """Archives: the embedded phantom, and the list of files found.
 
 Inputs: none, or the DICOM folder of the study.
-Outputs: data/<archive>/phantom/ (phantom archives), data/<archive>/listing/part=K.tsv.
+Outputs: data/<archive>/phantom/ (phantom archives), data/<archive>/listing/part=K.tsv, and
+listing/masks.tsv (archives with a table of tubes).
 """
 
 
@@ -36,6 +37,7 @@ for name in STUDY.archives:
             [data(name, "phantom", "manifest.json")] if STUDY.archives[name].phantom else [],
         output:
             partitions(name, "listing/part={part}.tsv"),
+            masks(name),
         log:
             OUT / f"logs/scan/{name}.log",
         benchmark:
@@ -48,10 +50,11 @@ for name in STUDY.archives:
             id=identity("scan", archive=name),
             archive=name,
             dicom=str(dicom(name)),
+            tubes=["--tubes", str(STUDY.archives[name].tubes)] if masks(name) else [],
             folder=str(data(name, "listing")),
         shell:
             "python {SCRIPTS}/scan.py --study {STUDY_FILE:q} --archive {params.archive}"
-            " --dicom {params.dicom:q} --out {params.folder:q} 2> {log:q}"
+            " --dicom {params.dicom:q} {params.tubes:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule archive:

@@ -94,6 +94,12 @@ def table(name):
     return of
 
 
+def masks(archive):
+    """The list of the masks that an archive's table of tubes names, if it has a table."""
+    with_tubes = STUDY.archives[archive].tubes and STUDY.uses_labels(archive)
+    return data(archive, "listing", "masks.tsv") if with_tubes else []
+
+
 def given(path):
     """A file that the study names; a dry run goes on without it, where jobs are refused."""
     return path if path and path.exists() else []
@@ -168,7 +174,12 @@ def refusals():
     """What stops a study before it starts, said without a traceback."""
     try:
         yield
-    except (StudyError, guard.AlreadyRunningError, journal.StillRunningError) as error:
+    except (
+        StudyError,
+        listing.ListingError,
+        guard.AlreadyRunningError,
+        journal.StillRunningError,
+    ) as error:
         raise WorkflowError(str(error)) from None
     except OSError as error:
         raise WorkflowError(f"{error.filename or OUT}: {error.strerror}") from None
@@ -238,3 +249,7 @@ if workflow.is_main_process:
             # is rewritten only if it changed, so that only the partitions concerned run again.
             if archive.rescan and data(name, "listing").exists() and dicom(name).exists():
                 listing.refresh(dicom(name), data(name, "listing"), archive.partitions)
+                if masks(name) and archive.tubes.exists():
+                    from radscale_lib.archive.masks import refresh_masks  # loads polars
+
+                    refresh_masks(archive.tubes, data(name, "listing"))

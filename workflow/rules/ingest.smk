@@ -11,6 +11,7 @@ rule ingest_partition:
         reports=table("reports"),
         labels=table("labels"),
         tubes=table("tubes"),
+        masks=lambda wildcards: masks(wildcards.archive),
     output:
         index=OUT / "data/{archive}/index/part={part}.parquet",
         ledger=OUT / "data/{archive}/ledger/part={part}.parquet",

@@ -1,0 +1,31 @@
+"""The masks that a table of tubes names, listed as the archive's files are."""
+
+from pathlib import Path
+
+from radscale_lib.archive.listing import ListingError, entry_of, line_of
+from radscale_lib.archive.tablefile import TableError, TableFile
+from radscale_lib.files import whole
+
+MASK_COLUMN = "mask"
+
+
+def refresh_masks(tubes: Path, out: Path) -> None:
+    """List the masks of a table into `out`/masks.tsv, which is left alone if it says the same.
+
+    Args:
+        tubes: the table; its column `mask`, if it has one, holds paths from the table's folder.
+        out: the folder of the archive's listings.
+
+    Raises:
+        ListingError: if the table cannot be read.
+    """
+    try:
+        table = TableFile(tubes)
+        names = table.texts(MASK_COLUMN) if MASK_COLUMN in table.columns else []
+    except TableError as error:
+        raise ListingError(str(error)) from None
+    text = "".join(line_of(entry_of(tubes.parent, name)) for name in names)
+    listing = out / "masks.tsv"
+    if not listing.exists() or listing.read_text(encoding="utf-8") != text:
+        with whole(listing) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
