@@ -2,9 +2,10 @@
 
     python benchmarks/fuzz_ingest.py --mutations 100000 --results fuzz.json [FOLDER ...]
 
-Files of pydicom (and of the folders given) of up to a size, and a small radiograph in every
-transfer syntax, are mutated by a seeded generator, in one of three ways: bytes anywhere; values of
-the header that decoders rely on, which leave it parseable; the encoded pixels and their lengths.
+Half of the mutations are of a file of pydicom (or of the folders given) of up to a size, a quarter
+each of a small radiograph and of a small colour picture, in every transfer syntax. A seeded
+generator changes one of three things: bytes anywhere; values of the header that decoders rely on,
+which leave it parseable; the encoded pixels and their lengths.
 They go through what a partition does with a file: header, selection of everything, decoding in a
 process of its own. A mutation fails if ingest ends, gives an outcome that is none, or calls it
 `unexpected`. With `--results`, the same command continues where it was stopped.
@@ -20,7 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import cv2
 import imagecodecs
 import numpy as np
 import polars as pl
@@ -45,11 +48,14 @@ EVERYTHING = Select(
     secondary=True,
     for_processing=True,
     burned_in=True,
+    colour=True,
 )
 NUMBER = re.compile(
     rb"\x28\0(?:\x02\0|\x06\0|\x08\0|\x10\0|\x11\0|\x00\x01|\x01\x01|\x02\x01|\x03\x01|\x06\x01)US\x02\0"
 )
 """Samples per Pixel to Pixel Representation, explicit little endian."""
+PALETTE = re.compile(rb"\x28\0[\1-\3]\x11US\x06\0")
+"""Descriptors of the palettes: entries, first value mapped, bits."""
 SYNTAX = re.compile(rb"\x02\0\x10\0UI(..)", re.DOTALL)
 PIXELS = re.compile(rb"\xe0\x7f\x10\0(?:O[BW]\0\0)?")
 SYNTAXES = [
@@ -113,6 +119,7 @@ def _header_altered(data: bytes, rng: random.Random) -> bytes:
     """Give one to three numbers, or the transfer syntax, another value; no length changes."""
     mutated = bytearray(data)
     places = [match.end() for match in NUMBER.finditer(data)]
+    places += [match.end() + at for match in PALETTE.finditer(data) for at in (0, 2, 4)]
     stated = SYNTAX.search(data)
     if stated and rng.random() < 0.3:
         room = int.from_bytes(stated[1], "little")
@@ -139,7 +146,7 @@ def radiographs() -> Iterator[bytes]:
             uid.ExplicitVRLittleEndian: None,
             uid.ExplicitVRBigEndian: None,
             uid.DeflatedExplicitVRLittleEndian: None,
-            uid.RLELossless: b"",
+            uid.RLELossless: None,
             uid.JPEGLosslessSV1: imagecodecs.jpeg_encode(image, lossless=True, bitspersample=bits),
             uid.JPEGLossless: imagecodecs.jpeg_encode(
                 image, lossless=True, predictor=4, bitspersample=bits
@@ -154,22 +161,89 @@ def radiographs() -> Iterator[bytes]:
             uid.HTJ2KLossless: imagecodecs.htj2k_encode(image, reversible=True),
         }
         for syntax, frame in encoders.items():
-            yield _radiograph(image, bits, syntax, frame)
+            yield _file(image, bits, syntax, frame)
 
 
-def _radiograph(image: np.ndarray, bits: int, syntax: uid.UID, frame: bytes | None) -> bytes:
+def pictures() -> Iterator[bytes]:
+    """A small colour picture in every transfer syntax, and with palettes."""
+    y, x = np.mgrid[:62, :70]
+    noise = np.random.default_rng(0).normal(0, 3, (*x.shape, 3))
+    waves = np.stack([np.sin(x / 20), np.cos(y / 15), np.sin((x + y) / 25)], 2)
+    image = np.clip(127 + 100 * waves + noise, 0, 255).astype(np.uint8)
+    ycbcr = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
+    yield _file(image, 8, uid.ImplicitVRLittleEndian, photometric="RGB")
+    yield _file(image.astype(np.uint16) * 257, 16, uid.ExplicitVRLittleEndian, photometric="RGB")
+    for syntax in (
+        uid.ExplicitVRLittleEndian,
+        uid.DeflatedExplicitVRLittleEndian,
+        uid.ExplicitVRBigEndian,
+        uid.RLELossless,
+    ):
+        yield _file(image, 8, syntax, photometric="RGB")
+        yield _file(ycbcr, 8, syntax, photometric="YBR_FULL")
+        yield _file(image[..., 0], 8, syntax, photometric="PALETTE COLOR", **_palettes())
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1)).reshape(image.shape)
+    yield _file(planes, 8, uid.ExplicitVRLittleEndian, photometric="RGB", PlanarConfiguration=1)
+    pairs = np.stack([ycbcr[:, ::2, 0], ycbcr[:, 1::2, 0], *ycbcr[:, ::2, 1:].transpose(2, 0, 1)])
+    yield _file(
+        ycbcr, 8, uid.ExplicitVRLittleEndian, photometric="YBR_FULL_422",
+        PixelData=pairs.transpose(1, 2, 0).tobytes(),
+    )  # fmt: skip
+    lossless = {
+        uid.JPEGLosslessSV1: imagecodecs.jpeg_encode(image, lossless=True),
+        uid.JPEGLossless: imagecodecs.jpeg_encode(image, lossless=True, predictor=4),
+        uid.JPEGLSLossless: imagecodecs.jpegls_encode(image),
+        uid.JPEGLSNearLossless: imagecodecs.jpegls_encode(image, level=2),
+    }
+    for syntax, frame in lossless.items():
+        yield _file(image, 8, syntax, frame, "RGB")
+    transformed = {
+        uid.JPEGBaseline8Bit: (imagecodecs.jpeg_encode(image), "YBR_FULL_422"),
+        uid.JPEG2000Lossless: (
+            imagecodecs.jpeg2k_encode(image, codecformat="j2k", level=0, reversible=True),
+            "YBR_RCT",
+        ),
+        uid.JPEG2000: (imagecodecs.jpeg2k_encode(image, codecformat="j2k", level=40), "YBR_ICT"),
+        uid.HTJ2KLossless: (imagecodecs.htj2k_encode(image, reversible=True), "YBR_RCT"),
+    }
+    for syntax, (frame, photometric) in transformed.items():
+        yield _file(image, 8, syntax, frame, photometric)
+
+
+def _palettes() -> dict[str, Any]:
+    tags: dict[str, Any] = {}
+    for name, power in (("Red", 1.0), ("Green", 0.7), ("Blue", 1.5)):
+        entries = np.rint(np.linspace(0, 1, 256) ** power * 65535).astype("<u2")
+        tags[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        tags[f"{name}PaletteColorLookupTableData"] = entries.tobytes()
+    return tags
+
+
+def _file(
+    image: np.ndarray,
+    bits: int,
+    syntax: uid.UID,
+    frame: bytes | None = None,
+    photometric: str = "MONOCHROME2",
+    **tags: Any,
+) -> bytes:
+    """A DICOM file of an image; `frame`: its pixels as they are encoded."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.SOPClassUID = uid.ComputedRadiographyImageStorage
     dataset.SOPInstanceUID = dataset.StudyInstanceUID = "1.2.3"
     dataset.PatientID, dataset.Modality, dataset.ViewPosition = "1", "CR", "PA"
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.Rows, dataset.Columns = image.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, photometric
+    if image.ndim == 3:
+        dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
+    dataset.Rows, dataset.Columns = image.shape[:2]
     dataset.BitsAllocated, dataset.BitsStored = 8 * image.itemsize, bits
     dataset.HighBit, dataset.PixelRepresentation = bits - 1, 0
     order = ">" if syntax == uid.ExplicitVRBigEndian else "<"
     dataset.PixelData = image.astype(image.dtype.newbyteorder(order)).tobytes()
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
     dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
     if syntax == uid.RLELossless:
         dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
@@ -244,8 +318,8 @@ def run(
     count: int, seed: int, folders: list[Path], largest: int, processes: int, results: Path | None
 ) -> int:
     """Try mutations, in batches; returns how many failed."""
-    seeds = [*sources(folders, largest), *radiographs()]
-    made = len(list(radiographs()))
+    found, grey, colour = list(sources(folders, largest)), [*radiographs()], [*pictures()]
+    pools = found, found, grey, colour
     tally = Tally(results)
     start = time.process_time()
     while tally.done < count:
@@ -256,8 +330,7 @@ def run(
             folder = Path(name)
             (folder / "dicom").mkdir()
             for number, kind in enumerate(kinds):
-                pool = seeds[-made:] if rng.random() < 0.5 else seeds
-                mutated = mutate(rng.choice(pool), rng, kind)
+                mutated = mutate(rng.choice(rng.choice(pools)), rng, kind)
                 (folder / "dicom" / f"{number:06}").write_bytes(mutated)
             refresh(folder / "dicom", folder, 1)
             archive = Archive(dicom=folder, select=EVERYTHING, image=Image(shorter_side=16))
@@ -276,7 +349,8 @@ def run(
         print(f"{tally.done:,} of {count:,}, {tally.failures} failed", file=sys.stderr, flush=True)
     tally.print()
     print(
-        f"{count:,} mutations of {len(seeds)} files, seed {seed}: {tally.failures} failed, "
+        f"{count:,} mutations of {len(found)} files, {len(grey)} radiographs and {len(colour)} "
+        f"colour pictures, seed {seed}: {tally.failures} failed, "
         f"{time.process_time() - start:.0f} s here"
     )
     return tally.failures

@@ -52,7 +52,8 @@ def luminance_patterns(instance: Instance) -> Patterns:
     if pixels.ndim != 3 or not np.issubdtype(pixels.dtype, np.unsignedinteger):
         raise QuarantinedError("decode_failed", syntax_name(instance.transfer_syntax))
     grey = pixels[..., 0] if space.startswith("YBR") else luminance(pixels)
-    return np.minimum(grey, (1 << instance.grey.bits) - 1).astype(grey.dtype)
+    most = min((1 << instance.grey.bits) - 1, np.iinfo(grey.dtype).max)
+    return np.minimum(grey, most).astype(np.uint8 if grey.itemsize == 1 else np.uint16)
 
 
 def luminance(rgb: NDArray[np.unsignedinteger[Any]]) -> Patterns:

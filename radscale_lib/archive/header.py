@@ -151,9 +151,11 @@ def read_by_pydicom(path: Path, file: BinaryIO) -> Header:
         pixels = _find_pixels(file, *dataset.original_encoding)
         if pixels is None and _ends_short(dataset, os.fstat(file.fileno()).st_size):
             raise QuarantinedError("truncated", "in the header")
-    except (OSError, QuarantinedError):
+    except QuarantinedError:
         raise
-    except EOFError:
+    except (EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's; pydicom's own has no number, and says that a sequence is cut off
         raise QuarantinedError("truncated", "in the header") from None
     except Exception as error:
         raise QuarantinedError("malformed", type(error).__name__) from None

@@ -124,6 +124,16 @@ def test_native_colour(make_dicom, tmp_path, bits, planar):
     np.testing.assert_array_equal(decode(path), luminance(rgb))
 
 
+def test_colour_of_32_bits_allocated(make_dicom, tmp_path):
+    rgb = colours(12)
+    path = make_dicom(
+        tmp_path / "a.dcm", rgb.astype(np.uint32), SamplesPerPixel=3, BitsStored=12,
+        PlanarConfiguration=0, PhotometricInterpretation="RGB",
+    )  # fmt: skip
+    assert decode(path).dtype == np.uint16
+    np.testing.assert_array_equal(decode(path), luminance(rgb))
+
+
 PALETTE = {
     f"{name}PaletteColorLookupTable{what}": value
     for name, table in zip(
@@ -144,6 +154,21 @@ def test_palette(make_dicom, tmp_path):
     np.testing.assert_array_equal(
         decode(path), luminance(np.stack([table[index] for table in tables], axis=-1))
     )
+
+
+def test_a_palette_of_8_bits(make_dicom, tmp_path):
+    index, tables = colours()[..., 0], np.random.default_rng(1).integers(0, 256, (3, 256), np.uint8)
+    palette = PALETTE | {
+        f"{name}PaletteColorLookupTable{what}": value
+        for name, table in zip(("Red", "Green", "Blue"), tables, strict=True)
+        for what, value in (("Descriptor", [256, 0, 8]), ("Data", table.tobytes()))
+    }
+    path = make_dicom(
+        tmp_path / "a.dcm", index, PhotometricInterpretation="PALETTE COLOR", **palette
+    )
+    expected = luminance(np.stack([table[index] for table in tables], axis=-1))
+    np.testing.assert_array_equal(decode(path), expected)
+    assert prepare(instance_of(read_header(path), "PA"), Image())["p99"] > 200
 
 
 def test_a_palette_that_is_missing_is_quarantined(make_dicom, tmp_path):

@@ -140,6 +140,14 @@ def test_a_deflated_bomb_is_refused_before_it_is_inflated(make_dicom, tmp_path, 
     assert refused(path) == ("malformed", "the deflated dataset")
 
 
+def test_a_file_that_ends_in_a_sequence(make_dicom, tmp_path):
+    path = make_dicom(tmp_path / "a.dcm", np.arange(64, dtype=np.uint16).reshape(8, 8))
+    data = path.read_bytes()
+    sequence = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
+    path.write_bytes(data[: data.index(b"\x08\0\x16\0")] + sequence + b"\xfe\xff")
+    assert refused(path) == ("truncated", "in the header")
+
+
 def test_sequences_nested_without_end(make_dicom, tmp_path):
     """Ten thousand open sequences: refused, not a crash."""
     image = np.arange(64, dtype=np.uint16).reshape(8, 8)
