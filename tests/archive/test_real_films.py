@@ -81,7 +81,7 @@ def test_every_file_has_an_outcome(films, tmp_path):
     refresh(films.pydicom, tmp_path, 1)
     archive = Archive(
         dicom=films.pydicom,
-        select=EVERYTHING.model_copy(update={"colour": True}),
+        select=EVERYTHING,
         image=Image(shorter_side=16, interpolation="opencv-area"),
     )
     outputs = Outputs(*(tmp_path / f"{name}.parquet" for name in ("index", "ledger", "shard")))
