@@ -20,12 +20,17 @@ from radscale_lib.scaling.laws import FORMS, Array, Shapes, elasticity, join
 from radscale_lib.scaling.noise import Noise
 
 
+MOST_GROWTH = 1000.0
+"""Sizes further below the largest tell nothing of its law, and would make covariances singular."""
+
+
 @dataclass(frozen=True)
 class Misfit:
     """Covariance of the misfit, relative to its variance at the largest size.
 
     Attributes:
-        growth: its variance at n images is (largest / n)^growth times that at the largest size.
+        growth: its variance at n images is (largest / n)^growth times that at the largest size
+            (largest / n counts as at most MOST_GROWTH).
         length: its correlation length in log n; 0 if sizes are independent.
     """
 
@@ -40,7 +45,7 @@ class Misfit:
             correlation = (1 + distance) * np.exp(-distance)
         else:
             correlation = (distance < 1e-9).astype(np.float64)
-        ends = np.minimum(left, 0)[:, None] + np.minimum(right, 0)[None, :]
+        ends = np.add.outer(*(np.clip(at, -np.log(MOST_GROWTH), 0) for at in (left, right)))
         return np.asarray(np.exp(-self.growth / 2 * ends) * correlation)
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from radscale_lib.scaling.curves import (
     Curve,
@@ -289,7 +291,30 @@ def test_many_runs_are_merged_by_size_and_predict_as_well():
     assert row["hi90"] / row["lo90"] < 1.3
 
 
-@pytest.mark.parametrize("sizes", [(1, 1e6, 1e12), (99.9999, 100, 100.0001, 200), (1, 2, 3)])
+@pytest.mark.parametrize(
+    "sizes",
+    [(1, 1e6, 1e12), (1, 1, 7e3, 3e4, 1e6), (99.9999, 100, 100.0001, 200), (1, 2, 3)],
+)
 def test_odd_spacings_give_finite_answers(sizes):
     (row,) = answer(curve(law(np.array(sizes), a=0.5, b=0.1), sizes, 2 * max(sizes))).rows
     assert 0 < row["lo95"] < row["median"] < row["hi95"] < np.inf
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=20, deadline=None)
+def test_any_curve_is_answered_in_order_or_refused(seed):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 8))
+    sizes = np.sort(10 ** rng.uniform(rng.uniform(-1, 5), rng.uniform(5, 13), count))
+    sizes = np.round(sizes / 10 ** rng.integers(0, 5)) + 1
+    values = law(sizes / sizes[-1], 10 ** rng.uniform(-6, 2), rng.uniform(-0.5, 1), 0)
+    values *= np.exp(rng.normal(0, 10 ** rng.uniform(-5, 0), count))
+    values[rng.integers(count)] *= rng.choice([0, 1, 1, 1e4, np.nan])
+    asked = sizes[-1] * 10 ** rng.uniform(-3, 6)
+    (row,) = answer(curve(values, sizes, asked)).rows
+    if "median" in row:
+        numbers = [row[name] for name in ("lo95", "lo90", "median", "hi90", "hi95")]
+        assert numbers == sorted(numbers)
+        assert 0 <= numbers[0] <= numbers[-1] < np.inf
+    else:
+        assert row["note"].startswith("not fitted: ")
