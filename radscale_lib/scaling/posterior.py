@@ -19,7 +19,6 @@ from radscale_lib.scaling.ensemble import Ensemble, Law
 from radscale_lib.scaling.laws import FORMS, Array, Shapes, elasticity, join
 from radscale_lib.scaling.noise import Noise
 
-
 MOST_GROWTH = 1000.0
 """Sizes further below the largest tell nothing of its law, and would make covariances singular."""
 

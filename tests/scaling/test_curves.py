@@ -177,7 +177,7 @@ def test_a_missing_file_and_half_a_command_are_refused(tmp_path):
 
 
 def test_a_bad_target_is_refused(fitted):
-    with pytest.raises(SystemExit, match="target -0.1"):
+    with pytest.raises(SystemExit, match=r"target -0\.1"):
         fitted(*runs("a"), target=-0.1)
 
 
