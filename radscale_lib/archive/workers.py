@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import cv2
+import numpy as np
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,6 +21,8 @@ Result = TypeVar("Result")
 _FORK = multiprocessing.get_context("fork")
 PATIENCE = 10
 """Wall time that an item may take, in multiples of its processor time."""
+_LARGEST_KEPT = 31 * 2**20
+"""Below the 32 MiB above which glibc always maps a block (mallopt(3), M_MMAP_THRESHOLD)."""
 _AHEAD = 4
 """Items under way or waiting for their turn, for each process."""
 
@@ -75,6 +78,7 @@ def _serve(
         other.close()
     faulthandler.disable()
     _be_quiet()
+    _keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with suppress(EOFError, ConnectionError):
@@ -96,6 +100,14 @@ def _be_quiet() -> None:
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep what an item frees for the next, instead of mapping it anew.
+
+    glibc gives back what is larger than the largest block that was freed, so one is freed here.
+    """
+    np.empty(_LARGEST_KEPT, np.uint8)  # never touched, so it takes no memory
 
 
 class Workers(Generic[Item, Result]):
