@@ -32,9 +32,9 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-from radscale_lib.archive.catalog import OUTCOMES
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.listing import refresh
+from radscale_lib.archive.outcomes import OUTCOMES
 from radscale_lib.archive.terms import MODALITIES
 from radscale_lib.study.archive import Archive, Image, Labels, Select
 

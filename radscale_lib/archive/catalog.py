@@ -1,7 +1,6 @@
 """From the partitions of an archive to one ledger and one catalog."""
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,11 +14,11 @@ import pyarrow.parquet as pq
 
 from radscale_lib.archive.ledger import LEDGER_SCHEMA
 from radscale_lib.archive.listing import count_listing
+from radscale_lib.archive.outcomes import OUTCOMES
+from radscale_lib.archive.scratch import scratch
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.shards.parquet import ROWS_PER_GROUP, open_table
 from radscale_lib.study.archive import Splits
-
-OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
 
 
 class CatalogError(ValueError):
@@ -235,10 +234,10 @@ def _write_catalog(
     buckets = max(1, images // ROWS_PER_GROUP)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix=".catalog-", dir=path.parent) as folder,
+        scratch(path.parent, "catalog") as folder,
         ExitStack() as stack,
     ):
-        spilled = [Path(folder) / f"{bucket}.arrow" for bucket in range(buckets)]
+        spilled = [folder / f"{bucket}.arrow" for bucket in range(buckets)]
         streams: list[pa.ipc.RecordBatchStreamWriter] = []
         for partition in partitions:
             rows = _images(partition, copies, splits)

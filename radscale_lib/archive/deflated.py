@@ -10,8 +10,6 @@ from radscale_lib.archive.quickparse import Meta, parse_meta
 
 MOST_BYTES = 2**29
 """No radiograph is near this; a few megabytes of a hostile file can inflate to terabytes."""
-
-
 _META_BYTES = 2**15
 
 

@@ -17,8 +17,6 @@ _MOST_PIXELS = 10**8
 """No radiograph is near this; a header that claims more would exhaust memory."""
 _MODEL_LENGTH = 64
 """Characters of a text of its kind (LO) at most."""
-
-
 _IDENTIFYING = (
     "PatientName", "PatientID", "AccessionNumber", "ReferringPhysicianName",
     "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "OperatorsName", "InstitutionName",

@@ -7,14 +7,13 @@ import filecmp
 import hashlib
 import os
 import re
-import shutil
-import socket
 import stat
-import tempfile
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
+
+from radscale_lib.archive.scratch import scratch
 
 NOT_A_FILE = -1
 """Size that marks what cannot be opened: an unreadable folder, a dead link, a pipe, a device."""
@@ -52,9 +51,8 @@ def refresh(dicom: Path, out: Path, partitions: int) -> list[Path]:
         raise ListingError(f"{dicom}: no readable folder: correct the archive's key 'dicom'")
     out.mkdir(parents=True, exist_ok=True)
     changed = []
-    _remove_leftovers(out)
-    with tempfile.TemporaryDirectory(prefix=f"{_here()}{os.getpid()}-", dir=out) as folder:
-        fresh = [Path(folder) / f"part={k}.tsv" for k in range(partitions)]
+    with scratch(out, "refresh") as folder:
+        fresh = [folder / f"part={k}.tsv" for k in range(partitions)]
         _write(walk(dicom), fresh)
         for path in fresh:
             target = out / path.name
@@ -64,29 +62,6 @@ def refresh(dicom: Path, out: Path, partitions: int) -> list[Path]:
     for stale in set(out.glob("part=*.tsv")) - {out / path.name for path in fresh}:
         stale.unlink()
     return changed
-
-
-def _here() -> str:
-    """How the names of unfinished listings of this machine begin; process and chance follow."""
-    return f".refresh-{socket.gethostname()}-"
-
-
-def _remove_leftovers(out: Path) -> None:
-    """Remove the unfinished listings of killed processes, as far as this machine can tell."""
-    for folder in out.glob(f"{_here()}*"):
-        process = folder.name.removeprefix(_here()).partition("-")[0]
-        if process.isdecimal() and not _is_running(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
 
 
 def walk(folder: Path) -> Iterator[Entry]:

@@ -4,9 +4,10 @@ Reasons and details are made of fixed texts, numbers and names from DICOM's own 
 of other values of the file, so that no identifier reaches the ledger (`docs/ingest.md`).
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 Outcome = Literal["accepted", "excluded", "quarantined", "duplicate"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 Stage = Literal["scan", "header", "selection", "pixels", "duplicates"]
 """What can refuse a file, in the order that files go through."""
 

@@ -12,9 +12,9 @@ import pytest
 from pydicom import uid
 
 from benchmarks.fuzz_ingest import mutate
-from radscale_lib.archive.catalog import OUTCOMES
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.listing import refresh
+from radscale_lib.archive.outcomes import OUTCOMES
 from radscale_lib.study.archive import Archive, Image, Labels
 
 ENCODERS = {
