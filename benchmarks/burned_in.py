@@ -29,6 +29,7 @@ from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.ingest import prepare
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.pixels import stored_patterns
+from radscale_lib.archive.workers import keep_freed_memory
 from radscale_lib.phantom import film as phantom_film
 from radscale_lib.phantom.population import draw_patient, draw_study
 from radscale_lib.study.archive import Image
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     cv2.setNumThreads(1)
+    keep_freed_memory()  # as a worker of ingest does
     with quiet_pydicom():
         real = dict(given(args.paths))
         made = list(phantoms(args.films, args.pixels))

@@ -41,6 +41,7 @@ from radscale_lib.archive.listing import Entry
 from radscale_lib.archive.resize import stored_size
 from radscale_lib.archive.rle import decode_rle
 from radscale_lib.archive.selection import Facts, facts_of
+from radscale_lib.archive.workers import keep_freed_memory
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards import codec
 from radscale_lib.shards.schema import shard_schema
@@ -161,6 +162,7 @@ def images(films: list[Path], rounds: int, with_synthetic: bool) -> None:
     """Print ratios to the peer and to the floor, and how many pixels differ."""
     import SimpleITK as sitk
 
+    keep_freed_memory()  # as a worker of ingest does
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     cv2.setNumThreads(1)
     sources = {path.stem: pydicom.dcmread(path) for path in films}

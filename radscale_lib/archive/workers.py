@@ -78,7 +78,7 @@ def _serve(
         other.close()
     faulthandler.disable()
     _be_quiet()
-    _keep_freed_memory()
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with suppress(EOFError, ConnectionError):
@@ -102,7 +102,7 @@ def _be_quiet() -> None:
     os.close(nowhere)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Have the C library keep what an item frees for the next, instead of mapping it anew.
 
     glibc gives back what is larger than the largest block that was freed, so one is freed here.

@@ -43,6 +43,19 @@ def test_pngs_of_others_are_decoded(image, level):
     np.testing.assert_array_equal(png.decode(file.getvalue()), image)
 
 
+@pytest.mark.parametrize("levels", [3, 40, 255, 4095, 65535])
+def test_the_bytes_are_those_of_zlib(levels):
+    """So that an image has one digest, whichever library compressed it."""
+    y, x = np.mgrid[:300, :400]
+    noise = np.random.default_rng(levels).normal(0, 0.01, x.shape)
+    waves = np.clip((2 + np.sin(x / 70) + np.cos(y / 50) + noise) / 4, 0, 1)
+    image = np.rint(waves * levels).astype(np.uint8 if levels < 256 else np.uint16)
+    data = png.encode(image)
+    inflated = zlib.decompress(data[41:-16])
+    deflate = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
+    assert data[41:-16] == deflate.compress(inflated) + deflate.flush()
+
+
 def test_several_data_chunks_and_other_filters_are_decoded():
     image = np.random.default_rng(0).integers(0, 256, (30, 20), np.uint8)
     data = png.encode(image)
