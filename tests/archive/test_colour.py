@@ -134,6 +134,17 @@ def test_colour_of_32_bits_allocated(make_dicom, tmp_path):
     np.testing.assert_array_equal(decode(path), luminance(rgb))
 
 
+def test_big_endian_colour_of_16_bits(make_dicom, tmp_path):
+    rgb = colours(16) // 2
+    path = make_dicom(
+        tmp_path / "a.dcm", rgb, syntax=uid.ExplicitVRBigEndian, SamplesPerPixel=3,
+        PlanarConfiguration=0, PhotometricInterpretation="RGB",
+    )  # fmt: skip
+    grey = decode(path)
+    assert grey.dtype.isnative
+    np.testing.assert_array_equal(grey, luminance(rgb))
+
+
 PALETTE = {
     f"{name}PaletteColorLookupTable{what}": value
     for name, table in zip(
