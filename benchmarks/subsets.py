@@ -87,7 +87,8 @@ def many_strata(path: Path) -> dict[str, Any]:
 
 def drawn(path: Path, kind: Uniform | Stratified, strata: Sequence[str]) -> dict[str, Any]:
     """All sizes of one seed, as row numbers of the catalog."""
-    from radscale_lib.subsets.order import order, prefix, read_units
+    from radscale_lib.subsets.order import order, prefix
+    from radscale_lib.subsets.table import read_units
 
     settings = Subsets(sizes=SIZES, order=kind)
     catalog = read_units(path, settings)
@@ -98,12 +99,10 @@ def drawn(path: Path, kind: Uniform | Stratified, strata: Sequence[str]) -> dict
 
 def script(path: Path) -> dict[str, Any]:
     """scripts/subset.py's work for the largest size, with ids and digests, written."""
-    from radscale_lib.shards.parquet import write_table
-    from radscale_lib.subsets.order import subset
+    from radscale_lib.subsets.table import write_subset
 
-    table = subset(path, 0, SIZES[-1], Subsets(sizes=SIZES))
-    write_table(path.with_name("subset.parquet"), table.to_arrow())
-    return {"sizes": [table.height]}
+    write_subset(path, 0, SIZES[-1], Subsets(sizes=SIZES), path.with_name("subset.parquet"))
+    return {"sizes": [SIZES[-1]]}
 
 
 def pandas_hash(path: Path) -> dict[str, Any]:

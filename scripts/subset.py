@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-from radscale_lib.shards.parquet import write_table
 from radscale_lib.study import StudyError, load_study
 from radscale_lib.subsets.errors import SubsetError
-from radscale_lib.subsets.order import subset
+from radscale_lib.subsets.table import write_subset
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,8 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         settings = load_study(args.study).subsets
-        drawn = subset(args.catalog, args.seed, args.size, settings)
-        write_table(args.out, drawn.to_arrow())
+        write_subset(args.catalog, args.seed, args.size, settings, args.out)
     except (StudyError, SubsetError) as error:
         parser.exit(1, f"{error}\n")
 

@@ -29,7 +29,7 @@ def megabytes(study: Study, stage: str) -> int:
     needs = {
         "ingest": 1500 + MB_PER_MPIXEL * 20,
         "catalog": 1500 + 500 * rows,
-        "subset": 800 + 1000 * rows,
+        "subset": 600 + 400 * rows,
         "subset_card": 1000 + 3000 * rows,
         # Of each process: torch, and loaders that hold decoded images of several steps.
         "pretrain": 12_000 if study.compute.device == "cuda" else 3000 + 40 * (side / 64) ** 2,

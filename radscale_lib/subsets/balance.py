@@ -36,40 +36,51 @@ def balanced(counts: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.
     share = (whole << _SHARE_BITS) // whole.sum()
     weight = np.minimum((whole.sum() // whole) ** 2, 10**9)
     sizes = counts.sum(axis=1)
-    queues = {size: _Queue(counts, np.flatnonzero(sizes == size)) for size in set(sizes.tolist())}
+    queues = {
+        size: _Queue(counts, np.flatnonzero(sizes == size), weight) for size in set(sizes.tolist())
+    }
     have, total = np.zeros_like(whole), 0
     taken = np.empty(len(counts), np.int64)
     for place, size in enumerate(sizes.tolist()):
         total += size
-        queue = queues[size]
         off = have - ((share * total) >> (_SHARE_BITS - _COUNT_BITS))
-        unit = queue.take(off, weight)
+        unit = queues[size].take(off)
         have += counts[unit] << _COUNT_BITS
         taken[place] = unit
     return taken
 
 
 class _Queue:
-    """Units of a size that are still to come, in order; the next ones in a window."""
+    """Units of a size that are still to come, in order; the next ones in the slots of a window."""
 
-    def __init__(self, counts: NDArray[np.int64], units: NDArray[np.int64]) -> None:
+    def __init__(
+        self, counts: NDArray[np.int64], units: NDArray[np.int64], weight: NDArray[np.int64]
+    ) -> None:
         self._units = units.tolist()
         self._counts = counts[units] << _COUNT_BITS
-        self._window = list(range(min(WINDOW, len(units))))
-        self._rows = self._counts[: len(self._window)].copy()
+        self._weight = weight
+        self._places = np.arange(min(WINDOW, len(units)))
+        self._rows = self._counts[: len(self._places)].copy()
+        self._squares = (self._rows * self._rows) @ weight
         self._taken = 0
 
-    def take(self, off: NDArray[np.int64], weight: NDArray[np.int64]) -> int:
+    def take(self, off: NDArray[np.int64]) -> int:
         """The unit that comes next, where counts are `off` without it."""
-        count, pick = len(self._window), 0
-        if count > 1 and self._taken - self._window[0] < PATIENCE:
-            rows = self._rows[:count] + off
-            pick = int((rows * rows * weight).sum(axis=1).argmin())
-        chosen = self._window.pop(pick)
-        self._rows[pick : count - 1] = self._rows[pick + 1 : count]
+        slot = int(self._places.argmin())
+        if self._taken - self._places[slot] < PATIENCE:
+            # Of (row + off)^2, off^2 is the same for all.
+            score = self._squares + self._rows @ (2 * self._weight * off)
+            best = np.flatnonzero(score == score.min())
+            slot = int(best[self._places[best].argmin()])
+        place = int(self._places[slot])
+        following = self._taken + len(self._places)
         self._taken += 1
-        following = self._taken + WINDOW - 1
         if following < len(self._units):
-            self._window.append(following)
-            self._rows[count - 1] = self._counts[following]
-        return int(self._units[chosen])
+            self._places[slot] = following
+            row = self._rows[slot] = self._counts[following]
+            self._squares[slot] = (row * row) @ self._weight
+        else:
+            self._places = np.delete(self._places, slot)
+            self._rows = np.delete(self._rows, slot, axis=0)
+            self._squares = np.delete(self._squares, slot)
+        return int(self._units[place])

@@ -12,7 +12,7 @@ from radscale_lib.study.subsets import Curated, Stratified, Subsets
 from radscale_lib.subsets.errors import SubsetError
 from radscale_lib.subsets.keys import unit_key
 from radscale_lib.subsets.order import order, prefix
-from radscale_lib.subsets.order import subset as subset_of_file
+from radscale_lib.subsets.table import write_subset
 
 VIEWS = ("PA", "AP", "LL")
 SPLITS = ("pool", "train", "validation", "test")
@@ -194,7 +194,29 @@ def test_a_catalog_out_of_order_is_refused(tmp_path):
     catalog = catalog_of([0, 1, 2], ["pool"] * 3)
     catalog.reverse().write_parquet(tmp_path / "catalog.parquet")
     with pytest.raises(SubsetError, match="not sorted by image_id"):
-        subset_of_file(tmp_path / "catalog.parquet", 0, 2, settings_of("patient"))
+        write_subset(
+            tmp_path / "catalog.parquet", 0, 2, settings_of("patient"), tmp_path / "subset.parquet"
+        )
+    assert not (tmp_path / "subset.parquet").exists()
+
+
+def test_ids_of_another_length_are_refused(tmp_path):
+    catalog = catalog_of([0, 1], ["pool"] * 2).with_columns(digest=pl.lit("0f"))
+    catalog.write_parquet(tmp_path / "catalog.parquet")
+    with pytest.raises(SubsetError, match="digest is not of 32 characters: run catalog again"):
+        write_subset(
+            tmp_path / "catalog.parquet", 0, 2, settings_of("patient"), tmp_path / "subset.parquet"
+        )
+
+
+def test_more_strata_than_are_balanced_one_by_one():
+    patients = np.random.default_rng(0).integers(0, 500, 1500)
+    catalog = catalog_of(patients.tolist(), ["pool"] * 500).with_columns(
+        scanner=pl.Series([f"scanner {number % 400}" for number in range(1500)])
+    )
+    by = Stratified(kind="stratified", by=("scanner", "view"))
+    rows = order(catalog, 0, Subsets(sizes=(1,), order=by))
+    assert sorted(rows) == list(range(1500))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -207,7 +229,8 @@ def test_a_subset_of_a_file(tmp_path, kind, unit):
     if kind not in ("uniform", "stratified"):
         order_there = settings.order.model_copy(update={"table": tmp_path / "t"})
         settings = settings.model_copy(update={"order": order_there})
-    drawn = subset_of_file(tmp_path / "catalog.parquet", 1, 4, settings)
+    write_subset(tmp_path / "catalog.parquet", 1, 4, settings, tmp_path / "subset.parquet")
+    drawn = pl.read_parquet(tmp_path / "subset.parquet")
     assert drawn.schema == {"rank": pl.Int64, "image_id": pl.String, "digest": pl.String}
     assert drawn["rank"].to_list() == [0, 1, 2, 3]
     assert (drawn["digest"].str.reverse() == drawn["image_id"]).all()

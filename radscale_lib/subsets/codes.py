@@ -1,0 +1,63 @@
+"""Columns of texts as small numbers, which take a fraction of their memory."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from radscale_lib.subsets.errors import SubsetError
+
+
+def coded(column: pl.Series) -> tuple[NDArray[np.uint32], pl.Series]:
+    """Number the distinct values of a column, in any order.
+
+    Args:
+        column: categories or texts.
+
+    Returns:
+        The number of each row's value, from 0, uint32 [rows]; the values (texts, or null), by
+        number.
+    """
+    column = column.cast(pl.Categorical)
+    values = column.unique()
+    # Null, which has no code of its own, is 0.
+    places = values.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
+    numbers = np.zeros(places.max(initial=0) + 1, np.uint32)
+    numbers[places] = np.arange(len(places), dtype=np.uint32)
+    codes = column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
+    return numbers[codes], values.cast(pl.String)
+
+
+def combined(columns: pl.DataFrame) -> NDArray[np.uint32]:
+    """Number the combinations of values in each row: the most frequent first, then by their text.
+
+    Args:
+        columns: of any types; nulls are a value of their own.
+
+    Returns:
+        uint32 [rows].
+
+    Raises:
+        SubsetError: if there are more combinations than 64 bits can tell apart.
+    """
+    possible = 1
+    key = np.zeros(columns.height, np.int64)
+    for column in columns.iter_columns():
+        if column.dtype != pl.Categorical:
+            column = column.cast(pl.String)
+        codes, values = coded(column)
+        possible *= max(len(values), 1)
+        if possible >= 2**63:
+            raise SubsetError(
+                f"subsets.order.by: {columns.columns} have too many combinations of values: name "
+                "fewer columns"
+            )
+        by_text = values.to_frame("value").select(pl.arg_sort_by("value")).to_series().to_numpy()
+        places = np.empty(len(values), np.int64)
+        places[by_text] = np.arange(len(values))
+        key *= len(values)
+        key += places[codes]
+    counts = pl.Series("key", key).value_counts().sort("key")
+    frequent = np.argsort(-counts["count"].to_numpy().astype(np.int64), kind="stable")
+    numbers = np.empty(counts.height, np.uint32)
+    numbers[frequent] = np.arange(counts.height, dtype=np.uint32)
+    return numbers[np.searchsorted(counts["key"].to_numpy(), key)]
