@@ -1,5 +1,7 @@
 """Columns of texts as small numbers, which take a fraction of their memory."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -20,11 +22,18 @@ def coded(column: pl.Series) -> tuple[NDArray[np.uint32], pl.Series]:
     column = column.cast(pl.Categorical)
     values = column.unique()
     # Null, which has no code of its own, is 0.
-    places = values.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
-    numbers = np.zeros(places.max(initial=0) + 1, np.uint32)
-    numbers[places] = np.arange(len(places), dtype=np.uint32)
+    known = values.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
+    numbers = np.zeros(known.max(initial=0) + 1, np.uint32)
+    numbers[known] = np.arange(len(known), dtype=np.uint32)
     codes = column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
     return numbers[codes], values.cast(pl.String)
+
+
+def places(order: NDArray[np.integer[Any]]) -> NDArray[np.uint32]:
+    """Where each number stands in an order of the numbers from 0, uint32 [numbers]."""
+    found = np.empty(len(order), np.uint32)
+    found[order] = np.arange(len(order), dtype=np.uint32)
+    return found
 
 
 def combined(columns: pl.DataFrame) -> NDArray[np.uint32]:
@@ -52,12 +61,8 @@ def combined(columns: pl.DataFrame) -> NDArray[np.uint32]:
                 "fewer columns"
             )
         by_text = values.to_frame("value").select(pl.arg_sort_by("value")).to_series().to_numpy()
-        places = np.empty(len(values), np.int64)
-        places[by_text] = np.arange(len(values))
         key *= len(values)
-        key += places[codes]
+        key += places(by_text)[codes]
     counts = pl.Series("key", key).value_counts().sort("key")
     frequent = np.argsort(-counts["count"].to_numpy().astype(np.int64), kind="stable")
-    numbers = np.empty(counts.height, np.uint32)
-    numbers[frequent] = np.arange(counts.height, dtype=np.uint32)
-    return numbers[np.searchsorted(counts["key"].to_numpy(), key)]
+    return places(frequent)[np.searchsorted(counts["key"].to_numpy(), key)]

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radscale_lib.study.subsets import Curated, Stratified, Subsets
-from radscale_lib.subsets.codes import coded, combined
+from radscale_lib.subsets.codes import coded, combined, places
 from radscale_lib.subsets.curation import importance_of, redundant_images
 from radscale_lib.subsets.errors import SubsetError
 from radscale_lib.subsets.keys import unit_keys
@@ -39,8 +39,8 @@ def order(
         SubsetError: if a column is missing, or the curation does not cover the pool.
     """
     kind = settings.order
-    pool = catalog.filter(pl.col("split") == "pool")
-    rows = catalog.select((pl.col("split") == "pool").arg_true()).to_series().to_numpy()
+    rows = catalog.select((pl.col("split") == "pool").arg_true()).to_series()
+    pool = catalog[rows]
     unit, names = coded(pool[f"{settings.unit}_id"])
     key = unit_keys(names, seed)
     units = (
@@ -59,16 +59,14 @@ def order(
             importance = importance_of(pool["image_id"], curation, kind.importance).to_numpy()
             waits = _waits(key, np.bincount(unit, importance) / np.bincount(unit))
             units = units[np.argsort(waits[units], kind="stable")]
-    place = np.empty(len(units), np.uint32)
-    place[units] = np.arange(len(units), dtype=np.uint32)
-    ranked = np.argsort(place[unit], kind="stable")
+    ranked = np.argsort(places(units)[unit], kind="stable")
     if isinstance(kind, Curated) and kind.embedding is not None:
         assert curation is not None
         redundant = redundant_images(
             pool["image_id"][ranked], curation, kind.embedding, kind.similarity
         ).to_numpy()
         ranked = np.concatenate([ranked[~redundant], ranked[redundant]])
-    return pl.Series("row", rows[ranked])
+    return rows[ranked].alias("row")
 
 
 def prefix(ranked: pl.Series, catalog: pl.DataFrame, size: int, settings: Subsets) -> pl.Series:
