@@ -34,13 +34,14 @@ class Request(NamedTuple):
         shards: of each image.
         rows: of each image.
         spans: where each lies in its file; None if the index does not have it.
-        ahead: whether it is in the page cache; of a remote file its bytes to come.
+        ahead: a view of what is in the page cache; of a remote file its bytes to come; None if it
+            is still to be read.
     """
 
     shards: list[str]
     rows: list[int]
     spans: list[Span | None]
-    ahead: list[bool | Future[bytes]]
+    ahead: list[memoryview | Future[bytes] | None]
 
 
 class _Group(NamedTuple):
@@ -133,7 +134,7 @@ class ShardReader:
         names, numbers = list(shards), [int(row) for row in rows]
         spans = self._spans(names, numbers)
         ahead = [
-            span is not None and self._start(shard, span)
+            None if span is None else self._start(shard, span)
             for shard, span in zip(names, spans, strict=True)
         ]
         return Request(names, numbers, spans, ahead)
@@ -153,12 +154,12 @@ class ShardReader:
                 raise self._no_row(shard, row, len(known))
         return self._ranges.at(indexed)
 
-    def _start(self, shard: str, span: Span) -> bool | Future[bytes]:
+    def _start(self, shard: str, span: Span) -> memoryview | Future[bytes] | None:
         offset, length, _ = span
         try:
             file = self._storage.open(shard)
         except OSError:
-            return False  # The read that follows names the image.
+            return None  # The read that follows names the image.
         if isinstance(file, LocalFile):
             return file.announce(offset, length)
         self._pool = self._pool or ThreadPoolExecutor(REQUESTS)
@@ -252,20 +253,18 @@ class ShardReader:
         )
 
     def _at_span(
-        self, shard: str, row: int, span: Span, ahead: bool | Future[bytes]
+        self, shard: str, row: int, span: Span, ahead: memoryview | Future[bytes] | None
     ) -> Encoded | DamagedImageError:
         offset, length, expected = span
         data: Encoded
         try:
-            if isinstance(ahead, Future):
-                data = ahead.result()
+            if ahead is None:
+                data = self._storage.open(shard).read(offset, length)
+            elif isinstance(ahead, memoryview):
+                data = ahead
+                self._count_view(length)
             else:
-                file = self._storage.open(shard)
-                if ahead and isinstance(file, LocalFile):
-                    data = file.view(offset, length)
-                    self._count_view(length)
-                else:
-                    data = file.read(offset, length)
+                data = ahead.result()
         except OSError:
             return self._damaged(shard, row, "cannot be read")
         if checksum(data) != expected:

@@ -2,7 +2,6 @@
 
 import mmap
 import os
-from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -26,32 +25,31 @@ class LocalFile:
         """Open the file at `path`."""
         self._file = os.open(path, os.O_RDONLY)
         self._probe = [bytearray(1)]
+        self._tells = hasattr(os, "RWF_NOWAIT")
         self.size = os.fstat(self._file).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the range; fewer where the file ends."""
         return os.pread(self._file, length, offset)
 
-    def announce(self, offset: int, length: int) -> bool:
-        """Start reading a range from disk, without waiting for it.
+    def announce(self, offset: int, length: int) -> memoryview | None:
+        """View a range in the page cache, or start reading it from disk without waiting for it.
 
         Returns:
-            Whether it is in the page cache already, judged by its middle. False where the system
-            cannot tell, as on network file systems.
+            The range, without a copy, if it is in the page cache, judged by its middle. None if it
+            is not, or where the system cannot tell, as on network file systems.
         """
-        try:
-            place = offset + length // 2
-            if os.preadv(self._file, self._probe, place, os.RWF_NOWAIT):
-                return True
-        except (AttributeError, OSError):
-            pass
+        if self._tells:
+            try:
+                if os.preadv(self._file, self._probe, offset + length // 2, os.RWF_NOWAIT):
+                    return self._view[offset : offset + length]
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._tells = False
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file, offset, length, os.POSIX_FADV_WILLNEED)
-        return False
-
-    def view(self, offset: int, length: int) -> memoryview:
-        """A range that is in the page cache, without a copy; fewer bytes where the file ends."""
-        return self._view[offset : offset + length]
+        return None
 
     @cached_property
     def _mapping(self) -> mmap.mmap:
@@ -96,7 +94,7 @@ class Storage:
         """Read from `folder`."""
         self.folder = folder
         self.is_remote = "://" in str(folder)
-        self._files: OrderedDict[str, LocalFile | RemoteFile] = OrderedDict()
+        self._files: dict[str, LocalFile | RemoteFile] = {}
         self._lock = Lock()
 
     def __reduce__(self) -> tuple[type["Storage"], tuple[Path | str]]:
@@ -117,21 +115,19 @@ class Storage:
         return f"{folder.rstrip('/')}/{name}"
 
     def open(self, name: str) -> LocalFile | RemoteFile:
-        """A file, which stays open while it is among the most recently used ones.
+        """A file, which stays open while it is among the `OPEN_FILES` opened last.
 
         Raises:
             OSError: if there is no such file.
         """
-        try:
-            self._files.move_to_end(name)
-            return self._files[name]
-        except KeyError:
-            pass
+        file = self._files.get(name)
+        if file is not None:
+            return file
         with self._lock:
             file = self._files.get(name) or self._new(name)
             self._files[name] = file
             if len(self._files) > OPEN_FILES:
-                self._files.popitem(last=False)
+                del self._files[next(iter(self._files))]
             return file
 
     def forget_views(self) -> None:
