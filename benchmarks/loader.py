@@ -170,7 +170,7 @@ def ours(folder: Path, images: int, views: bool = True) -> Fetch:
             here = ahead or request(numbers[start : start + STEP])
             ahead = request(numbers[start + STEP : start + 2 * STEP])
             if not views:
-                here = here._replace(ahead=[None] * len(here.rows))
+                here = here._replace(ahead=[False] * len(here.rows))
             for data in reader.encoded_or_defects(here):
                 if isinstance(data, Exception):
                     raise data

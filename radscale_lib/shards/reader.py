@@ -34,14 +34,13 @@ class Request(NamedTuple):
         shards: of each image.
         rows: of each image.
         spans: where each lies in its file; None if the index does not have it.
-        ahead: a view of what is in the page cache; of a remote file its bytes to come; None if it
-            is still to be read.
+        ahead: whether it is in the page cache; of a remote file its bytes to come.
     """
 
     shards: list[str]
     rows: list[int]
     spans: list[Span | None]
-    ahead: list[memoryview | Future[bytes] | None]
+    ahead: list[bool | Future[bytes]]
 
 
 class _Group(NamedTuple):
@@ -134,7 +133,7 @@ class ShardReader:
         names, numbers = list(shards), [int(row) for row in rows]
         spans = self._spans(names, numbers)
         ahead = [
-            None if span is None else self._start(shard, span)
+            span is not None and self._start(shard, span)
             for shard, span in zip(names, spans, strict=True)
         ]
         return Request(names, numbers, spans, ahead)
@@ -154,12 +153,12 @@ class ShardReader:
                 raise self._no_row(shard, row, len(known))
         return self._ranges.at(indexed)
 
-    def _start(self, shard: str, span: Span) -> memoryview | Future[bytes] | None:
+    def _start(self, shard: str, span: Span) -> bool | Future[bytes]:
         offset, length, _ = span
         try:
             file = self._storage.open(shard)
         except OSError:
-            return None  # The read that follows names the image.
+            return False  # The read that follows names the image.
         if isinstance(file, LocalFile):
             return file.announce(offset, length)
         self._pool = self._pool or ThreadPoolExecutor(REQUESTS)
@@ -253,18 +252,20 @@ class ShardReader:
         )
 
     def _at_span(
-        self, shard: str, row: int, span: Span, ahead: memoryview | Future[bytes] | None
+        self, shard: str, row: int, span: Span, ahead: bool | Future[bytes]
     ) -> Encoded | DamagedImageError:
         offset, length, expected = span
         data: Encoded
         try:
-            if ahead is None:
-                data = self._storage.open(shard).read(offset, length)
-            elif isinstance(ahead, memoryview):
-                data = ahead
-                self._count_view(length)
-            else:
+            if isinstance(ahead, Future):
                 data = ahead.result()
+            else:
+                file = self._storage.open(shard)
+                if ahead and isinstance(file, LocalFile):
+                    data = file.view(offset, length)
+                    self._count_view(length)
+                else:
+                    data = file.read(offset, length)
         except OSError:
             return self._damaged(shard, row, "cannot be read")
         if checksum(data) != expected:

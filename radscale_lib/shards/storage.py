@@ -32,24 +32,29 @@ class LocalFile:
         """Bytes of the range; fewer where the file ends."""
         return os.pread(self._file, length, offset)
 
-    def announce(self, offset: int, length: int) -> memoryview | None:
-        """View a range in the page cache, or start reading it from disk without waiting for it.
+    def announce(self, offset: int, length: int) -> bool:
+        """Start reading a range from disk, without waiting for it.
 
         Returns:
-            The range, without a copy, if it is in the page cache, judged by its middle. None if it
-            is not, or where the system cannot tell, as on network file systems.
+            Whether it is in the page cache already, judged by its middle. False where the system
+            cannot tell, as on network file systems.
         """
         if self._tells:
             try:
-                if os.preadv(self._file, self._probe, offset + length // 2, os.RWF_NOWAIT):
-                    return self._view[offset : offset + length]
+                place = offset + length // 2
+                if os.preadv(self._file, self._probe, place, os.RWF_NOWAIT):
+                    return True
             except BlockingIOError:
                 pass
             except OSError:
                 self._tells = False
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file, offset, length, os.POSIX_FADV_WILLNEED)
-        return None
+        return False
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """A range that is in the page cache, without a copy; fewer bytes where the file ends."""
+        return self._view[offset : offset + length]
 
     @cached_property
     def _mapping(self) -> mmap.mmap:

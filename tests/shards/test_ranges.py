@@ -46,24 +46,35 @@ def evict(path: Path) -> None:
 
 
 def test_only_the_bytes_of_an_image_are_read(folder, ranges, monkeypatch):
-    """Where the system cannot tell what is cached, which it is asked once for each file."""
-    asked, probed = [], []
-    read = storage.LocalFile.read
+    """Whether they come from the disk, or are viewed in the page cache."""
+    asked = []
+    for name in ("read", "view"):
+        method = getattr(storage.LocalFile, name)
 
-    def spy(file, offset, length):
-        asked.append(length)
-        return read(file, offset, length)
+        def spy(file, offset, length, method=method):
+            asked.append(length)
+            return method(file, offset, length)
+
+        monkeypatch.setattr(storage.LocalFile, name, spy)
+    chosen = [(NAMES[0], 100), (NAMES[1], 3), (NAMES[0], 5)]
+    encoded = ShardReader(folder, ranges).encoded(*zip(*chosen, strict=True))
+    assert asked == [len(data) for data in encoded]
+
+
+def test_a_system_that_cannot_tell_what_is_cached_is_asked_once_per_file(
+    folder, ranges, monkeypatch
+):
+    probed = []
 
     def probe(descriptor, *_):
         probed.append(descriptor)
         raise OSError(errno.EOPNOTSUPP, "not supported")
 
-    monkeypatch.setattr(storage.LocalFile, "read", spy)
     monkeypatch.setattr(os, "preadv", probe, raising=False)
     monkeypatch.setattr(os, "RWF_NOWAIT", 8, raising=False)
     chosen = [(NAMES[0], 100), (NAMES[1], 3), (NAMES[0], 5)]
     encoded = ShardReader(folder, ranges).encoded(*zip(*chosen, strict=True))
-    assert asked == [len(data) for data in encoded]
+    assert all(isinstance(data, bytes) for data in encoded)
     assert len(probed) == 2
 
 
@@ -130,6 +141,10 @@ def test_more_shards_than_open_files(tmp_path, monkeypatch):
     reader = ShardReader(tmp_path, tmp_path / "ranges")
     descriptors = Path("/proc/self/fd")
     before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
+    request = reader.request(names, [1] * 5)
+    if before:
+        assert len(list(descriptors.iterdir())) <= before + 5
+    assert len(reader.images_or_defects(request)) == 5
     for _ in range(2):
         for shard, image in enumerate(reader.images(names, [1] * 5)):
             np.testing.assert_array_equal(image, image_of(shard, 1))
