@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from radscale_lib.planning.accept import record, refuse_missing
 from radscale_lib.planning.stages import ROOT
 from radscale_lib.study import load_study
+from workflow.accept import record, refuse_missing
 
 
 def main(argv: list[str] | None = None) -> None:

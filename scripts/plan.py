@@ -5,10 +5,10 @@ import json
 import sys
 from pathlib import Path
 
-from radscale_lib.planning import plan
-from radscale_lib.planning.dry_run import planned
-from radscale_lib.planning.site import load_site, site_file
 from radscale_lib.study import load_study
+from workflow import plan
+from workflow.dry_run import planned
+from workflow.site import load_site, site_file
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from radscale_lib.planning.dry_run import planned
-from radscale_lib.planning.status import as_json, render, status
 from radscale_lib.study import load_study
+from workflow.dry_run import planned
+from workflow.status import as_json, render, status
 
 
 def main(argv: list[str] | None = None) -> None:

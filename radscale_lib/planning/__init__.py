@@ -1,1 +1,1 @@
-"""Stage ids, the plan and the progress line: what would run, why, and what it costs."""
+"""Stage ids, and the needs and costs of each stage."""

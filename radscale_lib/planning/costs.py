@@ -12,9 +12,6 @@ from radscale_lib.planning.scale import held_out, images, shard_bytes
 from radscale_lib.study.model import Run, Study
 from radscale_lib.study.pretrain import Recipe
 
-TRAINING = ("pretrain_arm", "pretrain_base")
-"""Rules that train."""
-
 SECONDS_PER_MPIXEL = 0.02
 """Assumed: one core decodes, resizes and encodes a 5 megapixel radiograph in 0.1 s."""
 SOURCE_MPIXELS = 5.0
@@ -77,8 +74,8 @@ class Costs:
 
     def of(
         self,
-        rule: str,
-        wildcards: Mapping[str, str],
+        stage: str,
+        names: Mapping[str, str],
         cores: int = 1,
         gpus: int = 0,
         benchmark: Path | None = None,
@@ -86,26 +83,27 @@ class Costs:
         """Cost of one job.
 
         Args:
-            rule: its rule.
-            wildcards: its wildcards.
+            stage: its stage, a key of `stages.STAGES`.
+            names: what it is for, of archive, arm, size, seed and task.
             cores: CPU cores that it holds.
             gpus: GPUs that it holds.
-            benchmark: its benchmark file, which need not exist yet.
+            benchmark: its benchmark file, which need not exist yet; similar jobs have theirs beside
+                it.
         """
-        if rule in TRAINING:
-            known = self._training(wildcards)
-        else:
-            folder = benchmark.parent if benchmark else self.study.folder / "benchmarks" / rule
-            known = self._benchmarked(folder, benchmark, wildcards)
+        known: Iterable[tuple[str, float | None]] = ()
+        if stage == "pretrain":
+            known = self._training(names)
+        elif benchmark:
+            known = self._benchmarked(benchmark, names)
         for source, seconds in known:
             if seconds is not None:
                 return Cost(seconds, cores, gpus, source)
-        return Cost(computed_seconds(self.study, rule, wildcards, gpus), cores, gpus, "computed")
+        return Cost(computed_seconds(self.study, stage, names, gpus), cores, gpus, "computed")
 
-    def _training(self, wildcards: Mapping[str, str]) -> Iterator[tuple[str, float | None]]:
+    def _training(self, names: Mapping[str, str]) -> Iterator[tuple[str, float | None]]:
         """By cards: a benchmark has a training's last try only, or the copy of an earlier one."""
-        arm = wildcards["arm"]
-        run = Run(arm, int(wildcards.get("size", 0)), int(wildcards.get("seed", 0)))
+        arm = names["arm"]
+        run = Run(arm, int(names.get("size", 0)), int(names.get("seed", 0)))
         yield "measured", self.trained.get(run)
         # Every run of an arm sees the same number of samples.
         yield "similar", _median(took for run, took in self.trained.items() if run.arm == arm)
@@ -115,12 +113,13 @@ class Costs:
         yield "rate", rate and START_SECONDS + recipe.optimiser.samples * flops / rate
 
     def _benchmarked(
-        self, folder: Path, benchmark: Path | None, wildcards: Mapping[str, str]
+        self, benchmark: Path, names: Mapping[str, str]
     ) -> Iterator[tuple[str, float | None]]:
-        yield "measured", _benchmark(benchmark) if benchmark else None
+        yield "measured", _benchmark(benchmark)
+        folder = benchmark.parent
         if folder.name == "benchmarks":
-            return  # of a rule with a single job
-        kind = wildcards.get("task") or wildcards.get("arm") or wildcards.get("archive") or ""
+            return  # the only job of its kind
+        kind = names.get("task") or names.get("arm") or names.get("archive") or ""
         if (folder, kind) not in self._benchmarks:
             others = sorted(folder.glob(f"{kind}.*" if kind else "*.tsv"))
             self._benchmarks[folder, kind] = _median(map(_benchmark, others))
@@ -147,56 +146,33 @@ def _training(study: Study, arm: str) -> tuple[Recipe, float]:
     return recipe, sample_flops(study.encoders[study.encoder_of(arm)], recipe)
 
 
-def computed_seconds(study: Study, rule: str, wildcards: Mapping[str, str], gpus: int = 0) -> float:
+def computed_seconds(study: Study, stage: str, names: Mapping[str, str], gpus: int = 0) -> float:
     """Seconds of a job that nothing like it has been measured for."""
     rate = study.compute.tflops * 1e12 * study.compute.utilisation * max(gpus, 1)
     total = images(study)
-    if rule in TRAINING:
-        recipe, flops = _training(study, wildcards["arm"])
+    if stage == "pretrain":
+        recipe, flops = _training(study, names["arm"])
         return START_SECONDS + recipe.optimiser.samples * flops / rate
     tested = total * held_out(study)
-    if rule in ("extract_features", "evaluate_task"):
-        encoder = study.encoders[study.encoder_of(wildcards["arm"])]
+    if stage in ("features", "evaluate"):
+        encoder = study.encoders[study.encoder_of(names["arm"])]
         forward = sample_flops(encoder, None)
-        if rule == "extract_features":
+        if stage == "features":
             return START_SECONDS + tested * forward / rate
-        task = study.evaluation.tasks[wildcards["task"]]
+        task = study.evaluation.tasks[names["task"]]
         if task.kind == "classification":
             return START_SECONDS + tested / 2000
         decoder = task.decoder
         tested = decoder.test_images or total * study.splits.test
         return START_SECONDS + (decoder.steps * decoder.batch + tested) * forward * 2 / rate
-    if rule == "ingest_partition":
-        archive = study.archives[wildcards["archive"]]
+    if stage == "ingest":
+        archive = study.archives[names["archive"]]
         if archive.phantom:
             return 2 + archive.phantom.patients * 3 / archive.partitions / 100
         return total / archive.partitions * SOURCE_MPIXELS * SECONDS_PER_MPIXEL
-    if rule.startswith("index_shards"):
+    if stage == "ranges":
         return START_SECONDS + shard_bytes(study) / READ
-    if rule == "make_phantom":
-        phantom = study.archives[wildcards["archive"]].phantom
+    if stage == "phantom":
+        phantom = study.archives[names["archive"]].phantom
         return 2 + (phantom.patients * 3 / 80 if phantom else 0)
     return START_SECONDS + total / 1e5
-
-
-def expected(study: Study) -> dict[str, float]:
-    """Seconds of a typical job of each rule of the study."""
-    costs = Costs(study)
-    archive = {"archive": "institution", "part": "0"}
-    arm = {"arm": next(iter(study.arms)), "size": str(study.subsets.sizes[0]), "seed": "0"}
-    tasks = [{**arm, "task": task} for task in study.evaluation.tasks]
-    typical: dict[str, list[dict[str, str]]] = {
-        "make_phantom": [archive],
-        "ingest_partition": [archive],
-        "pretrain_base": [{"arm": name} for name in study.bases],
-        "pretrain_arm": [{**arm, "arm": name} for name in study.arms],
-        "extract_features": [arm],
-        "evaluate_task": tasks,
-        "fit_scaling": [{}],
-        "draw_figures": [{}],
-    }
-    return {
-        rule: sum(costs.of(rule, wildcards).seconds for wildcards in jobs) / len(jobs)
-        for rule, jobs in typical.items()
-        if jobs
-    }

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from radscale_lib.files import write_json
-from radscale_lib.planning import plan
 from radscale_lib.planning.costs import Costs
 from radscale_lib.planning.flops import sample_flops
 from radscale_lib.study import load_study
 from radscale_lib.study.encoders import Mi2, RadDino
 from radscale_lib.study.model import Study
 from radscale_lib.study.pretrain import Dinov2, Optimiser, Unicl
+from workflow import plan
 
 ROOT = Path(__file__).parents[2]
 OPTIMISER = Optimiser(samples=10, batch=2, lr=1e-3)
@@ -43,7 +43,7 @@ def test_a_training_costs_what_it_took_or_its_arm_or_its_flops(study: Study) -> 
     job = {"arm": "mi2-reports", "size": "200", "seed": "0"}
 
     def found() -> tuple[str, float]:
-        cost = Costs(study).of("pretrain_arm", job)
+        cost = Costs(study).of("pretrain", job)
         return cost.source, cost.seconds
 
     assert found()[0] == "computed"
@@ -58,7 +58,7 @@ def test_a_training_costs_what_it_took_or_its_arm_or_its_flops(study: Study) -> 
     assert found() == ("similar", 35)
     finish(study, "mi2-reports", 200, 40)
     assert found() == ("measured", 45)
-    assert Costs(study).of("pretrain_arm", job, cores=2).core_hours == pytest.approx(90 / 3600)
+    assert Costs(study).of("pretrain", job, cores=2).core_hours == pytest.approx(90 / 3600)
 
 
 def test_other_jobs_cost_their_benchmark_or_that_of_their_kind(study: Study) -> None:
@@ -67,7 +67,7 @@ def test_other_jobs_cost_their_benchmark_or_that_of_their_kind(study: Study) -> 
     own = folder / "findings.rad-dino.n=50.seed=0.tsv"
 
     def found() -> tuple[str, float]:
-        cost = Costs(study).of("evaluate_task", job, benchmark=own)
+        cost = Costs(study).of("evaluate", job, benchmark=own)
         return cost.source, cost.seconds
 
     folder.mkdir(parents=True)
@@ -77,15 +77,13 @@ def test_other_jobs_cost_their_benchmark_or_that_of_their_kind(study: Study) -> 
     assert found() == ("similar", 30)
     own.write_text("s\tmax_rss\n40.0\t1\n")
     assert found() == ("measured", 40)
-    single = Costs(study).of("fit_scaling", {}, benchmark=folder.parent / "fit_scaling.tsv")
+    single = Costs(study).of("fit", {}, benchmark=folder.parent / "fit_scaling.tsv")
     assert single.source == "computed"
 
 
 def test_the_budget_is_a_gate(study: Study) -> None:
     jobs = [
-        plan.Job(
-            "pretrain_arm", {}, "", Costs(study).of("pretrain_arm", {"arm": "rad-dino"}, 16, 8)
-        )
+        plan.Job("pretrain_arm", {}, "", Costs(study).of("pretrain", {"arm": "rad-dino"}, 16, 8))
     ]
     plan.check_budget(study, jobs)
     budget = study.compute.budget.model_copy(update={"gpu_hours": 0.0001})

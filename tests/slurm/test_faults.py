@@ -15,10 +15,10 @@ import polars as pl
 import pytest
 
 from radscale_lib.files import file_digest, read_json
-from radscale_lib.planning.journal import NAME, read_journal
 from tests.slurm.cluster import MODULES, Cluster, install_packages, wait_until
 from tests.slurm.study import PATIENCE, ClusterStudy, tries
 from tests.workflow.checkout import Checkout
+from workflow.journal import NAME, read_journal
 
 pytestmark = pytest.mark.slow
 

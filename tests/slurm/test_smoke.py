@@ -5,11 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from radscale_lib.planning.journal import NAME, read_journal
 from radscale_lib.planning.stages import STAGES
 from tests.slurm.cluster import Cluster
 from tests.slurm.study import ClusterStudy, tries
 from tests.workflow.checkout import Checkout, copy_checkout
+from workflow.journal import NAME, read_journal
 
 pytestmark = pytest.mark.slow
 

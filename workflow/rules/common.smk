@@ -17,13 +17,12 @@ for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", w
 
 from radscale_lib.archive import listing
 from radscale_lib.files import whole, write_json
-from radscale_lib.planning import costs, guard, journal, progress
 from radscale_lib.planning.needs import minutes, megabytes
-from radscale_lib.planning.site import SiteError, load_site, site_file
+from workflow.site import SiteError, load_site, site_file
 from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.paths import check_paths, path_problems
-from workflow import slurm_cures
+from workflow import guard, jobs, journal, progress, slurm_cures
 
 try:
     STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)))
@@ -194,7 +193,7 @@ def start():
         check_paths(STUDY)
         guard.hold(OUT / ".running")
         progress.begin(OUT / journal.NAME)
-    progress.expected_seconds.update(costs.expected(STUDY))
+    progress.expected_seconds.update(jobs.expected_seconds(STUDY))
     # Snakemake would wait for its jobs to end. SIGTERM stops them, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

@@ -18,7 +18,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from radscale_lib.planning.disk import write_problem
-from radscale_lib.planning.progress import Progress, duration, expected_seconds, journals
+from workflow.progress import Progress, duration, expected_seconds, journals
 
 _SLURM_NAME = "SLURM run ID: "
 _SLURM_STATE = re.compile(r"SLURM status is: '(\w+)'")

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.files import read_json, write_json
-from radscale_lib.study.model import Run, Study
+from radscale_lib.study.model import Study
+from workflow.jobs import run_of, stage_of
 
 
 class NothingToAcceptError(RuntimeError):
@@ -37,9 +38,9 @@ def record(study: Study, jobs: Iterable[Mapping[str, Any]], reason: str) -> list
     cards = []
     for job in jobs:
         names = job["wildcards"]
-        if "arm" not in names or job["rule"] not in ("pretrain_arm", "pretrain_base"):
+        if stage_of(job["rule"]) != "pretrain":
             continue
-        run = Run(names["arm"], int(names.get("size", 0)), int(names.get("seed", 0)))
+        run = run_of(names)
         path = study.folder / "encoders" / run.path / "encoder.json"
         card = read_json(path)
         card.setdefault("accepted", []).append({"changed": job["reason"], "reason": reason})

@@ -3,22 +3,20 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from radscale_lib.files import read_json
-from radscale_lib.planning import guard
-from radscale_lib.planning.costs import TRAINING
-from radscale_lib.planning.journal import NAME, Entry, read_journal
-from radscale_lib.planning.plan import Job, totals
-from radscale_lib.planning.progress import duration
 from radscale_lib.study.model import Run, Study
+from workflow import guard
+from workflow.jobs import MAKE_ENCODERS, run_of
+from workflow.journal import NAME, Entry, read_journal
+from workflow.plan import Job, totals
+from workflow.progress import duration
 
 STATES = ("done", "running", "failed", "waiting")
-ENCODERS = (*TRAINING, "import_weights")
-"""Rules that make an encoder."""
 _STEP = re.compile(r"step (\d+)/(\d+)")
 
 
@@ -66,8 +64,10 @@ def status(study: Study, jobs: Iterable[Job]) -> Status:
         for entry in call.of("failed")
         if _key(entry) in left
     ]
-    trained = {_run(job.wildcards) for job in jobs if job.rule in ENCODERS}
-    active = {_run(entry.wildcards): entry for entry in call.entries if entry.rule in ENCODERS}
+    trained = {run_of(job.wildcards) for job in jobs if job.rule in MAKE_ENCODERS}
+    active = {
+        run_of(entry.wildcards): entry for entry in call.entries if entry.rule in MAKE_ENCODERS
+    }
     if not head:
         active = {run: entry for run, entry in active.items() if entry.state != "started"}
     runs = [_run_status(study, run, active.get(run), run in trained) for run in study.runs]
@@ -104,10 +104,6 @@ def _unfinished(job: Job, progress: str) -> Job:
 def _reason(entry: Entry) -> str:
     """Why a job failed: the state that SLURM gave it, and the last thing it said."""
     return ": ".join(filter(None, [entry.slurm, last_line(Path(entry.log))])) or "it said nothing"
-
-
-def _run(wildcards: Mapping[str, str]) -> Run:
-    return Run(wildcards["arm"], int(wildcards.get("size", 0)), int(wildcards.get("seed", 0)))
 
 
 def last_line(log: Path) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 from radscale_lib.files import read_json
 from radscale_lib.planning.costs import Cost, Costs
 from radscale_lib.planning.disk import disk, peak_bytes
-from radscale_lib.planning.progress import duration
 from radscale_lib.planning.scale import shard_bytes
-from radscale_lib.planning.site import Site
 from radscale_lib.study.model import Study
+from workflow.jobs import stage_of
+from workflow.progress import duration
+from workflow.site import Site
 
 _ID = re.compile(r"\b[0-9a-f]{16}\b")
 _REASONS = (
@@ -80,7 +81,7 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
                 wildcards,
                 explain(values["reason"], ids),
                 costs.of(
-                    values["rule"],
+                    stage_of(values["rule"]),
                     wildcards,
                     values["threads"],
                     values["gpus"],
@@ -212,7 +213,7 @@ def _chains(table: list[Row], site: Site) -> list[str]:
     return [
         f"{row.rule}: chains of up to {chained(row, site)} jobs of {site.walltime_minutes} min"
         for row in table
-        if row.rule.startswith("pretrain") and chained(row, site) > 1
+        if stage_of(row.rule) == "pretrain" and chained(row, site) > 1
     ]
 
 

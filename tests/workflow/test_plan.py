@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from radscale_lib.files import write_json
-from radscale_lib.planning import disk, guard, plan, status
+from radscale_lib.planning import disk
 from radscale_lib.planning.costs import Cost
-from radscale_lib.planning.journal import NAME, Journal
 from radscale_lib.planning.needs import megabytes, minutes
 from radscale_lib.planning.scale import shard_bytes
-from radscale_lib.planning.site import Site
 from radscale_lib.planning.stages import STAGES
 from radscale_lib.study import load_study
 from radscale_lib.study.model import Study
+from workflow import guard, plan, status
+from workflow.journal import NAME, Journal
+from workflow.site import Site
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,6 +142,6 @@ def test_the_state_of_every_run(study: Study) -> None:
 
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from radscale_lib.planning import guard;"
+    "import sys, time; from pathlib import Path; from workflow import guard;"
     "guard.hold(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
 )

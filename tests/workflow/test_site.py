@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from radscale_lib.planning.site import Site, SiteError, load_site
 from radscale_lib.study.compute import Compute
+from workflow.site import Site, SiteError, load_site
 
 ROOT = Path(__file__).parents[2]
 

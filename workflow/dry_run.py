@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from radscale_lib.planning.plan import Job, read_jobs
 from radscale_lib.planning.stages import ROOT
 from radscale_lib.study.model import Study
+from workflow.plan import Job, read_jobs
 
 
 def planned(study: Study, options: Sequence[str]) -> list[Job]:

@@ -1,8 +1,8 @@
 """Cost of the workflow itself: planning large studies, and what SLURM jobs add to their own time.
 
-    python benchmarks/workflow.py plan          dry runs of the full study, at 1, 3 and 10 times
-    python benchmarks/workflow.py overhead      a small study on the test cluster (as root, Debian)
-    python benchmarks/workflow.py simulate      the full study's jobs as sleeps, with faults
+    python benchmarks/overhead.py plan          dry runs of the full study, at 1, 3 and 10 times
+    python benchmarks/overhead.py overhead      a small study on the test cluster (as root, Debian)
+    python benchmarks/overhead.py simulate      the full study's jobs as sleeps, with faults
 
 `simulate` runs the real Snakefile with a stand-in for the scripts: it sleeps for a scaled-down time
 and touches the job's outputs, or fails at random.
@@ -24,8 +24,8 @@ from pathlib import Path
 
 import yaml
 
-from radscale_lib.planning.journal import NAME, Entry, read_journal
 from radscale_lib.planning.stages import ROOT
+from workflow.journal import NAME, Entry, read_journal
 
 PAPER = ROOT / "config/paper.yaml"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from radscale_lib.planning import guard
+from workflow import guard
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from radscale_lib.planning import guard;"
+    "import sys, time; from pathlib import Path; from workflow import guard;"
     "guard.hold(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
 )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from radscale_lib.planning.journal import Journal
+from workflow.journal import Journal
 
 expected_seconds: dict[str, float] = {}
 """Seconds a job of each rule is expected to take, before any of this run has been timed.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from radscale_lib.planning.journal import NAME, Journal, read_journal, recover
+from workflow.journal import NAME, Journal, read_journal, recover
 
 
 def start(journal: Journal, job: int, *outputs: Path) -> None:
@@ -54,7 +54,7 @@ def test_outputs_of_unrecorded_jobs_are_dropped(tmp_path: Path) -> None:
 def test_jobs_that_do_not_answer_stop_the_next_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from radscale_lib.planning.journal import StillRunningError
+    from workflow.journal import StillRunningError
 
     squeue = tmp_path / "squeue"
     squeue.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")

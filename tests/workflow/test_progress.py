@@ -2,7 +2,7 @@
 
 import pytest
 
-from radscale_lib.planning.progress import Progress, duration
+from workflow.progress import Progress, duration
 
 
 def test_expected_seconds_until_measured() -> None:

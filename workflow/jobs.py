@@ -1,0 +1,75 @@
+"""The rules of the workflow: the stage that each one's jobs are of, and what they take."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from radscale_lib.planning.costs import Costs
+from radscale_lib.study.model import Run, Study
+
+STAGES = {
+    "make_phantom": "phantom",
+    "ingest_partition": "ingest",
+    "draw_subset": "subset",
+    "describe_subsets": "subset_card",
+    "import_weights": "weights",
+    "pretrain_base": "pretrain",
+    "pretrain_arm": "pretrain",
+    "extract_features": "features",
+    "evaluate_task": "evaluate",
+    "gather_scores": "gather",
+    "fit_scaling": "fit",
+    "draw_similarity": "similarity",
+    "draw_figures": "figures",
+    "write_report": "report",
+}
+"""Stage of each rule."""
+BY_ARCHIVE = {"scan": "scan", "catalog": "catalog", "index_shards": "ranges"}
+"""Stage of the rules that each archive has its own of, by the name before the archive's."""
+MAKE_ENCODERS = frozenset(
+    rule for rule, stage in STAGES.items() if stage in ("pretrain", "weights")
+)
+
+
+def stage_of(rule: str) -> str:
+    """The stage that a rule's jobs are of.
+
+    Raises:
+        KeyError: if the rule has none, as a target such as `all`.
+    """
+    if rule in STAGES:
+        return STAGES[rule]
+    return next(BY_ARCHIVE[name] for name in BY_ARCHIVE if rule.startswith(f"{name}_"))
+
+
+def run_of(wildcards: Mapping[str, str]) -> Run:
+    """The run that a job with these wildcards is for; a base has neither size nor seed."""
+    return Run(wildcards["arm"], int(wildcards.get("size", 0)), int(wildcards.get("seed", 0)))
+
+
+def expected_seconds(study: Study) -> dict[str, float]:
+    """Seconds of a typical job of each rule of the study that takes long."""
+    archive = {"archive": "institution", "part": "0"}
+    arm = {"arm": next(iter(study.arms)), "size": str(study.subsets.sizes[0]), "seed": "0"}
+    tasks = [{**arm, "task": task} for task in study.evaluation.tasks]
+    typical: dict[str, list[dict[str, str]]] = {
+        "make_phantom": [archive],
+        "ingest_partition": [archive],
+        "pretrain_base": [{"arm": name} for name in study.bases],
+        "pretrain_arm": [{**arm, "arm": name} for name in study.arms],
+        "extract_features": [arm],
+        "evaluate_task": tasks,
+        "fit_scaling": [{}],
+        "draw_figures": [{}],
+    }
+    costs = Costs(study)
+
+    def seconds(rule: str, names: dict[str, str]) -> float:
+        benchmark = Path(rule, "typical.tsv") if names else Path(f"{rule}.tsv")
+        path = study.folder / "benchmarks" / benchmark
+        return costs.of(stage_of(rule), names, benchmark=path).seconds
+
+    return {
+        rule: sum(seconds(rule, names) for names in jobs) / len(jobs)
+        for rule, jobs in typical.items()
+        if jobs
+    }
