@@ -135,15 +135,21 @@ def read_listing(path: Path) -> list[Entry]:
     Raises:
         ListingError: if the file is no listing.
     """
-    entries = []
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                name, size, mtime_ns = line.rstrip("\n").split("\t")
-                entries.append(Entry(_unescape(name), int(size), int(mtime_ns)))
-            except (KeyError, ValueError):
-                raise ListingError(f"{path}: line {number} is damaged: run scan again") from None
-    return entries
+        return [read_entry(path, number, line) for number, line in enumerate(file, 1)]
+
+
+def read_entry(path: Path, number: int, line: str) -> Entry:
+    """The entry of a line of the listing `path`; `number` is the line's, from 1.
+
+    Raises:
+        ListingError: if the line is none of a listing.
+    """
+    try:
+        name, size, mtime_ns = line.rstrip("\n").split("\t")
+        return Entry(_unescape(name), int(size), int(mtime_ns))
+    except (KeyError, ValueError):
+        raise ListingError(f"{path}: line {number} is damaged: run scan again") from None
 
 
 def count_listing(path: Path) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from radscale_lib.encoders.release import ReleaseError, read_release
-from radscale_lib.encoders.storage import save_encoder
+from radscale_lib.encoders.storage import EncoderFile, save_encoder
 from radscale_lib.files import file_digest, write_json
 from radscale_lib.pretrain.card import blank_card, versions
 from radscale_lib.pretrain.log import write_log
@@ -26,17 +26,7 @@ def import_weights(study: Study, name: str, out: Path) -> None:
     Raises:
         ReleaseError: if the weights are missing, unreadable, or of another architecture.
     """
-    encoder = study.encoders[name]
-    if encoder.weights is None:
-        raise ReleaseError(f"encoders.{name}.weights: nothing to import: name the released weights")
-    content = read_release(encoder, encoder.weights)
-    wrong = mismatches(_model(encoder), content)
-    if wrong:
-        raise ReleaseError(
-            f"{encoder.weights}: {len(wrong)} weights are missing, unknown or of another shape "
-            f"than encoders.{name} says, such as {', '.join(wrong[:3])}: compare that section "
-            "with the release's configuration"
-        )
+    content = released_weights(study, name)
     save_encoder(out / "encoder.safetensors", content)
     write_log(out / "log.parquet", [])
     card = blank_card() | {
@@ -50,6 +40,31 @@ def import_weights(study: Study, name: str, out: Path) -> None:
         "versions": versions(),
     }
     write_json(out / "encoder.json", card)
+
+
+def released_weights(study: Study, name: str, *, headers_only: bool = False) -> EncoderFile:
+    """An encoder's released weights, compared with the architecture that its section states.
+
+    Args:
+        study: the study.
+        name: of the encoder, whose section has `weights`.
+        headers_only: compare names and shapes, without reading the weights.
+
+    Raises:
+        ReleaseError: if the weights are missing, unreadable, or of another architecture.
+    """
+    encoder = study.encoders[name]
+    if encoder.weights is None:
+        raise ReleaseError(f"encoders.{name}.weights: nothing to import: name the released weights")
+    content = read_release(encoder, encoder.weights, headers_only=headers_only)
+    wrong = mismatches(_model(encoder), content)
+    if wrong:
+        raise ReleaseError(
+            f"{encoder.weights}: {len(wrong)} weights are missing, unknown or of another shape "
+            f"than encoders.{name} says, such as {', '.join(wrong[:3])}: compare that section "
+            "with the release's configuration"
+        )
+    return content
 
 
 def _model(encoder: Mi2 | RadDino) -> nn.Module:

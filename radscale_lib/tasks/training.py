@@ -9,6 +9,9 @@ from radscale_lib.digests import text_number
 from radscale_lib.study.tasks import Decoder
 from radscale_lib.tasks.progress import Progress
 
+WARMUP = 0.1
+"""Share of a decoder's steps over which its learning rate rises."""
+
 
 def task_seed(seed: int, task: str) -> int:
     """Seed of a task's decoder, unrelated between tasks: BLAKE2b of both, 63 bits."""
@@ -53,8 +56,10 @@ def train(
     optimiser = torch.optim.AdamW(
         parameters, lr=decoder.lr, betas=(0.9, 0.95), weight_decay=0.01, fused=True
     )
+    # OneCycleLR divides by the length of its warm-up less one step.
+    warmup = WARMUP if round(WARMUP * decoder.steps, 9) != 1 else 2 / decoder.steps
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, decoder.lr, decoder.steps, pct_start=0.1, cycle_momentum=False
+        optimiser, decoder.lr, decoder.steps, pct_start=warmup, cycle_momentum=False
     )
     progress = Progress(label, decoder.steps, "steps")
     model.train()

@@ -194,11 +194,12 @@ def test_task_seeds_are_unrelated():
     assert task_seed(0, "reports") == task_seed(0, "reports")
 
 
-def test_one_step_is_enough_to_finish():
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11, 20])
+def test_any_number_of_steps_can_be_trained(steps):
     model = torch.nn.Linear(2, 1)
 
     def loss(images):
         return model(torch.ones(len(images), 2)).sum()
 
-    train(model, loss, 4, Decoder(steps=1, batch=2, lr=1.0), 0, "x")
+    train(model, loss, 4, Decoder(steps=steps, batch=2, lr=1.0), 0, "x")
     assert torch.isfinite(model.weight).all()

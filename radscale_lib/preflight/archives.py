@@ -1,0 +1,111 @@
+"""Archives: their folders, keys, and a sample of their headers."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from radscale_lib.preflight.finding import Finding
+from radscale_lib.study.archive import Archive
+from radscale_lib.study.model import Study
+
+MOST_HEADERS = 200
+"""Headers read of an archive."""
+FOLDERS = 2000
+"""Folders opened at most in search of them."""
+
+
+def archive_findings(study: Study) -> Iterator[Finding]:
+    """Archives that overlap, and archives of whose first files none can be used."""
+    yield from _overlap(study)
+    for name, archive in study.archives.items():
+        if archive.dicom is not None and archive.dicom.is_dir():
+            yield from _sample_findings(name, archive, study.folder / "data" / name / "listing")
+
+
+def _overlap(study: Study) -> Iterator[Finding]:
+    """`public` and `institution` must not hold the same files, by whatever path."""
+    if study.public is None or not (study.public.dicom and study.institution.dicom):
+        return
+    public, institution = study.public.dicom.resolve(), study.institution.dicom.resolve()
+    if public == institution:
+        how = "is the institution's folder too"
+    elif public.is_relative_to(institution):
+        how = "lies in the institution's folder"
+    elif institution.is_relative_to(public):
+        how = "holds the institution's folder"
+    else:
+        return
+    yield Finding(
+        f"public.dicom: {str(study.public.dicom)!r} {how} ({str(institution)!r}): baselines would "
+        "have seen the test patients: give another archive"
+    )
+
+
+def sample(folder: Path, listing: Path) -> list[Path]:
+    """Some files of an archive: of its listing, else the first found.
+
+    Returns:
+        At most `MOST_HEADERS` paths. Of a listing they are spread over the partitions; without one
+        no more than `FOLDERS` folders are opened, and none is read to its end.
+    """
+    from radscale_lib.archive.listing import read_entry
+
+    parts = sorted(listing.glob("part=*.tsv"))
+    if parts:
+        each = -(-MOST_HEADERS // len(parts))
+        found: list[Path] = []
+        for part in parts[:MOST_HEADERS]:
+            with part.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+                entries = [
+                    read_entry(part, n, line) for n, line in enumerate(islice(lines, each), 1)
+                ]
+            found += [folder / entry.path for entry in entries if entry.size >= 0]
+        return found[:MOST_HEADERS]
+    return list(islice(_files(folder), MOST_HEADERS))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    pending = [folder]
+    for _ in range(FOLDERS):
+        if not pending:
+            return
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_file():
+                        yield Path(entry.path)
+                    elif entry.is_dir(follow_symlinks=False):
+                        pending.append(Path(entry.path))
+        except OSError:
+            continue
+
+
+def _sample_findings(name: str, archive: Archive, listing: Path) -> Iterator[Finding]:
+    from radscale_lib.archive.header import quiet_pydicom, read_header
+    from radscale_lib.archive.outcomes import RefusedError
+    from radscale_lib.archive.selection import check_selected, facts_of
+
+    files = sample(archive.dicom, listing) if archive.dicom else []
+    if not files:
+        yield Finding(
+            f"{name}.dicom: no file in {str(archive.dicom)!r}: correct the path, or put the files "
+            "there"
+        )
+        return
+    reasons: Counter[str] = Counter()
+    with quiet_pydicom():
+        for path in files:
+            try:
+                header = read_header(path)
+                check_selected(header, facts_of(header), archive.select)
+            except RefusedError as error:
+                detail = f" ({error.detail})" if error.detail else ""
+                reasons[f"{error.reason}{detail}"] += 1
+    if reasons.total() == len(files):
+        told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(3))
+        yield Finding(
+            f"{name}.select: none of {len(files)} files looked at is accepted ({told}): compare "
+            f"{name}.select with the archive, or correct {name}.dicom"
+        )

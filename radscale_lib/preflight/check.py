@@ -1,0 +1,33 @@
+"""All checks of a study, in one list."""
+
+from collections.abc import Callable, Iterator
+
+from radscale_lib.preflight.archives import archive_findings
+from radscale_lib.preflight.data import data_findings
+from radscale_lib.preflight.finding import Finding
+from radscale_lib.preflight.settings import settings_findings
+from radscale_lib.preflight.weights import weights_findings
+from radscale_lib.study.model import Study
+from radscale_lib.study.paths import path_problems
+
+CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
+    settings_findings,
+    archive_findings,
+    weights_findings,
+    data_findings,
+)
+
+
+def findings(study: Study) -> list[Finding]:
+    """Everything that would stop a study or spoil its results, as far as it shows beforehand.
+
+    Reads some headers of DICOM files, headers of weights, and the catalog where it exists; lists no
+    DICOM folder and writes nothing. What is missing hides no other finding.
+
+    Returns:
+        Each finding once; those that stop a run first.
+    """
+    found = [Finding(problem) for problem in path_problems(study)]
+    for check in CHECKS:
+        found += check(study)
+    return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)

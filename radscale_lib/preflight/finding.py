@@ -1,0 +1,11 @@
+"""What a check found."""
+
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """One thing found, as `key: value, what is wrong, and the remedy`."""
+
+    text: str
+    stops: bool = True
+    """Whether a run refuses to start; else it is only said."""

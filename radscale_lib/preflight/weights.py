@@ -1,0 +1,26 @@
+"""Released weights, judged by their headers: names, shapes, types, and scalars that are finite."""
+
+from collections.abc import Iterator
+
+from radscale_lib.preflight.finding import Finding
+from radscale_lib.study.model import Study
+
+
+def weights_findings(study: Study) -> Iterator[Finding]:
+    """Released weights that could not be imported; no tensor of theirs is read but scalars."""
+    released = {
+        name: encoder
+        for name, encoder in study.encoders.items()
+        if encoder.weights is not None and encoder.weights.exists()
+    }
+    if not released:
+        return
+    # torch takes seconds to import: only for a study with released weights.
+    from radscale_lib.encoders.release import ReleaseError
+    from radscale_lib.pretrain.released import released_weights
+
+    for name in released:
+        try:
+            released_weights(study, name, headers_only=True)
+        except ReleaseError as error:
+            yield Finding(f"encoders.{name}.weights: {error}")

@@ -1,0 +1,202 @@
+"""Preflight: each problem is found before anything starts, by reading headers only."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from radscale_lib.encoders.text import ClipTokenizer
+from radscale_lib.preflight import archives
+from radscale_lib.preflight.check import findings
+from radscale_lib.study import parse_study
+from radscale_lib.study.model import Study
+from scripts import check
+from tests.archive.conftest import write_dicom
+from tests.encoders.test_release import medimageinsight
+
+KEY = "a key of this test's own, 0123456789"
+
+
+@pytest.fixture
+def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A study of a small real archive, sound in every respect."""
+    monkeypatch.setenv("RADSCALE_KEY", KEY)
+    folder = tmp_path / "archive"
+    (folder / "deep").mkdir(parents=True)
+    pixels = np.arange(80 * 80, dtype=np.uint16).reshape(80, 80)
+    for number in range(6):
+        write_dicom(folder / "deep" / f"{number}.dcm", pixels, number)
+    study: dict[str, Any] = json.loads(
+        json.dumps(yaml.safe_load(Path("config/smoke.yaml").read_text()))
+    )
+    for name in ("reports", "labels", "tubes"):
+        (tmp_path / f"{name}.csv").write_text("accession_number\n")
+    study["institution"] = {
+        "dicom": str(folder),
+        "image": {"shorter_side": 32},
+        **{name: str(tmp_path / f"{name}.csv") for name in ("reports", "labels", "tubes")},
+    }
+    study["results"] = str(tmp_path / "results")
+    return study
+
+
+def found(values: dict[str, Any]) -> list[str]:
+    return [finding.text for finding in findings(parse_study(values)) if finding.stops]
+
+
+def test_a_sound_study_has_no_problem_and_nothing_is_written(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert found(values) == []
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_every_problem_is_in_one_list(
+    values: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values["institution"]["reports"] = str(tmp_path / "missing.csv")
+    values["encoders"]["mi2"]["image"]["image_size"] = 40
+    values["arms"]["rad-dino"]["recipe"]["optimiser"]["passes"] = 16
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(SystemExit, match="3 problems"):
+        check.main(["--study", str(path)])
+    said = capsys.readouterr().out
+    assert "institution.reports: no file" in said
+    assert "encoders.mi2.image.image_size: 40 is no multiple of 32" in said and "take 32" in said
+    assert "arms.rad-dino.recipe.optimiser.passes: 16 passes leave 1 image" in said
+
+
+@pytest.mark.parametrize(
+    ("public", "how"),
+    [
+        ("archive/deep/..", "is the institution's folder too"),
+        ("link", "is the institution's folder too"),
+        ("archive/deep", "lies in the institution's folder"),
+        (".", "holds the institution's folder"),
+    ],
+)
+def test_archives_are_compared_by_their_real_paths(
+    values: dict[str, Any], tmp_path: Path, public: str, how: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "archive")
+    values["public"] = values["institution"] | {"dicom": str(tmp_path / public)}
+    assert any(how in problem for problem in found(values))
+
+
+def test_an_archive_of_which_nothing_is_selected(values: dict[str, Any]) -> None:
+    values["institution"]["select"] = {"views": ["LL"]}
+    [problem] = found(values)
+    assert problem.startswith(
+        "institution.select: none of 6 files looked at is accepted (view (PA) 6)"
+    )
+
+
+def test_an_empty_folder(values: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    values["institution"]["dicom"] = str(tmp_path / "empty")
+    [problem] = found(values)
+    assert problem.startswith("institution.dicom: no file in")
+
+
+def test_the_sample_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(300):
+        (tmp_path / f"{number}").touch()
+    assert len(archives.sample(tmp_path, tmp_path / "none")) == archives.MOST_HEADERS
+    listing = tmp_path / "listing"
+    listing.mkdir()
+    for part in range(2):
+        lines = [f"{part}/{number}\t1\t1\n" for number in range(300)]
+        (listing / f"part={part}.tsv").write_text("".join(lines))
+    paths = archives.sample(tmp_path, listing)
+    assert len(paths) == archives.MOST_HEADERS
+    assert {path.parent.name for path in paths} == {"0", "1"}
+
+
+@pytest.fixture
+def released(values: dict[str, Any], tmp_path: Path) -> Path:
+    """Weights in MedImageInsight's layout; the study names them."""
+    encoder = values["encoders"]["mi2"]
+    encoder["text"].pop("vocabulary")
+    encoder["weights"] = str(tmp_path / "released.safetensors")
+    del values["bases"]["mi2-open"]
+    section = parse_study(values).encoders["mi2"]
+    tokens = ClipTokenizer(section.text.context).size
+    save_file(medimageinsight(section, tokens), encoder["weights"])
+    return Path(encoder["weights"])
+
+
+def test_sound_weights_pass(values: dict[str, Any], released: Path) -> None:
+    assert found(values) == []
+
+
+@pytest.mark.parametrize("kind", ["shape", "missing", "dtype", "nan", "damaged"])
+def test_weights_are_judged_by_their_headers(
+    values: dict[str, Any], released: Path, kind: str
+) -> None:
+    tensors = load_file(released)
+    name = "lang_encoder.ln_final.weight"
+    if kind == "shape":
+        tensors[name] = torch.zeros(3)
+    elif kind == "missing":
+        del tensors[name]
+    elif kind == "dtype":
+        tensors[name] = tensors[name].int()
+    elif kind == "nan":
+        name = "logit_scale"
+        tensors[name] = torch.tensor(float("nan"))
+    save_file(tensors, released)
+    if kind == "damaged":
+        released.write_bytes(released.read_bytes()[:1000])
+        name = "no safetensors file"
+    [problem] = found(values)
+    assert problem.startswith(f"encoders.mi2.weights: {released}: ")
+    assert name in problem or name.removeprefix("lang_encoder.") in problem
+
+
+def catalog(study: Study, **columns: list[Any]) -> None:
+    path = study.folder / "data" / "institution" / "catalog.parquet"
+    path.parent.mkdir(parents=True)
+    pl.DataFrame(columns).write_parquet(path)
+
+
+def test_sizes_and_labels_are_compared_with_the_catalog(values: dict[str, Any]) -> None:
+    study = parse_study(values)
+    rows = ["pool"] * 30 + ["train", "validation", "test"] * 4
+    held_out = [1, 1, 1, 0, 0, 0] * 2
+    labels = {
+        "finding:cardiomegaly": [None] * 30 + held_out,
+        "finding:effusion": [1] * 30 + [0] * 12,
+        "tube:ett": [1] * 42,
+        "tube:cvc": [0] * 42,
+    }
+    catalog(study, split=rows, labelled=[True] * 42, **labels)
+    told = findings(study)
+    assert [finding.text for finding in told if finding.stops] == [
+        "subsets.sizes: 40 is above the 30 images of the pool: lower it, add files to the archive, "
+        "or lower the splits",
+        "evaluation.tasks.tubes: no label has positive and negative images in both train and test: "
+        "raise these splits' shares, or name other labels",
+    ]
+    notes = [finding.text for finding in told if not finding.stops]
+    assert notes[0].startswith(
+        "evaluation.tasks.findings: finding:effusion has 0 positive and 4 negative images in train"
+    )
+    assert len(notes) == 3
+
+
+def test_a_language_model_with_too_few_places(values: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"max_position_embeddings": 16}')
+    values["evaluation"]["tasks"]["reports"]["language_model"] = str(folder)
+    weights, places = found(values)
+    assert weights.startswith("evaluation.tasks.reports.language_model: no safetensors file")
+    assert "16 and 4 visual tokens are more than the 16 places" in places
