@@ -67,6 +67,13 @@ class Ensemble:
         beyond = self.drift[:, None] * np.maximum(log_u, 0)
         return self.log_level[:, None] + law + beyond + self._misfit(log_u)
 
+    def centre(self, sizes: ArrayLike) -> Array:
+        """The one curve that is drawn and told: the mean log error, at most `cap`: [sizes].
+
+        Its band is the draws' quantiles; where they are skewed it lies beside their median.
+        """
+        return np.minimum(np.exp(self.log_errors(sizes).mean(axis=0)), self.cap)
+
     def _misfit(self, log_u: Array) -> Array:
         """Misfit between the knots, linear in the log of the size; constant outside them."""
         place = np.clip(log_u, self.knots[0], self.knots[-1])

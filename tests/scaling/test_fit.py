@@ -249,3 +249,11 @@ def test_metrics_become_errors():
     assert chance_error("auroc") == 0.5
     assert chance_error("auprc", 0.2) == 0.8
     assert chance_error("dice") == 1.0
+
+
+def test_the_centre_is_the_mean_of_the_log_draws_and_stays_below_chance():
+    found = fit(SIZES, [0.49, 0.485, 0.49, 0.48, 0.485], cap=0.486).ensemble
+    sizes = [50, 400, 2400]
+    mean = np.exp(found.log_errors(sizes).mean(axis=0))
+    np.testing.assert_allclose(found.centre(sizes), np.minimum(mean, 0.486))
+    assert found.centre(sizes).max() == 0.486
