@@ -55,12 +55,10 @@ rule plan:
     conda:
         "workflow/envs/radscale.yaml"
     params:
-        study=str(STUDY_FILE),
-        overrides=overrides(),
+        study=str(LOOKED_AT),
         at_once=at_once(),
     shell:
-        "python {SCRIPTS}/plan.py --study {params.study:q} --at-once {params.at_once}"
-        " -- {params.overrides} 2> {log:q}"
+        "python {SCRIPTS:q}/plan.py --study {params.study:q} --at-once {params.at_once} 2> {log:q}"
 
 
 rule status:
@@ -69,10 +67,9 @@ rule status:
     conda:
         "workflow/envs/radscale.yaml"
     params:
-        study=str(STUDY_FILE),
-        overrides=overrides(),
+        study=str(LOOKED_AT),
     shell:
-        "python {SCRIPTS}/status.py --study {params.study:q} -- {params.overrides} 2> {log:q}"
+        "python {SCRIPTS:q}/status.py --study {params.study:q} 2> {log:q}"
 
 
 onstart:

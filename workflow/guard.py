@@ -3,12 +3,13 @@
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 from typing import IO
 
 _held: list[IO[str]] = []
+_PATIENCE = 0.5
+"""Seconds to wait for a process that only asks, as `status` does, who holds the lock."""
 
 
 class AlreadyRunningError(RuntimeError):
@@ -38,30 +39,29 @@ def holder(path: Path) -> str:
     return ""
 
 
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold the lock file within the block.
-
-    Raises:
-        AlreadyRunningError: if another process holds it.
-    """
-    with _lock(path):
-        yield
-
-
 def _lock(path: Path) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _acquired(file):
         file.seek(0)
         holder = file.read().strip() or "unknown"
         file.close()
         raise AlreadyRunningError(
             f"{path}: process {holder} is running this study: wait for it, or stop it first"
-        ) from None
+        )
     file.truncate(0)
     file.write(f"{os.getpid()} on {socket.gethostname()}\n")
     file.flush()
     return file
+
+
+def _acquired(file: IO[str]) -> bool:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)

@@ -4,11 +4,14 @@ Jobs on a cluster outlive a head that is killed. Snakemake then takes what they 
 knows no more by which code and settings it was made. The journal tells which these are.
 """
 
+import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,12 +32,12 @@ class Entry:
     Attributes:
         rule: its rule.
         wildcards: its wildcards.
-        outputs: the files it makes.
+        outputs: the files it makes, relative to the study's folder.
         started: when it was handed out, seconds since the epoch.
         state: `started`, `done` or `failed`.
         tries: how often it was started.
         seconds: from start to end.
-        log: its log file.
+        log: its log file, relative to the study's folder.
         slurm: the state that SLURM gave it, if it failed there, such as TIMEOUT.
     """
 
@@ -76,48 +79,71 @@ class Journal:
         path.write_text("")
 
     def note(self, event: str, **values: Any) -> None:
-        """Append an event: `slurm` (name), `start` (job, rule, …), `done` or `failed` (job)."""
+        """Append an event: `slurm` (name), `start` (job, rule, …), `done` or `failed` (job).
+
+        Outputs and log of a start are written relative to the study's folder, so that the folder
+        can be moved, and a copy's journal means the copy.
+        """
+        if event == "start":
+            values["outputs"] = [self._relative(name) for name in values["outputs"]]
+            values["log"] = values["log"] and self._relative(values["log"])
         line = json.dumps({"event": event, "time": time.time(), **values})
         with self.path.open("a") as file:
             file.write(line + "\n")
 
+    def _relative(self, name: str) -> str:
+        return os.path.relpath(name, self.path.parent)
+
 
 def read_journal(path: Path) -> Call:
-    """What the last call did; an empty call without a journal. A torn last line is left out."""
+    """What the last call did; an empty call without a journal.
+
+    Lines that no call of this workflow writes, as a torn last one, are left out.
+    """
     call, by_job = Call(), dict[int, Entry]()
-    for line in path.read_text().splitlines() if path.exists() else []:
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    for line in lines:
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError:
+            _read_event(json.loads(line), call, by_job)
+        except (ValueError, TypeError, KeyError, AttributeError):
             continue
-        match values["event"]:
-            case "slurm":
-                call.slurm = values["name"]
-            case "start":
-                known = by_job.get(values["job"])
-                tries = known.tries + 1 if known else 1
-                if known:
-                    call.entries.remove(known)
-                names = ("rule", "wildcards", "outputs", "log")
-                entry = Entry(
-                    started=values["time"], tries=tries, **{name: values[name] for name in names}
-                )
-                by_job[values["job"]] = entry
-                call.entries.append(entry)
-            case "done" | "failed" as state if values["job"] in by_job:
-                entry = by_job[values["job"]]
-                entry.state, entry.seconds = state, values["time"] - entry.started
-                entry.slurm = values.get("slurm", "")
     return call
 
 
-def recover(folder: Path) -> tuple[int, int]:
-    """Settle what a killed head left: end its jobs, and drop outputs nobody recorded.
+def _read_event(values: dict[str, Any], call: Call, by_job: dict[int, Entry]) -> None:
+    match values["event"]:
+        case "slurm":
+            call.slurm = str(values["name"])
+        case "start":
+            known = by_job.get(values["job"])
+            entry = Entry(
+                rule=str(values["rule"]),
+                wildcards={str(key): str(value) for key, value in values["wildcards"].items()},
+                outputs=[str(name) for name in values["outputs"]],
+                started=float(values["time"]),
+                tries=known.tries + 1 if known else 1,
+                log=str(values["log"]),
+            )
+            if known:
+                call.entries.remove(known)
+            by_job[values["job"]] = entry
+            call.entries.append(entry)
+        case "done" | "failed" as state if values["job"] in by_job:
+            entry = by_job[values["job"]]
+            entry.state, entry.seconds = state, float(values["time"]) - entry.started
+            entry.slurm = str(values.get("slurm", ""))
 
-    The caller makes sure that no other head is alive.
+
+def recover(folder: Path, makes: Callable[[str, Path], bool]) -> tuple[int, int]:
+    """Bring to an end what a killed call left: end its jobs, and drop outputs nobody recorded.
+
+    The caller holds the study's lock. The journal is not trusted: only files are deleted that lie
+    in the study's folder and that the rule it names makes, and only jobs cancelled that bear the
+    folder's name.
 
     Args:
         folder: of the study's results.
+        makes: whether a rule of the study makes a file.
 
     Returns:
         Number of SLURM jobs cancelled, and of jobs whose outputs were dropped.
@@ -127,15 +153,30 @@ def recover(folder: Path) -> tuple[int, int]:
     """
     path = folder / NAME
     call = read_journal(path)
-    cancelled = _cancel(call.slurm) if call.slurm else 0
+    ours = re.fullmatch(rf"([\w-]+_)?{job_name(folder)}_[0-9a-f-]+", call.slurm)
+    cancelled = _cancel(call.slurm) if ours else 0
     dropped = 0
     for entry in call.of("started"):
-        existing = [file for name in entry.outputs if (file := Path(name)).exists()]
+        outputs = [folder / name for name in entry.outputs if _inside(folder, name)]
+        existing = [file for file in outputs if makes(entry.rule, file) and os.path.lexists(file)]
         for file in existing:
-            shutil.rmtree(file) if file.is_dir() else file.unlink()
+            shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
         dropped += bool(existing)
     path.unlink(missing_ok=True)
     return cancelled, dropped
+
+
+def job_name(folder: Path) -> str:
+    """What the names of a study's SLURM jobs begin with: it tells its folder from all others."""
+    path = os.fsencode(folder.resolve())
+    return "radscale-" + hashlib.sha256(path).hexdigest()[:12]
+
+
+def _inside(folder: Path, name: str) -> bool:
+    """Whether a name leads to a file inside the folder, also through its symbolic links."""
+    if "\0" in name or ".." in Path(name).parts:
+        return False
+    return (folder / name).parent.resolve().is_relative_to(folder.resolve())
 
 
 def _cancel(name: str) -> int:
@@ -157,7 +198,7 @@ def _cancel(name: str) -> int:
 
 def _active(name: str) -> list[str]:
     listed = subprocess.run(
-        ["squeue", "--noheader", "--format=%A", "--name", name],
+        ["squeue", "--me", "--noheader", "--format=%A", "--name", name],
         capture_output=True,
         text=True,
         check=False,

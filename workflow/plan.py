@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from radscale_lib.files import read_json
 from radscale_lib.planning.costs import Cost, Costs
 from radscale_lib.planning.disk import disk, peak_bytes
 from radscale_lib.planning.scale import shard_bytes
+from radscale_lib.planning.stages import STAGES, components, stage_id
 from radscale_lib.study.model import Study
 from workflow.jobs import stage_of
 from workflow.progress import duration
 from workflow.site import Site
+
+Components = dict[str, dict[str, str]]
 
 _ID = re.compile(r"\b[0-9a-f]{16}\b")
 _REASONS = (
@@ -79,7 +83,7 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
             Job(
                 values["rule"],
                 wildcards,
-                explain(values["reason"], ids),
+                explain(values["reason"], ids, current(study, values["rule"], wildcards)),
                 costs.of(
                     stage_of(values["rule"]),
                     wildcards,
@@ -94,22 +98,30 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
     return jobs
 
 
-def explain(reason: str, ids: Path) -> str:
+def current(study: Study, rule: str, wildcards: Mapping[str, str]) -> Components:
+    """The components of a job's stage id as they are now."""
+    stage = stage_of(rule)
+    wanted = signature(STAGES[stage][1]).parameters
+    names = {"archive": rule.rpartition("_")[2], **wildcards}  # or of a rule for one archive
+    return components(study, stage, **{name: names[name] for name in wanted if name != "study"})
+
+
+def explain(reason: str, ids: Path, now: Components) -> str:
     """Snakemake's reason in a person's words; a changed stage id by what changed in it."""
     for start, words in _REASONS:
         if start in reason:
-            if start == "Params have changed" and (changed := _changed(reason, ids)):
+            if start == "Params have changed" and (changed := _changed(reason, ids, now)):
                 return "changed: " + ", ".join(changed)
             return words
     return reason.strip() or "needed"
 
 
-def _changed(reason: str, ids: Path) -> list[str]:
-    known = [ids / f"{name}.json" for name in dict.fromkeys(_ID.findall(reason))]
-    parts = [read_json(path) for path in known if path.exists()]
-    if len(parts) != 2:
+def _changed(reason: str, ids: Path, now: Components) -> list[str]:
+    others = set(_ID.findall(reason)) - {stage_id(now)}
+    known = [path for path in (ids / f"{name}.json" for name in others) if path.exists()]
+    if len(known) != 1:
         return []
-    before, now = parts
+    before = read_json(known[0])
     keys = [
         f"{key} {before['study'].get(key, '(none)')} -> {now['study'].get(key, '(none)')}"
         for key in sorted(before["study"].keys() | now["study"].keys())

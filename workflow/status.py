@@ -56,11 +56,11 @@ def status(study: Study, jobs: Iterable[Job]) -> Status:
     """Look at a study's results, its journal, and what a dry run says is left."""
     call = read_journal(study.folder / NAME)
     head = guard.holder(study.folder / ".running")
-    logs = {_key(entry): last_line(Path(entry.log)) for entry in call.of("started")}
+    logs = {_key(entry): last_line(study.folder / entry.log) for entry in call.of("started")}
     jobs = [_unfinished(job, logs.get(_key(job), "")) for job in jobs]
     left = set(map(_key, jobs))
     failed = [
-        (" ".join([entry.rule, *entry.wildcards.values()]), _reason(entry))
+        (" ".join([entry.rule, *entry.wildcards.values()]), _reason(study, entry))
         for entry in call.of("failed")
         if _key(entry) in left
     ]
@@ -76,9 +76,9 @@ def status(study: Study, jobs: Iterable[Job]) -> Status:
 
 def _run_status(study: Study, run: Run, entry: Entry | None, to_do: bool) -> RunStatus:
     if entry and entry.state == "started":
-        return RunStatus(run, "running", last_line(Path(entry.log)))
+        return RunStatus(run, "running", last_line(study.folder / entry.log))
     if entry and entry.state == "failed" and to_do:
-        return RunStatus(run, "failed", _reason(entry))
+        return RunStatus(run, "failed", _reason(study, entry))
     card = study.folder / "encoders" / run.path / "encoder.json"
     if to_do or not card.exists():
         return RunStatus(run, "waiting")
@@ -101,9 +101,12 @@ def _unfinished(job: Job, progress: str) -> Job:
     return replace(job, cost=replace(job.cost, seconds=job.cost.seconds * rest))
 
 
-def _reason(entry: Entry) -> str:
+def _reason(study: Study, entry: Entry) -> str:
     """Why a job failed: the state that SLURM gave it, and the last thing it said."""
-    return ": ".join(filter(None, [entry.slurm, last_line(Path(entry.log))])) or "it said nothing"
+    return (
+        ": ".join(filter(None, [entry.slurm, last_line(study.folder / entry.log)]))
+        or "it said nothing"
+    )
 
 
 def last_line(log: Path) -> str:

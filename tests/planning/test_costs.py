@@ -93,6 +93,7 @@ def test_the_budget_is_a_gate(study: Study) -> None:
 
 
 def test_reasons_are_said_in_words(tmp_path: Path) -> None:
-    assert plan.explain("Missing output files: a", tmp_path) == "not made yet"
+    now: plan.Components = {"study": {}, "code": {}}
+    assert plan.explain("Missing output files: a", tmp_path, now) == "not made yet"
     reason = "Params have changed since last execution: before: 'a' now: 'b'"
-    assert plan.explain(reason, tmp_path) == "settings or code changed"
+    assert plan.explain(reason, tmp_path, now) == "settings or code changed"

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from contextlib import contextmanager
 from functools import cache
 from os import environ, pathsep
@@ -22,7 +23,7 @@ from workflow.site import SiteError, load_site, site_file
 from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.paths import check_paths, path_problems
-from workflow import guard, jobs, journal, progress, slurm_cures
+from workflow import calls, guard, jobs, journal, progress, slurm_cures
 
 try:
     STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)))
@@ -37,8 +38,9 @@ STUDY_FILE = OUT / "study.json"
 LAUNCH = f"python {SCRIPTS}/launch.py --devices {STUDY.compute.devices} --nodes {NODES}" + (
     " --gpus" if STUDY.compute.device == "cuda" else ""
 )
-QUESTIONS = {"plan", "status"}
-"""Targets that only look: they run beside a head of the study, and settle nothing."""
+CALL = calls.Call(workflow, OUT / ".running")
+LOOKED_AT = workflow.snakemake_tmp_dir / "study.json"
+"""The study as this call of snakemake has it, for the targets that only look."""
 SCRATCH = f'--scratch "{SITE.scratch}"' if SITE.scratch else ""
 KINDS = {name: task.kind for name, task in STUDY.evaluation.tasks.items()}
 
@@ -63,10 +65,12 @@ def identity(stage, *wildcard_names, **names):
 def _identity(stage, **names):
     parts = components(STUDY, stage, **names)
     id = stage_id(parts)
-    known = OUT / f"ids/{id}.json"
-    if workflow.is_main_process and not known.exists():
-        write_json(known, parts)  # lets `plan` say what changed
+    IDS[id] = parts
     return id
+
+
+IDS = {}
+"""Components of the stage ids that jobs have, by id."""
 
 
 def data(archive, *parts):
@@ -184,26 +188,15 @@ def refusals():
         raise WorkflowError(f"{error.filename or OUT}: {error.strerror}") from None
 
 
-def start():
-    """Before the first job: every file named is there, and no other process runs the study."""
-    targets = set(workflow.dag_settings.targets)
-    if targets and targets <= QUESTIONS:
-        return
+def prepare(touches):
+    """Under the study's lock, before the DAG is built: what a run begins with."""
     with refusals():
-        check_paths(STUDY)
-        guard.hold(OUT / ".running")
-        progress.begin(OUT / journal.NAME)
-    progress.expected_seconds.update(jobs.expected_seconds(STUDY))
-    # Snakemake would wait for its jobs to end. SIGTERM stops them, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def recover():
-    """Settle what a killed head of this study left, before the DAG is built."""
-    if guard.holder(OUT / ".running"):
-        return  # refused when jobs are to start
-    with refusals(), guard.held(OUT / ".running"):
-        cancelled, dropped = journal.recover(OUT)
+        cancelled, dropped = journal.recover(OUT, makes)
+        # Keys as the study has them: their order counts.
+        with whole(STUDY_FILE) as unfinished:
+            unfinished.write_text(STUDY.model_dump_json(indent=2) + "\n")
+        if not touches:
+            rescan()
     if cancelled or dropped:
         print(
             f"An earlier call was cut off: {cancelled} of its SLURM jobs cancelled, outputs of "
@@ -212,16 +205,61 @@ def recover():
         )
 
 
+def makes(rule, path):
+    """Whether a rule of this study makes a file."""
+    return workflow.is_rule(rule) and any(
+        output.match(str(path)) for output in workflow.get_rule(rule).output
+    )
+
+
+def rescanned():
+    """Archives that a run looks through again for new and changed files."""
+    return {
+        name: archive
+        for name, archive in STUDY.archives.items()
+        if archive.rescan and data(name, "listing").exists() and dicom(name).exists()
+    }
+
+
+def rescan():
+    """List the archives anew. A partition's listing is rewritten only if it changed."""
+    for name, archive in rescanned().items():
+        listing.refresh(dicom(name), data(name, "listing"), archive.partitions)
+        if masks(name) and archive.tubes.exists():
+            from radscale_lib.archive.masks import refresh_masks  # loads polars
+
+            refresh_masks(archive.tubes, data(name, "listing"))
+
+
+def describe():
+    """What a call that only looks says, and the settings that its targets read."""
+    for name in rescanned():
+        stamps = [path.stat().st_mtime for path in data(name, "listing").glob("part=*.tsv")]
+        if stamps:
+            date = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(stamps)))
+            print(f"{name}: listing of {date}; a run looks again", file=sys.stderr)
+    LOOKED_AT.write_text(STUDY.model_dump_json())
+
+
+def start():
+    """Before the first job of a run: every file named is there."""
+    if not CALL.runs:
+        return
+    with refusals():
+        check_paths(STUDY)
+        for id, parts in IDS.items():
+            if not (known := OUT / f"ids/{id}.json").exists():
+                write_json(known, parts)  # lets `plan` say what changed
+        progress.begin(OUT / journal.NAME)
+    progress.expected_seconds.update(jobs.expected_seconds(STUDY))
+    # Snakemake would wait for its jobs to end. SIGTERM stops them, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def at_once():
     """Jobs that this call of snakemake runs at a time."""
     given = workflow.resource_settings.nodes or workflow.resource_settings.cores or 1
     return min(given, 1000)
-
-
-def overrides():
-    """The options of this call of snakemake that choose the study."""
-    files = [str(path) for path in workflow.overwrite_configfiles]
-    return ["--configfile", *files] if files else []
 
 
 if SITE.modules:
@@ -233,22 +271,6 @@ if not workflow.is_main_process:
 
 if workflow.is_main_process:
     slurm_cures.apply()
-    if not (workflow.output_settings.dryrun or QUESTIONS & set(sys.argv)):
-        recover()
     for problem in path_problems(STUDY):
         print(f"warning: {problem}", file=sys.stderr)
-    with refusals():
-        # Keys as the study has them: their order counts.
-        text = STUDY.model_dump_json(indent=2) + "\n"
-        if not STUDY_FILE.exists() or STUDY_FILE.read_text() != text:
-            with whole(STUDY_FILE) as unfinished:
-                unfinished.write_text(text)
-        for name, archive in STUDY.archives.items():
-            # New and changed files are noticed here, before the DAG is built; a partition's listing
-            # is rewritten only if it changed, so that only the partitions concerned run again.
-            if archive.rescan and data(name, "listing").exists() and dicom(name).exists():
-                listing.refresh(dicom(name), data(name, "listing"), archive.partitions)
-                if masks(name) and archive.tubes.exists():
-                    from radscale_lib.archive.masks import refresh_masks  # loads polars
-
-                    refresh_masks(archive.tubes, data(name, "listing"))
+    CALL.on(run=prepare, look=describe)
