@@ -13,7 +13,7 @@ from typing import Any
 from workflow import guard
 from workflow.journal import job_name
 
-READ_ONLY_TARGETS = ("plan", "status")
+READ_ONLY_TARGETS = ("plan", "status", "check", "verify")
 """Targets that only look: they need no lock, and run beside a call that runs the study."""
 
 CHANGES = (

@@ -1,0 +1,116 @@
+"""What only looks writes, deletes and rescans nothing; what changes takes the lock first."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.checkout import ROOT
+from workflow import guard
+from workflow.journal import NAME
+
+LOOKS = (
+    ["plan"],
+    ["status"],
+    ["--dry-run"],
+    ["--delete-all-output", "--dry-run"],
+    ["--summary"],
+    ["--lint"],
+    ["--list-rules"],
+    ["--dag"],
+)
+CHANGES = (
+    [],
+    ["plan", "--forcerun", "make_phantom"],
+    ["--touch"],
+    ["--delete-all-output"],
+    ["--unlock"],
+    ["--cleanup-metadata", "results/smoke/scores.parquet"],
+)
+WRITTEN = {"logs", "plan.log", "status.log"}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A study whose main process was killed, with a hostile line in its journal."""
+    results = tmp_path / "results" / "smoke"
+    archive = results / "data" / "institution"
+    for path in (
+        results / "scores.parquet",
+        results / "not an output",
+        results / "logs" / "plan.log",
+        results / "logs" / "status.log",
+        archive / "listing" / "part=0.tsv",
+        archive / "phantom" / "dicom" / "new.dcm",
+        tmp_path / "precious",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("as it was\n")
+    outputs = ["scores.parquet", "not an output", "../../precious", str(tmp_path / "precious")]
+    values = {"rule": "gather_scores", "wildcards": {}, "outputs": outputs, "log": "", "time": 0}
+    line = json.dumps({"event": "start", "job": 1, **values})
+    (results / NAME).write_text(line + "\n")
+    return results
+
+
+def begin(results: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"),
+            *("--configfile", ROOT / "config/smoke.yaml", "--cores", "1", *options),
+        ],
+        cwd=results.parents[1],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workflow/logger'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def snapshot(results: Path) -> dict[str, object]:
+    """Bytes and time stamp of everything that a look has no right to touch."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
+        for path in [results, *results.rglob("*")]
+        if path.name not in WRITTEN
+    }
+
+
+@pytest.mark.slow
+def test_a_look_changes_nothing(results: Path) -> None:
+    """After a killed main process, whose journal the next run would act on."""
+    before = snapshot(results)
+    said = {}
+    for pair in zip(LOOKS[::2], LOOKS[1::2], strict=True):  # two at a time
+        for options, process in [(options, begin(results, *options)) for options in pair]:
+            said[" ".join(options)], _ = process.communicate()
+            assert process.returncode == (options == ["--lint"]), said[" ".join(options)]
+            assert snapshot(results) == before, options
+    assert (results.parents[1] / "precious").exists()
+    for look in ("plan", "--dry-run"):
+        assert "institution: listing of 20" in said[look] and "a run looks again" in said[look]
+
+
+@pytest.mark.slow
+def test_what_changes_something_needs_the_lock(results: Path) -> None:
+    """With the study's lock held by another process: refused, and nothing is changed."""
+    holder = guard._lock(results / ".running")
+    before = snapshot(results)
+    for pair in zip(CHANGES[::2], CHANGES[1::2], strict=True):
+        for options, process in [(options, begin(results, *options)) for options in pair]:
+            said, _ = process.communicate()
+            assert process.returncode == 1, said
+            assert f"process {os.getpid()} on" in said and "is running this study" in said
+            assert snapshot(results) == before, options
+    holder.close()
+
+
+def test_a_run_recovers_what_it_knows_under_the_lock(results: Path) -> None:
+    said, _ = begin(results, "--touch").communicate()
+    assert "outputs of 1 unrecorded jobs dropped" in said
+    assert not (results / "scores.parquet").exists()
+    assert (results / "not an output").exists() and (results.parents[1] / "precious").exists()
+    assert f"process {guard.holder(results / '.running')}" == "process "
