@@ -1,6 +1,6 @@
 """The study file: one typed model, one module per section."""
 
-from radscale_lib.study.load import StudyError, load_study, parse_study
+from radscale_lib.study.load import StudyError, load_study, parse_study, read_values
 from radscale_lib.study.model import Run, Study
 from radscale_lib.study.paths import check_paths, path_problems
 
@@ -12,4 +12,5 @@ __all__ = [
     "load_study",
     "parse_study",
     "path_problems",
+    "read_values",
 ]

@@ -1,7 +1,9 @@
 """Reading a study file, with errors a person can act on."""
 
 import difflib
+import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,20 +40,41 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
 
 
 def load_study(path: Path) -> Study:
-    """Read and check a study file (YAML).
+    """Read and check a study file (YAML or JSON).
 
     Raises:
-        StudyError: if the file is missing, no YAML mapping, or no valid study.
+        StudyError: if the file is missing, no mapping of keys, or no valid study.
     """
+    return parse_study(read_values(path), str(path))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The content of a study file, unchecked: JSON if its name ends so, else YAML.
+
+    Raises:
+        StudyError: if the file cannot be read, a key stands twice, or it is no mapping of keys.
+    """
+    kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text = path.read_text(encoding="utf-8")
+        if kind == "JSON":
+            values = json.loads(text, object_pairs_hook=_distinct)
+        else:
+            values = yaml.load(text, _Loader)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}): give a study file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}: " if mark else ""
+        problem = " ".join(str(error.problem or error.context).split())
+        if "'\\t'" in problem:
+            problem = "a tab where the line is indented: use spaces"
+        raise StudyError(f"{path}: no valid YAML: {place}{problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise StudyError(f"{path}: no valid {kind}: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise StudyError(f"{path}: a study file is a mapping of keys: see config/config.yaml")
-    return parse_study(values, str(path))
+    return values
 
 
 class _Loader(yaml.SafeLoader):
@@ -60,12 +83,23 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key.value!r} stands twice: remove one", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which no key stands twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"key {twice!r} stands twice: remove one")
+    return values
 
 
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")

@@ -338,4 +338,4 @@ def test_no_valid_yaml_names_the_line(tmp_path, content, part):
         load_study(path)
     assert str(raised.value).startswith(f"{path}: no valid YAML: ")
     assert part in str(raised.value)
-    assert ", line " in str(raised.value)
+    assert ": line " in str(raised.value)

@@ -23,10 +23,15 @@ from workflow.site import SiteError, load_site, site_file
 from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.paths import check_paths, path_problems
+from workflow.configuration import read_configuration
 from workflow import calls, guard, jobs, journal, progress, slurm_cures
 
 try:
-    STUDY = parse_study(config, ", ".join(map(str, workflow.configfiles)))
+    CONFIGURATION = workflow.config_settings
+    FILES = list(map(Path, workflow.configfiles))
+    if CONFIGURATION.replace_workflow_config and CONFIGURATION.overwrite_config:
+        FILES = CONFIGURATION.configfiles
+    STUDY = parse_study(read_configuration(FILES, CONFIGURATION.config), ", ".join(map(str, FILES)))
     SITE = load_site(site_file())
     NODES = SITE.nodes(STUDY.compute.devices)
 except (StudyError, SiteError) as error:

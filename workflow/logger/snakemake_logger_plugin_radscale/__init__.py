@@ -18,6 +18,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from radscale_lib.planning.disk import write_problem
+from workflow import configuration
 from workflow.progress import Progress, duration, expected_seconds, journals
 
 _SLURM_NAME = "SLURM run ID: "
@@ -49,6 +50,8 @@ class LogHandler(LogHandlerBase):
             self.slurm = record.getMessage().removeprefix(_SLURM_NAME)
         if event is None and record.levelno < logging.WARNING and _is_chatter(record):
             return
+        if configuration.REFUSED in record.getMessage():
+            self._say(configuration.refused_files(sys.argv[1:]))
         if self.plan is not None:
             if event == LogEvent.JOB_INFO:
                 self._note(self.plan, values)
