@@ -3,10 +3,11 @@
     snakemake --cores 2                                     the embedded study (config/config.yaml)
     snakemake --cores 2 --configfile my-study.yaml          a study of your own
     snakemake plan --configfile my-study.yaml               what would run, why, and what it costs
+    snakemake check --configfile my-study.yaml              what would stop it, found in seconds
     snakemake status --configfile my-study.yaml             what is done, runs, failed, and is left
 
-Targets: all (default), plan, status, and one per stage: archive, ingest, subsets, pretrain, evaluate,
-scale, figures.
+Targets: all (default), plan, check, status, and one per stage: archive, ingest, subsets, pretrain,
+evaluate, scale, figures.
 """
 
 from snakemake.utils import min_version
@@ -39,6 +40,7 @@ include: "workflow/rules/report.smk"
 localrules:
     all,
     plan,
+    check,
     status,
     archive,
     ingest,
@@ -59,6 +61,17 @@ rule plan:
         at_once=at_once(),
     shell:
         "python {SCRIPTS:q}/plan.py --study {params.study:q} --at-once {params.at_once} 2> {log:q}"
+
+
+rule check:
+    log:
+        OUT / "logs/check.log",
+    conda:
+        "workflow/envs/radscale.yaml"
+    params:
+        study=str(LOOKED_AT),
+    shell:
+        "python {SCRIPTS:q}/check.py --study {params.study:q} 2> {log:q}"
 
 
 rule status:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from radscale_lib.preflight.check import findings
+from radscale_lib.preflight.check import findings, told
 from radscale_lib.study import StudyError, load_study
 
 
@@ -19,10 +19,10 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(str(error))
     found = findings(study)
     for finding in found:
-        print(f"{'problem' if finding.stops else 'note'}: {finding.text}")
-    stops = sum(finding.stops for finding in found)
-    if stops:
-        sys.exit(f"study {study.name}: {stops} problem{'s' * (stops > 1)}: nothing was started")
+        if not finding.stops:
+            print(f"note: {finding.text}")
+    if any(finding.stops for finding in found):
+        sys.exit(told(study, found))
     print(f"Study {study.name!r}: nothing found that would stop it.")
 
 

@@ -31,3 +31,10 @@ def findings(study: Study) -> list[Finding]:
     for check in CHECKS:
         found += check(study)
     return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)
+
+
+def told(study: Study, found: list[Finding]) -> str:
+    """What stops a study, as the text of an error."""
+    lines = [f"  - {finding.text}" for finding in found if finding.stops]
+    count = f"{len(lines)} problem{'s' * (len(lines) > 1)}"
+    return f"study {study.name}: {count}, so nothing was started:\n" + "\n".join(lines)

@@ -2,13 +2,12 @@
 
 from radscale_lib.study.load import StudyError, load_study, parse_study, read_values
 from radscale_lib.study.model import Run, Study
-from radscale_lib.study.paths import check_paths, path_problems
+from radscale_lib.study.paths import path_problems
 
 __all__ = [
     "Run",
     "Study",
     "StudyError",
-    "check_paths",
     "load_study",
     "parse_study",
     "path_problems",

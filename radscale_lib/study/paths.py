@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from radscale_lib.study.archive import Archive
-from radscale_lib.study.load import StudyError
 from radscale_lib.study.model import Study
 
 KEY_VARIABLE = "RADSCALE_KEY"
@@ -39,18 +38,6 @@ def path_problems(study: Study) -> list[str]:
                 "install it (pip install '.[lora]'), or set 0"
             )
     return problems
-
-
-def check_paths(study: Study) -> None:
-    """Refuse to start without what the study names.
-
-    Raises:
-        StudyError: naming each key, what is missing and the remedy.
-    """
-    problems = path_problems(study)
-    if problems:
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise StudyError(f"study {study.name}: missing on this machine:\n{lines}")
 
 
 def _archive_problems(name: str, archive: Archive) -> Iterator[str]:

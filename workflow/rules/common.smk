@@ -22,7 +22,7 @@ from radscale_lib.planning.needs import minutes, megabytes
 from workflow.site import SiteError, load_site, site_file
 from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
-from radscale_lib.study.paths import check_paths, path_problems
+from radscale_lib.study.paths import path_problems
 from workflow.configuration import read_configuration
 from workflow import calls, guard, jobs, journal, progress, slurm_cures
 
@@ -196,6 +196,8 @@ def refusals():
 def prepare(touches):
     """Under the study's lock, before the DAG is built: what a run begins with."""
     with refusals():
+        if not touches:
+            preflight()
         cancelled, dropped = journal.recover(OUT, makes)
         # Keys as the study has them: their order counts.
         with whole(STUDY_FILE) as unfinished:
@@ -208,6 +210,18 @@ def prepare(touches):
             f"{dropped} unrecorded jobs dropped.",
             file=sys.stderr,
         )
+
+
+def preflight():
+    """Refuse to start what `snakemake check` finds fault with."""
+    from radscale_lib.preflight.check import findings, told  # loads polars and torch where needed
+
+    found = findings(STUDY)
+    for finding in found:
+        if not finding.stops:
+            print(f"note: {finding.text}", file=sys.stderr)
+    if any(finding.stops for finding in found):
+        raise StudyError(told(STUDY, found))
 
 
 def makes(rule, path):
@@ -238,6 +252,9 @@ def rescan():
 
 def describe():
     """What a call that only looks says, and the settings that its targets read."""
+    if "check" not in workflow.dag_settings.targets:
+        for problem in path_problems(STUDY):
+            print(f"warning: {problem}", file=sys.stderr)
     for name in rescanned():
         stamps = [path.stat().st_mtime for path in data(name, "listing").glob("part=*.tsv")]
         if stamps:
@@ -247,11 +264,10 @@ def describe():
 
 
 def start():
-    """Before the first job of a run: every file named is there."""
+    """Before the first job of a run."""
     if not CALL.runs:
         return
     with refusals():
-        check_paths(STUDY)
         for id, parts in IDS.items():
             if not (known := OUT / f"ids/{id}.json").exists():
                 write_json(known, parts)  # lets `plan` say what changed
@@ -276,6 +292,4 @@ if not workflow.is_main_process:
 
 if workflow.is_main_process:
     slurm_cures.apply()
-    for problem in path_problems(STUDY):
-        print(f"warning: {problem}", file=sys.stderr)
     CALL.on(run=prepare, look=describe)
