@@ -10,7 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from workflow import guard
+from workflow import guard, slurm_cures
 from workflow.journal import job_name
 
 READ_ONLY_TARGETS = ("plan", "status", "check", "verify")
@@ -86,6 +86,8 @@ class Call:
                 guard.hold(self._lock)
                 self.runs = True
                 run(kind.touch_exec)
+                if executor_plugin.name == "slurm":
+                    slurm_cures.apply()
                 if hasattr(executor_settings, "jobname_prefix"):
                     given = executor_settings.jobname_prefix
                     name = job_name(self._lock.parent)

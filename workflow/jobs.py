@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from radscale_lib.planning.costs import Costs
 from radscale_lib.study.model import Run, Study
@@ -44,6 +45,17 @@ def stage_of(rule: str) -> str:
 def run_of(wildcards: Mapping[str, str]) -> Run:
     """The run that a job with these wildcards is for; a base has neither size nor seed."""
     return Run(wildcards["arm"], int(wildcards.get("size", 0)), int(wildcards.get("seed", 0)))
+
+
+def following(dag: Any) -> dict[int, list[tuple[int, str]]]:
+    """Number and rule of the jobs that wait for each job that Snakemake is to run."""
+    to_run = {job: dag.jobid(job) for job in dag.needrun_jobs()}
+    return {
+        number: [
+            (to_run[after], after.rule.name) for after in dag.depending[job] if after in to_run
+        ]
+        for job, number in to_run.items()
+    }
 
 
 def expected_seconds(study: Study) -> dict[str, float]:

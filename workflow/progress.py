@@ -1,7 +1,7 @@
 """The progress of a running study: what is done, what runs, and about how long it still takes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +12,9 @@ expected_seconds: dict[str, float] = {}
 """Seconds a job of each rule is expected to take, before any of this run has been timed.
 
 The Snakefile fills it when jobs start; the logger plugin reads it in the same process."""
+
+following: dict[int, list[tuple[int, str]]] = {}
+"""Number and rule of the jobs that wait for each job of this call. Filled and read likewise."""
 
 journals: list[Journal] = []
 """The journal of this call, once jobs start: the Snakefile opens it, the logger plugin writes."""
@@ -28,17 +31,22 @@ class Progress:
 
     Attributes:
         expected: seconds of a job by rule, used until jobs of the rule have been timed.
+        following: number and rule of the jobs that wait for each job.
         total: jobs of the run by rule.
+        failed: rule of each job whose last try failed.
     """
 
     expected: Mapping[str, float]
+    following: Mapping[int, Iterable[tuple[int, str]]] = field(default_factory=dict)
     total: Counter[str] = field(default_factory=Counter)
     running: dict[int, tuple[str, str, float]] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
     widest: int = 1
 
     def start(self, job: int, rule: str, label: str, now: float) -> None:
         """Note that a job has started; `now` in seconds of any monotonic clock."""
+        self.failed.pop(job, None)
         self.running[job] = (rule, label, now)
         self.widest = max(self.widest, len(self.running))
 
@@ -49,6 +57,21 @@ class Progress:
         rule, label, began = self.running.pop(job)
         self.seconds.setdefault(rule, []).append(now - began)
         return label, now - began
+
+    def fail(self, job: int) -> None:
+        """Note that a job has failed; it may be started again."""
+        if job in self.running:
+            self.failed[job], _, _ = self.running.pop(job)
+
+    def lost(self) -> Counter[str]:
+        """Jobs that will not be done, by rule: those that failed, and all that wait for them."""
+        lost, pending = dict(self.failed), list(self.failed)
+        while pending:
+            for job, rule in self.following.get(pending.pop(), ()):
+                if job not in lost:
+                    lost[job] = rule
+                    pending.append(job)
+        return Counter(lost.values())
 
     def seconds_of(self, rule: str) -> float:
         """Seconds a job of this rule takes: measured in this run, else expected."""
@@ -63,8 +86,10 @@ class Progress:
             for rule, _, began in self.running.values()
         ]
         active = Counter(rule for rule, _, _ in self.running.values())
+        lost = self.lost()
         waiting = sum(
-            max(count - len(self.seconds.get(rule, [])) - active[rule], 0) * self.seconds_of(rule)
+            max(count - len(self.seconds.get(rule, [])) - active[rule] - lost[rule], 0)
+            * self.seconds_of(rule)
             for rule, count in self.total.items()
         )
         return max((waiting + sum(rests)) / self.widest, *rests, 0.0)
@@ -76,9 +101,11 @@ class Progress:
         names = ", ".join(label for _, label, _ in list(self.running.values())[:3])
         more = f" and {len(self.running) - 3} more" if len(self.running) > 3 else ""
         now_running = f" · running {names}{more}" if names else ""
-        return (
-            f"{done} of {total} jobs · about {duration(self.seconds_left(now))} left{now_running}"
-        )
+        stopped = self.lost().total() - len(self.failed)
+        failed = f" · {len(self.failed)} failed" if self.failed else ""
+        failed += f", {stopped} cannot run" if stopped else ""
+        left = duration(self.seconds_left(now))
+        return f"{done} of {total} jobs{failed} · about {left} left{now_running}"
 
 
 def duration(seconds: float) -> str:

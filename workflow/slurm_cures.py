@@ -6,6 +6,7 @@ delete it here and keep its test. The plugin's version is pinned: another one ge
 
 import asyncio
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
@@ -56,8 +57,14 @@ class CuredQuery:
 
 
 def apply() -> None:
-    """Cure the plugin in this process, if its version is one the cures are for."""
-    if version(PLUGIN) != CURED:
+    """Cure the plugin in this process; warn if its version is another than the cures are for."""
+    if (found := version(PLUGIN)) != CURED:
+        print(
+            f"warning: {PLUGIN} {found} is installed, and left as it is: its faults are mended "
+            f"in {CURED} only. Install {PLUGIN}=={CURED}, or see docs/slurm.md for what may wait "
+            "without end",
+            file=sys.stderr,
+        )
         return
     import snakemake_executor_plugin_slurm as plugin
 

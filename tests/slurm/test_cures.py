@@ -166,10 +166,12 @@ def test_the_plugin_is_cured_once(plugin: ModuleType) -> None:
     assert plugin.query_job_status is query
 
 
-def test_another_version_is_left_as_it_is(
-    plugin: ModuleType, monkeypatch: pytest.MonkeyPatch
+def test_another_version_is_left_as_it_is_and_named(
+    plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(slurm_cures, "version", lambda _: "99.0.0")
     query = plugin.query_job_status
     slurm_cures.apply()
     assert plugin.query_job_status is query
+    said = capsys.readouterr().err
+    assert f"warning: {slurm_cures.PLUGIN} 99.0.0" in said and slurm_cures.CURED in said

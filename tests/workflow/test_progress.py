@@ -25,6 +25,21 @@ def test_parallel_jobs_share_the_rest_but_not_the_longest() -> None:
     assert "running long, short" in progress.line(0.0)
 
 
+def test_a_failed_job_leaves_the_line_and_takes_with_it_what_waits_for_it() -> None:
+    """Jobs 1 and 2 train, 3 and 4 evaluate them, 5 gathers both."""
+    following = {1: [(3, "evaluate")], 2: [(4, "evaluate")], 3: [(5, "gather")], 4: [(5, "gather")]}
+    progress = Progress({"train": 100.0, "evaluate": 10.0, "gather": 1.0}, following)
+    progress.total.update(train=2, evaluate=2, gather=1)
+    progress.start(1, "train", "train a", 0.0)
+    progress.fail(1)
+    assert progress.seconds_left(0.0) == pytest.approx(100 + 10)
+    assert progress.line(0.0) == "0 of 5 jobs · 1 failed, 2 cannot run · about 2 min left"
+    progress.start(1, "train", "train a", 5.0)  # again
+    assert progress.seconds_left(5.0) == pytest.approx(2 * 100 + 2 * 10 + 1)
+    progress.finish(1, 105.0)
+    assert progress.line(105.0) == "1 of 5 jobs · about 2 min left"
+
+
 def test_unknown_jobs_do_not_count() -> None:
     assert Progress({}).finish(7, 1.0) is None
 

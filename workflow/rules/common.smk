@@ -24,7 +24,7 @@ from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.paths import path_problems
 from workflow.configuration import read_configuration
-from workflow import calls, guard, jobs, journal, progress, slurm_cures
+from workflow import calls, guard, jobs, journal, progress
 
 try:
     CONFIGURATION = workflow.config_settings
@@ -273,6 +273,7 @@ def start():
                 write_json(known, parts)  # lets `plan` say what changed
         progress.begin(OUT / journal.NAME)
     progress.expected_seconds.update(jobs.expected_seconds(STUDY))
+    progress.following.update(jobs.following(workflow.dag))
     # Snakemake would wait for its jobs to end. SIGTERM stops them, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -291,5 +292,4 @@ if not workflow.is_main_process:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 if workflow.is_main_process:
-    slurm_cures.apply()
     CALL.on(run=prepare, look=describe)

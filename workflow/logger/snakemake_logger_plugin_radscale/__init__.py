@@ -19,7 +19,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from radscale_lib.planning.disk import write_problem
 from workflow import configuration
-from workflow.progress import Progress, duration, expected_seconds, journals
+from workflow.progress import Progress, duration, expected_seconds, following, journals
 
 _SLURM_NAME = "SLURM run ID: "
 _SLURM_STATE = re.compile(r"SLURM status is: '(\w+)'")
@@ -35,7 +35,7 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        self.progress = Progress(expected_seconds)
+        self.progress = Progress(expected_seconds, following)
         plan = os.environ.get("RADSCALE_PLAN")
         self.plan = Path(plan) if plan and self.common_settings.dryrun else None
         self.slurm = ""
@@ -86,6 +86,7 @@ class LogHandler(LogHandlerBase):
                 )
             return
         elif event == LogEvent.JOB_ERROR:
+            self.progress.fail(values["jobid"])
             state = _SLURM_STATE.search(values.get("rule_msg") or "")
             self._journal("failed", job=values["jobid"], slurm=state[1] if state else "")
             # On a full disk a job's log is empty.
