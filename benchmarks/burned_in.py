@@ -144,7 +144,8 @@ def given(paths: Iterable[Path]) -> Iterator[tuple[str, Film]]:
                 yield file.name, cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
             elif file.is_file():
                 instance = instance_of(read_header(file), "PA")
-                yield file.name, instance.grey.in_order(stored_patterns(instance))
+                patterns, grey = stored_patterns(instance)
+                yield file.name, grey.in_order(patterns)
 
 
 def masked(film: Film, ink: NDArray[np.bool_]) -> float:

@@ -111,7 +111,7 @@ def resizes(films: list[Path], rounds: int) -> str:
     seconds = dict.fromkeys(("bspline", *names), 0.0)
     for film in films:
         instance = instance_of(read_header(film), "PA")
-        grey = render(stored_patterns(instance), instance.grey, "minmax").grey()
+        grey = render(*stored_patterns(instance), "minmax").grey()
         height, width = stored_size(*grey.shape, Image().shorter_side)
 
         def shown(grid: Any, name: Any, grey: Any = grey, size: Any = (height, width)) -> Any:

@@ -167,16 +167,16 @@ class _Csv:
 
 
 def _read_grey(path: Path) -> NDArray[Any] | None:
-    """A picture as grey of 8 or 16 bits; a coloured one by its luma, transparency ignored."""
+    """A picture upright, as grey of 8 or 16 bits; a coloured one by its luma, no transparency."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        # Unlike IMREAD_UNCHANGED, these turn the picture as its EXIF orientation says.
+        pixels = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     except cv2.error:
         return None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         return None
     if pixels.ndim == 3:
-        pixels = pixels[:, :, :3]
         grey = (pixels[:, :, :1] == pixels).all()
         pixels = pixels[:, :, 0] if grey else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     return pixels

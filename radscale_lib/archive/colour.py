@@ -16,6 +16,8 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
+from radscale_lib.archive.agreement import check_padding, native_length
+from radscale_lib.archive.grey import GreyScale
 from radscale_lib.archive.instance import Instance
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.pixels import (
@@ -30,17 +32,18 @@ from radscale_lib.archive.terms import syntax_name
 _JPEG_LOSSLESS = {uid.JPEGLossless, uid.JPEGLosslessSV1}
 
 
-def luminance_patterns(instance: Instance) -> Patterns:
-    """Luminance of a colour or palette image, uint8 or uint16 [H, W], rounded.
+def luminance_patterns(instance: Instance) -> tuple[Patterns, GreyScale]:
+    """Luminance of a colour or palette image, uint8 or uint16 [H, W], rounded; and its scale.
 
     Raises:
-        QuarantinedError: `malformed`, `truncated`, `unsupported_syntax`, `decode_failed`,
-            `shape_mismatch`, or `bad_tag:…` of a palette that cannot be applied.
+        QuarantinedError: `malformed`, `truncated`, `unsupported_syntax`, `decode_failed`, one of
+            `agreement.py`, or `bad_tag:…` of a palette that cannot be applied.
     """
     try:
         dataset = pydicom.dcmread(instance.path)
     except Exception as error:
         raise QuarantinedError("malformed", type(error).__name__) from None
+    dataset.PhotometricInterpretation = instance.colour
     pixels, space = _decoded(instance, dataset)
     if pixels.shape[:2] != (instance.rows, instance.columns):
         raise QuarantinedError("shape_mismatch", syntax_name(instance.transfer_syntax))
@@ -53,7 +56,10 @@ def luminance_patterns(instance: Instance) -> Patterns:
         raise QuarantinedError("decode_failed", syntax_name(instance.transfer_syntax))
     grey = pixels[..., 0] if space.startswith("YBR") else luminance(pixels)
     most = min((1 << instance.grey.bits) - 1, np.iinfo(grey.dtype).max)
-    return np.minimum(grey, most).astype(np.uint8 if grey.itemsize == 1 else np.uint16)
+    patterns: Patterns = np.minimum(grey, most).astype(
+        np.uint8 if grey.itemsize == 1 else np.uint16
+    )
+    return patterns, instance.grey
 
 
 def luminance(rgb: NDArray[np.unsignedinteger[Any]]) -> Patterns:
@@ -66,8 +72,11 @@ def _decoded(instance: Instance, dataset: FileDataset) -> tuple[NDArray[Any], st
     """Decoded pixels, and the photometric interpretation that they are in."""
     syntax = instance.transfer_syntax
     name, native = syntax_name(syntax), syntax in NATIVE
-    if not native:
-        frame = checked_frame(instance)
+    if native:
+        native_length(instance)
+        check_padding(np.frombuffer(dataset.PixelData, np.uint8), instance)
+    else:
+        frame, _ = checked_frame(instance)
         if syntax in _JPEG_LOSSLESS:  # no plug-in decodes it, and the process leaves colours alone
             try:
                 return imagecodecs.jpeg_decode(frame), str(instance.colour)

@@ -91,6 +91,10 @@ class Elements:
         value = self._convert(keyword)
         return "" if value is None else str(value).strip().strip("\0").strip()
 
+    def code(self, keyword: str) -> str:
+        """A code string in capitals, as the standard has it (VR CS); writers forget it."""
+        return self.text(keyword).upper()
+
     def integer(self, keyword: str, default: int | None = None) -> int:
         """A whole number.
 

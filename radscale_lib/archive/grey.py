@@ -4,7 +4,7 @@ A pixel has at most 16 bits, so every transform is a table over the possible sto
 histogram gives its limits and percentiles exactly.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import cv2
@@ -67,6 +67,17 @@ class GreyScale:
     padding: tuple[int, int] | None = None
     """Stored values, first to last, that are no part of the image."""
     voi: Lut | Window | None = None
+
+    def read_as(self, bits: int, signed: bool) -> "GreyScale":
+        """The same scale for pixels of other bits, or of another sign."""
+        if (bits, signed) == (self.bits, self.signed):
+            return self
+        padding = self.padding
+        if padding and signed != self.signed:
+            lowest = -(1 << bits - 1) if signed else 0
+            first, last = ((value - lowest) % (1 << bits) + lowest for value in padding)
+            padding = min(first, last), max(first, last)
+        return replace(self, bits=bits, signed=signed, padding=padding)
 
     def stored_values(self) -> NDArray[np.int64]:
         """The stored value of every bit pattern, int64 [2^bits] (two's complement if signed)."""

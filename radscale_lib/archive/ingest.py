@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from radscale_lib.archive.burned_in import find_text, mask_text
 from radscale_lib.archive.colour import luminance_patterns
-from radscale_lib.archive.grey import render
+from radscale_lib.archive.grey import GreyScale, render
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.instance import Instance, instance_of
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
@@ -212,8 +212,9 @@ class _First:
 def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     """The image columns of a row, and the number of `masked_lines`."""
     decoded = luminance_patterns if instance.colour else stored_patterns
-    patterns, masked_lines = _text_treated(decoded(instance), instance, image)
-    rendered = render(patterns, instance.grey, image.window)
+    patterns, grey = decoded(instance)
+    patterns, masked_lines = _text_treated(patterns, grey, image)
+    rendered = render(patterns, grey, image.window)
     height, width = stored_size(
         instance.rows, instance.columns, image.shorter_side, instance.aspect
     )
@@ -244,17 +245,17 @@ def _rounded(grey: NDArray[np.float32], bits: int) -> codec.Stored:
     return (grey * 257 + 0.5).astype(np.uint16)
 
 
-def _text_treated(patterns: Patterns, instance: Instance, image: Image) -> tuple[Patterns, int]:
+def _text_treated(patterns: Patterns, grey: GreyScale, image: Image) -> tuple[Patterns, int]:
     """Apply the study's rule for burnt-in text; the pixels, and how many lines were masked."""
     if image.burned_in_text == "keep":
         return patterns, 0
-    ordered = instance.grey.in_order(patterns)
+    ordered = grey.in_order(patterns)
     lines = find_text(ordered)
     if not lines:
         return patterns, 0
     if image.burned_in_text == "exclude":
         raise ExcludedError("burned_in_text", f"{len(lines)} lines")
-    return instance.grey.in_order(mask_text(ordered, lines)), len(lines)
+    return grey.in_order(mask_text(ordered, lines)), len(lines)
 
 
 class _Tables:

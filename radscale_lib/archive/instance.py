@@ -78,7 +78,7 @@ def instance_of(header: Header, view: View) -> Instance:
     if stored < 1 or not stored - 1 <= high_bit < allocated:
         raise QuarantinedError("bad_tag:BitsStored", f"{stored} of {allocated}, high {high_bit}")
     spacing = _spacing(elements)
-    photometric = elements.text("PhotometricInterpretation")
+    photometric = elements.code("PhotometricInterpretation")
     colour = None if photometric.startswith("MONOCHROME") else photometric
     return Instance(
         path=header.path,
@@ -165,7 +165,7 @@ def _grey_scale(elements: Elements, bits: int) -> GreyScale:
     return GreyScale(
         bits=bits,
         signed=signed,
-        inverted=elements.text("PhotometricInterpretation") == "MONOCHROME1",
+        inverted=elements.code("PhotometricInterpretation") == "MONOCHROME1",
         slope=slope,
         intercept=intercept,
         modality_lut=_lut(elements, "ModalityLUTSequence", signed),
@@ -210,6 +210,6 @@ def _window(elements: Elements) -> Window | None:
     centre, width = _numbers(elements, "WindowCenter"), _numbers(elements, "WindowWidth")
     if not centre or not width or width[0] <= 0:
         return None
-    stated = elements.text("VOILUTFunction")
+    stated = elements.code("VOILUTFunction")
     known: dict[str, WindowFunction] = {name: name for name in get_args(WindowFunction)}
     return Window(centre[0], width[0], known.get(stated, "LINEAR"))

@@ -7,22 +7,30 @@ signs and overlays, which imagecodecs does not know of, are treated here (PS3.5 
 import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_fragmented_frames
 from pydicom.pixels.utils import pixel_array
 
+from radscale_lib.archive.agreement import (
+    check_low_bits,
+    check_padding,
+    check_shape,
+    native_length,
+    reading,
+)
 from radscale_lib.archive.deflated import inflate
+from radscale_lib.archive.grey import GreyScale
 from radscale_lib.archive.instance import Instance
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.quickparse import UNDEFINED_LENGTH
 from radscale_lib.archive.rle import decode_rle
-from radscale_lib.archive.streams import is_complete, stream_size
+from radscale_lib.archive.streams import Stream, is_complete, starts_stream, stream_of
 from radscale_lib.archive.terms import UNLISTED, syntax_name
 
 Patterns = NDArray[np.unsignedinteger[Any]]
@@ -59,90 +67,122 @@ PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
 """Second choices. GDCM is left out: it can abort the process, so that one bad file ends the job."""
 
 
-def stored_patterns(instance: Instance) -> Patterns:
-    """Decode an image to its stored bit patterns, uint8 or uint16 [H, W] below 2^BitsStored.
+def stored_patterns(instance: Instance) -> tuple[Patterns, GreyScale]:
+    """Decode an image to its stored bit patterns, and the grey scale by which to read them.
 
-    A signed value is its two's complement of BitsStored bits. A lossy decoder may overshoot, so its
-    values are clipped; elsewhere bits above BitsStored are no part of the pixel and are masked.
+    Patterns are uint8 or uint16 [H, W] below 2^bits; a signed value is its two's complement of as
+    many bits. A lossy decoder may overshoot, so its values are clipped; in native pixels and RLE,
+    bits above Bits Stored are no part of the pixel and are masked.
 
     Raises:
-        QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed` or `shape_mismatch`.
+        QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed`, or one of
+            `agreement.py`.
     """
-    native = instance.transfer_syntax in NATIVE
-    raw = _native(instance) if native else _encapsulated(instance)
+    syntax = instance.transfer_syntax
+    stream, grey = None, instance.grey
+    if syntax in NATIVE:
+        raw = _native(instance)
+    else:
+        frame, stream = checked_frame(instance)
+        raw = _encapsulated(instance, frame)
     if raw.shape != (instance.rows, instance.columns):
-        raise QuarantinedError("shape_mismatch", syntax_name(instance.transfer_syntax))
-    bits = instance.grey.bits
-    if instance.transfer_syntax in _LOSSY:
-        signed = np.issubdtype(raw.dtype, np.signedinteger)
-        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-        raw = np.clip(raw, low, high)
-    unsigned = raw.view(f"u{raw.dtype.itemsize}")
-    if not unsigned.flags.writeable:
-        unsigned = unsigned.copy()
-    shift = instance.high_bit + 1 - bits
+        raise QuarantinedError("shape_mismatch", syntax_name(syntax))
+    if stream is None:
+        unsigned = _writable(raw.view(f"u{raw.dtype.itemsize}"))
+        check_low_bits(unsigned, instance)
+        shift = instance.high_bit + 1 - grey.bits
+    else:
+        if syntax in _LOSSY:
+            raw = _without_overshoot(raw, grey)
+        shift, grey = reading(raw, stream, instance)
+        unsigned = _writable(raw.view(f"u{raw.dtype.itemsize}"))
     if shift:
         unsigned >>= shift
-    if bits < 8 * raw.dtype.itemsize:
-        unsigned &= (1 << bits) - 1
-    return unsigned if unsigned.itemsize <= 2 else unsigned.astype(np.uint16)
+    if grey.bits < 8 * raw.dtype.itemsize:
+        unsigned &= (1 << grey.bits) - 1
+    return unsigned if unsigned.itemsize <= 2 else unsigned.astype(np.uint16), grey
+
+
+def _writable(pixels: Patterns) -> Patterns:
+    return pixels if pixels.flags.writeable else pixels.copy()
+
+
+def _without_overshoot(raw: NDArray[Any], grey: GreyScale) -> NDArray[Any]:
+    """Clip what a lossy decoder returns beyond the range of its input.
+
+    Lossy JPEG of 12 bits carries all from 9 to 12, and others say 16 as often as not: an eighth of
+    the header's range counts as overshoot, and more as another precision.
+    """
+    signed = np.issubdtype(raw.dtype, np.signedinteger)
+    span = 1 << grey.bits
+    low = -span // 2 if signed else 0
+    high, margin = low + span - 1, span // 8
+    beyond = raw.min() < low - margin or raw.max() > high + margin
+    if beyond or (signed and not grey.signed):
+        return raw
+    clipped: NDArray[Any] = np.clip(raw, low, high)
+    return clipped
 
 
 def _native(instance: Instance) -> NDArray[Any]:
     itemsize = instance.bits_allocated // 8
-    length = instance.rows * instance.columns * itemsize
-    if instance.pixels.length == UNDEFINED_LENGTH:
-        raise QuarantinedError("malformed", "native pixels of undefined length")
-    if instance.pixels.length < length:
-        raise QuarantinedError("truncated", f"{instance.pixels.length} of {length} bytes")
-    if instance.transfer_syntax == uid.ExplicitVRBigEndian and itemsize == 1:
-        # Bytes may be swapped within words, by the element's VR: pydicom knows.
-        return _by_plugins(instance)
-    data = np.empty(length, np.uint8)
+    length = native_length(instance)
+    order = ">" if instance.transfer_syntax == uid.ExplicitVRBigEndian else "<"
     with instance.path.open("rb", buffering=0) as file:
         deflated = instance.transfer_syntax == uid.DeflatedExplicitVRLittleEndian
         source = io.BytesIO(inflate(file)[1]) if deflated else file
-        source.seek(instance.pixels.offset)
-        read = source.readinto(data.data)
-    if read < length:
-        raise QuarantinedError("truncated", f"{read} of {length} bytes")
-    order = ">" if instance.transfer_syntax == uid.ExplicitVRBigEndian else "<"
+        data = _read(source, instance.pixels.offset, length)
+        if instance.pixels.length - length % 2 > length:
+            longer = _read(source, instance.pixels.offset, instance.pixels.length)
+            samples = longer[: len(longer) // itemsize * itemsize].view(f"{order}u{itemsize}")
+            check_padding(samples, instance)
+    if order == ">" and itemsize == 1:
+        # Bytes may be swapped within words, by the element's VR: pydicom knows.
+        return _by_plugins(instance)
     pixels = data.view(f"{order}u{itemsize}").reshape(instance.rows, instance.columns)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def checked_frame(instance: Instance) -> bytes:
+def _read(source: io.BufferedIOBase | io.RawIOBase, offset: int, length: int) -> NDArray[np.uint8]:
+    data = np.empty(length, np.uint8)
+    source.seek(offset)
+    read = source.readinto(data.data)
+    if read is None or read < length:
+        raise QuarantinedError("truncated", f"{read} of {length} bytes")
+    return data
+
+
+def checked_frame(instance: Instance) -> tuple[bytes, Stream | None]:
     """The encoded frame of an encapsulated image, after a look at its end and its own header.
 
+    Returns:
+        The frame, and what it says of itself; null for RLE, and for what imagecodecs does not know.
+
     Raises:
-        QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed` or `shape_mismatch`.
+        QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed`, or one of
+            `agreement.py`.
     """
     name = syntax_name(instance.transfer_syntax)
     if name == UNLISTED or uid.UID(instance.transfer_syntax).is_private:
         raise QuarantinedError("unsupported_syntax", name)
     frame = _frame(instance)
-    if instance.transfer_syntax in _DECODERS:
-        _check_stream(frame, instance, name)
-    return frame
+    if instance.transfer_syntax not in _DECODERS:
+        return frame, None
+    if not is_complete(frame):
+        # Some decoders would fill the missing rest with grey, without a word.
+        raise QuarantinedError("truncated", "no end-of-image marker")
+    stream = stream_of(frame)
+    if stream is None:
+        raise QuarantinedError("decode_failed", name)
+    check_shape(stream, instance, name)
+    return frame, stream
 
 
-def _encapsulated(instance: Instance) -> NDArray[Any]:
-    frame = checked_frame(instance)
+def _encapsulated(instance: Instance, frame: bytes) -> NDArray[Any]:
     try:
         return _by_imagecodecs(instance, frame)
     except Exception:
         return _by_plugins(instance)
-
-
-def _check_stream(frame: bytes, instance: Instance, name: str) -> None:
-    if not is_complete(frame):
-        # Some decoders would fill the missing rest with grey, without a word.
-        raise QuarantinedError("truncated", "no end-of-image marker")
-    size = stream_size(frame)
-    if size is None:
-        raise QuarantinedError("decode_failed", name)
-    if size != (instance.rows, instance.columns, instance.samples):
-        raise QuarantinedError("shape_mismatch", name)
 
 
 def _frame(instance: Instance) -> bytes:
@@ -151,10 +191,16 @@ def _frame(instance: Instance) -> bytes:
         raise QuarantinedError("malformed", "compressed pixels of defined length")
     with instance.path.open("rb") as file:
         file.seek(instance.pixels.offset)
+        frames = generate_fragmented_frames(file, number_of_frames=1)
         try:
-            return next(generate_frames(file, number_of_frames=1))
+            fragments = next(frames)
         except Exception as error:
             raise QuarantinedError("truncated", type(error).__name__) from None
+        with suppress(Exception):
+            fragments = (*fragments, *next(frames, ()))
+    if any(map(starts_stream, fragments[1:])):
+        raise QuarantinedError("frames_mismatch", "more than one stream")
+    return b"".join(fragments)
 
 
 def _by_imagecodecs(instance: Instance, frame: bytes) -> NDArray[Any]:

@@ -33,8 +33,8 @@ class Facts:
 def facts_of(header: Header) -> Facts:
     """The facts of a header; null where it does not state them."""
     elements = header.elements
-    modality = elements.text("Modality")
-    photometric = elements.text("PhotometricInterpretation")
+    modality = elements.code("Modality")
+    photometric = elements.code("PhotometricInterpretation")
     code = elements.item("ViewCodeSequence")
     return Facts(
         modality=listed(modality, MODALITIES) if modality else None,
@@ -89,15 +89,15 @@ def check_selected(header: Header, facts: Facts, select: Select) -> None:
 
 def _check_purpose(header: Header, select: Select) -> None:
     """What the image was made for (PS3.3 C.7.6.1.1.2, C.8.11.1)."""
-    kind = [str(value).strip() for value in header.elements.values("ImageType")]
+    kind = [str(value).strip().upper() for value in header.elements.values("ImageType")]
     if kind[:1] == ["DERIVED"] and not select.derived:
         raise ExcludedError("derived")
     if kind[1:2] == ["SECONDARY"] and not select.secondary:
         raise ExcludedError("secondary")
-    intent = header.elements.text("PresentationIntentType")
+    intent = header.elements.code("PresentationIntentType")
     if intent == "FOR PROCESSING" and not select.for_processing:
         raise ExcludedError("for_processing")
-    if header.elements.text("BurnedInAnnotation") == "YES" and not select.burned_in:
+    if header.elements.code("BurnedInAnnotation") == "YES" and not select.burned_in:
         raise ExcludedError("burned_in")
 
 
@@ -109,7 +109,7 @@ def _check_region(header: Header, select: Select) -> None:
         if part not in select.body_parts:
             raise ExcludedError("body_part", part)
     if select.lateralities:
-        stated = header.elements.text("ImageLaterality") or header.elements.text("Laterality")
+        stated = header.elements.code("ImageLaterality") or header.elements.code("Laterality")
         side = stated if stated in ("L", "R", "B", "U") else "unknown"
         if side not in select.lateralities:
             raise ExcludedError("laterality", side)

@@ -1,4 +1,4 @@
-"""What an encoded frame says of its own size, read before a decoder believes it.
+"""What an encoded frame says of its own pixels, read before a decoder believes it.
 
 A damaged or malicious stream can claim any size: a decoder would allocate it, or work on it for
 minutes.
@@ -19,26 +19,35 @@ _START_OF_SCAN = 0xDA
 _MOST_TILES = 4096
 
 
-class StreamSize(NamedTuple):
-    """Rows, columns and components of a frame."""
+class Stream(NamedTuple):
+    """What a frame's own header says."""
 
     rows: int
     columns: int
     components: int
+    precision: int
+    """Bits of a sample; of the first component, where they differ."""
+    signed: bool | None
+    """Whether samples have a sign; null in JPEG and JPEG-LS, which do not say."""
 
 
-def stream_size(frame: bytes) -> StreamSize | None:
-    """Size of a JPEG, JPEG-LS or JPEG 2000 stream; null if it does not tell, or no sound one."""
+def stream_of(frame: bytes) -> Stream | None:
+    """Read a JPEG, JPEG-LS or JPEG 2000 stream; null if it does not tell, or nothing sound."""
     try:
         if frame.startswith(_JP2_SIGNATURE):  # a file format that PS3.5 A.4.4 does not allow
             frame = frame[max(frame.find(_START_OF_CODESTREAM), 0) :]
         if frame.startswith(_START_OF_CODESTREAM):
-            return _codestream_size(frame)
+            return _codestream(frame)
         if frame.startswith(_START_OF_IMAGE):
-            return _jpeg_size(frame)
+            return _jpeg(frame)
     except struct.error:
         pass
     return None
+
+
+def starts_stream(fragment: bytes) -> bool:
+    """Whether a JPEG, JPEG-LS or JPEG 2000 stream begins here."""
+    return fragment.startswith((_START_OF_CODESTREAM, _START_OF_IMAGE + b"\xff"))
 
 
 def is_complete(frame: bytes) -> bool:
@@ -49,8 +58,8 @@ def is_complete(frame: bytes) -> bool:
     return frame.rstrip(b"\0\xff").endswith(_END_OF_IMAGE)
 
 
-def _codestream_size(frame: bytes) -> StreamSize | None:
-    """Size of the reference grid's image area, if it and its tiling are sound (T.800 B.2, B.3)."""
+def _codestream(frame: bytes) -> Stream | None:
+    """The reference grid's image area, if it and its tiling are sound (T.800 A.5.1, B.2, B.3)."""
     right, bottom, left, top, *tile, components = struct.unpack_from(">8IH", frame, 8)
     tile_width, tile_height, tile_left, tile_top = tile
     if not (tile_left <= left < tile_left + tile_width and left < right):
@@ -59,12 +68,13 @@ def _codestream_size(frame: bytes) -> StreamSize | None:
         return None
     across = math.ceil((right - tile_left) / tile_width)
     down = math.ceil((bottom - tile_top) / tile_height)
-    return (
-        StreamSize(bottom - top, right - left, components) if across * down <= _MOST_TILES else None
-    )
+    if across * down > _MOST_TILES:
+        return None
+    (depth,) = struct.unpack_from("B", frame, 42)
+    return Stream(bottom - top, right - left, components, (depth & 0x7F) + 1, depth >= 0x80)
 
 
-def _jpeg_size(frame: bytes) -> StreamSize | None:
+def _jpeg(frame: bytes) -> Stream | None:
     at = 2
     while True:
         fill, marker, length = struct.unpack_from(">BBH", frame, at)
@@ -74,6 +84,6 @@ def _jpeg_size(frame: bytes) -> StreamSize | None:
             at += 1
             continue
         if marker in _START_OF_FRAME:
-            rows, columns, components = struct.unpack_from(">HHB", frame, at + 5)
-            return StreamSize(rows, columns, components)
+            precision, rows, columns, components = struct.unpack_from(">BHHB", frame, at + 4)
+            return Stream(rows, columns, components, precision, None)
         at += 2 + length

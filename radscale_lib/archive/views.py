@@ -1,20 +1,35 @@
 """View of a chest radiograph, from the header fields that may state it."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 View = Literal["PA", "AP", "LL", "RL", "unknown"]
 
 _LATERAL = {"LL", "RL"}
+_SIDEWAYS = r"LATERAL[EI]?|LATERAAL|LAT|PROFIL|PERFIL|SEITLICH"
+_TO_THE_RIGHT = r"R|RT|RIGHT|DERECH[AO]|DIREIT[AO]|DROITE?|DESTR[AO]|RECHTS|RECHTER"
 _PATTERNS: tuple[tuple[View, str], ...] = (
-    ("PA", r"\b(PA|POSTERO ?ANTERIOR)\b"),
-    ("AP", r"\b(AP|ANTERO ?POSTERIOR)\b"),
-    ("RL", r"\b(RL|RLAT|R LAT|RT LAT|RIGHT LAT)(ERAL)?\b"),
-    ("LL", r"\b(LL|LLAT|(?<!R )(?<!RT )(?<!RIGHT )LAT)(ERAL)?\b"),
+    ("PA", r"\b(P ?A|POSTERO ?ANTERI(OR|EUR)(E|EN)?|DORSO ?VENTRAL)\b|后前位|後前位"),
+    ("AP", r"\b(A ?P|ANTERO ?POSTERI(OR|EUR)(E|EN)?|VENTRO ?DORSAL)\b|前后位|前後位"),
+    (
+        "RL",
+        rf"\b(RL|RLAT(ERAL)?|({_TO_THE_RIGHT}) ({_SIDEWAYS})|({_SIDEWAYS}) ({_TO_THE_RIGHT}))\b",
+    ),
+    (
+        "LL",
+        r"\b(LL|LLAT(ERAL)?|(?<!\bR )(?<!\bRT )(?<!\bRIGHT )(?<!\bRECHTS )"
+        rf"({_SIDEWAYS})(?! ({_TO_THE_RIGHT})\b))\b",
+    ),
 )
-_OTHER_POSITIONS = {"LLD", "RLD", "LLO", "RLO"}
-"""Defined terms of View Position for decubitus and oblique views (PS3.3 C.8.7.1.1)."""
+_OTHER = re.compile(
+    r"\b([LR]L[DO]|[LR][AP]O|OBL|DECUB|LORD|APICAL|TANGENTIAL|SWIMMERS?)\b"
+    r"|DECUBIT|OBLI[QCK]|SCHRAG|SCHRAEG|SEITENLAGE|AXIAL|AXIAAL|LORDO|APICOGRAM"
+)
+"""Decubitus, oblique, lordotic and axial views: the defined terms of View Position among them
+(PS3.3 C.8.7.1.1), and words of several languages."""
 
 
 def view_of(position: str, code_meaning: str, description: str, orientation: Sequence[str]) -> View:
@@ -25,7 +40,8 @@ def view_of(position: str, code_meaning: str, description: str, orientation: Seq
     3. Patient Orientation (0020,0020): rows that run along the anterior-posterior axis are a
        lateral. It also decides where the words name a frontal and a lateral view.
 
-    A lateral whose side is not stated counts as the usual left lateral.
+    Whatever the position says, a decubitus, oblique, lordotic or axial view that any of the texts
+    names is none of the views. A lateral whose side is not stated counts as the usual left lateral.
 
     Args:
         position: View Position, or an empty text.
@@ -33,24 +49,28 @@ def view_of(position: str, code_meaning: str, description: str, orientation: Seq
         description: Series Description, or an empty text; only its words on views are used.
         orientation: the values of Patient Orientation, or nothing.
     """
-    if position.strip().upper() in _OTHER_POSITIONS:
+    texts = [_views_in(text) for text in (position, code_meaning, description)]
+    if None in texts:
         return "unknown"
-    for text in (position, code_meaning):
-        stated = _views_in(text)
-        if len(stated) == 1:
-            return stated.pop()
-    described = _views_in(description)
+    *stated, described = (views or frozenset() for views in texts)
+    for views in stated:
+        if len(views) == 1:
+            return next(iter(views))
     row_direction = orientation[0][:1].upper() if orientation and orientation[0] else ""
     if row_direction in {"A", "P"}:
-        described = (described & _LATERAL) or {"LL"}
+        described = (described & _LATERAL) or frozenset({"LL"})
     elif row_direction in {"L", "R"}:
         described -= _LATERAL
-    return described.pop() if len(described) == 1 else "unknown"
+    return next(iter(described)) if len(described) == 1 else "unknown"
 
 
-def _views_in(text: str) -> set[View]:
-    """The views that a text names; a decubitus or oblique view is none of them."""
-    words = " ".join(re.findall(r"[A-Z0-9]+", text.upper()))
-    if re.search(r"DECUB|OBLIQUE", words):
-        return set()
-    return {view for view, pattern in _PATTERNS if re.search(pattern, words)}
+@lru_cache(2**14)
+def _views_in(text: str) -> frozenset[View] | None:
+    """The views that a text names; null if it names one that is none of them."""
+    if not text.isascii():
+        letters = unicodedata.normalize("NFKD", text)
+        text = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    words = re.sub(r"[\W_]+", " ", text.upper())
+    if _OTHER.search(words):
+        return None
+    return frozenset(view for view, pattern in _PATTERNS if re.search(pattern, words))

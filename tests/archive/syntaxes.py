@@ -54,7 +54,8 @@ LOSSY = {
 def decode(path: Path) -> np.ndarray:
     """Stored values, as the library gives them."""
     instance = instance_of(read_header(path), "PA")
-    return instance.grey.stored_values()[stored_patterns(instance)]
+    patterns, grey = stored_patterns(instance)
+    return grey.stored_values()[patterns]
 
 
 def values_of(make_image, bits: int, signed: bool) -> np.ndarray:

@@ -5,9 +5,12 @@ import gzip
 
 import cv2
 import numpy as np
+import PIL.Image
+import PIL.ImageOps
 import polars as pl
 import pydicom
 import pytest
+from PIL import ExifTags
 
 from radscale_lib.archive.catalog import merge, partitions_of
 from radscale_lib.archive.collections import import_collection
@@ -67,7 +70,7 @@ def headers(out):
 
 
 def pixels_of(path):
-    return stored_patterns(instance_of(read_header(path), "PA"))
+    return stored_patterns(instance_of(read_header(path), "PA"))[0]
 
 
 def test_nih(nih, tmp_path):
@@ -175,6 +178,19 @@ def test_generic(generic, tmp_path):
         (one.StudyInstanceUID, "Small, left.", "Effusion."),
         (three.StudyInstanceUID, None, None),
     ]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_exif_orientation_says(generic, tmp_path, orientation):
+    """Clipped or scanned pictures of a phone or a camera lie on their side otherwise."""
+    exif = PIL.Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    images, table = generic(GENERIC[:2])
+    PIL.Image.fromarray(picture(0, 70, 91)).save(images / "a" / "1.png", exif=exif)
+    imported("generic", images, table, tmp_path / "out")
+    (file,) = headers(tmp_path / "out").values()
+    upright = PIL.ImageOps.exif_transpose(PIL.Image.open(images / "a" / "1.png"))
+    np.testing.assert_array_equal(file.pixel_array, np.asarray(upright))
 
 
 def test_odd_numbers_of_pixels_are_padded(generic, tmp_path):

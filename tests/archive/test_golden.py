@@ -110,6 +110,6 @@ def test_monochrome1_is_not_inverted_by_decoding_and_once_by_rendering(
         theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[0]
         np.testing.assert_array_equal(theirs, 4095 - image if number == 0 else image)
         instance = instance_of(read_header(path), "PA")
-        shown[number] = render(pixels.stored_patterns(instance), instance.grey, "minmax").grey()
+        shown[number] = render(*pixels.stored_patterns(instance), "minmax").grey()
         np.testing.assert_allclose(shown[number], theirs * (255 / 4095), atol=1e-3)
     np.testing.assert_allclose(shown[0], 255 - shown[1], atol=1e-3)

@@ -27,6 +27,15 @@ from radscale_lib.archive.views import view_of
         ("", "unknown"),
         ("PAPA", "unknown"),
         ("SPINAL", "unknown"),
+        ("P.A.", "PA"),
+        ("p-a", "PA"),
+        ("A/P", "AP"),
+        ("PA LLD", "unknown"),
+        ("AP RLD", "unknown"),
+        ("AP AXIAL", "unknown"),
+        ("APAXIAL", "unknown"),
+        ("AP LORDOTIC", "unknown"),
+        ("LPO", "unknown"),
     ],
 )
 def test_view_position(position, expected):
@@ -48,7 +57,7 @@ def test_decubitus_position_wins_over_words():
 )
 def test_view_code(meaning, expected):
     assert view_of("", meaning, "", []) == expected
-    assert view_of("", meaning, "CHEST LL", []) == ("LL" if expected == "unknown" else expected)
+    assert view_of("", meaning, "CHEST LL", []) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,12 +76,39 @@ def test_view_code(meaning, expected):
         ("CHEST AP", ["P", "F"], "LL"),
         ("CHEST LAT DECUBITUS", [], "unknown"),
         ("CHEST OBLIQUE PA", [], "unknown"),
+        ("Thorax pa", [], "PA"),
+        ("Thorax p.a. stehend", [], "PA"),
+        ("Thorax a.p. im Liegen", [], "AP"),
+        ("Thorax seitlich", [], "LL"),
+        ("Thorax rechts seitlich", [], "RL"),
+        ("Tórax PA", [], "PA"),
+        ("TÓRAX ANTEROPOSTERIOR PORTÁTIL", [], "AP"),
+        ("Tórax póstero-anterior", [], "PA"),
+        ("Tórax perfil", [], "LL"),
+        ("TORAX LATERAL DERECHO", [], "RL"),
+        ("Thorax de profil", [], "LL"),
+        ("Thorax de face, incidence postéro-antérieure", [], "PA"),
+        ("胸部后前位", [], "PA"),
+        ("Tórax decúbito lateral", [], "unknown"),
+        ("Thorax en décubitus latéral gauche AP", [], "unknown"),
+        ("Thorax Linksseitenlage ap", [], "unknown"),
+        ("Tórax oblicua PA", [], "unknown"),
+        ("Thorax schräg pa", [], "unknown"),
         ("", ["", ""], "unknown"),
         ("", [], "unknown"),
     ],
 )
 def test_description_and_orientation(description, orientation, expected):
     assert view_of("", "", description, orientation) == expected
+
+
+@pytest.mark.parametrize("position", ["PA", "AP", "LL"])
+@pytest.mark.parametrize(
+    "description", ["CHEST LEFT LAT DECUB", "CHEST LORDOTIC", "Chest RPO", "Tórax en decúbito"]
+)
+def test_another_view_in_the_description_wins_over_the_position(position, description):
+    assert view_of(position, "", description, []) == "unknown"
+    assert view_of(position, "oblique", "", []) == "unknown"
 
 
 def test_an_unknown_position_falls_back():
