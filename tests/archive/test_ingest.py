@@ -188,7 +188,7 @@ def test_index_and_ledger_have_a_row_for_every_file(plant, run, tmp_path):
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, ("quarantined", "bad_tag:RescaleSlope", None)),
         ({"Rows": 60_000, "Columns": 60_000}, ("excluded", "too_big", "60000 x 60000")),
         ({"Rows": 97}, ("quarantined", "truncated", "13824 of 13968 bytes")),
-        ({"Rows": 95}, ("accepted", None, None)),
+        ({"Rows": 95}, ("quarantined", "length_mismatch", "13824 bytes for 13680")),
         ({"WindowCenter": 5, "WindowWidth": 0}, ("accepted", None, None)),
         ({"ImagerPixelSpacing": ["0", "0"]}, ("accepted", None, None)),
     ],
