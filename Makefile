@@ -1,4 +1,5 @@
 # make study    the embedded study, from DICOM files to the report
+# make smoke    the smallest study, every stage, arm and task once, in a minute or two
 # make test     all checks and tests
 # make cluster  tests on a SLURM cluster that they bring up (FAULTS=1: the long ones too)
 # make check    static checks only
@@ -14,10 +15,14 @@ TESTS ?=
 # Rules call `python`: it is the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test cluster check docs lock
+.PHONY: study smoke test cluster check docs lock
 
 study: .venv/.ready
 	snakemake --cores $(CORES)
+
+smoke: .venv/.ready
+	snakemake --cores $(CORES) --configfile config/smoke.yaml
+	@echo "Report: results/smoke/report.html"
 
 test: check
 	pytest --numprocesses $(CORES) --dist worksteal $(TESTS)

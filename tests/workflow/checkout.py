@@ -3,32 +3,45 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from workflow.journal import NAME
+
 ROOT = Path(__file__).parents[2]
+SMOKE, TINY = "config/smoke.yaml", "tests/workflow/tiny.yaml"
+PATIENCE = 300
+"""Seconds until what a test waits for has surely happened, on a machine busy with other work."""
 
 
 @dataclass
 class Checkout:
-    """A copy of the repository that snakemake runs in."""
+    """A copy of the repository that snakemake runs a study in, by default the smoke study."""
 
     folder: Path
+    study_path: str = field(default=SMOKE, kw_only=True)
 
     @property
     def results(self) -> Path:
-        return self.folder / "results" / "smoke"
+        return self.folder / "results" / Path(self.study_path).stem
 
     @property
     def study_file(self) -> Path:
-        return self.folder / "config" / "smoke.yaml"
+        return self.folder / self.study_path
+
+    def copy(self, folder: Path) -> "Checkout":
+        """A copy of the checkout with its results; files keep their times."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Checkout(folder, study_path=self.study_path)
 
     def environment(self) -> dict[str, str]:
         """The copy's code before the installed package's."""
@@ -42,7 +55,7 @@ class Checkout:
     def command(self, *options: str, cores: int = 2) -> list[str]:
         return [
             *(sys.executable, "-m", "snakemake", "--cores", str(cores)),
-            *("--configfile", "config/smoke.yaml", *options),
+            *("--configfile", self.study_path, *options),
         ]
 
     def snakemake(self, *options: str, cores: int = 2) -> str:
@@ -58,13 +71,34 @@ class Checkout:
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
         return ended.stdout + ended.stderr
 
-    def plan(self, *options: str, study: str = "config/smoke.yaml") -> list[dict[str, Any]]:
+    @contextmanager
+    def running(self, *options: str, cores: int = 2) -> Iterator["Running"]:
+        """Start snakemake; within the block it can be watched and killed, after it it is ended."""
+        log = self.folder / f"snakemake-{time.monotonic_ns()}.log"
+        began = time.time()
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                self.command(*options, cores=cores),
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+        running = Running(self, process, log, began)
+        try:
+            yield running
+        finally:
+            running.kill()
+
+    def plan(self, *options: str, study: str = "") -> list[dict[str, Any]]:
         """The jobs that would run, by `scripts/plan.py`."""
         jobs: list[dict[str, Any]] = self.told("plan.py", *options, study=study)["jobs"]
         return jobs
 
-    def told(self, script: str, *options: str, study: str = "config/smoke.yaml") -> dict[str, Any]:
-        """What `plan.py` or `status.py` of the scripts says in JSON."""
+    def told(self, script: str, *options: str, study: str = "") -> dict[str, Any]:
+        """What `plan.py` or `status.py` of the scripts says in JSON, of another study if given."""
+        study = study or self.study_path
         ended = subprocess.run(
             [
                 *(sys.executable, f"scripts/{script}", "--study", study, "--json"),
@@ -110,7 +144,62 @@ class Checkout:
             self.study_file.write_text(before)
 
 
-def copy_checkout(folder: Path) -> Checkout:
+@dataclass
+class Running:
+    """A snakemake that runs, followed by its journal: no test need guess how far it is."""
+
+    checkout: Checkout
+    process: subprocess.Popen[bytes]
+    log: Path
+    began: float
+
+    def events(self, event: str, rule: str, **wildcards: str) -> int:
+        """How many jobs of a rule have had an event in this call: `start`, `done` or `failed`."""
+        path = self.checkout.results / NAME
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        entries = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        entries = [entry for entry in entries if entry["time"] >= self.began]
+        jobs = {
+            entry["job"]
+            for entry in entries
+            if entry["event"] == "start"
+            and entry["rule"] == rule
+            and wildcards.items() <= entry["wildcards"].items()
+        }
+        return sum(entry["event"] == event and entry["job"] in jobs for entry in entries)
+
+    def wait_for(self, event: str, rule: str, number: int = 1, **wildcards: str) -> None:
+        """Wait until this many jobs of a rule, of these wildcards, have had an event."""
+        what = f"{event} of {number} {rule} {wildcards or ''}"
+        self.wait_until(lambda: self.events(event, rule, **wildcards) >= number, what)
+
+    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        """Look a hundred times a second until something holds, while snakemake runs."""
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            over = self.process.poll() is not None and not holds()
+            assert not over, f"snakemake ended before {what}:\n{self.output()}"
+            assert time.monotonic() < end, f"no {what} in {PATIENCE} s:\n{self.output()}"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """SIGKILL to snakemake and its jobs at once."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def finish(self, code: int = 0) -> str:
+        """Wait for the end; what was said, or a failed test for another exit code."""
+        self.process.wait(PATIENCE * 4)
+        assert self.process.returncode == code, self.output()
+        return self.log.read_text()
+
+    def output(self) -> str:
+        """The end of what was said."""
+        return self.log.read_text()[-6000:]
+
+
+def copy_checkout(folder: Path, study: str = SMOKE) -> Checkout:
     """Copy what git tracks, as a fresh checkout has it."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -119,4 +208,4 @@ def copy_checkout(folder: Path) -> Checkout:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
-    return Checkout(folder)
+    return Checkout(folder, study_path=study)

@@ -128,15 +128,22 @@ def contents(path: Path) -> Iterator[bytes]:
 
 
 @pytest.fixture(scope="module")
-def private(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str]:
-    """The smoke study on a planted archive, run to the report; and what snakemake said."""
+def private(
+    finished: Checkout, finished_tiny: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Checkout, str]:
+    """The tiny study, with all tasks of the smoke study, on its planted archive, run to the report.
+
+    And what snakemake said.
+    """
     tmp_path = tmp_path_factory.mktemp("private")
-    checkout = Checkout(tmp_path / "checkout")
-    shutil.copytree(finished.folder, checkout.folder, symlinks=True)
+    checkout = finished_tiny.copy(tmp_path / "checkout")
     archive = tmp_path / "archive"
-    plant(checkout.results / "data" / "institution" / "phantom", archive)
+    plant(finished.results / "data" / "institution" / "phantom", archive)
     (tmp_path / "key").write_text(KEY)
     values = yaml.safe_load(checkout.study_file.read_text())
+    smoke = yaml.safe_load(finished.study_file.read_text())
+    values["evaluation"]["tasks"] = smoke["evaluation"]["tasks"]
+    values["scaling"]["metrics"] = smoke["scaling"]["metrics"]
     values["institution"] = {
         "dicom": str(archive / "dicom"),
         **{name: str(archive / f"{name}.csv") for name in ("reports", "labels", "tubes")},

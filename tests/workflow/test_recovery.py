@@ -1,21 +1,32 @@
 """Same study, same results: whatever the number of cores, and however often it is killed."""
 
 import hashlib
-import os
 import random
-import signal
-import subprocess
 import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.workflow.checkout import Checkout, copy_checkout
+from tests.workflow.checkout import TINY, Checkout, copy_checkout
 
 pytestmark = pytest.mark.slow
 
-KILLS = 10
+KILLS = (
+    ("start", "make_phantom", 1),
+    ("start", "ingest_partition", 2),
+    ("done", "ingest_partition", 1),
+    ("start", "pretrain_base", 2),
+    ("start", "pretrain_arm", 1),
+    ("start", "extract_features", 2),
+    ("start", "evaluate_task", 1),
+    ("done", "evaluate_task", 2),
+    ("start", "draw_similarity", 1),
+    ("start", "draw_figures", 1),
+)
+"""What the journal says, of how many jobs of a rule, shortly before each kill."""
+LONGEST_SECONDS = 2.0
+"""From the journal's word to the kill: jobs are hit as they start, work and write."""
 
 
 def digests(results: Path, *patterns: str) -> dict[str, str]:
@@ -30,35 +41,26 @@ DATA = ("data/*/shards/*.parquet", "data/*/ledger.parquet", "data/*/catalog.parq
 ALL = (*DATA, "subsets/*/*.parquet", "encoders/*/*/*/encoder.safetensors", "scores.parquet")
 
 
-def test_one_core_gives_the_same_bytes(finished: Checkout, tmp_path: Path) -> None:
-    single = copy_checkout(tmp_path)
+def test_one_core_gives_the_same_bytes(finished_tiny: Checkout, tmp_path: Path) -> None:
+    single = copy_checkout(tmp_path, TINY)
     single.snakemake(cores=1)
-    assert digests(single.results, *ALL) == digests(finished.results, *ALL)
+    assert digests(single.results, *ALL) == digests(finished_tiny.results, *ALL)
 
 
-def test_a_killed_study_completes_with_the_same_scores(finished: Checkout, tmp_path: Path) -> None:
-    """SIGKILL to the whole process tree at random instants, then the same command again."""
-    checkout = copy_checkout(tmp_path)
+def test_a_killed_study_completes_with_the_same_scores(
+    finished_tiny: Checkout, tmp_path: Path
+) -> None:
+    """SIGKILL to the whole process tree in every stage, then the same command again."""
+    checkout = copy_checkout(tmp_path, TINY)
     draw = random.Random(0)
-    killed = 0
-    for _ in range(KILLS):
-        process = subprocess.Popen(
-            checkout.command(),
-            cwd=checkout.folder,
-            env=checkout.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            process.wait(draw.uniform(2.5, 14))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            killed += 1
-        time.sleep(0.2)
-    assert killed >= KILLS // 2
+    for event, rule, number in KILLS:
+        with checkout.running() as run:
+            run.wait_for(event, rule, number)
+            time.sleep(draw.uniform(0, LONGEST_SECONDS))
+            assert run.process.poll() is None, run.output()
+            run.kill()
+        assert not (checkout.results / "report.html").exists()
     checkout.snakemake()
-    assert digests(checkout.results, *ALL) == digests(finished.results, *ALL)
+    assert digests(checkout.results, *ALL) == digests(finished_tiny.results, *ALL)
     scores = pl.read_parquet(checkout.results / "scores.parquet")
-    assert scores.equals(pl.read_parquet(finished.results / "scores.parquet"))
+    assert scores.equals(pl.read_parquet(finished_tiny.results / "scores.parquet"))

@@ -41,7 +41,7 @@ def test_the_written_study_is_the_study(finished: Checkout) -> None:
 def test_plan_and_status_need_no_cores(finished: Checkout) -> None:
     for target, said in (("plan", "Nothing to do"), ("status", "Study 'smoke'")):
         ended = subprocess.run(
-            [sys.executable, "-m", "snakemake", target, "--configfile", "config/smoke.yaml"],
+            [sys.executable, "-m", "snakemake", target, "--configfile", finished.study_path],
             cwd=finished.folder,
             env=finished.environment(),
             capture_output=True,
@@ -143,12 +143,9 @@ def test_another_size_runs_what_it_adds(finished: Checkout) -> None:
     assert {job["wildcards"]["size"] for job in new} == {str(between)}
 
 
-def test_new_files_reach_their_partitions_and_what_follows(
-    finished: Checkout, tmp_path: Path
-) -> None:
+def test_new_files_reach_their_partitions_and_what_follows(tiny: Checkout) -> None:
     """Ten new files of known patients: nothing is trained again whose subset stays the same."""
-    checkout = Checkout(tmp_path / "grown")
-    shutil.copytree(finished.folder, checkout.folder, symlinks=True)
+    checkout = tiny
     assert checkout.plan() == []
     archive = checkout.results / "data" / "institution"
     known = sorted((archive / "phantom" / "dicom").rglob("*.dcm"))[:10]
