@@ -22,8 +22,15 @@ def main(argv: list[str] | None = None) -> None:
         study = load_study(args.study)
         partitions = partitions_of(args.listings, args.ledgers, args.shards)
         splits = None if args.archive == "public" else study.splits
-        most = study.archives[args.archive].most_quarantined
-        merge(partitions, splits, most, args.ledger, args.catalog)
+        archive = study.archives[args.archive]
+        merge(
+            partitions,
+            splits,
+            archive.most_quarantined,
+            args.ledger,
+            args.catalog,
+            archive.most_of_one_patient,
+        )
     except (StudyError, CatalogError) as error:
         parser.exit(1, f"{error}\n")
 

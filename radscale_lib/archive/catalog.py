@@ -1,6 +1,7 @@
 """From the partitions of an archive to one ledger and one catalog."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 
 from radscale_lib.archive.ledger import LEDGER_SCHEMA
 from radscale_lib.archive.listing import count_listing
-from radscale_lib.archive.outcomes import OUTCOMES
+from radscale_lib.archive.outcomes import OUTCOMES, REUSED_UID
+from radscale_lib.archive.population import empty_splits, implausible_patient
 from radscale_lib.archive.scratch import scratch
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.shards.parquet import ROWS_PER_GROUP, open_table
@@ -58,12 +60,14 @@ def merge(
     most_quarantined: float,
     ledger: Path,
     catalog: Path,
+    most_of_one_patient: float = 1.0,
 ) -> None:
     """Merge the partitions of an archive into one ledger and one catalog.
 
     Of an image that several partitions hold, by its SOP instance UID or by its pixels, the first
-    partition's counts; the others become duplicates in the ledger, and their rows are not in the
-    catalog. Memory grows by some 300 bytes an image: texts and labels pass through in buckets.
+    partition's counts; the others become duplicates in the ledger, or quarantined if the UID is the
+    same and the pixels are not, and their rows are not in the catalog. Memory grows by some 300
+    bytes an image: texts and labels pass through in buckets.
 
     Args:
         partitions: in order of their numbers.
@@ -71,14 +75,21 @@ def merge(
         most_quarantined: share of the files; more is an error.
         ledger: the table of all files to write.
         catalog: the table of accepted images to write.
+        most_of_one_patient: share of the images; more is an error (`population.py`).
 
     Raises:
         CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate, a
-            shard does not hold what its ledger says, or too many files are quarantined.
+            shard does not hold what its ledger says, too many files are quarantined, one patient
+            holds too many images, or a split of a large archive is empty.
     """
     parts = [_inspect(partition) for partition in partitions]
-    copies = _copies(partitions)
+    images = _accepted(partitions)
+    copies = _copies(images)
     _write_ledger(ledger, partitions, copies, parts, most_quarantined)
+    patients = images.join(copies, on=["partition", "row"], how="anti")["patient_id"]
+    del images
+    _check_patients(patients, splits, most_of_one_patient)
+    del patients
     _write_catalog(catalog, partitions, copies, splits, sum(part.accepted for part in parts))
 
 
@@ -126,22 +137,54 @@ def _inspect(partition: Partition) -> _Part:
     return _Part(listed, accepted)
 
 
-def _copies(partitions: Sequence[Partition]) -> pl.DataFrame:
-    """Images that an earlier partition has too: partition, row, reason."""
-    images = pl.concat(
-        pl.read_parquet(partition.shard, columns=["image_id", "image_digest"]).select(
+def _accepted(partitions: Sequence[Partition]) -> pl.DataFrame:
+    """Images of all partitions: partition, row, and the bytes of their ids and digests."""
+    ids = ("image_id", "image_digest", "patient_id")
+    return pl.concat(
+        pl.read_parquet(partition.shard, columns=list(ids)).select(
             pl.lit(partition.number, pl.Int32).alias("partition"),
             pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
-            pl.col("image_id", "image_digest").str.decode("hex"),
+            pl.col(ids).str.decode("hex"),
         )
         for partition in partitions
     )
+
+
+def _copies(images: pl.DataFrame) -> pl.DataFrame:
+    """Images that an earlier partition has too, or whose UID it has: partition, row, reason."""
     again = images.filter(~pl.col("image_id").is_first_distinct())
     images = images.filter(pl.col("image_id").is_first_distinct())
     alike = images.filter(~pl.col("image_digest").is_first_distinct())
+    first = images.select("image_id", pl.col("image_digest").alias("first"))
+    again = again.join(first, on="image_id", how="left", maintain_order="left")
+    same = pl.col("image_digest") == pl.col("first")
     return pl.concat(
         frame.select("partition", "row", pl.lit(reason).alias("reason"))
-        for frame, reason in ((again, "same_sop_instance_uid"), (alike, "same_pixels"))
+        for frame, reason in (
+            (again.filter(same), "same_sop_instance_uid"),
+            (again.filter(~same), REUSED_UID),
+            (alike, "same_pixels"),
+        )
+    )
+
+
+def _check_patients(patients: pl.Series, splits: Splits | None, most: float) -> None:
+    patients = patients.bin.encode("hex")
+    problem = implausible_patient(patients, most)
+    if problem:
+        raise CatalogError(problem)
+    if splits is None:
+        return
+    empty = list(empty_splits(patients, splits, split_of))
+    if not empty:
+        return
+    number = patients.n_unique()
+    problem = f"none of {number:,} patients falls in {' or '.join(empty)}"
+    if number < splits.empty_below:
+        print(f"splits: {problem}", file=sys.stderr)
+        return
+    raise CatalogError(
+        f"splits: {problem}: raise its share, or splits.empty_below, below which this is only said"
     )
 
 
@@ -172,6 +215,11 @@ def _with_duplicates(ledger: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame
     if copies.height == 0:
         return ledger
     copy = pl.col("copy").is_not_null()
+    copys_outcome = (
+        pl.when(pl.col("copy") == REUSED_UID)
+        .then(pl.lit("quarantined"))
+        .otherwise(pl.lit("duplicate"))
+    )
 
     def marked(column: str, value: str | pl.Expr | None) -> pl.Expr:
         changed = value if isinstance(value, pl.Expr) else pl.lit(value)
@@ -185,7 +233,7 @@ def _with_duplicates(ledger: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame
             maintain_order="left",
         )
         .with_columns(
-            marked("outcome", "duplicate"),
+            marked("outcome", copys_outcome),
             marked("stage", "duplicates"),
             marked("reason", pl.col("copy")),
             marked("detail", "in another partition"),

@@ -21,6 +21,7 @@ from radscale_lib.archive.instance import Instance, instance_of
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
 from radscale_lib.archive.listing import NOT_A_FILE, Entry, read_listing
 from radscale_lib.archive.outcomes import (
+    REUSED_UID,
     DuplicateError,
     ExcludedError,
     Outcome,
@@ -32,7 +33,8 @@ from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.resize import position, resize, stored_size
 from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.selection import check_selected, facts_of
-from radscale_lib.archive.tables import LabelTable, Points, Reports, Tube, TubeTable
+from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
+from radscale_lib.archive.tubes import Points, Tube
 from radscale_lib.archive.workers import Died, Workers
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards import codec
@@ -126,10 +128,10 @@ def ingest(
                         "study_id": pseudonym(key, "study", instance.study_instance_uid),
                         "patient_id": pseudonym(key, "patient", instance.patient_id),
                     }
-                    joined = tables.columns_of(instance, prepared, archive.image)
+                    joined, missing = tables.columns_of(instance, prepared, archive.image)
                     account.row = writer.append(ids | prepared | joined)
                     account.outcome, account.stage = "accepted", None
-                    account.detail = f"{masked_lines} lines masked" if masked_lines else None
+                    account.detail = _remarks(masked_lines, missing)
                 progress.step()
     write_index(outputs.index, accounts)
     write_ledger(outputs.ledger, accounts, outputs.shard.name, key)
@@ -192,20 +194,31 @@ def _prepared(account: Account, result: dict[str, Any] | _Refusal | Died) -> dic
     return result
 
 
+def _remarks(masked_lines: int, missing: Sequence[str]) -> str | None:
+    """What an accepted image's row of the ledger says."""
+    remarks = [f"{masked_lines} lines masked"] if masked_lines else []
+    if missing:
+        remarks.append(f"labelled, not drawn: {', '.join(missing)}")
+    return "; ".join(remarks) or None
+
+
 class _First:
     """Which images a partition has accepted."""
 
     def __init__(self) -> None:
-        self._ids: set[str] = set()
+        self._ids: dict[str, str] = {}
         self._digests: set[str] = set()
 
     def check(self, image_id: str, digest: str) -> None:
-        """Note an image, unless it is a copy of one that is noted."""
-        if image_id in self._ids:
+        """Note an image, unless it is a copy of one that is noted, or has its id."""
+        known = self._ids.get(image_id)
+        if known == digest:
             raise DuplicateError("same_sop_instance_uid", "in this partition")
+        if known is not None:
+            raise QuarantinedError(REUSED_UID, "in this partition")
         if digest in self._digests:
             raise DuplicateError("same_pixels", "in this partition")
-        self._ids.add(image_id)
+        self._ids[image_id] = digest
         self._digests.add(digest)
 
 
@@ -269,26 +282,38 @@ class _Tables:
         self._labels = LabelTable(sources.labels, labels, instances) if sources.labels else None
         self._tubes = TubeTable(sources.tubes, labels, instances) if sources.tubes else None
         self._joined: Counter[str] = Counter()
+        self._missing: Counter[str] = Counter()
 
     def columns_of(
         self, instance: Instance, prepared: dict[str, Any], image: Image
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], list[str]]:
+        """The columns, and the tubes that the labels have and the drawing has not."""
         texts = self._reports.of(instance) if self._reports else None
         values = self._labels.of(instance) if self._labels else None
         tubes = self._tubes.of(instance) if self._tubes else None
         self._joined.update(
             reports=texts is not None, labels=values is not None, tubes=tubes is not None
         )
+        missing = []
         if tubes is None and self._tubes and values and self._without_tubes(values):
             tubes = []
+        elif tubes is not None and values:
+            drawn = {tube.label for tube in tubes}
+            missing = [
+                name for name in self._names.tubes if values[name] == 1 and name not in drawn
+            ]
+            self._missing.update(missing)
+            if not tubes and missing:  # nobody knows where they are
+                tubes = None
         known = values or {}
-        return {
+        columns = {
             **(texts or Texts())._asdict(),
             **{finding_column(name): known.get(name) for name in self._names.findings},
             **{tube_column(name): known.get(name) for name in self._names.tubes},
             "labelled": values is not None,
             "tubes": None if tubes is None else _scaled(tubes, instance, prepared, image),
         }
+        return columns, missing
 
     def _without_tubes(self, values: dict[str, int | None]) -> bool:
         """Whether the labels say that there is no tube to draw."""
@@ -312,6 +337,12 @@ class _Tables:
             print(
                 f"tubes: {self._tubes.other_labels:,} tubes have a label that labels.tubes "
                 "does not name: left out",
+                file=sys.stderr,
+            )
+        for name, images in sorted(self._missing.items()):
+            print(
+                f"tubes: {images:,} images have the label {name!r} and no drawing of it: those "
+                "without any drawing count as not looked at",
                 file=sys.stderr,
             )
 

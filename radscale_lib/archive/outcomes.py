@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 Outcome = Literal["accepted", "excluded", "quarantined", "duplicate"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+REUSED_UID = "sop_instance_uid_reused"
+"""Reason of a file whose SOP Instance UID an accepted image with other pixels has."""
 Stage = Literal["scan", "header", "selection", "pixels", "duplicates"]
 """What can refuse a file, in the order that files go through."""
 

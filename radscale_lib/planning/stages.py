@@ -58,6 +58,7 @@ def _catalog(study: Study, archive: str) -> Slice:
         "splits": splits,
         "partitions": source.partitions,
         "most_quarantined": source.most_quarantined,
+        "most_of_one_patient": source.most_of_one_patient,
     }
 
 

@@ -196,6 +196,12 @@ class Archive(Section):
         0.1,
         description="Share of defective files above which the study stops, with the top reasons.",
     )
+    most_of_one_patient: Fraction = Field(
+        0.02,
+        description="Share of the images above which one patient stops the study: a placeholder "
+        "in Patient ID makes one of many. 100 images and half of the archive are always plausible; "
+        "1.0 switches it off.",
+    )
     select: Select = Field(Select(), description="Which instances enter the study.")
     image: Image = Field(Image(), description="How an image is prepared and stored.")
 
@@ -253,6 +259,13 @@ class Splits(Section):
         0.05, description="Patients on whom penalties and epochs are chosen."
     )
     test: Fraction = Field(0.25, description="Patients on whom every score is computed.")
+
+    empty_below: int = Field(
+        50,
+        ge=0,
+        description="Number of patients from which on a split that none of them falls in stops the "
+        "study; below, it is only said.",
+    )
 
     @property
     def pool(self) -> float:

@@ -13,6 +13,7 @@ from radscale_lib.archive import catalog as catalog_module
 from radscale_lib.archive.catalog import CatalogError, partitions_of, split_of
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.listing import partition_of, refresh
+from radscale_lib.archive.population import implausible_patient
 from radscale_lib.pseudonyms import pseudonym, unit_interval
 from radscale_lib.shards.parquet import write_table
 from radscale_lib.shards.reader import ShardReader
@@ -38,11 +39,11 @@ def build(dicom: Path, out: Path, partitions: int):
     )
 
 
-def merge(partitions, splits, most_quarantined=1.0):
+def merge(partitions, splits, most_quarantined=1.0, **limits):
     """The ledger and the catalog of some partitions."""
     with tempfile.TemporaryDirectory() as folder:
         ledger, catalog = Path(folder) / "ledger.parquet", Path(folder) / "catalog.parquet"
-        catalog_module.merge(partitions, splits, most_quarantined, ledger, catalog)
+        catalog_module.merge(partitions, splits, most_quarantined, ledger, catalog, **limits)
         assert sorted(Path(folder).iterdir()) == [catalog, ledger]
         return pl.read_parquet(ledger), pl.read_parquet(catalog)
 
@@ -138,6 +139,67 @@ def test_the_same_pixels_in_two_partitions(make_dicom, make_image, tmp_path):
     across = ledger.filter(pl.col("detail") == "in another partition")
     assert set(across["stage"]) == {"duplicates"}
     assert across.height == len({partition_of(f"{n}.dcm", 3) for n in range(8)}) - 1
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_one_uid_on_different_pictures_is_a_defect_that_counts(
+    make_dicom, make_image, tmp_path, number
+):
+    """In how many partitions they lie does not matter; a copy remains a copy."""
+    for k in range(8):
+        image = make_image(70, 80, 255, seed=k // 2).astype("u1")
+        make_dicom(tmp_path / "dicom" / f"{k}.dcm", image, 0, PatientID=f"patient-{k}")
+    partitions = build(tmp_path / "dicom", tmp_path, number)
+    ledger, catalog = merge(partitions, SPLITS)
+    assert catalog.height == 1
+    assert ledger.select("outcome", "reason").to_series().value_counts().sort("outcome").rows() == [
+        ("accepted", 1), ("duplicate", 1), ("quarantined", 6)
+    ]  # fmt: skip
+    refused = ledger.filter(pl.col("outcome") == "quarantined")
+    assert set(refused["reason"]) == {"sop_instance_uid_reused"}
+    assert set(refused["stage"]) == {"duplicates"}
+    with pytest.raises(CatalogError, match=r"Most frequent: 6 sop_instance_uid_reused"):
+        merge(partitions, SPLITS, most_quarantined=0.1)
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_patient_who_is_many_stops_the_study(make_dicom, make_image, tmp_path, others):
+    for k in range(12):
+        image = make_image(70, 80, 255, seed=k).astype("u1")
+        name = f"P{k}" if k < others else "ANONYMOUS"
+        make_dicom(tmp_path / "dicom" / f"{k}.dcm", image, k, PatientID=name)
+    partitions = build(tmp_path / "dicom", tmp_path, 2)
+    for splits in (SPLITS, None):
+        with pytest.raises(
+            CatalogError,
+            match=rf"one patient holds {12 - others} of 12 images \(\d+.0%; the archive has "
+            rf"{1 + others} patients\), more than most_of_one_patient \(2.0%\): a placeholder in "
+            "Patient ID, such as ANONYMOUS,",
+        ):
+            merge(partitions, splits, most_of_one_patient=0.02)
+    merge(partitions, SPLITS, most_of_one_patient=1.0)
+
+
+@pytest.mark.parametrize(
+    ("held", "images", "wrong"),
+    [(10, 10, 0), (6, 11, 1), (6, 12, 0), (100, 200, 0), (100, 199, 1), (100, 4000, 0), (101, 4000, 1),
+     (200, 10_000, 0), (201, 10_000, 1)],
+)  # fmt: skip
+def test_how_much_one_patient_can_hold(held, images, wrong):
+    patients = pl.Series(["many"] * held + [f"{number}" for number in range(images - held)])
+    assert bool(implausible_patient(patients, 0.02)) == wrong
+    assert implausible_patient(patients, 1.0) is None
+
+
+def test_an_empty_split_stops_a_large_archive_and_is_told_of_a_small_one(partitions, capsys):
+    """Four patients: none of them is in validation."""
+    narrow = SPLITS.model_copy(update={"validation": 0.001})
+    merge(partitions, narrow)
+    assert "splits: none of 4 patients falls in" in capsys.readouterr().err
+    strict = narrow.model_copy(update={"empty_below": 4})
+    with pytest.raises(CatalogError, match=r"falls in .*validation.*or splits.empty_below"):
+        merge(partitions, strict)
+    merge(partitions, None)
 
 
 def test_too_many_quarantined_files_stop_the_study(partitions):

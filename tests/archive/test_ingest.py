@@ -254,6 +254,16 @@ def test_the_first_path_of_an_instance_wins(plant, run):
     assert out.shard.height == 1
 
 
+def test_one_uid_on_several_pictures_is_a_defect(make_dicom, make_image, run, tmp_path):
+    for number in range(3):
+        image = make_image(96, 72, 4095, seed=number).astype(np.uint16)
+        make_dicom(tmp_path / f"dicom/{number}.a", image, 0, BitsStored=12, PatientID=f"P{number}")
+        make_dicom(tmp_path / f"dicom/{number}.b", image, 0, BitsStored=12)
+    reused = ("quarantined", "sop_instance_uid_reused", "in this partition")
+    copy = ("duplicate", "same_sop_instance_uid", "in this partition")
+    assert list(run().outcomes.values()) == [("accepted", None, None), copy, *[reused] * 4]
+
+
 def test_a_sound_copy_of_a_damaged_file_is_accepted(plant, run):
     damaged = plant(0, name="a.dcm")
     damaged.write_bytes(damaged.read_bytes()[:-500])
@@ -477,6 +487,29 @@ def test_no_tubes_and_not_annotated_differ(joined):
     assert out.row(0)["tubes"] == "[]"  # labelled: neither tube
     assert out.row(3)["tubes"] is None  # labelled with a tube that nobody drew
     assert out.row(4)["tubes"] is None  # not labelled
+
+
+def test_tubes_that_labels_have_and_drawings_have_not(plant, run, tmp_path, capfd):
+    """A drawing without any is then no drawing; the ledger and the log name the tube."""
+    for number in range(4):
+        plant(number)
+    (tmp_path / "labels.csv").write_text(
+        "sop_instance_uid,effusion,ett,cvc\n"
+        + "".join(f"1.2.3.4.{number},0,1,0\n" for number in range(3))
+        + "1.2.3.4.3,0,-1,1\n"
+    )
+    (tmp_path / "tubes.csv").write_text(
+        "sop_instance_uid,label,data\n1.2.3.4.0,,\n"
+        '1.2.3.4.1,ett,"[[1, 2], [3, 4]]"\n1.2.3.4.2,cvc,"[[1, 2], [3, 4]]"\n'
+        '1.2.3.4.3,cvc,"[[1, 2], [3, 4]]"\n'
+    )
+    out = run()
+    assert out.row(0)["tubes"] is None
+    assert [tube["label"] for tube in json.loads(out.row(2)["tubes"])] == ["cvc"]
+    remark = ("accepted", None, "labelled, not drawn: ett")
+    plain = ("accepted", None, None)
+    assert list(out.outcomes.values()) == [remark, plain, remark, plain]
+    assert "tubes: 2 images have the label 'ett' and no drawing of it" in capfd.readouterr().err
 
 
 def test_unjoined_rows_are_counted(joined):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from radscale_lib.archive.header import read_header
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.tablefile import TableError
-from radscale_lib.archive.tables import LabelTable, Reports, TubeTable, outlines
+from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
+from radscale_lib.archive.tubes import outlines
 from radscale_lib.study.archive import Labels
 
 LABELS = Labels(findings=("effusion",), tubes=("ett",))
@@ -121,6 +122,18 @@ def test_tubes(instances, tmp_path):
     assert table.other_labels == 1
 
 
+def test_an_image_with_other_tubes_only_was_not_looked_at_for_these(instances, tmp_path):
+    rows = [
+        {**IMAGE, "label": "drain", "data": "[[1, 2], [3, 4]]"},
+        {"sop_instance_uid": "1.2.3.4.1", "label": "drain", "data": "[[99, 99]]"},
+        {"sop_instance_uid": "1.2.3.4.1", "label": "ett", "data": "[[-0.1, 15.2], [3, 4]]"},
+    ]
+    table = TubeTable(write(tmp_path / "tubes.csv", rows), LABELS, instances)
+    assert table.of(instances[0]) is None
+    assert table.of(instances[1]) == [("ett", [[(-0.1, 15.2), (3.0, 4.0)]], False)]
+    assert table.other_labels == 2
+
+
 def png_of(path, mask):
     path.parent.mkdir(exist_ok=True)
     cv2.imwrite(str(path), mask)
@@ -191,6 +204,14 @@ IMAGE = {"sop_instance_uid": "1.2.3.4.0"}
 TWICE = "accession_number: rows 2 and 3 have the same key and differ: keep one of them"
 NO_VALUE = "row 2 is none of 1, 0, -1 (uncertain) and blank: correct it"
 NO_POINTS = "data: row 2 is no list of [x, y] in JSON: correct it"
+OUTSIDE = (
+    "data: row 2 has points outside of its image of 16 x 16 pixels, so that its coordinates are of "
+    "another size: give them in pixels of the image as it is in the archive"
+)
+UNLABELLED = (
+    "label: row 2 is blank and has a drawing: name the tube, or leave all of the row but its key "
+    "blank if there is none"
+)
 WRONG = [
     (
         Reports,
@@ -232,6 +253,28 @@ WRONG = [
     *(
         (TubeTable, [{**IMAGE, "label": "ett", "data": data}], NO_POINTS)
         for data in ("[]", "[[1]]", "x", "[[1, 2, 3]]", "[[1, NaN]]", "[1, 2]", "")
+    ),
+    *(
+        (TubeTable, [{**IMAGE, "label": "ett", "data": data}], OUTSIDE)
+        for data in ("[[5000, 4000], [5100, 4200]]", "[[3, 3], [8, 17]]", "[[3, 3], [-2, 8]]")
+    ),
+    (
+        TubeTable,
+        [{**IMAGE, "label": "ett", "data": "[[0.2, 0.3], [0.7, 1.0]]"}],
+        "data: row 2 lies within one pixel, so that its coordinates are shares of the image's "
+        "size: give them in pixels of the image",
+    ),
+    *(
+        (TubeTable, [{**IMAGE, "label": " ", **drawing}], UNLABELLED)
+        for drawing in ({"data": "[[1, 2], [3, 4]]"}, {"mask": "a.png"})
+    ),
+    *(
+        (
+            TubeTable,
+            [{**IMAGE, "label": label, "data": "[[1, 2], [3, 4]]"}],
+            "label: row 2 is 'ett' of labels.tubes in other letters: write both alike",
+        )
+        for label in ("ETT", "E.T.T.")
     ),
 ]
 

@@ -56,6 +56,14 @@ WRONG = {
         {"splits.test": 1.2},
         "splits.test: must be less than or equal to 1 (got 1.2)",
     ),
+    "more than all images of one patient": (
+        {"institution.most_of_one_patient": 2},
+        "institution.most_of_one_patient: must be less than or equal to 1 (got 2)",
+    ),
+    "fewer patients than none": (
+        {"splits.empty_below": -1},
+        "splits.empty_below: must be greater than or equal to 0 (got -1)",
+    ),
     "choice unknown": (
         {"subsets.unit": "series"},
         "subsets.unit: must be 'patient', 'study' or 'image' (got 'series')",
