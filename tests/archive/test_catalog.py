@@ -182,8 +182,8 @@ def test_a_patient_who_is_many_stops_the_study(make_dicom, make_image, tmp_path,
 
 @pytest.mark.parametrize(
     ("held", "images", "wrong"),
-    [(10, 10, 0), (6, 11, 1), (6, 12, 0), (100, 200, 0), (100, 199, 1), (100, 4000, 0), (101, 4000, 1),
-     (200, 10_000, 0), (201, 10_000, 1)],
+    [(10, 10, 0), (6, 11, 1), (6, 12, 0), (100, 200, 0), (100, 199, 1), (100, 4000, 0),
+     (101, 4000, 1), (200, 10_000, 0), (201, 10_000, 1)],
 )  # fmt: skip
 def test_how_much_one_patient_can_hold(held, images, wrong):
     patients = pl.Series(["many"] * held + [f"{number}" for number in range(images - held)])
