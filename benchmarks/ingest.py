@@ -276,7 +276,12 @@ def rows(count: int, partitions: int) -> None:
             )
         )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        catalog.merge(parts, Splits(), 1.0, folder / "ledger.parquet", folder / "catalog.parquet")
+        catalog.merge(
+            parts,
+            Splits(),
+            1.0,
+            *(folder / f"{name}.parquet" for name in ("ledger", "catalog", "joins")),
+        )
         merged = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(

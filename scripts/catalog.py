@@ -5,6 +5,7 @@ from pathlib import Path
 
 from radscale_lib.archive.catalog import CatalogError, merge, partitions_of
 from radscale_lib.study import StudyError, load_study
+from radscale_lib.study.archive import TABLES
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -17,6 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--shards", type=Path, nargs="+", required=True)
     parser.add_argument("--ledger", type=Path, required=True, help="ledger to write")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog to write")
+    parser.add_argument("--joins", type=Path, help="audit of the joins (beside the catalog)")
     args = parser.parse_args(argv)
     try:
         study = load_study(args.study)
@@ -30,6 +32,8 @@ def main(argv: list[str] | None = None) -> None:
             args.ledger,
             args.catalog,
             archive.most_of_one_patient,
+            joins=args.joins or args.catalog.with_name("joins.parquet"),
+            most_unmatched={name: getattr(archive.joins, name).most_unmatched for name in TABLES},
         )
     except (StudyError, CatalogError) as error:
         parser.exit(1, f"{error}\n")

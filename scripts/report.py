@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--ledgers", type=Path, nargs="*", default=[], help="ledger tables, in <archive>/ folders"
     )
+    parser.add_argument(
+        "--joins", type=Path, nargs="*", default=[], help="audits of joins, in <archive>/ folders"
+    )
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
     parser.add_argument("--subsets", type=Path, help="card of the subsets")
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
@@ -37,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         [read_json(path) for path in args.cards],
         args.figures,
         pl.read_parquet(args.subsets) if args.subsets else None,
+        {path.parent.name: pl.read_parquet(path) for path in args.joins},
     )
     with whole(args.out) as partial:
         partial.write_text(html, encoding="utf-8")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from radscale_lib.archive.jointable import form_of
 from radscale_lib.archive.listing import ListingError, refresh
 from radscale_lib.archive.masks import refresh_masks
 from radscale_lib.study import StudyError, load_study
@@ -21,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
         archive = load_study(args.study).archives[args.archive]
         refresh(args.dicom, args.out, archive.partitions)
         if args.tubes:
-            refresh_masks(args.tubes, args.out)
+            refresh_masks(args.tubes, args.out, form_of(archive, "tubes"))
     except (StudyError, ListingError) as error:
         parser.exit(1, f"{error}\n")
 

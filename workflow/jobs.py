@@ -24,7 +24,12 @@ STAGES = {
     "write_report": "report",
 }
 """Stage of each rule."""
-BY_ARCHIVE = {"scan": "scan", "catalog": "catalog", "index_shards": "ranges"}
+BY_ARCHIVE = {
+    "scan": "scan",
+    "tables": "tables",
+    "catalog": "catalog",
+    "index_shards": "ranges",
+}
 """Stage of the rules that each archive has its own of, by the name before the archive's."""
 MAKE_ENCODERS = frozenset(
     rule for rule, stage in STAGES.items() if stage in ("pretrain", "weights")

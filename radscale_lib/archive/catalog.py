@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from radscale_lib.archive.joins import Joins, write_joins
 from radscale_lib.archive.ledger import LEDGER_SCHEMA
 from radscale_lib.archive.listing import count_listing
 from radscale_lib.archive.outcomes import OUTCOMES, REUSED_UID
@@ -20,7 +21,7 @@ from radscale_lib.archive.population import empty_splits, implausible_patient
 from radscale_lib.archive.scratch import scratch
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.shards.parquet import ROWS_PER_GROUP, open_table
-from radscale_lib.study.archive import Splits
+from radscale_lib.study.archive import TABLES, Splits
 
 
 class CatalogError(ValueError):
@@ -61,6 +62,8 @@ def merge(
     ledger: Path,
     catalog: Path,
     most_of_one_patient: float = 1.0,
+    joins: Path | None = None,
+    most_unmatched: Mapping[str, float] | None = None,
 ) -> None:
     """Merge the partitions of an archive into one ledger and one catalog.
 
@@ -76,11 +79,15 @@ def merge(
         ledger: the table of all files to write.
         catalog: the table of accepted images to write.
         most_of_one_patient: share of the images; more is an error (`population.py`).
+        joins: the audit of the joins to write (`joins.SCHEMA`), if it is wanted.
+        most_unmatched: by table, the share of its rows that may be joined to nothing; more is an
+            error, by default none is.
 
     Raises:
         CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate, a
             shard does not hold what its ledger says, too many files are quarantined, one patient
-            holds too many images, or a split of a large archive is empty.
+            holds too many images, a split of a large archive is empty, or too many rows of a table
+            are joined to nothing.
     """
     parts = [_inspect(partition) for partition in partitions]
     images = _accepted(partitions)
@@ -90,7 +97,13 @@ def merge(
     del images
     _check_patients(patients, splits, most_of_one_patient)
     del patients
-    _write_catalog(catalog, partitions, copies, splits, sum(part.accepted for part in parts))
+    audit = Joins({partition.number: partition.ledger for partition in partitions})
+    problems = list(audit.check(most_unmatched or dict.fromkeys(TABLES, 1.0)))
+    if problems:
+        raise CatalogError("\n".join(problems))
+    _write_catalog(catalog, partitions, copies, splits, sum(part.accepted for part in parts), audit)
+    if joins is not None:
+        write_joins(joins, audit)
 
 
 def split_of(patient_id: str, splits: Splits) -> str:
@@ -200,7 +213,7 @@ def _write_ledger(
     with open_table(path, schema) as writer:
         for partition in partitions:
             ledger = _with_duplicates(
-                pl.read_parquet(partition.ledger),
+                pl.read_parquet(partition.ledger, columns=LEDGER_SCHEMA.names),
                 copies.filter(pl.col("partition") == partition.number),
             ).with_columns(pl.lit(partition.number, pl.Int32).alias("partition"))
             outcomes.update(ledger["outcome"])
@@ -277,6 +290,7 @@ def _write_catalog(
     copies: pl.DataFrame,
     splits: Splits | None,
     images: int,
+    joins: Joins,
 ) -> None:
     """Sort the images by id, bucket after bucket (ids are uniform hashes)."""
     buckets = max(1, images // ROWS_PER_GROUP)
@@ -288,7 +302,7 @@ def _write_catalog(
         spilled = [folder / f"{bucket}.arrow" for bucket in range(buckets)]
         streams: list[pa.ipc.RecordBatchStreamWriter] = []
         for partition in partitions:
-            rows = _images(partition, copies, splits)
+            rows = joins.apply(partition.number, _images(partition, copies, splits))
             if not streams:
                 schema = rows.head(0).to_arrow().schema
                 streams = [

@@ -45,10 +45,12 @@ def import_collection(name: str, images: Path, tables: Tables, out: Path) -> Cou
         out: folder to write.
 
     Raises:
-        CollectionError: if a table cannot be used, or no row has an image.
+        CollectionError: if tables contradict each other, or no row has an image.
+        TableError: if a table cannot be read.
     """
     files = _Files(images)
     counts = Counts()
+    _check(name, tables)
     collection = FORMATS[name](tables)
     with ExitStack() as stack:
         labels = _Csv(stack, out / "labels.csv", ["sop_instance_uid", *collection.labels])
@@ -93,6 +95,18 @@ def import_collection(name: str, images: Path, tables: Tables, out: Path) -> Cou
                 "--table"
             )
     return counts
+
+
+def _check(name: str, tables: Tables) -> None:
+    """Read the tables to their end, so that nothing is written if one of them is refused."""
+    seen: dict[str, int] = {}
+    for number, picture in enumerate(FORMATS[name](tables).pictures, 1):
+        said = hash(repr(picture))
+        if seen.setdefault(picture.name, said) != said:
+            raise CollectionError(
+                f"{tables.main}: two rows name the same image and differ (the second is picture "
+                f"{number}): keep one of them"
+            )
 
 
 def _write(collection: str, picture: Picture, path: Path, folder: Path) -> Capture | None:

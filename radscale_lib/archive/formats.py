@@ -4,14 +4,13 @@ NIH ChestX-ray14 (Wang et al. 2017), CheXpert (Irvin et al. 2019), MIMIC-CXR-JPG
 2019), VinDr-CXR 1.0 (Nguyen et al. 2022), RANZCR CLiP (Tang et al. 2021).
 """
 
-import csv
-import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from radscale_lib.archive.sections import split_report
+from radscale_lib.archive.tablefile import Form, TableFile
 
 NIH_FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
@@ -46,6 +45,8 @@ class Tables:
     """Folder of report texts."""
     tubes: Path | None = None
     """Polylines of tubes."""
+    form: Form = field(default_factory=Form)
+    """How they are written, as far as it is known."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _nih(tables: Tables) -> Collection:
         "Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age",
         "Patient Gender", "View Position",
     )  # fmt: skip
-    _, rows = _read(tables.main, *needed)
+    _, rows = _read(tables, tables.main, *needed)
     return Collection(NIH_FINDINGS, False, False, (_nih_picture(tables.main, row) for row in rows))
 
 
@@ -119,7 +120,7 @@ def _original_size(row: dict[str, str]) -> tuple[float, float] | None:
 
 def _chexpert(tables: Tables) -> Collection:
     needed = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *CHEXPERT_FINDINGS)
-    _, rows = _read(tables.main, *needed)
+    _, rows = _read(tables, tables.main, *needed)
     pictures = (_chexpert_picture(tables.main, row) for row in rows)
     return Collection(CHEXPERT_FINDINGS, False, False, pictures)
 
@@ -140,13 +141,16 @@ def _chexpert_picture(table: Path, row: dict[str, str]) -> Picture:
 
 
 def _mimic(tables: Tables) -> Collection:
-    _, rows = _read(tables.main, "dicom_id", "subject_id", "study_id", "ViewPosition")
+    _, rows = _read(tables, tables.main, "dicom_id", "subject_id", "study_id", "ViewPosition")
     labels: dict[str, dict[str, str]] = {}
     if tables.labels is not None:
-        _, labelled = _read(tables.labels, "study_id", *CHEXPERT_FINDINGS)
-        labels = {
-            row["study_id"]: {name: row[name] for name in CHEXPERT_FINDINGS} for row in labelled
-        }
+        _, labelled = _read(tables, tables.labels, "study_id", *CHEXPERT_FINDINGS)
+        for row in labelled:
+            values = {name: row[name] for name in CHEXPERT_FINDINGS}
+            if labels.setdefault(row["study_id"], values) != values:
+                raise CollectionError(
+                    f"{tables.labels}: study_id: two rows have the same and differ: keep one"
+                )
     texts = _Reports(tables.reports)
     pictures = (
         Picture(
@@ -186,7 +190,7 @@ def _vindr(tables: Tables) -> Collection:
 
     A finding is 1 if more than half of them saw it, 0 if none did, and −1 between.
     """
-    columns, rows = _read(tables.main, "image_id")
+    columns, rows = _read(tables, tables.main, "image_id")
     labels = [name for name in columns if name not in ("image_id", "rad_id", "rad_ID")]
     votes: dict[str, list[dict[str, str]]] = {}
     for row in rows:
@@ -213,11 +217,11 @@ def _majority(table: Path, name: str, rows: Sequence[dict[str, str]]) -> str:
 
 
 def _clip(tables: Tables) -> Collection:
-    columns, rows = _read(tables.main, "StudyInstanceUID", "PatientID")
+    columns, rows = _read(tables, tables.main, "StudyInstanceUID", "PatientID")
     published = [name for name in columns if name.startswith(CLIP_TUBES)]
     lines: dict[str, list[tuple[str, str]]] = {}
     if tables.tubes is not None:
-        _, drawn = _read(tables.tubes, "StudyInstanceUID", "label", "data")
+        _, drawn = _read(tables, tables.tubes, "StudyInstanceUID", "label", "data")
         for row in drawn:
             kind = next((tube for tube in CLIP_TUBES if row["label"].startswith(tube)), "")
             lines.setdefault(row["StudyInstanceUID"], []).append((kind, row["data"]))
@@ -245,7 +249,7 @@ _GENERIC_OPTIONAL = ("age", "sex", "findings", "impression")
 
 
 def _generic(tables: Tables) -> Collection:
-    columns, rows = _read(tables.main, *_GENERIC)
+    columns, rows = _read(tables, tables.main, *_GENERIC)
     labels = [name for name in columns if name not in (*_GENERIC, *_GENERIC_OPTIONAL)]
     pictures = (
         Picture(
@@ -274,30 +278,18 @@ FORMATS: dict[str, Callable[[Tables], Collection]] = {
 }
 
 
-def _read(table: Path, *needed: str) -> tuple[list[str], Iterator[dict[str, str]]]:
-    """Columns and rows of a CSV file, plain or gzipped."""
-    rows = _rows(table)
-    columns = next(rows, [])
-    for column in needed:
-        if column not in columns:
-            raise CollectionError(f"{table}: no column {column!r}: add it (found {columns})")
-    return columns, (dict(zip(columns, row, strict=True)) for row in rows)
+def _read(tables: Tables, path: Path, *needed: str) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """Columns and rows of a table; columns without a name are left out."""
+    table = TableFile(path, needed, tables.form)
+    table.require(*needed)
+    columns = [column for column in table.columns if column]
 
+    def rows() -> Iterator[dict[str, str]]:
+        for row in table.rows(columns):
+            texts = ((cell or "").strip() for cell in row.cells)
+            yield dict(zip(columns, texts, strict=True))
 
-def _rows(table: Path) -> Iterator[list[str]]:
-    """The header, then each row, as long as the header."""
-    try:
-        opened = gzip.open if table.suffix == ".gz" else open
-        with opened(table, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            columns = [column.strip() for column in next(reader, [])]
-            yield columns
-            for row in reader:
-                values = [value.strip() for value in row[: len(columns)]]
-                yield values + [""] * (len(columns) - len(values))
-    except OSError as error:
-        reason = error.strerror or "no gzip file"
-        raise CollectionError(f"{table}: cannot be read ({reason}): correct its path") from None
+    return columns, rows()
 
 
 def _age(text: str) -> int | None:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,9 @@ from radscale_lib.archive.colour import luminance_patterns
 from radscale_lib.archive.grey import GreyScale, render
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.instance import Instance, instance_of
+from radscale_lib.archive.join import Join
+from radscale_lib.archive.joinkeys import identity_of
+from radscale_lib.archive.jointable import form_of, table_facts, write_join_table
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
 from radscale_lib.archive.listing import NOT_A_FILE, Entry, read_listing
 from radscale_lib.archive.outcomes import (
@@ -31,6 +34,7 @@ from radscale_lib.archive.outcomes import (
 from radscale_lib.archive.pixels import Patterns, stored_patterns
 from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.resize import position, resize, stored_size
+from radscale_lib.archive.scratch import scratch
 from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.selection import check_selected, facts_of
 from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
@@ -40,7 +44,7 @@ from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards import codec
 from radscale_lib.shards.schema import finding_column, image_digest, tube_column
 from radscale_lib.shards.writer import open_shard
-from radscale_lib.study.archive import Archive, Image, Labels, Select
+from radscale_lib.study.archive import TABLES, Archive, Image, Labels, Select
 
 MOST_SECONDS = 120.0
 """Processor time for one image; the slowest sound ones (JPEG 2000, 20 megapixels) take four."""
@@ -108,12 +112,13 @@ def ingest(
             progress.step()
         progress = Progress("images", len(selected))
         first = _First()
+        joins = _joins(archive, labels, sources, outputs, accounts)
         with (
             Workers(partial(_try_to_prepare, archive.image), processes, MOST_SECONDS) as workers,
             open_shard(outputs.shard, labels, stage) as writer,
         ):
             tables = _Tables(
-                sources, labels, [instance for _, instance in selected], archive.scrub_reports
+                joins, sources, labels, [instance for _, instance in selected], archive
             )
             results = workers.map(instance for _, instance in selected)
             for (account, instance), result in zip(selected, results, strict=True):
@@ -134,7 +139,8 @@ def ingest(
                     account.detail = _remarks(masked_lines, missing)
                 progress.step()
     write_index(outputs.index, accounts)
-    write_ledger(outputs.ledger, accounts, outputs.shard.name, key)
+    facts = {name: join.facts for name, join in joins.items()}
+    write_ledger(outputs.ledger, accounts, outputs.shard.name, key, facts)
     tables.report(writer.rows)
     return Counter(str(account.outcome) for account in accounts)
 
@@ -159,11 +165,45 @@ def _inspect(folder: Path, account: Account, select: Select) -> Instance:
         raise QuarantinedError("unreadable", "no readable file or folder")
     account.stage = "header"
     header = read_header(folder / account.entry.path)
+    account.identity = identity_of(header.elements)
     account.stage = "selection"
     account.facts = facts_of(header)
     check_selected(header, account.facts, select)
     assert account.facts.view is not None
-    return instance_of(header, account.facts.view)
+    return instance_of(header, account.facts.view, account.identity)
+
+
+def _joins(
+    archive: Archive,
+    labels: Labels,
+    sources: Sources,
+    outputs: Outputs,
+    accounts: Sequence[Account],
+) -> dict[str, Join]:
+    """Join the files to the tables, and note what became of each.
+
+    A table that was not made ready for joining is made so here.
+    """
+    identities = [account.identity for account in accounts if account.identity]
+    joins = {}
+    for name in TABLES:
+        path = getattr(sources, name)
+        if path is None:
+            continue
+        if table_facts(path) is not None:
+            joins[name] = Join(path, identities)
+        else:
+            outputs.ledger.parent.mkdir(parents=True, exist_ok=True)
+            with scratch(outputs.ledger.parent, "tables") as folder:
+                ready = folder / f"{name}.parquet"
+                form, ignore = form_of(archive, name), getattr(archive.joins, name).ignore
+                write_join_table(name, path, labels, ready, form, ignore)
+                joins[name] = Join(ready, identities)
+    for account in accounts:
+        if account.identity:
+            matches = {name: join.match_of(account.identity) for name, join in joins.items()}
+            account.matches = {name: match for name, match in matches.items() if match}
+    return joins
 
 
 class _Refusal(NamedTuple):
@@ -275,12 +315,23 @@ class _Tables:
     """The tables of an archive, as columns of a row."""
 
     def __init__(
-        self, sources: Sources, labels: Labels, instances: Sequence[Instance], scrubbed: bool
+        self,
+        joins: Mapping[str, Join],
+        sources: Sources,
+        labels: Labels,
+        instances: Sequence[Instance],
+        archive: Archive,
     ) -> None:
-        self._names = labels
-        self._reports = Reports(sources.reports, instances, scrubbed) if sources.reports else None
-        self._labels = LabelTable(sources.labels, labels, instances) if sources.labels else None
-        self._tubes = TubeTable(sources.tubes, labels, instances) if sources.tubes else None
+        self._joins, self._names = joins, labels
+        self._reports = self._labels = self._tubes = None
+        if "reports" in joins:
+            self._reports = Reports(joins["reports"], archive.scrub_reports)
+        if "labels" in joins:
+            self._labels = LabelTable(joins["labels"], labels)
+        if "tubes" in joins:
+            given = archive.tubes or sources.tubes
+            assert given is not None
+            self._tubes = TubeTable(joins["tubes"], given, labels, instances)
         self._joined: Counter[str] = Counter()
         self._missing: Counter[str] = Counter()
 
@@ -322,15 +373,16 @@ class _Tables:
 
     def report(self, accepted: int) -> None:
         """Say how many images found their rows."""
-        for name, table in (
-            ("reports", self._reports),
-            ("labels", self._labels),
-            ("tubes", self._tubes),
-        ):
-            if table is not None:
+        for name, join in self._joins.items():
+            print(
+                f"{name}: {self._joined[name]:,} of {accepted:,} images have a row "
+                f"(by {', '.join(join.facts.keys)})",
+                file=sys.stderr,
+            )
+            if join.shared_rows:
                 print(
-                    f"{name}: {self._joined[name]:,} of {accepted:,} images have a row "
-                    f"(by {table.key})",
+                    f"{name}: {join.shared_rows:,} rows have a key that several patients share: "
+                    "joined to none",
                     file=sys.stderr,
                 )
         if self._tubes and self._tubes.other_labels:

@@ -10,6 +10,7 @@ import numpy as np
 from radscale_lib.archive.elements import Elements
 from radscale_lib.archive.grey import GreyScale, Lut, Window, WindowFunction
 from radscale_lib.archive.header import Header, PixelElement
+from radscale_lib.archive.joinkeys import Identity, identity_of
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.views import View
 
@@ -31,7 +32,8 @@ class Instance:
     patient_id: str = field(repr=False)
     study_instance_uid: str = field(repr=False)
     sop_instance_uid: str = field(repr=False)
-    accession_number: str = field(repr=False)
+    identity: Identity = field(repr=False)
+    """What joins it to the tables."""
     identifiers: tuple[str, ...] = field(repr=False)
     """Names and numbers that must not stand in the report."""
     view: View
@@ -56,8 +58,13 @@ class Instance:
     """Model of the device."""
 
 
-def instance_of(header: Header, view: View) -> Instance:
+def instance_of(header: Header, view: View, identity: Identity | None = None) -> Instance:
     """Take from a header what the rest of ingest needs.
+
+    Args:
+        header: the header.
+        view: its view.
+        identity: its identity, if it was taken before.
 
     Raises:
         QuarantinedError: `missing_tag:…`, `bad_tag:…`, `unsupported_bits` or `too_large`.
@@ -85,7 +92,7 @@ def instance_of(header: Header, view: View) -> Instance:
         patient_id=_required(elements, "PatientID"),
         study_instance_uid=_required(elements, "StudyInstanceUID"),
         sop_instance_uid=_required(elements, "SOPInstanceUID"),
-        accession_number=elements.text("AccessionNumber"),
+        identity=identity or identity_of(elements),
         identifiers=tuple(filter(None, map(elements.text, _IDENTIFYING))),
         view=view,
         rows=rows,

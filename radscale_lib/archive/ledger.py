@@ -2,17 +2,23 @@
 
 import hashlib
 import hmac
+import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+from radscale_lib.archive.join import Match
+from radscale_lib.archive.joinkeys import Identity
+from radscale_lib.archive.jointable import TableFacts
 from radscale_lib.archive.listing import Entry
 from radscale_lib.archive.outcomes import Outcome, Stage
 from radscale_lib.archive.selection import Facts
+from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards.parquet import write_table
+from radscale_lib.study.archive import TABLES
 
 INDEX_SCHEMA = pa.schema(
     [
@@ -41,6 +47,22 @@ LEDGER_SCHEMA = pa.schema(
 )
 
 
+JOIN_FIELDS = [
+    field
+    for table in TABLES
+    for field in (
+        pa.field(f"{table}_row", pa.int64()),
+        pa.field(f"{table}_rows", pa.int32()),
+        pa.field(f"{table}_match", pa.string()),
+    )
+]
+"""What became of a file and each table (`join.Match`); null if no row is near it."""
+PARTITION_SCHEMA = pa.schema([*LEDGER_SCHEMA, pa.field("patient", pa.string()), *JOIN_FIELDS])
+"""Of a partition's ledger: the patient is given, by pseudonym, where a row of a table is."""
+TABLES_KEY = b"radscale.tables"
+"""Metadata of a partition's ledger: what is known of each table as a whole, as JSON."""
+
+
 @dataclass
 class Account:
     """What is known of a file, and what became of it."""
@@ -53,6 +75,10 @@ class Account:
     reason: str | None = None
     detail: str | None = None
     row: int | None = None
+    identity: Identity | None = None
+    """What joins it to the tables; null if its header cannot be read."""
+    matches: dict[str, Match] = field(default_factory=dict)
+    """By table."""
 
 
 def path_digest(key: bytes, path: str) -> str:
@@ -75,8 +101,14 @@ def write_index(path: Path, accounts: Iterable[Account]) -> None:
     write_table(path, pa.Table.from_pylist(rows, INDEX_SCHEMA))
 
 
-def write_ledger(path: Path, accounts: Iterable[Account], shard: str, key: bytes) -> None:
-    """Write the outcome of every file."""
+def write_ledger(
+    path: Path,
+    accounts: Iterable[Account],
+    shard: str,
+    key: bytes,
+    tables: Mapping[str, TableFacts] | None = None,
+) -> None:
+    """Write the outcome of every file, and what became of it and the `tables`."""
     rows = [
         {
             "path_digest": path_digest(key, account.entry.path),
@@ -86,7 +118,24 @@ def write_ledger(path: Path, accounts: Iterable[Account], shard: str, key: bytes
             "detail": account.detail,
             "shard": None if account.row is None else shard,
             "row": account.row,
+            "patient": _patient(account, key),
+            **{
+                f"{table}_{name}": value
+                for table, match in account.matches.items()
+                for name, value in (
+                    ("row", match.row), ("rows", match.rows), ("match", match.state)
+                )
+            },
         }
         for account in accounts
-    ]
-    write_table(path, pa.Table.from_pylist(rows, LEDGER_SCHEMA))
+    ]  # fmt: skip
+    facts = {name: asdict(table) for name, table in (tables or {}).items()}
+    schema = PARTITION_SCHEMA.with_metadata({TABLES_KEY: json.dumps(facts)})
+    write_table(path, pa.Table.from_pylist(rows, schema))
+
+
+def _patient(account: Account, key: bytes) -> str | None:
+    """The patient's pseudonym, of a file that a row of a table is near to."""
+    if not account.matches or account.identity is None or not account.identity.patient_id:
+        return None
+    return pseudonym(key, "patient", account.identity.patient_id)

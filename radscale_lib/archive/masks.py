@@ -3,24 +3,25 @@
 from pathlib import Path
 
 from radscale_lib.archive.listing import ListingError, entry_of, line_of
-from radscale_lib.archive.tablefile import TableError, TableFile
+from radscale_lib.archive.tablefile import Form, TableError, TableFile
 from radscale_lib.files import whole
 
 MASK_COLUMN = "mask"
 
 
-def refresh_masks(tubes: Path, out: Path) -> None:
+def refresh_masks(tubes: Path, out: Path, form: Form | None = None) -> None:
     """List the masks of a table into `out`/masks.tsv, which is left alone if it says the same.
 
     Args:
         tubes: the table; its column `mask`, if it has one, holds paths from the table's folder.
         out: the folder of the archive's listings.
+        form: how the table is written, as far as it is known.
 
     Raises:
         ListingError: if the table cannot be read.
     """
     try:
-        table = TableFile(tubes)
+        table = TableFile(tubes, [MASK_COLUMN], form)
         names = table.texts(MASK_COLUMN) if MASK_COLUMN in table.columns else []
     except TableError as error:
         raise ListingError(str(error)) from None

@@ -1,114 +1,159 @@
-"""A CSV, Parquet or JSONL file of which some rows are read.
+"""A table of any kind by the names of its columns.
 
-Errors name the file, the column and the number of the row, never a value.
+The first row of a CSV file may be a patient's, if the file has no header: of it a message shows
+only names that are asked for, and the others once one of those is there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import polars as pl
+from radscale_lib.archive.tablesources import (
+    CsvSource,
+    JsonlSource,
+    ParquetSource,
+    Row,
+    Source,
+    TableError,
+    reading,
+)
 
-if TYPE_CHECKING:
-    from radscale_lib.archive.instance import Instance
-
-LINE = "__line__"
-"""Key of a row's number in its file."""
+__all__ = ["Form", "Row", "TableError", "TableFile"]
 
 
-class TableError(ValueError):
-    """A table that cannot be used; the message names file, column and remedy."""
+@dataclass(frozen=True)
+class Form:
+    """What is known of how a table is written; the rest is found out."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Expected name -> the table's name, where they differ."""
+    separator: str | None = None
+    """`comma`, `semicolon` or `tab`."""
+    encoding: str | None = None
+    keys: Mapping[str, str] = field(default_factory=lambda: {"encoding": "--encoding"})
+    """Where a user states `columns` and `encoding`, for messages."""
 
 
 class TableFile:
-    """A CSV, Parquet or JSONL file that is read by key."""
+    """A table: the names of its columns, and its rows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, asked: Sequence[str], form: Form | None = None) -> None:
         """Read the names of the columns.
 
+        Args:
+            path: `.csv`, `.tsv` or `.txt` (plain or `.gz`), `.parquet`, `.jsonl` or `.ndjson`.
+            asked: names of the columns that are looked for; a separator is found by them.
+            form: what is known of how the table is written.
+
         Raises:
-            TableError: if the file cannot be read.
+            TableError: if the file cannot be read, or a column stands twice.
         """
-        self.path = path
-        try:
-            match path.suffix.lower():
-                case ".csv":
-                    self._scan = pl.scan_csv(path, infer_schema=False)
-                case ".parquet":
-                    self._scan = pl.scan_parquet(path)
-                case ".jsonl" | ".ndjson":
-                    self._scan = pl.scan_ndjson(path)
-                case _:
-                    raise TableError(f"{path}: unknown kind: give .csv, .parquet or .jsonl")
-            self.columns = self._scan.collect_schema().names()
-        except OSError as error:
-            raise TableError(
-                f"{path}: cannot be read ({error.strerror}): correct the path"
-            ) from None
-        except pl.exceptions.PolarsError:
-            raise self._unreadable() from None
+        self.path, self._form = path, form or Form()
+        self._asked = {_loose(self._theirs(name)) for name in asked}
+        with reading(path):
+            self._source = self._open()
+        names = self._source.names
+        self._check_repeated(names)
+        for name, theirs in self._form.columns.items():
+            if theirs not in names:
+                raise TableError(
+                    f"{path}: no column {theirs!r}, which {self._form.keys['columns']} gives for "
+                    f"{name!r}: correct it ({self._shown()})"
+                )
+        ours = {theirs: name for name, theirs in self._form.columns.items()}
+        self.columns = [ours.get(name, name) for name in names]
+        """Names of the columns, as the project calls them; empty for a column without a name."""
 
-    def _collect(self, selected: pl.LazyFrame) -> list[dict[str, Any]]:
-        try:
-            return selected.collect().to_dicts()
-        except pl.exceptions.PolarsError:
-            raise self._unreadable() from None
+    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+        """The rows, with the cells of some columns in their order; blank rows are left out.
 
-    def _unreadable(self) -> TableError:
-        return TableError(f"{self.path}: no readable {self.path.suffix[1:]} in UTF-8: repair it")
+        Raises:
+            TableError: at a row or a cell that is not surely what was meant.
+        """
+        places = [self.columns.index(name) for name in columns]
+        with reading(self.path):
+            yield from self._source.rows(places)
 
-    def choose(self, keys: Sequence[str]) -> str:
-        """The first of some key columns that the table has."""
-        for key in keys:
-            if key in self.columns:
-                return key
-        raise TableError(
-            f"{self.path}: no key column: add {' or '.join(repr(key) for key in keys)} "
-            f"(found {shown(self.columns)})"
-        )
+    def choose(self, keys: Sequence[str]) -> list[str]:
+        """Those of some key columns that the table has, in order of `keys`."""
+        found = [key for key in keys if key in self.columns]
+        if not found:
+            names = " or ".join(repr(key) for key in keys)
+            raise self.lacking(keys, f"no key column: add {names}")
+        return found
 
     def require(self, *names: str) -> None:
         """Refuse a table that lacks a column."""
         for name in names:
             if name not in self.columns:
-                raise TableError(
-                    f"{self.path}: no column {name!r}: add it (found {shown(self.columns)})"
-                )
+                raise self.lacking([name], f"no column {name!r}: add it")
+
+    def lacking(self, names: Sequence[str], message: str) -> TableError:
+        """The error for missing columns; a column with a name alike is pointed out."""
+        wanted = {_loose(self._theirs(name)): name for name in names}
+        for theirs in self._source.names:
+            if name := wanted.get(_loose(theirs)):
+                remedy = "rename it"
+                if "columns" in self._form.keys:
+                    remedy += f", or set {self._form.keys['columns']}: {{{name}: {theirs!r}}}"
+                message = f"no column {name!r}, but {theirs!r}: {remedy}"
+        return TableError(f"{self.path}: {message} ({self._shown()})")
 
     def texts(self, column: str) -> list[str]:
         """The different texts of a column, sorted; blank ones are left out."""
-        texts = self._scan.select(pl.col(column).cast(pl.String).str.strip_chars())
-        found = self._collect(texts.filter(pl.col(column) != "").unique())
-        return sorted(row[column] for row in found)
+        found = {(row.cells[0] or "").strip() for row in self.rows([column])}
+        return sorted(found - {""})
 
-    def rows(
-        self, key: str, columns: Sequence[str], instances: "Iterable[Instance]"
-    ) -> list[dict[str, Any]]:
-        """Rows of some instances, as text, in the table's order, with their line number."""
-        wanted = {getattr(instance, key) for instance in instances} - {""}
-        selected = (
-            self._scan.with_row_index(LINE, offset=2 if self.path.suffix == ".csv" else 1)
-            .select(LINE, pl.col(key, *columns).cast(pl.String))
-            .with_columns(pl.col(key).str.strip_chars())
-            .filter(pl.col(key).is_in(sorted(wanted)))
-        )
-        return self._collect(selected)
-
-    def one_row_each(
-        self, key: str, columns: Sequence[str], instances: "Iterable[Instance]"
-    ) -> list[dict[str, Any]]:
-        """Rows of some instances; repeated keys must say the same."""
-        first: dict[str, dict[str, Any]] = {}
-        for row in self.rows(key, columns, instances):
-            known = first.setdefault(row[key], row)
-            if any(known[column] != row[column] for column in columns):
-                raise TableError(
-                    f"{self.path}: {key}: rows {known[LINE]} and {row[LINE]} have the same key "
-                    "and differ: keep one of them"
+    def _open(self) -> Source:
+        if self.path.exists() and not self.path.is_file():
+            raise TableError(f"{self.path}: no file: correct the path")
+        name, form = self.path.name.lower().removesuffix(".gz"), self._form
+        match Path(name).suffix:
+            case ".csv" | ".tsv" | ".txt":
+                return CsvSource(
+                    self.path, self._known, form.separator, form.encoding, form.keys["encoding"]
                 )
-        return list(first.values())
+            case ".parquet":
+                return ParquetSource(self.path)
+            case ".jsonl" | ".ndjson":
+                return JsonlSource(self.path, form.encoding, form.keys["encoding"])
+        raise TableError(f"{self.path}: unknown kind: give .csv, .parquet or .jsonl")
+
+    def _theirs(self, name: str) -> str:
+        return self._form.columns.get(name, name)
+
+    def _known(self, names: Sequence[str]) -> int:
+        """How many of some names are asked for, whatever their case."""
+        return len(self._asked & set(map(_loose, names)))
+
+    def _shown(self) -> str:
+        names = self._source.names
+        if self._has_header(names):
+            return f"found {', '.join(filter(None, names))}"
+        return (
+            f"the first row, of {len(names)} cells, has none of the expected names: it must be the "
+            "header"
+        )
+
+    def _has_header(self, names: Sequence[str]) -> bool:
+        return self._source.header_is_sure or self._known(names) > 0
+
+    def _check_repeated(self, names: Sequence[str]) -> None:
+        if not self._has_header(names):
+            return  # it will be said that the columns are missing
+        seen: dict[str, str] = {}
+        for place, name in enumerate(names, 1):
+            if not name:
+                continue
+            other = seen.setdefault(_loose(name), name)
+            if names.count(name) > 1 or (other != name and _loose(name) in self._asked):
+                shown = repr(name) if _loose(name) in self._asked else place
+                raise TableError(
+                    f"{self.path}: column {shown} stands twice (case, blanks and punctuation do "
+                    "not count): remove or rename one"
+                )
 
 
-def shown(columns: Sequence[str]) -> str:
-    """Columns in a message."""
-    return ", ".join(columns)
+def _loose(name: str) -> str:
+    """A column's name without case, blanks and punctuation."""
+    return "".join(filter(str.isalnum, name)).casefold() or name

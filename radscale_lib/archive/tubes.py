@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from radscale_lib.archive.join import LINE
 from radscale_lib.archive.masks import MASK_COLUMN
 from radscale_lib.archive.sections import tidy
-from radscale_lib.archive.tablefile import LINE, TableError
+from radscale_lib.archive.tablefile import TableError
 
 Points = list[tuple[float, float]]
 

@@ -28,6 +28,7 @@ def megabytes(study: Study, stage: str) -> int:
     side = max(_largest_archive(study).image.shorter_side, 64)
     needs = {
         "ingest": 1500 + MB_PER_MPIXEL * 20,
+        "tables": 1500 + 500 * rows,
         "catalog": 1500 + 500 * rows,
         "subset": 600 + 400 * rows,
         "subset_card": 1000 + 3000 * rows,
@@ -52,6 +53,7 @@ def minutes(study: Study, stage: str) -> int:
         "phantom": 20.0,
         "scan": 10 + total / 1e5,
         "ingest": 10 + per_partition / 60 / 2,
+        "tables": 10 + total / 5e4,
         "catalog": 10 + total / 1e5,
         "ranges": 10 + shard_bytes(study) / READ / 60,
         "subset": 10 + total / 5e5,

@@ -14,7 +14,7 @@ from typing import Any
 
 from radscale_lib.planning.code import code_of
 from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, load_key
-from radscale_lib.study.archive import Archive
+from radscale_lib.study.archive import TABLES, Archive
 from radscale_lib.study.base import Section
 from radscale_lib.study.model import Study
 
@@ -38,6 +38,15 @@ def _scan(study: Study, archive: str) -> Slice:
     return {"partitions": study.archives[archive].partitions}
 
 
+def _tables(study: Study, archive: str) -> Slice:
+    joins = study.archives[archive].joins
+    return {
+        **{f"joins.{name}": _without(getattr(joins, name), "most_unmatched") for name in TABLES},
+        "labels.findings": study.labels.findings,
+        "labels.tubes": study.labels.tubes,
+    }
+
+
 def _ingest(study: Study, archive: str) -> Slice:
     source = study.archives[archive]
     return {
@@ -59,6 +68,10 @@ def _catalog(study: Study, archive: str) -> Slice:
         "partitions": source.partitions,
         "most_quarantined": source.most_quarantined,
         "most_of_one_patient": source.most_of_one_patient,
+        **{
+            f"joins.{name}.most_unmatched": getattr(source.joins, name).most_unmatched
+            for name in TABLES
+        },
     }
 
 
@@ -150,6 +163,7 @@ def _report(study: Study) -> Slice:
 STAGES: dict[str, tuple[str, Callable[..., Slice]]] = {
     "phantom": ("make_phantom.py", _phantom),
     "scan": ("scan.py", _scan),
+    "tables": ("tables.py", _tables),
     "ingest": ("ingest.py", _ingest),
     "catalog": ("catalog.py", _catalog),
     "ranges": ("index_shards.py", _ranges),

@@ -6,6 +6,7 @@ from radscale_lib.preflight.archives import archive_findings
 from radscale_lib.preflight.data import data_findings
 from radscale_lib.preflight.finding import Finding
 from radscale_lib.preflight.settings import settings_findings
+from radscale_lib.preflight.tables import table_findings
 from radscale_lib.preflight.weights import weights_findings
 from radscale_lib.study.model import Study
 from radscale_lib.study.paths import path_problems
@@ -13,6 +14,7 @@ from radscale_lib.study.paths import path_problems
 CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
     settings_findings,
     archive_findings,
+    table_findings,
     weights_findings,
     data_findings,
 )
@@ -21,8 +23,9 @@ CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
 def findings(study: Study) -> list[Finding]:
     """Everything that would stop a study or spoil its results, as far as it shows beforehand.
 
-    Reads some headers of DICOM files, headers of weights, and the catalog where it exists; lists no
-    DICOM folder and writes nothing. What is missing hides no other finding.
+    Reads some headers of DICOM files, the tables, headers of weights, and the catalog where it
+    exists; lists no DICOM folder and writes nothing that stays. What is missing hides no other
+    finding.
 
     Returns:
         Each finding once; those that stop a run first.

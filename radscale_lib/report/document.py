@@ -9,6 +9,7 @@ import polars as pl
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from radscale_lib.archive.joins import near_text
 from radscale_lib.report import sentences
 from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.notes import figure_notes
@@ -31,6 +32,7 @@ def write_report(
     cards: Sequence[Card],
     figures: Path,
     subsets: pl.DataFrame | None = None,
+    joins: Mapping[str, pl.DataFrame] | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -44,6 +46,7 @@ def write_report(
         cards: the run cards (`encoder.json`).
         figures: folder of the drawn figures; those that are not there are left out.
         subsets: the card of the subsets.
+        joins: the audit of each archive's joins.
     """
     series = {
         task: task_series(study, scores, fits, task)
@@ -86,6 +89,7 @@ def write_report(
         subset_figure=_embed(figures, FIGURE),
         subsets=subset_rows(subsets) if subsets is not None else [],
         archives=[_archive(name, ledger) for name, ledger in ledgers.items()],
+        joins=[_joins(name, table) for name, table in (joins or {}).items() if len(table)],
         runs=[_run_row(card) for card in _ordered(study, cards)],
         gaps=_gaps(study, scores, cards),
         settings=yaml.safe_dump(_settings(study), sort_keys=False, allow_unicode=True),
@@ -273,6 +277,40 @@ def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:
             for outcome, reason, files in reasons.iter_rows()
         ],
     }
+
+
+def _joins(name: str, audit: pl.DataFrame) -> dict[str, Any]:
+    """What became of the rows of an archive's tables, and what stands out."""
+    rows, notes = [], []
+    for row in audit.rows(named=True):
+        table = row["table"]
+        counts = (
+            row["rows"],
+            row["rows_matched"],
+            row["rows_shared"],
+            row["rows_placeholder"] + row["rows_without_key"],
+            row["rows_unmatched"],
+            row["images_matched"],
+            row["images"] - row["images_matched"],
+        )
+        shown = [f"{count:,}" for count in counts]
+        rows.append({"table": table, "columns": row["keys"], "counts": shown})
+        notes += [
+            f"{table}: {near_text(table, near['difference'], near['rows'], row['rows'])}."
+            for near in row["near"]
+        ]
+        if row["rows"] == 0:
+            notes.append(f"{table}: the table has a header and no rows.")
+        if row["rows_shared"] or row["images_shared"]:
+            notes.append(
+                f"{table}: {row['images_shared']:,} images have a key that other patients' images "
+                "have, too: nothing is joined to them."
+            )
+        if row["images_without_text"]:
+            notes.append(
+                f"{table}: {row['images_without_text']:,} images have a row, but no text in it."
+            )
+    return {"name": name, "rows": rows, "notes": notes}
 
 
 def _key(card: Card) -> Run:

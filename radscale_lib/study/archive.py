@@ -3,9 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from radscale_lib.study.base import Distinct, Fraction, Section
+
+TABLES = ("reports", "labels", "tubes")
+"""Tables of an archive."""
+
+Difference = Literal["apostrophe", "decimals", "case", "punctuation", "leading_zeros"]
 
 Interpolation = Literal[
     "bspline",
@@ -155,6 +160,63 @@ class Image(Section):
         return self
 
 
+class Join(Section):
+    """How one table is read, and joined to the images."""
+
+    columns: dict[str, str] = Field(
+        {},
+        description="Names of the table's columns where they are not the expected ones, as "
+        '`accession_number: "Accession Number"`.',
+    )
+    separator: Literal["comma", "semicolon", "tab"] | None = Field(
+        None, description="Of a CSV file; null: found by the names in its first row."
+    )
+    encoding: str | None = Field(
+        None,
+        description="Of a CSV or JSONL file, as `cp1250` or `gb18030`; null: UTF-8, UTF-16 or "
+        "Windows-1252, found by its bytes.",
+    )
+    ignore: Annotated[tuple[Difference, ...], Distinct] = Field(
+        (),
+        description="Accession numbers count as equal if they differ only in these: an apostrophe "
+        'or ="" around them (Excel), decimals (1000001.0), case, punctuation and blanks, zeros '
+        "before digits.",
+    )
+    most_unmatched: Fraction = Field(
+        0.05,
+        description="Share of the table's rows that may match no file, or files of several "
+        "patients; above it the study stops at the catalog. 1.0 never stops it.",
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        try:
+            if encoding is not None:
+                "".encode(encoding)
+        except LookupError:
+            raise ValueError(
+                f"{encoding!r} is no encoding: write one as utf-8, utf-16, cp1252 or gb18030"
+            ) from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _columns_once(self) -> "Join":
+        names = list(self.columns.values())
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"columns: {twice!r} is given for two columns: give one for each")
+        return self
+
+
+class Joins(Section):
+    """How the tables of an archive are joined to its images (docs/ingest.md)."""
+
+    reports: Join = Field(Join(), description="The table of reports.")
+    labels: Join = Field(Join(), description="The table of labels.")
+    tubes: Join = Field(Join(), description="The table of tubes.")
+
+
 class Archive(Section):
     """One archive: DICOM files (or the phantom) with reports, labels and tube annotations."""
 
@@ -181,6 +243,7 @@ class Archive(Section):
         "in RANZCR CLiP form: JSON list of [x, y] in pixels of the original image) or mask (path, "
         "from the table's folder, of a PNG of the original image's size, 0 where no tube is).",
     )
+    joins: Joins = Field(Joins(), description="How the tables are read, and joined to the images.")
     partitions: int = Field(
         1, ge=1, le=100_000, description="Ingest jobs, and shards, of this archive."
     )
@@ -210,12 +273,17 @@ class Archive(Section):
         if (self.phantom is None) == (self.dicom is None):
             found = "both" if self.dicom else "neither"
             raise ValueError(f"give exactly one of 'phantom' and 'dicom' (found {found})")
-        given = [key for key in ("reports", "labels", "tubes") if getattr(self, key)]
+        given = [key for key in TABLES if getattr(self, key)]
         if self.phantom and given:
             raise ValueError(
                 "a phantom archive writes its own reports, labels and tubes: remove "
                 f"{' and '.join(given)}, or give a 'dicom' folder instead of the phantom"
             )
+        for key in TABLES:
+            if not (self.phantom or getattr(self, key)) and getattr(self.joins, key) != Join():
+                raise ValueError(
+                    f"joins.{key}: there is no table to join: set '{key}', or remove it here"
+                )
         return self
 
     @property

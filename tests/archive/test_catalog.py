@@ -43,8 +43,11 @@ def merge(partitions, splits, most_quarantined=1.0, **limits):
     """The ledger and the catalog of some partitions."""
     with tempfile.TemporaryDirectory() as folder:
         ledger, catalog = Path(folder) / "ledger.parquet", Path(folder) / "catalog.parquet"
-        catalog_module.merge(partitions, splits, most_quarantined, ledger, catalog, **limits)
-        assert sorted(Path(folder).iterdir()) == [catalog, ledger]
+        joins = Path(folder) / "joins.parquet"
+        catalog_module.merge(
+            partitions, splits, most_quarantined, ledger, catalog, joins=joins, **limits
+        )
+        assert sorted(Path(folder).iterdir()) == [catalog, joins, ledger]
         return pl.read_parquet(ledger), pl.read_parquet(catalog)
 
 

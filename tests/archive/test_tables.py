@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from radscale_lib.archive.header import read_header
 from radscale_lib.archive.instance import instance_of
+from radscale_lib.archive.join import Join
+from radscale_lib.archive.jointable import write_join_table
 from radscale_lib.archive.tablefile import TableError
 from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
 from radscale_lib.archive.tubes import outlines
@@ -23,6 +25,25 @@ def instances(make_dicom, make_image, tmp_path):
     image = make_image(16, 16, 255).astype("u1")
     paths = [make_dicom(tmp_path / f"{number}.dcm", image, number) for number in range(6)]
     return [instance_of(read_header(path), "PA") for path in paths]
+
+
+def joined(name, path, instances):
+    """The join of a table to some images."""
+    ready = path.with_name(f"{path.name}.ready.parquet")
+    write_join_table(name, path, LABELS, ready)
+    return Join(ready, [instance.identity for instance in instances])
+
+
+def reports_of(path, instances):
+    return Reports(joined("reports", path, instances), True)
+
+
+def labels_of(path, instances):
+    return LabelTable(joined("labels", path, instances), LABELS)
+
+
+def tubes_of(path, instances):
+    return TubeTable(joined("tubes", path, instances), path, LABELS, instances)
 
 
 def write(path, rows):
@@ -44,7 +65,7 @@ def test_reports_by_accession_number(instances, tmp_path, suffix):
         {"accession_number": "ACC2", "findings": "Not clear.", "impression": "Bad."},
         {"accession_number": "OTHER", "findings": "x", "impression": "y"},
     ]
-    reports = Reports(write(tmp_path / f"reports{suffix}", rows), instances, True)
+    reports = reports_of(write(tmp_path / f"reports{suffix}", rows), instances)
     texts = map(reports.of, instances)
     assert [text and text[:2] for text in texts] == [
         ("Clear.", None),
@@ -58,7 +79,7 @@ def test_reports_by_accession_number(instances, tmp_path, suffix):
 
 def test_reports_by_study_uid_from_one_text(instances, tmp_path):
     rows = [{"study_instance_uid": "1.2.3.5.1", "report": "FINDINGS: A.\nIMPRESSION: B."}]
-    reports = Reports(write(tmp_path / "reports.csv", rows), instances, True)
+    reports = reports_of(write(tmp_path / "reports.csv", rows), instances)
     texts = map(reports.of, instances[1:3])
     assert [text and text[:2] for text in texts] == [None, ("A.", "B.")]
 
@@ -68,7 +89,7 @@ def test_numeric_keys_of_parquet_join(make_dicom, make_image, tmp_path):
     path = make_dicom(tmp_path / "a.dcm", image, AccessionNumber="123")
     instance = instance_of(read_header(path), "PA")
     table = write(tmp_path / "reports.parquet", [{"accession_number": 123, "findings": "A."}])
-    assert Reports(table, [instance], True).of(instance)[:2] == ("A.", None)
+    assert reports_of(table, [instance]).of(instance)[:2] == ("A.", None)
 
 
 def test_an_image_without_key_joins_nothing(make_dicom, make_image, tmp_path):
@@ -77,7 +98,7 @@ def test_an_image_without_key_joins_nothing(make_dicom, make_image, tmp_path):
         read_header(make_dicom(tmp_path / "a.dcm", image, AccessionNumber="")), "PA"
     )
     table = write(tmp_path / "reports.csv", [{"accession_number": "", "findings": "A."}])
-    assert Reports(table, [instance], True).of(instance) is None
+    assert reports_of(table, [instance]).of(instance) is None
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -86,7 +107,7 @@ def test_labels(instances, tmp_path, suffix):
         {"sop_instance_uid": "1.2.3.4.0", "effusion": 1.0, "ett": -1.0, "other": "z"},
         {"sop_instance_uid": "1.2.3.4.1", "effusion": None, "ett": 0.0, "other": "z"},
     ]
-    table = LabelTable(write(tmp_path / f"labels{suffix}", rows), LABELS, instances)
+    table = labels_of(write(tmp_path / f"labels{suffix}", rows), instances)
     assert [table.of(instance) for instance in instances[:3]] == [
         {"effusion": 1, "ett": -1},
         {"effusion": None, "ett": 0},
@@ -96,13 +117,13 @@ def test_labels(instances, tmp_path, suffix):
 
 def test_labels_by_study_reach_every_image(instances, tmp_path):
     rows = [{"accession_number": "ACC1", "effusion": 1, "ett": 0}]
-    table = LabelTable(write(tmp_path / "labels.csv", rows), LABELS, instances)
+    table = labels_of(write(tmp_path / "labels.csv", rows), instances)
     assert [table.of(instance) is None for instance in instances] == [1, 1, 0, 0, 1, 1]
 
 
 def test_repeated_rows_that_agree_are_one(instances, tmp_path):
     rows = [{"accession_number": "ACC1", "effusion": 1, "ett": 0, "other": i} for i in range(2)]
-    table = LabelTable(write(tmp_path / "labels.csv", rows), LABELS, instances)
+    table = labels_of(write(tmp_path / "labels.csv", rows), instances)
     assert table.of(instances[2]) == {"effusion": 1, "ett": 0}
 
 
@@ -113,7 +134,7 @@ def test_tubes(instances, tmp_path):
         {"sop_instance_uid": "1.2.3.4.0", "label": "secret", "data": "[[5, 6]]"},
         {"sop_instance_uid": "1.2.3.4.1", "label": "", "data": ""},
     ]
-    table = TubeTable(write(tmp_path / "tubes.csv", rows), LABELS, instances)
+    table = tubes_of(write(tmp_path / "tubes.csv", rows), instances)
     assert [table.of(instance) for instance in instances[:3]] == [
         [("ett", [[(1.0, 2.5), (3.0, 4.0)]], False), ("ett", [[(5.0, 6.0)]], False)],
         [],
@@ -128,7 +149,7 @@ def test_an_image_with_other_tubes_only_was_not_looked_at_for_these(instances, t
         {"sop_instance_uid": "1.2.3.4.1", "label": "drain", "data": "[[99, 99]]"},
         {"sop_instance_uid": "1.2.3.4.1", "label": "ett", "data": "[[-0.1, 15.2], [3, 4]]"},
     ]
-    table = TubeTable(write(tmp_path / "tubes.csv", rows), LABELS, instances)
+    table = tubes_of(write(tmp_path / "tubes.csv", rows), instances)
     assert table.of(instances[0]) is None
     assert table.of(instances[1]) == [("ett", [[(-0.1, 15.2), (3.0, 4.0)]], False)]
     assert table.other_labels == 2
@@ -156,7 +177,7 @@ def test_tubes_of_png_masks(instances, tmp_path):
         {**key, "data": "", "mask": empty},
         {**key, "label": "other", "data": "", "mask": "not/looked/at.png"},
     ]
-    table = TubeTable(write(tmp_path / "tubes.csv", rows), LABELS, instances)
+    table = tubes_of(write(tmp_path / "tubes.csv", rows), instances)
     first, line, second = table.of(instances[0])
     assert line == ("ett", [[(5.0, 6.0)]], False)
     assert first == second
@@ -164,7 +185,7 @@ def test_tubes_of_png_masks(instances, tmp_path):
     cv2.fillPoly(filled, [np.array(outline, np.int32) for outline in first.lines], 1)
     np.testing.assert_array_equal(filled, ring > 0)
     without_data = [{**key, "mask": name}]
-    table = TubeTable(write(tmp_path / "masks.csv", without_data), LABELS, instances)
+    table = tubes_of(write(tmp_path / "masks.csv", without_data), instances)
     assert table.of(instances[0]) == [first]
 
 
@@ -186,12 +207,12 @@ def test_masks_that_cannot_be_used(instances, tmp_path):
                 "pixels of the original image"),
     ):  # fmt: skip
         path = write(tmp_path / "tubes.csv", [{**IMAGE, "label": "ett", "mask": name}])
-        assert failure(TubeTable, path, instances) == f"mask: row 2 {message}"
+        assert failure(tubes_of, path, instances) == f"mask: row 2 {message}"
 
 
 def failure(kind, path, instances):
     with pytest.raises(TableError) as caught:
-        Reports(path, instances, True) if kind is Reports else kind(path, LABELS, instances)
+        kind(path, instances)
     message = str(caught.value)
     assert str(path) in message
     assert "ACC" not in message
@@ -212,65 +233,66 @@ UNLABELLED = (
     "label: row 2 is blank and has a drawing: name the tube, or leave all of the row but its key "
     "blank if there is none"
 )
+NO_HEADER = "the first row, of 1 cells, has none of the expected names: it must be the header"
 WRONG = [
     (
-        Reports,
+        reports_of,
         [{"id": "a"}],
-        "no key column: add 'study_instance_uid' or 'accession_number' (found id)",
+        f"no key column: add 'study_instance_uid' or 'accession_number' ({NO_HEADER})",
     ),
     (
-        Reports,
+        reports_of,
         [{**KEY, "text": "a"}],
         "no column 'findings', 'impression' or 'report': name the text's column so "
         "(found accession_number, text)",
     ),
-    (Reports, [{**KEY, "report": "a"}, {**KEY, "report": "b"}], TWICE),
+    (reports_of, [{**KEY, "report": "a"}, {**KEY, "report": "b"}], TWICE),
     (
-        LabelTable,
+        labels_of,
         [{"id": "a"}],
         "no key column: add 'sop_instance_uid' or 'study_instance_uid' or 'accession_number' "
-        "(found id)",
+        f"({NO_HEADER})",
     ),
     (
-        LabelTable,
+        labels_of,
         [{**KEY, "effusion": 1}],
         "no column 'ett': add it, or remove 'ett' from the study's labels "
         "(found accession_number, effusion)",
     ),
-    (LabelTable, [{**KEY, "effusion": 1, "ett": 2}], f"ett: {NO_VALUE}"),
-    (LabelTable, [{**KEY, "effusion": "yes", "ett": 1}], f"effusion: {NO_VALUE}"),
-    (LabelTable, [{**KEY, "effusion": 1, "ett": 1}, {**KEY, "effusion": 1, "ett": None}], TWICE),
+    (labels_of, [{**KEY, "effusion": 1, "ett": 2}], f"ett: {NO_VALUE}"),
+    (labels_of, [{**KEY, "effusion": "yes", "ett": 1}], f"effusion: {NO_VALUE}"),
+    (labels_of, [{**KEY, "effusion": 1, "ett": 1}, {**KEY, "effusion": 1, "ett": None}], TWICE),
     (
-        TubeTable,
+        tubes_of,
         [{**KEY, "label": "ett", "data": "[]"}],
         "no key column: add 'sop_instance_uid' (found accession_number, label, data)",
     ),
     (
-        TubeTable,
+        tubes_of,
         [{**IMAGE, "label": "ett"}],
         "no column 'data': add it (found sop_instance_uid, label)",
     ),
     *(
-        (TubeTable, [{**IMAGE, "label": "ett", "data": data}], NO_POINTS)
+        (tubes_of, [{**IMAGE, "label": "ett", "data": data}], NO_POINTS)
         for data in ("[]", "[[1]]", "x", "[[1, 2, 3]]", "[[1, NaN]]", "[1, 2]", "")
     ),
     *(
-        (TubeTable, [{**IMAGE, "label": "ett", "data": data}], OUTSIDE)
+        (tubes_of, [{**IMAGE, "label": "ett", "data": data}], OUTSIDE)
         for data in ("[[5000, 4000], [5100, 4200]]", "[[3, 3], [8, 17]]", "[[3, 3], [-2, 8]]")
     ),
     (
-        TubeTable,
+        tubes_of,
         [{**IMAGE, "label": "ett", "data": "[[0.2, 0.3], [0.7, 1.0]]"}],
         "data: row 2 lies within one pixel, so that its coordinates are shares of the image's "
         "size: give them in pixels of the image",
     ),
     *(
-        (TubeTable, [{**IMAGE, "label": " ", **drawing}], UNLABELLED)
+        (tubes_of, [{**IMAGE, "label": " ", **drawing}], UNLABELLED)
         for drawing in ({"data": "[[1, 2], [3, 4]]"}, {"mask": "a.png"})
     ),
     *(
         (
-            TubeTable,
+            tubes_of,
             [{**IMAGE, "label": label, "data": "[[1, 2], [3, 4]]"}],
             "label: row 2 is 'ett' of labels.tubes in other letters: write both alike",
         )
@@ -285,12 +307,10 @@ def test_wrong_tables(instances, tmp_path, kind, rows, message):
 
 
 def test_unreadable_tables(instances, tmp_path):
-    assert "cannot be read" in failure(Reports, tmp_path / "none.csv", instances)
+    assert "cannot be read" in failure(reports_of, tmp_path / "none.csv", instances)
     (tmp_path / "table.xlsx").write_bytes(b"x")
-    assert failure(Reports, tmp_path / "table.xlsx", instances) == (
+    assert failure(reports_of, tmp_path / "table.xlsx", instances) == (
         "unknown kind: give .csv, .parquet or .jsonl"
     )
     (tmp_path / "a.parquet").write_bytes(b"no Parquet ACC0 1.2.3")
-    assert "no readable parquet" in failure(Reports, tmp_path / "a.parquet", instances)
-    (tmp_path / "a.csv").write_bytes("accession_number,report\nACC0,é\n".encode("latin-1"))
-    assert "no readable csv in UTF-8" in failure(Reports, tmp_path / "a.csv", instances)
+    assert "no readable Parquet" in failure(reports_of, tmp_path / "a.parquet", instances)

@@ -35,8 +35,13 @@ def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     study: dict[str, Any] = json.loads(
         json.dumps(yaml.safe_load(Path("config/smoke.yaml").read_text()))
     )
-    for name in ("reports", "labels", "tubes"):
-        (tmp_path / f"{name}.csv").write_text("accession_number\n")
+    labels = ",".join(study["labels"]["findings"] + study["labels"]["tubes"])
+    for name, header, row in (
+        ("reports", "accession_number,findings", "ACC0,Clear."),
+        ("labels", f"accession_number,{labels}", "ACC0,0,0,0,0"),
+        ("tubes", "sop_instance_uid,label,data", "1.2.3.4.0,,"),
+    ):
+        (tmp_path / f"{name}.csv").write_text(f"{header}\n{row}\n")
     study["institution"] = {
         "dicom": str(folder),
         "image": {"shorter_side": 32},
@@ -199,3 +204,19 @@ def test_a_language_model_with_too_few_places(values: dict[str, Any], tmp_path: 
     weights, places = found(values)
     assert weights.startswith("evaluation.tasks.reports.language_model: no safetensors file")
     assert "16 and 4 visual tokens are more than the 16 places" in places
+
+
+def test_tables_that_cannot_be_read_or_joined(values: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "reports.csv").write_text("accession_number;findings\nacc0;Clear.\nacc1;Clear.\n")
+    (tmp_path / "labels.csv").write_text("ACC0,0,1,0,1\n")
+    (tmp_path / "tubes.csv").write_text("sop_instance_uid,label,data\n")
+    told = findings(parse_study(values))
+    (stops,) = (finding.text for finding in told if finding.stops)
+    assert "no key column" in stops and "must be the header" in stops
+    assert "ACC0" not in stops
+    reports, tubes = (finding.text for finding in told if not finding.stops)
+    assert reports.startswith("institution.reports: none of 6 files looked at has a row")
+    assert (
+        "4 of 6 files would match if case did not count (joins.reports.ignore: [case])" in reports
+    )
+    assert "a header and no rows" in tubes

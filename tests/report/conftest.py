@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import yaml
 
+from radscale_lib.archive.joins import SCHEMA
 from radscale_lib.files import write_json
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.scaling.simulate import simulate_scores
@@ -77,6 +78,7 @@ class Example:
             *self.tables,
             *self.comparisons,
             *("--ledgers", *sorted(self.folder.glob("data/*/ledger.parquet"))),
+            *("--joins", *sorted(self.folder.glob("data/*/joins.parquet"))),
             *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
             *("--subsets", self.folder / "card.parquet", "--figures", self.folder / "figures"),
             *("--out", self.folder / "report.html"),
@@ -197,6 +199,28 @@ def subset_card(study: Study) -> pl.DataFrame:
     return describe(catalog, subsets, study.labels)
 
 
+def write_joins_table(path: Path) -> None:
+    """Reports of which some share a key, some lost zeros, and some are blank."""
+    counts = {name: 0 for name, kind in SCHEMA.items() if kind == pl.Int64}
+    reports = {
+        "rows": 2000,
+        "rows_matched": 1950,
+        "rows_shared": 8,
+        "rows_unmatched": 42,
+        "images": 3104,
+        "images_matched": 3080,
+        "images_shared": 16,
+        "images_unmatched": 8,
+        "images_without_text": 7,
+    }
+    near = [{"difference": "leading_zeros:8", "rows": 40}]
+    rows = [
+        {**counts, **reports, "table": "reports", "keys": "accession_number", "near": near},
+        {**counts, "table": "tubes", "keys": "sop_instance_uid", "near": [], "images": 3104},
+    ]
+    pl.DataFrame(rows, SCHEMA).write_parquet(path)
+
+
 def build(folder: Path) -> Example:
     """A study of three arms, five sizes, two seeds and four tasks, with one failed run."""
     values = study_values()
@@ -212,6 +236,7 @@ def build(folder: Path) -> Example:
     subset_card(study).write_parquet(folder / "card.parquet")
     write_ledger(folder / "data" / "institution" / "ledger.parquet", 3104)
     write_ledger(folder / "data" / "public" / "ledger.parquet", 1180)
+    write_joins_table(folder / "data" / "institution" / "joins.parquet")
     for arm, sides in (("mi2-reports", (16, 8, 4, 2)), ("rad-dino", (8, 8, 8, 8))):
         path = folder / "similarity" / f"{arm}.parquet"
         path.parent.mkdir(exist_ok=True)

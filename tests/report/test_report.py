@@ -138,6 +138,21 @@ def test_the_flow_diagram_says_where_files_were_lost(document):
     assert {"3,533 files found", "3,104 accepted"} <= {node.text for node in drawn.iter("text")}
 
 
+def test_joins_are_shown_with_what_stands_out(document):
+    section = document.get_element_by_id("archives")
+    cells = [cell.text for cell in section.xpath(".//tr[th='reports']/td")]
+    assert cells[1:] == ["2,000", "1,950", "8", "0", "42", "3,080", "24"]
+    said = [item.text for item in section.iter("li")]
+    assert said == [
+        "reports: 40 of 2,000 rows would match if padded with zeros to 8 digits "
+        "(joins.reports.ignore: [leading_zeros]).",
+        "reports: 16 images have a key that other patients' images have, too: nothing is joined to "
+        "them.",
+        "reports: 7 images have a row, but no text in it.",
+        "tubes: the table has a header and no rows.",
+    ]
+
+
 def test_ledger_counts_add_up(document):
     tables = document.get_element_by_id("archives").xpath(".//table")
     rows = tables[0].xpath("./tbody/tr")

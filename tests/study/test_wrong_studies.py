@@ -78,6 +78,19 @@ WRONG = {
         "institution.image: alignment 'origin' is a grid of the B-spline, and 'opencv-area' has "
         "one of its own: remove 'alignment', or set interpolation: bspline",
     ),
+    "join of no table": (
+        {"institution": {**DICOM_ONLY, "joins": {"labels": {"ignore": ["case"]}}}},
+        "institution: joins.labels: there is no table to join: set 'labels', or remove it here",
+    ),
+    "two columns from one": (
+        {"institution.joins": {"labels": {"columns": {"ett": "Tube", "cvc": "Tube"}}}},
+        "institution.joins.labels: columns: 'Tube' is given for two columns: give one for each",
+    ),
+    "encoding unknown": (
+        {"institution.joins": {"reports": {"encoding": "windows"}}},
+        "institution.joins.reports.encoding: 'windows' is no encoding: write one as utf-8, utf-16, "
+        "cp1252 or gb18030 (got 'windows')",
+    ),
     "kind unknown": (
         {"encoders.mi2.kind": "biomedclip"},
         "encoders.mi2.kind: must be one of 'mi2', 'rad-dino' (got 'biomedclip')",

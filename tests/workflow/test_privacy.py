@@ -165,7 +165,7 @@ def test_no_identifier_is_in_any_output(private: tuple[Checkout, str]) -> None:
     assert catalog["impression"].str.contains("___").sum() > 20
     ledger = pl.read_parquet(checkout.results / "data" / "institution" / "ledger.parquet")
     assert set(ledger["outcome"]) >= {"accepted", "excluded", "quarantined"}
-    inside = ("listing", "index", "phantom")
+    inside = ("listing", "index", "tables", "phantom")
     files = [
         path
         for folder in (checkout.results, checkout.folder / ".snakemake" / "log")

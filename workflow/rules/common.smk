@@ -88,16 +88,27 @@ def partitions(archive, pattern):
     return [data(archive, pattern.format(part=part)) for part in range(count)]
 
 
-def table(name):
-    """An archive's reports, labels or tubes table, if it has one."""
+def with_tables(archive):
+    """Tables that an archive has and the study reads."""
+    names = ["reports", "labels", "tubes"] if STUDY.uses_labels(archive) else ["reports"]
+    source = STUDY.archives[archive]
+    return [name for name in names if source.phantom or getattr(source, name)]
+
+
+def given_table(archive, name):
+    """A table as it is given, or as the phantom has it."""
+    if STUDY.archives[archive].phantom:
+        return data(archive, "phantom", f"{name}.csv")
+    return given(getattr(STUDY.archives[archive], name))
+
+
+def ready_table(name):
+    """A table of the partition's archive made ready for joining, if it has one."""
 
     def of(wildcards):
-        archive = STUDY.archives[wildcards.archive]
-        if name != "reports" and not STUDY.uses_labels(wildcards.archive):
+        if name not in with_tables(wildcards.archive):
             return []
-        if archive.phantom is not None:
-            return data(wildcards.archive, "phantom", f"{name}.csv")
-        return given(getattr(archive, name))
+        return data(wildcards.archive, "tables", f"{name}.parquet")
 
     return of
 
@@ -245,9 +256,10 @@ def rescan():
     for name, archive in rescanned().items():
         listing.refresh(dicom(name), data(name, "listing"), archive.partitions)
         if masks(name) and archive.tubes.exists():
-            from radscale_lib.archive.masks import refresh_masks  # loads polars
+            from radscale_lib.archive.jointable import form_of  # loads polars
+            from radscale_lib.archive.masks import refresh_masks
 
-            refresh_masks(archive.tubes, data(name, "listing"))
+            refresh_masks(archive.tubes, data(name, "listing"), form_of(archive, "tubes"))
 
 
 def describe():

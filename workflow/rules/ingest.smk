@@ -1,16 +1,49 @@
 """Ingest: DICOM files to de-identified Parquet shards, every file accounted for.
 
 Inputs: data/<archive>/listing/, the tables of reports, labels and tubes.
-Outputs: data/<archive>/{index,ledger,shards}/part=K.parquet, ledger.parquet, catalog.parquet.
+Outputs: data/<archive>/tables/<table>.parquet, {index,ledger,shards}/part=K.parquet, ledger.parquet,
+catalog.parquet, joins.parquet.
 """
+
+for name in STUDY.archives:
+    if with_tables(name):
+
+        rule:
+            name:
+                f"tables_{name}"
+            input:
+                **{table: given_table(name, table) for table in with_tables(name)},
+            output:
+                [data(name, "tables", f"{table}.parquet") for table in with_tables(name)],
+            log:
+                OUT / f"logs/tables/{name}.log",
+            benchmark:
+                OUT / f"benchmarks/tables/{name}.tsv"
+            conda:
+                "../envs/radscale.yaml"
+            resources:
+                **needs("tables"),
+            params:
+                id=identity("tables", archive=name),
+                archive=name,
+                tables=lambda wildcards, input: [
+                    argument
+                    for table in ("reports", "labels", "tubes")
+                    if input.get(table)
+                    for argument in (f"--{table}", input.get(table))
+                ],
+                folder=str(data(name, "tables")),
+            shell:
+                "python {SCRIPTS}/tables.py --study {STUDY_FILE:q} --archive {params.archive}"
+                " {params.tables:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule ingest_partition:
     input:
         listing=OUT / "data/{archive}/listing/part={part}.tsv",
-        reports=table("reports"),
-        labels=table("labels"),
-        tubes=table("tubes"),
+        reports=ready_table("reports"),
+        labels=ready_table("labels"),
+        tubes=ready_table("tubes"),
         masks=lambda wildcards: masks(wildcards.archive),
     output:
         index=OUT / "data/{archive}/index/part={part}.parquet",
@@ -54,6 +87,7 @@ for name in STUDY.archives:
         output:
             ledger=data(name, "ledger.parquet"),
             catalog=data(name, "catalog.parquet"),
+            joins=data(name, "joins.parquet"),
         log:
             OUT / f"logs/catalog/{name}.log",
         benchmark:
@@ -68,7 +102,8 @@ for name in STUDY.archives:
         shell:
             "python {SCRIPTS}/catalog.py --study {STUDY_FILE:q} --archive {params.archive}"
             " --listings {input.listings:q} --ledgers {input.ledgers:q} --shards {input.shards:q}"
-            " --ledger {output.ledger:q} --catalog {output.catalog:q} 2> {log:q}"
+            " --ledger {output.ledger:q} --catalog {output.catalog:q} --joins {output.joins:q}"
+            " 2> {log:q}"
 
 
 rule ingest:

@@ -68,6 +68,7 @@ rule write_report:
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
+        joins=[data(name, "joins.parquet") for name in STUDY.archives],
         cards=[card(run) for run in STUDY.runs],
         figures=OUT / "figures",
         subsets=OUT / "subsets/card.parquet",
@@ -86,7 +87,8 @@ rule write_report:
     shell:
         "python {SCRIPTS}/report.py --study {STUDY_FILE:q} --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
-        " --comparisons {input.comparisons:q} --ledgers {input.ledgers:q} --cards {input.cards:q}"
+        " --comparisons {input.comparisons:q} --ledgers {input.ledgers:q} --joins {input.joins:q}"
+        " --cards {input.cards:q}"
         " --figures {input.figures:q} --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
 
 

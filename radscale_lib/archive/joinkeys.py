@@ -1,0 +1,119 @@
+"""Keys that join a table's rows to images: what counts as one, and how two of them differ."""
+
+import re
+import unicodedata
+from collections.abc import Collection
+from itertools import combinations
+from typing import NamedTuple, get_args
+
+from radscale_lib.archive.elements import Elements
+from radscale_lib.study.archive import Difference
+
+KEYS = ("sop_instance_uid", "study_instance_uid", "accession_number")
+"""Columns that can be keys, the most specific first: a row's key is the first that it fills."""
+
+_INVISIBLE = dict.fromkeys(map(ord, "\0\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+_EXCEL_ERROR = re.compile(
+    r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|NV|BEZUG!|WERT!|NOM\?|¡REF!)"
+)
+_PLACEHOLDERS = frozenset({
+    "anon", "anonym", "anonymized", "anonymised", "anonymous", "aucun", "blank", "default", "deid",
+    "desconocido", "dummy", "empty", "example", "fehlt", "inconnu", "keine", "leer", "missing",
+    "na", "nan", "nil", "ninguno", "nodata", "noid", "none", "nonumber", "notapplicable",
+    "notavailable", "noaccession", "null", "phantom", "pending", "removed", "sample", "sinnumero",
+    "tba", "tbd", "temp", "test", "unassigned", "unbekannt", "undefined", "unk", "unknown",
+    "unspecified", "void",
+})  # fmt: skip
+_ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d{1,3}")
+_APOSTROPHES = re.compile("^['\u2018\u2019\u00b4`]|['\u2018\u2019\u00b4`]$")
+_DECIMALS = re.compile(r"(\d+)[.,]0+")
+
+
+class Identity(NamedTuple):
+    """Who an image is of, and what joins it to tables; empty where the header does not say."""
+
+    patient_id: str = ""
+    sop_instance_uid: str = ""
+    study_instance_uid: str = ""
+    accession_number: str = ""
+
+
+def identity_of(elements: Elements) -> Identity:
+    """The identity that a header states, with keys as `key_of` gives them."""
+    return Identity(
+        elements.text("PatientID"),
+        key_of(elements.text("SOPInstanceUID")),
+        key_of(elements.text("StudyInstanceUID")),
+        key_of(elements.text("AccessionNumber")),
+    )
+
+
+def key_of(text: str | None) -> str:
+    """A key as it is compared: without surrounding or invisible blanks, in plain characters.
+
+    Full-width digits and letters become ASCII (NFKC). Empty for a blank, an Excel error such as
+    `#N/A`, and a placeholder (`is_placeholder`).
+    """
+    key = plain(text)
+    return "" if not key or is_placeholder(key) else key
+
+
+def plain(text: str | None) -> str:
+    """A text without surrounding or invisible blanks, in plain characters (NFKC)."""
+    if text is None:
+        return ""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    if not text.isascii() or "\0" in text:
+        text = text.translate(_INVISIBLE)
+    return text.strip()
+
+
+def is_placeholder(key: str) -> bool:
+    """Whether a key stands for none: zeros, nines, `N/A`, `unknown`, an Excel error."""
+    if key[0] in "0123456789" and len(set(key)) > 2:
+        return False  # nearly all keys
+    if is_error(key):
+        return True
+    bare = "".join(filter(str.isalnum, key)).casefold()
+    if not bare or bare in _PLACEHOLDERS or not bare.strip("0"):
+        return True
+    repeated = len(set(bare)) == 1
+    return repeated and len(bare) >= 3 and (bare[0] == "9" or not bare.isdecimal())
+
+
+def is_error(cell: str) -> bool:
+    """Whether a spreadsheet wrote an error, such as `#N/A` or `#NAME?`, in place of a value."""
+    return cell.startswith("#") and _EXCEL_ERROR.fullmatch(cell.strip()) is not None
+
+
+def is_rounded(key: str) -> bool:
+    """Whether a spreadsheet wrote a number in scientific notation: digits are lost."""
+    return _ROUNDED.fullmatch(key) is not None
+
+
+def without(key: str, differences: Collection[Difference]) -> str:
+    """An accession number without what is ignored, so that equal ones are equal texts."""
+    if "apostrophe" in differences:
+        key = _APOSTROPHES.sub("", key.removeprefix("=").strip('"')).strip()
+    if "decimals" in differences and (decimals := _DECIMALS.fullmatch(key)):
+        key = decimals[1]
+    if "case" in differences:
+        key = key.casefold()
+    if "punctuation" in differences:
+        key = "".join(filter(str.isalnum, key))
+    if "leading_zeros" in differences and key.isdecimal():
+        key = key.lstrip("0")
+    return key
+
+
+ALL_DIFFERENCES: tuple[Difference, ...] = get_args(Difference)
+
+
+def differences(one: str, other: str) -> tuple[Difference, ...] | None:
+    """The fewest differences without which two accession numbers are equal; null if none do."""
+    for count in range(len(ALL_DIFFERENCES) + 1):
+        for some in combinations(ALL_DIFFERENCES, count):
+            if without(one, some) == without(other, some):
+                return some
+    return None

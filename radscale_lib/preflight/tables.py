@@ -1,0 +1,111 @@
+"""Tables of an archive: whether they can be read, and whether their rows find its files."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radscale_lib.preflight.archives import sample
+from radscale_lib.preflight.finding import Finding
+from radscale_lib.study.archive import TABLES, Archive
+from radscale_lib.study.model import Study
+
+if TYPE_CHECKING:
+    from radscale_lib.archive.joinkeys import Identity
+
+MOST_ROWS = 200_000
+"""Rows read of a table. Of a longer one, the job that reads it whole says the rest."""
+
+
+def table_findings(study: Study) -> Iterator[Finding]:
+    """Tables that cannot be read, and those of which no row, or few, joins a sample of the files.
+
+    Reads the first `MOST_ROWS` rows of each table, and some headers.
+    """
+    for name, archive in study.archives.items():
+        if archive.dicom is None:
+            continue
+        names = TABLES if study.uses_labels(name) else ("reports",)
+        given = {table: getattr(archive, table) for table in names}
+        tables = {table: path for table, path in given.items() if path and path.is_file()}
+        if tables:
+            listing = study.folder / "data" / name / "listing"
+            identities = _identities(archive, listing) if archive.dicom.is_dir() else []
+            for table, path in tables.items():
+                yield from _findings(study, name, table, path, identities)
+
+
+def _identities(archive: Archive, listing: Path) -> "list[Identity]":
+    from radscale_lib.archive.header import quiet_pydicom, read_header
+    from radscale_lib.archive.joinkeys import identity_of
+    from radscale_lib.archive.outcomes import RefusedError
+
+    assert archive.dicom is not None
+    found = []
+    with quiet_pydicom():
+        for path in sample(archive.dicom, listing):
+            try:
+                found.append(identity_of(read_header(path).elements))
+            except RefusedError:
+                continue
+    return found
+
+
+def _findings(
+    study: Study, name: str, table: str, path: Path, identities: "Sequence[Identity]"
+) -> Iterator[Finding]:
+    from radscale_lib.archive.join import JOINED, SHARED, Join
+    from radscale_lib.archive.joins import near_text
+    from radscale_lib.archive.jointable import form_of, write_join_table
+    from radscale_lib.archive.tablefile import TableError
+
+    archive = study.archives[name]
+    join_section = getattr(archive.joins, table)
+    with tempfile.TemporaryDirectory(prefix="radscale-check-") as folder:
+        ready = Path(folder) / f"{table}.parquet"
+        try:
+            facts = write_join_table(
+                table,
+                path,
+                study.labels,
+                ready,
+                form_of(archive, table),
+                join_section.ignore,
+                MOST_ROWS,
+            )
+        except TableError as error:
+            yield Finding(f"{name}.{table}: {error}")
+            return
+        join = Join(ready, identities)
+    if facts.rows == 0:
+        yield Finding(f"{name}.{table}: {path} has a header and no rows", stops=False)
+        return
+    without_key = facts.placeholders + facts.without_key
+    if without_key > join_section.most_unmatched * facts.rows:
+        yield Finding(
+            f"{name}.{table}: {without_key:,} of {facts.rows:,} rows have no key in "
+            f"{', '.join(facts.keys)}, or a placeholder such as 0 or N/A, which is more than "
+            f"{name}.joins.{table}.most_unmatched ({join_section.most_unmatched:.1%}): fill it"
+        )
+    matches = [match for match in map(join.match_of, identities) if match]
+    complete = facts.rows < MOST_ROWS
+    if not complete or not identities or any(match.state == JOINED for match in matches):
+        return
+    reasons = [
+        near_text(table, state, count, len(identities), facts.ignore, what="files")
+        for state, count in _counted([m.state for m in matches if m.state != SHARED])
+    ]
+    if shared := sum(match.state == SHARED for match in matches):
+        reasons.append(f"{shared:,} have a {', '.join(facts.keys)} that several patients share")
+    told = f" ({'; '.join(reasons)})" if reasons else ""
+    yield Finding(
+        f"{name}.{table}: none of {len(identities)} files looked at has a row, by "
+        f"{', '.join(facts.keys)}{told}: compare the table's keys with the headers'",
+        stops=False,
+    )
+
+
+def _counted(states: Sequence[str]) -> list[tuple[str, int]]:
+    from collections import Counter
+
+    return Counter(states).most_common(3)
