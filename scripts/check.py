@@ -6,6 +6,7 @@ from pathlib import Path
 
 from radscale_lib.preflight.check import findings, told
 from radscale_lib.study import StudyError, load_study
+from radscale_lib.texts import plain
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,9 +21,9 @@ def main(argv: list[str] | None = None) -> None:
     found = findings(study)
     for finding in found:
         if not finding.stops:
-            print(f"note: {finding.text}")
+            print(plain(f"note: {finding.text}"))
     if any(finding.stops for finding in found):
-        sys.exit(told(study, found))
+        sys.exit(plain(told(study, found)))
     print(f"Study {study.name!r}: nothing found that would stop it.")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from radscale_lib.exports import write_csv
 from radscale_lib.files import whole
 from radscale_lib.scaling.curves import answer_all, draws_table, predictions_table, read_curves
 from radscale_lib.scaling.diagnostics import METHOD
@@ -69,7 +70,7 @@ def _fit_curves(args: argparse.Namespace) -> None:
     answers = answer_all(curves, args.jobs, args.check or len(curves) <= FEW, args.form)
     predictions = predictions_table(answers)
     with whole(args.predict) as partial:
-        predictions.write_csv(partial)
+        write_csv(predictions, partial)
     if args.draws:
         with whole(args.draws) as partial:
             draws_table(answers).write_parquet(partial)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from radscale_lib.study import load_study
+from radscale_lib.texts import plain
 from workflow import plan
 from workflow.dry_run import planned
 from workflow.site import load_site, site_file
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.json:
         print(json.dumps(plan.as_json(study, jobs, site, args.at_once)))
     else:
-        print(plan.render(study, jobs, site, args.at_once))
+        print(plain(plan.render(study, jobs, site, args.at_once)))
     try:
         plan.check_budget(study, jobs, args.at_once)
     except plan.OverBudgetError as error:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from radscale_lib.study import load_study
+from radscale_lib.texts import plain
 from workflow.dry_run import planned
 from workflow.status import as_json, render, status
 
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     study = load_study(args.study)
     now = status(study, planned(study, args.options or ["--configfile", str(args.study)]))
-    print(json.dumps(as_json(study, now)) if args.json else render(study, now))
+    print(json.dumps(as_json(study, now)) if args.json else plain(render(study, now)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from radscale_lib.archive.header import Header, PixelElement
 from radscale_lib.archive.joinkeys import Identity, identity_of
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.views import View
+from radscale_lib.texts import one_line
 
 _MOST_PIXELS = 10**8
 """No radiograph is near this; a header that claims more would exhaust memory."""
@@ -107,7 +108,7 @@ def instance_of(header: Header, view: View, identity: Identity | None = None) ->
         spacing=spacing,
         aspect=_aspect(elements, spacing),
         year=_year(elements.text("StudyDate")),
-        scanner=elements.text("ManufacturerModelName")[:_MODEL_LENGTH] or None,
+        scanner=one_line(elements.text("ManufacturerModelName"))[:_MODEL_LENGTH] or None,
     )
 
 

@@ -18,6 +18,7 @@ from radscale_lib.report.subsets import FIGURE, subset_rows
 from radscale_lib.report.words import images, interval, listed, metric_name, number, task_title
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.study import Run, Study
+from radscale_lib.texts import plain
 
 Card = Mapping[str, Any]
 
@@ -57,6 +58,7 @@ def write_report(
         loader=PackageLoader("radscale_lib.report"),
         autoescape=select_autoescape(["j2"], default=True),
         undefined=StrictUndefined,
+        finalize=lambda value: plain(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from radscale_lib.exports import write_csv
 from radscale_lib.files import whole
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
@@ -62,7 +63,7 @@ def draw_scaling_figures(study: Study, scores: pl.DataFrame, fits: pl.DataFrame,
 def _save(study: Study, figure: Figure, out: Path, name: str, table: pl.DataFrame) -> None:
     save(figure, out / "figures", name, study.report.formats, study.report.dpi)
     with whole(out / "tables" / f"{name}.csv") as partial:
-        table.write_csv(partial)
+        write_csv(table, partial)
 
 
 def _grid(

@@ -11,10 +11,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from radscale_lib.exports import write_csv
 from radscale_lib.files import whole
 from radscale_lib.report.style import INK, PAGE, house_style, new_figure, save
 from radscale_lib.report.words import images
 from radscale_lib.study import Study
+from radscale_lib.texts import one_line
 
 PICTURE = 1.7
 """Width of the image, in widths of a map."""
@@ -32,7 +34,7 @@ def draw_similarity_figures(study: Study, tables: Iterable[pl.DataFrame], out: P
             figure = _figure(table, maps)
         save(figure, out / "figures", name, study.report.formats, study.report.dpi)
         with whole(out / "tables" / f"{name}.csv") as partial:
-            _cells(maps).write_csv(partial)
+            write_csv(_cells(maps), partial)
 
 
 def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
@@ -45,7 +47,9 @@ def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
     picture = table.filter(pl.col("level").is_null()).row(0, named=True)
     axes = figure.add_subplot(grid[:, 0])
     _show(axes, picture, picture["image"], cmap="gray", interpolation="bilinear")
-    axes.set_title(f"{picture['label'].replace('_', ' ')}, tip", fontsize=7.5, weight="normal")
+    axes.set_title(
+        f"{one_line(picture['label'].replace('_', ' '))}, tip", fontsize=7.5, weight="normal"
+    )
     cells = []
     for row in maps.sort("size", "level").iter_rows(named=True):
         i, j = sizes.index(row["size"]), levels.index(row["level"])

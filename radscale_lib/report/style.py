@@ -61,6 +61,7 @@ _RC: dict[Any, Any] = {
     "savefig.facecolor": "white",
     "svg.hashsalt": "radscale",
     "svg.fonttype": "path",
+    "text.parse_math": False,  # names may have dollar signs
     "pdf.fonttype": 42,
 }
 

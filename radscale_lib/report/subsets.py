@@ -5,10 +5,12 @@ from typing import Any
 
 import polars as pl
 
+from radscale_lib.exports import write_csv
 from radscale_lib.files import whole
 from radscale_lib.report.style import BASELINE, MUTED, PAGE, house_style, new_figure, save
 from radscale_lib.report.words import images
 from radscale_lib.study import Study
+from radscale_lib.texts import one_line
 
 FIGURE = "subsets"
 _COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#000000")
@@ -26,7 +28,7 @@ def draw_subset_figure(study: Study, card: pl.DataFrame, out: Path) -> None:
     if card.is_empty():
         return
     with whole(out / "tables" / f"{FIGURE}.csv") as partial:
-        card.write_csv(partial)
+        write_csv(card, partial)
     first = card.filter(pl.col("seed") == pl.col("seed").min())
     labels = first.select("group", "name").unique(maintain_order=True).rows()
     sizes = first["size"].unique().sort().to_list()
@@ -53,7 +55,8 @@ def draw_subset_figure(study: Study, card: pl.DataFrame, out: Path) -> None:
                 label=f"{images(size)} images",
             )
         axes.set_yticks(
-            range(len(labels), 0, -1), [f"{_WORDS[group]}{name}" for group, name in labels]
+            range(len(labels), 0, -1),
+            [one_line(f"{_WORDS[group]}{name}") for group, name in labels],
         )
         axes.set_xlabel("share in the subset minus share in the pool, percentage points")
         axes.grid(axis="y", visible=False)

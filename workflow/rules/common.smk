@@ -23,6 +23,7 @@ from workflow.site import SiteError, load_site, site_file
 from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.paths import path_problems
+from radscale_lib.texts import plain
 from workflow.configuration import read_configuration
 from workflow import calls, guard, jobs, journal, progress
 
@@ -230,7 +231,7 @@ def preflight():
     found = findings(STUDY)
     for finding in found:
         if not finding.stops:
-            print(f"note: {finding.text}", file=sys.stderr)
+            print(plain(f"note: {finding.text}"), file=sys.stderr)
     if any(finding.stops for finding in found):
         raise StudyError(told(STUDY, found))
 
@@ -266,7 +267,7 @@ def describe():
     """What a call that only looks says, and the settings that its targets read."""
     if "check" not in workflow.dag_settings.targets:
         for problem in path_problems(STUDY):
-            print(f"warning: {problem}", file=sys.stderr)
+            print(plain(f"warning: {problem}"), file=sys.stderr)
     for name in rescanned():
         stamps = [path.stat().st_mtime for path in data(name, "listing").glob("part=*.tsv")]
         if stamps:

@@ -18,10 +18,13 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from radscale_lib.planning.disk import write_problem
+from radscale_lib.texts import plain
 from workflow import configuration
 from workflow.progress import Progress, duration, expected_seconds, following, journals
 
 _SLURM_NAME = "SLURM run ID: "
+_COLOURED = re.compile(r"((?:\x1b\[[\d;]*m)*)(.*?)((?:\x1b\[[\d;]*m)*\n?)", re.DOTALL)
+"""A record as Snakemake formats it: its colour, what it says, and the end of the colour."""
 _SLURM_STATE = re.compile(r"SLURM status is: '(\w+)'")
 
 
@@ -119,7 +122,8 @@ class LogHandler(LogHandlerBase):
 
     def _say(self, text: str) -> None:
         if text and text != "None":
-            print(text, file=sys.stderr, flush=True)
+            colour, said, end = _COLOURED.fullmatch(text).groups(default="")  # type: ignore[union-attr]
+            print(f"{colour}{plain(said)}{end}", file=sys.stderr, flush=True)
 
     def _note(self, path: Path, values: dict[str, Any]) -> None:
         """A planned job, with the numbers of those noted before it that make its input."""
