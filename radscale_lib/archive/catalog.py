@@ -23,6 +23,9 @@ from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.shards.parquet import ROWS_PER_GROUP, open_table
 from radscale_lib.study.archive import TABLES, Splits
 
+UNUSABLE = frozenset({"quarantined", "postponed"})
+"""Outcomes of which an archive may have few."""
+
 
 class CatalogError(ValueError):
     """Partitions that do not add up."""
@@ -84,10 +87,10 @@ def merge(
             error, by default none is.
 
     Raises:
-        CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate, a
-            shard does not hold what its ledger says, too many files are quarantined, one patient
-            holds too many images, a split of a large archive is empty, or too many rows of a table
-            are joined to nothing.
+        CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate +
+            postponed, a shard does not hold what its ledger says, too many files are quarantined
+            or postponed, one patient holds too many images, a split of a large archive is empty,
+            or too many rows of a table are joined to nothing.
     """
     parts = [_inspect(partition) for partition in partitions]
     images = _accepted(partitions)
@@ -217,7 +220,7 @@ def _write_ledger(
                 copies.filter(pl.col("partition") == partition.number),
             ).with_columns(pl.lit(partition.number, pl.Int32).alias("partition"))
             outcomes.update(ledger["outcome"])
-            reasons.update(ledger.filter(pl.col("outcome") == "quarantined")["reason"])
+            reasons.update(ledger.filter(pl.col("outcome").is_in(UNUSABLE))["reason"])
             writer.append(ledger.to_arrow().cast(schema))
         _check_outcomes(outcomes, parts, copies.height)
         _check_quarantined(outcomes, reasons, most_quarantined)
@@ -271,14 +274,16 @@ def _check_outcomes(outcomes: Counter[str], parts: Sequence[_Part], copies: int)
 
 
 def _check_quarantined(outcomes: Counter[str], reasons: Counter[str], most: float) -> None:
-    files, quarantined = outcomes.total(), outcomes["quarantined"]
+    files = outcomes.total()
+    quarantined = sum(outcomes[name] for name in UNUSABLE)
     if quarantined <= most * files:
         return
     top = ", ".join(f"{count:,} {reason}" for reason, count in sorted(
         reasons.items(), key=lambda entry: (-entry[1], entry[0])
     )[:5])  # fmt: skip
     raise CatalogError(
-        f"{quarantined:,} of {files:,} files are quarantined ({quarantined / files:.1%}), more "
+        f"{quarantined:,} of {files:,} files are {' or '.join(sorted(UNUSABLE & set(outcomes)))} "
+        f"({quarantined / files:.1%}), more "
         f"than the archive's most_quarantined ({most:.1%}). Most frequent: {top}. Repair the "
         "files, or raise most_quarantined (docs/ingest.md explains the reasons)"
     )

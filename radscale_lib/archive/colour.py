@@ -19,7 +19,7 @@ from pydicom.pixels.processing import apply_color_lut
 from radscale_lib.archive.agreement import check_padding, native_length
 from radscale_lib.archive.grey import GreyScale
 from radscale_lib.archive.instance import Instance
-from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.outcomes import QuarantinedError, is_environment
 from radscale_lib.archive.pixels import (
     NATIVE,
     PLUGINS,
@@ -42,6 +42,8 @@ def luminance_patterns(instance: Instance) -> tuple[Patterns, GreyScale]:
     try:
         dataset = pydicom.dcmread(instance.path)
     except Exception as error:
+        if is_environment(error):
+            raise
         raise QuarantinedError("malformed", type(error).__name__) from None
     dataset.PhotometricInterpretation = instance.colour
     pixels, space = _decoded(instance, dataset)
@@ -80,6 +82,8 @@ def _decoded(instance: Instance, dataset: FileDataset) -> tuple[NDArray[Any], st
         if syntax in _JPEG_LOSSLESS:  # no plug-in decodes it, and the process leaves colours alone
             try:
                 return imagecodecs.jpeg_decode(frame), str(instance.colour)
+            except MemoryError:
+                raise
             except Exception:
                 raise QuarantinedError("decode_failed", name) from None
     for plugin in ("",) if native else PLUGINS:

@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from radscale_lib.archive.deflated import inflate
 from radscale_lib.archive.elements import KEYWORDS, Elements
-from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.outcomes import QuarantinedError, postponed
 from radscale_lib.archive.quickparse import UNDEFINED_LENGTH, parse, parse_dataset, wanted_tags
 
 _WANTED = wanted_tags(KEYWORDS)
@@ -80,7 +80,8 @@ def read_header(path: Path) -> Header:
     to hold a storage class.
 
     Raises:
-        QuarantinedError: `unreadable`, `empty`, `not_dicom` or `malformed`.
+        QuarantinedError: `empty`, `not_dicom`, `malformed` or `truncated`.
+        PostponedError: `vanished`, `read_error` or `out_of_memory`.
     """
     try:
         header = read_quickly(path)
@@ -88,8 +89,8 @@ def read_header(path: Path) -> Header:
             return header
         with path.open("rb") as file:
             return read_by_pydicom(path, file)
-    except OSError as error:
-        raise QuarantinedError("unreadable", type(error).__name__) from None
+    except (MemoryError, OSError) as error:
+        raise postponed(error) from None
 
 
 def read_quickly(path: Path) -> Header | None:
@@ -151,7 +152,7 @@ def read_by_pydicom(path: Path, file: BinaryIO) -> Header:
         pixels = _find_pixels(file, *dataset.original_encoding)
         if pixels is None and _ends_short(dataset, os.fstat(file.fileno()).st_size):
             raise QuarantinedError("truncated", "in the header")
-    except QuarantinedError:
+    except (QuarantinedError, MemoryError):
         raise
     except (EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:

@@ -1,6 +1,7 @@
 """One partition of an archive: from its listing to a shard, an index and a ledger."""
 
 import json
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from radscale_lib.archive import retries
 from radscale_lib.archive.burned_in import find_text, mask_text
 from radscale_lib.archive.colour import luminance_patterns
 from radscale_lib.archive.grey import GreyScale, render
@@ -28,8 +30,11 @@ from radscale_lib.archive.outcomes import (
     DuplicateError,
     ExcludedError,
     Outcome,
+    PostponedError,
     QuarantinedError,
     RefusedError,
+    is_environment,
+    postponed,
 )
 from radscale_lib.archive.pixels import Patterns, stored_patterns
 from radscale_lib.archive.progress import Progress
@@ -81,9 +86,10 @@ def ingest(
 ) -> Counter[str]:
     """Turn the files of a listing into a shard, and account for each of them.
 
-    A defective file costs itself and nothing else: pixels are decoded in processes of their own, so
-    that not even a decoder that crashes or hangs ends the job. The number of processes does not
-    change a byte of the outputs.
+    What the environment does to a file (`is_environment`, a process killed for memory, a file that
+    changes) postpones it. A defective file costs itself and nothing else: pixels are decoded in
+    processes of their own, so that not even a decoder that crashes or hangs ends the job. The
+    number of processes does not change a byte of the outputs.
 
     Args:
         archive: selection and image preparation.
@@ -120,7 +126,7 @@ def ingest(
             tables = _Tables(
                 joins, sources, labels, [instance for _, instance in selected], archive
             )
-            results = workers.map(instance for _, instance in selected)
+            results = workers.map((account.entry, instance) for account, instance in selected)
             for (account, instance), result in zip(selected, results, strict=True):
                 with _recorded(account):
                     prepared = _prepared(account, result)
@@ -134,26 +140,33 @@ def ingest(
                         "patient_id": pseudonym(key, "patient", instance.patient_id),
                     }
                     joined, missing = tables.columns_of(instance, prepared, archive.image)
-                    account.row = writer.append(ids | prepared | joined)
                     account.outcome, account.stage = "accepted", None
                     account.detail = _remarks(masked_lines, missing)
+                if account.outcome == "accepted":
+                    account.row = writer.append(ids | prepared | joined)
                 progress.step()
     write_index(outputs.index, accounts)
     facts = {name: join.facts for name, join in joins.items()}
     write_ledger(outputs.ledger, accounts, outputs.shard.name, key, facts)
     tables.report(writer.rows)
-    return Counter(str(account.outcome) for account in accounts)
+    counts = Counter(str(account.outcome) for account in accounts)
+    retries.note(outputs.ledger, counts["postponed"])
+    return counts
 
 
 @contextmanager
 def _recorded(account: Account) -> Iterator[None]:
-    """Write a refusal of the block to the account; any other error is a defect of the file."""
+    """Write a refusal of the block to the account; any other error of its is the file's defect."""
     try:
         yield
     except RefusedError as refused:
         account.outcome = refused.outcome
         account.reason, account.detail = refused.reason, refused.detail
     except Exception as error:
+        if is_environment(error):
+            account.outcome = "postponed"
+            account.reason, account.detail = postponed(error).reason, postponed(error).detail
+            return
         # The text of a foreign exception can hold values of the file: only its kind is kept.
         account.outcome = "quarantined"
         account.reason, account.detail = "unexpected", type(error).__name__
@@ -163,8 +176,10 @@ def _inspect(folder: Path, account: Account, select: Select) -> Instance:
     account.stage = "scan"
     if account.entry.size == NOT_A_FILE:
         raise QuarantinedError("unreadable", "no readable file or folder")
+    path = folder / account.entry.path
+    _check_unchanged(path, account.entry)
     account.stage = "header"
-    header = read_header(folder / account.entry.path)
+    header = read_header(path)
     account.identity = identity_of(header.elements)
     account.stage = "selection"
     account.facts = facts_of(header)
@@ -206,6 +221,14 @@ def _joins(
     return joins
 
 
+def _check_unchanged(path: Path, entry: Entry) -> None:
+    """Open nothing but the file that was listed: what is still being written is no defect."""
+    status = path.stat()
+    regular = stat.S_ISREG(status.st_mode)
+    if not regular or (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns):
+        raise PostponedError("changed", "since it was listed")
+
+
 class _Refusal(NamedTuple):
     """A refusal on its way between processes."""
 
@@ -214,11 +237,17 @@ class _Refusal(NamedTuple):
     detail: str | None
 
 
-def _try_to_prepare(image: Image, instance: Instance) -> dict[str, Any] | _Refusal:
+def _try_to_prepare(image: Image, selected: tuple[Entry, Instance]) -> dict[str, Any] | _Refusal:
     """The image columns of a row, or why there is none; never raises."""
-    account = Account(Entry("", 0, 0))
+    entry, instance = selected
+    account = Account(entry)
     with _recorded(account):
-        return prepare(instance, image)
+        prepared = prepare(instance, image)
+        _check_unchanged(instance.path, entry)
+        return prepared
+    if account.outcome == "quarantined":
+        with _recorded(account):
+            _check_unchanged(instance.path, entry)
     assert account.outcome is not None
     assert account.reason is not None
     return _Refusal(account.outcome, account.reason, account.detail)
@@ -227,10 +256,12 @@ def _try_to_prepare(image: Image, instance: Instance) -> dict[str, Any] | _Refus
 def _prepared(account: Account, result: dict[str, Any] | _Refusal | Died) -> dict[str, Any]:
     account.stage = "pixels"
     if isinstance(result, Died):
+        if not result.by_itself:
+            raise PostponedError("stalled" if result.hung else "killed", result.signal)
         raise QuarantinedError("decoder_hung" if result.hung else "decoder_crashed", result.signal)
     if isinstance(result, _Refusal):
-        refusal = {"excluded": ExcludedError, "quarantined": QuarantinedError}[result.outcome]
-        raise refusal(result.reason, result.detail)
+        refusal = {kind.outcome: kind for kind in (ExcludedError, PostponedError, QuarantinedError)}
+        raise refusal[result.outcome](result.reason, result.detail)
     return result
 
 

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from radscale_lib.archive.scratch import scratch
 
 NOT_A_FILE = -1
-"""Size that marks what cannot be opened: an unreadable folder, a dead link, a pipe, a device."""
+"""Size that marks what cannot be opened: an unreadable file or folder, a dead link, a pipe, a
+device."""
 
 _LINES_IN_MEMORY = 200_000
 
@@ -96,10 +97,15 @@ def _walk(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[En
                 yield from _walk(Path(entry.path), path, above | {here})
             except PermissionError:
                 yield Entry(path, NOT_A_FILE, 0)
-        elif stat.S_ISREG(status.st_mode):
+        elif stat.S_ISREG(status.st_mode) and _is_readable(entry.path, status.st_mode):
             yield Entry(path, status.st_size, status.st_mtime_ns)
         else:
             yield Entry(path, NOT_A_FILE, 0)
+
+
+def _is_readable(path: str, mode: int) -> bool:
+    """Whether a file may be read; the system is asked only where not everyone may."""
+    return bool(mode & stat.S_IROTH) or os.access(path, os.R_OK, effective_ids=True)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -114,6 +120,8 @@ def entry_of(folder: Path, path: str) -> Entry:
     try:
         status = (folder / path).stat()
     except (OSError, ValueError):
+        return Entry(path, NOT_A_FILE, 0)
+    if not stat.S_ISREG(status.st_mode):
         return Entry(path, NOT_A_FILE, 0)
     return Entry(path, status.st_size, status.st_mtime_ns)
 

@@ -4,9 +4,10 @@ Reasons and details are made of fixed texts, numbers and names from DICOM's own 
 of other values of the file, so that no identifier reaches the ledger (`docs/ingest.md`).
 """
 
+import errno
 from typing import Literal, get_args
 
-Outcome = Literal["accepted", "excluded", "quarantined", "duplicate"]
+Outcome = Literal["accepted", "excluded", "quarantined", "duplicate", "postponed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 REUSED_UID = "sop_instance_uid_reused"
 """Reason of a file whose SOP Instance UID an accepted image with other pixels has."""
@@ -36,6 +37,28 @@ class QuarantinedError(RefusedError):
     """A defective file."""
 
     outcome = "quarantined"
+
+
+class PostponedError(RefusedError):
+    """A file that could not be read for no fault of its own: the next run tries it again."""
+
+    outcome = "postponed"
+
+
+def is_environment(error: BaseException) -> bool:
+    """Whether an error is the machine's and not the file's: of memory, or of the system."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno is not None
+    )
+
+
+def postponed(error: BaseException) -> PostponedError:
+    """The refusal that an error of the environment becomes."""
+    if isinstance(error, MemoryError):
+        return PostponedError("out_of_memory")
+    assert isinstance(error, OSError)
+    name = errno.errorcode.get(error.errno or 0, "unknown")
+    return PostponedError("vanished" if error.errno == errno.ENOENT else "read_error", name)
 
 
 class DuplicateError(RefusedError):

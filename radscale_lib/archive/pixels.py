@@ -27,7 +27,7 @@ from radscale_lib.archive.agreement import (
 from radscale_lib.archive.deflated import inflate
 from radscale_lib.archive.grey import GreyScale
 from radscale_lib.archive.instance import Instance
-from radscale_lib.archive.outcomes import QuarantinedError
+from radscale_lib.archive.outcomes import QuarantinedError, is_environment
 from radscale_lib.archive.quickparse import UNDEFINED_LENGTH
 from radscale_lib.archive.rle import decode_rle
 from radscale_lib.archive.streams import Stream, is_complete, starts_stream, stream_of
@@ -181,6 +181,8 @@ def checked_frame(instance: Instance) -> tuple[bytes, Stream | None]:
 def _encapsulated(instance: Instance, frame: bytes) -> NDArray[Any]:
     try:
         return _by_imagecodecs(instance, frame)
+    except MemoryError:
+        raise
     except Exception:
         return _by_plugins(instance)
 
@@ -195,6 +197,8 @@ def _frame(instance: Instance) -> bytes:
         try:
             fragments = next(frames)
         except Exception as error:
+            if is_environment(error):
+                raise
             raise QuarantinedError("truncated", type(error).__name__) from None
         with suppress(Exception):
             fragments = (*fragments, *next(frames, ()))
@@ -236,8 +240,9 @@ def failures_ignored() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException:
-        return
+    except BaseException as error:
+        if is_environment(error):
+            raise
 
 
 def _by_plugins(instance: Instance) -> NDArray[Any]:

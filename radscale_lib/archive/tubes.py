@@ -109,10 +109,10 @@ def _mask(path: Path, name: str, size: tuple[int, int], line: int) -> NDArray[np
     """The mask of a row: pixels that are not 0."""
     image = None
     if (path.parent / name).is_file():  # a pipe would be waited for
-        data = np.frombuffer((path.parent / name).read_bytes(), np.uint8)
         try:
+            data = np.frombuffer((path.parent / name).read_bytes(), np.uint8)
             image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-        except cv2.error:
+        except (OSError, cv2.error):
             image = None
     if image is None:
         raise TableError(

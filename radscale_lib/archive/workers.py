@@ -23,8 +23,13 @@ PATIENCE = 10
 """Wall time that an item may take, in multiples of its processor time."""
 _LARGEST_KEPT = 31 * 2**20
 """Below the 32 MiB above which glibc always maps a block (mallopt(3), M_MMAP_THRESHOLD)."""
+_NO_MEMORY = 71
+"""Exit status of a process that has no memory for its answer."""
 _AHEAD = 4
 """Items under way or waiting for their turn, for each process."""
+
+
+_OWN_ENDS = {"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGPROF", "no signal"}
 
 
 class Died(NamedTuple):
@@ -34,6 +39,14 @@ class Died(NamedTuple):
     """Whether it used up its time; else it crashed."""
     signal: str
     """Name of the signal that ended it."""
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether its own work ended it, and not the system (for memory), a user, or its wait.
+
+        A process that used up its processor time did so; one that took ten times as long waited.
+        """
+        return self.signal in _OWN_ENDS
 
 
 class _Worker:
@@ -64,6 +77,8 @@ class _Worker:
         self.process.join()
         number = -(self.process.exitcode or 0)
         name = signal.Signals(number).name if number > 0 else "no signal"
+        if self.process.exitcode == _NO_MEMORY:
+            name = "no memory"
         return Died(self.overdue or number == signal.SIGPROF, name)
 
 
@@ -91,7 +106,10 @@ def _serve(
             except BaseException:  # a panic of a decoder in Rust is no Exception
                 os._exit(1)  # without its text, which can hold values of the file
             signal.setitimer(signal.ITIMER_PROF, 0)
-            connection.send(result)
+            try:
+                connection.send(result)
+            except MemoryError:
+                os._exit(_NO_MEMORY)
 
 
 def _be_quiet() -> None:

@@ -257,7 +257,7 @@ def _signed(row: Mapping[str, Any] | None, name: str) -> str:
     return interval(row[name], row[f"{name}_lower"], row[f"{name}_upper"], sign=True)
 
 
-OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
+OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate", "postponed")
 
 
 def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:

@@ -215,6 +215,21 @@ def test_too_many_quarantined_files_stop_the_study(partitions):
         merge(partitions, SPLITS, most_quarantined=0.142)
 
 
+def test_postponed_files_are_accounted_for_and_too_many_stop_the_study(partitions, tmp_path):
+    listings, ledgers, shards = copied(partitions, tmp_path)
+    k = next(k for k in range(4) if "quarantined" in set(pl.read_parquet(ledgers[k])["outcome"]))
+    put_off = pl.read_parquet(ledgers[k]).with_columns(
+        pl.col("outcome").replace("quarantined", "postponed"),
+        pl.col("reason").replace("not_dicom", "read_error"),
+    )
+    write_table(ledgers[k], put_off.to_arrow())
+    parts = partitions_of(listings, ledgers, shards)
+    ledger, _ = merge(parts, SPLITS)
+    assert ledger.filter(pl.col("outcome") == "postponed")["reason"].to_list() == ["read_error"]
+    with pytest.raises(CatalogError, match=r"1 of 7 files are postponed .* 1 read_error"):
+        merge(parts, SPLITS, most_quarantined=0.1)
+
+
 def test_public_archives_are_all_pool(partitions):
     _, catalog = merge(partitions, None)
     assert set(catalog["split"]) == {"pool"}

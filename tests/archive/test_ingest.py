@@ -1,5 +1,6 @@
 """A partition, end to end: rows, joins, defects, duplicates, and nothing that names a patient."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
 import polars as pl
 import pydicom
@@ -19,6 +21,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGLSLossless
 
 from radscale_lib.archive import ingest as ingest_module
+from radscale_lib.archive import pixels as pixels_module
 from radscale_lib.archive import workers
 from radscale_lib.archive.header import quiet_pydicom
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
@@ -28,6 +31,7 @@ from radscale_lib.archive.resize import resize
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards import codec
 from radscale_lib.shards.reader import ShardReader
+from radscale_lib.shards.writer import ShardWriter
 from radscale_lib.study.archive import Archive, Image, Labels, Select
 
 KEY = b"a key of this test's own"
@@ -57,11 +61,12 @@ class Ingested:
 def run(tmp_path):
     """Ingest tmp_path/dicom with the tables that lie beside it."""
 
-    def run(name: str = "out", processes: int = 1, **settings) -> Ingested:
+    def run(name: str = "out", processes: int = 1, meanwhile=lambda: None, **settings) -> Ingested:
         settings = {"image": Image(shorter_side=32), **settings}
         archive = Archive(dicom=tmp_path / "dicom", **settings)
         folder = tmp_path / name
         refresh(tmp_path / "dicom", folder, 1)
+        meanwhile()
         tables = {
             table: path
             for table in ("reports", "labels", "tubes")
@@ -316,6 +321,113 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_file(plant, run, monkeypatch)
         ("accepted", None, None),
     ]
     assert out.shard.height == 3
+
+
+def in_place_of(make):
+    def disturb(path):
+        path.unlink()
+        make(path)
+
+    return disturb
+
+
+def appended(path):
+    with path.open("ab") as file:
+        file.write(b"\0\0")
+
+
+@pytest.mark.parametrize(
+    ("disturb", "outcome"),
+    [
+        (Path.unlink, ("postponed", "vanished", "ENOENT")),
+        (appended, ("postponed", "changed", "since it was listed")),
+        (os.utime, ("postponed", "changed", "since it was listed")),
+        (in_place_of(os.mkfifo), ("postponed", "changed", "since it was listed")),
+        (in_place_of(Path.mkdir), ("postponed", "changed", "since it was listed")),
+    ],
+    ids=["vanished", "longer", "touched", "a pipe", "a folder"],
+)
+def test_what_happens_to_a_file_meanwhile_is_no_defect(plant, run, disturb, outcome):
+    paths = [plant(number) for number in range(3)]
+    out = run(meanwhile=lambda: disturb(paths[1]))
+    assert list(out.outcomes.values()) == [
+        ("accepted", None, None),
+        outcome,
+        ("accepted", None, None),
+    ]
+    assert (out.folder / "ledger.retry").read_text() == "1\n"
+    run()
+    assert not (out.folder / "ledger.retry").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("stage", ["header", "pixels"])
+def test_errors_of_a_disk_postpone_a_file(plant, run, monkeypatch, number, stage):
+    plant(0)
+    plant(1)
+
+    def fail(thing, *args):
+        if "0.dcm" in str(getattr(thing, "path", thing)):
+            raise OSError(number, "/holds/patient-0")
+        return sound(thing, *args)
+
+    name = {"header": "read_header", "pixels": "stored_patterns"}[stage]
+    sound = getattr(ingest_module, name)
+    monkeypatch.setattr(ingest_module, name, fail)
+    out = run()
+    assert list(out.outcomes.values()) == [
+        ("postponed", "read_error", errno.errorcode[number]),
+        ("accepted", None, None),
+    ]
+    assert out.ledger["stage"].to_list() == [stage, None]
+
+
+def test_a_decoder_without_memory_postpones_its_file(plant, run, monkeypatch):
+    """Within imagecodecs, whose other errors make pydicom's plug-ins the next to be asked."""
+    image = np.arange(96 * 72, dtype=np.uint16).reshape(96, 72)
+    frame = bytes(imagecodecs.jpegls_encode(image))
+
+    def fail(frame):
+        raise MemoryError("holds patient-0")
+
+    plant(0, syntax=JPEGLSLossless, frame=frame)
+    monkeypatch.setitem(pixels_module._DECODERS, JPEGLSLossless, fail)
+    assert run().outcomes["0.dcm"] == ("postponed", "out_of_memory", None)
+
+
+def test_a_process_that_is_killed_or_waits_postpones_its_file(plant, run, monkeypatch):
+    for number in range(4):
+        plant(number)
+    decode = ingest_module.stored_patterns
+
+    def fail(instance):
+        match instance.sop_instance_uid[-1]:
+            case "1":
+                os.kill(os.getpid(), signal.SIGKILL)  # as the system does for memory
+            case "2":
+                time.sleep(60)  # as for a disk that does not answer
+        return decode(instance)
+
+    monkeypatch.setattr(ingest_module, "stored_patterns", fail)
+    monkeypatch.setattr(ingest_module, "MOST_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "PATIENCE", 2)
+    assert list(run().outcomes.values()) == [
+        ("accepted", None, None),
+        ("postponed", "killed", "SIGKILL"),
+        ("postponed", "stalled", "SIGKILL"),
+        ("accepted", None, None),
+    ]
+
+
+def test_a_full_disk_is_no_file_s_fault(plant, run, monkeypatch):
+    plant(0)
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(ShardWriter, "append", fail)
+    with pytest.raises(OSError, match="no space left"):
+        run()
 
 
 def test_the_number_of_processes_changes_no_byte(plant, run):

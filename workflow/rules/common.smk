@@ -16,7 +16,7 @@ sys.path.insert(0, workflow.basedir)
 for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", workflow.basedir)):
     environ[variable] = pathsep.join(filter(None, [str(folder), environ.get(variable)]))
 
-from radscale_lib.archive import listing
+from radscale_lib.archive import listing, retries
 from radscale_lib.files import whole, write_json
 from radscale_lib.planning.needs import minutes, megabytes
 from workflow.site import SiteError, load_site, site_file
@@ -216,6 +216,7 @@ def prepare(touches):
             unfinished.write_text(STUDY.model_dump_json(indent=2) + "\n")
         if not touches:
             rescan()
+            take_up()
     if cancelled or dropped:
         print(
             f"An earlier call was cut off: {cancelled} of its SLURM jobs cancelled, outputs of "
@@ -261,6 +262,17 @@ def rescan():
             from radscale_lib.archive.masks import refresh_masks
 
             refresh_masks(archive.tubes, data(name, "listing"), form_of(archive, "tubes"))
+
+
+def take_up():
+    """Have partitions ingested again whose files could not be read for no fault of theirs."""
+    for name, archive in STUDY.archives.items():
+        taken = retries.take_up(data(name, "ledger")) if dicom(name).exists() else 0
+        if taken:
+            print(
+                f"{name}: {taken} partitions with postponed files are ingested again",
+                file=sys.stderr,
+            )
 
 
 def describe():
