@@ -260,8 +260,8 @@ def _prepared(account: Account, result: dict[str, Any] | _Refusal | Died) -> dic
             raise PostponedError("stalled" if result.hung else "killed", result.signal)
         raise QuarantinedError("decoder_hung" if result.hung else "decoder_crashed", result.signal)
     if isinstance(result, _Refusal):
-        refusal = {kind.outcome: kind for kind in (ExcludedError, PostponedError, QuarantinedError)}
-        raise refusal[result.outcome](result.reason, result.detail)
+        kinds: tuple[type[RefusedError], ...] = (ExcludedError, PostponedError, QuarantinedError)
+        raise {kind.outcome: kind for kind in kinds}[result.outcome](result.reason, result.detail)
     return result
 
 
