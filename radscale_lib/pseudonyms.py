@@ -3,50 +3,96 @@
 import hashlib
 import hmac
 import os
+import stat
+import sys
+from collections.abc import Callable
 from typing import Literal
 
 from radscale_lib.study.archive import Archive
 
 PHANTOM_KEY = b"radscale phantom: there is no patient to protect"
 
-Kind = Literal["patient", "study", "image"]
+Kind = Literal["patient", "study", "image", "device"]
 
 
 class KeyMissingError(ValueError):
     """No secret key where one is needed."""
 
 
-def load_key(archive: Archive) -> bytes:
-    """The secret key of an archive's pseudonyms.
+def read_key(archive: Archive) -> bytes:
+    """The secret key of an archive's pseudonyms, good or weak.
 
-    From `key_file`, else the environment variable RADSCALE_KEY; a phantom needs none.
+    From `key_file`, else the environment variable RADSCALE_KEY, without blanks around it; a phantom
+    needs none.
 
     Raises:
-        KeyMissingError: if a real archive has no key, one shorter than 16 bytes, or one of a few
-            different characters.
+        KeyMissingError: if a real archive has none.
     """
     if archive.phantom is not None:
         return PHANTOM_KEY
     if archive.key_file is not None:
         try:
-            key = archive.key_file.read_bytes().strip()
+            key = archive.key_file.read_bytes()
         except OSError as error:
             raise KeyMissingError(
                 f"key_file {archive.key_file}: cannot be read ({error.strerror})"
             ) from None
     else:
-        key = os.environ.get("RADSCALE_KEY", "").encode()
+        key = os.environb.get(b"RADSCALE_KEY", b"")
+    if not key.strip():
+        raise KeyMissingError(_TOO_SHORT)
+    return key.strip()
+
+
+def load_key(archive: Archive, is_used: Callable[[bytes], bool] = lambda key: False) -> bytes:
+    """The secret key of an archive's pseudonyms, if it is good enough.
+
+    Args:
+        archive: the archive.
+        is_used: whether the archive has been ingested with a key. What is wrong with such a key is
+            only said: another would give other pseudonyms.
+
+    Raises:
+        KeyMissingError: if a real archive has no key, or a new one a weak key: shorter than 16
+            bytes, of a few different characters, repeating itself, or in a file that everyone on
+            the machine can read.
+    """
+    key = read_key(archive)
+    problem = None if archive.phantom is not None else _weakness(archive, key)
+    if problem and not is_used(key):
+        raise KeyMissingError(problem)
+    if problem:
+        print(f"warning: {problem}", file=sys.stderr)
+    return key
+
+
+_TOO_SHORT = (
+    "the archive's pseudonyms need a secret key of 16 bytes or more: set key_file, or the "
+    "environment variable RADSCALE_KEY (make one with: openssl rand -hex 32)"
+)
+
+
+def _weakness(archive: Archive, key: bytes) -> str | None:
     if len(key) < 16:
-        raise KeyMissingError(
-            "the archive's pseudonyms need a secret key of 16 bytes or more: set key_file, or the "
-            "environment variable RADSCALE_KEY (make one with: openssl rand -hex 32)"
-        )
-    if key == PHANTOM_KEY or len(set(key)) < 8:
-        raise KeyMissingError(
+        return _TOO_SHORT
+    repeats = (key + key).find(key, 1) < len(key)
+    if key == PHANTOM_KEY or len(set(key)) < 8 or repeats:
+        return (
             "the secret key of the archive's pseudonyms can be guessed: make one with "
             "openssl rand -hex 32, and set key_file or RADSCALE_KEY"
         )
-    return key
+    file = archive.key_file
+    if file is not None and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        return (
+            f"key_file {file}: everyone on this machine can read or change it, and so trace "
+            f"pseudonyms back: chmod 600 {file}"
+        )
+    return None
+
+
+def device_code(key: bytes, model: str | None) -> str | None:
+    """The code of a device's model: free text of whoever set the device up, so no name of it."""
+    return None if model is None else f"device-{pseudonym(key, 'device', model)[:8]}"
 
 
 def pseudonym(key: bytes, kind: Kind, identifier: str) -> str:

@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
             args.catalog,
             archive.most_of_one_patient,
             joins=args.joins or args.catalog.with_name("joins.parquet"),
+            smallest_cell=study.smallest_cell(args.archive),
             most_unmatched={name: getattr(archive.joins, name).most_unmatched for name in TABLES},
         )
     except (StudyError, CatalogError) as error:

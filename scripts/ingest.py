@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
+from radscale_lib.archive.keyed import was_keyed
 from radscale_lib.archive.listing import ListingError
 from radscale_lib.archive.tablefile import TableError
 from radscale_lib.pseudonyms import KeyMissingError, load_key
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         counts = ingest(
             archive,
             study.labels,
-            load_key(archive),
+            load_key(archive, lambda key: was_keyed(key, args.listing, args.ledger)),
             args.id,
             args.listing,
             Sources(args.dicom, args.reports, args.labels, args.tubes),

@@ -40,6 +40,11 @@ class Partition:
     ledger: Path
     shard: Path
 
+    @property
+    def index(self) -> Path:
+        """The index of the partition, in a folder beside the ledger's."""
+        return self.ledger.parent.parent / "index" / self.ledger.name
+
 
 def partitions_of(
     listings: Sequence[Path], ledgers: Sequence[Path], shards: Sequence[Path]
@@ -67,6 +72,7 @@ def merge(
     most_of_one_patient: float = 1.0,
     joins: Path | None = None,
     most_unmatched: Mapping[str, float] | None = None,
+    smallest_cell: int = 1,
 ) -> None:
     """Merge the partitions of an archive into one ledger and one catalog.
 
@@ -85,6 +91,8 @@ def merge(
         joins: the audit of the joins to write (`joins.SCHEMA`), if it is wanted.
         most_unmatched: by table, the share of its rows that may be joined to nothing; more is an
             error, by default none is.
+        smallest_cell: patients that share a device, at least, for the catalog to name its model
+            instead of its code.
 
     Raises:
         CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate +
@@ -93,18 +101,20 @@ def merge(
             or too many rows of a table are joined to nothing.
     """
     parts = [_inspect(partition) for partition in partitions]
-    images = _accepted(partitions)
-    copies = _copies(images)
+    accepted = _accepted(partitions)
+    copies = _copies(accepted)
     _write_ledger(ledger, partitions, copies, parts, most_quarantined)
-    patients = images.join(copies, on=["partition", "row"], how="anti")["patient_id"]
-    del images
+    patients = accepted.join(copies, on=["partition", "row"], how="anti")["patient_id"]
+    del accepted
     _check_patients(patients, splits, most_of_one_patient)
     del patients
     audit = Joins({partition.number: partition.ledger for partition in partitions})
     problems = list(audit.check(most_unmatched or dict.fromkeys(TABLES, 1.0)))
     if problems:
         raise CatalogError("\n".join(problems))
-    _write_catalog(catalog, partitions, copies, splits, sum(part.accepted for part in parts), audit)
+    models = _models(partitions, copies, smallest_cell)
+    images = sum(part.accepted for part in parts)
+    _write_catalog(catalog, partitions, copies, splits, images, audit, models)
     if joins is not None:
         write_joins(joins, audit)
 
@@ -296,6 +306,7 @@ def _write_catalog(
     splits: Splits | None,
     images: int,
     joins: Joins,
+    models: Mapping[str, str],
 ) -> None:
     """Sort the images by id, bucket after bucket (ids are uniform hashes)."""
     buckets = max(1, images // ROWS_PER_GROUP)
@@ -307,7 +318,9 @@ def _write_catalog(
         spilled = [folder / f"{bucket}.arrow" for bucket in range(buckets)]
         streams: list[pa.ipc.RecordBatchStreamWriter] = []
         for partition in partitions:
-            rows = joins.apply(partition.number, _images(partition, copies, splits))
+            rows = joins.apply(partition.number, _images(partition, copies, splits)).with_columns(
+                pl.col("scanner").replace(models)
+            )
             if not streams:
                 schema = rows.head(0).to_arrow().schema
                 streams = [
@@ -321,6 +334,36 @@ def _write_catalog(
             for spill in spilled:
                 table = pa.ipc.open_stream(spill.read_bytes()).read_all()
                 writer.append(table.sort_by("image_id"))
+
+
+def _models(
+    partitions: Sequence[Partition], copies: pl.DataFrame, smallest_cell: int
+) -> dict[str, str]:
+    """Models of the devices that enough patients share, by code.
+
+    Where an index is missing, its partition names none.
+    """
+    named: dict[str, str] = {}
+    shared: list[pl.DataFrame] = []
+    for partition in partitions:
+        here = copies.filter(pl.col("partition") == partition.number)["row"]
+        codes = pl.read_parquet(partition.shard, columns=["patient_id", "scanner"])
+        shared.append(
+            codes.with_row_index("row")
+            .filter(~pl.col("row").is_in(here.implode()))
+            .select("patient_id", "scanner")
+            .drop_nulls()
+            .unique()
+        )
+        if not partition.index.exists():
+            continue
+        index = pl.read_parquet(partition.index, columns=["scanner"])
+        rows = pl.read_parquet(partition.ledger, columns=["row"])["row"]
+        accepted = index.with_columns(row=rows).drop_nulls("row").sort("row")["scanner"]
+        named.update(codes.select("scanner", name=accepted).drop_nulls().unique().rows())
+    patients = pl.concat(shared).unique().group_by("scanner").len("patients")
+    enough = patients.filter(pl.col("patients") >= smallest_cell)["scanner"]
+    return {code: named[code] for code in enough if code in named}
 
 
 def _images(partition: Partition, copies: pl.DataFrame, splits: Splits | None) -> pl.DataFrame:

@@ -45,7 +45,7 @@ from radscale_lib.archive.selection import check_selected, facts_of
 from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
 from radscale_lib.archive.tubes import Points, Tube
 from radscale_lib.archive.workers import Died, Workers
-from radscale_lib.pseudonyms import pseudonym
+from radscale_lib.pseudonyms import device_code, pseudonym
 from radscale_lib.shards import codec
 from radscale_lib.shards.schema import finding_column, image_digest, tube_column
 from radscale_lib.shards.writer import open_shard
@@ -131,6 +131,7 @@ def ingest(
                 with _recorded(account):
                     prepared = _prepared(account, result)
                     masked_lines = prepared.pop("masked_lines")
+                    prepared["scanner"] = device_code(key, prepared["scanner"])
                     image_id = pseudonym(key, "image", instance.sop_instance_uid)
                     account.stage = "duplicates"
                     first.check(image_id, image_digest(prepared["image"]))

@@ -108,8 +108,13 @@ def instance_of(header: Header, view: View, identity: Identity | None = None) ->
         spacing=spacing,
         aspect=_aspect(elements, spacing),
         year=_year(elements.text("StudyDate")),
-        scanner=one_line(elements.text("ManufacturerModelName"))[:_MODEL_LENGTH] or None,
+        scanner=device_model(elements),
     )
+
+
+def device_model(elements: Elements) -> str | None:
+    """Model of the device, as whoever set it up wrote it."""
+    return one_line(elements.text("ManufacturerModelName"))[:_MODEL_LENGTH] or None
 
 
 def _year(date: str) -> int | None:

@@ -31,6 +31,7 @@ INDEX_SCHEMA = pa.schema(
         pa.field("photometric", pa.string()),
         pa.field("bits_stored", pa.int32()),
         pa.field("transfer_syntax", pa.string()),
+        pa.field("scanner", pa.string()),
         pa.field("defect", pa.string()),
     ]
 )

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from radscale_lib.archive.header import Header
+from radscale_lib.archive.instance import device_model
 from radscale_lib.archive.outcomes import ExcludedError, QuarantinedError
 from radscale_lib.archive.terms import (
     CONVERTIBLE,
@@ -19,7 +20,7 @@ from radscale_lib.study.archive import BODY_PARTS, Select
 
 @dataclass(frozen=True)
 class Facts:
-    """What the index says of a file: numbers, and names of the DICOM standard."""
+    """What the index says of a file: numbers, names of the DICOM standard, and the device."""
 
     modality: str | None = None
     view: View | None = None
@@ -28,6 +29,8 @@ class Facts:
     photometric: str | None = None
     bits_stored: int | None = None
     transfer_syntax: str | None = None
+    scanner: str | None = None
+    """Model of the device as it is read: free text, which stays in the index."""
 
 
 def facts_of(header: Header) -> Facts:
@@ -49,6 +52,7 @@ def facts_of(header: Header) -> Facts:
         photometric=listed(photometric, PHOTOMETRIC) if photometric else None,
         bits_stored=_number(header, "BitsStored"),
         transfer_syntax=syntax_name(header.transfer_syntax),
+        scanner=device_model(elements),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.planning.code import code_of
-from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, load_key
+from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, read_key
 from radscale_lib.study.archive import TABLES, Archive
 from radscale_lib.study.base import Section
 from radscale_lib.study.model import Study
@@ -25,7 +25,7 @@ Slice = dict[str, Any]
 
 def _key(archive: Archive) -> str:
     try:
-        return key_fingerprint(load_key(archive))
+        return key_fingerprint(read_key(archive))
     except KeyMissingError:
         return "missing"
 
@@ -68,6 +68,7 @@ def _catalog(study: Study, archive: str) -> Slice:
         "partitions": source.partitions,
         "most_quarantined": source.most_quarantined,
         "most_of_one_patient": source.most_of_one_patient,
+        "smallest_cell": study.smallest_cell(archive),
         **{
             f"joins.{name}.most_unmatched": getattr(source.joins, name).most_unmatched
             for name in TABLES

@@ -9,6 +9,7 @@ from radscale_lib.study.archive import Archive, Labels, Splits
 from radscale_lib.study.base import Name, Section
 from radscale_lib.study.compute import Compute
 from radscale_lib.study.contradictions import contradictions
+from radscale_lib.study.disclosure import Disclosure
 from radscale_lib.study.encoders import Encoder
 from radscale_lib.study.pretrain import Arm, Base
 from radscale_lib.study.report import Report
@@ -50,6 +51,7 @@ class Study(Section):
     evaluation: Evaluation
     scaling: Scaling
     report: Report = Report()
+    disclosure: Disclosure = Disclosure()
     compute: Compute = Compute()
     strict: bool = Field(
         False, description="Stop at a failed run instead of reporting 'n of N runs'."
@@ -71,6 +73,10 @@ class Study(Section):
     def archives(self) -> dict[str, Archive]:
         """The study's archives by name."""
         return {"institution": self.institution} | ({"public": self.public} if self.public else {})
+
+    def smallest_cell(self, archive: str) -> int:
+        """Patients of an archive that a published cell holds at least; a phantom has none."""
+        return 1 if self.archives[archive].phantom else self.disclosure.smallest_cell
 
     @property
     def baselines(self) -> dict[str, str]:

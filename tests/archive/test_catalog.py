@@ -205,6 +205,34 @@ def test_an_empty_split_stops_a_large_archive_and_is_told_of_a_small_one(partiti
     merge(partitions, None)
 
 
+@pytest.mark.parametrize("number", [1, 3])
+def test_devices_of_few_patients_have_a_code(make_dicom, make_image, tmp_path, number):
+    """The model is free text, which may name a patient."""
+    for k in range(9):
+        image = make_image(70, 80, 255, seed=k).astype("u1")
+        make_dicom(
+            tmp_path / "dicom" / f"{k}.dcm", image, k, PatientID=f"patient-{k // 2}",
+            ManufacturerModelName=("DX-1", "SMITH^JOHN ROOM 3", None)[(k > 4) + (k == 8)],
+        )  # fmt: skip
+    partitions = build(tmp_path / "dicom", tmp_path, number)
+    code = "device-" + pseudonym(KEY, "device", "SMITH^JOHN ROOM 3")[:8]
+    _, catalog = merge(partitions, None, smallest_cell=3)
+    names = ["DX-1", code, None]
+    assert [
+        catalog.filter(pl.col("scanner").eq_missing(pl.lit(name))).height for name in names
+    ] == [5, 3, 1]
+    for partition in partitions:
+        shard = pl.read_parquet(partition.shard)["scanner"].drop_nulls()
+        assert shard.str.starts_with("device-").all()
+        assert "SMITH" in str(pl.read_parquet(partition.index)["scanner"].to_list()) or number > 1
+        assert b"SMITH" not in partition.shard.read_bytes() + partition.ledger.read_bytes()
+    _, catalog = merge(partitions, None, smallest_cell=2)
+    assert set(catalog["scanner"]) == {"DX-1", "SMITH^JOHN ROOM 3", None}
+    partitions[0].index.unlink()
+    _, catalog = merge(partitions, None, smallest_cell=3)
+    assert catalog.height == 9
+
+
 def test_too_many_quarantined_files_stop_the_study(partitions):
     merge(partitions, SPLITS, most_quarantined=1 / 7)
     with pytest.raises(

@@ -122,7 +122,10 @@ def test_rows_of_a_shard(plant, run, make_image):
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [
-        ({"StudyDate": "20190131", "ManufacturerModelName": " DX-1 "}, (2019, "DX-1")),
+        (
+            {"StudyDate": "20190131", "ManufacturerModelName": " DX-1 "},
+            (2019, "device-" + pseudonym(KEY, "device", "DX-1")[:8]),
+        ),
         ({"StudyDate": "", "ManufacturerModelName": ""}, (None, None)),
         ({"StudyDate": "2019-01-31"}, (None, None)),
         ({}, (None, None)),
@@ -153,6 +156,7 @@ def test_index_and_ledger_have_a_row_for_every_file(plant, run, tmp_path):
         "photometric": "MONOCHROME2",
         "bits_stored": 12,
         "transfer_syntax": "Explicit VR Little Endian",
+        "scanner": None,
         "defect": None,
     }
     assert out.ledger["path_digest"].to_list() == [path_digest(KEY, path) for path in out.paths]

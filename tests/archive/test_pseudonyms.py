@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,42 @@ def test_a_key_comes_from_a_file_or_the_environment(real, tmp_path, monkeypatch)
     monkeypatch.setenv("RADSCALE_KEY", GOOD)
     assert load_key(real) == GOOD.encode()
     (tmp_path / "key").write_text(f"{GOOD[::-1]}\n")
+    (tmp_path / "key").chmod(0o640)
     assert load_key(Archive(dicom=tmp_path, key_file=tmp_path / "key")) == GOOD[::-1].encode()
 
 
-@pytest.mark.parametrize("key", ["", " ", "short", "0" * 64, "abcabcabcabcabcabcabc"])
+@pytest.mark.parametrize("written", [f"{GOOD}\n", f" {GOOD}", f"{GOOD}\r\n", "schlüssel-" + GOOD])
+def test_a_key_is_the_same_from_file_and_environment(real, tmp_path, monkeypatch, written):
+    monkeypatch.setenv("RADSCALE_KEY", written)
+    (tmp_path / "key").write_bytes(os.fsencode(written))
+    (tmp_path / "key").chmod(0o600)
+    filed = Archive(dicom=tmp_path, key_file=tmp_path / "key")
+    assert load_key(real) == load_key(filed) == written.strip().encode()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o602])
+def test_a_key_that_everyone_can_read_is_refused_or_told_of(tmp_path, capsys, mode):
+    file = tmp_path / "key"
+    file.write_text(GOOD)
+    file.chmod(mode)
+    archive = Archive(dicom=tmp_path, key_file=file)
+    with pytest.raises(KeyMissingError, match=r"everyone on this machine .* chmod 600"):
+        load_key(archive)
+    assert load_key(archive, lambda key: key == GOOD.encode()) == GOOD.encode()
+    told = capsys.readouterr().err
+    assert told.startswith("warning: key_file")
+    assert GOOD not in told
+
+
+def test_a_weak_key_in_use_is_told_of(real, monkeypatch, capsys):
+    monkeypatch.setenv("RADSCALE_KEY", "short")
+    assert load_key(real, lambda key: True) == b"short"
+    assert capsys.readouterr().err.startswith("warning: the archive's pseudonyms need")
+
+
+@pytest.mark.parametrize(
+    "key", ["", " ", "short", "0" * 64, "abcabcabcabcabcabcabc", "abcdefghi" * 2]
+)
 def test_keys_that_can_be_guessed_are_refused(real, monkeypatch, key):
     monkeypatch.setenv("RADSCALE_KEY", key)
     with pytest.raises(KeyMissingError, match=r"RADSCALE_KEY|openssl") as caught:

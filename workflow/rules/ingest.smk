@@ -82,6 +82,7 @@ for name in STUDY.archives:
             f"catalog_{name}"
         input:
             listings=partitions(name, "listing/part={part}.tsv"),
+            indexes=partitions(name, "index/part={part}.parquet"),
             ledgers=partitions(name, "ledger/part={part}.parquet"),
             shards=partitions(name, "shards/part={part}.parquet"),
         output:

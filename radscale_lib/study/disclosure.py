@@ -1,0 +1,17 @@
+"""What may be told of few patients."""
+
+from pydantic import Field
+
+from radscale_lib.study.base import Section
+
+
+class Disclosure(Section):
+    """What leaves the institution, of how few patients."""
+
+    smallest_cell: int = Field(
+        10,
+        ge=1,
+        description="Patients that a cell of a published table or figure holds at least, and that "
+        "share a device model or a word of an encoder's vocabulary: what fewer share is merged, "
+        "coded or left out. 1 tells all; a phantom's cells are told whatever is set.",
+    )
