@@ -1,4 +1,4 @@
-"""Whether an archive has been ingested with a key: told by the names that its ledgers give files."""
+"""Whether an archive was ingested with a key: told by the names that its ledgers give files."""
 
 import pytest
 
