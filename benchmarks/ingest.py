@@ -280,7 +280,9 @@ def rows(count: int, partitions: int) -> None:
             parts,
             Splits(),
             1.0,
-            *(folder / f"{name}.parquet" for name in ("ledger", "catalog", "joins")),
+            folder / "ledger.parquet",
+            folder / "catalog.parquet",
+            joins=folder / "joins.parquet",
         )
         merged = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -94,14 +94,15 @@ def is_rounded(key: str) -> bool:
 
 def without(key: str, differences: Collection[Difference]) -> str:
     """An accession number without what is ignored, so that equal ones are equal texts."""
-    if "apostrophe" in differences:
-        key = _APOSTROPHES.sub("", key.removeprefix("=").strip('"')).strip()
-    if "decimals" in differences and (decimals := _DECIMALS.fullmatch(key)):
-        key = decimals[1]
+    if not key.isalnum():  # few keys
+        if "apostrophe" in differences:
+            key = _APOSTROPHES.sub("", key.removeprefix("=").strip('"')).strip()
+        if "decimals" in differences and (decimals := _DECIMALS.fullmatch(key)):
+            key = decimals[1]
+        if "punctuation" in differences:
+            key = "".join(filter(str.isalnum, key))
     if "case" in differences:
         key = key.casefold()
-    if "punctuation" in differences:
-        key = "".join(filter(str.isalnum, key))
     if "leading_zeros" in differences and key.isdecimal():
         key = key.lstrip("0")
     return key

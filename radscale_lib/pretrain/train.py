@@ -144,7 +144,7 @@ def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[st
         "status": "ok",
         "samples_seen": progress.samples,
         "steps": progress.step,
-        "unique_images": seen,
+        "images": seen,
         "repeats_per_image": progress.samples / seen,
         "flops_per_sample": progress.flops_per_sample,
         "images_per_second": progress.samples / progress.seconds,

@@ -339,7 +339,7 @@ def _run_row(card: Card) -> dict[str, str]:
         "seed": "–" if card["size"] == 0 else str(card["seed"]),
         "status": card["status"],
         "samples": show("samples_seen"),
-        "unique": show("unique_images"),
+        "unique": show("images"),
         "repeats": show("repeats_per_image", ",.1f"),
         "rate": show("images_per_second", ",.0f"),
         "flops": flops,

@@ -25,6 +25,13 @@ def has_encoder(encoder: Path) -> bool:
     return not failed and encoder.stat().st_size > 0
 
 
+def _images(encoder: Path) -> int | None:
+    """Unique images that an encoder learnt from; null if its card does not say."""
+    card = encoder.with_name("encoder.json")
+    images = read_json(card).get("images") if card.exists() else None
+    return None if images is None else int(images)
+
+
 class UnknownRunError(ValueError):
     """A run or task that the study does not have."""
 
@@ -82,7 +89,7 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
         print(f"{run.path} {name}: the run failed: no scores", file=sys.stderr)
         predictions = task.predictions_schema(study, name).to_frame()
     encoder, confidence = study.encoder_of(run.arm), study.evaluation.confidence
-    table = score_table(scores, run, encoder, name, confidence)
+    table = score_table(scores, run, encoder, name, confidence, _images(inputs.encoder))
     for filename, content in (("predictions", predictions), ("scores", table)):
         with whole(out / f"{filename}.parquet") as partial:
             content.write_parquet(partial)

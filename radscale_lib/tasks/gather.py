@@ -28,7 +28,10 @@ def gather(study: Study, paths: Sequence[Path], out: Path) -> None:
     Raises:
         MissingScoresError: if the study is strict and scores are missing.
     """
-    tables = [pl.read_parquet(path).match_to_schema(SCHEMA) for path in paths]
+    tables = [
+        pl.read_parquet(path).match_to_schema(SCHEMA, missing_columns={"images": "insert"})
+        for path in paths
+    ]
     scores = pl.concat([SCHEMA.to_frame(), *tables]).sort(ORDER)
     scored = set(scores.select("task", "arm", "size", "seed").unique().iter_rows())
     missing = [

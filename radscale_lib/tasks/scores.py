@@ -14,6 +14,7 @@ SCHEMA = pl.Schema(
         "arm": pl.String(),
         "encoder": pl.String(),
         "size": pl.Int64(),
+        "images": pl.Int64(),
         "seed": pl.Int64(),
         "task": pl.String(),
         "target": pl.String(),
@@ -74,9 +75,23 @@ def macro(scores: Sequence[Score], cases: int) -> Score:
 
 
 def score_table(
-    scores: Sequence[Score], run: Run, encoder: str, task: str, confidence: float
+    scores: Sequence[Score],
+    run: Run,
+    encoder: str,
+    task: str,
+    confidence: float,
+    images: int | None = None,
 ) -> pl.DataFrame:
-    """Rows of the scores table, sorted; the resamples of macro rows are kept."""
+    """Rows of the scores table, sorted; the resamples of macro rows are kept.
+
+    Args:
+        scores: of one task and run.
+        run: the run.
+        encoder: its encoder's name.
+        task: the task's name.
+        confidence: of the intervals.
+        images: unique images that the run learnt from, where its card says so.
+    """
     rows = []
     for score in scores:
         lower, upper = interval(score.resamples, confidence)
@@ -85,6 +100,7 @@ def score_table(
                 "arm": run.arm,
                 "encoder": encoder,
                 "size": run.size,
+                "images": images,
                 "seed": run.seed,
                 "task": task,
                 "target": score.target,

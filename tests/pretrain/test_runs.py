@@ -63,7 +63,7 @@ def test_the_card(arms: dict[str, Path], bases: dict[str, Path]) -> None:
     expected = {
         "arm": "mi2-both", "size": 20, "seed": 0, "encoder": "mi2", "paradigm": "unicl",
         "supervision": ["reports", "labels"], "status": "ok", "reason": None,
-        "samples_budget": 96, "samples_seen": 96, "steps": 12, "unique_images": 20,
+        "samples_budget": 96, "samples_seen": 96, "steps": 12, "images": 20,
         "repeats_per_image": 4.8, "device": "cpu", "stage_id": "stage", "resumed": 0,
         "base_digest": file_digest(bases["mi2-open"] / "encoder.safetensors"),
     }  # fmt: skip
@@ -71,7 +71,7 @@ def test_the_card(arms: dict[str, Path], bases: dict[str, Path]) -> None:
     assert card["flops_per_sample"] > 1e6
     assert card["versions"]["torch"]
     base = read_json(bases["mi2-open"] / "encoder.json")
-    assert (base["size"], base["unique_images"], base["base_digest"]) == (0, 60, None)
+    assert (base["size"], base["images"], base["base_digest"]) == (0, 60, None)
 
 
 def test_every_arm_sees_the_same_number_of_samples(arms: dict[str, Path]) -> None:

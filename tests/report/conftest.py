@@ -118,7 +118,7 @@ def write_card(folder: Path, study: Study, run: Run, status: str, reason: str | 
             "paradigm": section.recipe.paradigm, "supervision": list(section.supervision),
             "status": status, "reason": reason, "samples_budget": samples,
             "samples_seen": samples, "steps": section.recipe.optimiser.steps,
-            "unique_images": min(run.size or 900, samples),
+            "images": min(run.size or 900, samples),
             "repeats_per_image": samples / (run.size or 900), "flops_per_sample": 2.1e8,
             "images_per_second": 412.3, "seconds": samples / 412.3, "device": "cpu",
             "hardware": "2 cores", "versions": {"torch": "2.14.1", "radscale": "0.1.0"},

@@ -197,6 +197,20 @@ def test_same_inputs_give_the_same_bytes(files, results, tmp_path, task):
     assert (features / name).read_bytes() == (results / "mi2-open" / "features" / name).read_bytes()
 
 
+def test_scores_say_how_many_images_the_run_learnt_from(files, results, tmp_path):
+    scores = pl.read_parquet(results / "mi2-open" / "findings" / "scores.parquet")
+    assert scores["images"].null_count() == len(scores)
+    encoder = tmp_path / "run" / "encoder.safetensors"
+    encoder.parent.mkdir()
+    shutil.copy(files.encoder("mi2-open"), encoder)
+    write_json(encoder.with_name("encoder.json"), {"status": "ok", "images": 17})
+    features = results / "mi2-open" / "features"
+    out = _evaluate(files, "mi2-open", "findings", features, tmp_path / "t", encoder=encoder)
+    told = pl.read_parquet(out / "scores.parquet")
+    assert set(told["images"]) == {17}
+    assert told.drop("images").equals(scores.drop("images"))
+
+
 @pytest.mark.parametrize("empty", [True, False])
 def test_a_failed_run_leaves_empty_tables(files, results, tmp_path, capsys, empty):
     encoder = tmp_path / "run" / "encoder.safetensors"
