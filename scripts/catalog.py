@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--ledger", type=Path, required=True, help="ledger to write")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog to write")
     parser.add_argument("--joins", type=Path, help="audit of the joins (beside the catalog)")
+    parser.add_argument("--texts", type=Path, help="what became of texts (beside the catalog)")
     args = parser.parse_args(argv)
     try:
         study = load_study(args.study)
@@ -34,6 +35,9 @@ def main(argv: list[str] | None = None) -> None:
             archive.most_of_one_patient,
             joins=args.joins or args.catalog.with_name("joins.parquet"),
             smallest_cell=study.smallest_cell(args.archive),
+            texts=args.texts or args.catalog.with_name("texts.parquet"),
+            language=archive.language,
+            most_foreign_reports=archive.most_foreign_reports,
             most_unmatched={name: getattr(archive.joins, name).most_unmatched for name in TABLES},
         )
     except (StudyError, CatalogError) as error:

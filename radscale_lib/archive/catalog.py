@@ -19,6 +19,7 @@ from radscale_lib.archive.listing import count_listing
 from radscale_lib.archive.outcomes import OUTCOMES, REUSED_UID
 from radscale_lib.archive.population import empty_splits, implausible_patient
 from radscale_lib.archive.scratch import scratch
+from radscale_lib.archive.texts import language_problem, read_counts, write_counts
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.shards.parquet import ROWS_PER_GROUP, open_table
 from radscale_lib.study.archive import TABLES, Splits
@@ -73,6 +74,9 @@ def merge(
     joins: Path | None = None,
     most_unmatched: Mapping[str, float] | None = None,
     smallest_cell: int = 1,
+    texts: Path | None = None,
+    language: str = "en",
+    most_foreign_reports: float = 1.0,
 ) -> None:
     """Merge the partitions of an archive into one ledger and one catalog.
 
@@ -93,12 +97,17 @@ def merge(
             error, by default none is.
         smallest_cell: patients that share a device, at least, for the catalog to name its model
             instead of its code.
+        texts: the table of what the rules for texts did to write (`texts.write_counts`), if it is
+            wanted.
+        language: code of the language that the archive declares.
+        most_foreign_reports: share of the reports in another; more is an error.
 
     Raises:
         CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate +
             postponed, a shard does not hold what its ledger says, too many files are quarantined
             or postponed, one patient holds too many images, a split of a large archive is empty,
-            or too many rows of a table are joined to nothing.
+            too many rows of a table are joined to nothing, or too many reports are in another
+            language.
     """
     parts = [_inspect(partition) for partition in partitions]
     accepted = _accepted(partitions)
@@ -109,7 +118,10 @@ def merge(
     _check_patients(patients, splits, most_of_one_patient)
     del patients
     audit = Joins({partition.number: partition.ledger for partition in partitions})
+    counts = read_counts(partition.ledger for partition in partitions)
     problems = list(audit.check(most_unmatched or dict.fromkeys(TABLES, 1.0)))
+    if problem := language_problem(counts, language, most_foreign_reports):
+        problems.append(problem)
     if problems:
         raise CatalogError("\n".join(problems))
     models = _models(partitions, copies, smallest_cell)
@@ -117,6 +129,8 @@ def merge(
     _write_catalog(catalog, partitions, copies, splits, images, audit, models)
     if joins is not None:
         write_joins(joins, audit)
+    if texts is not None:
+        write_counts(texts, counts)
 
 
 def split_of(patient_id: str, splits: Splits) -> str:

@@ -22,6 +22,8 @@ KEYWORDS = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "AccessionNumber",
     "Modality", "PresentationIntentType", "ReferringPhysicianName", "SeriesDescription",
     "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "OperatorsName",
+    "PhysiciansOfRecord", "RequestingPhysician", "ConsultingPhysicianName", "ResponsiblePerson",
+    "OtherPatientIDs", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName",
     "InstitutionName", "PatientName", "PatientID", "BodyPartExamined", "ViewPosition",
     "StudyInstanceUID", "PatientOrientation", "Laterality", "ImageLaterality", "SamplesPerPixel",
     "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
@@ -94,6 +96,11 @@ class Elements:
     def code(self, keyword: str) -> str:
         """A code string in capitals, as the standard has it (VR CS); writers forget it."""
         return self.text(keyword).upper()
+
+    def texts(self, keyword: str) -> list[str]:
+        """The values of a text without surrounding blanks; those that are empty are left out."""
+        values = (str(value).strip().strip("\0").strip() for value in self.values(keyword))
+        return [value for value in values if value]
 
     def integer(self, keyword: str, default: int | None = None) -> int:
         """A whole number.

@@ -43,6 +43,7 @@ from radscale_lib.archive.scratch import scratch
 from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.selection import check_selected, facts_of
 from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
+from radscale_lib.archive.texts import TextCounts, TextReader
 from radscale_lib.archive.tubes import Points, Tube
 from radscale_lib.archive.workers import Died, Workers
 from radscale_lib.pseudonyms import device_code, pseudonym
@@ -148,7 +149,7 @@ def ingest(
                 progress.step()
     write_index(outputs.index, accounts)
     facts = {name: join.facts for name, join in joins.items()}
-    write_ledger(outputs.ledger, accounts, outputs.shard.name, key, facts)
+    write_ledger(outputs.ledger, accounts, outputs.shard.name, key, facts, tables.texts)
     tables.report(writer.rows)
     counts = Counter(str(account.outcome) for account in accounts)
     retries.note(outputs.ledger, counts["postponed"])
@@ -357,7 +358,8 @@ class _Tables:
         self._joins, self._names = joins, labels
         self._reports = self._labels = self._tubes = None
         if "reports" in joins:
-            self._reports = Reports(joins["reports"], archive.scrub_reports)
+            reader = TextReader(archive.language, archive.scrub_reports)
+            self._reports = Reports(joins["reports"], reader)
         if "labels" in joins:
             self._labels = LabelTable(joins["labels"], labels)
         if "tubes" in joins:
@@ -366,6 +368,11 @@ class _Tables:
             self._tubes = TubeTable(joins["tubes"], given, labels, instances)
         self._joined: Counter[str] = Counter()
         self._missing: Counter[str] = Counter()
+
+    @property
+    def texts(self) -> TextCounts:
+        """What the rules did to the report texts."""
+        return self._reports.counts if self._reports else Counter()
 
     def columns_of(
         self, instance: Instance, prepared: dict[str, Any], image: Image

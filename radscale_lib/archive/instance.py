@@ -1,6 +1,8 @@
 """An image of the archive: identifiers for joining, and what decoding and display need."""
 
 import math
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -19,9 +21,12 @@ _MOST_PIXELS = 10**8
 """No radiograph is near this; a header that claims more would exhaust memory."""
 _MODEL_LENGTH = 64
 """Characters of a text of its kind (LO) at most."""
+_CHARACTER_SETS = "utf-8", "gb18030", "shift_jis", "euc_kr", "big5", "cp1250", "cp1251"
 _IDENTIFYING = (
     "PatientName", "PatientID", "AccessionNumber", "ReferringPhysicianName",
     "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "OperatorsName", "InstitutionName",
+    "PhysiciansOfRecord", "RequestingPhysician", "ConsultingPhysicianName", "ResponsiblePerson",
+    "OtherPatientIDs", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName",
 )  # fmt: skip
 
 
@@ -94,7 +99,7 @@ def instance_of(header: Header, view: View, identity: Identity | None = None) ->
         study_instance_uid=_required(elements, "StudyInstanceUID"),
         sop_instance_uid=_required(elements, "SOPInstanceUID"),
         identity=identity or identity_of(elements),
-        identifiers=tuple(filter(None, map(elements.text, _IDENTIFYING))),
+        identifiers=tuple(_identifiers(elements)),
         view=view,
         rows=rows,
         columns=columns,
@@ -115,6 +120,21 @@ def instance_of(header: Header, view: View, identity: Identity | None = None) ->
 def device_model(elements: Elements) -> str | None:
     """Model of the device, as whoever set it up wrote it."""
     return one_line(elements.text("ManufacturerModelName"))[:_MODEL_LENGTH] or None
+
+
+def _identifiers(elements: Elements) -> Iterator[str]:
+    """Names and numbers of a header.
+
+    Where it states no character set and has letters beyond ASCII, as each set may read them.
+    """
+    undeclared = not elements.text("SpecificCharacterSet")
+    for keyword in _IDENTIFYING:
+        for value in elements.texts(keyword):
+            yield value
+            if undeclared and not value.isascii():
+                for charset in _CHARACTER_SETS:
+                    with suppress(UnicodeError):
+                        yield value.encode("latin-1").decode(charset)
 
 
 def _year(date: str) -> int | None:

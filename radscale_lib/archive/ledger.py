@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from radscale_lib.archive.jointable import TableFacts
 from radscale_lib.archive.listing import Entry
 from radscale_lib.archive.outcomes import Outcome, Stage
 from radscale_lib.archive.selection import Facts
+from radscale_lib.archive.texts import TextCounts, texts_metadata
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.shards.parquet import write_table
 from radscale_lib.study.archive import TABLES
@@ -108,8 +110,9 @@ def write_ledger(
     shard: str,
     key: bytes,
     tables: Mapping[str, TableFacts] | None = None,
+    texts: TextCounts | None = None,
 ) -> None:
-    """Write the outcome of every file, and what became of it and the `tables`."""
+    """Write the outcome of every file, what became of it and the `tables`, and of the `texts`."""
     rows = [
         {
             "path_digest": path_digest(key, account.entry.path),
@@ -131,7 +134,8 @@ def write_ledger(
         for account in accounts
     ]  # fmt: skip
     facts = {name: asdict(table) for name, table in (tables or {}).items()}
-    schema = PARTITION_SCHEMA.with_metadata({TABLES_KEY: json.dumps(facts)})
+    metadata = {TABLES_KEY: json.dumps(facts), **texts_metadata(texts or Counter())}
+    schema = PARTITION_SCHEMA.with_metadata(metadata)
     write_table(path, pa.Table.from_pylist(rows, schema))
 
 

@@ -1,23 +1,19 @@
-"""Sections of a radiology report."""
+"""Sections of a radiology report.
+
+A heading stands at the start of a line, with a colon, a dash or nothing behind it, or within a line
+with a colon, in capitals or after a sentence. Where no heading names the findings, the body is what
+stands under a heading such as REPORT or INTERPRETATION, else what stands before the first heading
+and after the first paragraph of a comparison, technique or indication (the layout of MIMIC-CXR).
+What each rule did is counted.
+"""
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-_NAMES = (
-    r"FINDINGS?|IMPRESSIONS?|CONCLUSIONS?|INDICATIONS?|HISTORY|CLINICAL [A-Z ]+"
-    r"|REASON FOR (?:EXAM|EXAMINATION|STUDY)|COMPARISONS?|TECHNIQUES?|EXAM(?:INATION)?"
-    r"|PROCEDURE|RECOMMENDATIONS?|NOTIFICATION|(?:FINAL )?REPORT"
-)
-_HEADING = re.compile(
-    rf"(?:^[ \t]*(?P<line>(?i:{_NAMES}))|\b(?P<inline>{_NAMES}))[ \t]*:", re.MULTILINE
-)
-_SECTIONS = {
-    "findings": ("FINDING",),
-    "impression": ("IMPRESSION", "CONCLUSION"),
-    "indication": ("INDICATION", "HISTORY", "CLINICAL", "REASON"),
-    "comparison": ("COMPARISON",),
-}
-"""Beginnings of the headings of each section that is kept."""
+from radscale_lib.languages import Language, language
 
 
 class Texts(NamedTuple):
@@ -29,24 +25,249 @@ class Texts(NamedTuple):
     comparison: str | None = None
 
 
-def split_report(report: str) -> Texts:
-    """Split a report at its headings.
+class _Part(NamedTuple):
+    """Text under a heading, or before the first."""
 
-    A heading is one of the usual names with a colon, at the start of a line, or anywhere if in
-    capitals. A report without headings is all findings. Other sections (technique, notification,
-    and so on) are dropped, as is text before the first heading.
+    kind: str
+    """A key of `headings` in the language's data file, or `start`."""
+    text: str
+
+
+_KINDS = (
+    "findings", "impression", "report", "interpretation", "indication", "comparison", "addendum",
+    "addendum_end", "other", "record", "signature",
+)  # fmt: skip
+"""Of a heading that joins two of them, the first counts."""
+_OPENING = r"^[ \t]*(?:[*#_=\[(<>•-]+[ \t]*|\d{1,2}[.)][ \t]+)?"
+_CLOSING = r"[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:[*_\])>=]+[ \t]*)?"
+_COLON = "[:：﹕]"
+_JOINT = r"(?:[ \t]*[/&+,-][ \t]*|[ \t]+(?:and|und|y|e|et|AND|UND|Y|E|ET)[ \t]+|[及和与と・])"
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_LINE_END = re.compile(r"\n[ \t]*(?=[^\W\d_a-zß-ÿ])")
+_LONG_LINE = 60
+"""Characters; a shorter first line of a comparison or technique is all of it."""
+
+
+class Splitter:
+    """Splits the reports of one language."""
+
+    def __init__(self, words: Language) -> None:
+        """Compile the headings."""
+        self._stopwords = words.stopwords
+        self._kinds = {
+            _folded(heading): kind for kind in reversed(_KINDS) for heading in words.headings[kind]
+        }
+        names = sorted(self._kinds, key=lambda name: (-len(name), name))
+        any_case = _either(names)
+        lines = rf"{_OPENING}(?P<line>(?i:{any_case}){_joined(f'(?i:{any_case})')}){_CLOSING}"
+        if words.has_word_boundaries:
+            capitals = _either([name.upper() for name in names])
+            capitals += _joined(capitals)
+            # phrases of a signature, whose name follows without a colon
+            signed = [
+                name.removesuffix(".")
+                for name in names
+                if self._kinds[name] == "signature" and (" " in name or name.endswith("."))
+            ]
+            titles = "|".join(
+                rf"{re.escape(name[0].upper())}(?i:{_blanks(name[1:])})"
+                for name in names
+                if self._kinds[name] not in ("record", "other")
+            )
+            forms = [
+                rf"{lines}(?:{_COLON}|(?P<dash>[ \t]+[-–—][ \t]+)|(?P<alone>)(?=[ \t]*[-–=_*.]*$))",
+                rf"{_OPENING}(?P<bare>{capitals})[ \t]+(?=(?P<next>[^\W\d_]+))",
+                rf"{_OPENING}(?P<signed>(?i:{_either(signed)}))(?!\w)\.?{_COLON}?",
+                rf"\b(?P<inline>{capitals}){_CLOSING}{_COLON}",
+                rf"(?<=[.!?;])[ \t]*(?P<title>(?:{titles}){_joined(titles)}){_CLOSING}{_COLON}",
+            ]
+        else:
+            forms = [
+                rf"[【［\[〔<《][ \t]*(?P<inline>(?i:{any_case}))[ \t]*[】］\]〕>》]{_COLON}?",
+                rf"{lines}(?:{_COLON}|(?P<alone>)(?=[ \t]*$))",
+                rf"(?<=[。；;，,、\s])(?P<title>(?i:{any_case}))[ \t]*{_COLON}",
+            ]
+        self._heading = re.compile("|".join(forms), re.MULTILINE)
+        self._names = re.compile(rf"(?i:{any_case})")
+
+    def split(self, report: str, counts: Counter[str] | None = None) -> Texts:
+        """Split a report; text under other headings (technique, signature, …) is dropped.
+
+        Args:
+            report: plain text.
+            counts: to add one to for each rule that was used, by its name.
+        """
+        used: set[str] = set()
+        parts = list(self._parts(report, used))
+        found: dict[str, list[str]] = {name: [] for name in Texts._fields}
+        if len(parts) == 1:
+            found["findings"].append(report)
+            used.add("no heading: all is findings")
+        else:
+            _collect(parts, found, used)
+        texts = Texts(**{name: tidy(" ".join(pieces)) for name, pieces in found.items()})
+        if counts is not None and any(texts):
+            counts.update(used)
+        return texts
+
+    def _parts(self, report: str, used: set[str]) -> Iterator[_Part]:
+        """The report in parts; what follows the line of a record goes on with the part before."""
+        kind, start = "start", 0
+        in_body = False
+        for match in self._heading.finditer(report):
+            here = self._kind_of(match)
+            if here is None:
+                continue
+            yield _Part(kind, report[start : match.start()])
+            in_body |= here in ("findings", "impression", "report", "interpretation")
+            start = match.end()
+            if here == "record" or (here == "signature" and not in_body):
+                value = re.compile(r"[ \t]*(?:\n[ \t]*)?[^\n]*").match(report, start)
+                follower = self._heading.search(report, start)
+                end = value.end() if value else start
+                start = min(end, follower.start() if follower else end)
+                kind = "start" if kind in ("record", "signature", "addendum_end") else kind
+                continue
+            if match.groupdict().get("bare") or match.groupdict().get("alone") is not None:
+                used.add("heading without colon")
+            elif match.groupdict().get("title") or match.groupdict().get("inline"):
+                used.add("heading within a line")
+            kind = here
+        yield _Part(kind, report[start:])
+
+    def _kind_of(self, match: re.Match[str]) -> str | None:
+        """The kind of a heading; null if it is none after all."""
+        groups = match.groupdict()
+        stated = next(groups[form] for form in _FORMS if groups.get(form))
+        kinds = {self._kinds[_folded(name)] for name in self._names.findall(stated)}
+        kind = next(kind for kind in _KINDS if kind in kinds)
+        if groups.get("alone") is not None and kind in ("record", "other", "signature"):
+            return None if kind == "record" or not stated.isupper() else kind
+        if groups.get("bare"):
+            follower = groups["next"]
+            shouted = len(follower) > 1 and follower.isupper()
+            if kind in ("record", "signature", "other") or (
+                shouted and (len(follower) > 4 or follower.lower() in self._stopwords)
+            ):
+                return None
+        return kind
+
+
+_FORMS = ("line", "bare", "signed", "inline", "title")
+
+
+def split_report(report: str, code: str = "en") -> Texts:
+    """Split a plain text in a language at its headings (see `Splitter.split`)."""
+    return splitter(code).split(report)
+
+
+@lru_cache
+def splitter(code: str) -> Splitter:
+    """The headings of a language by its code."""
+    return Splitter(language(code))
+
+
+def _collect(parts: Sequence[_Part], found: dict[str, list[str]], used: set[str]) -> None:
+    """Put parts into their sections."""
+    has_findings = _has(parts, "findings")
+    has_impression = _has(parts, "impression")
+    body = None if has_findings else _body(parts, used)
+    for place, (kind, text) in enumerate(parts):
+        aside, prose = body.get(place, (text, "")) if body else (text, "")
+        if kind in found:
+            found[kind].append(aside)
+        elif kind == "interpretation" and has_findings:
+            found["impression"].append(aside)
+        elif kind == "report" and has_findings and _is_prose(aside):
+            found["findings"].append(_without_title(aside))
+        elif kind == "addendum" and aside.strip():
+            used.add("addendum")
+            found["impression" if has_impression else "findings"].append(aside)
+        found["findings"].append(prose)
+
+
+def _body(parts: Sequence[_Part], used: set[str]) -> dict[int, tuple[str, str]]:
+    """The findings of a report that no heading names.
+
+    Returns:
+        Place of each part that holds some of them -> what is not of them, and what is.
     """
-    headings = list(_HEADING.finditer(report))
-    if not headings:
-        return Texts(tidy(report))
-    found: dict[str, list[str]] = {name: [] for name in _SECTIONS}
-    ends = [heading.start() for heading in headings[1:]] + [len(report)]
-    for heading, end in zip(headings, ends, strict=True):
-        stated = (heading["line"] or heading["inline"]).upper()
-        for name, beginnings in _SECTIONS.items():
-            if stated.startswith(beginnings):
-                found[name].append(report[heading.end() : end])
-    return Texts(**{name: tidy(" ".join(parts)) for name, parts in found.items()})
+    named = {
+        place: ("", _without_title(text))
+        for place, (kind, text) in enumerate(parts)
+        if kind in ("report", "interpretation") and text.strip()
+    }
+    if any(prose.strip() for _, prose in named.values()):
+        used.add("body under a heading such as report")
+        return named
+    before = {
+        place: ("", _without_title(text))
+        for place, (kind, text) in enumerate(parts)
+        if kind in ("start", "addendum_end")
+    }
+    if any(prose.strip() for _, prose in before.values()):
+        used.add("body before the first heading")
+    for place in reversed(range(len(parts))):
+        aside, prose = _second_paragraph(*parts[place])
+        if prose:
+            used.add(f"body after {parts[place].kind.replace('other', 'technique')}")
+            return before | {place: (aside, prose)}
+    return before
+
+
+def _second_paragraph(kind: str, text: str) -> tuple[str, str]:
+    """The first paragraph of a part that is no body, and what follows it."""
+    if kind not in ("comparison", "other", "indication", "addendum"):
+        return text, ""
+    stripped = text.strip()
+    end = _BLANK_LINE.search(stripped)
+    if end is None and kind != "addendum" and _SENTENCE.search(stripped):
+        end = _LINE_END.search(stripped)
+        longest = _LONG_LINE if kind != "indication" else 0
+        if end is not None and end.start() > longest and stripped[end.start() - 1] not in ".!?":
+            end = None
+    if end is None:
+        return text, ""
+    return stripped[: end.start()], stripped[end.end() :]
+
+
+_SENTENCE = re.compile(r"[.!?。]")
+_ENDED = re.compile(r"(?:\w\w[.!?]|。)[ \t]*$")
+
+
+def _has(parts: Sequence[_Part], kind: str) -> bool:
+    return any(part.kind == kind and part.text.strip() for part in parts)
+
+
+def _is_prose(text: str) -> bool:
+    return len(text.split()) > 3 and _SENTENCE.search(text) is not None
+
+
+def _without_title(text: str) -> str:
+    """Text without leading lines in capitals, unless there is nothing else."""
+    lines = text.strip().split("\n")
+    while lines and not (any(map(str.islower, lines[0])) or _ENDED.search(lines[0])):
+        if not any(map(str.isupper, lines[0])) and lines[0].strip(" \t-–=_*#"):
+            break  # a script without capitals
+        lines.pop(0)
+    return "\n".join(lines)
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"(?:{'|'.join(map(_blanks, names))})"
+
+
+def _joined(names: str) -> str:
+    """Further names after a first one."""
+    return rf"(?:{_JOINT}(?:{names}))*"
+
+
+def _blanks(name: str) -> str:
+    return r"[ \t]+".join(map(re.escape, name.split(" ")))
+
+
+def _folded(heading: str) -> str:
+    return " ".join(heading.lower().split())
 
 
 def tidy(text: str | None) -> str | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from radscale_lib.archive.instance import Instance
 from radscale_lib.archive.join import Join
-from radscale_lib.archive.scrub import scrub
-from radscale_lib.archive.sections import Texts, split_report, tidy
+from radscale_lib.archive.sections import Texts
+from radscale_lib.archive.texts import TextCounts, TextReader
 from radscale_lib.archive.tubes import Tube, drawing_of
 from radscale_lib.study.archive import Labels
 
@@ -14,23 +14,19 @@ from radscale_lib.study.archive import Labels
 class Reports:
     """Report texts by study."""
 
-    def __init__(self, join: Join, scrubbed: bool) -> None:
-        """Take the reports of a join; `scrubbed`: remove identifiers by rules."""
-        self._join, self._scrubbed = join, scrubbed
+    def __init__(self, join: Join, reader: TextReader) -> None:
+        """Take the reports of a join."""
+        self._join, self._reader = join, reader
 
     def of(self, instance: Instance) -> Texts | None:
         """The texts of an instance's study."""
         rows = self._join.rows_of(instance.identity)
-        if rows is None:
-            return None
-        row = rows[0]
-        if "report" in row:
-            texts = split_report(row["report"] or "")
-        else:
-            texts = Texts(**{name: tidy(row.get(name)) for name in Texts._fields})
-        if not self._scrubbed:
-            return texts
-        return Texts(*(text and scrub(text, instance.identifiers) for text in texts))
+        return None if rows is None else self._reader.read(rows[0], instance.identifiers)
+
+    @property
+    def counts(self) -> TextCounts:
+        """What the rules did to the texts that were asked for."""
+        return self._reader.counts
 
 
 class LabelTable:

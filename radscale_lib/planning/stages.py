@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from radscale_lib.languages import digest_of
 from radscale_lib.planning.code import code_of
 from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, read_key
 from radscale_lib.study.archive import TABLES, Archive
@@ -53,6 +54,8 @@ def _ingest(study: Study, archive: str) -> Slice:
         "select": source.select,
         "image": source.image,
         "scrub_reports": source.scrub_reports,
+        "language": source.language,
+        "language.rules": digest_of(source.language),
         "partitions": source.partitions,
         "key": _key(source),
         "labels.findings": study.labels.findings,
@@ -69,6 +72,8 @@ def _catalog(study: Study, archive: str) -> Slice:
         "most_quarantined": source.most_quarantined,
         "most_of_one_patient": source.most_of_one_patient,
         "smallest_cell": study.smallest_cell(archive),
+        "language": source.language,
+        "most_foreign_reports": source.most_foreign_reports,
         **{
             f"joins.{name}.most_unmatched": getattr(source.joins, name).most_unmatched
             for name in TABLES

@@ -26,6 +26,9 @@ Interpolation = Literal[
 
 Encoding = Literal["png", "tiff"]
 
+Language = Literal["de", "en", "es", "fr", "ja", "pt", "zh"]
+"""Languages of reports (ISO 639-1), each with a data file in `radscale_lib/languages`."""
+
 PHANTOM_LABELS = {
     "findings": (
         "cardiomegaly",
@@ -227,6 +230,16 @@ class Archive(Section):
         description="Reports as CSV, Parquet or JSONL with columns accession_number (or "
         "study_instance_uid), and findings and impression, or report.",
     )
+    language: Language = Field(
+        "en",
+        description="Language of the reports: headings, dates, names and numbers are told by its "
+        "words (docs/privacy.md says how well).",
+    )
+    most_foreign_reports: Fraction = Field(
+        0.05,
+        description="Share of the reports in another language above which the study stops; below, "
+        "their texts are left out. 1.0 leaves all of them out.",
+    )
     scrub_reports: bool = Field(
         True,
         description="Remove names, dates, telephones and numbers from report texts by rules "
@@ -279,6 +292,8 @@ class Archive(Section):
                 "a phantom archive writes its own reports, labels and tubes: remove "
                 f"{' and '.join(given)}, or give a 'dicom' folder instead of the phantom"
             )
+        if self.phantom and self.language != "en":
+            raise ValueError("language: a phantom archive writes English: remove it")
         for key in TABLES:
             if not (self.phantom or getattr(self, key)) and getattr(self.joins, key) != Join():
                 raise ValueError(

@@ -144,7 +144,7 @@ def test_subsets_are_prefixes(out):
 def test_a_second_run_is_the_same_bytes(out, study, phantom, tmp_path):
     again = run_all(study, phantom, tmp_path)
     files = [path.relative_to(out) for path in out.rglob("*") if path.is_file()]
-    assert len(files) == 4 * PARTITIONS + 5
+    assert len(files) == 4 * PARTITIONS + 6
     for path in files:
         assert (again / path).read_bytes() == (out / path).read_bytes()
 

@@ -1,9 +1,14 @@
 """Identifiers in report texts: what the rules find, and what they leave alone."""
 
+from collections import Counter
+from typing import get_args
+
 import pytest
 
 from benchmarks.deidentify import CLINICAL, MATERIAL, PLAIN, kept, recall, reports
-from radscale_lib.archive.scrub import scrub
+from radscale_lib import languages
+from radscale_lib.archive.scrub import scrub, scrubber
+from radscale_lib.study.archive import Language
 
 
 @pytest.mark.parametrize(
@@ -11,7 +16,7 @@ from radscale_lib.archive.scrub import scrub
     [
         (
             "Discussed with Dr. Smith at 14:35 on 3/4/2019.",
-            "Discussed with ___. ___ at ___ on ___.",
+            "Discussed with Dr. ___ at ___ on ___.",
         ),
         ("Read by Jane Q. Doe, MD.", "Read by ___."),
         ("Compared to 12 March 2018, MRN: 12345678.", "Compared to ___."),
@@ -75,3 +80,156 @@ def test_recall_on_planted_identifiers():
         assert unknown["clinician's name"][0] >= clinician * unknown["clinician's name"][1]
     left, words, _ = kept()
     assert left >= 0.97 * words
+
+
+MUELLER = ("MUELLER^JOERG", "4711")
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "identifiers", "scrubbed"),
+    [
+        (
+            "de",
+            "Befund: Kein Nachweis eines Pneumothorax, kein Pleuraerguss.",
+            MUELLER,
+            "Befund: Kein Nachweis eines Pneumothorax, kein Pleuraerguss.",
+        ),
+        (
+            "de",
+            "Patient: Müller, Jörg, geb. 03.05.1947. Voraufnahme vom 12. März 2019. MULLER hustet.",
+            MUELLER,
+            "Patient: ___. Voraufnahme vom ___. ___ hustet.",
+        ),
+        (
+            "de",
+            "Rücksprache mit Frau Dr. Schäfer-Lenz um 14:30 Uhr, Tel. 089/1234-567. Port-A-Cath.",
+            (),
+            "Rücksprache mit Frau Dr. ___ um ___. Port-A-Cath.",
+        ),
+        (
+            "de",
+            "Ehefrau Sabine Kowalczyk informiert am 3.4. BWK 7, L1/L2, 3,5 x 2 cm. gez. Dr. Huber",
+            (),
+            "Ehefrau ___ informiert am ___. BWK 7, L1/L2, 3,5 x 2 cm. gez. Dr. ___",
+        ),
+        (
+            "de",
+            "Seit dem dritten Mai zweitausendneunzehn, Oberarzt Yilmaz.",
+            (),
+            "Seit dem ___, Oberarzt ___.",
+        ),
+        (
+            "es",
+            "Paciente: GARCÍA LÓPEZ, María José. Previo del 3 de mayo de 2019. No hay derrame.",
+            ("GARCIA LOPEZ^MARIA JOSE",),
+            "Paciente: ___. Previo del ___. No hay derrame.",
+        ),
+        (
+            "es",
+            "Se comenta con la Dra. Fernández de Urgencias. Tel. 91 123 45 67. Catéter de Hickman.",
+            (),
+            "Se comenta con la Dra. ___ de Urgencias. ___. Catéter de Hickman.",
+        ),
+        ("es", "El doce de marzo de dos mil diecinueve.", (), "El ___."),
+        (
+            "fr",
+            "Cliché du 1er mars 2018. Résultats donnés à Mme Lefèvre à 14h30. Lignes de Kerley.",
+            (),
+            "Cliché du ___. Résultats donnés à Mme ___ à ___. Lignes de Kerley.",
+        ),
+        (
+            "fr",
+            "M. Dupont est prévenu, tél : 01 42 34 56 78. Le trois mai deux mille dix-neuf.",
+            (),
+            "M. ___ est prévenu, ___. Le ___.",
+        ),
+        (
+            "pt",
+            "Exame de 12 de março de 2020. Comunicado à Dra. Helena Souza às 15h. Ramal 4432.",
+            (),
+            "Exame de ___. Comunicado à Dra. ___ às ___. ___.",
+        ),
+        (
+            "zh",
+            "患者王小明，住院号12345678，2019年3月5日胸片。双肺纹理清晰，电话13800138000。",
+            ("Wang^XiaoMing=王^小明", "12345678"),
+            "患者___，住院号___，___胸片。双肺纹理清晰，电话___。",
+        ),
+        ("zh", "与李医生沟通，二〇一九年三月五日。T10-T12。", (), "与___医生沟通，___。T10-T12。"),
+        (
+            "ja",
+            "山田太郎様、令和元年5月3日撮影。前回(H31.4.1)と比較。電話03-1234-5678。浸潤影。",
+            ("Yamada^Tarou=山田^太郎=やまだ^たろう",),
+            "___様、___撮影。前回(___)と比較。電話___。浸潤影。",
+        ),
+    ],
+)
+def test_other_languages(code, text, identifiers, scrubbed):
+    assert scrub(text, identifiers, code) == scrubbed
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("T10-T12 fractures. C5/C6 disc. MRN 4711-0815.", "T10-T12 fractures. C5/C6 disc. ___."),
+        (
+            "Levels L1, T12-L1, Th11-Th12, C3-4 and S1.",
+            "Levels L1, T12-L1, Th11-Th12, C3-4 and S1.",
+        ),
+        ("A 12x14mm nodule, 1500ml drained.", "A 12x14mm nodule, 1500ml drained."),
+        ("The third of May two thousand nineteen.", "The ___."),
+        ("The second may represent a nodule.", "The second may represent a nodule."),
+        ("DISCUSSED WITH DR. SMITH AT THE TIME.", "DISCUSSED WITH DR. ___ AT THE TIME."),
+        ("DR chest. Spoke to dr smith regarding it.", "DR chest. Spoke to dr ___ regarding it."),
+        ("Called to\nDr. John\nSmith.", "Called to\nDr. ___."),
+        ("Tel +49 (0)89 1234-567, fax 089/12345.", "___."),
+    ],
+)
+def test_forms(text, scrubbed):
+    assert scrub(text, ()) == scrubbed
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "text", "scrubbed"),
+    [
+        (["Müller^Jörg"], "Mueller, MULLER and Joerg.", "___ and ___."),
+        (["STRAUSS^ZOE"], "Zoë Strauß.", "___."),
+        (["O'Brien^Anne-Marie"], "obrien, O’Brien; marie", "___; ___"),
+        (["Wang^XiaoMing"], "Xiao Ming Wang", "___"),
+        (["Ali^Omar=علي^عمر"], "علي was seen.", "___ was seen."),
+        (["Иванов^Пётр"], "ПЕТР ИВАНОВ", "___"),
+        (["Hong^Gildong=洪^吉洞=홍^길동"], "홍길동은 (洪吉洞)", "___은 (___)"),
+        (["ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎"], "ヤマダタロウさん、山田 太郎", "___さん、___"),
+        # a family name of one letter, and of a frequent word, count with the given name only
+        (["No^Do"], "No effusion. Do not move.", "No effusion. Do not move."),
+        (["No^Yejin"], "No effusion in Yejin No.", "No effusion in ___."),
+        (["王^明"], "王明 the 王 明", "___ the ___"),
+        (["van der Berg^Jan"], "der Berg in Jan", "___ in ___"),
+        (["Heart of Mercy Hospital"], "Heart of normal size. Mercy.", "Heart of normal size. ___."),
+        (["12", "A-77"], "12 mm, A-77.", "12 mm, ___."),
+    ],
+)
+def test_names_of_the_header_in_any_spelling(identifiers, text, scrubbed):
+    assert scrub(text, identifiers) == scrubbed
+
+
+def test_marks_are_counted_by_kind():
+    counts = Counter()
+    scrubber("en").scrub("Jane Roe, MRN 4711. Seen 3/4/2019 by Dr. Poe.", ["Roe^Jane"], counts)
+    assert counts["header"] == 2
+    assert counts["dates"] == 1
+    assert counts["numbers"] == 1
+    assert counts["names"] >= 1
+
+
+@pytest.mark.parametrize("code", languages.codes())
+def test_every_language_has_its_words(code):
+    words = languages.language(code)
+    for section in ("findings", "impression", "indication", "comparison", "addendum"):
+        assert words.headings[section]
+    text = "5.6.2019; +49 89 1234567; 20190506"
+    assert scrub(text, (), code) == "___; ___; ___"
+
+
+def test_the_study_admits_the_languages_that_have_words():
+    assert languages.codes() == sorted(get_args(Language))

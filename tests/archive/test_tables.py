@@ -13,6 +13,7 @@ from radscale_lib.archive.join import Join
 from radscale_lib.archive.jointable import write_join_table
 from radscale_lib.archive.tablefile import TableError
 from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
+from radscale_lib.archive.texts import TextReader
 from radscale_lib.archive.tubes import outlines
 from radscale_lib.study.archive import Labels
 
@@ -35,7 +36,7 @@ def joined(name, path, instances):
 
 
 def reports_of(path, instances):
-    return Reports(joined("reports", path, instances), True)
+    return Reports(joined("reports", path, instances), TextReader("en", scrubbed=True))
 
 
 def labels_of(path, instances):

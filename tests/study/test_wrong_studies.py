@@ -52,6 +52,14 @@ WRONG = {
         {"institution": "archive/dicom"},
         "institution: must be a mapping of keys: see docs/study-file.md (got 'archive/dicom')",
     ),
+    "a language without words": (
+        {"institution.language": "it"},
+        "institution.language: must be 'de', 'en', 'es', 'fr', 'ja', 'pt' or 'zh' (got 'it')",
+    ),
+    "a phantom in another language": (
+        {"institution.language": "de"},
+        "institution: language: a phantom archive writes English: remove it",
+    ),
     "value out of range": (
         {"splits.test": 1.2},
         "splits.test: must be less than or equal to 1 (got 1.2)",

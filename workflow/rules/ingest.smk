@@ -2,7 +2,7 @@
 
 Inputs: data/<archive>/listing/, the tables of reports, labels and tubes.
 Outputs: data/<archive>/tables/<table>.parquet, {index,ledger,shards}/part=K.parquet, ledger.parquet,
-catalog.parquet, joins.parquet.
+catalog.parquet, joins.parquet, texts.parquet.
 """
 
 for name in STUDY.archives:
@@ -89,6 +89,7 @@ for name in STUDY.archives:
             ledger=data(name, "ledger.parquet"),
             catalog=data(name, "catalog.parquet"),
             joins=data(name, "joins.parquet"),
+            texts=data(name, "texts.parquet"),
         log:
             OUT / f"logs/catalog/{name}.log",
         benchmark:
@@ -104,7 +105,7 @@ for name in STUDY.archives:
             "python {SCRIPTS}/catalog.py --study {STUDY_FILE:q} --archive {params.archive}"
             " --listings {input.listings:q} --ledgers {input.ledgers:q} --shards {input.shards:q}"
             " --ledger {output.ledger:q} --catalog {output.catalog:q} --joins {output.joins:q}"
-            " 2> {log:q}"
+            " --texts {output.texts:q} 2> {log:q}"
 
 
 rule ingest:

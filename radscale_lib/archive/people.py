@@ -1,0 +1,198 @@
+"""Names of persons that the words around them tell of: titles, cues, labels, roles, degrees."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from radscale_lib.archive.letters import LOWER, UPPER
+from radscale_lib.archive.phrases import all_words, choice, first_words, last_words
+from radscale_lib.languages import Language
+
+_NAME = re.compile(rf"(?<![\w’'-])[{UPPER}](?:[\w’'-]*\w\.?|\.)?")
+_LOWER_WORD = re.compile(rf"[ \t]*([{LOWER}][{LOWER}’'-]*)(?!\w)")
+_BLANKS = re.compile(r"[ \t]*")
+_GAP = re.compile(r"[ \t]*,?[ \t]+|,?[ \t]*\n[ \t]*")
+_SURNAME = re.compile(rf"(?<![\w’'-])([{UPPER}][\w’'-]+),[ \t]?$")
+_MOST_PARTS = 4
+"""Parts of a name, beside particles."""
+_MOST_BETWEEN = 4
+"""Words between a cue and the name."""
+_NOTHING = "(?!)"
+
+
+class _Lead(NamedTuple):
+    """Words that a name follows."""
+
+    pattern: re.Pattern[str]
+    words: frozenset[str]
+    is_title: bool = False
+    is_cased: bool = False
+    """Whether it is written as the pattern is; else it is looked for in lower case."""
+
+
+class People:
+    """The rules of one language."""
+
+    def __init__(self, words: Language) -> None:
+        """Compile the rules."""
+        names = words.names
+        self._words = words
+        titles = [*names["titles"], *map(str.upper, names["titles"])]
+        further = choice(names["suffixes"]) or _NOTHING
+        title = rf"(?:{choice(titles)})(?!\w)\.?(?:[ \t]*(?:{further})(?!\w)\.?)*"
+        self._title = re.compile(rf"\b{title}[ \t]*(?:\n[ \t]*)?")
+        roles = [*names["roles"], *map(str.upper, names["roles"])]
+        self._leads = [
+            _Lead(self._title, first_words(titles), is_title=True, is_cased=True),
+            _Lead(
+                re.compile(rf"(?<!\w)(?:{choice(names['cues'])})(?!\w)[ \t]*[:.-]?[ \t\n]*"),
+                first_words(names["cues"]),
+            ),
+            _Lead(
+                re.compile(rf"(?<!\w)(?:{choice(names['labels'])})[ \t]*:[ \t\n]*"),
+                first_words(names["labels"]),
+            ),
+            _Lead(
+                re.compile(rf"\b(?:{choice(roles) or _NOTHING})[ \t]+"),
+                first_words(roles),
+                is_cased=True,
+            ),
+        ]
+        lower_titles = choice(names["lower_titles"])
+        self._lower_title = re.compile(
+            rf"(?<!\w)(?:{lower_titles})\.?[ \t]+(?P<name>[{LOWER}][{LOWER}’'-]+)"
+        )
+        self._lower_titles = first_words(names["lower_titles"])
+        self._given = frozenset(names["given"])
+        self._particles = frozenset(names["particles"])
+        self._skipped = frozenset(names["articles"]) | all_words(names["roles"])
+        self._no_names = words.terms | words.stopwords | words.starters
+        self._noun = re.compile(words.nouns or _NOTHING)
+        part = rf"(?:[{UPPER}][\w’'-]+|[{UPPER}]\b\.?|(?:{choice(names['particles'])})\b)"
+        self._degree = re.compile(
+            rf"\b(?P<first>{part})(?:,?[ \t]+{part}){{0,3}},?[ \t]+"
+            rf"(?:{choice(names['degrees'])})(?!\w)"
+        )
+        self._degrees = last_words(names["degrees"])
+
+    def spans(self, text: str, folded: str, words: frozenset[str]) -> Iterator[tuple[int, int]]:
+        """Where names are.
+
+        Args:
+            text: a report.
+            folded: in lower case.
+            words: that it has, in lower case.
+        """
+        for lead in self._leads:
+            if not lead.words.isdisjoint(words):
+                for match in lead.pattern.finditer(text if lead.is_cased else folded):
+                    found = self._after(text, lead, match)
+                    if found is not None:
+                        yield found
+        if not self._lower_titles.isdisjoint(words):
+            yield from self._in_lower_case(text)
+        if not self._degrees.isdisjoint(words):
+            for match in self._degree.finditer(text):
+                if match["first"].lower() not in self._no_names:
+                    yield match.span()
+        if not self._given.isdisjoint(words):
+            yield from self._by_given_name(text)
+
+    def _after(self, text: str, lead: _Lead, match: re.Match[str]) -> tuple[int, int] | None:
+        """The name after a lead."""
+        token = _NAME.match(text, match.end()) if lead.is_title else self._next(text, match.end())
+        if token is None:
+            return None
+        word = token[0].rstrip(".").lower()
+        if lead.is_title:
+            stated = text[match.start() : match.end()].rstrip()
+            # letters in capitals can be something else, as DR, digital radiography
+            if stated.isupper() and not stated.endswith(".") and self._is_no_name(word):
+                return None
+            if word in self._words.stopwords and not token[0].isupper():
+                return None
+        elif self._is_no_name(word):
+            return None
+        return token.start(), self._end(text, token)
+
+    def _next(self, text: str, start: int) -> re.Match[str] | None:
+        """The first word with a capital that is no role or title; few words may stand before it."""
+        for _ in range(_MOST_BETWEEN + 1):
+            token = _NAME.match(text, start)
+            if token is None:
+                word = _LOWER_WORD.match(text, start)
+                if word is None:
+                    return None
+                start = word.end()
+            elif title := self._title.match(text, start):
+                start = title.end()
+            elif token[0].lower() in self._skipped:
+                start = token.end()
+            else:
+                return token
+            blanks = _BLANKS.match(text, start)
+            start = blanks.end() if blanks else start
+        return None
+
+    def _end(self, text: str, token: re.Match[str]) -> int:
+        """The end of a name that begins with a token; a sentence's full stop is no part of it."""
+        for _ in range(_MOST_PARTS - 1):
+            if _ends_sentence(token[0]):
+                break
+            follower = self._follower(text, token.end())
+            if follower is None:
+                break
+            token = follower
+        return token.end() - _ends_sentence(token[0])
+
+    def _follower(self, text: str, position: int) -> re.Match[str] | None:
+        """The next part of a name, past particles."""
+        for _ in range(3):
+            gap = _GAP.match(text, position)
+            if gap is None:
+                return None
+            token = _NAME.match(text, gap.end())
+            if token is None:
+                small = _LOWER_WORD.match(text, gap.end())
+                if small is None or small[1] not in self._particles:
+                    return None
+                position = small.end()
+                continue
+            word = token[0].rstrip(".").lower()
+            if token[0].isupper() and word in self._particles:
+                position = token.end()
+                continue
+            is_heading = text[token.end() : token.end() + 2].lstrip(" ").startswith((":", "："))
+            if is_heading or (len(word) > 1 and self._is_no_name(word)):
+                return None
+            return token
+        return None
+
+    def _in_lower_case(self, text: str) -> Iterator[tuple[int, int]]:
+        for match in self._lower_title.finditer(text):
+            if match["name"] not in self._no_names:
+                end = match.end()
+                second = _LOWER_WORD.match(text, end)
+                if match["name"] in self._given and second and second[1] not in self._no_names:
+                    end = second.end()
+                yield match.start("name"), end
+
+    def _by_given_name(self, text: str) -> Iterator[tuple[int, int]]:
+        for token in _NAME.finditer(text):
+            parts = token[0].rstrip(".").lower().split("-")
+            if parts[0] in self._given and self._no_names.isdisjoint(parts):
+                start = token.start()
+                before = _SURNAME.search(text, max(0, start - 40), start)
+                if before and not self._is_no_name(before[1].lower()):
+                    start = before.start(1)
+                yield start, self._end(text, token)
+
+    def _is_no_name(self, word: str) -> bool:
+        if word in self._no_names or word.removesuffix("s") in self._words.terms:
+            return True
+        return self._noun.search(word) is not None
+
+
+def _ends_sentence(part: str) -> bool:
+    """Whether the full stop of a part of a name ends the sentence: it is no initial."""
+    return part.endswith(".") and len(part) > 2

@@ -1,0 +1,117 @@
+"""What ingest knows of a language: headings, dates, names, numbers; one data file each.
+
+`<code>.toml` holds a language's words; `eponyms.toml` names that all languages of Latin script
+share; `stopwords.toml` frequent words of every language, by which they are told apart. Keys:
+
+- `script`: letters that its reports are written in. Without boundaries of words (`han`, `kana`)
+  rules look for figures and forms alone, and header identifiers match anywhere.
+- `capitals_tell_names`: whether a capital within a sentence makes a word a name.
+- `terms`: words that are no names although they have a capital. `starters`: words that begin
+  a sentence before a name. `nouns`: a pattern of such words (German endings).
+- `headings`: of the sections. `report` and `interpretation` hold the body where nothing else does;
+  `record` and `signature` are lines about the patient, the order and the author.
+- `dates`, `numbers`: words in and before dates, telephones and numbers of records.
+- `names`: titles (as written) and cues (in any case) that a name follows, labels (with a colon),
+  roles, degrees after a name, particles within one, given names, and frequent words that a header
+  can have as a name.
+- `places`: words of institutions and streets, after or before their name.
+- `patterns`: further regular expressions; a group `lead` stays.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).parent
+_SHARED = "eponyms", "stopwords"
+
+Lists = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Language:
+    """The words of a language, as its data file has them."""
+
+    code: str
+    name: str
+    script: str
+    capitals_tell_names: bool
+    terms: frozenset[str]
+    """Lower case; eponyms are among them."""
+    starters: frozenset[str]
+    stopwords: frozenset[str]
+    nouns: str
+    headings: Lists
+    dates: Lists
+    numbers: Lists
+    names: Lists
+    places: Lists
+    patterns: Lists
+
+    @property
+    def has_word_boundaries(self) -> bool:
+        """Whether blanks part the words."""
+        return self.script not in ("han", "kana")
+
+
+def codes() -> list[str]:
+    """Codes of the languages that have a data file (ISO 639-1), sorted."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml") if path.stem not in _SHARED)
+
+
+@lru_cache
+def language(code: str) -> Language:
+    """Read a language.
+
+    Raises:
+        FileNotFoundError: if it has no data file.
+    """
+    data = _read(code)
+    latin = data["script"] == "latin"
+    return Language(
+        code=code,
+        name=data["name"],
+        script=data["script"],
+        capitals_tell_names=data["capitals_tell_names"],
+        terms=frozenset(data["terms"].split()) | (eponyms() if latin else frozenset()),
+        starters=frozenset(data["starters"].split()),
+        stopwords=stopwords()[code],
+        nouns=data.get("nouns", ""),
+        **{key: _lists(data[key]) for key in ("headings", "dates", "numbers", "names", "places")},
+        patterns=_lists(data["patterns"]),
+    )
+
+
+@lru_cache
+def eponyms() -> frozenset[str]:
+    """Names of signs, devices and germs in lower case."""
+    return frozenset(_read("eponyms")["words"].split())
+
+
+@lru_cache
+def stopwords() -> Mapping[str, frozenset[str]]:
+    """Frequent words of each language, in lower case; of some that have no data file, too."""
+    return {code: frozenset(words.split()) for code, words in _read("stopwords").items()}
+
+
+def digest_of(code: str) -> str:
+    """Digest (16 hex digits) of the files that the rules of a language read."""
+    digest = hashlib.sha256()
+    for name in (code, *_SHARED):
+        digest.update((_FOLDER / f"{name}.toml").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _lists(table: Mapping[str, Any]) -> Lists:
+    return {
+        key: tuple(value.split()) if isinstance(value, str) else tuple(value)
+        for key, value in table.items()
+    }
