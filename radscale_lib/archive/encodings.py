@@ -1,6 +1,7 @@
 """Which encoding a text file has, by its bytes."""
 
 import codecs
+import math
 import re
 from collections.abc import Callable
 from typing import BinaryIO
@@ -24,7 +25,7 @@ _STRANGE = re.compile(
 )
 
 
-def encoding_of(opened: Callable[[], BinaryIO]) -> str | None:
+def encoding_of(opened: Callable[[], BinaryIO], most: int | None = None) -> str | None:
     """The encoding of a file: UTF-8, UTF-16, or Windows-1252 (which Latin-1 texts are, too).
 
     Other code pages cannot be told apart for certain. A file counts as Windows-1252 only if its
@@ -32,6 +33,7 @@ def encoding_of(opened: Callable[[], BinaryIO]) -> str | None:
 
     Args:
         opened: opens the file from its start.
+        most: look at no more than so many bytes; null looks at all.
 
     Returns:
         A name that Python's codecs know; null if the file is in none of these.
@@ -40,26 +42,31 @@ def encoding_of(opened: Callable[[], BinaryIO]) -> str | None:
         start = file.read(_SAMPLE)
     for mark, name in _MARKS:
         if start.startswith(mark):
-            return name if _decodes(opened, name) else None
+            return name if _decodes(opened, name, most) else None
     zeros = start[0::2].count(0), start[1::2].count(0)
     for name, here, there in (("utf-16-le", 1, 0), ("utf-16-be", 0, 1)):
-        if zeros[here] * 4 > len(start) / 2 > zeros[there] * 40 and _decodes(opened, name):
+        if zeros[here] * 4 > len(start) / 2 > zeros[there] * 40 and _decodes(opened, name, most):
             return name
-    if _decodes(opened, "utf-8"):
+    if _decodes(opened, "utf-8", most):
         return "utf-8"
-    return "cp1252" if _decodes(opened, "cp1252", lambda text: not _STRANGE.search(text)) else None
+    western = _decodes(opened, "cp1252", most, lambda text: not _STRANGE.search(text))
+    return "cp1252" if western else None
 
 
 def _decodes(
-    opened: Callable[[], BinaryIO], name: str, plausible: Callable[[str], bool] = lambda _: True
+    opened: Callable[[], BinaryIO],
+    name: str,
+    most: int | None,
+    plausible: Callable[[str], bool] = lambda _: True,
 ) -> bool:
-    decoder = codecs.getincrementaldecoder(name)()
+    decoder, left = codecs.getincrementaldecoder(name)(), math.inf if most is None else most
     with opened() as file:
         try:
-            while chunk := file.read(_CHUNK):
+            while left > 0 and (chunk := file.read(_CHUNK)):
+                left -= len(chunk)
                 if not plausible(decoder.decode(chunk)):
                     return False
-            decoder.decode(b"", final=True)
+            decoder.decode(b"", final=left > 0)
         except UnicodeDecodeError:
             return False
     return True

@@ -24,6 +24,9 @@ _PLACEHOLDERS = frozenset({
     "tba", "tbd", "temp", "test", "unassigned", "unbekannt", "undefined", "unk", "unknown",
     "unspecified", "void",
 })  # fmt: skip
+_REPEATED = re.compile(
+    r"[\W_0]*|[\W_]*(9[\W_]*){3,}|[\W_]*([^\W\d_])([\W_]*\2){2,}[\W_]*", re.IGNORECASE
+)
 _ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d{1,3}")
 _APOSTROPHES = re.compile("^['\u2018\u2019\u00b4`]|['\u2018\u2019\u00b4`]$")
 _DECIMALS = re.compile(r"(\d+)[.,]0+")
@@ -63,23 +66,17 @@ def plain(text: str | None) -> str:
     if text is None:
         return ""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    if not text.isascii() or "\0" in text:
-        text = text.translate(_INVISIBLE)
-    return text.strip()
+        text = unicodedata.normalize("NFKC", text).translate(_INVISIBLE)
+    return text.strip(" \t\r\n\v\f\0") if text.isascii() else text.strip()
 
 
 def is_placeholder(key: str) -> bool:
-    """Whether a key stands for none: zeros, nines, `N/A`, `unknown`, an Excel error."""
-    if key[0] in "0123456789" and len(set(key)) > 2:
+    """Whether a key stands for none: zeros, nines, `XXX`, `N/A`, `unknown`, an Excel error."""
+    if _REPEATED.fullmatch(key):
+        return True
+    if key[-1].isdecimal():
         return False  # nearly all keys
-    if is_error(key):
-        return True
-    bare = "".join(filter(str.isalnum, key)).casefold()
-    if not bare or bare in _PLACEHOLDERS or not bare.strip("0"):
-        return True
-    repeated = len(set(bare)) == 1
-    return repeated and len(bare) >= 3 and (bare[0] == "9" or not bare.isdecimal())
+    return is_error(key) or "".join(filter(str.isalnum, key)).casefold() in _PLACEHOLDERS
 
 
 def is_error(cell: str) -> bool:

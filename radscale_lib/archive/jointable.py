@@ -69,7 +69,7 @@ def form_of(archive: Archive, name: str) -> Form:
     join = getattr(archive.joins, name)
     place = f"joins.{name}"
     keys = {key: f"{place}.{key}" for key in ("columns", "encoding")}
-    return Form(join.columns, join.separator, join.encoding, keys)
+    return Form(join.columns, join.separator, join.encoding, keys=keys)
 
 
 def write_join_table(

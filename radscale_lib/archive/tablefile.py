@@ -30,6 +30,8 @@ class Form:
     separator: str | None = None
     """`comma`, `semicolon` or `tab`."""
     encoding: str | None = None
+    most: int | None = None
+    """Bytes read to find out what is not known; null reads all."""
     keys: Mapping[str, str] = field(default_factory=lambda: {"encoding": "--encoding"})
     """Where a user states `columns` and `encoding`, for messages."""
 
@@ -111,12 +113,17 @@ class TableFile:
         match Path(name).suffix:
             case ".csv" | ".tsv" | ".txt":
                 return CsvSource(
-                    self.path, self._known, form.separator, form.encoding, form.keys["encoding"]
+                    self.path,
+                    self._known,
+                    form.separator,
+                    form.encoding,
+                    form.keys["encoding"],
+                    form.most,
                 )
             case ".parquet":
                 return ParquetSource(self.path)
             case ".jsonl" | ".ndjson":
-                return JsonlSource(self.path, form.encoding, form.keys["encoding"])
+                return JsonlSource(self.path, form.encoding, form.keys["encoding"], form.most)
         raise TableError(f"{self.path}: unknown kind: give .csv, .parquet or .jsonl")
 
     def _theirs(self, name: str) -> str:

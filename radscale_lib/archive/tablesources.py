@@ -84,6 +84,7 @@ class CsvSource:
         separator: str | None,
         encoding: str | None,
         remedy: str,
+        most: int | None = None,
     ) -> None:
         """Find encoding, separator and header.
 
@@ -93,12 +94,13 @@ class CsvSource:
             separator: a key of `SEPARATORS`; null to find it.
             encoding: null to find it.
             remedy: the key of the study file that names an encoding.
+            most: bytes read to find the encoding; null reads all.
 
         Raises:
             TableError: if the encoding cannot be told, or the file is empty.
         """
         self._path = path
-        self._encoding = _encoding(path, encoding, remedy)
+        self._encoding = _encoding(path, encoding, remedy, most)
         with _text(path, self._encoding) as file:
             first = file.readline()
         self._skipped = int(first.lower().startswith("sep=") and len(first.rstrip()) == 5)
@@ -204,17 +206,23 @@ class JsonlSource:
 
     header_is_sure = True
 
-    def __init__(self, path: Path, encoding: str | None, remedy: str) -> None:
-        """Read the whole file for the names of its columns.
+    def __init__(
+        self, path: Path, encoding: str | None, remedy: str, most: int | None = None
+    ) -> None:
+        """Read the file for the names of its columns: all of it, or the first `most` bytes.
 
         Raises:
             TableError: at a line that is no object.
         """
         self._path = path
-        self._encoding = _encoding(path, encoding, remedy)
+        self._encoding = _encoding(path, encoding, remedy, most)
         names: dict[str, None] = {}
+        read = 0
         for _, values in self._objects():
             names.update(dict.fromkeys(values))
+            read += sum(len(str(value)) for value in values.values()) if most else 0
+            if most and read > most:
+                break
         self.names = [*names]
 
     def rows(self, places: Sequence[int]) -> Iterator[Row]:
@@ -252,8 +260,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _encoding(path: Path, given: str | None, remedy: str) -> str:
-    encoding = given or encoding_of(lambda: _bytes(path))
+def _encoding(path: Path, given: str | None, remedy: str, most: int | None) -> str:
+    encoding = given or encoding_of(lambda: _bytes(path), most)
     if encoding is None:
         raise TableError(
             f"{path}: encoding: neither UTF-8 nor UTF-16, nor surely Windows-1252: save it as "

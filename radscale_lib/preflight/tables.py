@@ -1,7 +1,9 @@
 """Tables of an archive: whether they can be read, and whether their rows find its files."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,9 @@ from radscale_lib.study.model import Study
 if TYPE_CHECKING:
     from radscale_lib.archive.joinkeys import Identity
 
-MOST_ROWS = 200_000
-"""Rows read of a table. Of a longer one, the job that reads it whole says the rest."""
+MOST_ROWS, MOST_BYTES = 50_000, 2**25
+"""Rows read of a table, and bytes to find its encoding. Of a longer one, the job that reads it
+whole says the rest."""
 
 
 def table_findings(study: Study) -> Iterator[Finding]:
@@ -69,7 +72,7 @@ def _findings(
                 path,
                 study.labels,
                 ready,
-                form_of(archive, table),
+                replace(form_of(archive, table), most=MOST_BYTES),
                 join_section.ignore,
                 MOST_ROWS,
             )
@@ -93,7 +96,7 @@ def _findings(
         return
     reasons = [
         near_text(table, state, count, len(identities), facts.ignore, what="files")
-        for state, count in _counted([m.state for m in matches if m.state != SHARED])
+        for state, count in Counter(m.state for m in matches if m.state != SHARED).most_common(3)
     ]
     if shared := sum(match.state == SHARED for match in matches):
         reasons.append(f"{shared:,} have a {', '.join(facts.keys)} that several patients share")
@@ -103,9 +106,3 @@ def _findings(
         f"{', '.join(facts.keys)}{told}: compare the table's keys with the headers'",
         stops=False,
     )
-
-
-def _counted(states: Sequence[str]) -> list[tuple[str, int]]:
-    from collections import Counter
-
-    return Counter(states).most_common(3)

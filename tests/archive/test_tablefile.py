@@ -5,6 +5,7 @@ import json
 import os
 from datetime import date
 from decimal import Decimal
+from functools import partial
 
 import polars as pl
 import pytest
@@ -68,6 +69,13 @@ def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path):
     content = 'accession_number,findings\nA1,"größer"\nA2,"日本"\n'.encode()
     path = written(tmp_path, content.replace("ö".encode(), b"\xf6"))
     assert encoding_of(lambda: path.open("rb")) is None
+    assert encoding_of(lambda: path.open("rb"), 10) is None  # whole chunks are read
+
+
+def test_the_first_bytes_may_end_within_a_character(tmp_path):
+    path = written(tmp_path, "ab" + "é" * 2**20)
+    for most in (1, 2**20, 2**21, None):
+        assert encoding_of(partial(path.open, "rb"), most) == "utf-8"
 
 
 def test_texts_with_everything_in_them(tmp_path):
