@@ -18,7 +18,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--subsets", type=Path, nargs="+", required=True, help="seed=S/n=N.parquet")
     parser.add_argument("--out", type=Path, required=True, help="card to write (Parquet)")
     args = parser.parse_args(argv)
-    labels = load_study(args.study).labels
+    study = load_study(args.study)
+    labels = study.labels
     catalog = pl.read_parquet(args.catalog, columns=columns(args.catalog, labels))
     subsets = {
         (int(path.parent.name.removeprefix("seed=")), int(path.stem.removeprefix("n="))): (
@@ -26,7 +27,8 @@ def main(argv: list[str] | None = None) -> None:
         )
         for path in args.subsets
     }
-    write_table(args.out, describe(catalog, subsets, labels).to_arrow())
+    card = describe(catalog, subsets, labels, study.smallest_cell("institution"))
+    write_table(args.out, card.to_arrow())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from radscale_lib.planning.code import code_of
 from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, read_key
 from radscale_lib.study.archive import TABLES, Archive
 from radscale_lib.study.base import Section
+from radscale_lib.study.encoders import Mi2
 from radscale_lib.study.model import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +91,7 @@ def _subset(study: Study) -> Slice:
 
 
 def _subset_card(study: Study) -> Slice:
-    return {"labels": study.labels}
+    return {"labels": study.labels, "smallest_cell": study.smallest_cell("institution")}
 
 
 def _hardware(study: Study) -> Slice:
@@ -103,9 +104,13 @@ def _encoder(study: Study, arm: str) -> Section:
 
 def _pretrain(study: Study, arm: str) -> Slice:
     section = study.bases[arm] if arm in study.bases else study.arms[arm]
+    encoder = _encoder(study, arm)
+    learns_words = isinstance(encoder, Mi2) and encoder.text.vocabulary
+    archive = "public" if arm in study.bases else "institution"
     return {
+        **({"smallest_cell": study.smallest_cell(archive)} if learns_words else {}),
         arm: _without(section, "seeds", "sizes"),
-        "encoder": _without(_encoder(study, arm), "weights"),
+        "encoder": _without(encoder, "weights"),
         "labels": study.labels,
         "devices": study.compute.devices,
         **_hardware(study),

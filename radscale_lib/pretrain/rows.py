@@ -25,6 +25,7 @@ COLUMNS = (
     "row",
     "height",
     "width",
+    "patient_id",
     "study_id",
     "view",
     "findings",
@@ -139,7 +140,15 @@ class Rows:
     @property
     def study(self) -> NDArray[np.int64]:
         """Number of each image's study, int64 [N]."""
-        codes = self._table["study_id"].combine_chunks().dictionary_encode()
+        return self._numbers("study_id")
+
+    @property
+    def patient(self) -> NDArray[np.int64]:
+        """Number of each image's patient, int64 [N]."""
+        return self._numbers("patient_id")
+
+    def _numbers(self, column: str) -> NDArray[np.int64]:
+        codes = self._table[column].combine_chunks().dictionary_encode()
         if isinstance(codes, pa.ChunkedArray):
             codes = codes.combine_chunks()
         numbers: NDArray[np.int64] = codes.indices.to_numpy().astype(np.int64)

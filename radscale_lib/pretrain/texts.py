@@ -1,7 +1,10 @@
 """Texts that images are paired with, and the ids that say which texts are the same class."""
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -97,3 +100,41 @@ class Pairing:
             name for name, here in zip(self._names, self._present[index], strict=True) if here
         ]
         return label_prompt(view, present)
+
+
+def shared_words(
+    texts: Sequence[str], patients: NDArray[np.int64], smallest_cell: int
+) -> list[str]:
+    """Texts without words that the texts of fewer patients than `smallest_cell` have.
+
+    What a vocabulary is learnt from can be read from it; a rare word may be a name.
+
+    Args:
+        texts: N texts.
+        patients: number of each text's patient [N].
+        smallest_cell: patients; 1 leaves the texts as they are.
+    """
+    if smallest_cell <= 1:
+        return list(texts)
+    counts: Counter[str] = Counter()
+    order = np.argsort(patients, kind="stable")
+    for _, of_patient in groupby(order, key=lambda place: int(patients[place])):
+        counts.update({word for place in of_patient for word in _words(texts[place])})
+    return [
+        _WORD.sub(
+            lambda match: match[0] if counts[_plain(match[0])] >= smallest_cell else " ", text
+        )
+        for text in texts
+    ]
+
+
+_WORD = re.compile(r"\w+")
+
+
+def _words(text: str) -> list[str]:
+    return [_plain(word) for word in _WORD.findall(text)]
+
+
+def _plain(word: str) -> str:
+    """A word as the tokenizer reads it."""
+    return unicodedata.normalize("NFKC", word).lower()

@@ -132,7 +132,9 @@ def _start(job: Job, folder: Path, rows: Rows, share: Share) -> Start:
     if isinstance(job.encoder, Mi2):
         from radscale_lib.pretrain import unicl
 
-        return unicl.start(job.encoder, job.section, rows, source, share, base)
+        archive = "public" if job.run.arm in job.study.bases else "institution"
+        cell = job.study.smallest_cell(archive)
+        return unicl.start(job.encoder, job.section, rows, source, share, base, cell)
     from radscale_lib.pretrain import dinov2
 
     return dinov2.start(job.encoder, job.section, source, share, base)

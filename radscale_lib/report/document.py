@@ -376,18 +376,22 @@ def _gaps(study: Study, scores: pl.DataFrame, cards: Sequence[Card]) -> list[dic
     return rows
 
 
-_PLACES = {"dicom", "reports", "labels", "tubes", "key_file"}
-
-
 def _settings(study: Study) -> dict[str, Any]:
-    """The resolved study without folders of the machine it ran on."""
+    """The resolved study without places of the machine it ran on."""
     values = study.model_dump(mode="json", exclude={"results"})
-    for name in study.archives:
-        archive = values[name]
-        values[name] = {
-            key: "(given)" if key in _PLACES and value else value for key, value in archive.items()
-        }
-    return values
+    places = study.model_dump(exclude={"results"})
+    return {key: _without_paths(value, places[key]) for key, value in values.items()}
+
+
+def _without_paths(value: Any, typed: Any) -> Any:
+    """A value of the study, with a word in place of each path."""
+    if isinstance(typed, Path):
+        return "(given)"
+    if isinstance(typed, dict):
+        return {key: _without_paths(value[key], inner) for key, inner in typed.items()}
+    if isinstance(typed, list | tuple):
+        return [_without_paths(*both) for both in zip(value, typed, strict=True)]
+    return value
 
 
 def _versions(cards: Sequence[Card]) -> list[tuple[str, str]]:

@@ -29,8 +29,15 @@ SCHEMA = pl.Schema(
 )
 
 
+OTHERS = "other"
+"""Name of what few patients of a subset have, taken together."""
+
+
 def describe(
-    catalog: pl.DataFrame, subsets: Mapping[tuple[int, int], pl.DataFrame], labels: Labels
+    catalog: pl.DataFrame,
+    subsets: Mapping[tuple[int, int], pl.DataFrame],
+    labels: Labels,
+    smallest_cell: int = 1,
 ) -> pl.DataFrame:
     """Describe subsets of a pool.
 
@@ -46,16 +53,19 @@ def describe(
             year, scanner.
         subsets: by (seed, size): column image_id.
         labels: the study's labels.
+        smallest_cell: views, years and scanners that fewer patients of a subset have are merged
+            into `OTHERS`, with the next smallest until they are as many; labels that fewer have, or
+            have not, are left out.
 
     Returns:
         Columns of `SCHEMA`, in order of seed, size and property.
     """
     pool = catalog.filter(pl.col("split") == "pool")
-    shares = _shares(pool, labels)
-    whole = _totals(pool, shares)
     rows = []
     for (seed, size), drawn in sorted(subsets.items()):
         part = pool.join(drawn.select("image_id"), on="image_id", how="semi")
+        shares = _shares(pool, part, labels, smallest_cell)
+        whole = _totals(pool, shares)
         patients = _by_patient(part, shares)
         about = (seed, size, part.height, patients.height, part["study_id"].n_unique())
         totals = _totals(part, shares)
@@ -76,18 +86,51 @@ Share = tuple[str, str, pl.Expr, pl.Expr]
 """Group and name of a property; whether an image has it; whether it counts for it."""
 
 
-def _shares(pool: pl.DataFrame, labels: Labels) -> list[Share]:
+def _shares(
+    pool: pl.DataFrame, part: pl.DataFrame, labels: Labels, smallest_cell: int
+) -> list[Share]:
+    """The properties of a subset that as many patients of it have, at least."""
     shares: list[Share] = []
     for group in GROUPS:
         if group in pool.columns:
-            values = pool[group].drop_nulls().unique().sort().to_list()
             known = pl.col(group).is_not_null()
-            shares += [(group, str(value), pl.col(group) == value, known) for value in values]
+            for name, values in _merged(pool, part, group, smallest_cell).items():
+                shares.append((group, name, pl.col(group).is_in(values), known))
     for kind, names in (("finding", labels.findings), ("tube", labels.tubes)):
         for name in names:
-            positive = (pl.col(f"{kind}:{name}") == 1).fill_null(False)
-            shares.append((kind, name, positive & pl.col("labelled"), pl.col("labelled")))
+            positive = (pl.col(f"{kind}:{name}") == 1).fill_null(False) & pl.col("labelled")
+            negative = ~positive & pl.col("labelled")
+            cells = [_patients(part.filter(has)) for has in (positive, negative)]
+            if all(cell == 0 or cell >= smallest_cell for cell in cells):
+                shares.append((kind, name, positive, pl.col("labelled")))
     return shares
+
+
+def _merged(
+    pool: pl.DataFrame, part: pl.DataFrame, group: str, smallest_cell: int
+) -> dict[str, list[object]]:
+    """Values of a group by their names, those of few patients under `OTHERS`, which is last.
+
+    Nothing is left where all of them would be.
+    """
+    values = pool[group].drop_nulls().unique().sort().to_list()
+    if smallest_cell <= 1:
+        return {str(value): [value] for value in values}
+    held = part.group_by(group).agg(pl.col("patient_id").n_unique())
+    counts = dict.fromkeys(values, 0) | dict(held.drop_nulls(group).iter_rows())
+    few: list[object] = []
+    for value in sorted(values, key=lambda value: counts[value]):
+        merged = _patients(part.filter(pl.col(group).is_in(few))) if few else smallest_cell
+        if counts[value] < smallest_cell or merged < smallest_cell:
+            few.append(value)
+    named: dict[str, list[object]] = {str(value): [value] for value in values if value not in few}
+    if few and named:
+        named[OTHERS] = few
+    return named
+
+
+def _patients(images: pl.DataFrame) -> int:
+    return images["patient_id"].n_unique()
 
 
 def _sums(shares: list[Share]) -> list[pl.Expr]:

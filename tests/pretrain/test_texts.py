@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from radscale_lib.pretrain.rows import NothingToLearnError, Rows, write_rows
-from radscale_lib.pretrain.texts import Pairing, label_prompt, present_labels
+from radscale_lib.pretrain.texts import Pairing, label_prompt, present_labels, shared_words
 from radscale_lib.study.archive import Labels
 from tests.pretrain.archive import Archive
 
@@ -143,3 +143,14 @@ def test_a_subset_of_another_catalog(archive: Archive, tmp_path: Path) -> None:
     pl.read_parquet(archive.catalog).head(10).write_parquet(catalog)
     with pytest.raises(NothingToLearnError, match="make the subset again"):
         write_rows(tmp_path / "rows", catalog, archive.subset, archive.study.labels, [])
+
+
+def test_words_of_few_patients_are_not_learnt():
+    """A patient with many reports is one patient; a word in other letters is the same word."""
+    texts = ["Small effusion, Smith.", "EFFUSION of Smith", "smith: effusion", "Smith-Jones", ""]
+    patients = np.array([0, 0, 1, 0, 2])
+    assert shared_words(texts, patients, 1) == texts
+    assert shared_words(texts, patients, 2) == [
+        "  effusion, Smith.", "EFFUSION   Smith", "smith: effusion", "Smith- ", "",
+    ]  # fmt: skip
+    assert shared_words(texts, patients, 3) == ["   ,  .", "     ", " :  ", " - ", ""]

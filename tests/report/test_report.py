@@ -193,6 +193,9 @@ def test_a_real_archive_is_called_real_and_its_folders_stay_private(example, tmp
             "dicom": "/secret/dicom", "reports": "/secret/r.csv", "labels": "/secret/l.csv",
             "tubes": "/secret/t.csv", "key_file": "/secret/key",
         }  # fmt: skip
+        values["subsets"] |= {
+            "order": {"kind": "curated", "table": "/secret/t.parquet", "importance": "x"}
+        }
 
     page = copy(example, tmp_path / "real", change).report().html
     assert "Real archive" in page

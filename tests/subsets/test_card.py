@@ -85,3 +85,30 @@ def test_a_catalog_without_labels_or_years() -> None:
     pool = pool_of(10, np.random.default_rng(3)).drop("year", "tube:ett", "finding:effusion")
     card = describe(pool.with_columns(labelled=False), {(0, 5): pool.head(5)}, Labels())
     assert set(card["group"]) == {"view"}
+
+
+def test_cells_of_few_patients_are_merged_and_labels_of_few_left_out() -> None:
+    """Views of 12, 6, 3 and 1 patients; the label is there in 3 of them."""
+    views = ["PA"] * 12 + ["AP"] * 6 + ["LL"] * 3 + ["RL"]
+    pool = pl.DataFrame(
+        {
+            "image_id": [f"{k:032x}" for k in range(22)],
+            "study_id": [f"{k:032x}" for k in range(22)],
+            "patient_id": [f"{k:032x}" for k in range(22)],
+            "split": "pool",
+            "view": views,
+            "labelled": True,
+            "finding:effusion": [1] * 3 + [0] * 19,
+        }
+    )
+
+    def cells(smallest: int, part: pl.DataFrame = pool) -> dict[str, float]:
+        card = describe(pool, {(0, 22): part}, Labels(findings=("effusion",)), smallest)
+        return {name: round(22 * share) for name, share in card.select("name", "share").rows()}
+
+    assert cells(1) == {"AP": 6, "LL": 3, "PA": 12, "RL": 1, "effusion": 3}
+    assert cells(3) == {"AP": 6, "PA": 12, "other": 4, "effusion": 3}
+    assert cells(4) == {"AP": 6, "PA": 12, "other": 4}
+    assert cells(5) == {"PA": 12, "other": 10}  # four are too few: the next smallest joins them
+    assert cells(13) == {}
+    assert set(cells(5, pool.head(9))) == set()  # of the subset's own patients

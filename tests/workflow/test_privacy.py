@@ -140,6 +140,7 @@ def private(
     archive = tmp_path / "archive"
     plant(finished.results / "data" / "institution" / "phantom", archive)
     (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o600)
     values = yaml.safe_load(checkout.study_file.read_text())
     smoke = yaml.safe_load(finished.study_file.read_text())
     values["evaluation"]["tasks"] = smoke["evaluation"]["tasks"]

@@ -1,0 +1,186 @@
+"""What of a study may leave the institution: listed, checked, and copied without what tells.
+
+Scores, fits, figures and tables are about groups; encoders are weights. Rows of images and patients
+stay, pseudonyms or not: catalogs, shards, subsets, features and predictions.
+"""
+
+import hashlib
+import hmac
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from radscale_lib.files import read_json, whole, write_json
+from radscale_lib.study import Study
+
+PUBLIC = (
+    "report.html", "figures/*", "tables/*", "scores.parquet", "fits.parquet", "crossovers.parquet",
+    "comparisons.parquet", "subsets/card.parquet", "encoders/*/*/*/encoder.safetensors",
+    "encoders/*/*/*/encoder.json", "encoders/*/*/*/log.parquet",
+)  # fmt: skip
+"""Patterns, from the study's folder, of what may leave; everything else stays."""
+PRIVATE_COLUMNS = frozenset({
+    "path", "path_digest", "patient_id", "study_id", "image_id", "image", "image_digest",
+    "findings", "impression", "indication", "comparison",
+})  # fmt: skip
+"""Columns of tables about single images."""
+DIGESTS = ("subset_digest", "base_digest")
+"""Fields of a run's card that whoever has the same files could compare."""
+_PICTURES = "similarity-"
+_HEADER_LENGTH = 8
+
+
+class Item(NamedTuple):
+    """A file that may leave, unless something is found in it."""
+
+    path: Path
+    """From the study's folder."""
+    problems: list[str]
+    """Why it must stay; empty if nothing is found."""
+
+
+def items(study: Study) -> list[Item]:
+    """The files of a study that may leave, each with what speaks against it.
+
+    Pictures of patients are in the similarity figures, and in a report that shows them; a phantom's
+    are nobody's.
+    """
+    secrets = _secrets(study)
+    with_pictures = study.report.similarity and study.institution.phantom is None
+    found = []
+    for pattern in PUBLIC:
+        for path in sorted(study.folder.glob(pattern)):
+            if not path.is_file():
+                continue
+            name = path.relative_to(study.folder)
+            problems = list(_problems(path, secrets))
+            shows = name.name.startswith(_PICTURES) and name.parts[0] == "figures"
+            if with_pictures and (shows or name.name == "report.html"):
+                problems.append(
+                    "may show a patient's image: set report.similarity: false and make it again"
+                )
+            found.append(Item(name, problems))
+    return found
+
+
+def release(study: Study, key: bytes, out: Path) -> None:
+    """Copy what may leave into a new folder: digests keyed, paths of encoders' weights left out.
+
+    Args:
+        study: the study.
+        key: secret key of the institution's pseudonyms.
+        out: folder to make.
+
+    Raises:
+        FileExistsError: if it is there.
+        ValueError: if something speaks against a file.
+    """
+    listed = items(study)
+    refused = [item for item in listed if item.problems]
+    if refused:
+        raise ValueError(told(refused))
+    out.mkdir(parents=True)
+    for item in listed:
+        source, target = study.folder / item.path, out / item.path
+        if source.name == "encoder.json":
+            write_json(target, keyed_card(read_json(source), key))
+        elif source.suffix == ".safetensors":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy_encoder(source, target)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def told(listed: list[Item]) -> str:
+    """Files and what speaks against them, a line each."""
+    return "\n".join(
+        f"{item.path}: {'; '.join(item.problems) or 'nothing found'}" for item in listed
+    )
+
+
+def keyed_card(card: dict[str, Any], key: bytes) -> dict[str, Any]:
+    """A run's card whose digests only the key's holder can compare (HMAC-SHA-256)."""
+    keyed = {
+        name: hmac.new(key, f"digest\0{card[name]}".encode(), hashlib.sha256).hexdigest()
+        for name in DIGESTS
+        if card.get(name)
+    }
+    return card | keyed
+
+
+def _secrets(study: Study) -> list[tuple[bytes, str]]:
+    """Texts that must be in no file, and what they are."""
+    secrets = []
+    for name, archive in study.archives.items():
+        for key in ("dicom", "reports", "labels", "tubes", "key_file"):
+            place = getattr(archive, key)
+            if place is not None and place.is_absolute():
+                secrets.append((str(place).encode(), f"the path of {name}.{key}"))
+        secrets += [(model.encode(), "a device of few patients") for model in _rare(study, name)]
+    return secrets
+
+
+def _rare(study: Study, archive: str) -> list[str]:
+    """Models of devices, of four letters or more, that the catalog does not name."""
+    folder = study.folder / "data" / archive
+    catalog = folder / "catalog.parquet"
+    parts = sorted((folder / "index").glob("part=*.parquet"))
+    if not parts or not catalog.exists():
+        return []
+    named = pl.read_parquet(catalog, columns=["scanner"])["scanner"]
+    read = pl.scan_parquet(parts).select("scanner").unique().collect()["scanner"].drop_nulls()
+    return [model for model in sorted(set(read) - set(named)) if len(model) > 3]
+
+
+def _problems(path: Path, secrets: list[tuple[bytes, str]]) -> Iterator[str]:
+    if path.suffix == ".parquet":
+        schema = pl.read_parquet_schema(path)
+        yield from _private(schema)
+        texts = [name for name, kind in schema.items() if kind == pl.String]
+        data = pl.read_parquet(path, columns=texts).write_csv().encode() if texts else b""
+    elif path.suffix == ".safetensors":
+        data = _public_header(_header(path)[0])
+    else:
+        data = path.read_bytes()
+        if path.suffix == ".csv":
+            yield from _private(data.partition(b"\n")[0].decode().strip().split(","))
+    for secret, what in secrets:
+        if secret in data:
+            yield f"holds {what}"
+
+
+def _private(columns: Iterable[str]) -> Iterator[str]:
+    for column in sorted(PRIVATE_COLUMNS & set(columns)):
+        yield f"has rows of single images (column {column!r})"
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where its tensors begin."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_HEADER_LENGTH), "little")
+        return json.loads(file.read(length)), _HEADER_LENGTH + length
+
+
+def _public_header(header: dict[str, Any]) -> bytes:
+    """The header without the path of the weights that the encoder began from, padded to 8."""
+    metadata = dict(header.get("__metadata__", {}))
+    if "config" in metadata:
+        metadata["config"] = json.dumps(
+            json.loads(metadata["config"]) | {"weights": None}, sort_keys=True
+        )
+    text = json.dumps(header | {"__metadata__": metadata}, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def _copy_encoder(source: Path, target: Path) -> None:
+    header, start = _header(source)
+    text = _public_header(header)
+    with whole(target) as partial, partial.open("wb") as copy, source.open("rb") as file:
+        copy.write(len(text).to_bytes(_HEADER_LENGTH, "little") + text)
+        file.seek(start)
+        shutil.copyfileobj(file, copy)

@@ -1,0 +1,125 @@
+"""What may leave the institution: listed, checked, copied."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from radscale_lib.report.release import items, keyed_card, release, told
+from radscale_lib.study import Study, parse_study
+
+KEY = b"9f2c4e6a8b0d1c3e"
+ROOT = Path(__file__).parents[2]
+CARD = {"status": "finished", "subset_digest": "ab" * 32, "base_digest": None}
+
+
+def encoder_bytes(weights: str | None) -> bytes:
+    config = json.dumps({"kind": "mi2", "weights": weights}, sort_keys=True)
+    header = {
+        "__metadata__": {"config": config, "tokenizer": "{}"},
+        "x": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]},
+    }
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"abc"
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    """A finished study of a real archive, as small as can be."""
+    values = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
+    values["institution"] = {
+        name: str(tmp_path / "hospital" / name) for name in ("dicom", "reports", "labels", "tubes")
+    }
+    values["results"] = str(tmp_path / "results")
+    study = parse_study(values)
+    run = study.folder / "encoders" / "arm" / "n=1" / "seed=0"
+    for folder in ("figures", "tables", "data/institution/index"):
+        (study.folder / folder).mkdir(parents=True)
+    run.mkdir(parents=True)
+    (run / "encoder.safetensors").write_bytes(encoder_bytes("/models/mi2.safetensors"))
+    (run / "encoder.json").write_text(json.dumps(CARD))
+    (study.folder / "figures" / "findings.png").write_bytes(b"PNG")
+    (study.folder / "tables" / "findings.csv").write_text("size,value\n1,0.5\n")
+    pl.DataFrame({"run": ["arm"], "value": [0.5]}).write_parquet(study.folder / "scores.parquet")
+    data = study.folder / "data" / "institution"
+    models = pl.DataFrame({"scanner": ["DX-1", "SMITH^JOHN ROOM 3", None]})
+    models.write_parquet(data / "index" / "part=0.parquet")
+    coded = pl.DataFrame({"image_id": ["0"], "scanner": ["DX-1"]})
+    coded.write_parquet(data / "catalog.parquet")
+    return study
+
+
+def test_groups_and_weights_may_leave_and_rows_of_images_stay(study, tmp_path):
+    listed = items(study)
+    assert [str(item.path) for item in listed] == [
+        "figures/findings.png",
+        "tables/findings.csv",
+        "scores.parquet",
+        "encoders/arm/n=1/seed=0/encoder.safetensors",
+        "encoders/arm/n=1/seed=0/encoder.json",
+    ]
+    assert not any(item.problems for item in listed)
+    release(study, KEY, tmp_path / "out")
+    copies = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert copies == {tmp_path / "out" / item.path for item in listed}
+
+
+def test_digests_are_keyed_and_paths_are_left_out(study, tmp_path):
+    release(study, KEY, tmp_path / "out")
+    run = tmp_path / "out/encoders/arm/n=1/seed=0"
+    card = json.loads((run / "encoder.json").read_text())
+    assert card == keyed_card(CARD, KEY)
+    others = [CARD["subset_digest"], keyed_card(CARD, b"other")["subset_digest"]]
+    assert card["subset_digest"] not in others
+    assert card["base_digest"] is None
+    data = (run / "encoder.safetensors").read_bytes()
+    assert b"/models" not in data
+    length = int.from_bytes(data[:8], "little")
+    assert json.loads(data[8 : 8 + length])["__metadata__"]["tokenizer"] == "{}"
+    assert data[8 + length :] == b"abc"
+    with pytest.raises(FileExistsError):
+        release(study, KEY, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("report.html", "<p>on SMITH^JOHN ROOM 3</p>", "holds a device of few patients"),
+        ("tables/x.csv", "image_id,value\n", "has rows of single images (column 'image_id')"),
+        ("tables/x.csv", "value\n{hospital}/dicom\n", "holds the path of institution.dicom"),
+        ("figures/similarity-arm.png", "PNG", "may show a patient's image"),
+        ("report.html", "<p></p>", "may show a patient's image"),
+    ],
+)
+def test_what_speaks_against_a_file_is_named(study, tmp_path, name, content, problem):
+    (study.folder / name).write_text(content.replace("{hospital}", str(tmp_path / "hospital")))
+    refused = [item for item in items(study) if item.problems]
+    assert [str(item.path) for item in refused] == [name]
+    assert problem in told(refused)
+    assert "SMITH" not in told(refused)
+    with pytest.raises(ValueError, match=name):
+        release(study, KEY, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_with_rows_of_images_stays(study):
+    pl.DataFrame({"image_id": ["0"], "value": [0.5]}).write_parquet(study.folder / "scores.parquet")
+    assert "rows of single images" in told([item for item in items(study) if item.problems])
+
+
+def test_the_command_line(study, tmp_path, capsys, monkeypatch):
+    spec = importlib.util.spec_from_file_location("script", ROOT / "scripts" / "release.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    (tmp_path / "study.json").write_text(study.model_dump_json())
+    monkeypatch.setenv("RADSCALE_KEY", KEY.decode())
+    script.main(["--study", str(tmp_path / "study.json"), "--out", str(tmp_path / "out")])
+    assert "scores.parquet: nothing found" in capsys.readouterr().out
+    assert (tmp_path / "out" / "scores.parquet").exists()
+    (study.folder / "report.html").write_text("")
+    with pytest.raises(SystemExit):
+        script.main(["--study", str(tmp_path / "study.json")])
+    assert "Not released" in capsys.readouterr().err
