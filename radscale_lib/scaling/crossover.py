@@ -95,7 +95,7 @@ def _beyond(ensemble: Ensemble, target: Array) -> Array:
     ratio = target / np.exp(ensemble.log_errors([ensemble.largest])[:, 0])
     with np.errstate(divide="ignore", invalid="ignore"):
         further = np.exp(np.clip(-np.log((ratio - e) / (1 - e)) / b, 0, 600))
-    reached = (b > 0) & (ratio > e) & ~ensemble.level_off
+    reached = (b > 0) & (ratio > e)
     size = (further * (1 + d) - d) * ensemble.largest
     return np.where(reached, size * 1.000001, np.inf)
 

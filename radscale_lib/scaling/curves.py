@@ -27,11 +27,12 @@ from radscale_lib.scaling.least_squares import RECENCY, fit_law
 DRAWS = 1000
 """Draws per predicted row; intervals rest on COUNT."""
 COUNT = 4000
-LEVELS = {"median": 0.5, "lo90": 0.05, "hi90": 0.95, "lo95": 0.025, "hi95": 0.975}
+LEVELS = {"lo90": 0.05, "hi90": 0.95, "lo95": 0.025, "hi95": 0.975}
+"""Beside them `median` is the centre of the draws (`Ensemble.centre`)."""
 PREDICTIONS_SCHEMA = pl.Schema(
     {
         **{"curve": pl.String, "size": pl.Float64},
-        **dict.fromkeys(LEVELS, pl.Float64),
+        **dict.fromkeys(("median", *LEVELS), pl.Float64),
         **dict.fromkeys(("target", "crossover", "crossover_lo90", "crossover_hi90"), pl.Float64),
         **{"censored": pl.String, "note": pl.String},
     }
@@ -43,6 +44,8 @@ DRAWS_SCHEMA = pl.Schema(
 
 MOST_RUNS = 100
 """A fit takes time with the cube of the runs: more of them are merged by size."""
+PER_CENT = 10
+"""Values above 1 that are this many times those below are of another unit."""
 RESOLUTION = 5e-4
 """An error of zero is taken as this, or as half the smallest other error."""
 
@@ -97,10 +100,18 @@ def read_curves(path: Path, target: float | None = None) -> list[Curve]:
         raise ScalingError(f"target {target:g}: give an error level")
     curves: dict[str, Curve] = {}
     asked: dict[str, list[tuple[float | None, float | None]]] = {}
+    spelt: dict[str, tuple[str, int]] = {}
+    guessing: dict[str, tuple[float, int]] = {}
     for row, name in enumerate(table["curve"].to_list()):
         where = f"{path}, row {row + 2}"
         if name is None:
             raise ScalingError(f"{where}: the curve has no name")
+        spelling, first = spelt.setdefault(" ".join(name.split()), (name, row + 2))
+        if spelling != name:
+            raise ScalingError(
+                f"{where}: the curve's name differs from that of row {first} by white space alone: "
+                "write both alike"
+            )
         curve = curves.setdefault(name, Curve(name))
         size, value, se, goal, chance = (columns[column][row] for column in columns)
         if size is not None and not (np.isfinite(size) and size > 0):
@@ -108,7 +119,12 @@ def read_curves(path: Path, target: float | None = None) -> list[Curve]:
         if goal is not None and not (np.isfinite(goal) and goal >= 0):
             raise ScalingError(f"{where}: target {goal:g}: give an error level")
         if chance is not None:
-            curve.chance = chance
+            curve.chance, first = guessing.setdefault(name, (chance, row + 2))
+            if chance != curve.chance:
+                raise ScalingError(
+                    f"{where}: chance {chance:g}, and {curve.chance:g} in row {first} of the same "
+                    "curve: give one"
+                )
         if value is None:
             curve.questions.append((size, goal))
             if size is None and goal is None and target is None:
@@ -167,7 +183,11 @@ def prepare(curve: Curve) -> Curve:
         raise ScalingError("standard errors must be finite and not negative: empty unknown ones")
     if not curve.chance > 0:
         raise ScalingError(f"chance {curve.chance:g}: give the positive error of chance")
+    exact = int((runs[2] == 0).sum())
+    if exact:
+        notes.append(f"{exact} standard errors of zero taken as unknown")
     runs[2] = np.nan_to_num(runs[2])
+    notes += _unit_notes(*runs[1:])
     distinct = np.unique(runs, axis=1)
     if distinct.shape[1] < runs.shape[1]:
         notes.append(f"{runs.shape[1] - distinct.shape[1]} repeated rows left out")
@@ -189,6 +209,32 @@ def prepare(curve: Curve) -> Curve:
     return replace(
         curve, sizes=sizes, errors=errors, standard_errors=noise, notes=notes, dropped=dropped
     )
+
+
+def _unit_notes(errors: Array, standard_errors: Array) -> list[str]:
+    """What looks like two units in one curve but may be none.
+
+    Raises:
+        ScalingError: where it can be nothing else.
+    """
+    notes = []
+    if errors.size and np.median(standard_errors - errors) > 0:
+        raise ScalingError(
+            "most standard errors are larger than the values: give both in the same unit"
+        )
+    if (wide := int(((standard_errors > errors) & (errors > 0)).sum())) > 0:
+        notes.append(f"{wide} standard errors larger than their values")
+    parts = errors <= 1
+    if parts.any() and not parts.all() and errors[~parts].min() > PER_CENT * errors[parts].max():
+        found = (
+            f"values of {errors[~parts].min():g} and more among values of at most "
+            f"{errors[parts].max():g}"
+        )
+        low, high = errors[parts].min() / 2, errors[parts].max() * 2
+        if ((errors[~parts] / 100 >= low) & (errors[~parts] / 100 <= high)).all():
+            raise ScalingError(f"{found}, as per cent among fractions: give all in one unit")
+        notes.append(f"{found}: are all in one unit?")
+    return notes
 
 
 def _merged(runs: Array) -> Array:
@@ -269,16 +315,17 @@ def _answer(curve: Curve, checked: bool, form: str | None) -> Answer:
         ]
         return Answer(rows, np.empty((0, len(rows))), [f"not fitted: {error}"])
     asked = [float("nan") if size is None else size for size, _ in curve.questions]
-    draws = fitted.ensemble.errors(asked)
+    draws, centre = fitted.ensemble.errors(asked), fitted.ensemble.centre(asked)
     notes = "; ".join(curve.notes + fit_notes(fitted))
     rows = []
     for place, (size, goal) in enumerate(curve.questions):
         row: dict[str, Any] = {"curve": curve.name, "size": size, "target": goal, "note": notes}
         if size is not None:
             values = np.quantile(draws[:, place], list(LEVELS.values())).tolist()
-            row |= dict(zip(LEVELS, values, strict=True))
+            row |= {"median": float(centre[place])} | dict(zip(LEVELS, values, strict=True))
         if goal is not None:
-            row |= _reached(fitted, goal)
+            row |= _reached(fitted, goal, curve)
+            row["note"] = "; ".join(filter(None, (row["note"], row.pop("remark", ""))))
         rows.append(row)
     return Answer(rows, draws[:: COUNT // DRAWS], _report(curve, fitted, notes, checked))
 
@@ -329,8 +376,14 @@ def _report(curve: Curve, fitted: Fit, notes: str, checked: bool) -> list[str]:
     return lines + diagnose(fitted, sizes, errors, refit).lines()
 
 
-def _reached(fitted: Fit, goal: float) -> dict[str, Any]:
-    """Where the curve reaches an error level, and which end of the studied sizes hides it."""
+def _reached(fitted: Fit, goal: float, curve: Curve) -> dict[str, Any]:
+    """Where the curve reaches an error level, and which end of the studied sizes hides it.
+
+    A level that no model can miss has no answer but a `remark`.
+    """
+    most = min(curve.chance, 1.0 if max(curve.errors) <= 1 else np.inf)
+    if goal > max([most, *curve.errors]):
+        return {"remark": f"target outside of the metric's range, errors of 0 to {most:g}"}
     if goal == 0:
         return {"censored": "never"}
     smallest, largest = float(fitted.sizes[0]), float(fitted.sizes[-1])
@@ -348,7 +401,9 @@ def fit_notes(fitted: Fit, tail: float = 0.05) -> list[str]:
     """What the data cannot tell, in words."""
     if tail <= fitted.rises <= 1 - tail:
         return ["flat: no trend identified"]
-    notes = ["the error rises with size"] if fitted.rises < tail else []
+    notes = []
+    if fitted.rises < tail:
+        notes.append("the error rises with size (if higher is better, give 1 - value)")
     return notes + (["floor not identified"] if fitted.floor_width(tail) > WIDE_FLOOR else [])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.fit import Fit
 from radscale_lib.scaling.laws import EXPONENTS, FALLING, STARTS, Array
-from radscale_lib.scaling.posterior import DRIFT, DRIFT_FREEDOM, DRIFT_SHARE, LEVEL_OFF, ROUGH
+from radscale_lib.scaling.posterior import DRIFT, DRIFT_FREEDOM, DRIFT_SHARE, ROUGH
 
 Refit = Callable[[Array], Fit]
 """Fit the runs that a mask keeps."""
@@ -26,8 +26,7 @@ METHOD = (
     "Search: a grid over shapes whose heavy cells are split, the level exact. No starts, hence no "
     "spread of optima.",
     f"Beyond the largest size: change of elasticity, a Student t ({DRIFT_FREEDOM} degrees of "
-    f"freedom) times {DRIFT:g} and {DRIFT_SHARE:g} of the elasticity (root of squares); levelling "
-    f"off with probability {LEVEL_OFF:g}.",
+    f"freedom) times {DRIFT:g} and {DRIFT_SHARE:g} of the elasticity (root of squares).",
     f"Nominal 90 % intervals held {MEASURED_COVERAGE}.",
 )
 """What holds for every fit."""
@@ -114,12 +113,13 @@ def diagnose(fitted: Fit, sizes: Array, errors: Array, refit: Refit) -> Diagnost
     truth = float(log_error[last].mean())
     before = float(log_error[sizes == fitted.sizes[-2]].mean())
     slope, level = np.polyfit(np.log(sizes[rest]), log_error[rest], 1)
-    ahead = float(np.median(fitted.ensemble.errors([2 * largest])))
+    (ahead,) = fitted.ensemble.centre([2 * largest]).tolist()
     shorter, later = _try(refit, rest), _try(refit, sizes > smallest)
     held = inside = None
     if shorter is not None:
-        low, middle, high = np.quantile(shorter.ensemble.log_errors([largest]), [0.05, 0.5, 0.95])
-        held, inside = abs(float(middle) - truth), bool(low <= truth <= high)
+        low, high = np.quantile(shorter.ensemble.log_errors([largest]), [0.05, 0.95])
+        (middle,) = np.log(shorter.ensemble.centre([largest])).tolist()
+        held, inside = abs(middle - truth), bool(low <= truth <= high)
     low, high = np.quantile(fitted.ensemble.elasticity, [0.05, 0.95])
     return Diagnostics(
         seeds={float(n): int((sizes == n).sum()) for n in fitted.sizes},
@@ -144,4 +144,4 @@ def _try(refit: Refit, mask: Array) -> Fit | None:
 def _moved(fitted: Fit | None, size: float, ahead: float) -> float | None:
     if fitted is None:
         return None
-    return float(np.median(fitted.ensemble.errors([size]))) / ahead
+    return float(fitted.ensemble.centre([size])[0]) / ahead

@@ -34,10 +34,9 @@ class Ensemble:
         share: floor c as a share of the law's error at the largest size.
         start: d as a share of the largest size.
         drift: change of exponent beyond the largest size.
-        level_off: whether the curve stays where it is beyond the largest size.
         knots: log(n / largest) at which `misfit` is given, ascending: [knots].
         misfit: log error of the curve minus that of its law: [draws, knots].
-        form: index into FORMS.
+        form: index into FORMS, or LEAST_SQUARES.
         resample: index of the test-set resample that the draw belongs to.
     """
 
@@ -48,7 +47,6 @@ class Ensemble:
     share: Array
     start: Array
     drift: Array
-    level_off: NDArray[np.bool_]
     knots: Array
     misfit: Array
     form: NDArray[np.int64]
@@ -61,18 +59,21 @@ class Ensemble:
     def log_errors(self, sizes: ArrayLike) -> Array:
         """Log error of each draw at each size, without regard to `cap`: [draws, sizes]."""
         log_u = np.log(np.asarray(sizes, dtype=np.float64) / self.largest)
-        reach = np.where(self.level_off[:, None], np.minimum(log_u, 0), log_u[None, :])
         shape = (self.exponent[:, None], self.share[:, None], self.start[:, None])
-        law = log_relative(*shape, reach)
+        law = log_relative(*shape, log_u[None, :])
         beyond = self.drift[:, None] * np.maximum(log_u, 0)
         return self.log_level[:, None] + law + beyond + self._misfit(log_u)
 
     def centre(self, sizes: ArrayLike) -> Array:
         """The one curve that is drawn and told: the mean log error, at most `cap`: [sizes].
 
-        Its band is the draws' quantiles; where they are skewed it lies beside their median.
+        Its band is the draws' quantiles; where they are skewed it lies beside their median, but
+        never outside of their middle 90 %.
         """
-        return np.minimum(np.exp(self.log_errors(sizes).mean(axis=0)), self.cap)
+        draws = self.log_errors(sizes)
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        centre = np.exp(np.clip(draws.mean(axis=0), low, high))
+        return np.asarray(np.minimum(centre, self.cap))
 
     def _misfit(self, log_u: Array) -> Array:
         """Misfit between the knots, linear in the log of the size; constant outside them."""

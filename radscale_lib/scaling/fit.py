@@ -73,8 +73,9 @@ class Fit:
 
     @property
     def probability(self) -> dict[str, float]:
-        """Of each form, given the data."""
-        return {form: float(self.posterior.of_form(form).sum()) for form in self.forms}
+        """Of each form, given the data, beside the law of least squares."""
+        sums = {form: float(self.posterior.of_form(form).sum()) for form in self.forms}
+        return {form: one / sum(sums.values()) for form, one in sums.items()}
 
     @cached_property
     def ensemble(self) -> Ensemble:

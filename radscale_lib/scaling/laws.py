@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 FORMS = ("constant", "power", "power_floor", "double_saturating")
 DEFAULT = ("power", "power_floor")
 """Forms averaged with the constant by default: double saturation gained nothing on most domains."""
+LEAST_SQUARES = -1
+"""In place of an index into FORMS: the single shape of least squares."""
 
 EXPONENTS = np.geomspace(0.01, 4.0, 24)
 FALLING = -np.geomspace(0.01, 0.5, 14)
@@ -28,16 +30,13 @@ FLOOR_EDGES = 1 - np.concatenate([np.linspace(1, 0.1, 16), np.geomspace(0.075, 0
 STARTS = np.geomspace(0.001, 0.1, 5)
 """Starts of double saturation, as shares of the largest size."""
 
-# The prior was chosen on held-out curves: benchmarks/scaling.py derives it again.
-PRIOR = {"constant": 0.05, "power": 0.18, "power_floor": 0.77, "double_saturating": 0.32}
+# Exponents and floor shares are uniform. The probabilities of the forms were chosen by leaving out
+# whole sources of curves: docs/scaling-fits-history.md.
+PRIOR = {"constant": 0.01, "power": 0.05, "power_floor": 0.94, "double_saturating": 0.4}
 """Of the forms, relative to the sum over those in use. The constant and the power law are limits of
 the power law with floor."""
-FALLING_SHARE = 0.17
+FALLING_SHARE = 0.1
 """Of the power law's prior: that the exponent is negative."""
-EXPONENT_CENTRE, EXPONENT_SPREAD = 0.6, 1.2
-"""The exponent is log-normal: its median, and the standard deviation of its logarithm."""
-FLOOR_SHAPE = 0.3
-"""The floor share is Beta(1, FLOOR_SHAPE): most curves flatten sooner than a power law says."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Shapes:
     """Cells of the grid: shapes with the prior probability of the cell around each.
 
     Attributes:
-        form: index into FORMS.
+        form: index into FORMS, or LEAST_SQUARES.
         exponent: b at the centre of the cell; the cell spans a factor exp(exponent_step).
         share: e at the centre; the cell spans share_step.
         start: d / largest; cells do not extend along it.
@@ -164,21 +163,19 @@ def _grid(form: str, prior: float) -> Shapes:
     if form == "constant":
         none = np.zeros(1)
         return _cells(form, none, none, none, 0.0, none, np.full(1, prior))
-    distance = np.log(EXPONENTS / EXPONENT_CENTRE) / EXPONENT_SPREAD
-    likely = np.exp(-(distance**2) / 2)
-    likely *= prior / likely.sum()
+    # Cells are as wide as their exponents: this is a flat density.
+    likely = prior * EXPONENTS / EXPONENTS.sum()
     if form == "power":
         rising = (1 - FALLING_SHARE) * likely
-        falling = np.full(FALLING.size, prior * FALLING_SHARE / FALLING.size)
+        falling = FALLING_SHARE * prior * FALLING / FALLING.sum()
         return join(
             [
                 _cells(form, b, 0 * b, 0 * b, _step(np.abs(b)), 0 * b, mass)
                 for b, mass in ((EXPONENTS, rising), (FALLING, falling))
             ]
         )
-    above = (1 - FLOOR_EDGES) ** FLOOR_SHAPE
-    within = (above[:-1] - above[1:]) / (above[0] - above[-1])
     centre, width = (FLOOR_EDGES[:-1] + FLOOR_EDGES[1:]) / 2, np.diff(FLOOR_EDGES)
+    within = width / width.sum()
     starts = STARTS if form == "double_saturating" else np.zeros(1)
     shape = (centre.size, EXPONENTS.size, starts.size)
     at, of, since = (index.ravel() for index in np.indices(shape))

@@ -4,10 +4,11 @@ Log error of run j = log law(n_j) + misfit(n_j) + noise_j. Noise is independent 
 test patients' part of their own is known, the seeds' variance is not. The misfit, by which the true
 curve departs from its law, grows towards small sizes: laws are about the largest sizes, and where
 runs are precise the curve follows them rather than the law. Two kinds of misfit are possible and
-keep half of the probability each (a linear pool: which of them predicts better, five points cannot
-tell): `ROUGH` is independent from size to size, `SMOOTH` is a Gaussian process in log n with a
-Matern 3/2 kernel (Rasmussen and Williams 2006, eq. 4.17). Variances of seeds and misfit take values
-on a grid; given them and a shape, the log level is normal.
+keep the same probability (a linear pool: which of them predicts better, five points cannot tell):
+`ROUGH` is independent from size to size, `SMOOTH` is a Gaussian process in log n with a
+Matern 3/2 kernel (Rasmussen and Williams 2006, eq. 4.17). The third member of the pool is the shape
+of least squares under the rough misfit, which the largest sizes decide. Variances of seeds and
+misfit take values on a grid; given them and a shape, the log level is normal.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radscale_lib.scaling.ensemble import Ensemble, Law
-from radscale_lib.scaling.laws import FORMS, Array, Shapes, elasticity, join
+from radscale_lib.scaling.laws import FORMS, LEAST_SQUARES, Array, Shapes, elasticity, join
 from radscale_lib.scaling.noise import Noise
 
 MOST_GROWTH = 1000.0
@@ -63,9 +64,6 @@ MISFIT_POWER = 0.5
 DRIFT, DRIFT_SHARE, DRIFT_FREEDOM = 0.02, 0.2, 3
 """Beyond the largest size the elasticity changes by a Student t times these two, one absolute and
 one relative to the elasticity there, as a root of squares: some laws break, steep ones by more."""
-LEVEL_OFF = 0.08
-"""Probability that the curve stays beyond the largest size where it is there."""
-
 WIDE_GAP = np.log(3)
 """Between sizes further apart than this (in log n), a rough misfit is drawn in the middle too."""
 SPLITS = 4
@@ -78,7 +76,7 @@ class Posterior:
     """Joint posterior of variances and shape: `weights` [variances, shapes], sum 1.
 
     Attributes:
-        grid: the shapes.
+        grid: the shapes; that of least squares has the form LEAST_SQUARES.
         mean: of the log level, given variances and shape: [variances, shapes].
         variance: of the log level, given variances: [variances].
         kind: kind of misfit: [variances].
@@ -99,7 +97,7 @@ class Posterior:
     log_error: Array
 
     def of_form(self, form: str) -> Array:
-        """The weights of one form, the others zero."""
+        """The weights of one form, the others and the shape of least squares zero."""
         return np.where(self.grid.form == FORMS.index(form), self.weights, 0.0)
 
 
@@ -124,8 +122,10 @@ def posterior(
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
             curves whose runs have about the known variance of these.
         misfits: standard deviations of the misfit that are possible.
-        kinds: kinds of misfit, equally likely whatever the data; by default ROUGH and SMOOTH.
+        kinds: kinds of misfit, equally likely whatever the data. By default ROUGH and SMOOTH, and
+            beside them the shape of least squares, as likely as either.
     """
+    pool = kinds is None
     kinds = kinds or (ROUGH, SMOOTH)
     if seed_noise is not None and min(seed_noise) <= 0:
         seed_noise = None
@@ -174,9 +174,18 @@ def posterior(
         new_weight, new_mean = evaluate(children)
         log_weight = np.concatenate([log_weight[:, ~heavy], new_weight], axis=1)
         mean = np.concatenate([mean[:, ~heavy], new_mean], axis=1)
+    weights = pooled(log_weight)
+    best = least_squares_shape(grid, log_u, log_error) if pool else None
+    if best is not None:
+        grid = join([grid, best])
+        new_weight, new_mean = evaluate(best)
+        new_weight[kind != 0] = -np.inf
+        rough = np.exp(new_weight[:, 0] - new_weight.max())
+        weights = np.column_stack([weights * 2, rough / rough.sum()]) / 3
+        mean = np.concatenate([mean, new_mean], axis=1)
     return Posterior(
         grid=grid,
-        weights=pooled(log_weight),
+        weights=weights,
         mean=mean,
         variance=1 / total,
         kind=[kinds[one] for one in kind],
@@ -184,6 +193,33 @@ def posterior(
         precision=np.asarray(precision, dtype=np.float64),
         log_u=log_u,
         log_error=log_error,
+    )
+
+
+def least_squares_shape(grid: Shapes, log_u: Array, log_error: Array) -> Shapes | None:
+    """The rising or level shape of least squares, weighted by (n / largest)^ROUGH.growth.
+
+    Among the power laws of the grid, with floor or without; None if it has none.
+
+    Returns:
+        One cell without extent, of the form LEAST_SQUARES.
+    """
+    powers = [FORMS.index("power"), FORMS.index("power_floor")]
+    cells = grid.take(np.isin(grid.form, powers) & (grid.exponent > 0))
+    if not len(cells):
+        return None
+    weight = np.exp(ROUGH.growth * log_u)
+    for _ in range(5):
+        residual = log_error - cells.log_relative(log_u)
+        level = residual @ weight / weight.sum()
+        loss = residual**2 @ weight - weight.sum() * level**2
+        # More than one cell: valleys are long and narrow.
+        near = np.argsort(loss, kind="stable")[:8]
+        cells = join([cells.take(near), cells.take(near).split()])
+    none = np.zeros(1)
+    best = cells.take(np.zeros(1, dtype=np.int64))
+    return Shapes(
+        np.full(1, LEAST_SQUARES), best.exponent, best.share, best.start, none, none, np.ones(1)
     )
 
 
@@ -260,7 +296,6 @@ def sample(
         share=share,
         start=grid.start[shape],
         drift=spread_of_drift * _mirrored(rng.standard_t(DRIFT_FREEDOM, half)),
-        level_off=np.tile(rng.random(half) < LEVEL_OFF, 2),
         knots=knots,
         misfit=misfit,
         form=grid.form[shape],

@@ -18,7 +18,7 @@ def ensemble(a, b, c, d=0.0, largest=1200.0, count=200, spread=0.02):
     same = np.full(count, 1.0)
     knots = np.linspace(np.log(50 / largest), np.log(2), 400)
     return Ensemble(
-        largest, 1.0, level, b * same, share * same, start * same, 0 * same, same < 0, knots,
+        largest, 1.0, level, b * same, share * same, start * same, 0 * same, knots,
         np.zeros((count, knots.size)), np.full(count, 1), np.arange(count),
     )  # fmt: skip
 

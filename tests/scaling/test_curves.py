@@ -59,8 +59,9 @@ def test_predictions_repeat_the_rows_asked_for_and_hold_the_truth(fitted):
     assert draws.columns == ["curve", "size", "draw", "value"]
     counts = draws.group_by("curve", "size", maintain_order=True).len()
     assert counts["len"].to_list() == [1000] * 4
-    middle = draws.group_by("curve", "size", maintain_order=True).median()["value"]
-    np.testing.assert_allclose(middle, table["median"], rtol=0.02)
+    logs = draws.with_columns(pl.col("value").log())
+    centre = logs.group_by("curve", "size", maintain_order=True).mean()["value"].exp()
+    np.testing.assert_allclose(centre, table["median"], rtol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -318,3 +319,70 @@ def test_any_curve_is_answered_in_order_or_refused(seed):
         assert 0 <= numbers[0] <= numbers[-1] < np.inf
     else:
         assert row["note"].startswith("not fitted: ")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a,3,0.1,,,0.5", "a,5,0.1,,,0.4"], "row 3: chance 0.4, and 0.5 in row 2"),
+        (["a,3,0.1,,,", "a ,5,0.1,,,"], "row 3: the curve's name differs from that of row 2"),
+        (["a b,3,0.1,,,", "a\u00a0b,5,0.1,,,"], "row 3: the curve's name differs"),
+    ],
+)
+def test_two_readings_of_a_table_are_refused_with_both_rows(fitted, rows, message):
+    with pytest.raises(SystemExit, match=message):
+        fitted(*rows, head=HEAD + ",chance")
+
+
+@pytest.mark.parametrize(
+    ("values", "errors", "message"),
+    [
+        ([0.3, 0.27, 0.23, 15, 0.12], None, "values of 15 and more among values of at most 0.3"),
+        ([30, 27, 0.23, 0.15, 0.12], None, "as per cent among fractions"),
+        ([0.3, 0.27, 0.23, 0.15, 0.12], [5] * 5, "standard errors are larger than the values"),
+    ],
+)
+def test_mixed_units_are_refused(values, errors, message):
+    mixed = curve(values)
+    mixed.standard_errors = errors or mixed.standard_errors
+    with pytest.raises(ScalingError, match=message):
+        prepare(mixed)
+
+
+def test_what_may_be_right_is_noted_and_fitted():
+    loss = prepare(curve([19.1, 19.0, 18.3, 6.6, 0.33]))
+    assert any("are all in one unit?" in note for note in loss.notes)
+    steady = curve([9.3, 4.1, 2.3, 1.2, 0.9])
+    steady.standard_errors = [0, 0.1, 0.1, 0.1, 1.2]
+    assert prepare(steady).notes == [
+        "1 standard errors of zero taken as unknown",
+        "1 standard errors larger than their values",
+    ]
+    (rising,) = answer(curve([0.71, 0.75, 0.8, 0.86, 0.9])).rows
+    assert "if higher is better, give 1 - value" in rising["note"]
+
+
+def test_a_target_that_no_error_can_miss_is_named_and_has_no_answer(fitted):
+    rows = [f"a,{n},{law(n)},,,0.4" for n in SIZES] + [f"loss,{n},{9 * law(n)},,," for n in SIZES]
+    asked = ["a,,,,0.45,", "a,,,,15,", "a,,,,0.39,", "loss,,,,15,"]
+    table, _ = fitted(*rows, *asked, head=HEAD + ",chance")
+    assert table["censored"].to_list() == [None, None, "below", "below"]
+    named = ["outside of the metric's range, errors of 0 to 0.4" in one for one in table["note"]]
+    assert named == [True, True, False, False]
+    assert table["crossover"].null_count() == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "chance"), [([0.498, 0.5, 0.497, 0.49, 0.492], 0.5), ([4e-4, 1e-4, 0, 2e-4, 0], 0.5)]
+)
+def test_curves_near_chance_and_near_the_floor_are_answered_within_both(values, chance):
+    near = curve(values)
+    near.chance = chance
+    (row,) = answer(near).rows
+    assert 0 < row["lo95"] < row["median"] <= row["hi95"] <= chance
+
+
+def test_the_centre_stays_inside_its_interval_however_far_it_is_asked():
+    near, far = (answer(curve(law(np.array(SIZES)), asked=n)).rows[0] for n in (7e6, 1e13))
+    for row in (near, far):
+        assert row["lo90"] <= row["median"] <= row["hi90"]
