@@ -145,7 +145,8 @@ class Result:
     def of(cls, values: dict[str, Any]) -> "Result":
         """From the values of JSON."""
         arrays = {"beyond", "truth", "centre", "quantiles", "mean", "spread", "peer"}
-        return cls(**{k: np.array(v) if k in arrays else v for k, v in values.items()})
+        read: dict[str, Any] = {k: np.array(v) if k in arrays else v for k, v in values.items()}
+        return cls(**read)
 
     def values(self) -> dict[str, Any]:
         """For JSON."""
