@@ -37,6 +37,9 @@ include: "workflow/rules/scaling.smk"
 include: "workflow/rules/report.smk"
 
 
+provenance.note_commands(workflow.rules)
+
+
 localrules:
     all,
     plan,

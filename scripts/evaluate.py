@@ -4,15 +4,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from radscale_lib.study import Run, load_study
-from radscale_lib.tasks.evaluate import write_task
+from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.study import Run
+from radscale_lib.tasks.evaluate import check_run, write_task
 from radscale_lib.tasks.inputs import Inputs
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="study file")
+    add_options(parser)
     parser.add_argument("--task", required=True, help="name of the task")
     parser.add_argument("--arm", required=True, help="arm or baseline of the run")
     parser.add_argument("--size", type=int, required=True, help="images of the run's subset")
@@ -26,7 +27,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)
     inputs = Inputs(args.encoder, args.features, args.catalog, args.shards)
-    write_task(load_study(args.study), run, args.task, inputs, args.out, args.threads)
+    study = study_of(args)
+    check_run(study, run, args.task)
+    reads = inputs.files(study, args.task)
+    makes = [args.out / "scores.parquet", args.out / "predictions.parquet"]
+    with step(args, study, "evaluate", reads, makes, task=args.task):
+        write_task(study, run, args.task, inputs, args.out, args.threads)
 
 
 if __name__ == "__main__":

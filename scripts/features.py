@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from radscale_lib.study import Run, load_study
+from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.study import Run
 from radscale_lib.tasks.evaluate import write_features
 from radscale_lib.tasks.inputs import Inputs
 
@@ -12,7 +13,7 @@ from radscale_lib.tasks.inputs import Inputs
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="study file")
+    add_options(parser)
     parser.add_argument("--arm", required=True, help="arm or baseline of the run")
     parser.add_argument("--size", type=int, required=True, help="images of the run's subset")
     parser.add_argument("--seed", type=int, required=True, help="seed of the run")
@@ -24,7 +25,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)
     inputs = Inputs(args.encoder, args.out, args.catalog, args.shards)
-    write_features(load_study(args.study), run, inputs, args.threads)
+    study = study_of(args)
+    makes = [args.out / "features.safetensors", args.out / "index.parquet"]
+    with step(args, study, "features", [args.encoder, args.catalog], makes):
+        write_features(study, run, inputs, args.threads)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import polars as pl
 
+from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.figures import draw_scaling_figures
 from radscale_lib.report.maps import draw_similarity_figures
 from radscale_lib.report.subsets import draw_subset_figure
-from radscale_lib.study import load_study
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="study file")
+    add_options(parser)
     parser.add_argument("--scores", type=Path, required=True, help="scores table")
     parser.add_argument("--fits", type=Path, required=True, help="fits table")
     parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
@@ -27,12 +27,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--out", type=Path, required=True, help="folder that gets figures/ and tables/"
     )
     args = parser.parse_args(argv)
-    study = load_study(args.study)
-    scores, fits = pl.read_parquet(args.scores), pl.read_parquet(args.fits)
-    draw_scaling_figures(study, scores, fits, args.out)
-    if args.subsets:
-        draw_subset_figure(study, pl.read_parquet(args.subsets), args.out)
-    draw_similarity_figures(study, [pl.read_parquet(path) for path in args.similarity], args.out)
+    study = study_of(args)
+    reads = [args.scores, args.fits, args.crossovers, args.subsets, *args.similarity]
+    with step(args, study, "figures", reads, [args.out / "figures", args.out / "tables"]):
+        scores, fits = pl.read_parquet(args.scores), pl.read_parquet(args.fits)
+        draw_scaling_figures(study, scores, fits, args.out)
+        if args.subsets:
+            draw_subset_figure(study, pl.read_parquet(args.subsets), args.out)
+        maps = [pl.read_parquet(path) for path in args.similarity]
+        draw_similarity_figures(study, maps, args.out)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ import polars as pl
 
 from radscale_lib.exports import write_csv
 from radscale_lib.files import whole
+from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.scaling.curves import answer_all, draws_table, predictions_table, read_curves
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.least_squares import FORMS
 from radscale_lib.scaling.tables import fit_study
-from radscale_lib.study import load_study
 
 FEW = 30
 """Each fit is checked by fitting parts of its runs, if the table has no more curves than this."""
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage, or fit a table of curves."""
     parser = argparse.ArgumentParser(description=__doc__)
     study = parser.add_argument_group("a study")
-    study.add_argument("--study", type=Path, help="study file")
+    add_options(study, required=False)
     study.add_argument("--scores", type=Path, help="scores table (read)")
     study.add_argument("--fits", type=Path, help="fits table (written)")
     study.add_argument("--crossovers", type=Path, help="crossovers table (written)")
@@ -51,10 +51,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif (
         args.study and args.scores and all(paths := (args.fits, args.crossovers, args.comparisons))
     ):
-        tables = fit_study(load_study(args.study), pl.read_parquet(args.scores))
-        for frame, path in zip(tables, paths, strict=True):
-            with whole(path) as partial:
-                frame.write_parquet(partial)
+        of = study_of(args)
+        with step(args, of, "fit", [args.scores], paths):
+            tables = fit_study(of, pl.read_parquet(args.scores))
+            for frame, path in zip(tables, paths, strict=True):
+                with whole(path) as partial:
+                    frame.write_parquet(partial)
     else:
         parser.error("give --curves and --predict, or all of a study's options")
 

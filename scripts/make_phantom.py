@@ -6,20 +6,24 @@ import time
 from pathlib import Path
 
 from radscale_lib.phantom import write_archive
-from radscale_lib.study import load_study
+from radscale_lib.provenance.step import add_options, step, study_of
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="study file (YAML)")
+    add_options(parser)
     parser.add_argument("--archive", choices=("institution", "public"), required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments = parser.parse_args(argv)
-    archive = load_study(arguments.study).archives.get(arguments.archive)
+    study = study_of(arguments)
+    archive = study.archives.get(arguments.archive)
     if archive is None or archive.phantom is None:
         parser.error(f"{arguments.study}: archive '{arguments.archive}' is no phantom")
-    write_archive(archive.phantom, arguments.out, progress=_Progress(arguments.archive))
+    names = ("manifest.json", "reports.csv", "labels.csv", "tubes.csv")
+    makes = [arguments.out / name for name in names]
+    with step(arguments, study, "phantom", [], makes, archive=arguments.archive):
+        write_archive(archive.phantom, arguments.out, progress=_Progress(arguments.archive))
 
 
 class _Progress:

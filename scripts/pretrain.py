@@ -3,15 +3,15 @@
 import argparse
 from pathlib import Path
 
-from radscale_lib.pretrain.run import Job, pretrain
-from radscale_lib.study import Run, load_study
+from radscale_lib.pretrain.run import Job, pretrain, run_files
+from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.study import Run
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="study file")
-    parser.add_argument("--id", required=True, help="stage id")
+    add_options(parser)
     parser.add_argument("--arm", required=True, help="entry of 'arms' or 'bases'")
     parser.add_argument("--size", type=int, default=0, help="images of the subset; 0 for bases")
     parser.add_argument("--seed", type=int, default=0, help="seed of the run")
@@ -25,19 +25,22 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scratch", type=Path, help="node-local folder for copies of the shards")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     args = parser.parse_args(argv)
-    job = Job(
-        study=load_study(args.study),
-        run=Run(args.arm, args.size, args.seed),
-        stage=args.id,
-        catalog=args.catalog,
-        shards=args.shards,
-        ranges=args.ranges,
-        subset=args.subset,
-        base=args.base,
-        work=args.work,
-        scratch=args.scratch,
-    )
-    pretrain(job, args.out, args.threads)
+    study = study_of(args)
+    reads = [args.catalog, args.ranges, args.subset, args.base]
+    with step(args, study, "pretrain", reads, run_files(args.out), arm=args.arm) as stage:
+        job = Job(
+            study=study,
+            run=Run(args.arm, args.size, args.seed),
+            stage=stage,
+            catalog=args.catalog,
+            shards=args.shards,
+            ranges=args.ranges,
+            subset=args.subset,
+            base=args.base,
+            work=args.work,
+            scratch=args.scratch,
+        )
+        pretrain(job, args.out, args.threads)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ from pathlib import Path
 import polars as pl
 
 from radscale_lib.files import read_json, whole
+from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.document import write_report
-from radscale_lib.study import load_study
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="study file")
+    add_options(parser)
     parser.add_argument("--scores", type=Path, required=True, help="scores table")
     parser.add_argument("--fits", type=Path, required=True, help="fits table")
     parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
@@ -30,20 +30,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
     parser.add_argument("--out", type=Path, required=True, help="report (written)")
     args = parser.parse_args(argv)
-    html = write_report(
-        load_study(args.study),
-        pl.read_parquet(args.scores),
-        pl.read_parquet(args.fits),
-        pl.read_parquet(args.crossovers),
-        pl.read_parquet(args.comparisons),
-        {path.parent.name: pl.read_parquet(path) for path in args.ledgers},
-        [read_json(path) for path in args.cards],
-        args.figures,
-        pl.read_parquet(args.subsets) if args.subsets else None,
-        {path.parent.name: pl.read_parquet(path) for path in args.joins},
-    )
-    with whole(args.out) as partial:
-        partial.write_text(html, encoding="utf-8")
+    study = study_of(args)
+    tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.subsets]
+    reads = [*tables, args.figures, *args.ledgers, *args.joins, *args.cards]
+    with step(args, study, "report", reads, [args.out]):
+        html = write_report(
+            study,
+            pl.read_parquet(args.scores),
+            pl.read_parquet(args.fits),
+            pl.read_parquet(args.crossovers),
+            pl.read_parquet(args.comparisons),
+            {path.parent.name: pl.read_parquet(path) for path in args.ledgers},
+            [read_json(path) for path in args.cards],
+            args.figures,
+            pl.read_parquet(args.subsets) if args.subsets else None,
+            {path.parent.name: pl.read_parquet(path) for path in args.joins},
+        )
+        with whole(args.out) as partial:
+            partial.write_text(html, encoding="utf-8")
 
 
 if __name__ == "__main__":

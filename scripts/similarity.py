@@ -7,15 +7,15 @@ from pathlib import Path
 import polars as pl
 
 from radscale_lib.files import whole
+from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.similarity import similarity_maps
 from radscale_lib.shards.reader import ShardReader
-from radscale_lib.study import load_study
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, required=True, help="study file")
+    add_options(parser)
     parser.add_argument("--catalog", type=Path, required=True, help="catalog of the archive")
     parser.add_argument("--shards", type=Path, required=True, help="folder of its shards")
     parser.add_argument("--encoders", type=Path, nargs="+", required=True, help="encoder files")
@@ -25,16 +25,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="table of maps (written)")
     args = parser.parse_args(argv)
-    maps = similarity_maps(
-        load_study(args.study),
-        pl.read_parquet(args.catalog),
-        ShardReader(args.shards),
-        args.arm,
-        args.sizes,
-        args.encoders,
-    )
-    with whole(args.out) as partial:
-        maps.write_parquet(partial)
+    study = study_of(args)
+    with step(args, study, "similarity", [args.catalog, *args.encoders], [args.out]):
+        maps = similarity_maps(
+            study,
+            pl.read_parquet(args.catalog),
+            ShardReader(args.shards),
+            args.arm,
+            args.sizes,
+            args.encoders,
+        )
+        with whole(args.out) as partial:
+            maps.write_parquet(partial)
 
 
 if __name__ == "__main__":

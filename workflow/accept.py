@@ -1,49 +1,90 @@
 """Accepting existing results after a change that the user judges harmless."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from radscale_lib.files import read_json, write_json
+from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.provenance.layout import job_of
+from radscale_lib.provenance.manifest import (
+    DONE,
+    Manifest,
+    Provenance,
+    components_file,
+    path_of,
+    read_manifest,
+    write_manifest,
+)
+from radscale_lib.provenance.settings import write_settings
 from radscale_lib.study.model import Study
-from workflow.jobs import run_of, stage_of
+from workflow.differences import changed_inputs, differences
+from workflow.jobs import names_of, stage_of
+from workflow.plan import Job
 
 
 class NothingToAcceptError(RuntimeError):
     """There are no results that could be accepted."""
 
 
-def refuse_missing(jobs: Iterable[Mapping[str, Any]]) -> None:
-    """Only results that exist can be accepted.
+def accept(study: Study, jobs: Iterable[Job], reason: str) -> list[str]:
+    """Write into manifests that results hold, made by other settings, code or inputs than today's.
 
-    Raises:
-        NothingToAcceptError: if a planned job's results have never been made, or no job is planned.
-    """
-    jobs = list(jobs)
-    missing = sorted({job["rule"] for job in jobs if job["reason"] == "not made yet"})
-    if missing:
-        raise NothingToAcceptError(
-            f"results of {', '.join(missing)} do not exist: run snakemake, or name targets that do"
-        )
-    if not jobs:
-        raise NothingToAcceptError("nothing is outdated: there is nothing to accept")
-
-
-def record(study: Study, jobs: Iterable[Mapping[str, Any]], reason: str) -> list[Path]:
-    """Write into the card of every run concerned what changed and why its results still hold.
+    Args:
+        study: the study.
+        jobs: what would run, each after those it waits for.
+        reason: why the results still hold.
 
     Returns:
-        The cards written.
+        Names of the manifests that were changed.
+
+    Raises:
+        NothingToAcceptError: if no job is planned, or the results of one are not there, were never
+            completed, or have no manifest.
     """
-    cards = []
-    for job in jobs:
-        names = job["wildcards"]
-        if stage_of(job["rule"]) != "pretrain":
-            continue
-        run = run_of(names)
-        path = study.folder / "encoders" / run.path / "encoder.json"
-        card = read_json(path)
-        card.setdefault("accepted", []).append({"changed": job["reason"], "reason": reason})
-        write_json(path, card)
-        cards.append(path)
-    return cards
+    found = [(job, *_manifest(study.folder, job)) for job in jobs]
+    if not found:
+        raise NothingToAcceptError("nothing is outdated: there is nothing to accept")
+    absent = sorted({job.rule for job, _, manifest in found if manifest is None})
+    if absent:
+        raise NothingToAcceptError(
+            f"results of {', '.join(absent)} do not exist, or are of unknown settings: run "
+            "snakemake, name other targets, or adopt them (scripts/adopt.py)"
+        )
+    settings = write_settings(study).stem
+    accepted = []
+    for job, name, manifest in found:
+        assert manifest is not None
+        if _accept(study, job, manifest, reason):
+            manifest.settings = settings
+            write_manifest(path_of(study.folder, name), manifest)
+            accepted.append(name)
+    return accepted
+
+
+def _manifest(folder: Path, job: Job) -> tuple[str, Manifest | None]:
+    name = job_of(Provenance(folder).name_of(job.outputs[0]) or "")
+    assert name is not None
+    manifest = read_manifest(path_of(folder, name))
+    if manifest is None or manifest.state != DONE:
+        return name, None
+    return name, manifest if all((folder / each).is_file() for each in manifest.outputs) else None
+
+
+def _accept(study: Study, job: Job, manifest: Manifest, reason: str) -> bool:
+    """Bring a manifest up to today; whether there was anything to accept."""
+    parts = components(study, manifest.stage, **names_of(job.rule, job.wildcards))
+    now, before = stage_id(parts), components_file(study.folder, manifest.id)
+    inputs = Provenance(study.folder).now(job.inputs, manifest.inputs)
+    changed = [*changed_inputs(manifest.inputs, inputs)]
+    if manifest.id != now:
+        known = read_json(before) if before.exists() else None
+        changed += differences(known, parts) if known else ["settings or code"]
+    if manifest.command != job.command:
+        changed.append("the rule's command")
+    if not changed:
+        return False
+    manifest.accepted.append({"reason": reason, "changed": changed, "from": manifest.id, "to": now})
+    manifest.id, manifest.command, manifest.inputs = now, job.command, inputs
+    assert manifest.stage == stage_of(job.rule)
+    write_json(components_file(study.folder, now), parts)
+    return True

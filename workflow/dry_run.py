@@ -35,4 +35,4 @@ def planned(study: Study, options: Sequence[str]) -> list[Job]:
             env=os.environ | {"RADSCALE_PLAN": str(jobs)},
         )
         with jobs.open() as lines:
-            return read_jobs(study, lines, study.folder / "ids")
+            return read_jobs(study, lines)

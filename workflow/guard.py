@@ -27,6 +27,11 @@ def hold(path: Path) -> None:
     _held.append(_lock(path))
 
 
+def holds() -> bool:
+    """Whether this process holds a lock until it ends."""
+    return bool(_held)
+
+
 def holder(path: Path) -> str:
     """Process and host that hold the lock file; empty if none does."""
     if not path.exists():

@@ -1,10 +1,12 @@
 """The rules of the workflow: the stage that each one's jobs are of, and what they take."""
 
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from radscale_lib.planning.costs import Costs
+from radscale_lib.planning.stages import STAGES as SLICES
 from radscale_lib.study.model import Run, Study
 
 STAGES = {
@@ -45,6 +47,13 @@ def stage_of(rule: str) -> str:
     if rule in STAGES:
         return STAGES[rule]
     return next(BY_ARCHIVE[name] for name in BY_ARCHIVE if rule.startswith(f"{name}_"))
+
+
+def names_of(rule: str, wildcards: Mapping[str, str]) -> dict[str, str]:
+    """What a job's slice of the study depends on: `archive`, `arm` or `task`, or nothing."""
+    wanted = signature(SLICES[stage_of(rule)][1]).parameters
+    names = {"archive": rule.rpartition("_")[2], **wildcards}  # or of a rule for one archive
+    return {name: names[name] for name in wanted if name != "study"}
 
 
 def run_of(wildcards: Mapping[str, str]) -> Run:

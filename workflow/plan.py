@@ -5,32 +5,21 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from radscale_lib.files import read_json
 from radscale_lib.planning.costs import Cost, Costs
 from radscale_lib.planning.disk import disk, peak_bytes
 from radscale_lib.planning.scale import shard_bytes
-from radscale_lib.planning.stages import STAGES, components, stage_id
 from radscale_lib.study.model import Study
 from workflow.jobs import stage_of
 from workflow.progress import duration
 from workflow.site import Site
 
-Components = dict[str, dict[str, str]]
-
-_ID = re.compile(r"\b[0-9a-f]{16}\b")
+_CHANGED = re.compile("Params have changed since last execution: (.*)")
 _REASONS = (
     ("Missing output", "not made yet"),
     ("updated by another job", "follows from a job above"),
-    ("Updated input", "input changed"),
-    ("Set of input files", "other inputs than before"),
-    ("Code has changed", "the rule's command changed"),
-    ("Params have changed", "settings or code changed"),
-    ("Software environment", "environment changed"),
-    ("incomplete", "an earlier run was cut off"),
     ("forced", "forced"),
 )
 
@@ -49,6 +38,9 @@ class Job:
     cost: Cost
     number: int = 0
     after: tuple[int, ...] = ()
+    inputs: tuple[Path, ...] = ()
+    outputs: tuple[Path, ...] = ()
+    command: str = ""
 
 
 @dataclass
@@ -65,13 +57,12 @@ class Row:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
+def read_jobs(study: Study, lines: Iterable[str]) -> list[Job]:
     """The jobs of a dry run, as the logger plugin wrote them, with their costs.
 
     Args:
         study: the study.
         lines: JSON objects with rule, wildcards, reason, threads, gpus and benchmark.
-        ids: folder of stage ids' components, to say which of them changed.
     """
     costs, jobs = Costs(study), []
     for line in lines:
@@ -83,7 +74,7 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
             Job(
                 values["rule"],
                 wildcards,
-                explain(values["reason"], ids, current(study, values["rule"], wildcards)),
+                explain(values["reason"]),
                 costs.of(
                     stage_of(values["rule"]),
                     wildcards,
@@ -93,47 +84,22 @@ def read_jobs(study: Study, lines: Iterable[str], ids: Path) -> list[Job]:
                 ),
                 values["number"],
                 tuple(values["after"]),
+                tuple(map(Path, values["inputs"])),
+                tuple(map(Path, values["outputs"])),
+                values["command"],
             )
         )
     return jobs
 
 
-def current(study: Study, rule: str, wildcards: Mapping[str, str]) -> Components:
-    """The components of a job's stage id as they are now."""
-    stage = stage_of(rule)
-    wanted = signature(STAGES[stage][1]).parameters
-    names = {"archive": rule.rpartition("_")[2], **wildcards}  # or of a rule for one archive
-    return components(study, stage, **{name: names[name] for name in wanted if name != "study"})
-
-
-def explain(reason: str, ids: Path, now: Components) -> str:
-    """Snakemake's reason in a person's words; a changed stage id by what changed in it."""
+def explain(reason: str) -> str:
+    """Snakemake's reason in a person's words."""
     for start, words in _REASONS:
         if start in reason:
-            if start == "Params have changed" and (changed := _changed(reason, ids, now)):
-                return "changed: " + ", ".join(changed)
             return words
+    if changed := _CHANGED.search(reason):
+        return changed[1]
     return reason.strip() or "needed"
-
-
-def _changed(reason: str, ids: Path, now: Components) -> list[str]:
-    others = set(_ID.findall(reason)) - {stage_id(now)}
-    known = [path for path in (ids / f"{name}.json" for name in others) if path.exists()]
-    if len(known) != 1:
-        return []
-    before = read_json(known[0])
-    keys = [
-        f"{key} {before['study'].get(key, '(none)')} -> {now['study'].get(key, '(none)')}"
-        for key in sorted(before["study"].keys() | now["study"].keys())
-        if before["study"].get(key) != now["study"].get(key)
-    ]
-    code = [
-        name
-        for name in sorted(before["code"].keys() | now["code"].keys())
-        if before["code"].get(name) != now["code"].get(name)
-    ]
-    shown = keys + code
-    return shown if len(shown) <= 4 else [*shown[:4], f"and {len(shown) - 4} more"]
 
 
 def rows(jobs: Iterable[Job]) -> list[Row]:

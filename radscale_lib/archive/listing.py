@@ -36,11 +36,18 @@ class Entry(NamedTuple):
     mtime_ns: int
 
 
-def refresh(dicom: Path, out: Path, partitions: int) -> list[Path]:
+def refresh(dicom: Path, out: Path, partitions: int, timeless: bool = False) -> list[Path]:
     """List the files below `dicom` into `out`/part=K.tsv, one file for each partition.
 
     A listing whose content did not change is left alone, with its time stamp. Memory grows
     with the largest folder, not with the archive.
+
+    Args:
+        dicom: folder of the archive.
+        out: folder of the listings.
+        partitions: their number.
+        timeless: leave out time stamps, of files that never change but in number and size: those of
+            a phantom lie among the results, and are copied with them.
 
     Returns:
         The listings that changed.
@@ -54,7 +61,8 @@ def refresh(dicom: Path, out: Path, partitions: int) -> list[Path]:
     changed = []
     with scratch(out, "refresh") as folder:
         fresh = [folder / f"part={k}.tsv" for k in range(partitions)]
-        _write(walk(dicom), fresh)
+        entries = walk(dicom)
+        _write((entry._replace(mtime_ns=0) for entry in entries) if timeless else entries, fresh)
         for path in fresh:
             target = out / path.name
             if not target.exists() or not filecmp.cmp(path, target, shallow=False):

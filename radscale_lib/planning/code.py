@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "radscale_lib"
-UNHASHED = (f"{PACKAGE}.study",)
-"""Read through its values: a stage id holds the resolved slice of the study, not the code of the
-schema, so that a new key or a clearer message reruns nothing."""
+UNHASHED = (f"{PACKAGE}.study", f"{PACKAGE}.planning", f"{PACKAGE}.provenance")
+"""What no result depends on: the study's schema, which is read through its values (a stage id holds
+the resolved slice of the study, so that a new key or a clearer message reruns nothing), and what
+plans and records the jobs."""
 
 
 def code_of(script: Path, without: tuple[str, ...] = ()) -> dict[str, str]:

@@ -248,7 +248,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Section):
-            value = value.model_dump(mode="json")
+            value = _without(value)
         if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{name}.")
         else:
@@ -266,5 +266,14 @@ def canonical(value: Any) -> str:
 
 
 def _without(section: Section, *names: str) -> Slice:
-    values: Slice = section.model_dump(mode="json", exclude=set(names))
+    values: Slice = _pathless(section.model_dump(exclude=set(names)))
     return values
+
+
+def _pathless(value: Any) -> Any:
+    """Values with `given` for a path: what lies there is an input, compared by its content."""
+    if isinstance(value, Mapping):
+        return {key: _pathless(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_pathless(inner) for inner in value]
+    return "given" if isinstance(value, Path) else value

@@ -23,6 +23,11 @@ from radscale_lib.study.pretrain import Arm, Base
 OUTPUTS = ("encoder.safetensors", "log.parquet", "encoder.json")
 
 
+def run_files(folder: Path) -> list[Path]:
+    """The files of a run in its folder."""
+    return [folder / name for name in OUTPUTS]
+
+
 @dataclass(frozen=True)
 class Job:
     """A run and its inputs.
@@ -83,7 +88,7 @@ def pretrain(job: Job, out: Path, threads: int) -> None:
         SystemExit: with 128 + the signal's number, on SIGTERM or SIGUSR1; a later call goes on.
         OSError, MemoryError, torch.OutOfMemoryError, ShardError: what another try may cure.
     """
-    subset = _digest_rows(job.subset or job.catalog)
+    subset = digest_rows(job.subset or job.catalog)
     base = file_digest(job.base) if job.base else None
     folder = job.work / _key(job, subset, base)
     finished = folder / "finished"
@@ -108,7 +113,7 @@ def pretrain(job: Job, out: Path, threads: int) -> None:
                 shutil.copyfile(finished / name, partial)
 
 
-def _digest_rows(table: Path) -> str:
+def digest_rows(table: Path) -> str:
     """SHA-256 of a table's `image_id` and `digest`, in order."""
     columns = pq.read_table(table, columns=["image_id", "digest"])
     digest = hashlib.sha256()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from radscale_lib.study.model import Study
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -19,3 +21,13 @@ class Inputs:
     features: Path
     catalog: Path
     shards: Path
+
+    def files(self, study: Study, task: str) -> list[Path]:
+        """The files that a task reads, without the shards: a released language model is one."""
+        released = getattr(study.evaluation.tasks[task], "language_model", None)
+        return [
+            self.encoder,
+            *(self.features / name for name in ("features.safetensors", "index.parquet")),
+            self.catalog,
+            *([released] if isinstance(released, Path) else []),
+        ]

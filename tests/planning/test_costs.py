@@ -92,8 +92,8 @@ def test_the_budget_is_a_gate(study: Study) -> None:
         plan.check_budget(study.model_copy(update={"compute": compute}), jobs)
 
 
-def test_reasons_are_said_in_words(tmp_path: Path) -> None:
-    now: plan.Components = {"study": {}, "code": {}}
-    assert plan.explain("Missing output files: a", tmp_path, now) == "not made yet"
-    reason = "Params have changed since last execution: before: 'a' now: 'b'"
-    assert plan.explain(reason, tmp_path, now) == "settings or code changed"
+def test_reasons_are_said_in_words() -> None:
+    assert plan.explain("Missing output files: a; Params have changed") == "not made yet"
+    why = "changed: arms.rad-dino.lr 0.1 -> 0.2, input changed: scores.parquet"
+    assert plan.explain(f"Params have changed since last execution: {why}") == why
+    assert plan.explain("Input files updated by another job: a") == "follows from a job above"

@@ -158,10 +158,10 @@ def test_a_finished_run_is_replayed_without_torch(
 
 def keyed(archive: Archive, folder: Path, **values: object) -> str:
     """Name of the training state of a job."""
-    from radscale_lib.pretrain.run import _digest_rows, _key
+    from radscale_lib.pretrain.run import _key, digest_rows
 
     made = job(archive, "rad-dino", work=folder, **values)  # type: ignore[arg-type]
-    return _key(made, _digest_rows(made.subset or made.catalog), None)
+    return _key(made, digest_rows(made.subset or made.catalog), None)
 
 
 def test_the_key_follows_what_is_trained_on_what(archive: Archive, tmp_path: Path) -> None:

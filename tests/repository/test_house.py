@@ -67,7 +67,8 @@ def test_the_map_names_every_rule_file_and_package(page):
     rules = {path.name for path in Path("workflow/rules").glob("*.smk")} - {"common.smk"}
     assert {name for name in rules if f"`{name}`" not in text} == set()
     stages = {path.parent.name for path in Path("radscale_lib").glob("*/__init__.py")}
-    assert {name for name in stages - {"study", "planning"} if f"`{name}`" not in text} == set()
+    around = {"study", "planning", "preflight", "provenance"}
+    assert {name for name in stages - around if f"`{name}`" not in text} == set()
 
 
 def test_contributing_names_every_script():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ACCEPTED = {
     (
-        r"Shell command directly uses variable (SCRIPTS|STUDY_FILE|LAUNCH|SCRATCH)"
+        r"Shell command directly uses variable (SCRIPTS|SETTINGS|LAUNCH|SCRATCH)"
         r" from outside of the rule"
     ): (
         "the same for all jobs of a checkout; as parameters they would rerun a moved study, and "

@@ -24,7 +24,8 @@ rule make_phantom:
         id=identity("phantom", "archive"),
         folder=lambda wildcards: str(data(wildcards.archive, "phantom")),
     shell:
-        "python {SCRIPTS}/make_phantom.py --study {STUDY_FILE:q} --archive {wildcards.archive}"
+        "python {SCRIPTS}/make_phantom.py --study {SETTINGS:q} --id {params.id}"
+        " --archive {wildcards.archive}"
         " --out {params.folder:q} 2> {log:q}"
 
 
@@ -51,10 +52,12 @@ for name in STUDY.archives:
             archive=name,
             dicom=str(dicom(name)),
             tubes=["--tubes", str(STUDY.archives[name].tubes)] if masks(name) else [],
+            after=lambda wildcards, input: ["--after", *input] if input else [],
             folder=str(data(name, "listing")),
         shell:
-            "python {SCRIPTS}/scan.py --study {STUDY_FILE:q} --archive {params.archive}"
-            " --dicom {params.dicom:q} {params.tubes:q} --out {params.folder:q} 2> {log:q}"
+            "python {SCRIPTS}/scan.py --study {SETTINGS:q} --id {params.id}"
+            " --archive {params.archive} --dicom {params.dicom:q} {params.tubes:q}"
+            " {params.after:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule archive:

@@ -17,15 +17,17 @@ for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", w
     environ[variable] = pathsep.join(filter(None, [str(folder), environ.get(variable)]))
 
 from radscale_lib.archive import listing, retries
-from radscale_lib.files import whole, write_json
 from radscale_lib.planning.needs import minutes, megabytes
 from workflow.site import SiteError, load_site, site_file
 from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.provenance.settings import are_settings, settings_file, settings_text
+from radscale_lib.provenance.settings import write_settings
+from radscale_lib.provenance.step import restate
 from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.paths import path_problems
 from radscale_lib.texts import plain
 from workflow.configuration import read_configuration
-from workflow import calls, guard, jobs, journal, progress
+from workflow import calls, guard, jobs, journal, progress, provenance
 
 try:
     CONFIGURATION = workflow.config_settings
@@ -40,7 +42,10 @@ except (StudyError, SiteError) as error:
 
 OUT = STUDY.folder
 SCRIPTS = f"{workflow.basedir}/scripts"
-STUDY_FILE = OUT / "study.json"
+SETTINGS = settings_file(STUDY)
+"""The study as every job reads it."""
+if not workflow.is_main_process:
+    SETTINGS = next(filter(are_settings, map(Path, workflow.configfiles)), SETTINGS)
 LAUNCH = f"python {SCRIPTS}/launch.py --devices {STUDY.compute.devices} --nodes {NODES}" + (
     " --gpus" if STUDY.compute.device == "cuda" else ""
 )
@@ -62,9 +67,11 @@ wildcard_constraints:
 
 def identity(stage, *wildcard_names, **names):
     """The stage id, as a rule's parameter; `wildcard_names` are what its slice depends on."""
-    if not wildcard_names:
-        return _identity(stage, **names)
-    return lambda wildcards: _identity(stage, **{name: wildcards[name] for name in wildcard_names})
+    return provenance.Identity(
+        lambda wildcards: _identity(
+            stage, **names, **{name: wildcards[name] for name in wildcard_names}
+        )
+    )
 
 
 @cache
@@ -123,6 +130,12 @@ def masks(archive):
 def given(path):
     """A file that the study names; a dry run goes on without it, where jobs are refused."""
     return path if path and path.exists() else []
+
+
+def language_model(task):
+    """The released language model that a task adapts, if it does."""
+    model = getattr(STUDY.evaluation.tasks[task], "language_model", None)
+    return given(model) if isinstance(model, Path) else []
 
 
 def dicom(archive):
@@ -211,9 +224,9 @@ def prepare(touches):
         if not touches:
             preflight()
         cancelled, dropped = journal.recover(OUT, makes)
-        # Keys as the study has them: their order counts.
-        with whole(STUDY_FILE) as unfinished:
-            unfinished.write_text(STUDY.model_dump_json(indent=2) + "\n")
+        write_settings(STUDY)
+        # What jobs on a cluster read the study from: an edited study file does not reach them.
+        CONFIGURATION.configfiles, CONFIGURATION.config_args = [SETTINGS], []
         if not touches:
             rescan()
             take_up()
@@ -256,12 +269,14 @@ def rescanned():
 def rescan():
     """List the archives anew. A partition's listing is rewritten only if it changed."""
     for name, archive in rescanned().items():
-        listing.refresh(dicom(name), data(name, "listing"), archive.partitions)
+        timeless = archive.phantom is not None
+        listing.refresh(dicom(name), data(name, "listing"), archive.partitions, timeless)
         if masks(name) and archive.tubes.exists():
             from radscale_lib.archive.jointable import form_of  # loads polars
             from radscale_lib.archive.masks import refresh_masks
 
             refresh_masks(archive.tubes, data(name, "listing"), form_of(archive, "tubes"))
+        restate(OUT, f"listing/{name}", [data(name, "listing")])
 
 
 def take_up():
@@ -285,7 +300,7 @@ def describe():
         if stamps:
             date = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(stamps)))
             print(f"{name}: listing of {date}; a run looks again", file=sys.stderr)
-    LOOKED_AT.write_text(STUDY.model_dump_json())
+    LOOKED_AT.write_text(settings_text(STUDY), encoding="utf-8")
 
 
 def start():
@@ -293,9 +308,6 @@ def start():
     if not CALL.runs:
         return
     with refusals():
-        for id, parts in IDS.items():
-            if not (known := OUT / f"ids/{id}.json").exists():
-                write_json(known, parts)  # lets `plan` say what changed
         progress.begin(OUT / journal.NAME)
     progress.expected_seconds.update(jobs.expected_seconds(STUDY))
     progress.following.update(jobs.following(workflow.dag))
@@ -315,6 +327,13 @@ if SITE.modules:
 if not workflow.is_main_process:
     # A warning ahead of a job's end is the training's to act on, not its Snakemake's to die of.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+provenance.install(
+    workflow,
+    OUT,
+    IDS,
+    looks=lambda: workflow.is_main_process and not guard.holds(),
+)
 
 if workflow.is_main_process:
     CALL.on(run=prepare, look=describe)

@@ -28,7 +28,8 @@ rule extract_features:
         shards=str(data("institution", "shards")),
         out=lambda wildcards, output: str(Path(output.features).parent),
     shell:
-        "python {SCRIPTS}/features.py --study {STUDY_FILE:q} --arm {wildcards.arm}"
+        "python {SCRIPTS}/features.py --study {SETTINGS:q} --id {params.id}"
+        " --arm {wildcards.arm}"
         " --size {wildcards.size} --seed {wildcards.seed} --encoder {input.encoder:q}"
         " --catalog {input.catalog:q} --shards {params.shards:q} --out {params.out:q}"
         " --threads {threads} 2> {log:q}"
@@ -38,7 +39,9 @@ rule evaluate_task:
     input:
         encoder=OUT / f"encoders/{RUN}/encoder.safetensors",
         features=OUT / f"features/{RUN}/features.safetensors",
+        index=OUT / f"features/{RUN}/index.parquet",
         catalog=data("institution", "catalog.parquet"),
+        language_model=lambda wildcards: language_model(wildcards.task),
     output:
         scores=OUT / f"tasks/{{task}}/{RUN}/scores.parquet",
         predictions=OUT / f"tasks/{{task}}/{RUN}/predictions.parquet",
@@ -57,7 +60,8 @@ rule evaluate_task:
         features=lambda wildcards, input: str(Path(input.features).parent),
         out=lambda wildcards, output: str(Path(output.scores).parent),
     shell:
-        "python {SCRIPTS}/evaluate.py --study {STUDY_FILE:q} --task {wildcards.task}"
+        "python {SCRIPTS}/evaluate.py --study {SETTINGS:q} --id {params.id}"
+        " --task {wildcards.task}"
         " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
         " --encoder {input.encoder:q} --features {params.features:q} --catalog {input.catalog:q}"
         " --shards {params.shards:q} --out {params.out:q} --threads {threads} 2> {log:q}"

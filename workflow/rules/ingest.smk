@@ -63,14 +63,15 @@ rule ingest_partition:
         dicom=lambda wildcards: str(dicom(wildcards.archive)),
         tables=lambda wildcards, input: [
             argument
-            for name in ("reports", "labels", "tubes")
+            for name in ("reports", "labels", "tubes", "masks")
             for path in [input.get(name)]
             if path
             for argument in (f"--{name}", path)
         ],
     shell:
-        "python {SCRIPTS}/ingest.py --study {STUDY_FILE:q} --archive {wildcards.archive}"
-        " --id {params.id} --dicom {params.dicom:q} {params.tables:q} --listing {input.listing:q}"
+        "python {SCRIPTS}/ingest.py --study {SETTINGS:q} --id {params.id}"
+        " --archive {wildcards.archive} --dicom {params.dicom:q}"
+        " {params.tables:q} --listing {input.listing:q}"
         " --index {output.index:q} --ledger {output.ledger:q} --shard {output.shard:q}"
         " --threads {threads} 2> {log:q}"
 
@@ -102,7 +103,8 @@ for name in STUDY.archives:
             id=identity("catalog", archive=name),
             archive=name,
         shell:
-            "python {SCRIPTS}/catalog.py --study {STUDY_FILE:q} --archive {params.archive}"
+            "python {SCRIPTS}/catalog.py --study {SETTINGS:q} --id {params.id}"
+            " --archive {params.archive}"
             " --listings {input.listings:q} --ledgers {input.ledgers:q} --shards {input.shards:q}"
             " --ledger {output.ledger:q} --catalog {output.catalog:q} --joins {output.joins:q}"
             " --texts {output.texts:q} 2> {log:q}"

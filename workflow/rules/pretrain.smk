@@ -35,7 +35,7 @@ if STUDY.bases:
             work=str(OUT / "work"),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
         shell:
-            "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
+            "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {SETTINGS:q} --id {params.id}"
             " --arm {wildcards.arm} --size 0 --seed 0 --catalog {input.catalog:q}"
             " --shards {params.shards:q} --ranges {input.ranges:q} --work {params.work:q}"
             " --out {params.out:q} --threads {threads} {SCRATCH} 2> {log:q}"
@@ -67,7 +67,8 @@ if released:
             name=lambda wildcards: STUDY.encoder_of(wildcards.arm),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
         shell:
-            "python {SCRIPTS}/import_weights.py --study {STUDY_FILE:q} --encoder {params.name}"
+            "python {SCRIPTS}/import_weights.py --study {SETTINGS:q} --id {params.id}"
+            " --encoder {params.name}"
             " --out {params.out:q} 2> {log:q}"
 
 
@@ -100,7 +101,7 @@ rule pretrain_arm:
         work=str(OUT / "work"),
         out=lambda wildcards, output: str(Path(output.encoder).parent),
     shell:
-        "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {STUDY_FILE:q} --id {params.id}"
+        "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {SETTINGS:q} --id {params.id}"
         " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
         " --catalog {input.catalog:q} --shards {params.shards:q} --ranges {input.ranges:q}"
         " --subset {input.subset:q}"

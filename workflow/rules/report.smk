@@ -26,7 +26,8 @@ rule draw_similarity:
         sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
         shards=str(data("institution", "shards")),
     shell:
-        "python {SCRIPTS}/similarity.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
+        "python {SCRIPTS}/similarity.py --study {SETTINGS:q} --id {params.id}"
+        " --catalog {input.catalog:q}"
         " --shards {params.shards:q} --encoders {input.encoders:q} --arm {wildcards.arm}"
         " --sizes {params.sizes} --out {output:q} 2> {log:q}"
 
@@ -56,7 +57,8 @@ rule draw_figures:
         ),
         out=str(OUT),
     shell:
-        "python {SCRIPTS}/figures.py --study {STUDY_FILE:q} --scores {input.scores:q}"
+        "python {SCRIPTS}/figures.py --study {SETTINGS:q} --id {params.id}"
+        " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q} {params.similarity:q}"
         " --subsets {input.subsets:q} --out {params.out:q} 2> {log:q}"
 
@@ -85,7 +87,8 @@ rule write_report:
     params:
         id=identity("report"),
     shell:
-        "python {SCRIPTS}/report.py --study {STUDY_FILE:q} --scores {input.scores:q}"
+        "python {SCRIPTS}/report.py --study {SETTINGS:q} --id {params.id}"
+        " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --ledgers {input.ledgers:q} --joins {input.joins:q}"
         " --cards {input.cards:q}"

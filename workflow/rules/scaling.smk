@@ -21,7 +21,8 @@ rule gather_scores:
     params:
         id=identity("gather"),
     shell:
-        "python {SCRIPTS}/gather.py --study {STUDY_FILE:q} --scores {input:q} --out {output:q}"
+        "python {SCRIPTS}/gather.py --study {SETTINGS:q} --id {params.id}"
+        " --scores {input:q} --out {output:q}"
         " 2> {log:q}"
 
 
@@ -43,7 +44,8 @@ rule fit_scaling:
     params:
         id=identity("fit"),
     shell:
-        "python {SCRIPTS}/fit.py --study {STUDY_FILE:q} --scores {input.scores:q}"
+        "python {SCRIPTS}/fit.py --study {SETTINGS:q} --id {params.id}"
+        " --scores {input.scores:q}"
         " --fits {output.fits:q} --crossovers {output.crossovers:q}"
         " --comparisons {output.comparisons:q} 2> {log:q}"
 

@@ -28,7 +28,8 @@ for name in STUDY.archives:
             folder=str(data(name, "shards")),
             shards=lambda wildcards, input: [Path(path).name for path in input],
         shell:
-            "python {SCRIPTS}/index_shards.py --folder {params.folder:q} --shards {params.shards:q}"
+            "python {SCRIPTS}/index_shards.py --study {SETTINGS:q} --id {params.id}"
+            " --folder {params.folder:q} --shards {params.shards:q}"
             " --out {output:q} --threads {threads} 2> {log:q}"
 
 
@@ -49,7 +50,8 @@ rule draw_subset:
     params:
         id=identity("subset"),
     shell:
-        "python {SCRIPTS}/subset.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
+        "python {SCRIPTS}/subset.py --study {SETTINGS:q} --id {params.id}"
+        " --catalog {input.catalog:q}"
         " --seed {wildcards.seed} --size {wildcards.size} --out {output:q} 2> {log:q}"
 
 
@@ -70,7 +72,8 @@ rule describe_subsets:
     params:
         id=identity("subset_card"),
     shell:
-        "python {SCRIPTS}/subset_card.py --study {STUDY_FILE:q} --catalog {input.catalog:q}"
+        "python {SCRIPTS}/subset_card.py --study {SETTINGS:q} --id {params.id}"
+        " --catalog {input.catalog:q}"
         " --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
 
 

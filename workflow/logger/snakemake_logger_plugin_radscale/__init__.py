@@ -19,7 +19,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from radscale_lib.planning.disk import write_problem
 from radscale_lib.texts import plain
-from workflow import configuration
+from workflow import configuration, provenance
 from workflow.progress import Progress, duration, expected_seconds, following, journals
 
 _SLURM_NAME = "SLURM run ID: "
@@ -139,6 +139,9 @@ class LogHandler(LogHandlerBase):
             "threads": values["threads"],
             "gpus": int(dict(values["resources"].items()).get("gpu", 0) or 0),
             "benchmark": values["benchmark"],
+            "inputs": list(map(str, values["input"])),
+            "outputs": list(map(str, values["output"])),
+            "command": provenance.COMMANDS.get(values["rule_name"], ""),
         }
         with path.open("a") as file:
             file.write(json.dumps(job) + "\n")

@@ -1,0 +1,33 @@
+"""Which job makes which file: the places of docs/data-contracts.md."""
+
+import re
+
+_RESULTS = (
+    (r"data/([^/]+)/(phantom|listing)(?:/[^/]+)?", r"\2/\1"),
+    (r"data/([^/]+)/(?:index|ledger|shards)/(part=\d+)\.parquet", r"ingest/\1/\2"),
+    (r"data/([^/]+)/[^/]+\.parquet", r"catalog/\1"),
+    (r"data/([^/]+)/ranges\.arrow", r"ranges/\1"),
+    (r"(subsets/(?:seed=\d+/n=\d+|card))\.parquet", r"\1"),
+    (r"((?:encoders|features|tasks/[^/]+)/[^/]+/n=\d+/seed=\d+)/[^/]+", r"\1"),
+    (r"scores\.parquet", "scores"),
+    (r"(?:fits|crossovers|comparisons)\.parquet", "fits"),
+    (r"(similarity/[^/]+)\.parquet", r"\1"),
+    (r"(?:figures|tables)(?:/.+)?", "figures"),
+    (r"report\.html", "report"),
+)
+"""Pattern of a result below the study's folder, and the name of the job that makes it."""
+
+
+def job_of(result: str) -> str | None:
+    """Name of the job that makes a result, which is also the name of its manifest.
+
+    Args:
+        result: a file or folder, relative to the study's folder, with slashes.
+
+    Returns:
+        As `features/rad-dino/n=256/seed=0`; None for what no job makes.
+    """
+    for pattern, name in _RESULTS:
+        if found := re.fullmatch(pattern, result):
+            return found.expand(name)
+    return None

@@ -1,0 +1,249 @@
+"""A step of the workflow: its study, what it reads and makes, and the manifest it leaves."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from radscale_lib.files import write_json
+from radscale_lib.planning.stages import ROOT, components, stage_id
+from radscale_lib.provenance.digests import files_of
+from radscale_lib.provenance.layout import job_of
+from radscale_lib.provenance.manifest import (
+    DONE,
+    STARTED,
+    File,
+    Files,
+    Manifest,
+    ManifestError,
+    Provenance,
+    components_file,
+    path_of,
+    read_manifest,
+    write_manifest,
+)
+from radscale_lib.provenance.settings import are_settings, read_settings
+from radscale_lib.study import StudyError, load_study
+from radscale_lib.study.model import Study
+
+_LIBRARIES = (
+    *("matplotlib", "numpy", "open_clip", "polars", "pyarrow", "pydicom", "scipy", "sklearn"),
+    *("timm", "torch", "transformers"),
+)
+
+
+class InputError(ValueError):
+    """An input that is not what its job made, or settings that are not those of the job."""
+
+
+def add_options(parser: argparse._ActionsContainer, required: bool = True) -> None:
+    """Add the options that every step has: `--study` and `--id`."""
+    parser.add_argument("--study", type=Path, required=required, help="study file")
+    parser.add_argument("--id", help="stage id, checked against the settings of a workflow's run")
+
+
+def study_of(args: argparse.Namespace) -> Study:
+    """The study that a step was given: a study file, or settings that the workflow wrote.
+
+    Raises:
+        SystemExit: if it cannot be used; the reason is said.
+    """
+    try:
+        return read_settings(args.study) if are_settings(args.study) else load_study(args.study)
+    except StudyError as error:
+        _refuse(error)
+
+
+@contextmanager
+def step(
+    args: argparse.Namespace,
+    study: Study,
+    stage: str,
+    reads: Iterable[Path | None],
+    makes: Iterable[Path],
+    large: Iterable[Path] = (),
+    **names: str,
+) -> Iterator[str]:
+    """Give a step's stage id; leave a manifest of what is made in the block, for the workflow.
+
+    With a plain study file, a script run by hand, nothing is checked and no manifest is written.
+
+    Args:
+        args: with `study` and `id`, of `add_options`.
+        study: see `study_of`.
+        stage: a key of `planning.stages.STAGES`.
+        reads: files and folders that the step reads; those that other jobs made are compared with
+            what these state of them. None for what was not given.
+        makes: files and folders that it makes.
+        large: read as well, but too large to be read twice: only sizes are compared here. The step
+            verifies the content as it reads.
+        **names: what the stage's slice of the study depends on: `archive`, `arm` or `task`.
+
+    Raises:
+        SystemExit: if the settings and code are not those that `--id` was made of, or an input is
+            not what its job made; the reason is said.
+    """
+    parts = components(study, stage, **names)
+    if not are_settings(args.study):
+        yield args.id or stage_id(parts)
+        return
+    try:
+        record = _Record.begin(args, stage, names, parts, reads, large, makes)
+    except (InputError, ManifestError) as error:
+        _refuse(error)
+    yield stage_id(parts)
+    if record:
+        record.end()
+
+
+def _refuse(error: Exception) -> NoReturn:
+    print(error, file=sys.stderr)
+    sys.exit(1)
+
+
+class _Record:
+    """The manifest of a step that runs."""
+
+    def __init__(self, study: Path, job: str, manifest: Manifest, makes: list[Path]) -> None:
+        self._provenance = Provenance(study)
+        self._path = path_of(study, job)
+        self._manifest = manifest
+        self._makes = makes
+
+    @classmethod
+    def begin(
+        cls,
+        args: argparse.Namespace,
+        stage: str,
+        names: dict[str, str],
+        parts: dict[str, dict[str, str]],
+        reads: Iterable[Path | None],
+        large: Iterable[Path],
+        makes: Iterable[Path],
+    ) -> "_Record | None":
+        """Check settings and inputs, and say that the results are being made."""
+        own, _, command = (args.id or "").partition(".")
+        now = stage_id(parts)
+        if own and own != now:
+            raise InputError(
+                f"{args.study}: these settings and this code have the id {now} at stage {stage}, "
+                f"the job has {own}: the code changed since the run started: start it again"
+            )
+        folder = args.study.parent.parent
+        makes = list(makes)
+        provenance = Provenance(folder)
+        if int(os.environ.get("RANK", 0)) or (name := provenance.name_of(makes[0])) is None:
+            return None  # one of several processes, or results that are no part of the study
+        job = job_of(name)
+        if job is None:
+            raise InputError(f"{makes[0]}: no place of a result: see docs/data-contracts.md")
+        inputs = checked(provenance, [path for path in reads if path], list(large))
+        manifest = Manifest(
+            stage, names, now, command, args.study.stem, STARTED, inputs, run={"started": _clock()}
+        )
+        if not (known := components_file(folder, now)).exists():
+            write_json(known, parts)
+        record = cls(folder, job, manifest, makes)
+        write_manifest(record._path, manifest)
+        return record
+
+    def end(self) -> None:
+        """Digest what was made, and say that it is done."""
+        self._manifest.outputs = measured(self._provenance, self._makes)
+        self._manifest.run |= {"finished": _clock(), **_software()}
+        self._manifest.state = DONE
+        write_manifest(self._path, self._manifest)
+
+
+def restate(study: Path, job: str, makes: Iterable[Path]) -> None:
+    """Say anew what a job's results are, after the workflow itself brought them up to date."""
+    manifest = read_manifest(path_of(study, job))
+    if manifest is None or manifest.state != DONE:
+        return
+    outputs = measured(Provenance(study), makes)
+    if outputs != manifest.outputs:
+        manifest.outputs = outputs
+        manifest.run["restated"] = _clock()
+        write_manifest(path_of(study, job), manifest)
+
+
+def measured(provenance: Provenance, makes: Iterable[Path]) -> Files:
+    """Size and digest of results, by name."""
+    files: Files = {}
+    for path in makes:
+        for file in files_of(path):
+            name = provenance.name_of(file)
+            if name is None:
+                raise InputError(f"{file}: outside of {provenance.study}")
+            files[name] = File(file.stat().st_size, provenance.digest(file))
+    return files
+
+
+def checked(provenance: Provenance, reads: Iterable[Path], large: Iterable[Path] = ()) -> Files:
+    """Inputs with their digests, compared with what the jobs that made them state.
+
+    Args:
+        provenance: manifests of the study.
+        reads: files and folders whose content is compared.
+        large: those of which only the size is.
+
+    Raises:
+        InputError: naming an input that is not what its job made.
+    """
+    files: Files = {}
+    for path, whole in [*((path, True) for path in reads), *((path, False) for path in large)]:
+        name = provenance.name_of(path)
+        stated = provenance.stated(name) if name else None
+        if stated is None:
+            files |= provenance.now([path], {})
+            continue
+        for each, file in stated.items():
+            _compare(provenance, path if each == name else provenance.study / each, file, whole)
+        files |= stated
+    return files
+
+
+def _compare(provenance: Provenance, path: Path, stated: File, whole: bool) -> None:
+    try:
+        same = path.stat().st_size == stated.size
+        same = same and (not whole or provenance.digest(path) == stated.digest)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}): run snakemake again"
+        ) from None
+    if not same:
+        raise InputError(
+            f"{path}: damaged or exchanged: not what its job wrote (by its manifest). "
+            "Delete it, and run snakemake again; `snakemake verify` looks for others"
+        )
+
+
+def _clock() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _software() -> dict[str, Any]:
+    """Commit of the code's checkout, if it is one, and versions of the libraries in use."""
+    versions = {
+        name: str(sys.modules[name].__version__)
+        for name in _LIBRARIES
+        if hasattr(sys.modules.get(name), "__version__")
+    }
+    commit = _commit()
+    return {"versions": versions} | ({"commit": commit} if commit else {})
+
+
+def _commit() -> str | None:
+    if not (ROOT / ".git").exists():
+        return None
+    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return said.stdout.strip() if said.returncode == 0 else None

@@ -1,0 +1,34 @@
+"""What changed between the making of a result and today, in words."""
+
+from pathlib import Path
+
+from radscale_lib.provenance.manifest import Files
+
+Components = dict[str, dict[str, str]]
+
+
+def changed_inputs(before: Files, now: Files) -> list[str]:
+    """Names of the inputs that came, went, or have another content; a moved one is the same."""
+    same = {name for name in before.keys() & now.keys() if before[name].digest == now[name].digest}
+    went = [name for name in before if name not in same]
+    came = [name for name in now if name not in same]
+    old = sorted(before[name].digest for name in went)
+    moved = old == sorted(now[name].digest for name in came)
+    outside = all(Path(name).is_absolute() for name in [*went, *came])
+    return [] if moved and outside else sorted({*went, *came})
+
+
+def differences(before: Components, now: Components) -> list[str]:
+    """What changed between two stage ids: keys of the study with their values, definitions."""
+    keys = [
+        f"{key} {before['study'].get(key, '(none)')} -> {now['study'].get(key, '(none)')}"
+        for key in sorted(before["study"].keys() | now["study"].keys())
+        if before["study"].get(key) != now["study"].get(key)
+    ]
+    code = [
+        name
+        for name in sorted(before["code"].keys() | now["code"].keys())
+        if before["code"].get(name) != now["code"].get(name)
+    ]
+    shown = keys + code
+    return shown if len(shown) <= 4 else [*shown[:4], f"and {len(shown) - 4} more"]

@@ -1,0 +1,213 @@
+"""What Snakemake asks before it runs a job, answered from the manifests beside the results.
+
+Snakemake decides by records in `.snakemake` of the working folder, and by time stamps. Neither goes
+with results that are moved, copied or reached from another clone. `install` lets it ask here
+instead: a job is current if its manifest says that it ran to its end, with the stage id and command
+that it would have now, on inputs with the content that they have now, and its results are there in
+the size that it wrote. No record is kept in `.snakemake`; a call that only looks does not touch it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import snakemake.jobs
+import snakemake.workflow
+from snakemake.persistence.file import FilePersistence
+
+from radscale_lib.files import read_json
+from radscale_lib.provenance.layout import job_of
+from radscale_lib.provenance.manifest import (
+    STARTED,
+    Manifest,
+    ManifestError,
+    Provenance,
+    components_file,
+)
+from workflow.differences import Components, changed_inputs, differences
+
+UNKNOWN = "made by unknown settings"
+CUT_OFF = "an earlier run was cut off"
+
+
+COMMANDS: dict[str, str] = {}
+"""Digest of each rule's command."""
+
+
+class Identity:
+    """A rule's parameter `id`: of each job its stage id, a dot, and the digest of its command.
+
+    The digest is of the command as the rule file has it, before names are filled in: it is the same
+    in every clone.
+    """
+
+    def __init__(self, of: Callable[[Any], str]) -> None:
+        """`of` gives the stage id from a job's wildcards."""
+        self._of = of
+        self.rule = ""
+
+    def __call__(self, wildcards: Any) -> str:
+        """The value for one job."""
+        return f"{self._of(wildcards)}.{COMMANDS[self.rule]}"
+
+
+def note_commands(rules: Iterable[Any]) -> None:
+    """Digest the command of every rule that has an `Identity`: once all rules are read."""
+    for rule in rules:
+        identity = dict(rule.params.items()).get("id")
+        if isinstance(identity, Identity):
+            identity.rule = rule.name
+            COMMANDS[rule.name] = hashlib.sha256(rule.shellcmd.encode()).hexdigest()[:4]
+
+
+class Change:
+    """Why a job must run, in words; it stands for Snakemake's change of parameters."""
+
+    def __init__(self, why: str, files: Iterable[Any] = ()) -> None:
+        """`why` a job must run that makes `files`; empty if it need not."""
+        self._why, self._files = why, list(files)
+
+    def __bool__(self) -> bool:
+        return bool(self._why)
+
+    def __str__(self) -> str:
+        return self._why
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._files)
+
+
+class Decisions:
+    """Whether the jobs of a study are current, each decided once."""
+
+    def __init__(self, study: Path, known: Mapping[str, Components]) -> None:
+        """Decide on the results in a study's folder; `known` are components of today's ids."""
+        self._provenance = Provenance(study)
+        self._known = known
+        self._made: dict[Any, str] = {}
+
+    def why(self, job: Any) -> str:
+        """Why a job must run, though its results are there; empty if they are current."""
+        if job not in self._made:
+            self._made[job] = (
+                self._why(job) if job.output and "id" in dict(job.params.items()) else ""
+            )
+        return self._made[job]
+
+    def _why(self, job: Any) -> str:
+        if not any(Path(path).exists() for path in job.output):
+            return ""  # Snakemake knows
+        outputs = [self._provenance.name_of(Path(path)) for path in job.output]
+        name = job_of(outputs[0] or "")
+        try:
+            manifest = self._provenance.manifest(name) if name else None
+        except ManifestError as error:
+            return f"{UNKNOWN}: {error}"
+        if manifest is None:
+            return UNKNOWN
+        if manifest.state == STARTED:
+            return CUT_OFF
+        if missing := self._missing(manifest, outputs):
+            return f"{missing} is missing"
+        if changed := self._exchanged(manifest):
+            return f"{UNKNOWN}: {changed} is not what was written"
+        reasons = [*self._id_changes(manifest, job.params.id), *self._input_changes(manifest, job)]
+        return ", ".join(reasons)
+
+    def _missing(self, manifest: Manifest, outputs: Iterable[str | None]) -> str | None:
+        """A result that the job makes and is not there, or not in its manifest."""
+        unstated = (str(name) for name in outputs if name is None or not self._stated(name))
+        gone = (name for name in manifest.outputs if not self._file(name).is_file())
+        return next(chain(unstated, gone), None)
+
+    def _exchanged(self, manifest: Manifest) -> str | None:
+        """A result that has another size than the job wrote."""
+        files = manifest.outputs.items()
+        return next((n for n, file in files if self._file(n).stat().st_size != file.size), None)
+
+    def _stated(self, name: str) -> bool:
+        return self._provenance.stated(name) is not None
+
+    def _file(self, name: str) -> Path:
+        return self._provenance.study / name
+
+    def _id_changes(self, manifest: Manifest, id: str) -> list[str]:
+        stage, _, command = id.partition(".")
+        if manifest.id != stage:
+            file = components_file(self._provenance.study, manifest.id)
+            before = read_json(file) if file.exists() else None
+            changed = differences(before, self._known[stage]) if before else []
+            return ["changed: " + ", ".join(changed)] if changed else ["settings or code changed"]
+        return ["the rule's command changed"] if manifest.command != command else []
+
+    def _input_changes(self, manifest: Manifest, job: Any) -> list[str]:
+        ancient = {self._provenance.name_of(Path(path)) for path in job.input if path.is_ancient}
+        recorded = {name: of for name, of in manifest.inputs.items() if name not in ancient}
+        paths = [Path(path) for path in job.input if not path.is_ancient and Path(path).exists()]
+        now = self._provenance.now(paths, recorded)
+        changed = changed_inputs(recorded, now)
+        if len(changed) > 3:
+            changed = [*changed[:3], f"and {len(changed) - 3} more"]
+        return ["input changed: " + ", ".join(changed)] if changed else []
+
+
+def install(
+    workflow: Any, study: Path, known: Mapping[str, Components], looks: Callable[[], bool]
+) -> None:
+    """Let Snakemake decide by the manifests of a study.
+
+    Args:
+        workflow: Snakemake's workflow.
+        study: folder of the study's results.
+        known: components of stage ids, filled as these are made.
+        looks: whether this call of snakemake changes nothing: it leaves `.snakemake` alone.
+    """
+    decisions = Decisions(study, known)
+
+    class Persistence(FilePersistence):  # type: ignore[misc]  # of a library without types
+        """Answers from the manifests; keeps only locks and conda environments in `.snakemake`."""
+
+        def __init__(self, *, path: Path | None = None, **settings: Any) -> None:
+            scratch = Path(workflow.snakemake_tmp_dir, "persistence")
+            alone = looks() and not workflow.deployment_settings.deployment_method
+            super().__init__(path=scratch if alone else path, **settings)
+
+        def has_metadata(self, job: Any) -> bool:
+            return True
+
+        def has_outdated_metadata(self, job: Any) -> bool:
+            return False
+
+        def params_changed(self, job: Any, file: Any = None) -> Change:
+            return Change(decisions.why(job), job.output)
+
+        def input_changed(self, job: Any, file: Any = None) -> Any:
+            return False if file else ()
+
+        code_changed = software_stack_changed = input_changed
+
+        def metadata(self, target: Any) -> None:
+            return None
+
+        def started(self, job: Any, external_jobid: str | None = None) -> None:
+            pass
+
+        async def finished(self, job: Any) -> None:
+            pass
+
+        async def incomplete(self, job: Any) -> list[Any]:
+            return []
+
+        def external_jobids(self, job: Any) -> list[str]:
+            return []
+
+        def cleanup(self, job: Any) -> None:
+            pass
+
+    async def unknown(job: Any) -> None:
+        """Time stamps decide nothing: of no result is known when it was made."""
+
+    snakemake.workflow.FilePersistence = Persistence
+    snakemake.jobs.Job.output_mintime = property(unknown)
