@@ -20,14 +20,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.safetensors")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
     parser.add_argument("--shards", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--ranges", type=Path, help="index of the shards (index_shards.py)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the features")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)
-    inputs = Inputs(args.encoder, args.out, args.catalog, args.shards)
+    inputs = Inputs(args.encoder, args.out, args.catalog, args.shards, args.ranges)
     study = study_of(args)
     makes = [args.out / "features.safetensors", args.out / "index.parquet"]
-    with step(args, study, "features", [args.encoder, args.catalog], makes):
+    with step(args, study, "features", [args.encoder, args.catalog, args.ranges], makes):
         write_features(study, run, inputs, args.threads)
 
 

@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_options(parser)
     parser.add_argument("--catalog", type=Path, required=True, help="catalog of the archive")
     parser.add_argument("--shards", type=Path, required=True, help="folder of its shards")
+    parser.add_argument("--ranges", type=Path, help="index of the shards (index_shards.py)")
     parser.add_argument("--encoders", type=Path, nargs="+", required=True, help="encoder files")
     parser.add_argument("--arm", required=True, help="arm of the encoders")
     parser.add_argument(
@@ -26,11 +27,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="table of maps (written)")
     args = parser.parse_args(argv)
     study = study_of(args)
-    with step(args, study, "similarity", [args.catalog, *args.encoders], [args.out]):
+    with step(args, study, "similarity", [args.catalog, args.ranges, *args.encoders], [args.out]):
         maps = similarity_maps(
             study,
             pl.read_parquet(args.catalog),
-            ShardReader(args.shards),
+            ShardReader(args.shards, args.ranges),
             args.arm,
             args.sizes,
             args.encoders,

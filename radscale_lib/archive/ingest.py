@@ -24,7 +24,7 @@ from radscale_lib.archive.join import Join
 from radscale_lib.archive.joinkeys import identity_of
 from radscale_lib.archive.jointable import form_of, table_facts, write_join_table
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
-from radscale_lib.archive.listing import NOT_A_FILE, Entry, read_listing
+from radscale_lib.archive.listing import NOT_A_FILE, UNTIMED, Entry, read_listing
 from radscale_lib.archive.outcomes import (
     REUSED_UID,
     DuplicateError,
@@ -227,7 +227,8 @@ def _check_unchanged(path: Path, entry: Entry) -> None:
     """Open nothing but the file that was listed: what is still being written is no defect."""
     status = path.stat()
     regular = stat.S_ISREG(status.st_mode)
-    if not regular or (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns):
+    times = (status.st_mtime_ns, UNTIMED)
+    if not regular or status.st_size != entry.size or entry.mtime_ns not in times:
         raise PostponedError("changed", "since it was listed")
 
 

@@ -19,6 +19,9 @@ NOT_A_FILE = -1
 """Size that marks what cannot be opened: an unreadable file or folder, a dead link, a pipe, a
 device."""
 
+UNTIMED = 0
+"""Time stamp of a file whose listing leaves it out."""
+
 _LINES_IN_MEMORY = 200_000
 
 
@@ -62,7 +65,9 @@ def refresh(dicom: Path, out: Path, partitions: int, timeless: bool = False) -> 
     with scratch(out, "refresh") as folder:
         fresh = [folder / f"part={k}.tsv" for k in range(partitions)]
         entries = walk(dicom)
-        _write((entry._replace(mtime_ns=0) for entry in entries) if timeless else entries, fresh)
+        _write(
+            (entry._replace(mtime_ns=UNTIMED) for entry in entries) if timeless else entries, fresh
+        )
         for path in fresh:
             target = out / path.name
             if not target.exists() or not filecmp.cmp(path, target, shallow=False):

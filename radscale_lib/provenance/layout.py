@@ -3,7 +3,7 @@
 import re
 
 _RESULTS = (
-    (r"data/([^/]+)/(phantom|listing)(?:/[^/]+)?", r"\2/\1"),
+    (r"data/([^/]+)/(phantom|listing|tables)(?:/[^/]+)?", r"\2/\1"),
     (r"data/([^/]+)/(?:index|ledger|shards)/(part=\d+)\.parquet", r"ingest/\1/\2"),
     (r"data/([^/]+)/[^/]+\.parquet", r"catalog/\1"),
     (r"data/([^/]+)/ranges\.arrow", r"ranges/\1"),

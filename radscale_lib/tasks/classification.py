@@ -33,7 +33,7 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
         NoCasesError: if a split has no labelled image.
     """
     task = _task(study, name)
-    values, index = read_features(inputs.features, study.evaluation.features)
+    values, index = read_features(inputs.features, study.evaluation.features, inputs.encoder)
     names = columns(study.labels, task.target)
     truth = targets(index, names, study.labels)
     split = index["split"].to_numpy()

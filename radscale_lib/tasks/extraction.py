@@ -31,12 +31,11 @@ def extract(study: Study, inputs: Inputs, catalog: pl.DataFrame, label: str) -> 
         for part, values in zip(pooled, vectors, strict=True):
             part.append(values.to(torch.float16).cpu().numpy())
     *means, global_ = (np.concatenate(part) for part in pooled)
-    write_features(inputs.features, index, means, global_)
+    write_features(inputs.features, index, means, global_, inputs.encoder)
 
 
 def write_empty(study: Study, inputs: Inputs, catalog: pl.DataFrame) -> None:
     """Write features of no image, for a run without an encoder."""
     nothing = np.zeros((0, 1), np.float16)
-    write_features(
-        inputs.features, index_of(catalog, study.labels).clear(), [nothing] * len(LEVELS), nothing
-    )
+    index = index_of(catalog, study.labels).clear()
+    write_features(inputs.features, index, [nothing] * len(LEVELS), nothing, inputs.encoder)

@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from radscale_lib.files import whole
+from radscale_lib.files import file_digest, whole
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.tasks import Features
 from radscale_lib.tasks.labels import columns
 
 LEVELS = (1, 2, 3, 4)
+ENCODER = "encoder"
+"""Key of the file's metadata: SHA-256 of the encoder that the features are of."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -29,6 +32,7 @@ def write_features(
     index: pl.DataFrame,
     means: list[NDArray[np.float16]],
     global_: NDArray[np.float16],
+    encoder: Path,
 ) -> None:
     """Write features and index, whole; rows of both are the same images.
 
@@ -37,27 +41,38 @@ def write_features(
         index: see `index_of`.
         means: mean over the grid of each level, [N, C].
         global_: global embedding, [N, D].
+        encoder: the encoder's file; the features carry its digest.
     """
     tensors = {f"mean.{level}": mean for level, mean in zip(LEVELS, means, strict=True)}
     with whole(folder / "features.safetensors") as partial:
-        save_file(tensors | {"global": global_}, partial)
+        metadata = {ENCODER: file_digest(encoder)}
+        save_file(tensors | {"global": global_}, partial, metadata)
     with whole(folder / "index.parquet") as partial:
         index.write_parquet(partial)
 
 
-def read_features(folder: Path, section: Features) -> tuple[NDArray[np.float32], pl.DataFrame]:
+def read_features(
+    folder: Path, section: Features, encoder: Path
+) -> tuple[NDArray[np.float32], pl.DataFrame]:
     """Features under the study's pooling, and their index.
 
     Args:
         folder: what `write_features` made.
         section: poolings and levels that are concatenated.
+        encoder: the file of the encoder that the features must be of.
 
     Returns:
         float32 [N, D], and the index.
 
     Raises:
-        ValueError: if the two files do not belong together.
+        ValueError: if the files do not belong together.
     """
+    with safe_open(folder / "features.safetensors", "numpy") as file:
+        made_by = (file.metadata() or {}).get(ENCODER)
+    if made_by != file_digest(encoder):
+        raise ValueError(
+            f"{folder}: features of another encoder than {encoder}: run scripts/features.py again"
+        )
     index = pl.read_parquet(folder / "index.parquet")
     tensors = load_file(folder / "features.safetensors")
     parts = [tensors[f"mean.{level}"] for level in section.levels if "mean" in section.pool]

@@ -37,7 +37,8 @@ class FrozenEncoder:
         self.precision = compute.precision
         self.batch = batch
         self.rows = rows
-        self.reader = ShardReader(inputs.shards)
+        self.reader = ShardReader(inputs.shards, inputs.ranges)
+        self._check()
 
     def __len__(self) -> int:
         """Number of images."""
@@ -47,7 +48,17 @@ class FrozenEncoder:
         """The same encoder over other images."""
         other = copy(self)
         other.rows = rows
+        other._check()
         return other
+
+    def _check(self) -> None:
+        """Refuse shards that are not those of the index and the catalog.
+
+        Raises:
+            ShardError: naming them.
+        """
+        last = self.rows.group_by("shard").agg(pl.col("row").max())
+        self.reader.check(dict(last.iter_rows()))
 
     @torch.no_grad()
     def features(self, images: list[int]) -> Features:

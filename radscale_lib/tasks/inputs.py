@@ -15,12 +15,14 @@ class Inputs:
         features: folder of the run's pooled features.
         catalog: `catalog.parquet` of the institution.
         shards: folder of its shards.
+        ranges: their index, by which images are verified as they are read; None: pages are.
     """
 
     encoder: Path
     features: Path
     catalog: Path
     shards: Path
+    ranges: Path | None = None
 
     def files(self, study: Study, task: str) -> list[Path]:
         """The files that a task reads, without the shards: a released language model is one."""
@@ -29,5 +31,6 @@ class Inputs:
             self.encoder,
             *(self.features / name for name in ("features.safetensors", "index.parquet")),
             self.catalog,
+            *([self.ranges] if self.ranges else []),
             *([released] if isinstance(released, Path) else []),
         ]

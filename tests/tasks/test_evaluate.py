@@ -100,11 +100,19 @@ def test_pooling_follows_the_study(files, results):
     section = files.study.evaluation.features
     folder = results / "mi2-open" / "features"
     tensors = load_file(folder / "features.safetensors")
-    both, _ = read_features(folder, section.model_copy(update={"levels": (2, 4)}))
+    encoder = files.encoder("mi2-open")
+    levels = section.model_copy(update={"levels": (2, 4)})
+    both, _ = read_features(folder, levels, encoder)
     parts = [tensors[name] for name in ("mean.2", "mean.4", "global")]
     assert np.array_equal(both, np.concatenate(parts, 1).astype(np.float32))
-    only, _ = read_features(folder, section.model_copy(update={"pool": ("cls",)}))
+    only, _ = read_features(folder, section.model_copy(update={"pool": ("cls",)}), encoder)
     assert np.array_equal(only, tensors["global"].astype(np.float32))
+
+
+def test_features_of_another_encoder_are_refused(files, results):
+    other = files.encoder("rad-dino-open")
+    with pytest.raises(ValueError, match="features of another encoder"):
+        read_features(results / "mi2-open" / "features", files.study.evaluation.features, other)
 
 
 @pytest.mark.parametrize("arm", ARMS)

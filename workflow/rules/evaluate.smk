@@ -11,6 +11,8 @@ rule extract_features:
     input:
         encoder=OUT / f"encoders/{RUN}/encoder.safetensors",
         catalog=data("institution", "catalog.parquet"),
+        # It tells damaged and exchanged images. Which images there are is in the catalog.
+        ranges=ancient(data("institution", "ranges.arrow")),
     output:
         features=OUT / f"features/{RUN}/features.safetensors",
         index=OUT / f"features/{RUN}/index.parquet",
@@ -31,7 +33,8 @@ rule extract_features:
         "python {SCRIPTS}/features.py --study {SETTINGS:q} --id {params.id}"
         " --arm {wildcards.arm}"
         " --size {wildcards.size} --seed {wildcards.seed} --encoder {input.encoder:q}"
-        " --catalog {input.catalog:q} --shards {params.shards:q} --out {params.out:q}"
+        " --catalog {input.catalog:q} --shards {params.shards:q}"
+        " --ranges {input.ranges:q} --out {params.out:q}"
         " --threads {threads} 2> {log:q}"
 
 
@@ -41,6 +44,8 @@ rule evaluate_task:
         features=OUT / f"features/{RUN}/features.safetensors",
         index=OUT / f"features/{RUN}/index.parquet",
         catalog=data("institution", "catalog.parquet"),
+        # It tells damaged and exchanged images. Which images there are is in the catalog.
+        ranges=ancient(data("institution", "ranges.arrow")),
         language_model=lambda wildcards: language_model(wildcards.task),
     output:
         scores=OUT / f"tasks/{{task}}/{RUN}/scores.parquet",
@@ -64,7 +69,8 @@ rule evaluate_task:
         " --task {wildcards.task}"
         " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
         " --encoder {input.encoder:q} --features {params.features:q} --catalog {input.catalog:q}"
-        " --shards {params.shards:q} --out {params.out:q} --threads {threads} 2> {log:q}"
+        " --shards {params.shards:q} --ranges {input.ranges:q} --out {params.out:q}"
+        " --threads {threads} 2> {log:q}"
 
 
 SCORES = [OUT / f"tasks/{task}/{run.path}/scores.parquet" for task in KINDS for run in STUDY.runs]

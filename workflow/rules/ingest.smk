@@ -34,8 +34,8 @@ for name in STUDY.archives:
                 ],
                 folder=str(data(name, "tables")),
             shell:
-                "python {SCRIPTS}/tables.py --study {STUDY_FILE:q} --archive {params.archive}"
-                " {params.tables:q} --out {params.folder:q} 2> {log:q}"
+                "python {SCRIPTS}/tables.py --study {SETTINGS:q} --id {params.id}"
+                " --archive {params.archive} {params.tables:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule ingest_partition:

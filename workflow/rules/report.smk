@@ -11,6 +11,8 @@ rule draw_similarity:
     input:
         encoders=lambda wildcards: [encoder(run) for run in COMPARED[wildcards.arm]],
         catalog=data("institution", "catalog.parquet"),
+        # It tells damaged and exchanged images. Which images there are is in the catalog.
+        ranges=ancient(data("institution", "ranges.arrow")),
     output:
         OUT / "similarity/{arm}.parquet",
     log:
@@ -28,7 +30,8 @@ rule draw_similarity:
     shell:
         "python {SCRIPTS}/similarity.py --study {SETTINGS:q} --id {params.id}"
         " --catalog {input.catalog:q}"
-        " --shards {params.shards:q} --encoders {input.encoders:q} --arm {wildcards.arm}"
+        " --shards {params.shards:q} --ranges {input.ranges:q}"
+        " --encoders {input.encoders:q} --arm {wildcards.arm}"
         " --sizes {params.sizes} --out {output:q} 2> {log:q}"
 
 
