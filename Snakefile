@@ -5,8 +5,9 @@
     snakemake plan --configfile my-study.yaml               what would run, why, and what it costs
     snakemake check --configfile my-study.yaml              what would stop it, found in seconds
     snakemake status --configfile my-study.yaml             what is done, runs, failed, and is left
+    snakemake verify --configfile my-study.yaml             whether results are still what jobs wrote
 
-Targets: all (default), plan, check, status, and one per stage: archive, ingest, subsets, pretrain,
+Targets: all (default), plan, check, status, verify, and one per stage: archive, ingest, subsets, pretrain,
 evaluate, scale, figures.
 """
 
@@ -45,6 +46,7 @@ localrules:
     plan,
     check,
     status,
+    verify,
     archive,
     ingest,
     subsets,
@@ -86,6 +88,17 @@ rule status:
         study=str(LOOKED_AT),
     shell:
         "python {SCRIPTS:q}/status.py --study {params.study:q} 2> {log:q}"
+
+
+rule verify:
+    log:
+        OUT / "logs/verify.log",
+    conda:
+        "workflow/envs/radscale.yaml"
+    params:
+        study=str(LOOKED_AT),
+    shell:
+        "python {SCRIPTS:q}/verify.py --study {params.study:q} 2> {log:q}"
 
 
 onstart:

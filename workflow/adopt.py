@@ -3,18 +3,12 @@
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.ipc
-import pyarrow.parquet as pq
-from safetensors import SafetensorError, safe_open
-
-from radscale_lib.files import file_digest, read_json, write_json
+from radscale_lib.files import read_json, write_json
 from radscale_lib.planning.stages import components, stage_id
-from radscale_lib.pretrain.run import digest_rows
 from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import (
     DONE,
@@ -35,18 +29,22 @@ class CannotAdoptError(RuntimeError):
     """Results that are not those of this study, or are damaged."""
 
 
-def adopt(study: Study, jobs: Iterable[Job], records: Path) -> list[str]:
+Check = Callable[[Sequence[Path], Sequence[Path]], Iterable[str]]
+"""What is wrong with the inputs and outputs of a job."""
+
+
+def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> list[str]:
     """Write manifests for the results of a study that have none.
 
-    Files must be readable; a run's card must name the base weights and the subset that are there;
-    the settings that Snakemake recorded for a result must be those of the study. What was never
-    made is left to be made. That today's code would make the same results is what the caller
+    The settings that Snakemake recorded for a result must be those of the study, and the check must
+    find nothing. What was never made is left to be made. That today's code would make the same results is what the caller
     vouches for.
 
     Args:
         study: the study.
         jobs: all its jobs, each after those it waits for.
         records: Snakemake's folder of the place where the study ran, `.snakemake`.
+        check: of each job's files.
 
     Returns:
         Names of the manifests written.
@@ -65,7 +63,7 @@ def adopt(study: Study, jobs: Iterable[Job], records: Path) -> list[str]:
         missing = [str(path) for path in job.outputs if path not in there]
         known, wrong = _recorded(study, job, records)
         problems += [f"{path}: missing, beside {there[0]}: delete that" for path in missing]
-        problems += [*wrong, *_unreadable(there), *_contradictions(job, there)]
+        problems += [*wrong, *check(job.inputs, there)]
         found.append((name, job, known))
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -114,37 +112,3 @@ def _former_ids(records: Path, output: Path) -> Iterator[str]:
     except (OSError, ValueError, AttributeError):
         return
     yield from (text.strip("'\"") for text in map(str, params))
-
-
-def _unreadable(paths: Iterable[Path]) -> Iterator[str]:
-    for path in paths:
-        try:
-            match path.suffix:
-                case ".parquet":
-                    pq.ParquetFile(path, page_checksum_verification=True).read()
-                case ".safetensors" if path.stat().st_size:
-                    with safe_open(path, "numpy") as file:
-                        file.keys()
-                case ".arrow":
-                    with pa.memory_map(str(path)) as source:
-                        pyarrow.ipc.open_file(source).read_all()
-                case ".json":
-                    read_json(path)
-        except (OSError, ValueError, pa.ArrowException, SafetensorError):
-            yield f"{path}: cannot be read: delete it, and run snakemake again afterwards"
-
-
-def _contradictions(job: Job, outputs: Iterable[Path]) -> Iterator[str]:
-    """Inputs that are not those that a run's card names."""
-    card = next((path for path in outputs if path.name == "encoder.json"), None)
-    if card is None:
-        return
-    values = read_json(card)
-    for path in job.inputs:
-        key, now = "", ""
-        if path.name == "encoder.safetensors":
-            key, now = "base_digest", file_digest(path)
-        elif "subsets" in path.parts:
-            key, now = "subset_digest", digest_rows(path)
-        if key and values.get(key) not in (None, now):
-            yield f"{card}: trained on another {path} ({key}): delete the run, or bring that back"

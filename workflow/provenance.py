@@ -20,6 +20,7 @@ from snakemake.persistence.file import FilePersistence
 from radscale_lib.files import read_json
 from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import (
+    FOLDER,
     STARTED,
     Manifest,
     ManifestError,
@@ -34,6 +35,12 @@ CUT_OFF = "an earlier run was cut off"
 
 COMMANDS: dict[str, str] = {}
 """Digest of each rule's command."""
+
+
+def precede_manifests(study: Path) -> bool:
+    """Whether a study has results that took long to make, and not one manifest."""
+    patterns = ("encoders/*/*/*/encoder.safetensors", "data/*/shards/*.parquet")
+    return not (study / FOLDER).exists() and any(any(study.glob(each)) for each in patterns)
 
 
 class Identity:

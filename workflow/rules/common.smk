@@ -221,6 +221,11 @@ def refusals():
 def prepare(touches):
     """Under the study's lock, before the DAG is built: what a run begins with."""
     with refusals():
+        if provenance.precede_manifests(OUT):
+            raise StudyError(
+                f"{OUT}: results from before manifests, which would be made again: adopt them "
+                "(python scripts/adopt.py --study FILE; docs/reruns.md), or move them away"
+            )
         if not touches:
             preflight()
         cancelled, dropped = journal.recover(OUT, makes)
