@@ -37,8 +37,8 @@ def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> lis
     """Write manifests for the results of a study that have none.
 
     The settings that Snakemake recorded for a result must be those of the study, and the check must
-    find nothing. What was never made is left to be made. That today's code would make the same results is what the caller
-    vouches for.
+    find nothing. What was never made is left to be made. That today's code would make the same
+    results is what the caller vouches for.
 
     Args:
         study: the study.
