@@ -177,7 +177,8 @@ class _Csv:
         self.write(columns)
 
     def write(self, row: list[str]) -> None:
-        self._writer.writerow(row)
+        # A carriage return alone would not be quoted, and read as a new row.
+        self._writer.writerow([cell.replace("\r\n", "\n").replace("\r", "\n") for cell in row])
 
 
 def _read_grey(path: Path) -> NDArray[Any] | None:

@@ -242,7 +242,7 @@ class JsonlSource:
                 if not line.strip():
                     continue
                 try:
-                    values = json.loads(line, object_pairs_hook=_once)
+                    values = json.loads(line, object_pairs_hook=_once, parse_float=_exact)
                 except ValueError:
                     values = None
                 if not isinstance(values, dict):
@@ -251,6 +251,11 @@ class JsonlSource:
                         "one object a line"
                     )
                 yield number, values
+
+
+def _exact(number: str) -> float | str:
+    """A number of JSON; in scientific notation as it is written, since digits may be lost."""
+    return number if "e" in number.lower() else float(number)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

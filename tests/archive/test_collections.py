@@ -25,7 +25,7 @@ from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.listing import refresh
 from radscale_lib.archive.pixels import stored_patterns
-from radscale_lib.archive.tablefile import TableError
+from radscale_lib.archive.tablefile import TableError, TableFile
 from radscale_lib.pseudonyms import pseudonym
 from radscale_lib.study.archive import Archive, Image, Labels
 
@@ -199,6 +199,28 @@ def test_odd_numbers_of_pixels_are_padded(generic, tmp_path):
     imported("generic", *generic([GENERIC[0], ["odd.png", "P", "S", *[""] * 4]]), tmp_path / "o")
     (path,) = (tmp_path / "o" / "dicom").rglob("*.dcm")
     np.testing.assert_array_equal(pixels_of(path), picture(5, 71, 91))
+
+
+def test_lines_of_a_text_stay_within_their_cell(generic, tmp_path):
+    text = "one\rtwo\r\nthree\nfour, five"
+    images, table = generic([GENERIC[0], [*GENERIC[1][:5], text, ""]])
+    imported("generic", images, table, tmp_path / "out")
+    (row,) = TableFile(tmp_path / "out" / "reports.csv", ["findings"]).rows(["findings"])
+    assert row.cells == ("one\ntwo\nthree\nfour, five",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([GENERIC[1], GENERIC[2][:4]], "line 3 has 4 cells and the header 7"),
+        ([GENERIC[1], [*GENERIC[2][:5], "Small", " left.", "Effusion."]], "line 3 has 8 cells"),
+        ([GENERIC[1], [*GENERIC[1][:4], "0", *GENERIC[1][5:]]], "two rows name the same image"),
+    ],
+)
+def test_a_table_that_is_refused_at_its_end_writes_nothing(generic, tmp_path, rows, message):
+    images, table = generic([GENERIC[0], *rows])
+    assert message in failure("generic", images, table, tmp_path)
+    assert not list((tmp_path / "out").rglob("*.dcm"))
 
 
 def failure(kind, images, table, tmp_path):

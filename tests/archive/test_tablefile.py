@@ -1,14 +1,20 @@
 """Tables as people have them: read as they were meant, or refused with row and remedy."""
 
+import csv
 import gzip
+import io
 import json
 import os
+import tempfile
 from datetime import date
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from radscale_lib.archive.encodings import encoding_of
 from radscale_lib.archive.tablefile import Form, TableError, TableFile
@@ -201,6 +207,34 @@ def test_values_that_have_no_text(tmp_path, value, message):
     path = tmp_path / "t.parquet"
     pl.DataFrame({"accession_number": [value], "findings": ["x"]}).write_parquet(path)
     assert refusal(path).startswith(f"accession_number: {message}")
+
+
+def test_scientific_notation_of_json_is_kept_to_be_refused(tmp_path):
+    path = written(tmp_path, '{"accession_number": 1.23457E+12, "findings": 2e0}\n', "t.jsonl")
+    assert read(path) == [("1.23457E+12", "2e0")]
+
+
+CELLS = st.text(st.characters(codec="cp1252", exclude_characters="\0"), max_size=9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=6),
+    separator=st.sampled_from(",;\t"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
+    written_as=st.sampled_from(
+        [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r\n")]
+    ),
+)
+def test_what_a_csv_writer_wrote_is_read(rows, separator, encoding, written_as):
+    text = io.StringIO(newline="")
+    quoting, end = written_as
+    writer = csv.writer(text, delimiter=separator, quoting=quoting, lineterminator=end)
+    writer.writerows([("accession_number", "other", "findings"), *rows])
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), text.getvalue(), encoding=encoding)
+        found = read(path, columns=("accession_number", "other", "findings"))
+    assert [tuple(cell or "" for cell in row) for row in found] == [row for row in rows if any(row)]
 
 
 @pytest.mark.parametrize("line", ["[1]", "{", '{"findings": "a", "findings": "secret"}', "secret"])
