@@ -24,6 +24,16 @@ def whole(path: Path) -> Iterator[Path]:
     partial.replace(path)
 
 
+PRIVATE = 0o700
+
+
+def make_private(folder: Path, mode: int = PRIVATE) -> None:
+    """Make a folder of patients' rows with a mode of its own; one that is there is left alone."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(mode)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, whole."""
     with whole(path) as partial:

@@ -58,7 +58,7 @@ def load_key(archive: Archive, is_used: Callable[[bytes], bool] = lambda key: Fa
             the machine can read.
     """
     key = read_key(archive)
-    problem = None if archive.phantom is not None else _weakness(archive, key)
+    problem = None if archive.phantom is not None else key_weakness(archive, key)
     if problem and not is_used(key):
         raise KeyMissingError(problem)
     if problem:
@@ -72,7 +72,8 @@ _TOO_SHORT = (
 )
 
 
-def _weakness(archive: Archive, key: bytes) -> str | None:
+def key_weakness(archive: Archive, key: bytes) -> str | None:
+    """What is wrong with the key of a real archive, and the remedy; null if nothing is found."""
     if len(key) < 16:
         return _TOO_SHORT
     repeats = (key + key).find(key, 1) < len(key)

@@ -3,7 +3,7 @@
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -39,6 +39,17 @@ class Site(Section):
     scratch: str | None = Field(
         None, description="Node-local folder that shards are copied to before training."
     )
+
+    sharing: Literal["private", "group"] = Field(
+        "private",
+        description="Who may open new folders with rows of patients: the user alone (mode 0700), "
+        "or the group too (2770).",
+    )
+
+    @property
+    def folder_mode(self) -> int:
+        """Mode of new folders with rows of patients."""
+        return 0o2770 if self.sharing == "group" else 0o700
 
     def nodes(self, devices: int) -> int:
         """Nodes that a run on this many devices needs.

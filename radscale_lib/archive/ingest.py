@@ -46,6 +46,7 @@ from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
 from radscale_lib.archive.texts import TextCounts, TextReader
 from radscale_lib.archive.tubes import Points, Tube
 from radscale_lib.archive.workers import Died, Workers
+from radscale_lib.files import make_private
 from radscale_lib.pseudonyms import device_code, pseudonym
 from radscale_lib.shards import codec
 from radscale_lib.shards.schema import finding_column, image_digest, tube_column
@@ -110,6 +111,8 @@ def ingest(
         TableError: if a table cannot be used.
     """
     accounts = [Account(entry) for entry in read_listing(listing)]
+    for output in (outputs.index, outputs.ledger, outputs.shard):
+        make_private(output.parent)
     with quiet_pydicom():
         progress = Progress("headers", len(accounts))
         selected: list[tuple[Account, Instance]] = []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from radscale_lib.archive.scratch import scratch
+from radscale_lib.files import make_private
 
 NOT_A_FILE = -1
 """Size that marks what cannot be opened: an unreadable file or folder, a dead link, a pipe, a
@@ -60,7 +61,7 @@ def refresh(dicom: Path, out: Path, partitions: int, timeless: bool = False) -> 
     """
     if not dicom.is_dir() or not os.access(dicom, os.R_OK | os.X_OK):
         raise ListingError(f"{dicom}: no readable folder: correct the archive's key 'dicom'")
-    out.mkdir(parents=True, exist_ok=True)
+    make_private(out)
     changed = []
     with scratch(out, "refresh") as folder:
         fresh = [folder / f"part={k}.tsv" for k in range(partitions)]

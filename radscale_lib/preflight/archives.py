@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from radscale_lib.preflight.finding import Finding
+from radscale_lib.pseudonyms import KeyMissingError, key_weakness, read_key
 from radscale_lib.study.archive import Archive
 from radscale_lib.study.model import Study
 
@@ -22,6 +23,23 @@ def archive_findings(study: Study) -> Iterator[Finding]:
     for name, archive in study.archives.items():
         if archive.dicom is not None and archive.dicom.is_dir():
             yield from _sample_findings(name, archive, study.folder / "data" / name / "listing")
+        yield from _key_findings(name, archive, study.folder / "data" / name)
+
+
+def _key_findings(name: str, archive: Archive, folder: Path) -> Iterator[Finding]:
+    """A weak key stops a new archive; of one that was ingested with it, it is only said."""
+    if archive.phantom is not None:
+        return
+    try:
+        key = read_key(archive)
+    except KeyMissingError:
+        return  # the study's paths tell
+    problem = key_weakness(archive, key)
+    if problem:
+        from radscale_lib.archive.keyed import was_keyed  # loads polars
+
+        used = was_keyed(key, folder / "listing/part=0.tsv", folder / "ledger/part=0.parquet")
+        yield Finding(f"{name}.key_file: {problem}", stops=not used)
 
 
 def _overlap(study: Study) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from radscale_lib.files import make_private
+
 
 def stage(shards: Path, names: Iterable[str], scratch: Path) -> Path:
     """Copy shards to a node-local folder, where runs on the node share them.
@@ -22,7 +24,7 @@ def stage(shards: Path, names: Iterable[str], scratch: Path) -> Path:
         The folder to read from: `shards` itself if `scratch` has not the space.
     """
     folder = staged(shards, scratch)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     missing = {name: file for name in sorted(set(names)) if _differs(file := shards / name, folder)}
     need = sum(file.stat().st_size for file in missing.values())
     free = shutil.disk_usage(folder).free

@@ -243,3 +243,13 @@ def test_imports_nothing_but_the_standard_library():
     code = "import sys; sys.path.insert(0, sys.argv[1]); import radscale_lib.archive.listing"
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-I", "-S", "-c", code, root], check=True)
+
+
+def test_listings_are_for_their_user_alone(tmp_path):
+    plant(tmp_path, [["in", "1"]])
+    refresh(tmp_path / "in", tmp_path / "out" / "listing", 1)
+    assert (tmp_path / "out" / "listing").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o2770)
+    refresh(tmp_path / "in", tmp_path / "shared", 1)
+    assert (tmp_path / "shared").stat().st_mode & 0o7777 == 0o2770

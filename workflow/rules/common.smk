@@ -17,6 +17,7 @@ for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", w
     environ[variable] = pathsep.join(filter(None, [str(folder), environ.get(variable)]))
 
 from radscale_lib.archive import listing, retries
+from radscale_lib.files import make_private
 from radscale_lib.planning.needs import minutes, megabytes
 from workflow.site import SiteError, load_site, site_file
 from radscale_lib.planning.stages import components, stage_id
@@ -41,6 +42,8 @@ except (StudyError, SiteError) as error:
     raise WorkflowError(str(error)) from None
 
 OUT = STUDY.folder
+PRIVATE = ("data", "subsets", "features", "similarity", "tasks", "work")
+"""Folders with rows of images and patients."""
 SCRIPTS = f"{workflow.basedir}/scripts"
 SETTINGS = settings_file(STUDY)
 """The study as every job reads it."""
@@ -228,6 +231,8 @@ def prepare(touches):
             )
         if not touches:
             preflight()
+        for folder in PRIVATE:
+            make_private(OUT / folder, SITE.folder_mode)
         cancelled, dropped = journal.recover(OUT, makes)
         write_settings(STUDY)
         # What jobs on a cluster read the study from: an edited study file does not reach them.
