@@ -9,6 +9,10 @@ without identifier, with the eponyms and devices of chest radiography, tell what
 need.
 
     python benchmarks/deidentify.py --reports 2000
+    python benchmarks/deidentify.py --templates benchmarks/templates
+
+The second fills templates that others than the rules' author wrote, in several languages
+(`benchmarks/report_templates.py` says how).
 """
 
 import argparse
@@ -17,7 +21,10 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from benchmarks.report_templates import score
+from benchmarks.tables import write_between_marks
 from radscale_lib.archive.scrub import scrub
 
 GIVEN = [
@@ -377,12 +384,44 @@ def kept() -> tuple[int, int, list[str]]:
     return left, words, changed
 
 
+def templates_table(folder: Path, seeds: int) -> str:
+    """What is found in a folder of templates, each filled several times, as a table."""
+    kinds = ("header", "other names", "dates and times", "telephones", "record numbers")
+    lines = [
+        f"| templates | {' | '.join(kinds)} | words kept |",
+        "|---|" + "---|" * (len(kinds) + 1),
+    ]
+    for path in sorted(folder.glob("*.jsonl")):
+        scores = [score(path, seed) for seed in range(seeds)]
+        shares = [
+            _share(sum(s.found[kind] for s in scores), sum(s.planted[kind] for s in scores))
+            for kind in kinds
+        ]
+        kept = _share(sum(s.kept for s in scores), sum(s.words for s in scores))
+        lines.append(f"| {path.stem} | {' | '.join([*shares, kept])} |")
+    return "\n".join(lines)
+
+
+def _share(found: int, planted: int) -> str:
+    """A share that is 100 % only if it is all."""
+    return f"{found / planted:.2%} of {planted:,}" if planted else "–"
+
+
 def main() -> None:
     """Print recall by kind of identifier, and what else is removed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reports", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--templates", type=Path, help="folder of templates, <language>.jsonl each")
+    parser.add_argument("--seeds", type=int, default=5, help="how often each template is filled")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/privacy.md")
     args = parser.parse_args()
+    if args.templates:
+        table = templates_table(args.templates, args.seeds)
+        print(table)
+        if args.write:
+            write_between_marks(Path("docs/privacy.md"), "templates", table)
+        return
     for title, material in MATERIAL.items():
         tables = [
             recall(reports(args.reports, args.seed, known, material)) for known in (True, False)

@@ -25,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--joins", type=Path, nargs="*", default=[], help="audits of joins, in <archive>/ folders"
     )
+    parser.add_argument(
+        "--texts", type=Path, nargs="*", default=[], help="counts of texts, in <archive>/ folders"
+    )
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
     parser.add_argument("--subsets", type=Path, help="card of the subsets")
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
@@ -32,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     study = study_of(args)
     tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.subsets]
-    reads = [*tables, args.figures, *args.ledgers, *args.joins, *args.cards]
+    reads = [*tables, args.figures, *args.ledgers, *args.joins, *args.texts, *args.cards]
     with step(args, study, "report", reads, [args.out]):
         html = write_report(
             study,
@@ -45,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             args.figures,
             pl.read_parquet(args.subsets) if args.subsets else None,
             {path.parent.name: pl.read_parquet(path) for path in args.joins},
+            {path.parent.name: pl.read_parquet(path) for path in args.texts},
         )
         with whole(args.out) as partial:
             partial.write_text(html, encoding="utf-8")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from radscale_lib.archive.letters import LOWER, UPPER
+from radscale_lib.archive.phrases import all_words
 from radscale_lib.languages import Language
 
 _WORD = re.compile(
@@ -24,8 +25,8 @@ class CapitalNames:
 
     def __init__(self, words: Language) -> None:
         """Take what is no name, and what a name has within."""
-        titles = (title.lower().rstrip(".") for title in words.names["titles"])
-        self._terms = words.terms | frozenset(titles)
+        told = (words.names["titles"], words.numbers["phones"], words.numbers["records"])
+        self._terms = words.terms.union(*map(all_words, told))
         self._starters = words.starters
         particles = "|".join(map(re.escape, words.names["particles"]))
         self._next = re.compile(rf",?[ \t]+(?:[{UPPER}]\.?[ \t]+)?(?:(?:{particles})[ \t]+){{0,2}}")

@@ -15,6 +15,7 @@ from radscale_lib.archive.letters import is_unbroken, without_accents
 from radscale_lib.languages import Language
 
 _PARTS = re.compile(r"[\s^=,\\、，・]+")
+_DATE = re.compile(r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae"}
 
@@ -71,6 +72,7 @@ def _pattern(
 def _forms(identifiers: tuple[str, ...], language: Language) -> _Forms:
     strong, weak, unbroken = set[str](), set[str](), set[str]()
     for identifier in identifiers:
+        strong |= _dates(identifier)
         for form in {identifier, unicodedata.normalize("NFKC", identifier)}:
             for part in _parts(form):
                 if is_unbroken(part):
@@ -98,6 +100,22 @@ def _parts(identifier: str) -> Iterator[str]:
         for part in parts:
             if "-" in part:
                 yield from (piece for piece in part.split("-") if len(piece) > 2)
+
+
+def _dates(identifier: str) -> set[str]:
+    """Ways to write a date of DICOM (YYYYMMDD) in figures; nothing if it is none."""
+    match = _DATE.fullmatch(identifier)
+    if match is None:
+        return set()
+    year, month, day = match.groups()
+    forms = set()
+    for separator in (".", "/", "-", ". ", " "):
+        for short in (False, True):
+            m, d = (month.lstrip("0"), day.lstrip("0")) if short else (month, day)
+            for parts in ((d, m), (m, d)):
+                forms |= {separator.join((*parts, year)), separator.join((*parts, year[2:]))}
+            forms.add(separator.join((year, m, d)))
+    return forms
 
 
 def _is_short(part: str) -> bool:

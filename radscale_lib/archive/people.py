@@ -13,6 +13,7 @@ _LOWER_WORD = re.compile(rf"[ \t]*([{LOWER}][{LOWER}’'-]*)(?!\w)")
 _BLANKS = re.compile(r"[ \t]*")
 _GAP = re.compile(r"[ \t]*,?[ \t]+|,?[ \t]*\n[ \t]*")
 _SURNAME = re.compile(rf"(?<![\w’'-])([{UPPER}][\w’'-]+),[ \t]?$")
+_LAST_NAME = re.compile(rf"(?<![\w’'-])([{UPPER}][\w’'-]+),?[ \t]+$")
 _MOST_PARTS = 4
 """Parts of a name, beside particles."""
 _MOST_BETWEEN = 4
@@ -45,7 +46,7 @@ class People:
         self._leads = [
             _Lead(self._title, first_words(titles), is_title=True, is_cased=True),
             _Lead(
-                re.compile(rf"(?<!\w)(?:{choice(names['cues'])})(?!\w)[ \t]*[:.-]?[ \t\n]*"),
+                re.compile(rf"(?<!\w)(?:{choice(names['cues'])})(?!\w)[ \t]*[:-]?[ \t\n]*"),
                 first_words(names["cues"]),
             ),
             _Lead(
@@ -74,6 +75,8 @@ class People:
             rf"(?:{choice(names['degrees'])})(?!\w)"
         )
         self._degrees = last_words(names["degrees"])
+        self._follower = re.compile(rf"(?:{choice(names['followers']) or _NOTHING})(?!\w)")
+        self._followers = first_words(names["followers"])
 
     def spans(self, text: str, folded: str, words: frozenset[str]) -> Iterator[tuple[int, int]]:
         """Where names are.
@@ -95,6 +98,8 @@ class People:
             for match in self._degree.finditer(text):
                 if match["first"].lower() not in self._no_names:
                     yield match.span()
+        if not self._followers.isdisjoint(words):
+            yield from self._before_followers(text)
         if not self._given.isdisjoint(words):
             yield from self._by_given_name(text)
 
@@ -139,13 +144,13 @@ class People:
         for _ in range(_MOST_PARTS - 1):
             if _ends_sentence(token[0]):
                 break
-            follower = self._follower(text, token.end())
+            follower = self._next_part(text, token.end())
             if follower is None:
                 break
             token = follower
         return token.end() - _ends_sentence(token[0])
 
-    def _follower(self, text: str, position: int) -> re.Match[str] | None:
+    def _next_part(self, text: str, position: int) -> re.Match[str] | None:
         """The next part of a name, past particles."""
         for _ in range(3):
             gap = _GAP.match(text, position)
@@ -167,6 +172,19 @@ class People:
                 return None
             return token
         return None
+
+    def _before_followers(self, text: str) -> Iterator[tuple[int, int]]:
+        """Names before words such as "was informed"."""
+        for match in self._follower.finditer(text):
+            start = end = position = match.start()
+            while token := _LAST_NAME.search(text, max(0, position - 40), position):
+                word = token[1].lower()
+                if self._is_no_name(word) or word in self._skipped:
+                    break
+                end = token.end(1) if start == match.start() else end
+                start = position = token.start(1)
+            if start < match.start():
+                yield start, end
 
     def _in_lower_case(self, text: str) -> Iterator[tuple[int, int]]:
         for match in self._lower_title.finditer(text):

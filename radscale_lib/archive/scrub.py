@@ -57,7 +57,7 @@ _FIGURES = {
         r"(?<![\w.,-])[2-9]\d{2}-\d{4}(?![\w-])",
     ),
     "numbers": (
-        r"\b[a-z]{0,6}[-_#]?\d{5,}(?:[-_/]\d+)*[a-z]?\b",
+        r"\b(?:[a-z]{0,6}[-_#]?|(?:\d{1,4}[-/])+)\d{5,}(?:[-_/]\d+)*[a-z]?\b",
         r"\b\d{3}-\d{2}-\d{4}\b",
     ),
 }
@@ -81,7 +81,7 @@ class Scrubber:
         """Compile the rules."""
         self._language = words
         flags = 0 if words.has_word_boundaries else re.ASCII
-        mixed = _mixed(words.numbers.get("vertebrae", ()))
+        mixed = _mixed(words.numbers["vertebrae"])
         self._figures = [
             _Rule(kind, re.compile("|".join(patterns), flags))
             for kind, patterns in (*_FIGURES.items(), ("numbers", (mixed,)))
@@ -90,15 +90,15 @@ class Scrubber:
             *_dates(words, flags),
             *_numbers(words, flags),
             *(
-                _Rule("others", re.compile(pattern, flags))
-                for pattern in words.patterns.get("any_case", ())
+                _Rule("others", re.compile(form, flags))
+                for form in _merged(words.patterns["any_case"])
             ),
         ]
         self._cased = [
             *_places(words),
             *(
                 _Rule("others", re.compile(pattern, flags))
-                for pattern in words.patterns.get("exact_case", ())
+                for pattern in words.patterns["exact_case"]
             ),
         ]
         self._addresses = re.compile("|".join(_ADDRESSES))
@@ -190,6 +190,12 @@ def _mixed(vertebrae: Sequence[str]) -> str:
     )
 
 
+def _merged(patterns: Sequence[str]) -> list[str]:
+    """The same patterns in fewer: those that remove all of what they match become one."""
+    whole = [pattern for pattern in patterns if "(?P<lead>" not in pattern]
+    return ["|".join(whole), *(pattern for pattern in patterns if pattern not in whole)]
+
+
 def _dates(words: Language, flags: int) -> Iterator[_Rule]:
     """Dates with the name of a month, or after words that tell of a date."""
     dates = words.dates
@@ -254,12 +260,14 @@ def _numbers(words: Language, flags: int) -> Iterator[_Rule]:
     """Telephones and numbers of records after their words."""
     sign = rf"(?:\b(?:{choice(words.numbers.get('signs', ()))})\b\.?|[#°º])"
     phones, records = words.numbers["phones"], words.numbers["records"]
+    further = choice([*words.numbers["signs"], *words.numbers["phone_signs"]])
     if not words.has_word_boundaries:
         return
     yield _Rule(
         "telephones",
         re.compile(
-            rf"\b(?:{choice(phones)})\b\.?(?:[ ]*{sign})?[ :#-]*"
+            rf"(?P<lead>\b(?:{choice(phones)})\b\.?"
+            rf"(?:[ ]*(?:\b(?:{further})(?!\w)\.?|[#°º]))*[ :#-]*)"
             r"[+(]?\d(?:[\d /()-]|\.(?=\d\d))+\d\b",
             flags,
         ),
@@ -268,7 +276,7 @@ def _numbers(words: Language, flags: int) -> Iterator[_Rule]:
     yield _Rule(
         "numbers",
         re.compile(
-            rf"\b(?:{choice(records)})\b\.?\s*{sign}?\s*[:#]?\s*"
+            rf"(?P<lead>\b(?:{choice(records)})\b\.?\s*{sign}?\s*[:#]?\s*)"
             r"(?=[\w./-]*\d)\w[\w/-]*(?:\.\w[\w/-]*)*",
             flags,
         ),

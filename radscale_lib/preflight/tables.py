@@ -15,6 +15,8 @@ from radscale_lib.study.model import Study
 if TYPE_CHECKING:
     from radscale_lib.archive.joinkeys import Identity
 
+MOST_TEXTS = 2_000
+"""Reports whose language is looked at."""
 MOST_ROWS, MOST_BYTES = 50_000, 2**25
 """Rows read of a table, and bytes to find its encoding. Of a longer one, the job that reads it
 whole says the rest."""
@@ -80,6 +82,8 @@ def _findings(
             yield Finding(f"{name}.{table}: {error}")
             return
         join = Join(ready, identities)
+        if table == "reports" and (problem := _language_problem(archive, ready)):
+            yield Finding(f"{name}.{problem}")
     if facts.rows == 0:
         yield Finding(f"{name}.{table}: {path} has a header and no rows", stops=False)
         return
@@ -106,3 +110,18 @@ def _findings(
         f"{', '.join(facts.keys)}{told}: compare the table's keys with the headers'",
         stops=False,
     )
+
+
+def _language_problem(archive: Archive, ready: Path) -> str | None:
+    """What is wrong with the language of the first `MOST_TEXTS` reports of a table."""
+    import polars as pl
+
+    from radscale_lib.archive.sections import Texts
+    from radscale_lib.archive.texts import TextReader, language_problem
+
+    columns = pl.read_parquet_schema(ready)
+    names = ["report"] if "report" in columns else [n for n in Texts._fields if n in columns]
+    reader = TextReader(archive.language, scrubbed=False)
+    for row in pl.scan_parquet(ready).select(names).head(MOST_TEXTS).collect().to_dicts():
+        reader.read(row, ())
+    return language_problem(reader.counts, archive.language, archive.most_foreign_reports)

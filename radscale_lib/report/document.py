@@ -34,6 +34,7 @@ def write_report(
     figures: Path,
     subsets: pl.DataFrame | None = None,
     joins: Mapping[str, pl.DataFrame] | None = None,
+    texts: Mapping[str, pl.DataFrame] | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -48,6 +49,7 @@ def write_report(
         figures: folder of the drawn figures; those that are not there are left out.
         subsets: the card of the subsets.
         joins: the audit of each archive's joins.
+        texts: what the rules for report texts did in each archive.
     """
     series = {
         task: task_series(study, scores, fits, task)
@@ -92,6 +94,7 @@ def write_report(
         subsets=subset_rows(subsets) if subsets is not None else [],
         archives=[_archive(name, ledger) for name, ledger in ledgers.items()],
         joins=[_joins(name, table) for name, table in (joins or {}).items() if len(table)],
+        texts=[_texts(name, table) for name, table in (texts or {}).items() if len(table)],
         runs=[_run_row(card) for card in _ordered(study, cards)],
         gaps=_gaps(study, scores, cards),
         settings=yaml.safe_dump(_settings(study), sort_keys=False, allow_unicode=True),
@@ -313,6 +316,26 @@ def _joins(name: str, audit: pl.DataFrame) -> dict[str, Any]:
                 f"{table}: {row['images_without_text']:,} images have a row, but no text in it."
             )
     return {"name": name, "rows": rows, "notes": notes}
+
+
+_STEPS = {
+    "texts": "sections with text",
+    "language": "language",
+    "markup": "made plain",
+    "sections": "told by",
+    "marks": "identifiers removed",
+}
+"""Steps of `texts.parquet`, in the order in which they are shown, and in words."""
+
+
+def _texts(name: str, counts: pl.DataFrame) -> dict[str, Any]:
+    """What the rules did to an archive's report texts."""
+    rows = [
+        {"step": title, "rule": rule, "count": f"{count:,}"}
+        for step, title in _STEPS.items()
+        for rule, count in counts.filter(step=step).select("rule", "count").rows()
+    ]
+    return {"name": name, "rows": rows}
 
 
 def _key(card: Card) -> Run:

@@ -19,10 +19,10 @@ from radscale_lib.study.archive import Language
             "Discussed with Dr. ___ at ___ on ___.",
         ),
         ("Read by Jane Q. Doe, MD.", "Read by ___."),
-        ("Compared to 12 March 2018, MRN: 12345678.", "Compared to ___."),
+        ("Compared to 12 March 2018, MRN: 12345678.", "Compared to ___, MRN: ___."),
         ("Unchanged since May 2019.", "Unchanged since ___."),
         ("Seen on 3/4 and in 2019.", "Seen on ___ and in ___."),
-        ("Call 555-123-4567 ext. 4432.", "Call ___."),
+        ("Call 555-123-4567 ext. 4432.", "Call ___ ext. ___."),
         ("Telephoned to John van der Berg at St Mary's Hospital.", "Telephoned to ___ at ___."),
         ("A 93-year-old man, b. 1931-02-03.", "A ___-year-old man, b. ___."),
         ("Mail a.b@example.org, see 1.2.840.10008.99.", "Mail ___, see ___."),
@@ -98,13 +98,13 @@ MUELLER = ("MUELLER^JOERG", "4711")
             "de",
             "Patient: Müller, Jörg, geb. 03.05.1947. Voraufnahme vom 12. März 2019. MULLER hustet.",
             MUELLER,
-            "Patient: ___. Voraufnahme vom ___. ___ hustet.",
+            "Patient: ___, geb. ___. Voraufnahme vom ___. ___ hustet.",
         ),
         (
             "de",
             "Rücksprache mit Frau Dr. Schäfer-Lenz um 14:30 Uhr, Tel. 089/1234-567. Port-A-Cath.",
             (),
-            "Rücksprache mit Frau Dr. ___ um ___. Port-A-Cath.",
+            "Rücksprache mit Frau Dr. ___ um ___, Tel. ___. Port-A-Cath.",
         ),
         (
             "de",
@@ -128,7 +128,7 @@ MUELLER = ("MUELLER^JOERG", "4711")
             "es",
             "Se comenta con la Dra. Fernández de Urgencias. Tel. 91 123 45 67. Catéter de Hickman.",
             (),
-            "Se comenta con la Dra. ___ de Urgencias. ___. Catéter de Hickman.",
+            "Se comenta con la Dra. ___ de Urgencias. Tel. ___. Catéter de Hickman.",
         ),
         ("es", "El doce de marzo de dos mil diecinueve.", (), "El ___."),
         (
@@ -141,13 +141,13 @@ MUELLER = ("MUELLER^JOERG", "4711")
             "fr",
             "M. Dupont est prévenu, tél : 01 42 34 56 78. Le trois mai deux mille dix-neuf.",
             (),
-            "M. ___ est prévenu, ___. Le ___.",
+            "M. ___ est prévenu, tél : ___. Le ___.",
         ),
         (
             "pt",
             "Exame de 12 de março de 2020. Comunicado à Dra. Helena Souza às 15h. Ramal 4432.",
             (),
-            "Exame de ___. Comunicado à Dra. ___ às ___. ___.",
+            "Exame de ___. Comunicado à Dra. ___ às ___. Ramal ___.",
         ),
         (
             "zh",
@@ -171,7 +171,10 @@ def test_other_languages(code, text, identifiers, scrubbed):
 @pytest.mark.parametrize(
     ("text", "scrubbed"),
     [
-        ("T10-T12 fractures. C5/C6 disc. MRN 4711-0815.", "T10-T12 fractures. C5/C6 disc. ___."),
+        (
+            "T10-T12 fractures. C5/C6 disc. MRN 4711-0815.",
+            "T10-T12 fractures. C5/C6 disc. MRN ___.",
+        ),
         (
             "Levels L1, T12-L1, Th11-Th12, C3-4 and S1.",
             "Levels L1, T12-L1, Th11-Th12, C3-4 and S1.",
@@ -182,7 +185,8 @@ def test_other_languages(code, text, identifiers, scrubbed):
         ("DISCUSSED WITH DR. SMITH AT THE TIME.", "DISCUSSED WITH DR. ___ AT THE TIME."),
         ("DR chest. Spoke to dr smith regarding it.", "DR chest. Spoke to dr ___ regarding it."),
         ("Called to\nDr. John\nSmith.", "Called to\nDr. ___."),
-        ("Tel +49 (0)89 1234-567, fax 089/12345.", "___."),
+        ("Tel +49 (0)89 1234-567, fax 089/12345.", "Tel ___, fax ___."),
+        ("Abernathy was informed. Pager number 12-3456.", "___ was informed. Pager number ___."),
     ],
 )
 def test_forms(text, scrubbed):
@@ -206,6 +210,7 @@ def test_forms(text, scrubbed):
         (["王^明"], "王明 the 王 明", "___ the ___"),
         (["van der Berg^Jan"], "der Berg in Jan", "___ in ___"),
         (["Heart of Mercy Hospital"], "Heart of normal size. Mercy.", "Heart of normal size. ___."),
+        (["19470503"], "Born 3. 5. 47.", "Born ___."),
         (["12", "A-77"], "12 mm, A-77.", "12 mm, ___."),
     ],
 )

@@ -1,5 +1,6 @@
 """A whole example study with known laws: scores, fits, cards, ledgers, figures and the report."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from radscale_lib.archive.joins import SCHEMA
+from radscale_lib.archive.texts import write_counts
 from radscale_lib.files import write_json
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.scaling.simulate import simulate_scores
@@ -79,6 +81,7 @@ class Example:
             *self.comparisons,
             *("--ledgers", *sorted(self.folder.glob("data/*/ledger.parquet"))),
             *("--joins", *sorted(self.folder.glob("data/*/joins.parquet"))),
+            *("--texts", *sorted(self.folder.glob("data/*/texts.parquet"))),
             *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
             *("--subsets", self.folder / "card.parquet", "--figures", self.folder / "figures"),
             *("--out", self.folder / "report.html"),
@@ -237,6 +240,8 @@ def build(folder: Path) -> Example:
     write_ledger(folder / "data" / "institution" / "ledger.parquet", 3104)
     write_ledger(folder / "data" / "public" / "ledger.parquet", 1180)
     write_joins_table(folder / "data" / "institution" / "joins.parquet")
+    counts = Counter({("language", "en"): 3000, ("language", "de"): 80, ("marks", "dates"): 41})
+    write_counts(folder / "data" / "institution" / "texts.parquet", counts)
     for arm, sides in (("mi2-reports", (16, 8, 4, 2)), ("rad-dino", (8, 8, 8, 8))):
         path = folder / "similarity" / f"{arm}.parquet"
         path.parent.mkdir(exist_ok=True)

@@ -153,6 +153,17 @@ def test_joins_are_shown_with_what_stands_out(document):
     ]
 
 
+def test_what_became_of_texts_is_shown(document):
+    section = document.get_element_by_id("archives")
+    table = section.xpath(".//table[contains(caption, 'Report texts of')]")[0]
+    rows = [[cell.text for cell in row.iter("td")] for row in table.xpath("./tbody/tr")]
+    assert rows == [
+        ["language", "de", "80"],
+        ["language", "en", "3,000"],
+        ["identifiers removed", "dates", "41"],
+    ]
+
+
 def test_ledger_counts_add_up(document):
     tables = document.get_element_by_id("archives").xpath(".//table")
     rows = tables[0].xpath("./tbody/tr")

@@ -74,6 +74,7 @@ rule write_report:
         comparisons=OUT / "comparisons.parquet",
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
         joins=[data(name, "joins.parquet") for name in STUDY.archives],
+        texts=[data(name, "texts.parquet") for name in STUDY.archives],
         cards=[card(run) for run in STUDY.runs],
         figures=OUT / "figures",
         subsets=OUT / "subsets/card.parquet",
@@ -94,6 +95,7 @@ rule write_report:
         " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --ledgers {input.ledgers:q} --joins {input.joins:q}"
+        " --texts {input.texts:q}"
         " --cards {input.cards:q}"
         " --figures {input.figures:q} --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
 
