@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import yaml
 
 from radscale_lib.files import whole
@@ -87,7 +88,7 @@ def simulate(kind: str, spacing: str, number: int, seed_sd: float) -> dict[str, 
         return float(laws[run.arm, task](run.size))
 
     scores = simulate_scores(plan, truth, seed=number, seed_sd=seed_sd, nested=NESTED)
-    fits, crossovers, comparisons = fit_study(plan, scores)
+    fits, crossovers, comparisons, *_ = fit_study(plan, scores.filter(pl.col("target") == "macro"))
     for row in fits.filter(fits["form"] == "power").iter_rows(named=True):
         true = exponent(laws[row["arm"], row["task"]], sizes[-1])
         held["exponent bias"].append(row["b"] - true)
@@ -188,7 +189,7 @@ def table(found: dict[Row, dict[str, list[float]]]) -> Iterator[str]:
 
 
 def write(lines: Sequence[str], page: Path) -> None:
-    """Put a table between the marks of a page."""
+    """Put tables between the marks of a page."""
     before, rest = page.read_text().split(MARKS[0])
     _, after = rest.split(MARKS[1])
     text = before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + after

@@ -18,7 +18,7 @@ from radscale_lib.scaling.curves import answer_all, draws_table, predictions_tab
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.least_squares import FORMS
-from radscale_lib.scaling.tables import fit_study
+from radscale_lib.scaling.tables import Tables, fit_study
 
 FEW = 30
 """Each fit is checked by fitting parts of its runs, if the table has no more curves than this."""
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     study.add_argument("--fits", type=Path, help="fits table (written)")
     study.add_argument("--crossovers", type=Path, help="crossovers table (written)")
     study.add_argument("--comparisons", type=Path, help="comparisons of arms (written)")
+    study.add_argument("--label-fits", type=Path, help="curves of single labels (written)")
+    study.add_argument("--verdicts", type=Path, help="what holds over the study (written)")
     table = parser.add_argument_group("a table of curves")
     table.add_argument("--curves", type=Path, help="CSV of curves (read)")
     table.add_argument("--predict", type=Path, help="CSV of predictions (written)")
@@ -49,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.curves and args.predict:
         _fit_curves(args)
     elif (
-        args.study and args.scores and all(paths := (args.fits, args.crossovers, args.comparisons))
+        args.study
+        and args.scores
+        and all(paths := [getattr(args, name) for name in Tables._fields])
     ):
         of = study_of(args)
         with step(args, of, "fit", [args.scores], paths):

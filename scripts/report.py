@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--fits", type=Path, required=True, help="fits table")
     parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
     parser.add_argument("--comparisons", type=Path, required=True, help="comparisons table")
+    parser.add_argument("--verdicts", type=Path, required=True, help="verdicts table")
     parser.add_argument(
         "--ledgers", type=Path, nargs="*", default=[], help="ledger tables, in <archive>/ folders"
     )
@@ -34,8 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="report (written)")
     args = parser.parse_args(argv)
     study = study_of(args)
-    tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.subsets]
-    reads = [*tables, args.figures, *args.ledgers, *args.joins, *args.texts, *args.cards]
+    tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
+    tables += [args.subsets, args.figures]
+    reads = [*tables, *args.ledgers, *args.joins, *args.texts, *args.cards]
     with step(args, study, "report", reads, [args.out]):
         html = write_report(
             study,
@@ -43,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             pl.read_parquet(args.fits),
             pl.read_parquet(args.crossovers),
             pl.read_parquet(args.comparisons),
+            pl.read_parquet(args.verdicts),
             {path.parent.name: pl.read_parquet(path) for path in args.ledgers},
             [read_json(path) for path in args.cards],
             args.figures,

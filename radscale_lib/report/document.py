@@ -15,7 +15,15 @@ from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.subsets import FIGURE, subset_rows
-from radscale_lib.report.words import images, interval, listed, metric_name, number, task_title
+from radscale_lib.report.words import (
+    images,
+    interval,
+    listed,
+    metric_name,
+    number,
+    percent,
+    task_title,
+)
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.study import Run, Study
 from radscale_lib.texts import plain
@@ -29,6 +37,7 @@ def write_report(
     fits: pl.DataFrame,
     crossovers: pl.DataFrame,
     comparisons: pl.DataFrame,
+    verdicts: pl.DataFrame,
     ledgers: Mapping[str, pl.DataFrame],
     cards: Sequence[Card],
     figures: Path,
@@ -44,6 +53,7 @@ def write_report(
         fits: the fits table.
         crossovers: the crossovers table.
         comparisons: the comparisons table.
+        verdicts: the verdicts table.
         ledgers: the ledger of each archive.
         cards: the run cards (`encoder.json`).
         figures: folder of the drawn figures; those that are not there are left out.
@@ -69,10 +79,9 @@ def write_report(
         name=study.name,
         phantom=study.institution.phantom is not None,
         confidence=f"{study.scaling.confidence:.0%}",
-        sure=f"{(1 + study.scaling.confidence) / 2:.1%}".replace(".0%", "%"),
         horizon=f"{study.scaling.horizon:g}",
         studied=sentences.studied(study, scores),
-        overview=sentences.overview(fits) if len(fits) else "",
+        overview=sentences.overview(verdicts) if len(verdicts.filter(kind="rises")) else "",
         results=[
             {
                 "title": f"{task_title(study, task)}, {metric_name(study.scaling.metrics[task])}",
@@ -80,6 +89,10 @@ def write_report(
             }
             for task, table in series.items()
         ],
+        stated=[_verdict_row(row) for row in verdicts.filter(kind="stated").iter_rows(named=True)],
+        families=_families(verdicts),
+        decided=_decided(study, verdicts) if verdicts["adjusted"].count() else [],
+        allowed=f"{1 - study.scaling.confidence:.0%}",
         scaling_figures=_scaling_figures(study, series, fits, figures),
         similarity_figures=_similarity_figures(study, figures),
         score_sizes=[images(size) for size in study.subsets.sizes],
@@ -100,6 +113,57 @@ def write_report(
         settings=yaml.safe_dump(_settings(study), sort_keys=False, allow_unicode=True),
         versions=_versions(cards),
     )
+
+
+def _verdict_row(row: Mapping[str, Any]) -> dict[str, str]:
+    """A verdict as texts."""
+    return {
+        "claim": row["claim"],
+        "verdict": row["verdict"],
+        "value": interval(row["value"], row["lower"], row["upper"], sign=True),
+        "probability": "–" if row["probability"] is None else percent(row["probability"]),
+        "adjusted": number(row["adjusted"]),
+        "text": row["text"],
+    }
+
+
+FAMILIES = {
+    "rises": "the metric rises with the number of images",
+    "gains": "more images would add to it",
+    "overtakes": "the arm is ahead of the open weights at its largest size",
+    "ahead": "one arm is ahead of another, at a size",
+    "slope": "one arm scales better than another",
+}
+
+
+def _families(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
+    """How many claims of each family were decided, and how many chance alone would decide."""
+    rows = []
+    for kind, words in FAMILIES.items():
+        for target in ("", ", labels"):
+            of = verdicts.filter(pl.col("family") == f"{kind}{target}").drop_nulls("adjusted")
+            if len(of):
+                counts = {
+                    verdict: len(of.filter(verdict=verdict))
+                    for verdict in ("supported", "contradicted", "undecided")
+                }
+                single = "of a single label: " if target else ""
+                chance = number(of["expected_by_chance"][0], 1)
+                rows.append({"words": f"{single}{words}", "chance": chance} | counts)
+    return rows
+
+
+def _decided(study: Study, verdicts: pl.DataFrame) -> list[dict[str, Any]]:
+    """Every verdict on whole tasks, by task."""
+    tasks = []
+    for task in study.scaling.metrics:
+        rows = verdicts.filter(
+            (pl.col("kind") != "stated") & (pl.col("task") == task) & (pl.col("target") == "macro")
+        )
+        if len(rows):
+            found = [_verdict_row(row) for row in rows.iter_rows(named=True)]
+            tasks.append({"title": task_title(study, task), "rows": found})
+    return tasks
 
 
 def _scaling_figures(
@@ -193,7 +257,7 @@ def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
 
 
 def _law_tasks(study: Study, fits: pl.DataFrame, crossovers: pl.DataFrame) -> list[dict[str, Any]]:
-    """The chosen law, crossover and gain of every arm, by task."""
+    """The law, crossover and gain of every arm, by task."""
     crossed = {(row["task"], row["arm"]): row for row in crossovers.iter_rows(named=True)}
     tasks = []
     for task in study.scaling.metrics:
@@ -238,12 +302,15 @@ def _comparison_tasks(study: Study, comparisons: pl.DataFrame) -> list[dict[str,
         for (arm, other), of_pair in pairs:
             studied = of_pair.filter(pl.col("studied")).rows(named=True)
             beyond = of_pair.filter(~pl.col("studied")).row(0, named=True)
-            ahead = {row["size"]: sentences.percent(row["ahead"]) for row in studied}
+            ahead = {
+                row["size"]: f"{percent(row['ahead'])}{' *' if row['unequal'] else ''}"
+                for row in studied
+            }
             rows.append(
                 {
                     "pair": f"{arm} against {other}",
                     "ahead": [ahead.get(size, "–") for size in sizes],
-                    "ahead_beyond": sentences.percent(beyond["ahead"]),
+                    "ahead_beyond": percent(beyond["ahead"]),
                     "difference": _signed(studied[-1], "difference"),
                     "slope": _signed(studied[-1], "slope"),
                 }

@@ -108,14 +108,14 @@ def _grid(
 
 
 def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None:
-    """Draw one task: points, means with intervals, laws with bands, and baselines."""
+    """Draw one task: points, means with intervals, curves with bands, and baselines."""
     points = table.filter(pl.col("kind").is_in(["run", "mean"]))
     sizes = sorted(points["size"].unique().to_list()) or [1.0]
     first, last = sizes[0], sizes[-1]
     span = last / first
     # Size 0 has no place on a log axis: it stands left of the smallest size, past a gap.
     zero = first / max(span**0.17, 1.5)
-    reach = max([*table.filter(pl.col("kind") == "fit")["size"], last])
+    reach = max([*table.filter(pl.col("kind") == "fit")["images"], last])
     left, right = zero / span**0.06, reach * span**0.02
     axes.set_xscale("log")
     axes.set_xlim(left, right)
@@ -128,7 +128,7 @@ def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None
     for i, arm in enumerate(arms):
         # Arms of one size stand side by side, so that their intervals can be read.
         nudge = (right / left) ** (0.007 * (i - (len(arms) - 1) / 2))
-        _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge, last)
+        _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge)
 
     axes.set_ylim(*_limits(table))
     axes.set_xticks([zero, *sizes], ["0", *map(images, sizes)])
@@ -151,21 +151,22 @@ def _draw_baseline(
     axes.plot(zero, value, **_BASELINE_MARK, zorder=4)
 
 
-def _draw_arm(
-    axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float, largest: float
-) -> None:
-    """Law (solid within the studied sizes, dashed beyond) and band, means with bars, seeds."""
+def _draw_arm(axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float) -> None:
+    """Curve (solid within the studied sizes, dashed beyond) and band, means with bars, seeds."""
     fit = rows.filter(pl.col("kind") == "fit")
-    axes.fill_between(fit["size"], fit["lower"], fit["upper"], color=style.colour, alpha=0.15, lw=0)
-    beyond = fit["size"] > largest * (1 + 1e-9)
+    axes.fill_between(
+        fit["images"], fit["lower"], fit["upper"], color=style.colour, alpha=0.15, lw=0
+    )
+    reached = rows.filter(pl.col("kind") == "mean").select(pl.max("images")).item()
+    beyond = fit["images"] > reached * (1 + 1e-9)
     for part, dash in ((fit.filter(~beyond), "-"), (fit.filter(beyond), (0, (1.5, 1)))):
-        axes.plot(part["size"], part["value"], color=style.colour, lw=1.3, ls=dash, zorder=5)
+        axes.plot(part["images"], part["value"], color=style.colour, lw=1.3, ls=dash, zorder=5)
     mean = rows.filter(pl.col("kind") == "mean")
     bars = mean.drop_nulls("lower")
     axes.vlines(
-        bars["size"] * nudge, bars["lower"], bars["upper"], color=style.colour, lw=0.9, zorder=6
+        bars["images"] * nudge, bars["lower"], bars["upper"], color=style.colour, lw=0.9, zorder=6
     )
-    axes.plot(mean["size"] * nudge, mean["value"], ls="", **_mean_mark(style), zorder=8)
+    axes.plot(mean["images"] * nudge, mean["value"], ls="", **_mean_mark(style), zorder=8)
     runs = rows.filter(pl.col("kind") == "run")
     if runs["seed"].n_unique() > 1:
         mark: dict[str, Any] = {
@@ -175,7 +176,7 @@ def _draw_arm(
             "ms": 2.6,
             "mew": 0.6,
         }
-        axes.plot(runs["size"] * nudge, runs["value"], ls="", **mark, zorder=7)
+        axes.plot(runs["images"] * nudge, runs["value"], ls="", **mark, zorder=7)
 
 
 _BASELINE_MARK: dict[str, Any] = {

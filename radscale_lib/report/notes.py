@@ -3,11 +3,12 @@
 import polars as pl
 
 from radscale_lib.report.words import listed, missing_runs, task_title
+from radscale_lib.scaling.tables import NO_TREND
 from radscale_lib.study import Study
 
 
 def figure_notes(study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFrame) -> list[str]:
-    """What must be read with a figure: its runs, and the arms whose rise is not identified."""
+    """What must be read with a figure: its runs, and the arms without an identified trend."""
     runs: dict[str, list[str]] = {}
     flat: dict[str, list[str]] = {}
     unfitted: dict[str, list[str]] = {}
@@ -18,16 +19,16 @@ def figure_notes(study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFra
         runs.setdefault(missing_runs(present, study.pretraining_runs), []).append(title)
         rows = fits.filter(pl.col("task") == task)
         for arm in study.arms:
-            chosen = rows.filter((pl.col("arm") == arm) & pl.col("chosen"))["form"].to_list()
-            if not chosen:
+            trends = rows.filter((pl.col("arm") == arm) & pl.col("chosen"))["trend"].to_list()
+            if not trends:
                 unfitted.setdefault(arm, []).append(title)
-            elif chosen == ["constant"]:
+            elif trends == [NO_TREND]:
                 flat.setdefault(arm, []).append(title)
     lines = [
         f"{text}." if len(runs) == 1 else f"{listed(titles)}: {text}."
         for text, titles in runs.items()
     ]
-    for label, arms in (("Flat, no rise identified", flat), ("Not fitted", unfitted)):
+    for label, arms in (("No trend identified", flat), ("Not fitted", unfitted)):
         if arms:
             items = [
                 arm if len(series) == 1 else f"{arm} ({listed(map(str.lower, titles))})"

@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from radscale_lib.report.words import images, interval, listed, task_title
+from radscale_lib.report.words import images, interval, listed, number, percent, task_title
+from radscale_lib.scaling.tables import NO_TREND
 from radscale_lib.study import Study
 
 
@@ -30,24 +31,23 @@ def studied(study: Study, scores: pl.DataFrame) -> list[str]:
     return [first, second]
 
 
-def overview(fits: pl.DataFrame) -> str:
-    """How many curves rise, fall, stay flat or were not fitted."""
-    chosen = fits.filter(pl.col("chosen"))
-    curves = fits.select("arm", "task").n_unique()
-    rising = len(chosen.filter((pl.col("form") != "constant") & pl.col("identified")))
-    flat = len(chosen.filter(pl.col("form") == "constant"))
-    falling = len(chosen) - rising - flat
+def overview(verdicts: pl.DataFrame) -> str:
+    """How many curves rise, fall, show no trend or were not fitted."""
+    curves = verdicts.filter(kind="rises", target="macro")
+    counts = {verdict: len(curves.filter(verdict=verdict)) for verdict in curves["verdict"]}
     parts = [
-        f"{count} {word}"
-        for count, word in (
-            (rising, "rise with the number of images"),
-            (flat, "show no identified rise (flat)"),
-            (falling, "fall"),
-            (curves - len(chosen), "could not be fitted"),
+        f"{counts[verdict]} {word}"
+        for verdict, word in (
+            ("supported", "rise with the number of images"),
+            ("undecided", "show no identified trend"),
+            ("contradicted", "fall"),
+            ("not testable", "could not be fitted"),
         )
-        if count
+        if verdict in counts
     ]
-    return f"Of {curves} curves (arm and task), {listed(parts)}."
+    chance = curves["expected_by_chance"].drop_nulls()
+    by_chance = f" By chance alone about {number(chance[0], 1)} would." if len(chance) else ""
+    return f"Of {len(curves)} curves (arm and task), {listed(parts)}.{by_chance}"
 
 
 def task_results(
@@ -84,9 +84,9 @@ def _course(mean: dict[str, Any], fit: dict[str, Any] | None) -> str:
     if fit is None:
         return f"{arm} has {at}, too few sizes for a fit"
     change = interval(fit["change"], fit["change_lower"], fit["change_upper"], sign=True)
-    if fit["form"] == "constant":
-        return f"{arm} is flat: no rise identified (change {change}), {at}"
-    return f"{arm} {'rises' if fit['identified'] else 'falls'} by {change} to {at}"
+    if fit["trend"] == NO_TREND:
+        return f"{arm} shows no identified trend (change {change}), {at}"
+    return f"{arm} {fit['trend']} by {change} to {at}"
 
 
 def _overtaking(row: dict[str, Any]) -> str:
@@ -101,20 +101,17 @@ def _overtaking(row: dict[str, Any]) -> str:
     }[row["state"]]
 
 
-def percent(share: float) -> str:
-    """A probability in per cent, never 0 or 100 %."""
-    return f"{share:.0%}" if 0.005 <= share <= 0.995 else ("> 99%" if share > 0.5 else "< 1%")
-
-
 def law_text(fit: Mapping[str, Any]) -> str:
-    """A fitted law in words and numbers."""
+    """What is known of a law, in words and numbers: of the drawn curve, and its likeliest form."""
     if fit["curve"] is None:
         return "not fitted"
-    if fit["form"] == "constant":
-        return "flat"
-    exponent = f"exponent {interval(fit['b'], fit['b_lower'], fit['b_upper'])}"
-    if fit["form"] == "power":
-        return f"power law, {exponent}"
-    ceiling = interval(1 - fit["c"], 1 - fit["c_upper"], 1 - fit["c_lower"])
-    start = " and start" if fit["form"] == "double_saturating" else ""
-    return f"power law with floor{start}: {exponent}, ceiling {ceiling}"
+    if fit["trend"] == NO_TREND:
+        return NO_TREND
+    elasticity = interval(fit["elasticity"], fit["elasticity_lower"], fit["elasticity_upper"])
+    form = {
+        "constant": "constant",
+        "power": "power law",
+        "power_floor": "power law with floor",
+        "double_saturating": "power law with floor and start",
+    }[fit["form"]]
+    return f"elasticity {elasticity}; {form} ({percent(fit['probability'])})"

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from radscale_lib.scaling.study_curves import images_learnt
 from radscale_lib.study import Study
 
 SERIES_SCHEMA = pl.Schema(
@@ -15,6 +16,7 @@ SERIES_SCHEMA = pl.Schema(
         "kind": pl.String,
         "form": pl.String,
         "size": pl.Float64,
+        "images": pl.Float64,
         "seed": pl.Int64,
         "value": pl.Float64,
         "lower": pl.Float64,
@@ -27,7 +29,8 @@ def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: st
     """The plotted points and curves of one task.
 
     Kinds of rows: `run` (one run's score), `mean` (over the seeds of a size, with the interval over
-    test patients), `fit` (the chosen law, with its interval), `baseline` (size 0).
+    test patients), `fit` (the curve, with its interval), `baseline` (size 0). They are drawn at
+    `images`, the unique images that the runs learnt from.
 
     Returns:
         Rows of SERIES_SCHEMA, arms in the study's order, then baselines.
@@ -44,19 +47,22 @@ def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: st
     for arm in [*study.arms, *study.baselines.values()]:
         runs = macro.filter(pl.col("arm") == arm)
         kind = "run" if arm in study.arms else "baseline"
+        runs = runs.with_columns(images=images_learnt(runs))
         for (size,), group in runs.group_by("size", maintain_order=True):
-            mean = {"arm": arm, "size": size} | _mean(group, study.scaling.confidence)
+            seen = {"arm": arm, "size": size, "images": group["images"][0]}
+            mean = seen | _mean(group, study.scaling.confidence)
             if kind == "baseline":
                 rows.append(mean | {"kind": kind})
                 continue
             rows += [
-                {"arm": arm, "kind": kind, "size": size, "seed": seed, "value": value}
+                seen | {"kind": kind, "seed": seed, "value": value}
                 for seed, value in group.select("seed", "value").iter_rows()
             ]
             rows.append(mean | {"kind": "mean"})
         for row in chosen.filter(pl.col("arm") == arm).iter_rows(named=True):
             rows += [
-                {"arm": arm, "kind": "fit", "form": row["form"]} | point for point in row["curve"]
+                {"arm": arm, "kind": "fit", "form": row["form"], "images": point["size"]} | point
+                for point in row["curve"]
             ]
     shared = {"task": task, "metric": metric}
     return pl.DataFrame([shared | row for row in rows], schema=SERIES_SCHEMA)

@@ -3,9 +3,19 @@
 from collections.abc import Iterable
 
 from radscale_lib.scaling.crossover import images
+from radscale_lib.scaling.words import interval, number, percent
 from radscale_lib.study import Run, Study
 
-__all__ = ["images", "interval", "listed", "metric_name", "missing_runs", "number", "task_title"]
+__all__ = [
+    "images",
+    "interval",
+    "listed",
+    "metric_name",
+    "missing_runs",
+    "number",
+    "percent",
+    "task_title",
+]
 
 _METRICS = {
     "auroc": "macro AUROC",
@@ -35,26 +45,6 @@ def task_title(study: Study, task: str) -> str:
         else f"{words} generation",
     }[kind]
     return title[0].upper() + title[1:]
-
-
-def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
-    """A number with fixed decimals and a true minus sign; a dash where there is none."""
-    if value is None:
-        return "–"
-    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.lstrip("+-")
-    return text.replace("-", "−")
-
-
-def interval(
-    value: float | None, lower: float | None, upper: float | None, sign: bool = False
-) -> str:
-    """A value with its interval in parentheses."""
-    if value is None or lower is None or upper is None:
-        return number(value, sign=sign)
-    ends = f"{number(lower, sign=sign)} to {number(upper, sign=sign)}"
-    return f"{number(value, sign=sign)} ({ends})"
 
 
 def listed(words: Iterable[str], most: int = 99) -> str:

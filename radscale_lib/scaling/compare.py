@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from radscale_lib.scaling.ensemble import Ensemble, Interval, interval
-from radscale_lib.scaling.laws import Array
+from radscale_lib.scaling.course import about, above
+from radscale_lib.scaling.ensemble import Ensemble, Interval
 
 
 @dataclass(frozen=True)
@@ -14,21 +14,26 @@ class Comparison:
     """One arm against another; positive differences are in favour of the first.
 
     Attributes:
-        sizes: where the arms are compared.
-        difference: metric of the first minus metric of the second, at each size.
+        difference: metric of the first minus metric of the second, at each size: of the drawn
+            curves, with the interval of the paired draws.
         ahead: probability that the first is better, at each size.
         slope: elasticity of the first minus that of the second, at the largest size: by how many
             per cent more its error falls where the data grow by one per cent.
+        steeper: probability that the first's elasticity is the larger.
     """
 
-    sizes: Array
     difference: list[Interval]
     ahead: list[float]
     slope: Interval
+    steeper: float
 
 
 def compare(
-    one: Ensemble, other: Ensemble, sizes: ArrayLike, confidence: float = 0.9
+    one: Ensemble,
+    other: Ensemble,
+    sizes: ArrayLike,
+    confidence: float = 0.9,
+    other_sizes: ArrayLike | None = None,
 ) -> Comparison:
     """Compare two arms, draw by draw.
 
@@ -40,6 +45,7 @@ def compare(
         other: the second arm.
         sizes: where to compare.
         confidence: level of the intervals.
+        other_sizes: where the second arm is taken, if it learnt from other numbers of images.
 
     Raises:
         ValueError: if the draws are not paired.
@@ -48,12 +54,17 @@ def compare(
         raise ValueError("the draws are not paired: fit both arms with one seed, count and draws")
     tail = (1 - confidence) / 2
     at = np.asarray(sizes, dtype=np.float64)
-    gain = other.errors(at) - one.errors(at)
+    beside = at if other_sizes is None else np.asarray(other_sizes, dtype=np.float64)
+    centre = other.centre(beside) - one.centre(at)
+    gain = other.errors(beside) - one.errors(at)
     # Without the cap: at chance, two arms are not told apart by being cut off at the same error.
-    better = other.log_errors(at) > one.log_errors(at)
+    better, worse = other.log_errors(beside), one.log_errors(at)
+    slope = one.elasticity - other.elasticity
     return Comparison(
-        sizes=at,
-        difference=[interval(of_size, tail) for of_size in gain.T],
-        ahead=better.mean(axis=0).tolist(),
-        slope=interval(one.elasticity - other.elasticity, tail),
+        difference=[
+            about(value, draws, tail) for value, draws in zip(centre.tolist(), gain.T, strict=True)
+        ],
+        ahead=[above(*pair) for pair in zip(better.T, worse.T, strict=True)],
+        slope=about(float(slope.mean()), slope, tail),
+        steeper=above(one.elasticity, other.elasticity),
     )

@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from radscale_lib.scaling.ensemble import Ensemble, interval
+from radscale_lib.scaling.course import about, above
+from radscale_lib.scaling.ensemble import Ensemble, centre
 from radscale_lib.scaling.laws import Array
 
 Place = Literal["within", "below", "above", "never"]
@@ -24,7 +25,7 @@ class Crossover:
         lower: lower end of the interval, None below the smallest size.
         upper: upper end of the interval, None above the largest size.
         ahead: probability that the curve beats the baseline at the largest size.
-        difference: metric of the curve at the largest size minus the baseline: median and interval.
+        difference: metric of the drawn curve at the largest size minus the baseline, with interval.
         text: the crossover in words.
     """
 
@@ -101,7 +102,12 @@ def _beyond(ensemble: Ensemble, target: Array) -> Array:
 
 
 def crossover(
-    ensemble: Ensemble, baseline: Array, smallest: float, confidence: float = 0.9
+    ensemble: Ensemble,
+    baseline: Array,
+    smallest: float,
+    confidence: float = 0.9,
+    known: float | None = None,
+    decided: bool = True,
 ) -> Crossover:
     """Locate the crossover of an arm with its baseline.
 
@@ -114,15 +120,20 @@ def crossover(
             `ensemble.resample`.
         smallest: smallest studied size.
         confidence: level of the interval.
+        known: error of the baseline as measured; by default the mean of its log draws.
+        decided: whether the arm is surely ahead or behind over the whole study; if not, the state
+            is `undetermined` whatever this curve says alone.
     """
     tail = (1 - confidence) / 2
     largest = ensemble.largest
     sizes = crossing_sizes(ensemble, baseline, smallest)
     place, size, lower, upper = locate(sizes, smallest, largest, confidence)
     gain = baseline - ensemble.errors([largest])[:, 0]
-    difference = interval(gain, tail)
+    level = float(centre(np.log(baseline), np.inf)) if known is None else known
+    difference = about(level - float(ensemble.centre([largest])[0]), gain, tail)
     reached = float((sizes <= largest).mean())
-    state: State = "undetermined" if tail <= reached < 1 - tail else place
+    sure = decided and not tail <= reached < 1 - tail
+    state: State = place if sure else "undetermined"
     if state == "undetermined":
         size = None
     return Crossover(
@@ -130,8 +141,8 @@ def crossover(
         size=size,
         lower=lower,
         upper=upper,
-        ahead=float((ensemble.log_errors([largest])[:, 0] < np.log(baseline)).mean()),
-        difference=(difference[0], difference[1], difference[2]),
+        ahead=above(np.log(baseline), ensemble.log_errors([largest])[:, 0]),
+        difference=difference,
         text=_text(state, size, lower, upper, smallest, largest, confidence),
     )
 

@@ -70,10 +70,7 @@ class Ensemble:
         Its band is the draws' quantiles; where they are skewed it lies beside their median, but
         never outside of their middle 90 %.
         """
-        draws = self.log_errors(sizes)
-        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        centre = np.exp(np.clip(draws.mean(axis=0), low, high))
-        return np.asarray(np.minimum(centre, self.cap))
+        return centre(self.log_errors(sizes), self.cap)
 
     def _misfit(self, log_u: Array) -> Array:
         """Misfit between the knots, linear in the log of the size; constant outside them."""
@@ -95,11 +92,14 @@ class Ensemble:
         return elasticity(self.exponent, self.share, self.start)
 
 
+def centre(logs: Array, cap: float) -> Array:
+    """Error at the centre of draws of log error, along the first axis, at most `cap`.
+
+    Their mean, but never outside of their middle 90 %.
+    """
+    low, high = np.quantile(logs, [0.05, 0.95], axis=0)
+    return np.asarray(np.minimum(np.exp(np.clip(logs.mean(axis=0), low, high)), cap))
+
+
 Interval = tuple[float, float, float]
-"""Median, lower and upper end."""
-
-
-def interval(draws: Array, tail: float) -> Interval:
-    """Median and interval of draws, with the probability `tail` beyond each end."""
-    middle, lower, upper = np.quantile(draws, [0.5, tail, 1 - tail]).tolist()
-    return middle, lower, upper
+"""A value, and the lower and upper end of its interval."""

@@ -27,6 +27,7 @@ from radscale_lib.scaling.posterior import SMOOTH, Posterior, central_law, poste
 
 WIDE_FLOOR = 0.6
 """A floor whose interval spans more of the error than this is not identified."""
+FORM_DRAWS = 2000
 EVIDENCE = 3.0
 """Odds above which a form is told from another (Jeffreys' 'substantial')."""
 
@@ -84,9 +85,10 @@ class Fit:
 
     @cached_property
     def ensembles(self) -> dict[str, Ensemble]:
-        """Draws given each form."""
+        """Draws given each form, at most FORM_DRAWS: they are for the intervals of parameters."""
+        of_form = self.posterior.of_form
         return {
-            form: self._draw(self.posterior, self.posterior.of_form(form), 1 + FORMS.index(form))
+            form: self._draw(self.posterior, of_form(form), 1 + FORMS.index(form), FORM_DRAWS)
             for form in self.forms
         }
 
@@ -142,10 +144,12 @@ class Fit:
         low, high = self.posterior.grid.share[order][ends]
         return float(high - low)
 
-    def _draw(self, of: Posterior, weights: Array, stream: int) -> Ensemble:
+    def _draw(
+        self, of: Posterior, weights: Array, stream: int, most: int | None = None
+    ) -> Ensemble:
         return sample(
             of, weights, float(self.sizes[-1]), self.cap, self.knots, self.noise,
-            self.resample, np.random.default_rng([*self.seed, stream]),
+            self.resample[:most], np.random.default_rng([*self.seed, stream]),
         )  # fmt: skip
 
 

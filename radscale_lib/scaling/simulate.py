@@ -2,9 +2,11 @@
 
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radscale_lib.scaling.laws import Array
 from radscale_lib.study import Run, Study
@@ -13,7 +15,7 @@ Truth = Callable[[Run, str], float]
 """Expected error (1 - metric) of a run on a task."""
 
 COLUMNS = [
-    *("arm", "encoder", "size", "seed", "task", "target", "metric", "value", "lower", "upper"),
+    *("arm", "encoder", "size", "images", "seed", "task", "target", "metric", "value", "lower", "upper"),
     *("confidence", "cases", "positives", "resamples_used", "resamples"),
 ]
 
@@ -28,6 +30,7 @@ def simulate_scores(
     shared_sd: float = 1.0,
     own_sd: float = 0.5,
     nested: float = 0.0,
+    label_sd: float = 0.0,
     seed: int = 0,
     missing: frozenset[Run] = frozenset(),
 ) -> pl.DataFrame:
@@ -47,6 +50,7 @@ def simulate_scores(
         own_sd: the part of a run's own.
         nested: share of the seed variance that comes from which images a subset holds. Subsets of
             one seed are nested, so it is shared between sizes: correlation sqrt(n / N), n < N.
+        label_sd: standard deviation, over labels, of their departure from the task's elasticity.
         seed: of every random draw.
         missing: runs without scores.
     """
@@ -57,23 +61,29 @@ def simulate_scores(
         weights = rng.multinomial(patients, np.full(patients, 1 / patients), size=resamples)
         targets = _targets(study, task)
         effects = _seed_effects(study, rng, seed_sd, nested)
+        own_rng = np.random.default_rng([seed, zlib.crc32(task.encode()), 1])
+        largest = float(study.subsets.sizes[-1])
+        labels = _Labels.draw(own_rng, len(targets), patients, label_sd, largest)
         for run in study.runs:
             run_effect = effects.get(run, 0.0)
             own = _contributions(rng, own_sd, (patients, 1))
             errors = truth(run, task) * np.exp(run_effect) * (hard * own)[:, 0]
             draws = weights @ errors / patients
-            offsets = rng.normal(0, 0.1, len(targets))
+            shares, share_draws = labels.shares(run, resamples)
             if run in missing:
                 continue
             head = {"arm": run.arm, "encoder": study.encoder_of(run.arm)} | {
-                "size": run.size, "seed": run.seed, "task": task, "metric": metric,
+                "size": run.size, "images": run.size or None, "seed": run.seed, "task": task, "metric": metric,
                 "confidence": study.evaluation.confidence, "cases": patients,
                 "resamples_used": resamples,
             }  # fmt: skip
             tail = (1 - study.evaluation.confidence) / 2
-            for target, scale in [("macro", 1.0), *zip(targets, np.exp(offsets), strict=True)]:
-                value = 1 - min(float(errors.mean() * scale), 1.0)
-                sample = 1 - np.minimum(draws * scale, 1.0)
+            for place, target in enumerate(["macro", *targets]):
+                share, share_draw = (1.0, 1.0) if not place else (
+                    shares[place - 1], share_draws[:, place - 1]
+                )  # fmt: skip
+                value = 1 - min(float(errors.mean() * share), 1.0)
+                sample = 1 - np.minimum(draws * share_draw, 1.0)
                 low, high = np.quantile(sample, [tail, 1 - tail])
                 tables.append(
                     head
@@ -82,8 +92,8 @@ def simulate_scores(
                         "value": value,
                         "lower": float(low),
                         "upper": float(high),
-                        "positives": patients // 5,
-                        "resamples": sample.tolist() if target == "macro" else None,
+                        "positives": int(labels.positives[place - 1]) if place else patients // 5,
+                        "resamples": sample.tolist(),
                     }
                 )
     return (
@@ -91,6 +101,40 @@ def simulate_scores(
         .select(COLUMNS)
         .sort("arm", "size", "seed", "task", "target", "metric")
     )
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Labels of a task: their errors are shares of the task's, 1 on average.
+
+    Labels differ in level, in slope, and in how noisy their few positives make them.
+    """
+
+    rng: np.random.Generator
+    level: Array
+    slope: Array
+    positives: NDArray[np.int64]
+    largest: float
+
+    @classmethod
+    def draw(
+        cls, rng: np.random.Generator, count: int, patients: int, sd: float, largest: float
+    ) -> "_Labels":
+        positives = np.maximum(patients // (3 + 2 * np.arange(count)), 1)
+        return cls(rng, rng.normal(0, 0.3, count), rng.normal(0, sd, count), positives, largest)
+
+    def shares(self, run: Run, resamples: int) -> tuple[Array, Array]:
+        """Shares of a run, [labels], and at each bootstrap draw, [resamples, labels]."""
+        if not self.level.size:
+            return self.level, np.empty((resamples, 0))
+        noise = 0.4 / np.sqrt(self.positives)
+        place = np.log(run.size / self.largest) if run.size else 0.0
+        logs = self.level + self.slope * place + noise * self.rng.normal(size=self.level.size)
+        draws = logs + noise * self.rng.normal(size=(resamples, self.level.size))
+        return (
+            np.exp(logs) / np.exp(logs).mean(),
+            np.exp(draws) / np.exp(draws).mean(axis=1, keepdims=True),
+        )
 
 
 def _seed_effects(

@@ -1,25 +1,26 @@
-"""From the study's scores to its fits and crossovers tables (docs/data-contracts.md)."""
+"""From the study's scores to its tables of fits and claims (docs/data-contracts.md)."""
 
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from radscale_lib.digests import text_number
+from radscale_lib.scaling.claims import common_sizes, unequal
 from radscale_lib.scaling.compare import compare
+from radscale_lib.scaling.course import Course, about
 from radscale_lib.scaling.crossover import crossover
 from radscale_lib.scaling.diagnostics import (
     Diagnostics,
-    diagnose,
     dropped_line,
     identification_lines,
 )
-from radscale_lib.scaling.ensemble import Ensemble, Interval, interval
-from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
-from radscale_lib.scaling.fit import EVIDENCE, WIDE_FLOOR, Fit, fit
-from radscale_lib.scaling.laws import FORMS, Array
+from radscale_lib.scaling.ensemble import Ensemble, centre
+from radscale_lib.scaling.fit import WIDE_FLOOR, Fit
+from radscale_lib.scaling.laws import Array
+from radscale_lib.scaling.study_fits import FittedArm, TaskFits, fit_tasks
+from radscale_lib.scaling.verdicts import decided, verdicts
+from radscale_lib.scaling.words import number, percent
 from radscale_lib.study import Study
 
 _POINT = pl.Struct(dict.fromkeys(("size", "value", "lower", "upper"), pl.Float64))
@@ -32,10 +33,12 @@ def _schema(*columns: tuple[Any, str]) -> pl.Schema:
 
 FITS_SCHEMA = _schema(
     (pl.String, "arm task metric form"),
+    (pl.String, "trend"),
     (pl.Boolean, "identified chosen"),
     (pl.Int64, "sizes runs runs_expected"),
     (pl.Float64, "a a_lower a_upper b b_lower b_upper c c_lower c_upper d d_lower d_upper"),
     (pl.Float64, "probability rises change change_lower change_upper gain gain_lower gain_upper"),
+    (pl.Float64, "elasticity elasticity_lower elasticity_upper"),
     (pl.Float64, "loo_error loo_error_constant loo_error_line"),
     (pl.List(_POINT), "curve"),
     (pl.Float64, "confidence"),
@@ -53,174 +56,111 @@ COMPARISONS_SCHEMA = _schema(
     (pl.String, "arm other task metric"),
     (pl.Float64, "size"),
     (pl.Boolean, "studied"),
+    (pl.Float64, "images other_images"),
+    (pl.Boolean, "unequal"),
     (pl.Float64, "ahead difference difference_lower difference_upper"),
     (pl.Float64, "slope slope_lower slope_upper"),
 )
+LABEL_FITS_SCHEMA = _schema(
+    (pl.String, "arm task target metric"),
+    (pl.Int64, "positives runs"),
+    (pl.Float64, "own rises change change_lower change_upper gain gain_lower gain_upper"),
+    (pl.List(_POINT), "curve"),
+    (pl.Float64, "confidence"),
+)
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """The runs of one arm on one task, as errors, with the draws they share with the baseline."""
-
-    sizes: Array
-    errors: Array
-    seeds: Array
-    draws: Array | None
-    baseline: float | None
-    baseline_draws: Array | None
-
-    @classmethod
-    def read(cls, rows: pl.DataFrame, baseline: pl.DataFrame) -> "_Curve":
-        """From macro rows of the scores table; `baseline` has one row or none."""
-        if not len(rows):
-            raise ScalingError("no runs")
-        # Half a case: a perfect score on a small test set is no error of zero.
-        resolution = 0.5 / max(cast(int, rows["cases"].max()), 1)
-        runs = len(rows)
-        draws = _draws(pl.concat([rows, baseline]), resolution)
-        if draws is None:
-            # A baseline without draws leaves the runs theirs.
-            draws = _draws(rows, resolution)
-        level = to_error(baseline["value"].to_numpy(), resolution) if len(baseline) else None
-        return cls(
-            sizes=rows["size"].to_numpy().astype(np.float64),
-            errors=to_error(rows["value"].to_numpy(), resolution),
-            seeds=rows["seed"].to_numpy(),
-            draws=None if draws is None else draws[:, :runs],
-            baseline=None if level is None else float(level[0]),
-            baseline_draws=draws[:, runs] if draws is not None and draws.shape[1] > runs else None,
-        )
-
-    @property
-    def worst(self) -> float:
-        """The largest error seen: worse than chance is possible."""
-        return max(float(self.errors.max()), self.baseline or 0.0)
-
-    def fit(self, options: dict[str, Any]) -> Fit:
-        """The fit of all runs."""
-        return fit(self.sizes, self.errors, draws=self.draws, seeds=self.seeds, **options)
-
-    def diagnose(self, fitted: Fit, options: dict[str, Any]) -> Diagnostics:
-        """Checks of the fit of all runs."""
-
-        def refit(keep: Array) -> Fit:
-            draws = None if self.draws is None else self.draws[:, keep]
-            parts = (part[keep] for part in (self.sizes, self.errors, self.seeds))
-            size, error, seeds = parts
-            return fit(size, error, draws=draws, seeds=seeds, **options)
-
-        return diagnose(fitted, self.sizes, self.errors, refit)
-
-    @property
-    def unit(self) -> str:
-        """What was resampled, in words."""
-        if self.draws is None:
-            return "no resamples: the intervals hold seeds and the law's misfit alone"
-        return (
-            f"resampled: test patients, {len(self.draws)} draws, jointly over {self.sizes.size} "
-            f"runs{' and the baseline' if self.baseline_draws is not None else ''}"
-        )
+NO_TREND = "no trend identified"
+TRENDS = {"supported": "rises", "contradicted": "falls", "undecided": NO_TREND}
+"""The trend of a curve, by the verdict over the study on whether it rises."""
 
 
-def _draws(rows: pl.DataFrame, resolution: float) -> Array | None:
-    """Errors at each bootstrap draw, [resamples, runs]; draws undefined for a run are left out."""
-    if rows["resamples"].null_count() or rows["resamples"].list.len().n_unique() != 1:
-        return None
-    values = np.array(rows["resamples"].to_list(), dtype=np.float64).T
-    values = values[np.isfinite(values).all(axis=1)]
-    return to_error(values, resolution) if len(values) >= 20 else None
+class Tables(NamedTuple):
+    """What the fits of a study say, table by table."""
+
+    fits: pl.DataFrame
+    crossovers: pl.DataFrame
+    comparisons: pl.DataFrame
+    label_fits: pl.DataFrame
+    verdicts: pl.DataFrame
 
 
-def fit_study(
-    study: Study, scores: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Fit every arm on every task.
+def fit_study(study: Study, scores: pl.DataFrame) -> Tables:
+    """Fit every arm on every task, and judge every claim.
 
     Args:
-        study: names the arms, tasks, metrics, forms and the level of intervals.
+        study: names the arms, tasks, metrics, forms, claims and the level of intervals.
         scores: the study's scores table.
-
-    Returns:
-        The fits, the crossovers and the comparisons table.
     """
+    tasks = fit_tasks(study, scores)
+    judged = verdicts(study, tasks)
+    trends, overtaken = decided(judged, "rises"), decided(judged, "overtakes")
     fits: list[dict[str, Any]] = []
     crossovers: list[dict[str, Any]] = []
     comparisons: list[dict[str, Any]] = []
-    for task, metric in study.scaling.metrics.items():
-        macro = scores.filter(
-            (pl.col("task") == task)
-            & (pl.col("target") == "macro")
-            & (pl.col("metric") == metric)
-            & pl.col("value").is_not_nan()
-        ).sort("arm", "size", "seed")
-        cap = chance_error(metric, _prevalence(scores, task, metric))
-        shared: dict[str, Any] = {
-            "forms": study.scaling.forms,
-            "horizon": study.scaling.horizon,
-            "seed": text_number(task),
-        }
-        fitted_arms: dict[str, Fit] = {}
-        for arm in study.arms:
-            rows = macro.filter((pl.col("arm") == arm) & (pl.col("size") > 0))
-            baseline = study.baseline_of(arm).arm
-            head = {
-                "arm": arm,
-                "task": task,
-                "metric": metric,
-                "sizes": rows["size"].n_unique(),
-                "runs": len(rows),
-                "runs_expected": sum(run.arm == arm for run in study.pretraining_runs),
-                "confidence": study.scaling.confidence,
-            }
-            try:
-                curve = _Curve.read(rows, macro.filter(pl.col("arm") == baseline))
-                options = shared | {
-                    "cap": max(cap, curve.worst),
-                    "seed_noise": _seed_noise(macro.filter(pl.col("arm") != arm)),
-                    "stream": text_number(arm),
-                }
-                fitted = fitted_arms[arm] = curve.fit(options)
-            except ScalingError as error:
+    labels: list[dict[str, Any]] = []
+    for of_task in tasks:
+        names = {"task": of_task.task, "metric": of_task.metric}
+        for name in study.arms:
+            arm, key = of_task.arms.get(name), (name, of_task.task)
+            head = _head(study, of_task, name)
+            if arm is None:
                 unfitted = {"form": "constant", "identified": False, "chosen": False}
-                fits.append(head | unfitted | {"note": str(error)})
+                fits.append(head | unfitted | {"note": of_task.refused[name]})
                 continue
-            fits += [
-                head | row
-                for row in _fit_rows(
-                    curve, fitted, options, study.scaling.confidence, _dropped(study, arm, rows)
-                )
-            ]
-            if curve.baseline is not None:
-                row = _crossover_row(curve, fitted, study.scaling.confidence)
-                names = {"arm": arm, "task": task, "metric": metric, "baseline": baseline}
-                crossovers.append(names | row)
-        names = {"task": task, "metric": metric}
-        comparisons += [names | row for row in _comparison_rows(fitted_arms, study)]
-    return (
+            fits += [head | row for row in _fit_rows(study, arm, trends[key])]
+            if arm.curve.baseline is not None:
+                row = _crossover_row(arm, study.scaling.confidence, overtaken[key])
+                crossovers.append({"arm": name} | names | row)
+            labels += [names | row for row in _label_rows(study, of_task, arm)]
+        comparisons += [names | row for row in _comparison_rows(of_task, study)]
+    return Tables(
         pl.DataFrame(fits, schema=FITS_SCHEMA),
         pl.DataFrame(crossovers, schema=CROSSOVERS_SCHEMA),
         pl.DataFrame(comparisons, schema=COMPARISONS_SCHEMA),
+        pl.DataFrame(labels, schema=LABEL_FITS_SCHEMA),
+        judged,
     )
 
 
-def _comparison_rows(fitted: dict[str, Fit], study: Study) -> list[dict[str, Any]]:
+def _head(study: Study, of_task: TaskFits, arm: str) -> dict[str, Any]:
+    rows = _runs(of_task, arm)
+    return {
+        "arm": arm,
+        "task": of_task.task,
+        "metric": of_task.metric,
+        "sizes": rows["size"].n_unique(),
+        "runs": len(rows),
+        "runs_expected": sum(run.arm == arm for run in study.pretraining_runs),
+        "confidence": study.scaling.confidence,
+    }
+
+
+def _runs(of_task: TaskFits, arm: str) -> pl.DataFrame:
+    return of_task.macro.filter((pl.col("arm") == arm) & (pl.col("size") > 0))
+
+
+def _comparison_rows(of_task: TaskFits, study: Study) -> list[dict[str, Any]]:
     """Rows of the comparisons table of one task: one per pair of arms and size."""
     rows: list[dict[str, Any]] = []
-    for arm, other in combinations(fitted, 2):
-        one, two = fitted[arm].ensemble, fitted[other].ensemble
-        studied = np.intersect1d(fitted[arm].sizes, fitted[other].sizes)
-        if not studied.size or not np.array_equal(one.resample, two.resample):
+    for one, other in combinations(of_task.arms.values(), 2):
+        first, second = one.fit.ensemble, other.fit.ensemble
+        nominal = common_sizes(one, other)
+        if not nominal or not np.array_equal(first.resample, second.resample):
             continue
-        sizes = np.append(studied, study.scaling.horizon * max(one.largest, two.largest))
-        found = compare(one, two, sizes, study.scaling.confidence)
+        beyond = study.scaling.horizon * max(first.largest, second.largest)
+        left = [*(one.curve.images_at[size] for size in nominal), beyond]
+        right = [*(other.curve.images_at[size] for size in nominal), beyond]
+        found = compare(first, second, left, study.scaling.confidence, right)
         slope = dict(zip(("slope", "slope_lower", "slope_upper"), found.slope, strict=True))
-        for size, ahead, (middle, lower, upper) in zip(
-            sizes.tolist(), found.ahead, found.difference, strict=True
+        for size, images, beside, ahead, (value, lower, upper) in zip(
+            [*nominal, beyond], left, right, found.ahead, found.difference, strict=True
         ):
             rows.append(
                 {
-                    **{"arm": arm, "other": other, "size": size, "studied": size in studied},
-                    **{"ahead": ahead, "difference": middle},
+                    **{"arm": one.arm, "other": other.arm, "size": size},
+                    **{"studied": size in nominal, "images": images, "other_images": beside},
+                    **{"unequal": unequal(images, beside), "ahead": ahead, "difference": value},
                     **{"difference_lower": lower, "difference_upper": upper},
                     **slope,
                 }
@@ -228,61 +168,27 @@ def _comparison_rows(fitted: dict[str, Fit], study: Study) -> list[dict[str, Any
     return rows
 
 
-def _prevalence(scores: pl.DataFrame, task: str, metric: str) -> float | None:
-    rows = scores.filter(
-        (pl.col("task") == task) & (pl.col("target") != "macro") & (pl.col("metric") == metric)
-    ).unique(["target"], keep="first", maintain_order=True)
-    mean = (rows["positives"] / rows["cases"]).mean() if len(rows) else None
-    return float(mean) if isinstance(mean, float) and np.isfinite(mean) else None
+def _fit_rows(study: Study, arm: FittedArm, verdict: str) -> list[dict[str, Any]]:
+    """Rows of the fits table of one arm on one task: one per form.
 
-
-def _dropped(study: Study, arm: str, rows: pl.DataFrame) -> list[str]:
-    """Runs of an arm without a score."""
-    have = set(rows.select("size", "seed").iter_rows())
-    return [
-        f"no score of seed {run.seed} at {run.size:,}"
-        for run in study.pretraining_runs
-        if run.arm == arm and (run.size, run.seed) not in have
-    ]
-
-
-def _seed_noise(macro: pl.DataFrame) -> tuple[float, float] | None:
-    """Pooled standard deviation of log error between seeds of a size, and degrees of freedom."""
-    squares, dof = 0.0, 0
-    valid = macro.filter((pl.col("size") > 0) & pl.col("value").is_between(0, 1))
-    for _, group in valid.group_by(["arm", "size"], maintain_order=True):
-        if len(group) > 1:
-            logs = np.log(to_error(group["value"].to_numpy()))
-            squares += float(((logs - logs.mean()) ** 2).sum())
-            dof += len(group) - 1
-    return (float(np.sqrt(squares / dof)), float(dof)) if squares > 0 else None
-
-
-def _fit_rows(
-    curve: _Curve,
-    fitted: Fit,
-    options: dict[str, Any],
-    confidence: float,
-    dropped: list[str],
-) -> list[dict[str, Any]]:
-    """Rows of the fits table of one arm on one task: one per form."""
-    tail = (1 - confidence) / 2
-    checks = curve.diagnose(fitted, options)
-    held_out, constant = _held_out(checks, curve), checks.held_out_last
-    identified = fitted.rises > 1 - tail
-    moves = identified or fitted.rises < tail
-    chosen = _choose(fitted, held_out, moves)
-    change = interval(_change(fitted, curve.sizes, moves), tail)
-    if not moves:
-        # The draws' quantiles may miss by a draw what the probability says.
-        change = change[0], min(change[1], 0.0), max(change[2], 0.0)
+    What is not about a form is the same in all of them, the curve above all: it is the average over
+    forms, not the law of one.
+    """
+    fitted, tail, course = arm.fit, arm.tail, arm.course
+    checks = arm.curve.diagnose(fitted, arm.options)
+    chosen = max(fitted.probability, key=lambda form: fitted.probability[form])
+    elasticity = fitted.ensemble.elasticity
     shared = {
-        "identified": identified,
-        "rises": fitted.rises,
-        **dict(zip(("change", "change_lower", "change_upper"), change, strict=True)),
-        **_with_ends("gain", _gain(fitted, options["horizon"], moves), tail),
-        "loo_error_constant": constant,
+        "trend": TRENDS[verdict],
+        "identified": verdict == "supported",
+        "rises": course.rises,
+        **_interval("change", course.change),
+        **_interval("gain", course.gain),
+        **_interval("elasticity", about(float(elasticity.mean()), elasticity, tail)),
+        "loo_error": checks.held_out,
+        "loo_error_constant": checks.held_out_last,
         "loo_error_line": checks.held_out_line,
+        "curve": _points(fitted.ensemble, _grid(arm), tail),
     }
     return [
         shared
@@ -291,34 +197,29 @@ def _fit_rows(
             "form": form,
             "chosen": form == chosen,
             "probability": fitted.probability[form],
-            "loo_error": held_out[form],
-            "curve": _points(fitted, form, form == chosen, curve.sizes, options["horizon"], tail),
-            "note": _note(fitted, chosen, change, tail, held_out, constant)
-            if form == chosen
-            else "",
-            "diagnostics": [
-                curve.unit,
-                dropped_line(dropped),
-                *identification_lines(fitted, tail),
-                *checks.lines(),
-            ]
-            if form == chosen
-            else [],
+            "note": _note(fitted, course, verdict, tail, checks) if form == chosen else "",
+            "diagnostics": _diagnostics(study, arm, checks) if form == chosen else [],
         }
         for form in fitted.laws
     ]
 
 
-def _held_out(checks: Diagnostics, curve: _Curve) -> dict[str, float | None]:
-    """Log error of predicting the largest size from the others, by each form."""
-    if checks.shorter is None:
-        return dict.fromkeys(FORMS)
-    largest = float(curve.sizes.max())
-    truth = float(np.log(curve.errors[curve.sizes == largest]).mean())
-    return {
-        form: abs(float(np.log(law.errors(largest))) - truth)
-        for form, law in checks.shorter.laws.items()
-    }
+def _diagnostics(study: Study, arm: FittedArm, checks: Diagnostics) -> list[str]:
+    dropped = [
+        f"no score of seed {run.seed} at {run.size:,}"
+        for run in study.pretraining_runs
+        if run.arm == arm.arm and (run.size, run.seed) not in arm.curve.runs
+    ]
+    return [
+        arm.curve.unit,
+        dropped_line(dropped),
+        *identification_lines(arm.fit, arm.tail),
+        *checks.lines(),
+    ]
+
+
+def _interval(name: str, found: tuple[float, float, float]) -> dict[str, float]:
+    return dict(zip((name, f"{name}_lower", f"{name}_upper"), found, strict=True))
 
 
 def _parameters(fitted: Fit, form: str, tail: float) -> dict[str, float]:
@@ -326,123 +227,102 @@ def _parameters(fitted: Fit, form: str, tail: float) -> dict[str, float]:
     law = fitted.laws[form]
     out: dict[str, float] = {}
     for name, draws in zip("abcd", fitted.ensembles[form].parameters, strict=True):
-        value = getattr(law, name)
-        lower, upper = np.quantile(draws, [tail, 1 - tail]).tolist()
-        out |= {name: value, f"{name}_lower": min(lower, value), f"{name}_upper": max(upper, value)}
+        out |= _interval(name, about(getattr(law, name), draws, tail))
     return out
 
 
-def _crossover_row(curve: _Curve, fitted: Fit, confidence: float) -> dict[str, Any]:
+def _crossover_row(arm: FittedArm, confidence: float, verdict: str) -> dict[str, Any]:
+    curve, level = arm.curve, arm.curve.baseline_level(arm.fit)
     assert curve.baseline is not None
-    level = np.full(fitted.ensemble.resample.size, curve.baseline)
-    if curve.baseline_draws is not None:
-        logs = np.log(curve.baseline_draws)
-        level = level * np.exp((logs - logs.mean())[fitted.ensemble.resample])
-    found = crossover(fitted.ensemble, level, float(curve.sizes.min()), confidence)
-    difference, lower, upper = found.difference
+    assert level is not None
+    found = crossover(
+        arm.fit.ensemble,
+        level,
+        float(curve.images.min()),
+        confidence,
+        known=curve.baseline,
+        decided=verdict != "undecided",
+    )
     known = "" if curve.baseline_draws is not None else "; the baseline's own noise is not known"
     return {
+        "baseline": arm.baseline,
         "baseline_value": 1 - curve.baseline,
         "size": found.size,
         "size_lower": found.lower,
         "size_upper": found.upper,
         "state": found.state,
         "ahead": found.ahead,
-        "difference": difference,
-        "difference_lower": lower,
-        "difference_upper": upper,
+        **_interval("difference", found.difference),
         "text": found.text + known,
     }
 
 
-def _choose(fitted: Fit, held_out: dict[str, float | None], moves: bool) -> str:
-    """The form that is drawn: the constant unless a trend is identified.
-
-    Among the laws, the more probable one where the odds are clear, else the one that predicted the
-    held-out largest size better.
-    """
-    laws = [form for form in fitted.probability if form != "constant"]
-    if not moves or not laws:
-        return "constant"
-    ranked = sorted(laws, key=lambda form: -fitted.probability[form])
-    if len(ranked) == 1 or fitted.probability[ranked[0]] > EVIDENCE * fitted.probability[ranked[1]]:
-        return ranked[0]
-    missing = float("inf")
-    return min(ranked, key=lambda form: missing if (e := held_out[form]) is None else e)
+def _grid(arm: FittedArm) -> Array:
+    """Where a curve is told: its sizes, and even places from the smallest to the horizon."""
+    smallest, _, horizon = arm.ends
+    even = np.geomspace(smallest, horizon, 41).round(6)
+    return np.union1d(even, np.append(arm.fit.sizes, horizon))
 
 
-def _with_ends(name: str, draws: Array, tail: float) -> dict[str, float]:
-    """Median of draws, and their interval."""
-    middle, lower, upper = interval(draws, tail)
-    return {name: middle, f"{name}_lower": lower, f"{name}_upper": upper}
+def _points(ensemble: Ensemble, grid: Array, tail: float) -> list[dict[str, float]]:
+    """The centre of a curve with its band, in the metric's own direction."""
+    logs = ensemble.log_errors(grid)
+    low, high = np.minimum(np.exp(np.quantile(logs, [tail, 1 - tail], axis=0)), ensemble.cap)
+    return _band(grid, centre(logs, ensemble.cap), low, high)
 
 
-def _trend(fitted: Fit, moves: bool) -> Ensemble:
-    """The curve whose differences between sizes are told.
-
-    Where no trend is identified it is the plain power law that the probability of a rise rests on:
-    the average over forms has few falling laws, so its changes would deny what the note says.
-    """
-    return fitted.ensemble if moves else fitted.trend
-
-
-def _change(fitted: Fit, sizes: Array, moves: bool) -> Array:
-    """Metric at the largest size minus metric at the smallest, per draw."""
-    errors = _trend(fitted, moves).errors([sizes.min(), sizes.max()])
-    return errors[:, 0] - errors[:, 1]
-
-
-def _gain(fitted: Fit, horizon: float, moves: bool) -> Array:
-    """Metric at the horizon minus metric at the largest size, per draw."""
-    trend = _trend(fitted, moves)
-    errors = trend.errors([trend.largest, horizon * trend.largest])
-    return errors[:, 0] - errors[:, 1]
-
-
-def _points(
-    fitted: Fit, form: str, chosen: bool, sizes: Array, horizon: float, tail: float
-) -> list[dict[str, float]]:
-    """A form's curve with its interval, in the metric's own direction.
-
-    Median and interval over the draws, of which the law is the backbone; the constant is drawn as
-    the line it is. The chosen form's are the whole ensemble's, so that they hold the doubt about
-    the form.
-    """
-    smallest, largest = float(sizes.min()), float(sizes.max())
-    grid = np.union1d(
-        np.geomspace(smallest, horizon * largest, 41).round(6), np.append(sizes, horizon * largest)
-    )
-    draws = (fitted.ensemble if chosen else fitted.ensembles[form]).errors(grid)
-    low, values, high = np.quantile(draws, [tail, 0.5, 1 - tail], axis=0)
-    if form == "constant":
-        values = np.minimum(fitted.laws[form].errors(grid), fitted.ensemble.cap)
+def _band(grid: Array, drawn: Array, low: Array, high: Array) -> list[dict[str, float]]:
     return [
         {"size": n, "value": 1 - v, "lower": 1 - max(h, v), "upper": 1 - min(lo, v)}
         for n, v, lo, h in zip(
-            grid.tolist(), values.tolist(), low.tolist(), high.tolist(), strict=True
+            grid.tolist(), drawn.tolist(), low.tolist(), high.tolist(), strict=True
         )
     ]
 
 
-def _note(
-    fitted: Fit,
-    chosen: str,
-    change: Interval,
-    tail: float,
-    held_out: dict[str, float | None],
-    constant: float,
-) -> str:
+def _label_rows(study: Study, of_task: TaskFits, arm: FittedArm) -> list[dict[str, Any]]:
+    """Rows of the labels table of one arm on one task."""
+    if arm.labels is None:
+        return []
+    grid = np.append(arm.fit.sizes, arm.ends[2])
+    logs = arm.labels.log_errors(arm.fit.ensemble, grid)
+    errors = np.minimum(np.exp(logs), arm.label_cap)
+    low, high = np.quantile(errors, [arm.tail, 1 - arm.tail], axis=0)
+    drawn = centre(logs, arm.label_cap)
+    return [
+        {
+            "arm": arm.arm,
+            "target": label,
+            "positives": of_task.positives[label],
+            "runs": arm.curve.errors.size,
+            "own": float(arm.labels.own[j]),
+            "rises": course.rises,
+            **_interval("change", course.change),
+            **_interval("gain", course.gain),
+            "curve": _band(grid, drawn[j], low[j], high[j]),
+            "confidence": study.scaling.confidence,
+        }
+        for j, (label, course) in enumerate(zip(arm.labels.names, arm.label_courses, strict=True))
+    ]
+
+
+def _note(fitted: Fit, course: Course, verdict: str, tail: float, checks: Diagnostics) -> str:
     """What a reader must know of the fit, in words."""
-    if chosen == "constant":
-        return "flat: no rise identified"
-    notes = []
-    if fitted.rises < tail:
+    change, notes = course.change, []
+    if verdict == "undecided":
+        most = max(-change[1], change[2])
+        notes.append(f"{NO_TREND}: the data allow {number(most)} either way at most")
+        if course.moves:
+            side, share = (
+                ("rise", course.rises) if course.rises > 0.5 else ("fall", 1 - course.rises)
+            )
+            notes.append(f"taken alone, a {side} with a probability of {percent(share)}")
+    if verdict == "contradicted":
         notes.append("falls with size")
-    if change[1] <= 0 <= change[2]:
+    if verdict != "undecided" and change[1] <= 0 <= change[2]:
         notes.append("a trend over all sizes; between the smallest and the largest it may be nil")
     if fitted.floor_width(tail) > WIDE_FLOOR:
         notes.append("floor not identified")
-    error = held_out[chosen]
-    if error is not None and error >= constant:
+    if checks.held_out is not None and checks.held_out >= checks.held_out_last:
         notes.append("the largest size was predicted no better than by the size before it")
     return "; ".join(notes)

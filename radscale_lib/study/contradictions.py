@@ -40,6 +40,7 @@ def contradictions(study: Study) -> Iterator[str]:
         yield from _arm(study, name, arm)
     yield from _tasks(study)
     yield from _metrics(study)
+    yield from _claims(study)
     for name in study.report.colours:
         if name not in study.arms:
             yield f"report.colours.{name}: no such arm: use one of {sorted(study.arms)}"
@@ -196,3 +197,39 @@ def _metrics(study: Study) -> Iterator[str]:
                 f"scaling.metrics.{name}: {metric!r} is no metric of this task: use one of "
                 f"{list(METRICS[tasks[name].kind])}"
             )
+
+
+RESERVED_CLAIMS = (
+    "mi2-scales-better-on-findings",
+    "rad-dino-stronger-on-tubes",
+    "labels-improve-on-reports",
+    "smallest-size-suffices-for-some",
+    "continuing-pays",
+)
+"""Names of the claims of the paper's abstract."""
+
+
+def _claims(study: Study) -> Iterator[str]:
+    baselines = list(study.baselines.values())
+    for name, claim in study.scaling.claims.items():
+        key = f"scaling.claims.{name}"
+        if name in RESERVED_CLAIMS:
+            yield f"{key}: the name is taken by a claim of the paper's abstract: rename it"
+        if claim.better not in study.arms:
+            yield f"{key}.better: {claim.better!r} is no arm: use one of {list(study.arms)}"
+        if claim.than not in (*study.arms, *baselines):
+            yield (
+                f"{key}.than: {claim.than!r} is no arm and no baseline: use one of "
+                f"{[*study.arms, *baselines]}"
+            )
+        elif claim.than in baselines and claim.what == "slope":
+            yield f"{key}.what: baseline {claim.than!r} has no slope: compare values, or two arms"
+        for task in claim.on:
+            if task not in study.scaling.metrics:
+                yield f"{key}.on: {task!r} is no task: use some of {list(study.scaling.metrics)}"
+        if claim.what == "slope" and claim.at != "largest":
+            yield f"{key}.at: slopes are those at the largest size: remove 'at'"
+        for side in (claim.better, claim.than):
+            sizes = study.arms[side].sizes or study.subsets.sizes if side in study.arms else None
+            if sizes is not None and isinstance(claim.at, int) and claim.at not in sizes:
+                yield f"{key}.at: {claim.at} is no size of {side!r}: use one of {list(sizes)}"

@@ -1,10 +1,34 @@
 """Scaling-law fits."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from radscale_lib.study.base import Section
+from radscale_lib.study.base import Distinct, Name, Section
+
+
+class StatedClaim(Section):
+    """A claim that is judged beside those of the paper's abstract."""
+
+    better: Name = Field(description="The arm that is said to be better.")
+    than: Name = Field(description="The arm or baseline that it is compared with.")
+    on: Annotated[tuple[Name, ...], Distinct] = Field(
+        (), description="Tasks, of which the mean is judged; all if empty."
+    )
+    at: Annotated[int, Field(gt=0)] | Literal["smallest", "largest"] = Field(
+        "largest", description="Size at which the values are compared."
+    )
+    what: Literal["value", "slope"] = Field(
+        "value",
+        description="Compare the metric at that size, or how fast the error falls (elasticity at "
+        "the largest size).",
+    )
+
+    @model_validator(mode="after")
+    def _two_sides(self) -> "StatedClaim":
+        if self.better == self.than:
+            raise ValueError(f"better and than are both {self.better!r}: compare two")
+        return self
 
 
 class Scaling(Section):
@@ -17,7 +41,12 @@ class Scaling(Section):
         ("power", "power_floor"),
         description="Forms fitted: power law, with floor, and with floor and start.",
     )
-    confidence: float = Field(0.9, gt=0.5, lt=1, description="Level of the fits' intervals.")
+    confidence: float = Field(
+        0.9, gt=0.5, lt=1, description="Level of the fits' intervals; one less it, of the verdicts."
+    )
     horizon: float = Field(
         2.0, gt=1, description="Predictions reach to this multiple of the largest size."
+    )
+    claims: dict[Name, StatedClaim] = Field(
+        {}, description="Claims to be judged beside those of the paper's abstract, by name."
     )

@@ -82,7 +82,7 @@ def score_table(
     confidence: float,
     images: int | None = None,
 ) -> pl.DataFrame:
-    """Rows of the scores table, sorted; the resamples of macro rows are kept.
+    """Rows of the scores table, sorted.
 
     Args:
         scores: of one task and run.
@@ -112,7 +112,7 @@ def score_table(
                 "cases": score.cases,
                 "positives": score.positives,
                 "resamples_used": int(np.isfinite(score.resamples).sum()),
-                "resamples": score.resamples.tolist() if score.target == MACRO else None,
+                "resamples": score.resamples.tolist(),
             }
         )
     table = pl.DataFrame(rows, schema=SCHEMA)

@@ -61,11 +61,15 @@ class Example:
         ]
 
     @property
-    def comparisons(self) -> list[object]:
-        return ["--comparisons", self.folder / "comparisons.parquet"]
+    def judged(self) -> list[object]:
+        return [
+            *("--comparisons", self.folder / "comparisons.parquet"),
+            *("--verdicts", self.folder / "verdicts.parquet"),
+        ]
 
     def fit(self) -> "Example":
-        call(fit.main, *self.tables, *self.comparisons)
+        labels = ("--label-fits", self.folder / "label_fits.parquet")
+        call(fit.main, *self.tables, *self.judged, *labels)
         return self
 
     def draw(self) -> "Example":
@@ -78,7 +82,7 @@ class Example:
         call(
             report.main,
             *self.tables,
-            *self.comparisons,
+            *self.judged,
             *("--ledgers", *sorted(self.folder.glob("data/*/ledger.parquet"))),
             *("--joins", *sorted(self.folder.glob("data/*/joins.parquet"))),
             *("--texts", *sorted(self.folder.glob("data/*/texts.parquet"))),

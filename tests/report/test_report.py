@@ -10,8 +10,8 @@ from lxml import etree, html
 from radscale_lib.study import parse_study
 
 SECTIONS = [
-    *("results", "figures", "similarity", "scores", "laws", "subsets", "archives", "gaps", "runs"),
-    "method",
+    *("results", "verdicts", "figures", "similarity", "scores", "laws", "subsets", "archives"),
+    *("gaps", "runs", "method"),
 ]
 
 
@@ -87,9 +87,9 @@ def test_results_are_told_as_the_fits_found_them(example, document):
     items = [item.text for item in document.get_element_by_id("results").iter("li")]
     assert len(items) == 12
     fits = example.table("fits").filter(pl.col("chosen"))
-    flat = fits.filter(pl.col("form") == "constant")
+    flat = fits.filter(pl.col("trend") == "no trend identified")
     assert len(flat) == 3
-    assert sum("is flat: no rise identified" in item for item in items) == len(flat)
+    assert sum("shows no identified trend" in item for item in items) == len(flat)
     crossing = example.table("crossovers").filter(pl.col("state") == "within")
     for row in crossing.iter_rows(named=True):
         assert any(f"{row['arm']} rises" in item and row["text"] in item for item in items)
@@ -239,6 +239,7 @@ def test_what_is_absent_is_left_out(example, tmp_path):
     document = parse(other.fit().draw().report().html)
     assert sections(document) == [
         "results",
+        "verdicts",
         "figures",
         "scores",
         "laws",

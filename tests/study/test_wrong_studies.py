@@ -29,6 +29,46 @@ def edited(edits):
 
 
 WRONG = {
+    "claim about an arm that is not there": (
+        {"scaling.claims": {"mine": {"better": "mi2", "than": "rad-dino"}}},
+        "scaling.claims.mine.better: 'mi2' is no arm: use one of ['mi2-reports', "
+        "'mi2-reports-labels', 'rad-dino']",
+    ),
+    "claim against what is not there": (
+        {"scaling.claims": {"mine": {"better": "rad-dino", "than": "open"}}},
+        "scaling.claims.mine.than: 'open' is no arm and no baseline: use one of ['mi2-reports', "
+        "'mi2-reports-labels', 'rad-dino', 'mi2-open', 'rad-dino-open']",
+    ),
+    "claim of an arm against itself": (
+        {"scaling.claims": {"mine": {"better": "rad-dino", "than": "rad-dino"}}},
+        "scaling.claims.mine: better and than are both 'rad-dino': compare two",
+    ),
+    "slope of a baseline": (
+        {"scaling.claims": {"mine": {"better": "rad-dino", "than": "mi2-open", "what": "slope"}}},
+        "scaling.claims.mine.what: baseline 'mi2-open' has no slope: compare values, or two arms",
+    ),
+    "slope at a size": (
+        {
+            "scaling.claims": {
+                "mine": {"better": "rad-dino", "than": "mi2-reports", "what": "slope", "at": 20}
+            }
+        },
+        "scaling.claims.mine.at: slopes are those at the largest size: remove 'at'",
+    ),
+    "claim on an unknown task": (
+        {"scaling.claims": {"mine": {"better": "rad-dino", "than": "mi2-open", "on": ["tube"]}}},
+        "scaling.claims.mine.on: 'tube' is no task: use some of ['findings', 'tubes', "
+        "'segmentation', 'reports']",
+    ),
+    "claim at a size that is not studied": (
+        {"scaling.claims": {"mine": {"better": "rad-dino", "than": "mi2-open", "at": 30}}},
+        "scaling.claims.mine.at: 30 is no size of 'rad-dino': use one of [20, 40]",
+    ),
+    "claim with a name of the abstract's": (
+        {"scaling.claims": {"continuing-pays": {"better": "rad-dino", "than": "mi2-open"}}},
+        "scaling.claims.continuing-pays: the name is taken by a claim of the paper's abstract: "
+        "rename it",
+    ),
     "unknown key": (
         {"arms.rad-dino.recipe.local_cropss": 6},
         "arms.rad-dino.recipe.local_cropss: unknown key: did you mean 'local_crops'? (got 6)",

@@ -1,6 +1,6 @@
 """Figures and the report.
 
-Inputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, run cards, ledgers, encoders.
+Inputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, verdicts.parquet, run cards, ledgers, encoders.
 Outputs: figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
 
@@ -72,6 +72,7 @@ rule write_report:
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
+        verdicts=OUT / "verdicts.parquet",
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
         joins=[data(name, "joins.parquet") for name in STUDY.archives],
         texts=[data(name, "texts.parquet") for name in STUDY.archives],
@@ -94,8 +95,8 @@ rule write_report:
         "python {SCRIPTS}/report.py --study {SETTINGS:q} --id {params.id}"
         " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
-        " --comparisons {input.comparisons:q} --ledgers {input.ledgers:q} --joins {input.joins:q}"
-        " --texts {input.texts:q}"
+        " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
+        " --ledgers {input.ledgers:q} --joins {input.joins:q} --texts {input.texts:q}"
         " --cards {input.cards:q}"
         " --figures {input.figures:q} --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
 

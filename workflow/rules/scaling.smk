@@ -1,7 +1,8 @@
 """Scaling: one table of scores, and the fits.
 
 Inputs: tasks/<task>/<run>/scores.parquet.
-Outputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet.
+Outputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet,
+verdicts.parquet.
 """
 
 
@@ -33,6 +34,8 @@ rule fit_scaling:
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
+        label_fits=OUT / "label_fits.parquet",
+        verdicts=OUT / "verdicts.parquet",
     log:
         OUT / "logs/fit_scaling.log",
     benchmark:
@@ -47,7 +50,8 @@ rule fit_scaling:
         "python {SCRIPTS}/fit.py --study {SETTINGS:q} --id {params.id}"
         " --scores {input.scores:q}"
         " --fits {output.fits:q} --crossovers {output.crossovers:q}"
-        " --comparisons {output.comparisons:q} 2> {log:q}"
+        " --comparisons {output.comparisons:q} --label-fits {output.label_fits:q}"
+        " --verdicts {output.verdicts:q} 2> {log:q}"
 
 
 rule scale:

@@ -1,0 +1,68 @@
+"""Many claims at once: which of them hold over the whole study.
+
+Two promises, at a level such as 0.1:
+
+- In a study in which none of the claims is true, the probability of deciding even one is at most
+  the level: before anything is decided, the study as a whole must show something (the gate).
+- Within a family of claims, the expected share of false ones among those decided is at most the
+  level (Benjamini and Hochberg 1995, who need independent claims; Benjamini and Yekutieli 2001
+  allow the positive dependence of claims that share test patients, arms or sizes).
+
+A p-value of a claim is twice the posterior probability of the less likely side, under even odds
+beforehand: two-sided, since a claim may also be contradicted.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from radscale_lib.scaling.laws import Array
+
+
+def p_values(probability: ArrayLike, draws: int | None = None) -> Array:
+    """Two-sided p-values of posterior probabilities.
+
+    Args:
+        probability: that each claim is true, from even odds.
+        draws: how many draws the probabilities were counted in; none of them on one side is half a
+            draw on it. None if they were computed exactly.
+    """
+    share = np.asarray(probability, dtype=np.float64)
+    least = 0.0 if draws is None else 0.5 / (draws + 1)
+    return np.asarray(np.clip(2 * np.minimum(share, 1 - share), 2 * least, 1.0))
+
+
+def benjamini_hochberg(p: ArrayLike) -> Array:
+    """Adjusted p-values: deciding those up to a level keeps the false discovery rate there."""
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    steps = values[order] * values.size / np.arange(1, values.size + 1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum.accumulate(steps[::-1])[::-1]
+    return adjusted
+
+
+def simes(p: ArrayLike) -> float:
+    """p-value of 'none of these claims is true' (Simes 1986); 1 without claims."""
+    values = np.asarray(p, dtype=np.float64)
+    return float(benjamini_hochberg(values).min()) if values.size else 1.0
+
+
+def gate(families: Mapping[str, ArrayLike]) -> float:
+    """p-value of 'no claim of any of these families is true': Simes over families, each by Simes.
+
+    A family counts once, however many claims it has.
+    """
+    return simes([simes(p) for p in families.values() if np.size(p)])
+
+
+def expected_by_chance(p: ArrayLike, decided: ArrayLike, level: float) -> float:
+    """How many of a family's claims chance alone would decide, were none of them true.
+
+    Their number times the largest p-value that was decided; where none was, times the p-value that
+    would have been needed, `level` / number.
+    """
+    values, mask = np.asarray(p, dtype=np.float64), np.asarray(decided, dtype=bool)
+    largest = float(values[mask].max()) if mask.any() else 0.0
+    return float(values.size * max(largest, level / values.size))

@@ -1,0 +1,135 @@
+"""Verdicts over the whole study: every claim, and whether it holds among all of them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from radscale_lib.scaling.claims import Claim, curve_claims, pair_claims
+from radscale_lib.scaling.multiplicity import benjamini_hochberg, expected_by_chance, gate
+from radscale_lib.scaling.stated import stated_claims
+from radscale_lib.scaling.study_fits import TaskFits
+from radscale_lib.study import Study
+
+VERDICTS_SCHEMA = pl.Schema(
+    {
+        **dict.fromkeys(
+            ("claim", "kind", "arm", "other", "task", "target", "metric", "head"), pl.String()
+        ),
+        "size": pl.Float64(),
+        "verdict": pl.String(),
+        **dict.fromkeys(
+            ("value", "lower", "upper", "confidence", "probability", "adjusted"), pl.Float64()
+        ),
+        "family": pl.String(),
+        "expected_by_chance": pl.Float64(),
+        "text": pl.String(),
+    }
+)
+GATE = ("rises", "overtakes", "ahead", "stated")
+"""Families in which the study must show something before anything is decided. The others follow
+from these: gains and slopes need a trend, and labels make up the tasks."""
+
+
+def verdicts(study: Study, tasks: Sequence[TaskFits]) -> pl.DataFrame:
+    """The verdicts table of a study.
+
+    Args:
+        study: names arms, tasks, claims and the level.
+        tasks: its fits.
+    """
+    confidence = study.scaling.confidence
+    rows = decide(claims_of(study, tasks), 1 - confidence)
+    return pl.DataFrame([row | {"confidence": confidence} for row in rows], schema=VERDICTS_SCHEMA)
+
+
+def claims_of(study: Study, tasks: Sequence[TaskFits]) -> list[Claim]:
+    """Every claim of a study with its evidence: the stated ones, those of curves, of pairs."""
+    levels = (study.scaling.confidence, study.scaling.horizon)
+    return [
+        *stated_claims(study, tasks),
+        *(claim for fits in tasks for claim in curve_claims(fits, *levels)),
+        *(claim for fits in tasks for claim in pair_claims(fits, *levels)),
+    ]
+
+
+def decide(claims: Sequence[Claim], level: float) -> list[dict[str, Any]]:
+    """Adjust the claims for each other, and decide those whose adjusted p is at most `level`.
+
+    A claim's adjusted p-value is the largest of: that of its family (Benjamini and Hochberg), that
+    of the whole study (`multiplicity.gate`), and that of what it needs.
+
+    Returns:
+        A row for each claim, in their order, without the confidence.
+    """
+    families: dict[str, list[int]] = {}
+    for index, claim in enumerate(claims):
+        if claim.value is not None:
+            families.setdefault(claim.family, []).append(index)
+    p = np.array([claim.p for claim in claims])
+    opened = gate({name: p[families[name]] for name in GATE if name in families})
+    adjusted = np.full(len(claims), np.nan)
+    for of_family in families.values():
+        adjusted[of_family] = np.maximum(benjamini_hochberg(p[of_family]), opened)
+    place = {claim.claim: index for index, claim in enumerate(claims)}
+    for index, claim in enumerate(claims):
+        if claim.needs and claim.value is not None:
+            least = min(adjusted[place[name]] for name in claim.needs)
+            adjusted[index] = max(adjusted[index], least)
+    chance = {
+        name: expected_by_chance(p[of_family], adjusted[of_family] <= level, level)
+        for name, of_family in families.items()
+    }
+    return [
+        _row(claim, float(one), level, chance.get(claim.family))
+        for claim, one in zip(claims, adjusted, strict=True)
+    ]
+
+
+def _row(claim: Claim, adjusted: float, level: float, chance: float | None) -> dict[str, Any]:
+    value, lower, upper = claim.value or (None, None, None)
+    testable = claim.value is not None and claim.probability is not None
+    if not testable:
+        verdict, text = "not testable", claim.open
+    elif adjusted > level:
+        verdict, text = "undecided", claim.open
+    elif _true(claim):
+        verdict, text = "supported", claim.yes
+    else:
+        verdict, text = "contradicted", claim.no
+    return {
+        "claim": claim.claim,
+        "kind": claim.kind,
+        "arm": claim.arm,
+        "other": claim.other,
+        "task": claim.task,
+        "target": claim.target,
+        "metric": claim.metric,
+        "head": None,
+        "size": claim.size,
+        "verdict": verdict,
+        "value": value,
+        "lower": lower,
+        "upper": upper,
+        "probability": claim.probability,
+        "adjusted": adjusted if testable else None,
+        "family": claim.family,
+        "expected_by_chance": chance if testable else None,
+        "text": text,
+    }
+
+
+def _true(claim: Claim) -> bool:
+    """Which side a decided claim is on."""
+    return claim.probability is not None and claim.probability > 0.5
+
+
+def decided(table: pl.DataFrame, kind: str) -> dict[tuple[str, str], str]:
+    """Verdicts of the macro claims of a kind, by arm and task."""
+    rows = table.filter((pl.col("kind") == kind) & (pl.col("target") == "macro"))
+    return {(arm, task): verdict for arm, task, verdict in _keys(rows)}
+
+
+def _keys(rows: pl.DataFrame) -> Iterable[tuple[str, str, str]]:
+    return rows.select("arm", "task", "verdict").iter_rows()
