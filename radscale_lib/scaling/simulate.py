@@ -15,8 +15,8 @@ Truth = Callable[[Run, str], float]
 """Expected error (1 - metric) of a run on a task."""
 
 COLUMNS = [
-    *("arm", "encoder", "size", "images", "seed", "task", "target", "metric", "value", "lower", "upper"),
-    *("confidence", "cases", "positives", "resamples_used", "resamples"),
+    *("arm", "encoder", "size", "images", "seed", "task", "target", "metric"),
+    *("value", "lower", "upper", "confidence", "cases", "positives", "resamples_used", "resamples"),
 ]
 
 
@@ -73,7 +73,8 @@ def simulate_scores(
             if run in missing:
                 continue
             head = {"arm": run.arm, "encoder": study.encoder_of(run.arm)} | {
-                "size": run.size, "images": run.size or None, "seed": run.seed, "task": task, "metric": metric,
+                "size": run.size, "images": run.size or None, "seed": run.seed,
+                "task": task, "metric": metric,
                 "confidence": study.evaluation.confidence, "cases": patients,
                 "resamples_used": resamples,
             }  # fmt: skip
