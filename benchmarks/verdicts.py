@@ -29,7 +29,7 @@ from radscale_lib.scaling.noise import nested_luck
 from radscale_lib.scaling.posterior import SMOOTH, posterior
 from radscale_lib.scaling.simulate import simulate_scores
 from radscale_lib.scaling.study_fits import FittedArm, TaskFits, fit_tasks
-from radscale_lib.scaling.verdicts import claims_of, decide
+from radscale_lib.scaling.verdicts import GATE, claims_of, decide
 from radscale_lib.study import Run, Study
 
 LEVEL = 0.1
@@ -64,6 +64,7 @@ def simulate(number: int, spacing: str = "paper") -> Outcome:
     false = [row for row in rows if row["verdict"] in {"supported", "contradicted"}]
     found: Outcome = {
         "false": sorted({row["family"] for row in false}),
+        "p": {family: [claim.p for claim in claims if claim.family == family] for family in GATE},
         "least p": min(claim.p for claim in claims),
         "least p, rises": min(claim.p for claim in claims if claim.kind == "rises"),
     }

@@ -4,6 +4,7 @@ Two promises, at a level such as 0.1:
 
 - In a study in which none of the claims is true, the probability of deciding even one is at most
   the level: before anything is decided, the study as a whole must show something (the gate).
+  Families have unequal shares of the level there (weighted Bonferroni).
 - Within a family of claims, the expected share of false ones among those decided is at most the
   level (Benjamini and Hochberg 1995, who need independent claims; Benjamini and Yekutieli 2001
   allow the positive dependence of claims that share test patients, arms or sizes).
@@ -49,12 +50,15 @@ def simes(p: ArrayLike) -> float:
     return float(benjamini_hochberg(values).min()) if values.size else 1.0
 
 
-def gate(families: Mapping[str, ArrayLike]) -> float:
-    """p-value of 'no claim of any of these families is true': Simes over families, each by Simes.
+def gate(families: Mapping[str, ArrayLike], weights: Mapping[str, float]) -> float:
+    """p-value of 'no claim of any of these families is true': each by Simes, then Bonferroni.
 
-    A family counts once, however many claims it has.
+    Args:
+        families: p-values of the claims of each family; one counts once, however many it has.
+        weights: of the families, sum 1: their shares of the level.
     """
-    return simes([simes(p) for p in families.values() if np.size(p)])
+    least = [simes(p) / weights[name] for name, p in families.items() if np.size(p)]
+    return min([1.0, *least])
 
 
 def expected_by_chance(p: ArrayLike, decided: ArrayLike, level: float) -> float:

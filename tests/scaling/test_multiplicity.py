@@ -10,7 +10,7 @@ from radscale_lib.scaling.multiplicity import (
     p_values,
     simes,
 )
-from radscale_lib.scaling.verdicts import decide
+from radscale_lib.scaling.verdicts import GATE, decide
 
 
 def test_adjusted_p_values_are_scipys():
@@ -26,7 +26,13 @@ def test_p_values_are_two_sided_and_no_smaller_than_the_draws_allow():
 def test_a_family_counts_once_in_the_gate():
     one, many = [0.01], np.ones(100)
     assert simes(many[:0]) == 1
-    assert gate({"a": one, "b": many, "empty": []}) == pytest.approx(0.02)
+    weights = {"a": 0.5, "b": 0.3, "empty": 0.2}
+    assert gate({"a": one, "b": many, "empty": []}, weights) == pytest.approx(0.02)
+    assert gate({}, weights) == gate({"b": many}, weights) == 1
+
+
+def test_the_families_of_the_gate_share_the_level():
+    assert sum(GATE.values()) == pytest.approx(1)
 
 
 def test_what_chance_would_decide():
@@ -55,7 +61,7 @@ def test_claims_are_decided_within_their_family_once_the_study_shows_something()
         *["supported"] * 3,
     ]
     assert [row["text"] for row in rows[:5]] == ["yes", "yes", "open", "open", "no"]
-    # The same weak claims in a study that shows nothing: 0.06 alone opens no gate of two families.
+    # The same weak claims in a study that shows nothing: leads of 0.06 alone open no gate.
     quiet = decide([*(claim(i, 0.5) for i in range(5)), *weak], 0.1)
     assert {row["verdict"] for row in quiet} == {"undecided"}
 
@@ -87,7 +93,7 @@ def test_nothing_is_claimed_where_nothing_is_true_more_often_than_said(rho):
             shared, own = rng.standard_normal(1), rng.standard_normal(count)
             z = np.sqrt(rho) * shared + np.sqrt(1 - rho) * own
             families[name] = 2 * norm.sf(np.abs(z))
-        false += gate(families) <= 0.1
+        false += gate(families, GATE) <= 0.1
     # Less three standard errors of 400.
     assert false / 4000 <= 0.1 + 3 * np.sqrt(0.09 / 4000)
     if rho == 0:
