@@ -170,7 +170,7 @@ class _Words:
             f"{self._excluded(of.change)}, {span}{alone}",
             **shared,
         )
-        times = f"{self.horizon:g} times the data"
+        times = f"{self.horizon:g} × the data"
         yield Claim(
             claim=f"{arm.arm} gains from {times} on {where}",
             kind="gains",
