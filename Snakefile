@@ -65,7 +65,7 @@ rule plan:
         study=str(LOOKED_AT),
         at_once=at_once(),
     shell:
-        "python {SCRIPTS:q}/plan.py --study {params.study:q} --at-once {params.at_once} 2> {log:q}"
+        "python {SCRIPTS:q}/plan.py --study {params.study:q} --at-once {params.at_once:q} 2> {log:q}"
 
 
 rule check:

@@ -1,8 +1,4 @@
-"""The journal of a study: what the head process started, and what it has seen end.
-
-Jobs on a cluster outlive a head that is killed. Snakemake then takes what they leave for done, but
-knows no more by which code and settings it was made. The journal tells which these are.
-"""
+"""The journal of a study: what the last call of snakemake started, and what it has seen end."""
 
 import hashlib
 import json
@@ -11,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +28,6 @@ class Entry:
     Attributes:
         rule: its rule.
         wildcards: its wildcards.
-        outputs: the files it makes, relative to the study's folder.
         started: when it was handed out, seconds since the epoch.
         state: `started`, `done` or `failed`.
         tries: how often it was started.
@@ -43,7 +38,6 @@ class Entry:
 
     rule: str
     wildcards: Mapping[str, str]
-    outputs: Sequence[str]
     started: float
     state: str = "started"
     tries: int = 1
@@ -81,18 +75,13 @@ class Journal:
     def note(self, event: str, **values: Any) -> None:
         """Append an event: `slurm` (name), `start` (job, rule, …), `done` or `failed` (job).
 
-        Outputs and log of a start are written relative to the study's folder, so that the folder
-        can be moved, and a copy's journal means the copy.
+        The log of a start is written relative to the study's folder, which can be moved.
         """
-        if event == "start":
-            values["outputs"] = [self._relative(name) for name in values["outputs"]]
-            values["log"] = values["log"] and self._relative(values["log"])
+        if values.get("log"):
+            values["log"] = os.path.relpath(values["log"], self.path.parent)
         line = json.dumps({"event": event, "time": time.time(), **values})
         with self.path.open("a") as file:
             file.write(line + "\n")
-
-    def _relative(self, name: str) -> str:
-        return os.path.relpath(name, self.path.parent)
 
 
 def read_journal(path: Path) -> Call:
@@ -119,10 +108,9 @@ def _read_event(values: dict[str, Any], call: Call, by_job: dict[int, Entry]) ->
             entry = Entry(
                 rule=str(values["rule"]),
                 wildcards={str(key): str(value) for key, value in values["wildcards"].items()},
-                outputs=[str(name) for name in values["outputs"]],
                 started=float(values["time"]),
                 tries=known.tries + 1 if known else 1,
-                log=str(values["log"]),
+                log=_inside(str(values["log"])),
             )
             if known:
                 call.entries.remove(known)
@@ -134,19 +122,23 @@ def _read_event(values: dict[str, Any], call: Call, by_job: dict[int, Entry]) ->
             entry.slurm = str(values.get("slurm", ""))
 
 
-def recover(folder: Path, makes: Callable[[str, Path], bool]) -> tuple[int, int]:
-    """Bring to an end what a killed call left: end its jobs, and drop outputs nobody recorded.
+def _inside(log: str) -> str:
+    """A log's path relative to the study's folder; empty for one outside it."""
+    return "" if Path(log).is_absolute() or ".." in Path(log).parts else log
 
-    The caller holds the study's lock. The journal is not trusted: only files are deleted that lie
-    in the study's folder and that the rule it names makes, and only jobs cancelled that bear the
-    folder's name.
+
+def recover(folder: Path) -> int:
+    """Cancel the SLURM jobs that a killed call left, lest two jobs write the same files.
+
+    What they had finished has its manifest, and what they had not is made again: nothing is
+    deleted. The caller holds the study's lock. The journal is not trusted: only jobs of this user
+    are cancelled whose name says that they are of this folder.
 
     Args:
         folder: of the study's results.
-        makes: whether a rule of the study makes a file.
 
     Returns:
-        Number of SLURM jobs cancelled, and of jobs whose outputs were dropped.
+        Number of jobs cancelled.
 
     Raises:
         StillRunningError: if jobs do not end.
@@ -155,28 +147,14 @@ def recover(folder: Path, makes: Callable[[str, Path], bool]) -> tuple[int, int]
     call = read_journal(path)
     ours = re.fullmatch(rf"([\w-]+_)?{job_name(folder)}_[0-9a-f-]+", call.slurm)
     cancelled = _cancel(call.slurm) if ours else 0
-    dropped = 0
-    for entry in call.of("started"):
-        outputs = [folder / name for name in entry.outputs if _inside(folder, name)]
-        existing = [file for file in outputs if makes(entry.rule, file) and os.path.lexists(file)]
-        for file in existing:
-            shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
-        dropped += bool(existing)
     path.unlink(missing_ok=True)
-    return cancelled, dropped
+    return cancelled
 
 
 def job_name(folder: Path) -> str:
     """What the names of a study's SLURM jobs begin with: it tells its folder from all others."""
     path = os.fsencode(folder.resolve())
     return "radscale-" + hashlib.sha256(path).hexdigest()[:12]
-
-
-def _inside(folder: Path, name: str) -> bool:
-    """Whether a name leads to a file inside the folder, also through its symbolic links."""
-    if "\0" in name or ".." in Path(name).parts:
-        return False
-    return (folder / name).parent.resolve().is_relative_to(folder.resolve())
 
 
 def _cancel(name: str) -> int:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,7 +94,7 @@ class Site(Section):
         """
         define = 'type module &> /dev/null || . "$MODULESHOME/init/bash"'
         # `module` itself uses unset variables.
-        return f"{define}; set -e; module load {' '.join(self.modules)}; set -uo pipefail; "
+        return f"{define}; set -e; module load {shlex.join(self.modules)}; set -uo pipefail; "
 
     def training(self, compute: Compute) -> dict[str, Any]:
         """Resources of a training job besides memory, time and GPUs."""

@@ -219,7 +219,12 @@ def _break_axis(axes: Axes, x: float) -> None:
 
 
 def _limits(table: pl.DataFrame) -> tuple[float, float]:
-    """Limits that show every point with its bar; of the fits' bands, half the range more."""
+    """Limits that show every point with its bar; of the fits' bands, half the range more.
+
+    From 0 to 1 if there is no point, as of a task that could not be scored.
+    """
+    if table["value"].is_null().all():
+        return 0.0, 1.0
     shown = table.filter(pl.col("kind") != "fit").select("value", "lower", "upper").to_numpy()
     values = np.append(shown[np.isfinite(shown)], table["value"])
     low, high = values.min(), values.max()

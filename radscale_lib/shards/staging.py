@@ -1,6 +1,7 @@
 """Copies of shards on a node's own disk."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ def stage(shards: Path, names: Iterable[str], scratch: Path) -> Path:
     Args:
         shards: folder of the shards.
         names: files in it that are needed.
-        scratch: node-local folder; made if need be.
+        scratch: node-local folder; made if need be. Variables as in $TMPDIR are this node's.
 
     Returns:
         The folder to read from: `shards` itself if `scratch` has not the space.
@@ -43,8 +44,18 @@ def stage(shards: Path, names: Iterable[str], scratch: Path) -> Path:
 
 
 def staged(shards: Path, scratch: Path) -> Path:
-    """The folder below `scratch` that holds copies of these shards."""
-    return scratch / "radscale" / shards.resolve().relative_to("/")
+    """The folder below `scratch` that holds copies of these shards.
+
+    Raises:
+        ValueError: if `scratch` names a variable that this node does not set.
+    """
+    local = os.path.expandvars(scratch)
+    if unset := re.search(r"\$(\w+|\{\w+\})", local):
+        raise ValueError(
+            f"scratch {str(scratch)!r} of the site file: {unset[0]} is not set on this node: give "
+            "a folder, or a variable that every node sets"
+        )
+    return Path(local) / "radscale" / shards.resolve().relative_to("/")
 
 
 def _differs(file: Path, folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from radscale_lib.study.archive import Archive, Labels, Splits
 from radscale_lib.study.base import Name, Section
@@ -56,6 +56,18 @@ class Study(Section):
     strict: bool = Field(
         False, description="Stop at a failed run instead of reporting 'n of N runs'."
     )
+
+    @field_validator("results")
+    @classmethod
+    def _no_pattern(cls, results: Path) -> Path:
+        """Snakemake and polars read patterns in paths: {wildcard}, <variable> and *?[glob]."""
+        taken = sorted({c for c in str(results) if c in "{}<>*?[]" or ord(c) < 32})
+        if taken:
+            raise ValueError(
+                f"no folder of results may have {' '.join(map(repr, taken))} in its path, which "
+                "would be read as a pattern: choose another"
+            )
+        return results
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":

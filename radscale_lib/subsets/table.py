@@ -29,7 +29,7 @@ def write_subset(path: Path, seed: int, size: int, settings: Subsets, out: Path)
         SubsetError: if it cannot be drawn.
     """
     kind = settings.order
-    curation = pl.read_parquet(kind.table) if isinstance(kind, Curated) else None
+    curation = pl.read_parquet(kind.table, glob=False) if isinstance(kind, Curated) else None
     catalog = read_units(path, settings)
     rows = prefix(order(catalog, seed, settings, curation), catalog, size, settings).to_numpy()
     del catalog, curation

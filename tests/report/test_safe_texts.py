@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from snakemake.api import OutputSettings  # first: its modules import each other
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from snakemake_logger_plugin_radscale import LogHandler
 
@@ -31,12 +32,36 @@ def test_names_in_any_language_stay(text: str) -> None:
 
 
 def test_cells_that_a_spreadsheet_would_compute_are_defused(tmp_path: Path) -> None:
-    texts = ["=1+1", "+1", "-2.5e-3", "-SUM(A1)", "@x", "\tx", "\rx", " =1", "\uff1d1", "a=b", None]
+    texts = [
+        "=1+1",
+        "+1",
+        "-2.5e-3",
+        "-SUM(A1)",
+        "@x",
+        "\tx",
+        "\r=x",
+        "\x1b[31m",
+        " =1",
+        "\uff1d1",
+        "a=b",
+        None,
+    ]
     table = pl.DataFrame({"text": texts, "number": [-1.5] * len(texts)})
     write_csv(table, tmp_path / "table.csv")
     found = pl.read_csv(tmp_path / "table.csv", schema_overrides={"text": pl.String})
     assert found["text"].to_list() == [
-        *("'=1+1", "+1", "-2.5e-3", "'-SUM(A1)", "'@x", "'\tx", "'\rx", "' =1", "'\uff1d1"),
+        *(
+            "'=1+1",
+            "+1",
+            "-2.5e-3",
+            "'-SUM(A1)",
+            "'@x",
+            "'\tx",
+            "' =x",
+            " [31m",
+            "' =1",
+            "'\uff1d1",
+        ),
         *("a=b", None),
     ]
     assert found["number"].to_list() == table["number"].to_list()
@@ -54,8 +79,6 @@ def test_labels_of_figures_may_hold_anything(tmp_path: Path) -> None:
 
 
 def handler() -> LogHandler:
-    from snakemake.settings.types import OutputSettings
-
     return LogHandler(OutputSettings(), LogHandlerSettingsBase())
 
 

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from radscale_lib.planning.stages import STAGES
+from workflow.jobs import stage_of
+
 ACCEPTED = {
     (
         r"Shell command directly uses variable (SCRIPTS|SETTINGS|LAUNCH|SCRATCH)"
@@ -60,3 +63,35 @@ def test_the_full_study_dry_runs_on_a_machine_without_its_data(tmp_path):
     total = re.search(r"^total\s+(\d+)", output, re.MULTILINE)
     assert total, output
     assert 200 < int(total[1]) < 1500
+
+
+def test_every_value_in_a_shell_command_is_quoted():
+    """`{x:q}` of all but numbers of Snakemake's own: a path may hold anything."""
+    commands = {}
+    for path in (Path("Snakefile"), *Path("workflow/rules").glob("*.smk")):
+        for number, block in enumerate(
+            re.findall(r"^ +shell:\n((?: +\".*\"\n)+)", path.read_text(), re.MULTILINE)
+        ):
+            commands[path.name, number] = block
+    assert len(commands) > 15
+    values = [
+        (place, value)
+        for place, block in commands.items()
+        for value in re.findall(r"\{(.+?)\}", block)
+    ]
+    assert len(values) > 100
+    unquoted = [at for at in values if not at[1].endswith(":q") and at[1] != "threads"]
+    assert unquoted == []
+
+
+def test_every_rule_with_an_id_has_a_stage():
+    """`jobs.stage_of` knows each rule by the stage of its id."""
+    found = {}
+    for path in Path("workflow/rules").glob("*.smk"):
+        for rule in re.split(r"^ *rule ?(?=\w*:)", path.read_text(), flags=re.MULTILINE)[1:]:
+            name = re.match(r"(\w+):|:\s+name:\s+f\"(\w+)\{name\}\"", rule)
+            stage = re.search(r"\bid=identity\(\s*\"(\w+)\"", rule)
+            if name and stage:
+                found[name[1] or f"{name[2]}public"] = stage[1]
+    assert set(found.values()) == set(STAGES)
+    assert {rule: stage_of(rule) for rule in found} == found

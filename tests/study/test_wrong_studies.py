@@ -112,6 +112,11 @@ WRONG = {
         {"splits.empty_below": -1},
         "splits.empty_below: must be greater than or equal to 0 (got -1)",
     ),
+    "pattern in the folder of results": (
+        {"results": "results/{date}"},
+        "results: no folder of results may have '{' '}' in its path, which would be read as a "
+        "pattern: choose another (got 'results/{date}')",
+    ),
     "choice unknown": (
         {"subsets.unit": "series"},
         "subsets.unit: must be 'patient', 'study' or 'image' (got 'series')",

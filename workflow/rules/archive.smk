@@ -24,8 +24,8 @@ rule make_phantom:
         id=identity("phantom", "archive"),
         folder=lambda wildcards: str(data(wildcards.archive, "phantom")),
     shell:
-        "python {SCRIPTS}/make_phantom.py --study {SETTINGS:q} --id {params.id}"
-        " --archive {wildcards.archive}"
+        "python {SCRIPTS:q}/make_phantom.py --study {SETTINGS:q} --id {params.id:q}"
+        " --archive {wildcards.archive:q}"
         " --out {params.folder:q} 2> {log:q}"
 
 
@@ -50,13 +50,16 @@ for name in STUDY.archives:
         params:
             id=identity("scan", archive=name),
             archive=name,
-            dicom=str(dicom(name)),
-            tubes=["--tubes", str(STUDY.archives[name].tubes)] if masks(name) else [],
+            # Functions, since braces in a text would be wildcards.
+            dicom=lambda wildcards, name=name: str(dicom(name)),
+            tubes=lambda wildcards, name=name: (
+                ["--tubes", str(STUDY.archives[name].tubes)] if masks(name) else []
+            ),
             after=lambda wildcards, input: ["--after", *input] if input else [],
             folder=str(data(name, "listing")),
         shell:
-            "python {SCRIPTS}/scan.py --study {SETTINGS:q} --id {params.id}"
-            " --archive {params.archive} --dicom {params.dicom:q} {params.tubes:q}"
+            "python {SCRIPTS:q}/scan.py --study {SETTINGS:q} --id {params.id:q}"
+            " --archive {params.archive:q} --dicom {params.dicom:q} {params.tubes:q}"
             " {params.after:q} --out {params.folder:q} 2> {log:q}"
 
 

@@ -1,5 +1,6 @@
 """The study, its paths, and what a rule needs: every helper that more than one rule file uses."""
 
+import re
 import signal
 import sys
 import time
@@ -49,13 +50,16 @@ SETTINGS = settings_file(STUDY)
 """The study as every job reads it."""
 if not workflow.is_main_process:
     SETTINGS = next(filter(are_settings, map(Path, workflow.configfiles)), SETTINGS)
-LAUNCH = f"python {SCRIPTS}/launch.py --devices {STUDY.compute.devices} --nodes {NODES}" + (
-    " --gpus" if STUDY.compute.device == "cuda" else ""
-)
+LAUNCH = [
+    *("python", f"{SCRIPTS}/launch.py"),
+    *("--devices", str(STUDY.compute.devices), "--nodes", str(NODES)),
+    *(["--gpus"] if STUDY.compute.device == "cuda" else []),
+]
+"""The command that starts the processes of a training; its script and arguments follow."""
 CALL = calls.Call(workflow, OUT / ".running")
 LOOKED_AT = workflow.snakemake_tmp_dir / "study.json"
 """The study as this call of snakemake has it, for the targets that only look."""
-SCRATCH = f'--scratch "{SITE.scratch}"' if SITE.scratch else ""
+SCRATCH = ["--scratch", SITE.scratch] if SITE.scratch else []
 KINDS = {name: task.kind for name, task in STUDY.evaluation.tasks.items()}
 
 
@@ -132,6 +136,10 @@ def masks(archive):
 
 def given(path):
     """A file that the study names; a dry run goes on without it, where jobs are refused."""
+    if path and (pattern := re.search("<[a-z][a-z0-9_]*>|[{}]", str(path))):
+        raise WorkflowError(
+            f"{path}: Snakemake takes {pattern[0]} in the path of an input for a pattern: rename it"
+        )
     return path if path and path.exists() else []
 
 
@@ -233,17 +241,16 @@ def prepare(touches):
             preflight()
         for folder in PRIVATE:
             make_private(OUT / folder, SITE.folder_mode)
-        cancelled, dropped = journal.recover(OUT, makes)
+        cancelled = journal.recover(OUT)
         write_settings(STUDY)
         # What jobs on a cluster read the study from: an edited study file does not reach them.
         CONFIGURATION.configfiles, CONFIGURATION.config_args = [SETTINGS], []
         if not touches:
             rescan()
             take_up()
-    if cancelled or dropped:
+    if cancelled:
         print(
-            f"An earlier call was cut off: {cancelled} of its SLURM jobs cancelled, outputs of "
-            f"{dropped} unrecorded jobs dropped.",
+            f"An earlier call was cut off: {cancelled} of its SLURM jobs cancelled.",
             file=sys.stderr,
         )
 
@@ -258,13 +265,6 @@ def preflight():
             print(plain(f"note: {finding.text}"), file=sys.stderr)
     if any(finding.stops for finding in found):
         raise StudyError(told(STUDY, found))
-
-
-def makes(rule, path):
-    """Whether a rule of this study makes a file."""
-    return workflow.is_rule(rule) and any(
-        output.match(str(path)) for output in workflow.get_rule(rule).output
-    )
 
 
 def rescanned():

@@ -30,9 +30,9 @@ rule extract_features:
         shards=str(data("institution", "shards")),
         out=lambda wildcards, output: str(Path(output.features).parent),
     shell:
-        "python {SCRIPTS}/features.py --study {SETTINGS:q} --id {params.id}"
-        " --arm {wildcards.arm}"
-        " --size {wildcards.size} --seed {wildcards.seed} --encoder {input.encoder:q}"
+        "python {SCRIPTS:q}/features.py --study {SETTINGS:q} --id {params.id:q}"
+        " --arm {wildcards.arm:q}"
+        " --size {wildcards.size:q} --seed {wildcards.seed:q} --encoder {input.encoder:q}"
         " --catalog {input.catalog:q} --shards {params.shards:q}"
         " --ranges {input.ranges:q} --out {params.out:q}"
         " --threads {threads} 2> {log:q}"
@@ -65,9 +65,9 @@ rule evaluate_task:
         features=lambda wildcards, input: str(Path(input.features).parent),
         out=lambda wildcards, output: str(Path(output.scores).parent),
     shell:
-        "python {SCRIPTS}/evaluate.py --study {SETTINGS:q} --id {params.id}"
-        " --task {wildcards.task}"
-        " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
+        "python {SCRIPTS:q}/evaluate.py --study {SETTINGS:q} --id {params.id:q}"
+        " --task {wildcards.task:q}"
+        " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
         " --encoder {input.encoder:q} --features {params.features:q} --catalog {input.catalog:q}"
         " --shards {params.shards:q} --ranges {input.ranges:q} --out {params.out:q}"
         " --threads {threads} 2> {log:q}"

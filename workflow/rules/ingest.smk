@@ -34,8 +34,8 @@ for name in STUDY.archives:
                 ],
                 folder=str(data(name, "tables")),
             shell:
-                "python {SCRIPTS}/tables.py --study {SETTINGS:q} --id {params.id}"
-                " --archive {params.archive} {params.tables:q} --out {params.folder:q} 2> {log:q}"
+                "python {SCRIPTS:q}/tables.py --study {SETTINGS:q} --id {params.id:q}"
+                " --archive {params.archive:q} {params.tables:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule ingest_partition:
@@ -69,8 +69,8 @@ rule ingest_partition:
             for argument in (f"--{name}", path)
         ],
     shell:
-        "python {SCRIPTS}/ingest.py --study {SETTINGS:q} --id {params.id}"
-        " --archive {wildcards.archive} --dicom {params.dicom:q}"
+        "python {SCRIPTS:q}/ingest.py --study {SETTINGS:q} --id {params.id:q}"
+        " --archive {wildcards.archive:q} --dicom {params.dicom:q}"
         " {params.tables:q} --listing {input.listing:q}"
         " --index {output.index:q} --ledger {output.ledger:q} --shard {output.shard:q}"
         " --threads {threads} 2> {log:q}"
@@ -103,8 +103,8 @@ for name in STUDY.archives:
             id=identity("catalog", archive=name),
             archive=name,
         shell:
-            "python {SCRIPTS}/catalog.py --study {SETTINGS:q} --id {params.id}"
-            " --archive {params.archive}"
+            "python {SCRIPTS:q}/catalog.py --study {SETTINGS:q} --id {params.id:q}"
+            " --archive {params.archive:q}"
             " --listings {input.listings:q} --ledgers {input.ledgers:q} --shards {input.shards:q}"
             " --ledger {output.ledger:q} --catalog {output.catalog:q} --joins {output.joins:q}"
             " --texts {output.texts:q} 2> {log:q}"

@@ -35,10 +35,10 @@ if STUDY.bases:
             work=str(OUT / "work"),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
         shell:
-            "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {SETTINGS:q} --id {params.id}"
-            " --arm {wildcards.arm} --size 0 --seed 0 --catalog {input.catalog:q}"
+            "{LAUNCH:q} --threads {threads} {SCRIPTS:q}/pretrain.py --study {SETTINGS:q} --id {params.id:q}"
+            " --arm {wildcards.arm:q} --size 0 --seed 0 --catalog {input.catalog:q}"
             " --shards {params.shards:q} --ranges {input.ranges:q} --work {params.work:q}"
-            " --out {params.out:q} --threads {threads} {SCRATCH} 2> {log:q}"
+            " --out {params.out:q} --threads {threads} {SCRATCH:q} 2> {log:q}"
 
 
 released = [arm for arm in STUDY.baselines.values() if arm not in STUDY.bases]
@@ -67,8 +67,8 @@ if released:
             name=lambda wildcards: STUDY.encoder_of(wildcards.arm),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
         shell:
-            "python {SCRIPTS}/import_weights.py --study {SETTINGS:q} --id {params.id}"
-            " --encoder {params.name}"
+            "python {SCRIPTS:q}/import_weights.py --study {SETTINGS:q} --id {params.id:q}"
+            " --encoder {params.name:q}"
             " --out {params.out:q} 2> {log:q}"
 
 
@@ -101,12 +101,12 @@ rule pretrain_arm:
         work=str(OUT / "work"),
         out=lambda wildcards, output: str(Path(output.encoder).parent),
     shell:
-        "{LAUNCH} --threads {threads} {SCRIPTS}/pretrain.py --study {SETTINGS:q} --id {params.id}"
-        " --arm {wildcards.arm} --size {wildcards.size} --seed {wildcards.seed}"
+        "{LAUNCH:q} --threads {threads} {SCRIPTS:q}/pretrain.py --study {SETTINGS:q} --id {params.id:q}"
+        " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
         " --catalog {input.catalog:q} --shards {params.shards:q} --ranges {input.ranges:q}"
         " --subset {input.subset:q}"
         " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
-        " --threads {threads} {SCRATCH} 2> {log:q}"
+        " --threads {threads} {SCRATCH:q} 2> {log:q}"
 
 
 rule pretrain:

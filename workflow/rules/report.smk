@@ -28,11 +28,11 @@ rule draw_similarity:
         sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
         shards=str(data("institution", "shards")),
     shell:
-        "python {SCRIPTS}/similarity.py --study {SETTINGS:q} --id {params.id}"
+        "python {SCRIPTS:q}/similarity.py --study {SETTINGS:q} --id {params.id:q}"
         " --catalog {input.catalog:q}"
         " --shards {params.shards:q} --ranges {input.ranges:q}"
-        " --encoders {input.encoders:q} --arm {wildcards.arm}"
-        " --sizes {params.sizes} --out {output:q} 2> {log:q}"
+        " --encoders {input.encoders:q} --arm {wildcards.arm:q}"
+        " --sizes {params.sizes:q} --out {output:q} 2> {log:q}"
 
 
 rule draw_figures:
@@ -60,7 +60,7 @@ rule draw_figures:
         ),
         out=str(OUT),
     shell:
-        "python {SCRIPTS}/figures.py --study {SETTINGS:q} --id {params.id}"
+        "python {SCRIPTS:q}/figures.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q} {params.similarity:q}"
         " --subsets {input.subsets:q} --out {params.out:q} 2> {log:q}"
@@ -92,7 +92,7 @@ rule write_report:
     params:
         id=identity("report"),
     shell:
-        "python {SCRIPTS}/report.py --study {SETTINGS:q} --id {params.id}"
+        "python {SCRIPTS:q}/report.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"

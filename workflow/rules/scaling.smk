@@ -22,7 +22,7 @@ rule gather_scores:
     params:
         id=identity("gather"),
     shell:
-        "python {SCRIPTS}/gather.py --study {SETTINGS:q} --id {params.id}"
+        "python {SCRIPTS:q}/gather.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input:q} --out {output:q}"
         " 2> {log:q}"
 
@@ -47,7 +47,7 @@ rule fit_scaling:
     params:
         id=identity("fit"),
     shell:
-        "python {SCRIPTS}/fit.py --study {SETTINGS:q} --id {params.id}"
+        "python {SCRIPTS:q}/fit.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"
         " --fits {output.fits:q} --crossovers {output.crossovers:q}"
         " --comparisons {output.comparisons:q} --label-fits {output.label_fits:q}"

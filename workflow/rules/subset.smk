@@ -28,7 +28,7 @@ for name in STUDY.archives:
             folder=str(data(name, "shards")),
             shards=lambda wildcards, input: [Path(path).name for path in input],
         shell:
-            "python {SCRIPTS}/index_shards.py --study {SETTINGS:q} --id {params.id}"
+            "python {SCRIPTS:q}/index_shards.py --study {SETTINGS:q} --id {params.id:q}"
             " --folder {params.folder:q} --shards {params.shards:q}"
             " --out {output:q} --threads {threads} 2> {log:q}"
 
@@ -50,9 +50,9 @@ rule draw_subset:
     params:
         id=identity("subset"),
     shell:
-        "python {SCRIPTS}/subset.py --study {SETTINGS:q} --id {params.id}"
+        "python {SCRIPTS:q}/subset.py --study {SETTINGS:q} --id {params.id:q}"
         " --catalog {input.catalog:q}"
-        " --seed {wildcards.seed} --size {wildcards.size} --out {output:q} 2> {log:q}"
+        " --seed {wildcards.seed:q} --size {wildcards.size:q} --out {output:q} 2> {log:q}"
 
 
 rule describe_subsets:
@@ -72,7 +72,7 @@ rule describe_subsets:
     params:
         id=identity("subset_card"),
     shell:
-        "python {SCRIPTS}/subset_card.py --study {SETTINGS:q} --id {params.id}"
+        "python {SCRIPTS:q}/subset_card.py --study {SETTINGS:q} --id {params.id:q}"
         " --catalog {input.catalog:q}"
         " --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
 

@@ -109,7 +109,6 @@ class LogHandler(LogHandlerBase):
             job=values["jobid"],
             rule=values["rule_name"],
             wildcards=dict(values["wildcards"] or {}),
-            outputs=list(map(str, values["output"])),
             log=next(map(str, values["log"]), ""),
         )
 
