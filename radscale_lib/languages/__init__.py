@@ -60,7 +60,8 @@ class Language:
 
 def codes() -> list[str]:
     """Codes of the languages that have a data file (ISO 639-1), sorted."""
-    return sorted(path.stem for path in _FOLDER.glob("*.toml") if path.stem not in _SHARED)
+    stems = {path.stem for path in _FOLDER.glob("*.toml")}
+    return sorted(stem for stem in stems - set(_SHARED) if "." not in stem)
 
 
 @lru_cache

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.languages import digest_of
+from radscale_lib.languages.phrases import digest_of as phrases_digest
 from radscale_lib.planning.code import code_of
 from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, read_key
 from radscale_lib.study.archive import TABLES, Archive
@@ -136,7 +137,11 @@ def _evaluate(study: Study, task: str) -> Slice:
     }
     shared = {"features": study.evaluation.features} if section.kind == "classification" else {}
     hardware = {} if section.kind == "classification" else _hardware(study)
-    return {task: section, "labels": study.labels, **protocol, **shared, **hardware}
+    reports = {}
+    if section.kind == "generation":
+        language = study.institution.language
+        reports = {"language": language, "language.phrases": phrases_digest(language)}
+    return {task: section, "labels": study.labels, **protocol, **shared, **hardware, **reports}
 
 
 def _gather(study: Study) -> Slice:

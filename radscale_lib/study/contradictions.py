@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from radscale_lib.study.archive import PHANTOM_LABELS
+from radscale_lib.study.archive import PHANTOM_LABELS, PHRASED
 from radscale_lib.study.pretrain import Arm, Base
 
 if TYPE_CHECKING:
@@ -196,6 +196,11 @@ def _metrics(study: Study) -> Iterator[str]:
             yield (
                 f"scaling.metrics.{name}: {metric!r} is no metric of this task: use one of "
                 f"{list(METRICS[tasks[name].kind])}"
+            )
+        elif metric == "lexical_f1" and study.institution.language not in PHRASED:
+            yield (
+                f"scaling.metrics.{name}: 'lexical_f1' has no phrases in "
+                f"{study.institution.language!r}: use 'bleu' or 'rouge_l'"
             )
 
 

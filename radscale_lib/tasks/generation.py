@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from radscale_lib.encoders.features import Features
+from radscale_lib.languages.phrases import has_phrases
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks import Generation, LanguageModel
@@ -58,7 +59,8 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
     draws = PatientDraws.draw(
         test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
     )
-    scores = score_reports(generated, references, draws, study.labels, task.phrases)
+    language = study.institution.language
+    scores = score_reports(generated, references, draws, study.labels, task.phrases, language)
     predictions = test.select(
         "image_id",
         "patient_id",
@@ -81,8 +83,9 @@ def score_reports(
     draws: PatientDraws,
     labels: Labels,
     phrases: Mapping[str, Sequence[str]],
+    language: str = "en",
 ) -> list[Score]:
-    """BLEU-4, ROUGE-L and lexical F1 with their resamples."""
+    """BLEU-4, ROUGE-L and, in a language that has phrases, lexical F1 with their resamples."""
     cases = len(references)
     bleu = bleu_statistics(generated, references)
     rouge = np.array([[rouge_l(*pair), 1] for pair in zip(generated, references, strict=True)])
@@ -106,9 +109,9 @@ def score_reports(
         ),
     ]
     names = [*labels.findings, *labels.tubes]
-    if not names:
+    if not names or not has_phrases(language):
         return scores
-    reader = MentionReader(names, phrases)
+    reader = MentionReader(names, phrases, language)
     counts = claim_counts(reader.read(generated), reader.read(references), labels.uncertain)
     by_label = [
         Score(

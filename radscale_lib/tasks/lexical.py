@@ -2,7 +2,7 @@
 
 No learnt labeller is involved and the figure is not comparable with CheXbert's or RadGraph's F1: it
 measures whether a generated report affirms what its reference affirms, in the words of
-`radscale_lib.tasks.phrases`. Negation follows NegEx (Chapman et al. 2001, package negspacy).
+`radscale_lib.languages.phrases`. Negation follows NegEx (Chapman et al. 2001, package negspacy).
 """
 
 import re
@@ -11,26 +11,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from radscale_lib.tasks.phrases import (
-    CLAUSE_ENDS,
-    DIFFERENTIAL,
-    GAP_STOPS,
-    HEDGES_AFTER,
-    HEDGES_BEFORE,
-    MENTIONS,
-    NEGATIONS_AFTER,
-    NEGATIONS_BEFORE,
-    NOT_NEGATIONS,
-)
+from radscale_lib.languages.phrases import Phrases, phrases
 
 PRESENT, ABSENT, UNCERTAIN, UNMENTIONED = 1, 0, -1, -2
 
 
-def phrases_of(label: str, added: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Phrases of a label: its entry's in `MENTIONS` (else its name), and the study's own."""
+def phrases_of(
+    label: str, added: Mapping[str, Sequence[str]], known: Phrases | None = None
+) -> tuple[str, ...]:
+    """Phrases of a label: its entry's among the `known` (else its name), and the study's own."""
     name = re.sub(r"[_\-\s]+", " ", label.lower()).strip()
-    entry = MENTIONS.get(name) or next(
-        (phrases for phrases in MENTIONS.values() if name in phrases), (name,)
+    mentions = (known or phrases("en")).mentions
+    entry = mentions.get(name) or next(
+        (listed for listed in mentions.values() if name in listed), (name,)
     )
     return tuple(dict.fromkeys([*entry, *added.get(label, ())]))
 
@@ -38,41 +31,50 @@ def phrases_of(label: str, added: Mapping[str, Sequence[str]]) -> tuple[str, ...
 class MentionReader:
     """Reads from report text what is said of each label."""
 
-    def __init__(self, labels: Sequence[str], added: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, labels: Sequence[str], added: Mapping[str, Sequence[str]], language: str = "en"
+    ) -> None:
         """Prepare the matchers.
 
         Args:
             labels: names, K.
             added: further phrases by label.
+            language: code of the reports' language.
         """
         import spacy
         from negspacy import negation  # noqa: F401  (registers the component "negex")
         from negspacy.termsets import termset
 
         self.labels = list(labels)
-        self.nlp = spacy.blank("en")
+        self._known = known = phrases(language)
+        self.nlp = spacy.blank(language)
         self.nlp.add_pipe("sentencizer", config={"punct_chars": [".", "!", "?", ";", "\n"]})
         ruler = self.nlp.add_pipe("span_ruler", config={"spans_key": "mentions"})
         ruler.add_patterns(  # type: ignore[attr-defined]
             [
                 {"label": str(index), "pattern": pattern}
                 for index, label in enumerate(labels)
-                for phrase in phrases_of(label, added)
+                for phrase in phrases_of(label, added, known)
                 for pattern in self._patterns(phrase)
             ]
         )
-        clinical = termset("en_clinical").terms  # type: ignore[no-untyped-call]
-        negations = {key: list(terms) for key, terms in clinical.items()}
-        negations["pseudo_negations"] += NOT_NEGATIONS
-        negations["preceding_negations"] += NEGATIONS_BEFORE
-        negations["following_negations"] += NEGATIONS_AFTER
-        negations["preceding_negations"].remove(DIFFERENTIAL)
         hedges = {
             "pseudo_negations": [],
-            "preceding_negations": list(HEDGES_BEFORE),
-            "following_negations": list(HEDGES_AFTER),
-            "termination": list(CLAUSE_ENDS),
+            "preceding_negations": list(known.hedges_before),
+            "following_negations": list(known.hedges_after),
+            "termination": list(known.clause_ends),
         }
+        if known.termset is None:
+            negations: dict[str, list[str]] = {name: [] for name in hedges}
+            negations["termination"] += known.clause_ends
+        else:
+            listed = termset(known.termset).terms  # type: ignore[no-untyped-call]
+            negations = {key: list(terms) for key, terms in listed.items()}
+        negations["pseudo_negations"] += known.not_negations
+        negations["preceding_negations"] += known.negations_before
+        negations["following_negations"] += known.negations_after
+        for term in known.dropped:
+            negations["preceding_negations"].remove(term)
         for name, patterns in (("negated", negations), ("hedged", hedges)):
             self.nlp.add_pipe(
                 "negex",
@@ -103,7 +105,7 @@ class MentionReader:
 
     def _patterns(self, phrase: str) -> list[list[dict[str, object]]]:
         """Token patterns of a phrase, in the singular and with a plural s."""
-        gap: dict[str, object] = {"LOWER": {"NOT_IN": list(GAP_STOPS)}, "OP": "{0,4}"}
+        gap: dict[str, object] = {"LOWER": {"NOT_IN": list(self._known.gap_stops)}, "OP": "{0,4}"}
         patterns = []
         for text in (phrase, f"{phrase}s"):
             parts: list[list[dict[str, object]]] = [

@@ -96,6 +96,18 @@ WRONG = {
         {"institution.language": "it"},
         "institution.language: must be 'de', 'en', 'es', 'fr', 'ja', 'pt' or 'zh' (got 'it')",
     ),
+    "lexical F1 in a language without phrases": (
+        {
+            "institution": {
+                "dicom": "d",
+                "reports": "r.csv",
+                "labels": "l.csv",
+                "tubes": "t.csv",
+                "language": "zh",
+            },
+        },
+        "scaling.metrics.reports: 'lexical_f1' has no phrases in 'zh': use 'bleu' or 'rouge_l'",
+    ),
     "a phantom in another language": (
         {"institution.language": "de"},
         "institution: language: a phantom archive writes English: remove it",

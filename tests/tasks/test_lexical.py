@@ -1,11 +1,16 @@
 """What the lexical reader takes reports to say, sentence by sentence and on whole reports."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
+from radscale_lib import languages
+from radscale_lib.languages.phrases import has_phrases, phrases
 from radscale_lib.phantom.population import draw_patient, draw_study
 from radscale_lib.phantom.reports import write_report
 from radscale_lib.phantom.sites import FINDINGS, TUBES
+from radscale_lib.study.archive import PHRASED
 from radscale_lib.tasks.lexical import (
     ABSENT,
     PRESENT,
@@ -114,3 +119,66 @@ def test_f1():
     assert f1(np.array([2, 1, 1])) == pytest.approx(2 / 3)
     assert f1(np.array([0, 3, 2])) == 0
     assert np.isnan(f1(np.array([0, 3, 0])))
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "said"),
+    [
+        (
+            "de",
+            "Kein Nachweis eines Pneumothorax, kein Pleuraerguss.",
+            {"pneumothorax": ABSENT, "effusion": ABSENT},
+        ),
+        ("de", "Das Herz ist deutlich vergrößert.", {"cardiomegaly": PRESENT}),
+        ("de", "Herz nicht vergrößert.", {}),
+        (
+            "de",
+            "Kleiner Pleuraerguss links, aber kein Pneumothorax.",
+            {"effusion": PRESENT, "pneumothorax": ABSENT},
+        ),
+        ("de", "Verdacht auf Rundherd rechts apikal.", {"nodule": UNCERTAIN}),
+        ("de", "Pneumothorax nicht auszuschließen.", {"pneumothorax": UNCERTAIN}),
+        ("de", "Atelektasen nicht nachweisbar.", {"atelectasis": ABSENT}),
+        (
+            "es",
+            "No se observa derrame pleural ni neumotórax.",
+            {"effusion": ABSENT, "pneumothorax": ABSENT},
+        ),
+        ("es", "Cardiomegalia con edema.", {"cardiomegaly": PRESENT, "edema": PRESENT}),
+        ("es", "Posible nódulo.", {"nodule": UNCERTAIN}),
+        ("fr", "Pas d'épanchement pleural.", {"effusion": ABSENT}),
+        (
+            "fr",
+            "Absence de pneumothorax. Cardiomégalie.",
+            {"pneumothorax": ABSENT, "cardiomegaly": PRESENT},
+        ),
+        ("fr", "Probable nodule.", {"nodule": UNCERTAIN}),
+        (
+            "pt",
+            "Não há derrame pleural. Nódulo à direita.",
+            {"effusion": ABSENT, "nodule": PRESENT},
+        ),
+        ("pt", "Sem sinais de pneumotórax.", {"pneumothorax": ABSENT}),
+    ],
+)
+def test_other_languages(readers, code, text, said):
+    states = readers(code).read([text])[0]
+    found = {
+        label: state for label, state in zip(LABELS, states, strict=True) if state != UNMENTIONED
+    }
+    assert found == said
+
+
+@pytest.fixture(scope="module")
+def readers():
+    return cache(lambda code: MentionReader(LABELS, {}, code))
+
+
+def test_the_study_knows_which_languages_have_phrases():
+    assert {code for code in languages.codes() if has_phrases(code)} == PHRASED
+
+
+@pytest.mark.parametrize("code", sorted(PHRASED))
+def test_every_language_names_the_same_labels(code):
+    assert set(phrases(code).mentions) <= set(phrases("en").mentions)
+    assert {*FINDINGS, "ett", "ngt", "cvc", "chest tube"} <= set(phrases(code).mentions)
