@@ -216,9 +216,9 @@ def _check_patients(patients: pl.Series, splits: Splits | None, most: float) -> 
     if splits is None:
         return
     empty = list(empty_splits(patients, splits, split_of))
-    if not empty:
-        return
     number = patients.n_unique()
+    if not empty or not number:
+        return
     problem = f"none of {number:,} patients falls in {' or '.join(empty)}"
     if number < splits.empty_below:
         print(f"splits: {problem}", file=sys.stderr)
