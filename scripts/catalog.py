@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from radscale_lib.archive.catalog import CatalogError, merge, partitions_of
+from radscale_lib.archive.catalog import CatalogError, index_beside, merge, partitions_of
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.study.archive import TABLES
 
@@ -24,7 +24,9 @@ def main(argv: list[str] | None = None) -> None:
     study = study_of(args)
     joins = args.joins or args.catalog.with_name("joins.parquet")
     texts = args.texts or args.catalog.with_name("texts.parquet")
-    reads, makes = [*args.listings, *args.ledgers], [args.ledger, args.catalog, joins, texts]
+    indexes = [path for path in map(index_beside, args.ledgers) if path.exists()]
+    reads = [*args.listings, *args.ledgers, *indexes]
+    makes = [args.ledger, args.catalog, joins, texts]
     with step(args, study, "catalog", reads, makes, large=args.shards, archive=args.archive):
         try:
             partitions = partitions_of(args.listings, args.ledgers, args.shards)

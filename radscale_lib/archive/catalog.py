@@ -43,8 +43,13 @@ class Partition:
 
     @property
     def index(self) -> Path:
-        """The index of the partition, in a folder beside the ledger's."""
-        return self.ledger.parent.parent / "index" / self.ledger.name
+        """The index of the partition."""
+        return index_beside(self.ledger)
+
+
+def index_beside(ledger: Path) -> Path:
+    """The index of a partition, in a folder beside that of its ledger."""
+    return ledger.parent.parent / "index" / ledger.name
 
 
 def partitions_of(

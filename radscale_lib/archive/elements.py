@@ -41,6 +41,9 @@ _VRS = {keyword: dictionary_VR(tag) for keyword, tag in _TAGS.items()}
 _PLAIN = re.compile(rb"[\x20-\x5b\x5d-\x7e]*\0*")
 """One value in ASCII: no escape, no backslash."""
 _PLAIN_TEXT = {"AE", "CS", "LO", "SH", "UI"}
+_ONE_VALUE = re.compile(rb"[\x20-\x3c\x3e-\x5b\x5d-\x7e]*\0*")
+"""As `_PLAIN`, and one group of components of a name: no equals sign."""
+_ONE_TEXT = _PLAIN_TEXT | {"PN"}
 _WHOLE_NUMBER = re.compile(rb" *[+-]?[0-9]+ *\0?")
 _DECIMAL = rb" *[+-]?[0-9]*\.?[0-9]+ *"
 _DECIMALS = re.compile(rb"%b(?:\\%b)*\0?" % (_DECIMAL, _DECIMAL))
@@ -100,6 +103,14 @@ class Elements:
 
     def texts(self, keyword: str) -> list[str]:
         """The values of a text without surrounding blanks; those that are empty are left out."""
+        if self._raw:
+            raw = self._raw.get(keyword)
+            if raw is None:
+                return []
+            vr, data, _ = raw
+            if (vr or _VRS[keyword]) in _ONE_TEXT and _ONE_VALUE.fullmatch(data):
+                value = data.decode("ascii").strip(" \0")
+                return [value] if value else []
         values = (str(value).strip().strip("\0").strip() for value in self.values(keyword))
         return [value for value in values if value]
 

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from radscale_lib.archive import deflated
-from radscale_lib.archive.elements import KEYWORDS
+from radscale_lib.archive.elements import KEYWORDS, Elements
 from radscale_lib.archive.header import (
     quiet_pydicom,
     read_by_pydicom,
@@ -158,3 +158,28 @@ def test_sequences_nested_without_end(make_dicom, tmp_path):
     at = data.index(b"\x08\0\x16\0")
     path.write_bytes(data[:at] + level * 10_000)
     assert refused(path)[0] in {"malformed", "truncated"}
+
+
+@pytest.mark.parametrize("vr", ["PN", "LO", "SH"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"SMITH^JOHN",
+        b" SMITH^^ ",
+        b"",
+        b"  ",
+        b"A\\B ",
+        b"YAMADA^TARO=X=Y",
+        b"x\0\0",
+        b"^",
+        b"M\xfcller",
+    ],
+)
+def test_plain_texts_are_as_pydicoms(vr, value):
+    """One value in ASCII takes a way of its own, which is most names and numbers."""
+    keyword = {"PN": "PatientName", "LO": "PatientID", "SH": "AccessionNumber"}[vr]
+    elements = Elements({keyword: (vr, value, 0)}, implicit=False)
+    with quiet_pydicom():
+        converted = elements.values(keyword)
+    expected = [text for each in converted if (text := str(each).strip().strip("\0").strip())]
+    assert elements.texts(keyword) == expected
