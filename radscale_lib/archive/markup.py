@@ -7,7 +7,10 @@ import html
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 from html.parser import HTMLParser
+
+from radscale_lib.languages import language
 
 _BLANKS = frozenset({
     "nan", "none", "null", "n/a", "#n/a", "na", "<na>", "nat", "nil", "-nan", "#null!", "#value!",
@@ -115,6 +118,14 @@ def _from_html(text: str) -> str:
     return "".join(reader.parts)
 
 
+@lru_cache
+def _section_tags() -> frozenset[str]:
+    """Elements of XML that are named as the sections are."""
+    kinds = ("findings", "impression", "indication", "comparison")
+    headings = language("en").headings
+    return frozenset(name for kind in kinds for name in headings[kind] if name.isalpha())
+
+
 class _Html(HTMLParser):
     """Collects the text of HTML or XML."""
 
@@ -126,13 +137,15 @@ class _Html(HTMLParser):
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag in _SILENT:
             self._silent += 1
+        elif tag in _section_tags():
+            self.parts.append(f"\n{tag.upper()}:\n")
         elif tag in _BLOCKS:
             self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _SILENT:
             self._silent = max(0, self._silent - 1)
-        elif tag in _BLOCKS:
+        elif tag in _BLOCKS or tag in _section_tags():
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:

@@ -44,6 +44,7 @@ _COLON = "[:：﹕]"
 _JOINT = r"(?:[ \t]*[/&+,-][ \t]*|[ \t]+(?:and|und|y|e|et|AND|UND|Y|E|ET)[ \t]+|[及和与と・])"
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _LINE_END = re.compile(r"\n[ \t]*(?=[^\W\d_a-zß-ÿ])")
+_RULER = re.compile(r"^[ \t]*(?:[*=~#-]{3,}|_{4,})[ \t]*$", re.MULTILINE)
 _LONG_LINE = 60
 """Characters; a shorter first line of a comparison or technique is all of it."""
 
@@ -54,6 +55,9 @@ class Splitter:
     def __init__(self, words: Language) -> None:
         """Compile the headings."""
         self._stopwords = words.stopwords
+        self._no_comparison = re.compile(
+            rf"[ \t]*(?i:{_either(words.headings['no_comparison'])})[ \t]*[.;。]"
+        )
         self._kinds = {
             _folded(heading): kind for kind in reversed(_KINDS) for heading in words.headings[kind]
         }
@@ -77,6 +81,8 @@ class Splitter:
             forms = [
                 rf"{lines}(?:{_COLON}|(?P<dash>[ \t]+[-–—][ \t]+)|(?P<alone>)(?=[ \t]*[-–=_*.]*$))",
                 rf"{_OPENING}(?P<bare>{capitals})[ \t]+(?=(?P<next>[^\W\d_]+))",
+                rf"{_OPENING}(?P<addendum>(?i:{re.escape(words.headings['addendum'][0])}))\b"
+                rf"[^\n]{{1,80}}:[ \t]*$",
                 rf"{_OPENING}(?P<signed>(?i:{_either(signed)}))(?!\w)\.?{_COLON}?",
                 rf"\b(?P<inline>{capitals}){_CLOSING}{_COLON}",
                 rf"(?<=[.!?;])[ \t]*(?P<title>(?:{titles}){_joined(titles)}){_CLOSING}{_COLON}",
@@ -98,13 +104,14 @@ class Splitter:
             counts: to add one to for each rule that was used, by its name.
         """
         used: set[str] = set()
+        report = _RULER.sub("", report)
         parts = list(self._parts(report, used))
         found: dict[str, list[str]] = {name: [] for name in Texts._fields}
         if len(parts) == 1:
             found["findings"].append(report)
             used.add("no heading: all is findings")
         else:
-            _collect(parts, found, used)
+            _collect(parts, found, used, self._no_comparison)
         texts = Texts(**{name: tidy(" ".join(pieces)) for name, pieces in found.items()})
         if counts is not None and any(texts):
             counts.update(used)
@@ -118,6 +125,7 @@ class Splitter:
             here = self._kind_of(match)
             if here is None:
                 continue
+            in_body |= kind == "start" and _is_prose(report[start : match.start()])
             yield _Part(kind, report[start : match.start()])
             in_body |= here in ("findings", "impression", "report", "interpretation")
             start = match.end()
@@ -142,7 +150,8 @@ class Splitter:
         kinds = {self._kinds[_folded(name)] for name in self._names.findall(stated)}
         kind = next(kind for kind in _KINDS if kind in kinds)
         if groups.get("alone") is not None and kind in ("record", "other", "signature"):
-            return None if kind == "record" or not stated.isupper() else kind
+            closes = kind == "signature" and " " in stated
+            return kind if closes or (kind != "record" and stated.isupper()) else None
         if groups.get("bare"):
             follower = groups["next"]
             shouted = len(follower) > 1 and follower.isupper()
@@ -153,7 +162,7 @@ class Splitter:
         return kind
 
 
-_FORMS = ("line", "bare", "signed", "inline", "title")
+_FORMS = ("line", "bare", "addendum", "signed", "inline", "title")
 
 
 def split_report(report: str, code: str = "en") -> Texts:
@@ -167,11 +176,16 @@ def splitter(code: str) -> Splitter:
     return Splitter(language(code))
 
 
-def _collect(parts: Sequence[_Part], found: dict[str, list[str]], used: set[str]) -> None:
+def _collect(
+    parts: Sequence[_Part],
+    found: dict[str, list[str]],
+    used: set[str],
+    no_comparison: re.Pattern[str],
+) -> None:
     """Put parts into their sections."""
     has_findings = _has(parts, "findings")
     has_impression = _has(parts, "impression")
-    body = None if has_findings else _body(parts, used)
+    body = None if has_findings else _body(parts, used, no_comparison)
     for place, (kind, text) in enumerate(parts):
         aside, prose = body.get(place, (text, "")) if body else (text, "")
         if kind in found:
@@ -186,7 +200,9 @@ def _collect(parts: Sequence[_Part], found: dict[str, list[str]], used: set[str]
         found["findings"].append(prose)
 
 
-def _body(parts: Sequence[_Part], used: set[str]) -> dict[int, tuple[str, str]]:
+def _body(
+    parts: Sequence[_Part], used: set[str], no_comparison: re.Pattern[str]
+) -> dict[int, tuple[str, str]]:
     """The findings of a report that no heading names.
 
     Returns:
@@ -208,18 +224,20 @@ def _body(parts: Sequence[_Part], used: set[str]) -> dict[int, tuple[str, str]]:
     if any(prose.strip() for _, prose in before.values()):
         used.add("body before the first heading")
     for place in reversed(range(len(parts))):
-        aside, prose = _second_paragraph(*parts[place])
+        aside, prose = _second_paragraph(*parts[place], no_comparison)
         if prose:
             used.add(f"body after {parts[place].kind.replace('other', 'technique')}")
             return before | {place: (aside, prose)}
     return before
 
 
-def _second_paragraph(kind: str, text: str) -> tuple[str, str]:
+def _second_paragraph(kind: str, text: str, no_comparison: re.Pattern[str]) -> tuple[str, str]:
     """The first paragraph of a part that is no body, and what follows it."""
     if kind not in ("comparison", "other", "indication", "addendum"):
         return text, ""
     stripped = text.strip()
+    if kind == "comparison" and (nothing := no_comparison.match(stripped)):
+        return stripped[: nothing.end()], stripped[nothing.end() :].strip()
     end = _BLANK_LINE.search(stripped)
     if end is None and kind != "addendum" and _SENTENCE.search(stripped):
         end = _LINE_END.search(stripped)

@@ -9,11 +9,12 @@ share; `stopwords.toml` frequent words of every language, by which they are told
 - `terms`: words that are no names although they have a capital. `starters`: words that begin
   a sentence before a name. `nouns`: a pattern of such words (German endings).
 - `headings`: of the sections. `report` and `interpretation` hold the body where nothing else does;
-  `record` and `signature` are lines about the patient, the order and the author.
+  `record` and `signature` are lines about the patient, the order and the author; the first of
+  `addendum` may have words behind it (an author, a date); `no_comparison` stands in place of one.
 - `dates`, `numbers`: words in and before dates, telephones and numbers of records.
 - `names`: titles (as written) and cues (in any case) that a name follows, labels (with a colon),
-  roles, degrees after a name, particles within one, given names, and frequent words that a header
-  can have as a name.
+  roles, degrees and followers after a name, particles within one, given names, and frequent words
+  that a header can have as a name.
 - `places`: words of institutions and streets, after or before their name.
 - `patterns`: further regular expressions; a group `lead` stays.
 """

@@ -27,6 +27,11 @@ RTF = (
         ("<p><b>A:</b> x.&nbsp;<br/></p><p>B &lt;5</p>", "\nA: x. \n\n\n\nB <5\n", {"HTML"}),
         ("<html><head><style>p {a: b}</style></head><body>A<br>B</body></html>", "A\nB", {"HTML"}),
         ("&lt;p&gt;Clear&lt;/p&gt;", "\nClear\n", {"HTML"}),
+        (
+            "<FINDINGS>Clear</FINDINGS><history>x</history>",
+            "\nFINDINGS:\nClear\n\nHISTORY:\nx\n",
+            {"HTML"},
+        ),
         ("Fever &amp; cough", "Fever & cough", {"HTML"}),
         (
             r"A \T\ B\.br\C\F\D\S\E\E\F\X0D\G\H\H\N\\.sp2\I",
