@@ -91,7 +91,8 @@ def _further(path: Path, every: int) -> Iterator[Curve]:
     """The curves of further sources; of domains of more than 100 every k-th."""
     if not path.exists():
         return
-    table = pl.read_csv(path, infer_schema_length=None)
+    numbers = dict.fromkeys(("size", "value", "se"), pl.Float64)
+    table = pl.read_csv(path, infer_schema_length=None, schema_overrides=numbers)
     for (source, domain), rows in table.group_by("source", "domain", maintain_order=True):
         keep = every if rows["curve"].n_unique() > 100 else 1
         for (name,), of_curve in rows.group_by("curve", maintain_order=True):
@@ -340,7 +341,7 @@ VARIANTS: dict[str, tuple[object, str, object]] = {
     "no least squares": (posterior, "least_squares_shape", lambda *_: None),
     "constant 0.05": (laws, "PRIOR", {**laws.PRIOR, "constant": 0.05}),
     "power 0.2": (laws, "PRIOR", {**laws.PRIOR, "power": 0.2}),
-    "falling 0.02": (laws, "FALLING_SHARE", 0.02),
+    "falling 0.1": (laws, "FALLING_SHARE", 0.1),
     "falling 0.4": (laws, "FALLING_SHARE", 0.4),
 }
 

@@ -35,7 +35,7 @@ STARTS = np.geomspace(0.001, 0.1, 5)
 PRIOR = {"constant": 0.01, "power": 0.05, "power_floor": 0.94, "double_saturating": 0.4}
 """Of the forms, relative to the sum over those in use. The constant and the power law are limits of
 the power law with floor."""
-FALLING_SHARE = 0.1
+FALLING_SHARE = 0.02
 """Of the power law's prior: that the exponent is negative."""
 
 

@@ -50,7 +50,7 @@ class Misfit:
 
 
 # These constants were chosen on held-out curves of several domains: benchmarks/scaling.py derives
-# them again, docs/scaling-fits.md says how, and how far to trust that.
+# them again, docs/scaling-fits-history.md says how, and how far to trust that.
 ROUGH, SMOOTH = Misfit(growth=2.0, length=0.0), Misfit(growth=2.0, length=6.0)
 SEED_NOISE: Array = np.geomspace(0.0007, 0.2, 7)
 """Standard deviation of log error between runs of a size."""
@@ -61,7 +61,7 @@ MISFIT: Array = np.geomspace(0.002, 0.15, 6)
 """Standard deviation of the misfit at the largest size, log error."""
 MISFIT_POWER = 0.5
 """Prior densities on the log scale are the standard deviations to these powers."""
-DRIFT, DRIFT_SHARE, DRIFT_FREEDOM = 0.02, 0.2, 3
+DRIFT, DRIFT_SHARE, DRIFT_FREEDOM = 0.02, 0.25, 3
 """Beyond the largest size the elasticity changes by a Student t times these two, one absolute and
 one relative to the elasticity there, as a root of squares: some laws break, steep ones by more."""
 WIDE_GAP = np.log(3)
