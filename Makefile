@@ -1,7 +1,8 @@
 # make study    the embedded study, from DICOM files to the report
 # make smoke    the smallest study, every stage, arm and task once, in a minute or two
-# make test     all checks and tests
-# make cluster  tests on a SLURM cluster that they bring up (FAULTS=1: the long ones too)
+# make test     all checks, and the tests of the first tier: minutes
+# make cluster  the smoke study, and some faults, on a SLURM cluster that the tests bring up
+# make test-all the second tier too: all faults of the cluster, and what else takes long
 # make check    static checks only
 # make docs     write the generated pages: the study file's schema and reference
 # make lock     resolve the dependencies anew: requirements.lock and workflow/envs/radscale.yaml
@@ -15,7 +16,7 @@ TESTS ?=
 # Rules call `python`: it is the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study smoke test cluster check docs lock
+.PHONY: study smoke test test-all suite cluster check docs lock
 
 study: .venv/.ready
 	snakemake --cores $(CORES)
@@ -24,11 +25,18 @@ smoke: .venv/.ready
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
 	@echo "Report: results/smoke/report.html"
 
-test: check
+# Static checks run beside the tests.
+test: .venv/.ready
+	$(MAKE) --jobs 2 check suite
+
+suite: .venv/.ready
 	pytest --numprocesses $(CORES) --dist worksteal $(TESTS)
 
 cluster: .venv/.ready
-	RADSCALE_CLUSTER=required pytest --numprocesses 3 $(if $(FAULTS),-m "slow or cluster_faults") tests/slurm
+	RADSCALE_CLUSTER=required pytest --numprocesses 3 -m cluster tests/slurm
+
+test-all: test
+	pytest --numprocesses $(CORES) --dist worksteal -m "cluster or cluster_faults or long"
 
 check: .venv/.ready
 	ruff check

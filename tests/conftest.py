@@ -20,6 +20,26 @@ settings.register_profile("radscale", deadline=None, derandomize=True)
 settings.load_profile("radscale")
 
 
+SECOND_TIER = ("cluster", "cluster_faults", "long")
+"""Marks of tests that run only where -m names them: see CONTRIBUTING.md."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the second tier out, and begin with whole studies: what is long must not come last."""
+    out = {mark for mark in SECOND_TIER if mark not in config.option.markexpr}
+    left = [item for item in items if out & {mark.name for mark in item.iter_markers()}]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+    studies = {"finished", "finished_tiny", "tiny"}
+    items.sort(
+        key=lambda item: (
+            not studies & set(getattr(item, "fixturenames", ())),
+            item.get_closest_marker("slow") is None,
+        )
+    )
+
+
 def run_once(study: str, factory: pytest.TempPathFactory, worker_id: str) -> Checkout:
     """A study, run with two cores in a copy of the checkout by the first worker that needs it."""
     base = factory.getbasetemp()

@@ -15,15 +15,6 @@ REQUIRED = "RADSCALE_CLUSTER"
 """Set to `required`, a machine that cannot run the cluster fails the tests instead of skipping."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long fault matrix out unless it is asked for."""
-    if "cluster_faults" in config.option.markexpr:
-        return
-    long = [item for item in items if item.get_closest_marker("cluster_faults")]
-    items[:] = [item for item in items if item not in long]
-    config.hook.pytest_deselected(items=long)
-
-
 def started(folder: Path, accounting: bool) -> Iterator[Cluster]:
     cluster = Cluster(folder, accounting)
     try:

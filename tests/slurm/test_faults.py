@@ -1,6 +1,6 @@
 """Faults on a real cluster: the study completes, or stops with a clear message.
 
-A few run with all tests; those marked as cluster_faults by `make cluster FAULTS=1`.
+A few run by `make cluster`; those marked as cluster_faults by `make test-all`.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from tests.slurm.study import PATIENCE, ClusterStudy, tries
 from tests.workflow.checkout import Checkout
 from workflow.journal import NAME, read_journal
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 RUN = "rad-dino/n=20/seed=0"
 TASK = f"tasks/findings/{RUN}"

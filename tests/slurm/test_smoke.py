@@ -11,7 +11,7 @@ from tests.slurm.study import ClusterStudy, tries
 from tests.workflow.checkout import Checkout, copy_checkout
 from workflow.journal import NAME, read_journal
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 GROUPS = {
     "archives": ("make_phantom", "scan_institution", "scan_public"),
