@@ -1,34 +1,43 @@
 """MI2's image tower: DaViT (arXiv 2204.03645) in the form that MedImageInsight uses."""
 
-from timm.models.davit import DaVit
-from torch import Tensor
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from radscale_lib.encoders.features import Features, Tower
+from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights
 from radscale_lib.study.encoders import Mi2
 
 
-class DavitTower(DaVit, Tower):
-    """timm's DaViT with overlapping downsampling (kernel 3) and channel attention scaled by N.
+class DavitTower(Tower):
+    """DaViT with overlapping downsampling (kernel 3) and channel attention scaled by N.
 
-    Parameters carry timm's names. The pooled output is the mean over the last stage, then a
-    LayerNorm; there is no classifier.
+    Parameters, first weights and results are those of timm's `DaVit` with `down_kernel_size=3` and
+    `channel_attn_v2=True`. The pooled output is the mean over the last stage, then a LayerNorm.
     """
 
     encoder: Mi2
 
     def __init__(self, encoder: Mi2) -> None:
+        super().__init__()
         config = encoder.image
-        super().__init__(
-            embed_dims=config.dims,
-            depths=config.depths,
-            num_heads=config.heads,
-            window_size=config.window,
-            drop_path_rate=config.drop_path,
-            down_kernel_size=3,
-            channel_attn_v2=True,
-            named_blocks=True,
-            num_classes=0,
-        )
+        self.stem = Stem(config.dims[0])
+        depths = list(config.depths)
+        rates = torch.linspace(0, config.drop_path, sum(depths), device="cpu")
+        drops = torch.split(rates, depths)
+        widths = [0, *config.dims]  # the stem has the first stage's
+        self.stages = nn.Sequential(*(
+            Stage(narrow, wide, heads, config.window, drop.tolist())
+            for narrow, wide, heads, drop in zip(
+                widths, config.dims, config.heads, drops, strict=False
+            )
+        ))  # fmt: skip
+        self.head = nn.ModuleDict({"norm": ChannelNorm(config.dims[-1])})
+        self.apply(draw_linear_weights)
         self.encoder = encoder
 
     @property
@@ -38,8 +47,7 @@ class DavitTower(DaVit, Tower):
 
     def forward(self, images: Tensor) -> Tensor:
         """Global embedding [B, D] of grey images, float32 [B, 1, S, S] in [0, 1]."""
-        x: Tensor = self.head(self.stages(self.stem(self._normalised(images))))
-        return x
+        return self._pooled(self.stages(self.stem(self._normalised(images))))
 
     def levels(self, images: Tensor) -> Features:
         """Features of grey images: float32 [B, 1, S, S] in [0, 1]."""
@@ -49,7 +57,11 @@ class DavitTower(DaVit, Tower):
             x = stage(x)
             levels.append(x)
         first, second, third, fourth = levels
-        return Features(self.head(x), (first, second, third, fourth))
+        return Features(self._pooled(x), (first, second, third, fourth))
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        pooled: Tensor = self.head["norm"](F.adaptive_avg_pool2d(x, 1)).flatten(1)
+        return pooled
 
     def _normalised(self, images: Tensor) -> Tensor:
         """[B, 1, S, S] -> [B, 3, S, S]: one grey channel, normalised for each input channel."""
@@ -58,3 +70,139 @@ class DavitTower(DaVit, Tower):
             images.new_tensor(values).view(3, 1, 1) for values in (config.mean, config.std)
         )
         return (images - mean) / std
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of a map [B, C, H, W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Stem(nn.Module):
+    """Overlapping patches of an image, at stride 4."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, kernel_size=7, stride=4, padding=3)
+        self.norm = ChannelNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 3, S, S] -> [B, C, S / 4, S / 4], rounded up."""
+        height, width = x.shape[2:]
+        x = self.norm(self.conv(F.pad(x, (0, -width % 4, 0, -height % 4))))
+        return x
+
+
+class Downsample(nn.Module):
+    """Half the size, more channels."""
+
+    def __init__(self, narrow: int, wide: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(narrow)
+        self.conv = nn.Conv2d(narrow, wide, kernel_size=3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C', H / 2, W / 2], rounded up."""
+        x = self.conv(self.norm(x))
+        return x
+
+
+class Stage(nn.Module):
+    """Pairs of a block of spatial and one of channel attention, after downsampling."""
+
+    def __init__(
+        self, narrow: int, wide: int, heads: int, window: int, drop_path: list[float]
+    ) -> None:
+        """Make a stage; without `narrow`, the map keeps its size and channels."""
+        super().__init__()
+        self.downsample = Downsample(narrow, wide) if narrow else nn.Identity()
+        self.blocks = nn.Sequential(*(
+            nn.Sequential(OrderedDict([
+                ("spatial_block", Block(wide, partial(WindowAttention, window, heads), rate)),
+                ("channel_block", Block(wide, partial(ChannelAttention, heads), rate)),
+            ]))
+            for rate in drop_path
+        ))  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C', H', W']."""
+        x = self.blocks(self.downsample(x))
+        return x
+
+
+class Block(nn.Module):
+    """Attention and an MLP, each a residual after a depthwise convolution that tells positions."""
+
+    def __init__(self, width: int, attention: Callable[[int], Attention], drop_path: float) -> None:
+        super().__init__()
+        self.cpe1 = Positions(width)
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = attention(width)
+        self.cpe2 = Positions(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = Mlp(width)
+        self.drop_path = drop_path
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        shape = x.shape
+        x = self.cpe1(x).flatten(2).transpose(1, 2)
+        x = x + self._kept(self.attn(self.norm1(x), shape[2:]))
+        x = self.cpe2(x.transpose(1, 2).view(shape)).flatten(2).transpose(1, 2)
+        x = x + self._kept(self.mlp(self.norm2(x)))
+        return x.transpose(1, 2).view(shape)
+
+    def _kept(self, residual: Tensor) -> Tensor:
+        """Stochastic depth: in training, the residuals of some images are dropped."""
+        if not (self.training and self.drop_path):
+            return residual
+        keep = 1 - self.drop_path
+        return residual * residual.new_empty(len(residual), 1, 1).bernoulli_(keep).div_(keep)
+
+
+class Positions(nn.Module):
+    """Conditional position encoding: a depthwise convolution, added."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(width, width, kernel_size=3, padding=1, groups=width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        x = x + self.proj(x)
+        return x
+
+
+class WindowAttention(Attention):
+    """Self-attention within square windows of a map."""
+
+    def __init__(self, window: int, heads: int, width: int) -> None:
+        super().__init__(heads, width)
+        self.window = window
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:  # type: ignore[override]
+        """[B, H * W, C] -> [B, H * W, C], where `size` is H and W."""
+        batch, _, width = x.shape
+        (rows, columns), side = size, self.window
+        x = x.view(batch, rows, columns, width)
+        x = F.pad(x, (0, 0, 0, -columns % side, 0, -rows % side))
+        down, across = x.shape[1] // side, x.shape[2] // side
+        x = x.view(batch, down, side, across, side, width).permute(0, 1, 3, 2, 4, 5)
+        x = super().forward(x.contiguous().view(-1, side * side, width))
+        x = x.view(-1, down, across, side, side, width).permute(0, 1, 3, 2, 4, 5).contiguous()
+        x = x.view(batch, down * side, across * side, width)[:, :rows, :columns].contiguous()
+        return x.view(batch, rows * columns, width)
+
+
+class ChannelAttention(Attention):
+    """Self-attention between the channels of a map, which its positions describe."""
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:  # type: ignore[override]
+        """[B, H * W, C] -> [B, H * W, C]; `size` is of no account."""
+        q, k, v = self.split(x)
+        weights = ((q * x.shape[1] ** -0.5).transpose(-1, -2) @ k).softmax(dim=-1)
+        context = (weights @ v.transpose(-1, -2)).transpose(-1, -2)
+        x = self.proj(context.transpose(1, 2).reshape(x.shape))
+        return x

@@ -24,7 +24,7 @@ class Features:
 
 
 class Tower(nn.Module):
-    """An image tower: timm's module plus the four-level interface.
+    """An image tower: a pooled embedding, and the four-level interface.
 
     Attributes:
         encoder: the study section that the tower was built from.

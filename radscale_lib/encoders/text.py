@@ -1,13 +1,11 @@
 """MI2's text tower and its tokenizers."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
-from open_clip.tokenizer import SimpleTokenizer
-from open_clip.transformer import LayerNorm, TextTransformer
 from tokenizers import (
     Tokenizer,
     decoders,
@@ -22,6 +20,8 @@ from torch import Tensor, nn
 from radscale_lib.study.encoders import Mi2
 
 PAD = 0
+EPSILON = 1e-12
+"""Of the norms."""
 
 
 class QuickGelu(nn.Module):
@@ -32,37 +32,76 @@ class QuickGelu(nn.Module):
         return F.silu(1.702 * x) / 1.702
 
 
-class TextTower(TextTransformer):  # type: ignore[misc]
-    """open_clip's text transformer as MedImageInsight uses it.
+class TextTower(nn.Module):
+    """CLIP's text transformer as MedImageInsight uses it.
 
     Every token sees every other (not causal) up to the end-of-text token, where the output is
-    pooled. open_clip masks by the value of the padding id instead, which is a real token ("!") of
-    CLIP's vocabulary.
+    pooled. Parameters and first weights are those of open_clip's `TextTransformer`, which masks by
+    the value of the padding id, a real token ("!") of CLIP's vocabulary.
     """
 
     def __init__(self, encoder: Mi2, tokens: int, end: int) -> None:
+        super().__init__()
         config = encoder.text
-        super().__init__(
-            context_length=config.context,
-            vocab_size=tokens,
-            width=config.width,
-            heads=config.heads,
-            layers=config.layers,
-            output_dim=None,
-            no_causal_mask=True,
-            use_pad_mask=True,
-            pool_type="eos",
-            eos_id=end,
-            act_layer=QuickGelu,
-            norm_layer=partial(LayerNorm, eps=1e-12),
-        )
+        self.heads, self.end = config.heads, end
+        self.token_embedding = nn.Embedding(tokens, config.width)
+        self.positional_embedding = nn.Parameter(torch.empty(config.context, config.width))
+        blocks = [TextBlock(config.width, config.heads) for _ in range(config.layers)]
+        self.transformer = nn.ModuleDict({"resblocks": nn.Sequential(*blocks)})
+        self.ln_final = nn.LayerNorm(config.width, eps=EPSILON)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.positional_embedding, std=0.01)
+        deep = (2 * config.layers) ** -0.5
+        for block in blocks:
+            block.draw_weights(deep)
 
-    def _build_additive_mask(self, text: Tensor, seq_len: int, dtype: torch.dtype) -> Tensor:
-        ends = (text == self.eos_id).int().argmax(dim=-1, keepdim=True)
-        behind = torch.arange(seq_len, device=text.device) > ends
-        mask = torch.zeros(behind.shape, dtype=dtype, device=text.device)
-        mask = mask.masked_fill(behind, float("-inf"))
-        return mask[:, None, :].expand(-1, seq_len, -1).repeat_interleave(self.heads, 0)
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Embeddings [B, D] of texts, int64 [B, L], as tokenizers give them."""
+        batch, length = tokens.shape
+        ends = (tokens == self.end).int().argmax(dim=-1)
+        x = self.token_embedding(tokens) + self.positional_embedding[:length]
+        mask = self._mask(ends, length, x)
+        for block in self.transformer["resblocks"].children():
+            x = block(x, mask)
+        pooled: Tensor = self.ln_final(x)[torch.arange(batch, device=x.device), ends]
+        return pooled
+
+    def _mask(self, ends: Tensor, length: int, like: Tensor) -> Tensor:
+        """What is added to attention scores, [B * heads, L, L]: -inf behind the end of a text."""
+        behind = torch.arange(length, device=ends.device) > ends[:, None]
+        mask = like.new_zeros(behind.shape).masked_fill(behind, float("-inf"))
+        return mask[:, None, :].expand(-1, length, -1).repeat_interleave(self.heads, 0)
+
+
+class TextBlock(nn.Module):
+    """Attention and an MLP, each a residual after a norm."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width, eps=EPSILON)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.ln_2 = nn.LayerNorm(width, eps=EPSILON)
+        wide, narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = nn.Sequential(OrderedDict(c_fc=wide, gelu=QuickGelu(), c_proj=narrow))
+
+    def draw_weights(self, deep: float) -> None:
+        """First weights; what is added to the stream is scaled by `deep`."""
+        width = self.attn.embed_dim
+        wide, _, narrow = self.mlp.children()
+        for weight, sd in (
+            (self.attn.in_proj_weight, width**-0.5),
+            (self.attn.out_proj.weight, width**-0.5 * deep),
+            (wide.weight, (2 * width) ** -0.5),
+            (narrow.weight, width**-0.5 * deep),
+        ):
+            nn.init.normal_(cast(Tensor, weight), std=sd)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[B, L, D] -> [B, L, D], with a mask [B * heads, L, L] that is added."""
+        y = self.ln_1(x)
+        x = x + self.attn(y, y, y, need_weights=False, attn_mask=mask.to(y.dtype))[0]
+        x = x + self.mlp(self.ln_2(x))
+        return x
 
 
 class TextTokenizer(Protocol):
@@ -85,6 +124,8 @@ class ClipTokenizer:
     json: str | None = None
 
     def __init__(self, context: int) -> None:
+        from open_clip.tokenizer import SimpleTokenizer  # imports transformers, torchvision, …
+
         self._tokenizer = SimpleTokenizer(context_length=context)
         self.size: int = self._tokenizer.vocab_size
         self.end: int = self._tokenizer.eot_token_id

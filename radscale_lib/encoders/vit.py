@@ -1,42 +1,51 @@
 """RAD-DINO's image tower: a ViT in DINOv2's form (arXiv 2304.07193)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
 import torch.nn.functional as F
-from timm.layers.attention import Attention
-from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from radscale_lib.encoders.features import Features, Tower
+from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights, draw_weights
 from radscale_lib.study.encoders import RadDino
 
+EPSILON = 1e-6
+"""Of the norms."""
 
-class VitTower(VisionTransformer, Tower):
-    """timm's ViT with a class token, LayerScale, masked patches and stochastic depth by subsets.
 
-    Parameters carry timm's names, which for this architecture are DINOv2's own. Images of another
-    size than the tower's get position embeddings resampled bicubically with antialiasing, as
-    timm does (the original's `interpolate_antialias`, offset 0); training and evaluation share it.
+class VitTower(Tower):
+    """A ViT with a class token, LayerScale, masked patches and stochastic depth by subsets.
+
+    Parameters, first weights and results are those of timm's `VisionTransformer`; for this
+    architecture, the names are DINOv2's own. Images of another size than the tower's get position
+    embeddings resampled bicubically with antialiasing, as timm does (the original's
+    `interpolate_antialias`, offset 0); training and evaluation share it.
     """
 
     encoder: RadDino
-    cls_token: nn.Parameter
-    pos_embed: nn.Parameter
 
     def __init__(self, encoder: RadDino) -> None:
+        super().__init__()
         config = encoder.image
-        super().__init__(
-            img_size=config.image_size,
-            patch_size=config.patch,
-            embed_dim=config.width,
-            depth=config.depth,
-            num_heads=config.heads,
-            init_values=config.layer_scale,
-            num_classes=0,
-            dynamic_img_size=True,
+        side = config.image_size // config.patch
+        self.grid = side, side
+        self.patch_embed = nn.ModuleDict(
+            {"proj": nn.Conv2d(3, config.width, config.patch, stride=config.patch)}
         )
+        self.cls_token = nn.Parameter(torch.empty(1, 1, config.width))
+        self.pos_embed = nn.Parameter(torch.empty(1, 1 + side * side, config.width))
+        self.blocks = nn.Sequential(*(
+            Block(config.width, config.heads, config.layer_scale) for _ in range(config.depth)
+        ))  # fmt: skip
+        self.norm = nn.LayerNorm(config.width, eps=EPSILON)
+        draw_weights(self.pos_embed)
+        if not self.cls_token.is_meta:
+            nn.init.normal_(self.cls_token, std=1e-6)
+        self.apply(draw_linear_weights)
         self.encoder = encoder
         self._resampling: dict[tuple[int, int], Tensor] = {}
 
@@ -45,7 +54,7 @@ class VitTower(VisionTransformer, Tower):
         """Channels of the global embedding."""
         return self.encoder.image.width
 
-    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, images: Tensor) -> Tensor:
         """Class token [B, D], after the final norm, of grey images, float32 [B, 1, S, S]."""
         return self.tokens(images)[0]
 
@@ -104,7 +113,7 @@ class VitTower(VisionTransformer, Tower):
         self, images: Tensor, mask: Tensor | None = None, mask_token: Tensor | None = None
     ) -> tuple[Tensor, tuple[int, int]]:
         config = self.encoder.image
-        projection = self.patch_embed.proj
+        projection = cast(nn.Conv2d, self.patch_embed["proj"])
         # The three input channels are equal, so their weights can be summed instead.
         x = F.conv2d(
             (images - config.mean) / config.std,
@@ -125,7 +134,7 @@ class VitTower(VisionTransformer, Tower):
         Resampling is one product with a fixed matrix, whose gradient is deterministic on any
         device (that of interpolation is not).
         """
-        own = self.patch_embed.grid_size
+        own = self.grid
         if (height, width) == own:
             return self.pos_embed
         if (height, width) not in self._resampling:
@@ -163,10 +172,9 @@ class VitTower(VisionTransformer, Tower):
         """The last block [B, N, D] -> [rows, D] for some rows of [B * N, D]."""
         batch, length, channels = x.shape
         scales = [self._row_scale(batch, rows // length, x.device) for _ in range(2)]
-        attention = cast(Attention, block.attn)
-        context = _attend(attention, block.norm1(x)).reshape(-1, channels)[rows]
+        context = block.attn.attend(block.norm1(x)).reshape(-1, channels)[rows]
         x = x.reshape(-1, channels)[rows]
-        x = x + scales[0] * block.ls1(attention.proj(context))
+        x = x + scales[0] * block.ls1(block.attn.proj(context))
         x = x + scales[1] * block.ls2(block.mlp(block.norm2(x)))
         return x
 
@@ -179,14 +187,26 @@ class VitTower(VisionTransformer, Tower):
         return scale[of_image]
 
 
-def _attend(attention: Attention, x: Tensor) -> Tensor:
-    """Self-attention up to, and without, its output projection."""
-    batch, length, channels = x.shape
-    q, k, v = (
-        attention.qkv(x)
-        .reshape(batch, length, 3, attention.num_heads, -1)
-        .permute(2, 0, 3, 1, 4)
-        .unbind(0)
-    )
-    context = F.scaled_dot_product_attention(q, k, v)
-    return context.transpose(1, 2).reshape(batch, length, channels)
+class Block(nn.Module):
+    """Attention and an MLP, each after a norm; the tower adds them up."""
+
+    def __init__(self, width: int, heads: int, layer_scale: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=EPSILON)
+        self.attn = Attention(heads, width)
+        self.ls1 = LayerScale(width, layer_scale)
+        self.norm2 = nn.LayerNorm(width, eps=EPSILON)
+        self.mlp = Mlp(width)
+        self.ls2 = LayerScale(width, layer_scale)
+
+
+class LayerScale(nn.Module):
+    """A learnt factor for each channel of a residual."""
+
+    def __init__(self, width: int, first: float) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((width,), first))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., D]."""
+        return x * self.gamma

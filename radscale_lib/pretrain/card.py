@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "timm", "open_clip_torch", "tokenizers", "safetensors", "numpy")
+PACKAGES = ("torch", "tokenizers", "safetensors", "numpy")
 
 
 def blank_card() -> dict[str, Any]:

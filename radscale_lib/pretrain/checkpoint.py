@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from radscale_lib.adamw import AdamW
 from radscale_lib.files import whole
 from radscale_lib.pretrain.learner import Learner
 
@@ -71,9 +72,7 @@ class Tenure:
             raise SupersededError(f"{self._path.parent}: a newer try of this run has taken over")
 
 
-def save_checkpoint(
-    folder: Path, learner: Learner, optimiser: torch.optim.Optimizer, progress: Progress
-) -> None:
+def save_checkpoint(folder: Path, learner: Learner, optimiser: AdamW, progress: Progress) -> None:
     """Write `checkpoint-<step>.pt` whole, then delete older ones."""
     path = folder / f"checkpoint-{progress.step}.pt"
     state = {
@@ -89,7 +88,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, learner: Learner, optimiser: torch.optim.Optimizer, device: torch.device
+    folder: Path, learner: Learner, optimiser: AdamW, device: torch.device
 ) -> Progress:
     """Restore the newest checkpoint of a folder; without one, a new run's progress."""
     found = checkpoints(folder)

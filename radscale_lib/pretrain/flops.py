@@ -1,10 +1,12 @@
 """Counted compute of a training step."""
 
 from contextlib import nullcontext
+from typing import Any
 
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from radscale_lib.pretrain.loop import Trainer
 
@@ -22,7 +24,35 @@ def flops_per_sample(trainer: Trainer, batch: dict[str, Tensor], images: int) ->
     """
     # Fused attention is counted on GPUs only; on the CPU it is taken apart.
     apart = sdpa_kernel(SDPBackend.MATH) if trainer.world.device.type == "cpu" else nullcontext()
-    with apart, FlopCounterMode(display=False) as counter:
+    with apart, _FlopCounter() as counter:
         trainer.backward(batch)
-    trainer.adamw.zero_grad(set_to_none=True)
-    return float(counter.get_total_flops() / images)
+    trainer.adamw.zero_grad()
+    return float(counter.flops / images)
+
+
+class _FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up torch's counts of the operations within, as its `FlopCounterMode` does.
+
+    That one loads torch's compiler, only to say that it must not compile the counting.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        count = flop_registry.get(func.overloadpacket)
+        if count is None:
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        result = func(*args, **kwargs)
+        if count is not None:
+            self.flops += count(*args, **kwargs, out_val=result)
+        return result

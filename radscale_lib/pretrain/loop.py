@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
+from radscale_lib.adamw import AdamW
 from radscale_lib.pretrain.checkpoint import (
     Progress,
     Tenure,
@@ -71,12 +72,7 @@ class Trainer:
         self.seed = seed
         self.folder = folder
         self.tenure = Tenure(folder) if world.leads else None
-        self.adamw = torch.optim.AdamW(
-            [dict(group) for group in learner.groups()],
-            lr=optimiser.lr,
-            betas=(0.9, optimiser.beta2),
-            fused=True,
-        )
+        self.adamw = AdamW(learner.groups(), optimiser.lr, betas=(0.9, optimiser.beta2))
         self.progress = load_checkpoint(folder, learner, self.adamw, world.device)
         self.progress.started = self.progress.started or now()
         self._first_step = self.progress.step
@@ -136,7 +132,7 @@ class Trainer:
         for group in self.adamw.param_groups:
             group["lr"] = rate * group["lr_scale"]
             group["weight_decay"] = decay * group["decay_scale"]
-        self.adamw.zero_grad(set_to_none=True)
+        self.adamw.zero_grad()
         losses = self.backward(batch)
         self.learner.before_update(step)
         norm = nn.utils.clip_grad_norm_(self.learner.parameters(), self.optimiser.clip)

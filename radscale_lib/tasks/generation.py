@@ -170,15 +170,15 @@ def _train(
 ) -> tuple[ReportGenerator, ReportTokenizer]:
     grids = Grids.of(frozen, f"{name}: training features")
     channels, global_, _ = grids.channels
+    width = channels[-1] + global_
     torch.manual_seed(seed)
     if isinstance(task.language_model, LanguageModel):
         tokenizer = learn_tokenizer(reports, task.language_model.vocabulary)
-        places = task.visual_tokens + task.max_tokens + 2
-        language_model = scratch_model(task.language_model, len(tokenizer), places)
+        generator = ReportGenerator(scratch_model(task.language_model, len(tokenizer)), width)
     else:
         tokenizer = released_tokenizer(task.language_model)
-        language_model = released_model(task.language_model, task.lora_rank)
-    generator = ReportGenerator(language_model, channels[-1] + global_).to(frozen.device)
+        generator = ReportGenerator(released_model(task.language_model, task.lora_rank), width)
+    generator.to(frozen.device)
     texts = _Texts.of(reports, tokenizer, task.max_tokens)
 
     def loss(images: Tensor) -> Tensor:

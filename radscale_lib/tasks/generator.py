@@ -1,13 +1,19 @@
 """Report generator: frozen visual tokens, a projector and a causal language model."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from radscale_lib.study.tasks import LanguageModel
+from radscale_lib.tasks.llama import Llama
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class ReportGenerator(nn.Module):
@@ -16,7 +22,7 @@ class ReportGenerator(nn.Module):
     Projected visual tokens take the first places of the language model's input; text follows.
     """
 
-    def __init__(self, language_model: PreTrainedModel, channels: int) -> None:
+    def __init__(self, language_model: Llama | PreTrainedModel, channels: int) -> None:
         """Join a language model to visual tokens of some channels."""
         super().__init__()
         width = language_model.get_input_embeddings().get_parameter("weight").shape[1]
@@ -83,25 +89,9 @@ class ReportGenerator(nn.Module):
         return torch.cat([self.projector(standard).to(words.dtype), words], 1)
 
 
-def scratch_model(section: LanguageModel, vocabulary: int, places: int) -> PreTrainedModel:
-    """A Llama of random weights.
-
-    Args:
-        section: its size.
-        vocabulary: number of tokens.
-        places: longest input, visual tokens included.
-    """
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=vocabulary,
-            hidden_size=section.width,
-            intermediate_size=4 * section.width,
-            num_hidden_layers=section.layers,
-            num_attention_heads=section.heads,
-            max_position_embeddings=places,
-            tie_word_embeddings=True,
-        )
-    )
+def scratch_model(section: LanguageModel, vocabulary: int) -> Llama:
+    """A Llama of random weights and the section's size, for so many tokens."""
+    return Llama(vocabulary, section.width, section.layers, section.heads)
 
 
 def released_model(folder: Path, lora_rank: int) -> PreTrainedModel:

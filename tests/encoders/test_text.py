@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
+from open_clip.transformer import LayerNorm, TextTransformer
 
 from radscale_lib.encoders.text import ClipTokenizer, LearntTokenizer, QuickGelu, TextTower
 from radscale_lib.study.encoders import Mi2
@@ -28,11 +30,51 @@ def test_padding_changes_nothing(mi2: Mi2, tokenizer: LearntTokenizer) -> None:
     torch.testing.assert_close(tower(longer), tower(alone))
 
 
+def test_text_tower_equals_open_clip_to_the_bit(mi2: Mi2, tokenizer: LearntTokenizer) -> None:
+    """First weights, outputs and gradients, where no text has a token of the padding's id."""
+
+    def open_clip() -> TextTransformer:
+        config = mi2.text
+        return TextTransformer(
+            context_length=config.context,
+            vocab_size=tokenizer.size,
+            width=config.width,
+            heads=config.heads,
+            layers=config.layers,
+            output_dim=None,
+            no_causal_mask=True,
+            use_pad_mask=True,
+            pool_type="eos",
+            eos_id=tokenizer.end,
+            act_layer=QuickGelu,
+            norm_layer=partial(LayerNorm, eps=1e-12),
+        )
+
+    towers = []
+    for make in (lambda: TextTower(mi2, tokenizer.size, tokenizer.end), open_clip):
+        torch.manual_seed(3)
+        towers.append(make())
+        towers[-1].next_draw = torch.rand(1)
+    states = [tower.state_dict() for tower in towers]
+    assert list(states[0]) == list(states[1])
+    assert all(map(torch.equal, *(state.values() for state in states)))
+    assert torch.equal(*(tower.next_draw for tower in towers))
+    tokens = tokenizer(["no effusion", "the heart is enlarged; an ett"])
+    outputs = [tower(tokens) for tower in towers]
+    assert torch.equal(*outputs)
+    for output in outputs:
+        output.square().sum().backward()
+    for own, other in zip(*(tower.parameters() for tower in towers), strict=True):
+        assert torch.equal(own.grad, other.grad)
+
+
 def test_every_token_sees_every_other(mi2: Mi2, tokenizer: LearntTokenizer) -> None:
     """Not causal: the first position's attention reaches the last word."""
     tower = TextTower(mi2, tokenizer.size, tokenizer.end).eval()
     seen = {}
-    tower.transformer.register_forward_hook(lambda _, __, out: seen.update(out=out))
+    tower.transformer["resblocks"][-1].register_forward_hook(
+        lambda _, __, out: seen.update(out=out)
+    )
     tokens = tokenizer(["no effusion"])
     tower(tokens)
     before = seen["out"][0, 0]
@@ -48,8 +90,8 @@ def test_the_zeroth_token_is_a_word(mi2: Mi2) -> None:
     marked = torch.tensor([[49406, 0, 736, 49407]])
     other = torch.tensor([[49406, 1, 736, 49407]])
     assert (tower(marked) - tower(other)).abs().max() > 1e-5
-    keys = tower._build_additive_mask(marked, 4, torch.float32)
-    assert torch.isfinite(keys).all()
+    mask = tower._mask(torch.tensor([3]), 4, torch.zeros(1))
+    assert torch.isfinite(mask).all()
 
 
 def test_clip_tokens() -> None:

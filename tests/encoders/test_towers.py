@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from timm.models.davit import DaVit
 from timm.models.vision_transformer import VisionTransformer
 
 from radscale_lib.encoders.towers import build
@@ -29,7 +30,7 @@ def test_levels_of_davit_are_its_stages(mi2: Mi2) -> None:
     ]
     torch.testing.assert_close(features.global_, tower(images))
     pooled = torch.nn.functional.layer_norm(
-        features.levels[3].mean(dim=(2, 3)), (32,), tower.head.norm.weight, tower.head.norm.bias
+        features.levels[3].mean(dim=(2, 3)), (32,), *tower.head["norm"].parameters()
     )
     torch.testing.assert_close(features.global_, pooled)
 
@@ -42,13 +43,16 @@ def test_levels_of_vit_are_normed_blocks(rad_dino: RadDino) -> None:
     x = torch.cat(
         [
             tower.cls_token.expand(2, -1, -1),
-            tower.patch_embed(((images - 0.5307) / 0.2583).expand(-1, 3, -1, -1)).flatten(1, 2),
+            tower.patch_embed["proj"](((images - 0.5307) / 0.2583).expand(-1, 3, -1, -1))
+            .flatten(2)
+            .transpose(1, 2),
         ],
         dim=1,
     )
     x = x + tower.pos_embed
     for block in tower.blocks:
-        x = block(x)
+        x = x + block.ls1(block.attn(block.norm1(x)))
+        x = x + block.ls2(block.mlp(block.norm2(x)))
         outputs.append(tower.norm(x))
     assert len(features.levels) == 4
     for level, number in zip(features.levels, (2, 4, 6, 8), strict=True):
@@ -58,20 +62,67 @@ def test_levels_of_vit_are_normed_blocks(rad_dino: RadDino) -> None:
     torch.testing.assert_close(features.global_, tower(images))
 
 
+def timm_of(encoder: Mi2 | RadDino) -> torch.nn.Module:
+    """timm's module of the same architecture."""
+    config = encoder.image
+    if isinstance(encoder, Mi2):
+        return DaVit(
+            embed_dims=config.dims,
+            depths=config.depths,
+            num_heads=config.heads,
+            window_size=config.window,
+            drop_path_rate=config.drop_path,
+            down_kernel_size=3,
+            channel_attn_v2=True,
+            named_blocks=True,
+            num_classes=0,
+        )
+    return VisionTransformer(
+        img_size=config.image_size,
+        patch_size=config.patch,
+        embed_dim=config.width,
+        depth=config.depth,
+        num_heads=config.heads,
+        init_values=config.layer_scale,
+        num_classes=0,
+        dynamic_img_size=True,
+    )
+
+
+def test_parameters_and_first_weights_are_timms(mi2: Mi2, rad_dino: RadDino) -> None:
+    for encoder in (mi2, rad_dino):
+        states = []
+        for make in (build, timm_of):
+            torch.manual_seed(3)
+            states.append({**make(encoder).state_dict(), "next draw": torch.rand(1)})
+        assert list(states[0]) == list(states[1])
+        assert all(map(torch.equal, *(state.values() for state in states)))
+
+
+@pytest.mark.parametrize("size", [48, 80, 36])
+@pytest.mark.parametrize("training", [True, False])
+def test_davit_equals_timm_to_the_bit(mi2: Mi2, size: int, training: bool) -> None:
+    mi2 = mi2.model_copy(update={"image": mi2.image.model_copy(update={"drop_path": 0.4})})
+    tower = scrambled(build(mi2)).train(training)
+    timm = timm_of(mi2).train(training)
+    timm.load_state_dict(tower.state_dict())
+    images = torch.rand(4, 1, size, size)
+    mean, std = (torch.tensor(of).view(3, 1, 1) for of in (mi2.image.mean, mi2.image.std))
+    outputs = []
+    for forward in (tower, lambda given: timm((given - mean) / std)):
+        torch.manual_seed(0)
+        outputs.append(forward(images))
+        outputs[-1].square().sum().backward()
+    assert torch.equal(*outputs)
+    for own, other in zip(tower.parameters(), timm.parameters(), strict=True):
+        assert torch.equal(own.grad, other.grad)
+
+
 @pytest.mark.parametrize("size", [32, 16, 48, 40])
 def test_vit_equals_timm_at_any_size(rad_dino: RadDino, size: int) -> None:
     tower = scrambled(build(rad_dino))
     config = rad_dino.image
-    timm = VisionTransformer(
-        img_size=32,
-        patch_size=8,
-        embed_dim=16,
-        depth=8,
-        num_heads=2,
-        init_values=1.0,
-        num_classes=0,
-        dynamic_img_size=True,
-    ).eval()
+    timm = timm_of(rad_dino).eval()
     timm.load_state_dict(tower.state_dict())
     images = torch.rand(2, 1, size, size)
     normalised = ((images - config.mean) / config.std).expand(-1, 3, -1, -1)

@@ -21,7 +21,7 @@ NOT_IMPORTED = {
     "pylibjpeg-openjpeg": "plug-in of pydicom",
     "pylibjpeg-rle": "plug-in of pydicom",
     "python-gdcm": "plug-in of pydicom",
-    "torchvision": "of timm and open-clip-torch, and goes with one version of torch",
+    "torchvision": "of open-clip-torch, and goes with one version of torch",
 }
 """Direct run-time dependencies that no module imports, and why they are there."""
 

@@ -10,9 +10,10 @@ from radscale_lib.study.tasks import Decoder, LanguageModel
 from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss, resize
 from radscale_lib.tasks.generation import visual_tokens
 from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
+from radscale_lib.tasks.llama import Llama
 from radscale_lib.tasks.overlap import dice, overlap_counts
 from radscale_lib.tasks.tokens import learn_tokenizer
-from radscale_lib.tasks.training import batches, task_seed, train
+from radscale_lib.tasks.training import batches, one_cycle, task_seed, train
 
 torch.set_num_threads(1)
 
@@ -82,7 +83,7 @@ REPORTS = ["No effusion.", "Large right effusion.", "Endotracheal tube in place.
 def _generator(width=16):
     tokenizer = learn_tokenizer(REPORTS, 300)
     torch.manual_seed(0)
-    model = scratch_model(LanguageModel(width=width, layers=1, heads=2), len(tokenizer), 64)
+    model = scratch_model(LanguageModel(width=width, layers=1, heads=2), len(tokenizer))
     return ReportGenerator(model, 3), tokenizer
 
 
@@ -161,9 +162,75 @@ def test_tokenizer_keeps_any_text_and_is_the_same_each_time():
     assert first.encode("No", 5)[-1] == first.end
 
 
+def _transformers_llama(vocabulary, width, layers, heads):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=width,
+            intermediate_size=4 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            max_position_embeddings=64,
+            tie_word_embeddings=True,
+        )
+    )
+
+
+def test_llama_equals_that_of_transformers_to_the_bit():
+    models = []
+    for make in (Llama, _transformers_llama):
+        torch.manual_seed(5)
+        models.append(make(300, 32, 2, 4))
+        models[-1].next_draw = torch.rand(1)
+    for own, other in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(own, other)
+    assert torch.equal(*(model.next_draw for model in models))
+    inputs = torch.randn(3, 12, 32)
+    padded = torch.ones(3, 12, dtype=torch.int64)
+    padded[1, 8:] = padded[2, 10:] = 0
+    for mask in (padded, torch.ones_like(padded)):
+        logits = []
+        for model in models:
+            model.zero_grad()
+            given = {"inputs_embeds": inputs, "attention_mask": mask, "logits_to_keep": 9}
+            logits.append(model(**given, use_cache=False).logits)
+            logits[-1].square().sum().backward()
+        assert torch.equal(*logits)
+        for own, other in zip(*(model.parameters() for model in models), strict=True):
+            assert torch.equal(own.grad, other.grad)
+    written = []
+    for model in models:
+        hidden, cache, rows = inputs, None, []
+        with torch.no_grad():
+            for _ in range(4):
+                output = model(
+                    inputs_embeds=hidden, past_key_values=cache, use_cache=True, logits_to_keep=1
+                )
+                cache = output.past_key_values
+                rows.append(output.logits)
+                hidden = model.get_input_embeddings()(output.logits[:, -1].argmax(-1)[:, None])
+        written.append(torch.cat(rows, 1))
+    assert torch.equal(*written)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 9, 10, 11, 37, 100])
+def test_learning_rates_are_those_of_torch(steps):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.AdamW([weight], lr=3e-4)
+    share = 0.2 if steps == 10 else 0.1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, 3e-4, steps, pct_start=share, cycle_momentum=False
+    )
+    for step in range(steps):
+        assert one_cycle(step, steps, 3e-4) == optimiser.param_groups[0]["lr"]
+        optimiser.step()
+        schedule.step()
+
+
 def test_released_model_trains_the_projector_only_and_names_what_is_missing(tmp_path):
-    generator, _ = _generator()
-    generator.language_model.save_pretrained(tmp_path)
+    _transformers_llama(300, 16, 1, 2).save_pretrained(tmp_path)
     released = ReportGenerator(released_model(tmp_path, 0), 3)
     trained = {name for name, p in released.named_parameters() if p.requires_grad}
     assert trained
@@ -173,8 +240,7 @@ def test_released_model_trains_the_projector_only_and_names_what_is_missing(tmp_
 
 
 def test_lora_names_the_package_it_lacks(tmp_path, monkeypatch):
-    generator, _ = _generator()
-    generator.language_model.save_pretrained(tmp_path)
+    _transformers_llama(300, 16, 1, 2).save_pretrained(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "peft", None)
     with pytest.raises(ModuleNotFoundError, match="peft"):
         released_model(tmp_path, 4)

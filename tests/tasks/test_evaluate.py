@@ -27,6 +27,7 @@ from radscale_lib.tasks.images import NoCasesError, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.ranking import resampled_auroc_auprc
 from radscale_lib.tasks.scores import SCHEMA
+from tests.startup import HEAVY, run_without
 
 ROOT = Path(__file__).parents[2]
 TASKS = ("findings", "tubes", "segmentation", "reports")
@@ -321,18 +322,21 @@ def test_a_strict_study_refuses_gaps(files, results, tmp_path):
     assert not (tmp_path / "scores.parquet").exists()
 
 
-def test_classification_starts_without_heavy_libraries(files, results, tmp_path):
-    code = (
-        "import runpy, sys\n"
-        "sys.argv[0] = 'scripts/evaluate.py'\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "heavy = {'torch', 'transformers', 'timm', 'spacy', 'cv2'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
+@pytest.mark.parametrize(
+    ("task", "heavy"),
+    [
+        ("findings", {"torch", "transformers", "spacy", "cv2"}),
+        ("segmentation", HEAVY),
+        ("reports", HEAVY),
+    ],
+)
+def test_tasks_load_no_heavy_library_that_they_do_not_need(files, results, tmp_path, task, heavy):
     features = results / "mi2-open" / "features"
     arguments = _arguments(files, "mi2-open")
-    arguments += ["--task", "findings", "--features", str(features), "--out", str(tmp_path)]
-    subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, check=True)
+    arguments += ["--task", task, "--features", str(features), "--out", str(tmp_path)]
+    script = str(ROOT / "scripts/evaluate.py")
+    command = run_without(heavy, [sys.executable, script, *arguments])
+    subprocess.run(command, cwd=ROOT, check=True)
     assert (tmp_path / "scores.parquet").read_bytes() == (
-        results / "mi2-open" / "findings" / "scores.parquet"
+        results / "mi2-open" / task / "scores.parquet"
     ).read_bytes()

@@ -1,0 +1,72 @@
+"""Layers of both image towers, with timm's parameter names, first weights and results.
+
+The towers are written out here, since a library of all vision models takes longer to import than
+torch itself: timm loads torchvision, and that torch's compiler.
+"""
+
+import torch
+from torch import Tensor, nn
+
+FIRST_WEIGHTS_SD = 0.02
+
+
+@torch.no_grad()
+def draw_weights(tensor: Tensor) -> None:
+    """Fill a tensor from a normal distribution around 0, cut at 100 standard deviations."""
+    if tensor.is_meta:  # nothing to fill, and torch's compiler would be loaded to find that out
+        return
+    tensor.uniform_(-1, 1).erfinv_().mul_(FIRST_WEIGHTS_SD * 2**0.5).clamp_(-2, 2)
+
+
+def draw_linear_weights(module: nn.Module) -> None:
+    """First weights of a linear layer; other modules are left as they are."""
+    if isinstance(module, nn.Linear):
+        draw_weights(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU between, four times as wide inside."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., D]."""
+        x = self.fc2(self.act(self.fc1(x)))
+        return x
+
+
+class Attention(nn.Module):
+    """Joint query, key and value projection, and output projection, of multi-head self-attention.
+
+    Attributes:
+        heads: number of heads.
+    """
+
+    def __init__(self, heads: int, width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Self-attention [B, N, D] -> [B, N, D] up to, and without, its output projection."""
+        q, k, v = self.split(x)
+        context = nn.functional.scaled_dot_product_attention(q, k, v)
+        return context.transpose(1, 2).reshape(x.shape)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, heads, N, D / heads] of [B, N, D]."""
+        batch, length, width = x.shape
+        joint = self.qkv(x).reshape(batch, length, 3, self.heads, width // self.heads)
+        q, k, v = joint.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, N, D] -> [B, N, D]."""
+        x = self.proj(self.attend(x))
+        return x

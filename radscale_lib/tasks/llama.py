@@ -1,0 +1,162 @@
+"""A Llama (arXiv 2302.13971) to train from scratch.
+
+Parameters, first weights and results are those of transformers' `LlamaForCausalLM`, whose import
+takes longer than torch's and with torch's compiler, torchvision and scipy three times as long.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EPSILON = 1e-6
+"""Of the norms."""
+BASE = 10_000.0
+"""Of the rotary position embedding."""
+
+Cache = list[tuple[Tensor, Tensor]]
+"""Keys and values [B, heads, N, D / heads] of each layer."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the model gives.
+
+    Attributes:
+        logits: [B, N, vocabulary], of the last N places.
+        past_key_values: of all places so far, if they were asked for.
+    """
+
+    logits: Tensor
+    past_key_values: Cache | None
+
+
+class Llama(nn.Module):
+    """A causal language model whose output layer is its embedding."""
+
+    def __init__(self, vocabulary: int, width: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(vocabulary, width)
+        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(layers))
+        self.norm = RmsNorm(width)
+        self.apply(_draw_weights)
+        self.lm_head = nn.Linear(width, vocabulary, bias=False)
+        _draw_weights(self.lm_head)  # as transformers does, so that what is drawn next is the same
+        self.lm_head.weight = self.embed_tokens.weight
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The embedding of tokens."""
+        return self.embed_tokens
+
+    def forward(
+        self,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool = False,
+        logits_to_keep: int = 0,
+    ) -> Output:
+        """Logits of the next token.
+
+        Args:
+            inputs_embeds: [B, T, width].
+            attention_mask: int64 [B, T]: 0 for places that no other sees; without a cache only.
+            past_key_values: of the places before.
+            use_cache: return the keys and values.
+            logits_to_keep: number of last places whose logits are wanted; 0 for all.
+        """
+        before = past_key_values[0][0].shape[2] if past_key_values else 0
+        rotation = self._rotation(before, inputs_embeds)
+        mask = _mask(attention_mask)
+        x, cache = inputs_embeds, []
+        for number, layer in enumerate(self.layers):
+            x, seen = layer(x, rotation, mask, past_key_values[number] if past_key_values else None)
+            cache.append(seen)
+        logits = self.lm_head(self.norm(x)[:, -logits_to_keep:])
+        return Output(logits, cache if use_cache else None)
+
+    def _rotation(self, before: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [T, D / heads] of the places' angles."""
+        places = torch.arange(x.shape[1], device=x.device) + before
+        width = self.layers[0].head_width
+        steps = torch.arange(0, width, 2, dtype=torch.float32) / width  # type: ignore[call-overload]
+        angles = places[:, None].float() * (1.0 / BASE**steps).to(x.device)
+        angles = torch.cat([angles, angles], dim=-1)
+        return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+
+
+class Layer(nn.Module):
+    """Self-attention and a gated MLP, each a residual after a norm."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.head_width = heads, width // heads
+        self.q_proj, self.k_proj, self.v_proj, self.o_proj = (
+            nn.Linear(width, width, bias=False) for _ in range(4)
+        )
+        self.gate_proj = nn.Linear(width, 4 * width, bias=False)
+        self.up_proj = nn.Linear(width, 4 * width, bias=False)
+        self.down_proj = nn.Linear(4 * width, width, bias=False)
+        self.input_layernorm = RmsNorm(width)
+        self.post_attention_layernorm = RmsNorm(width)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotation: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        before: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """[B, T, D] -> [B, T, D], and the keys and values of these and earlier places."""
+        batch, length, width = x.shape
+        y = self.input_layernorm(x)
+        q, k, v = (
+            project(y).view(batch, length, self.heads, self.head_width).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q, k = _rotated(q, rotation), _rotated(k, rotation)
+        if before:
+            k, v = torch.cat([before[0], k], dim=-2), torch.cat([before[1], v], dim=-2)
+        context = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None and length > 1
+        )
+        x = x + self.o_proj(context.transpose(1, 2).reshape(batch, length, width))
+        y = self.post_attention_layernorm(x)
+        x = x + self.down_proj(F.silu(self.gate_proj(y)) * self.up_proj(y))
+        return x, (k, v)
+
+
+class RmsNorm(nn.Module):
+    """Division by the root mean square, and a learnt factor for each channel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., D]."""
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + EPSILON)
+        return self.weight * wide.to(x.dtype)
+
+
+def _draw_weights(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+
+
+def _mask(real: Tensor | None) -> Tensor | None:
+    """Who sees whom, bool [B, 1, T, T]; None where every place sees all before it."""
+    if real is None or bool(real.all()):
+        return None
+    length = real.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=real.device).tril()
+    return causal & real.bool()[:, None, None, :]
+
+
+def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate the pairs of a head's first and second half."""
+    cosines, sines = rotation
+    first, second = x.chunk(2, dim=-1)
+    return x * cosines + torch.cat([-second, first], dim=-1) * sines
