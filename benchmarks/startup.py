@@ -4,23 +4,38 @@ Runs a study from scratch with Python's import timer on, so that every job's log
 with their times, and compares their sum with the jobs' wall times from Snakemake's benchmarks.
 
     python benchmarks/startup.py --configfile config/config.yaml --results /tmp/startup
+
+Or compares what each kind of step imports with another checkout, in turns:
+
+    python benchmarks/startup.py --against ../before --rounds 5
 """
 
 import argparse
 import csv
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from statistics import median
 
 from radscale_lib.planning.stages import ROOT
 from radscale_lib.study import load_study
 
 INTERPRETER_SECONDS = 0.02
 """Start of the bare interpreter, not seen by the import timer."""
+STEPS = {
+    "torch alone": "torch",
+    "pretraining, UniCL": "radscale_lib.pretrain.train, radscale_lib.pretrain.unicl",
+    "pretraining, DINOv2": "radscale_lib.pretrain.train, radscale_lib.pretrain.dinov2",
+    "features": "radscale_lib.tasks.extraction, radscale_lib.encoders.davit",
+    "segmentation": "radscale_lib.tasks.segmentation, radscale_lib.encoders.davit",
+    "generation": "radscale_lib.tasks.generation, radscale_lib.encoders.davit",
+}
+"""Modules that each kind of step imports, at its start or by its first use."""
 IMPORT = re.compile(r"^import time:\s+(\d+) \|", re.MULTILINE)
 
 
@@ -28,9 +43,16 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--configfile", type=Path, default=ROOT / "config/config.yaml")
-    parser.add_argument("--results", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--results", type=Path, help="folder for the results")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
+    parser.add_argument("--against", type=Path, help="another checkout")
+    parser.add_argument("--rounds", type=int, default=5, help="imports of each, with --against")
     arguments = parser.parse_args(argv)
+    if arguments.against:
+        compare(arguments.against.resolve(), arguments.rounds)
+        return
+    if not arguments.results:
+        parser.error("give --results, or --against")
     began = time.monotonic()
     subprocess.run(
         [
@@ -45,6 +67,30 @@ def main(argv: list[str] | None = None) -> None:
     wall = time.monotonic() - began
     folder = arguments.results / load_study(arguments.configfile).name
     report(folder, wall)
+
+
+def compare(other: Path, rounds: int) -> None:
+    """Print the median CPU seconds that steps take to import in another checkout and in this."""
+    print(f"{'step':<22}{'there':>8}{'here':>8}{'ratio':>8}")
+    for step, modules in STEPS.items():
+        seconds = [
+            [import_seconds(checkout, modules) for checkout in (other, ROOT)] for _ in range(rounds)
+        ]
+        there, here = (median(column) for column in zip(*seconds, strict=True))
+        print(f"{step:<22}{there:>8.2f}{here:>8.2f}{here / there:>8.2f}", flush=True)
+
+
+def import_seconds(checkout: Path, modules: str) -> float:
+    """CPU seconds of a process that imports modules of a checkout."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-c", f"import {modules}"],
+        check=True,
+        cwd=checkout,
+        env=os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"},
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def report(folder: Path, wall: float) -> None:
