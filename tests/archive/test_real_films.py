@@ -91,9 +91,10 @@ def test_every_file_has_an_outcome(films, tmp_path):
     assert found == {
         ("accepted", None): 22,
         ("duplicate", "same_pixels"): 9,
-        ("duplicate", "same_sop_instance_uid"): 12,
+        ("duplicate", "same_sop_instance_uid"): 8,
         ("excluded", "multi_frame"): 19,
         ("quarantined", "missing_tag:PatientID"): 4,
+        ("quarantined", "sop_instance_uid_reused"): 4,
         ("quarantined", "unsupported_bits"): 2,
     }
 
