@@ -1,13 +1,16 @@
 """Archives: their folders, keys, and a sample of their headers."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from radscale_lib.files import read_json
 from radscale_lib.preflight.finding import Finding
-from radscale_lib.pseudonyms import KeyMissingError, key_weakness, read_key
+from radscale_lib.provenance.manifest import components_file, path_of, read_manifest
+from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, key_weakness, read_key
 from radscale_lib.study.archive import Archive
 from radscale_lib.study.model import Study
 
@@ -23,23 +26,46 @@ def archive_findings(study: Study) -> Iterator[Finding]:
     for name, archive in study.archives.items():
         if archive.dicom is not None and archive.dicom.is_dir():
             yield from _sample_findings(name, archive, study.folder / "data" / name / "listing")
-        yield from _key_findings(name, archive, study.folder / "data" / name)
+        yield from _key_findings(name, archive, study.folder)
 
 
-def _key_findings(name: str, archive: Archive, folder: Path) -> Iterator[Finding]:
-    """A weak key stops a new archive; of one that was ingested with it, it is only said."""
+def _key_findings(name: str, archive: Archive, study: Path) -> Iterator[Finding]:
+    """A weak key stops a new archive; of one that was ingested with it, it is only said.
+
+    Another key than the archive was ingested with stops it.
+    """
     if archive.phantom is not None:
         return
     try:
         key = read_key(archive)
     except KeyMissingError:
         return  # the study's paths tell
+    now, before = key_fingerprint(key), _former_key(name, study)
+    if before not in (None, now):
+        yield Finding(
+            f"{name}.key_file: the key has the fingerprint {now}, and the archive was ingested "
+            f"with one of fingerprint {before}: another gives other pseudonyms and results; "
+            f"bring the former key back, or delete {study / 'data' / name} to ingest anew"
+        )
     problem = key_weakness(archive, key)
     if problem:
         from radscale_lib.archive.keyed import was_keyed  # loads polars
 
+        folder = study / "data" / name
         used = was_keyed(key, folder / "listing/part=0.tsv", folder / "ledger/part=0.parquet")
         yield Finding(f"{name}.key_file: {problem}", stops=not used)
+
+
+def _former_key(name: str, study: Path) -> str | None:
+    """Fingerprint of the key with which the first partition was ingested, by its manifest."""
+    try:
+        manifest = read_manifest(path_of(study, f"ingest/{name}/part=0"))
+        if manifest is None or not (study / f"data/{name}/shards/part=0.parquet").exists():
+            return None
+        key: str = json.loads(read_json(components_file(study, manifest.id))["study"]["key"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return key
 
 
 def _overlap(study: Study) -> Iterator[Finding]:

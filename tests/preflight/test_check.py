@@ -12,8 +12,18 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from radscale_lib.encoders.text import ClipTokenizer
+from radscale_lib.files import write_json
+from radscale_lib.planning.stages import components, stage_id
 from radscale_lib.preflight import archives
 from radscale_lib.preflight.check import findings
+from radscale_lib.provenance.manifest import (
+    DONE,
+    Manifest,
+    components_file,
+    path_of,
+    write_manifest,
+)
+from radscale_lib.pseudonyms import key_fingerprint
 from radscale_lib.study import parse_study
 from radscale_lib.study.model import Study
 from scripts import check
@@ -220,3 +230,24 @@ def test_tables_that_cannot_be_read_or_joined(values: dict[str, Any], tmp_path: 
         "4 of 6 files would match if case did not count (joins.reports.ignore: [case])" in reports
     )
     assert "a header and no rows" in tubes
+
+
+def test_another_key_than_the_archive_was_ingested_with(values: dict[str, Any]) -> None:
+    study = parse_study(values)
+    parts = components(study, "ingest", archive="institution")
+    id = stage_id(parts)
+    write_json(components_file(study.folder, id), parts)
+    manifest = Manifest("ingest", {"archive": "institution"}, id, "", "", DONE)
+    write_manifest(path_of(study.folder, "ingest/institution/part=0"), manifest)
+    shard = study.folder / "data/institution/shards/part=0.parquet"
+    shard.parent.mkdir(parents=True)
+    shard.touch()
+    assert found(values) == []
+    former = key_fingerprint(KEY.encode())
+    with pytest.MonkeyPatch.context() as patched:
+        other = "another key, made for this test, 42"
+        patched.setenv("RADSCALE_KEY", other)
+        [problem] = found(values)
+    assert problem.startswith("institution.key_file: the key has the fingerprint ")
+    assert former in problem and key_fingerprint(other.encode()) in problem
+    assert KEY not in problem and other not in problem
