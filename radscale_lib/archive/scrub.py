@@ -227,7 +227,11 @@ def _dates(words: Language, flags: int) -> Iterator[_Rule]:
     if dates.get("before_year"):
         yield _Rule(
             "dates",
-            re.compile(rf"(?P<lead>\b(?:{choice(dates['before_year'])})[ ]+){_YEAR}\b", flags),
+            re.compile(
+                rf"(?P<lead>\b(?:{choice(dates['before_year'])})[ ]+){_YEAR}\b"
+                rf"(?! ?(?:ml|cc|mg|g|kg|mm|cm|m|hu)\b)",
+                flags,
+            ),
             (first_words(dates["before_year"]),),
         )
 

@@ -108,7 +108,7 @@ def test_reader_counts_what_it_does():
         ("sections", "addendum"): 1,
         ("language", "en"): 2,
         ("language", "de"): 1,
-        ("marks", "names"): 2,
+        ("marks", "names"): 1,
         ("texts", "findings"): 1,
         ("texts", "impression"): 2,
     }
