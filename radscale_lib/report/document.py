@@ -339,6 +339,16 @@ def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:
         .len("files")
         .sort("outcome", "files", "reason", descending=[False, True, False])
     )
+    remarks = (
+        ledger.filter(pl.col("outcome") == "accepted")
+        .select(reason=pl.col("detail").cast(pl.String).str.replace(r"^\d+ ", "").str.split("; "))
+        .drop_nulls()
+        .explode("reason")
+        .group_by("reason")
+        .len("files")
+        .sort("files", "reason", descending=[True, False])
+        .select(pl.lit("accepted").alias("outcome"), "reason", "files")
+    )
     return {
         "name": name,
         "flow": flow_diagram(name, ledger),
@@ -346,7 +356,7 @@ def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:
         "total": f"{len(ledger):,}",
         "reasons": [
             {"outcome": outcome, "reason": reason or "–", "files": f"{files:,}"}
-            for outcome, reason, files in reasons.iter_rows()
+            for outcome, reason, files in (*remarks.iter_rows(), *reasons.iter_rows())
         ],
     }
 

@@ -155,6 +155,7 @@ def write_ledger(path: Path, accepted: int) -> None:
             "outcome": [outcome for outcome, _ in outcomes],
             "stage": [STAGE_OF.get(outcome) for outcome, _ in outcomes],
             "reason": [reason or None for _, reason in outcomes],
+            "detail": pl.Series([None] * len(outcomes), dtype=pl.String),
             "partition": [i % 4 for i in range(len(outcomes))],
         }
     ).write_parquet(path)
