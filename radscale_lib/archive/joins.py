@@ -126,9 +126,9 @@ class Joins:
 
     def explained(self, name: str) -> list[str]:
         """Why rows of a table are joined to nothing, and what would join them."""
-        counts, keys = self._counts[name], ", ".join(self._facts[name].keys)
+        counts = self._counts[name]
         reasons = [
-            (counts["rows_shared"], f"with a {keys} that several patients share"),
+            (counts["rows_shared"], "with a key that several patients share"),
             (
                 counts["rows_placeholder"],
                 "with a placeholder for a key, such as 0 or N/A, which patients share",
