@@ -6,6 +6,7 @@ from pathlib import Path
 
 from radscale_lib.archive.jointable import form_of, write_join_table
 from radscale_lib.archive.tablefile import TableError
+from radscale_lib.files import make_private
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.study.archive import TABLES
 
@@ -25,8 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     given = {name: path for name in TABLES if (path := getattr(args, name)) is not None}
     makes = [args.out / f"{name}.parquet" for name in given]
     with step(args, study, "tables", given.values(), makes, archive=args.archive):
-        args.out.mkdir(parents=True, exist_ok=True)
-        args.out.chmod(0o700)  # texts and keys as the tables have them
+        make_private(args.out)  # texts and keys as the tables have them
         for (name, path), ready in zip(given.items(), makes, strict=True):
             form, ignore = form_of(archive, name), getattr(archive.joins, name).ignore
             try:
