@@ -244,7 +244,7 @@ def prepare(touches):
         cancelled = journal.recover(OUT)
         write_settings(STUDY)
         # What jobs on a cluster read the study from: an edited study file does not reach them.
-        CONFIGURATION.configfiles, CONFIGURATION.config_args = [SETTINGS], []
+        CONFIGURATION.configfiles, CONFIGURATION.config_args = [SETTINGS.absolute()], []
         if not touches:
             rescan()
             take_up()
