@@ -107,4 +107,4 @@ onstart:
 
 onsuccess:
     if (OUT / "report.html").exists():
-        print(f"\nReport:  {OUT / 'report.html'}\nFigures: {OUT / 'figures'}")
+        print(plain(f"\nReport:  {OUT / 'report.html'}\nFigures: {OUT / 'figures'}"))
