@@ -97,6 +97,39 @@ def test_results_are_told_as_the_fits_found_them(example, document):
     assert best.startswith("mi2-reports-labels rises by +0.")
 
 
+def test_verdicts_are_told_from_their_table(example, document):
+    """Overview, sentences, figures and the section of verdicts all say what the table says."""
+    judged = example.table("verdicts").filter(target="macro")
+    section = document.get_element_by_id("verdicts")
+    stated, families, every = section.xpath(".//table")
+    rows = [[cell.text for cell in row.xpath("./th | ./td")] for row in stated.xpath(".//tbody/tr")]
+    told = judged.filter(kind="stated").select("claim", "verdict").rows()
+    assert [tuple(row[:2]) for row in rows] == told
+    counts = {
+        row.xpath("string(./th)"): [cell.text for cell in row.iter("td")]
+        for row in families.xpath(".//tbody/tr")
+    }
+    rises = judged.filter(kind="rises")
+    supported = len(rises.filter(verdict="supported"))
+    assert counts["the metric rises with the number of images"][0] == str(supported)
+    assert len(every.xpath(".//tbody/tr[td]")) == len(judged.filter(pl.col("kind") != "stated"))
+    results = document.get_element_by_id("results").text_content()
+    assert f"Of 12 curves (arm and task), {supported} rise with the number of images" in results
+    assert "By chance alone about 0." in results
+    sentences = [item.text for item in document.get_element_by_id("results").iter("li")]
+    captions = " ".join(
+        node.text for node in document.get_element_by_id("figures").iter("figcaption")
+    )
+    for arm, task, verdict in rises.select("arm", "task", "verdict").iter_rows():
+        word = {"supported": "rises by", "undecided": "shows no identified trend"}[verdict]
+        assert any(one.startswith(f"{arm} {word}") for one in sentences)
+        if verdict == "undecided":
+            assert f"No trend identified: {arm}" in captions
+    laws = document.get_element_by_id("laws").text_content()
+    assert "elasticity 0." in laws
+    assert "no trend identified" in laws
+
+
 def test_scores_table_shows_means_and_gaps(example, document):
     rows = document.get_element_by_id("scores").xpath(".//tbody/tr[td]")
     assert len(rows) == 12

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from radscale_lib.scaling.simulate import power_truth, simulate_scores
+from radscale_lib.scaling.tables import Tables, fit_study
 from radscale_lib.study import Run, Study, parse_study
 
 SIZES = (50, 100, 200, 400, 1200)
@@ -55,3 +56,27 @@ def scores(simulate: Callable[..., pl.DataFrame]) -> pl.DataFrame:
 @pytest.fixture
 def missing() -> Run:
     return Run("mi2-reports", 400, 1)
+
+
+@pytest.fixture(scope="session")
+def tables(study: Study, scores: pl.DataFrame) -> Tables:
+    return fit_study(study, scores)
+
+
+@pytest.fixture(scope="session")
+def findings(scores: pl.DataFrame) -> pl.DataFrame:
+    """One task without its labels."""
+    return scores.filter((pl.col("target") == "macro") & (pl.col("task") == "findings"))
+
+
+@pytest.fixture(scope="session")
+def small() -> Study:
+    """The study with that task alone."""
+    return parse_study(small_values())
+
+
+def small_values() -> dict[str, Any]:
+    values = study_values()
+    values["evaluation"]["tasks"] = {"findings": values["evaluation"]["tasks"]["findings"]}
+    values["scaling"]["metrics"] = {"findings": "auroc"}
+    return values

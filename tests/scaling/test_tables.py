@@ -11,31 +11,9 @@ from radscale_lib.scaling.tables import (
     Tables,
     fit_study,
 )
-from radscale_lib.study import parse_study
 from scripts import fit as script
-from tests.scaling.conftest import study_values
 
 MACRO = pl.col("target") == "macro"
-
-
-@pytest.fixture(scope="module")
-def tables(study, scores):
-    return fit_study(study, scores)
-
-
-@pytest.fixture(scope="module")
-def findings(scores):
-    """One task without its labels."""
-    return scores.filter(MACRO & (pl.col("task") == "findings"))
-
-
-@pytest.fixture(scope="module")
-def small():
-    """The study with that task alone."""
-    values = study_values()
-    values["evaluation"]["tasks"] = {"findings": values["evaluation"]["tasks"]["findings"]}
-    values["scaling"]["metrics"] = {"findings": "auroc"}
-    return parse_study(values)
 
 
 def chosen(fits, arm, task="findings"):
