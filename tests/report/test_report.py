@@ -120,7 +120,7 @@ def test_verdicts_are_told_from_their_table(example, document):
     captions = " ".join(
         node.text for node in document.get_element_by_id("figures").iter("figcaption")
     )
-    for arm, task, verdict in rises.select("arm", "task", "verdict").iter_rows():
+    for arm, verdict in rises.select("arm", "verdict").iter_rows():
         word = {"supported": "rises by", "undecided": "shows no identified trend"}[verdict]
         assert any(one.startswith(f"{arm} {word}") for one in sentences)
         if verdict == "undecided":
