@@ -57,7 +57,7 @@ _FIGURES = {
         r"(?<![\w.,-])[2-9]\d{2}-\d{4}(?![\w-])",
     ),
     "numbers": (
-        r"\b(?:[a-z]{0,6}[-_#]?|(?:\d{1,4}[-/])+)\d{5,}(?:[-_/]\d+)*[a-z]?\b",
+        r"\b(?:[a-z]{0,6}[-_#]?|(?:\d{1,4}[-/]){1,4})\d{5,}(?:[-_/]\d+)*[a-z]?\b",
         r"\b\d{3}-\d{2}-\d{4}\b",
     ),
 }
@@ -246,8 +246,8 @@ def _dates_in_words(
     number = rf"(?:{choice(dates['number_words'])})"
     joined = rf"[ -](?:(?:{choice(dates['number_links'])})[ -])?"
     if dates.get("compounds"):  # German writes a number as one word
-        number = rf"(?:{choice(dates['compounds'])})+(?:{choice(dates['compound_ends'])})?"
-    spelt = rf"{number}(?:{joined}{number})*"
+        number = rf"(?:{choice(dates['compounds'])}){{1,9}}(?:{choice(dates['compound_ends'])})?"
+    spelt = rf"{number}(?:{joined}{number}){{0,6}}"
     year = rf"(?:[ ,]+(?:{choice(dates['links'])})?[ ]*(?:{_YEAR}|{spelt}))"
     linked = link.removesuffix("?")
     needs = (months,) if dates.get("compounds") else (months, first_words(dates["number_words"]))
