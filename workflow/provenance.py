@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import snakemake.io
 import snakemake.jobs
 import snakemake.workflow
 from snakemake.persistence.file import FilePersistence
@@ -98,10 +99,16 @@ class Decisions:
     def why(self, job: Any) -> str:
         """Why a job must run, though its results are there; empty if they are current."""
         if job not in self._made:
-            self._made[job] = (
-                self._why(job) if job.output and "id" in dict(job.params.items()) else ""
-            )
+            makes = job.output and "id" in dict(job.params.items())
+            self._made[job] = self._unless_removed(job) if makes else ""
         return self._made[job]
+
+    def _unless_removed(self, job: Any) -> str:
+        """Why a job must run; a running one may remove its results meanwhile."""
+        try:
+            return self._why(job)
+        except FileNotFoundError as error:
+            return f"{error.filename} is missing"
 
     def _why(self, job: Any) -> str:
         if not any(Path(path).exists() for path in job.output):
@@ -216,5 +223,9 @@ def install(
     async def unknown(job: Any) -> None:
         """Time stamps decide nothing: of no result is known when it was made."""
 
+    async def unread(cache: Any, jobs: Any, n_workers: int = 8) -> None:
+        """Time stamps of all files: one that a running job replaces meanwhile would end a look."""
+
     snakemake.workflow.FilePersistence = Persistence
     snakemake.jobs.Job.output_mintime = property(unknown)
+    snakemake.io.IOCache.mtime_inventory = unread
