@@ -1,6 +1,7 @@
 """The study, its paths, and what a rule needs: every helper that more than one rule file uses."""
 
 import re
+import gc
 import signal
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
+# The jobs of a DAG stay: looking through them for garbage as often as usual is a tenth of a dry run.
+gc.set_threshold(200_000, 50, 100)
 # Rules call `python`: the one that runs Snakemake, unless a conda environment is activated over it;
 # the library is the one beside this workflow.
 for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", workflow.basedir)):
