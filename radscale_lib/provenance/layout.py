@@ -10,7 +10,7 @@ _RESULTS = (
     (r"(subsets/(?:seed=\d+/n=\d+|card))\.parquet", r"\1"),
     (r"((?:encoders|features|tasks/[^/]+)/[^/]+/n=\d+/seed=\d+)/[^/]+", r"\1"),
     (r"scores\.parquet", "scores"),
-    (r"(?:fits|crossovers|comparisons)\.parquet", "fits"),
+    (r"[^/]+\.parquet", "fits"),
     (r"(similarity/[^/]+)\.parquet", r"\1"),
     (r"(?:figures|tables)(?:/.+)?", "figures"),
     (r"report\.html", "report"),

@@ -93,8 +93,8 @@ def _digest(path: Path, stated: File) -> str | None:
 def _foreign(study: Path, stated: Iterable[str]) -> Iterator[Problem]:
     """Files in the places of results that no manifest names."""
     known = set(stated)
-    for folder in _RESULTS:
-        for path in files_of(study / folder):
+    for place in [*(study / name for name in _RESULTS), *study.glob("*.parquet")]:
+        for path in files_of(place):
             name = path.relative_to(study).as_posix()
             job = job_of(name)
             if job and name not in known and path.is_file():
@@ -103,7 +103,6 @@ def _foreign(study: Path, stated: Iterable[str]) -> Iterator[Problem]:
 
 _RESULTS = (
     *("data", "subsets", "encoders", "features", "tasks", "similarity", "figures", "tables"),
-    *("scores.parquet", "fits.parquet", "crossovers.parquet", "comparisons.parquet"),
     "report.html",
 )
-"""Where results lie in a study's folder."""
+"""Where results lie in a study's folder, beside its tables."""

@@ -12,9 +12,11 @@ from radscale_lib.planning.costs import Cost
 from radscale_lib.planning.needs import megabytes, minutes
 from radscale_lib.planning.scale import shard_bytes
 from radscale_lib.planning.stages import STAGES
+from radscale_lib.provenance.layout import job_of
 from radscale_lib.study import load_study
 from radscale_lib.study.model import Study
 from workflow import guard, plan, status
+from workflow.dry_run import planned
 from workflow.journal import NAME, Journal
 from workflow.site import Site
 
@@ -145,3 +147,17 @@ HOLD = (
     "import sys, time; from pathlib import Path; from workflow import guard;"
     "guard.hold(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
 )
+
+
+def test_every_result_has_the_name_of_the_job_that_makes_it(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the workflow as it is: by its name a job's manifest is found from any of its results."""
+    monkeypatch.chdir(tmp_path)
+    found = [
+        {job_of(path.relative_to("results/smoke").as_posix()) for path in job.outputs}
+        for job in planned(study, ["--configfile", str(ROOT / "config/smoke.yaml")])
+    ]
+    assert len(found) > 60
+    assert [names for names in found if len(names) != 1 or None in names] == []
+    assert len({name for names in found for name in names}) == len(found)
