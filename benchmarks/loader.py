@@ -416,7 +416,7 @@ def crops(folder: Path, rounds: int) -> str:
 
     from radscale_lib.pretrain.dinov2_data import multi_crop
     from radscale_lib.shards import png
-    from radscale_lib.study.pretrain import Dinov2
+    from radscale_lib.study.paradigms.dinov2 import Dinov2
 
     torch.set_num_threads(1)
     level6 = np.load(folder / "level6.npy", allow_pickle=True).tolist()[:12]

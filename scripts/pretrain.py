@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from radscale_lib.pretrain.run import Job, pretrain, run_files
+from radscale_lib.pretrain.job import Job
+from radscale_lib.pretrain.run import pretrain, run_files
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.study import Run
 

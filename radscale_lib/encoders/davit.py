@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from radscale_lib.encoders.features import Features, Tower
 from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights
-from radscale_lib.study.encoders import Mi2
+from radscale_lib.study.encoders.mi2 import Mi2
 
 
 class DavitTower(Tower):

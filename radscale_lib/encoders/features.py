@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.encoders import EncoderSection
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Tower(nn.Module):
         encoder: the study section that the tower was built from.
     """
 
-    encoder: Mi2 | RadDino
+    encoder: EncoderSection
 
     def levels(self, images: Tensor) -> Features:
         """Features of grey images: float32 [B, 1, S, S] in [0, 1]."""

@@ -1,7 +1,7 @@
 """Preparing stored images for a tower, and where their points come to lie.
 
-MI2 sees the whole image squeezed into a square; RAD-DINO the central square after the shorter
-side has the tower's size. Both resize bicubically with antialiasing, as their releases do.
+Where the square lies, each kind of encoder says (`EncoderSection.place`). Images are resized
+bicubically with antialiasing, as the releases do.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.encoders import EncoderSection
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def prepare(images: Sequence[NDArray[np.uint8]], encoder: Mi2 | RadDino) -> Tensor:
+def prepare(images: Sequence[NDArray[np.uint8]], encoder: EncoderSection) -> Tensor:
     """Stored grey images, uint8 [H, W] each, as a tower's input: float32 [B, 1, S, S] in [0, 1]."""
     import torch
 
@@ -27,10 +27,10 @@ def prepare(images: Sequence[NDArray[np.uint8]], encoder: Mi2 | RadDino) -> Tens
     return torch.from_numpy(stack).unsqueeze(1).float() / 255
 
 
-def prepare_one(image: NDArray[np.uint8], encoder: Mi2 | RadDino) -> NDArray[np.uint8]:
+def prepare_one(image: NDArray[np.uint8], encoder: EncoderSection) -> NDArray[np.uint8]:
     """A stored grey image, uint8 [H, W], as a tower's square: uint8 [S, S]."""
     size = encoder.image_size
-    height, width, top, left = _geometry(image.shape[0], image.shape[1], encoder)
+    height, width, top, left = encoder.place(*image.shape)
     if image.shape != (height, width):
         resized = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
         image = np.asarray(resized)
@@ -38,7 +38,7 @@ def prepare_one(image: NDArray[np.uint8], encoder: Mi2 | RadDino) -> NDArray[np.
 
 
 def map_points(
-    points: ArrayLike, height: int, width: int, encoder: Mi2 | RadDino
+    points: ArrayLike, height: int, width: int, encoder: EncoderSection
 ) -> NDArray[np.float64]:
     """Where points of a stored image lie in the tower's square.
 
@@ -49,21 +49,11 @@ def map_points(
         encoder: the study's encoder section.
 
     Returns:
-        [N, 2], (x, y) as shares of the square's side from its upper left corner. RAD-DINO's crop
-        leaves some points outside [0, 1].
+        [N, 2], (x, y) as shares of the square's side from its upper left corner; outside [0, 1]
+        for points that the tower does not see.
     """
-    new_height, new_width, top, left = _geometry(height, width, encoder)
+    new_height, new_width, top, left = encoder.place(height, width)
     scale = np.array([new_width / width, new_height / height])
     centres = (np.asarray(points, np.float64).reshape(-1, 2) + 0.5) * scale
     shares: NDArray[np.float64] = (centres - [left, top]) / encoder.image_size
     return shares
-
-
-def _geometry(height: int, width: int, encoder: Mi2 | RadDino) -> tuple[int, int, int, int]:
-    """Size after resizing, and the upper left corner of the square in it: (H, W, top, left)."""
-    size = encoder.image_size
-    if isinstance(encoder, Mi2):
-        return size, size, 0, 0
-    shorter = min(height, width)
-    new_height, new_width = (max(round(side * size / shorter), size) for side in (height, width))
-    return new_height, new_width, (new_height - size) // 2, (new_width - size) // 2

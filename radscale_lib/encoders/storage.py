@@ -14,9 +14,9 @@ from torch import Tensor
 from radscale_lib.encoders.features import Tower
 from radscale_lib.encoders.towers import build
 from radscale_lib.files import whole
-from radscale_lib.study.encoders import Encoder, Mi2, RadDino
+from radscale_lib.study.encoders import Encoder, EncoderSection
 
-_SECTION: TypeAdapter[Mi2 | RadDino] = TypeAdapter(Encoder)
+_SECTION: TypeAdapter[EncoderSection] = TypeAdapter(Encoder)
 
 
 class EncoderFileError(ValueError):
@@ -34,7 +34,7 @@ class EncoderFile:
         tokenizer: the learnt tokenizer, JSON of `tokenizers`; None where CLIP's own is used.
     """
 
-    encoder: Mi2 | RadDino
+    encoder: EncoderSection
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     tokenizer: str | None = None
 

@@ -17,7 +17,7 @@ from tokenizers import (
 )
 from torch import Tensor, nn
 
-from radscale_lib.study.encoders import Mi2
+from radscale_lib.study.encoders.mi2 import Mi2
 
 PAD = 0
 EPSILON = 1e-12

@@ -1,15 +1,12 @@
 """Building image towers from the study's sections."""
 
+from importlib import import_module
+
 from radscale_lib.encoders.features import Tower
-from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.encoders import EncoderSection
 
 
-def build(encoder: Mi2 | RadDino) -> Tower:
+def build(encoder: EncoderSection) -> Tower:
     """An image tower with random weights (from torch's default generator)."""
-    if isinstance(encoder, Mi2):
-        from radscale_lib.encoders.davit import DavitTower
-
-        return DavitTower(encoder)
-    from radscale_lib.encoders.vit import VitTower
-
-    return VitTower(encoder)
+    tower: Tower = import_module(encoder.implementation).build_tower(encoder)
+    return tower

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from radscale_lib.encoders.features import Features, Tower
 from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights, draw_weights
-from radscale_lib.study.encoders import RadDino
+from radscale_lib.study.encoders.rad_dino import RadDino
 
 EPSILON = 1e-6
 """Of the norms."""

@@ -7,10 +7,9 @@ from pathlib import Path
 from statistics import median
 
 from radscale_lib.files import read_json
-from radscale_lib.planning.flops import sample_flops
 from radscale_lib.planning.scale import held_out, images, shard_bytes
 from radscale_lib.study.model import Run, Study
-from radscale_lib.study.pretrain import Recipe
+from radscale_lib.study.paradigms import Recipe
 
 SECONDS_PER_MPIXEL = 0.02
 """Assumed: one core decodes, resizes and encodes a 5 megapixel radiograph in 0.1 s."""
@@ -143,7 +142,7 @@ def _benchmark(path: Path) -> float | None:
 def _training(study: Study, arm: str) -> tuple[Recipe, float]:
     """Recipe of an arm or base, and FLOPs of one of its samples."""
     recipe = (study.arms.get(arm) or study.bases[arm]).recipe
-    return recipe, sample_flops(study.encoders[study.encoder_of(arm)], recipe)
+    return recipe, recipe.sample_flops(study.encoders[study.encoder_of(arm)])
 
 
 def computed_seconds(study: Study, stage: str, names: Mapping[str, str], gpus: int = 0) -> float:
@@ -156,15 +155,14 @@ def computed_seconds(study: Study, stage: str, names: Mapping[str, str], gpus: i
     tested = total * held_out(study)
     if stage in ("features", "evaluate"):
         encoder = study.encoders[study.encoder_of(names["arm"])]
-        forward = sample_flops(encoder, None)
+        forward = encoder.flops()
         if stage == "features":
             return START_SECONDS + tested * forward / rate
         task = study.evaluation.tasks[names["task"]]
-        if task.kind == "classification":
+        if not task.runs_encoder:
             return START_SECONDS + tested / 2000
-        decoder = task.decoder
-        tested = decoder.test_images or total * study.splits.test
-        return START_SECONDS + (decoder.steps * decoder.batch + tested) * forward * 2 / rate
+        encoded = task.images_encoded(total * study.splits.test)
+        return START_SECONDS + encoded * forward * 2 / rate
     if stage == "ingest":
         archive = study.archives[names["archive"]]
         if archive.phantom:

@@ -6,11 +6,6 @@ from pathlib import Path
 from radscale_lib.planning.scale import held_out, images, shard_bytes
 from radscale_lib.study.model import Study
 
-ENCODER_BYTES = {"mi2": 2.5e9, "rad-dino": 0.45e9}
-"""Encoder files at the published sizes: the released weights as float32."""
-FULL_PIXELS = {"mi2": 480, "rad-dino": 518}
-SMALL = 0.003
-"""Assumed: share of the published size that a scaled-down encoder takes."""
 STATES = 4
 """A checkpoint holds weights, teacher or average, and two moments: encoder files, about."""
 FEATURE_BYTES = 12_000
@@ -55,10 +50,8 @@ def peak_bytes(study: Study, at_once: int = 1) -> float:
 
 
 def encoder_bytes(study: Study, arm: str) -> float:
-    """Bytes of an arm's encoder file."""
-    encoder = study.encoders[study.encoder_of(arm)]
-    full = encoder.image_size == FULL_PIXELS[encoder.kind]
-    return ENCODER_BYTES[encoder.kind] * (1 if full else SMALL)
+    """Bytes of an arm's encoder file, in float32."""
+    return 4 * study.encoders[study.encoder_of(arm)].parameters()
 
 
 def _measured(folder: Path, pattern: str) -> float:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from radscale_lib.preflight.finding import Finding
 from radscale_lib.study.model import Study
-from radscale_lib.study.tasks import Classification
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,9 +36,9 @@ def data_findings(study: Study) -> Iterator[Finding]:
             "files to the archive, or lower the splits"
         )
     for name, task in study.evaluation.tasks.items():
-        if isinstance(task, Classification):
-            wanted = getattr(study.labels, task.target)
-            labels = [f"{LABEL_COLUMN[task.target]}:{label}" for label in wanted]
+        if task.names and task.needs == "labels":
+            wanted = task.targets(study.labels)
+            labels = [f"{LABEL_COLUMN[task.names]}:{label}" for label in wanted]
             known = [label for label in labels if label in columns]
             counts = _counts(catalog, known)
             yield from _task_findings(name, counts)

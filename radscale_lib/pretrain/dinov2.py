@@ -1,37 +1,29 @@
 """Starting a RAD-DINO run: multi-crops of images alone."""
 
-from radscale_lib.encoders.storage import EncoderFile
-from radscale_lib.pretrain.data import ImageSource, Share
 from radscale_lib.pretrain.dinov2_data import Dinov2Batches
 from radscale_lib.pretrain.dinov2_learner import Dinov2Learner, RadDinoModel
-from radscale_lib.pretrain.start import Start, continue_from
-from radscale_lib.study.encoders import RadDino
-from radscale_lib.study.pretrain import Dinov2, Pretraining
+from radscale_lib.pretrain.start import Setup, Start, continue_from
+from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.encoders.rad_dino import RadDino
+from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 
-def start(
-    encoder: RadDino,
-    section: Pretraining,
-    source: ImageSource,
-    share: Share,
-    base: EncoderFile | None,
-) -> Start:
-    """DINOv2 on images alone.
-
-    Args:
-        encoder: architecture.
-        section: the arm or base weights to train.
-        source: the images' pixels.
-        share: this process's share of each batch.
-        base: what to continue, head included; None draws weights.
+def start(setup: Setup) -> Start:
+    """DINOv2 on images alone; a base brings its head.
 
     Raises:
         PretrainError: if the base does not fit the architecture.
     """
-    recipe = section.recipe
-    assert isinstance(recipe, Dinov2)
+    encoder, recipe = setup.encoder, setup.section.recipe
+    assert isinstance(encoder, RadDino) and isinstance(recipe, Dinov2)
     model = RadDinoModel(encoder)
-    if base:
-        continue_from(base, model)
-    batches = Dinov2Batches(source, encoder.image, recipe, share)
+    if setup.base:
+        continue_from(setup.base, model)
+    batches = Dinov2Batches(setup.source, encoder.image, recipe, setup.share)
     return Start(Dinov2Learner(model, recipe), batches)
+
+
+def build_model(encoder: EncoderSection) -> RadDinoModel:
+    """The model that an encoder file with released weights belongs to."""
+    assert isinstance(encoder, RadDino)
+    return RadDinoModel(encoder)

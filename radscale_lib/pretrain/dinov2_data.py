@@ -10,8 +10,8 @@ from radscale_lib.pretrain import augment
 from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
 from radscale_lib.pretrain.masks import block_mask, mask_counts
 from radscale_lib.pretrain.randomness import Purpose, generator
-from radscale_lib.study.encoders import Vit
-from radscale_lib.study.pretrain import Dinov2
+from radscale_lib.study.encoders.rad_dino import Vit
+from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 GLOBAL_CROPS = 2
 JITTERED = 0.8

@@ -17,8 +17,8 @@ from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
 from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
 from radscale_lib.pretrain.schedules import cosine, linear
-from radscale_lib.study.encoders import RadDino
-from radscale_lib.study.pretrain import Dinov2
+from radscale_lib.study.encoders.rad_dino import RadDino
+from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 PATCH_EMBED_LR = 0.2
 

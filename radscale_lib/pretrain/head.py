@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radscale_lib.study.encoders import Head
+from radscale_lib.study.encoders.rad_dino import Head
 
 
 class Prototypes(nn.Module):

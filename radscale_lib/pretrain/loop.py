@@ -23,7 +23,7 @@ from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.schedules import warmup_cosine
 from radscale_lib.pretrain.signals import StopRequest, ignore_stop_requests, stop_requests
 from radscale_lib.study.compute import Compute
-from radscale_lib.study.pretrain import Optimiser
+from radscale_lib.study.paradigms import Optimiser
 
 BAD_STEPS = 2
 """Steps in a row without a finite gradient that are skipped; one more ends the run."""

@@ -1,5 +1,6 @@
 """Released weights as a baseline run."""
 
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -11,8 +12,9 @@ from radscale_lib.files import file_digest, write_json
 from radscale_lib.pretrain.card import blank_card, versions
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.start import mismatches
-from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.model import Study
+from radscale_lib.study.paradigms import PARADIGMS
 
 
 def import_weights(study: Study, name: str, out: Path) -> None:
@@ -67,14 +69,9 @@ def released_weights(study: Study, name: str, *, headers_only: bool = False) -> 
     return content
 
 
-def _model(encoder: Mi2 | RadDino) -> nn.Module:
+def _model(encoder: EncoderSection) -> nn.Module:
     """The model that would continue the weights, without memory for its own."""
+    recipe = PARADIGMS[encoder.paradigms[0]]
     with torch.device("meta"):
-        if isinstance(encoder, Mi2):
-            from radscale_lib.encoders.text import load_tokenizer
-            from radscale_lib.pretrain.unicl_learner import Mi2Model
-
-            return Mi2Model(encoder, load_tokenizer(encoder, None))
-        from radscale_lib.pretrain.dinov2_learner import RadDinoModel
-
-        return RadDinoModel(encoder)
+        model: nn.Module = import_module(recipe.implementation).build_model(encoder)
+    return model

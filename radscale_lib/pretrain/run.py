@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ import pyarrow.parquet as pq
 from radscale_lib.files import file_digest, whole, write_json
 from radscale_lib.pretrain.card import blank_card
 from radscale_lib.pretrain.errors import PretrainError
+from radscale_lib.pretrain.job import Job
 from radscale_lib.shards.errors import ShardError
-from radscale_lib.study.encoders import Mi2, RadDino
-from radscale_lib.study.model import Run, Study
-from radscale_lib.study.pretrain import Arm, Base
 
 OUTPUTS = ("encoder.safetensors", "log.parquet", "encoder.json")
 
@@ -26,50 +23,6 @@ OUTPUTS = ("encoder.safetensors", "log.parquet", "encoder.json")
 def run_files(folder: Path) -> list[Path]:
     """The files of a run in its folder."""
     return [folder / name for name in OUTPUTS]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run and its inputs.
-
-    Attributes:
-        study: the study.
-        run: arm (or base weights, with size 0), size and seed.
-        stage: the stage id.
-        catalog: `catalog.parquet` of the archive.
-        shards: folder or address of its shards.
-        ranges: their index of byte ranges; None reads by row group.
-        subset: `n=N.parquet`; None trains on the whole catalog.
-        base: `encoder.safetensors` to continue; None starts from random weights.
-        work: folder of all training states.
-        scratch: node-local folder to copy shards to; None reads them where they are.
-    """
-
-    study: Study
-    run: Run
-    stage: str
-    catalog: Path
-    shards: Path | str
-    ranges: Path | None
-    subset: Path | None
-    base: Path | None
-    work: Path
-    scratch: Path | None = None
-
-    @property
-    def section(self) -> Arm | Base:
-        """The study's section of the arm or base."""
-        return (self.study.bases | self.study.arms)[self.run.arm]
-
-    @property
-    def encoder(self) -> Mi2 | RadDino:
-        """The study's section of the encoder."""
-        return self.study.encoders[self.section.encoder]
-
-    @property
-    def seed(self) -> int:
-        """Seed of every draw of the run."""
-        return self.section.seed if isinstance(self.section, Base) else self.run.seed
 
 
 def pretrain(job: Job, out: Path, threads: int) -> None:

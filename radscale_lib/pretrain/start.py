@@ -1,13 +1,41 @@
 """What a paradigm hands to the loop, and how it continues from a base."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from radscale_lib.encoders.storage import EncoderFile
+from radscale_lib.pretrain.data import ImageSource, Share
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.learner import Learner
+from radscale_lib.pretrain.rows import Rows
+from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.pretrain import Pretraining
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a paradigm starts from.
+
+    Attributes:
+        encoder: architecture.
+        section: the arm or base weights to train.
+        rows: images with their texts and labels.
+        source: the images' pixels.
+        share: this process's share of each batch.
+        base: what to continue; None draws weights, and learns a tokenizer where one is needed.
+        smallest_cell: patients whose reports have a word, at least, for a tokenizer to learn it.
+    """
+
+    encoder: EncoderSection
+    section: Pretraining
+    rows: Rows
+    source: ImageSource
+    share: Share
+    base: EncoderFile | None
+    smallest_cell: int = 1
 
 
 class Start(NamedTuple):

@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,13 @@ from radscale_lib.pretrain.data import ImageSource, Share, damaged_images
 from radscale_lib.pretrain.distributed import World, join
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.flops import flops_per_sample
+from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.loop import StoppedError, Trainer, now
 from radscale_lib.pretrain.requeue import requeue
 from radscale_lib.pretrain.rows import Rows, write_rows
-from radscale_lib.pretrain.run import Job
-from radscale_lib.pretrain.start import Start
+from radscale_lib.pretrain.start import Setup, Start
 from radscale_lib.shards.staging import stage
-from radscale_lib.study.encoders import Mi2
 
 DAMAGED = "damaged.tsv"
 """Shard and row of the images that were found damaged and left out."""
@@ -129,15 +129,11 @@ def _start(job: Job, folder: Path, rows: Rows, share: Share) -> Start:
     source = ImageSource(rows, job.shards, job.ranges, folder / DAMAGED if skip else None)
     source.check()
     base = read_encoder(job.base) if job.base else None
-    if isinstance(job.encoder, Mi2):
-        from radscale_lib.pretrain import unicl
-
-        archive = "public" if job.run.arm in job.study.bases else "institution"
-        cell = job.study.smallest_cell(archive)
-        return unicl.start(job.encoder, job.section, rows, source, share, base, cell)
-    from radscale_lib.pretrain import dinov2
-
-    return dinov2.start(job.encoder, job.section, source, share, base)
+    archive = "public" if job.run.arm in job.study.bases else "institution"
+    cell = job.study.smallest_cell(archive)
+    setup = Setup(job.encoder, job.section, rows, source, share, base, cell)
+    start: Start = import_module(job.section.recipe.implementation).start(setup)
+    return start
 
 
 def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[str, Any]:

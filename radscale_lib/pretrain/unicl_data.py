@@ -11,8 +11,8 @@ from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
 from radscale_lib.pretrain.randomness import Purpose, generator
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.texts import Pairing
-from radscale_lib.study.encoders import Davit
-from radscale_lib.study.pretrain import Unicl
+from radscale_lib.study.encoders.mi2 import Davit
+from radscale_lib.study.paradigms.unicl import Unicl
 
 
 class UniclBatches(Dataset[dict[str, Tensor]]):

@@ -11,8 +11,8 @@ from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.text import TextTokenizer, TextTower
 from radscale_lib.pretrain.learner import Batch, Group, Learner, follow, group
 from radscale_lib.pretrain.losses.unicl import unicl_loss
-from radscale_lib.study.encoders import Mi2
-from radscale_lib.study.pretrain import Unicl
+from radscale_lib.study.encoders.mi2 import Mi2
+from radscale_lib.study.paradigms.unicl import Unicl
 
 LOG_SCALE = math.log(1 / 0.07)
 LOG_SCALE_LIMIT = math.log(100)

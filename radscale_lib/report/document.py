@@ -84,7 +84,7 @@ def write_report(
         overview=sentences.overview(verdicts) if len(verdicts.filter(kind="rises")) else "",
         results=[
             {
-                "title": f"{task_title(study, task)}, {metric_name(study.scaling.metrics[task])}",
+                "title": f"{task_title(study, task)}, {metric_name(study, task)}",
                 "sentences": sentences.task_results(study, table, fits, crossovers, task),
             }
             for task, table in series.items()
@@ -174,7 +174,7 @@ def _scaling_figures(
         source = _embed(figures, f"scaling-{task}")
         if source is None:
             continue
-        metric = metric_name(study.scaling.metrics[task])
+        metric = metric_name(study, task)
         notes = " ".join(figure_notes(study, {task: table}, fits))
         caption = f"{task_title(study, task)}: {metric} against the number of pretraining images."
         out.append(
@@ -198,7 +198,7 @@ def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
         f"{row['arm']} at {number(row['value'])}"
         for row in table.filter(pl.col("kind") == "baseline").iter_rows(named=True)
     ]
-    metric = metric_name(study.scaling.metrics[task])
+    metric = metric_name(study, task)
     return f"Line chart of {metric} against the number of images: {listed(parts)}."
 
 
@@ -252,7 +252,7 @@ def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
         }
         for arm in study.arms
     ]
-    metric = metric_name(study.scaling.metrics[task])
+    metric = metric_name(study, task)
     return {"title": task_title(study, task), "metric": metric, "rows": rows}
 
 

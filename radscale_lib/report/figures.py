@@ -135,7 +135,7 @@ def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None
     axes.xaxis.set_minor_locator(NullLocator())
     _break_axis(axes, (zero * first) ** 0.5)
     axes.set_xlabel("pretraining images")
-    metric = metric_name(study.scaling.metrics[task])
+    metric = metric_name(study, task)
     axes.set_ylabel(metric[0].upper() + metric[1:])
     axes.set_title(task_title(study, task))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from radscale_lib.metrics import metrics
 from radscale_lib.scaling.crossover import images
 from radscale_lib.scaling.words import interval, number, percent
 from radscale_lib.study import Run, Study
@@ -17,33 +18,15 @@ __all__ = [
     "task_title",
 ]
 
-_METRICS = {
-    "auroc": "macro AUROC",
-    "auprc": "macro AUPRC",
-    "dice": "mean Dice",
-    "cldice": "mean clDice",
-    "bleu": "BLEU",
-    "rouge_l": "ROUGE-L",
-    "lexical_f1": "lexical F1",
-}
 
-
-def metric_name(metric: str) -> str:
-    """A metric as it is printed on an axis."""
-    return _METRICS.get(metric, metric)
+def metric_name(study: Study, task: str) -> str:
+    """The metric of a task that is fitted, as it is printed on an axis."""
+    return metrics(study.evaluation.tasks[task].kind)[study.scaling.metrics[task]].title
 
 
 def task_title(study: Study, task: str) -> str:
     """A task's name and what kind of task it is, without saying either twice."""
-    kind = study.evaluation.tasks[task].kind
-    words = task.replace("-", " ")
-    title = {
-        "classification": f"{words} classification",
-        "segmentation": words if "segmentation" in words else f"{words} segmentation",
-        "generation": "report generation"
-        if words in {"report", "reports"}
-        else f"{words} generation",
-    }[kind]
+    title = study.evaluation.tasks[task].title(task.replace("-", " "))
     return title[0].upper() + title[1:]
 
 

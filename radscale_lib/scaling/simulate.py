@@ -162,10 +162,7 @@ def _contributions(rng: np.random.Generator, sd: float, shape: tuple[int, int]) 
 
 
 def _targets(study: Study, task: str) -> tuple[str, ...]:
-    section = study.evaluation.tasks[task]
-    if section.kind == "classification":
-        return tuple(getattr(study.labels, section.target))
-    return study.labels.tubes if section.kind == "segmentation" else ()
+    return study.evaluation.tasks[task].targets(study.labels)
 
 
 def power_truth(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from radscale_lib.metrics import metrics
 from radscale_lib.study.archive import PHANTOM_LABELS, PHRASED
 from radscale_lib.study.pretrain import Arm, Base
 
@@ -12,14 +13,6 @@ if TYPE_CHECKING:
     from radscale_lib.study.archive import Archive
     from radscale_lib.study.model import Study
 
-METRICS = {
-    "classification": ("auroc", "auprc"),
-    "segmentation": ("dice", "cldice"),
-    "generation": ("bleu", "rouge_l", "lexical_f1"),
-}
-"""Metrics of each kind of task, as the scores table names them."""
-
-_PARADIGM = {"mi2": "unicl", "rad-dino": "dinov2"}
 _IMAGES_PER_PATIENT = 4
 """No phantom patient has more images than this that a study selects, on average."""
 
@@ -102,11 +95,8 @@ def _initial_weights(study: Study) -> Iterator[str]:
                 f"bases.{made[0]}: encoder {name!r} has released weights "
                 f"({encoder.weights}): remove one of the two"
             )
-        if encoder.kind == "mi2" and encoder.weights is not None and encoder.text.vocabulary:
-            yield (
-                f"encoders.{name}.text.vocabulary: {encoder.text.vocabulary} contradicts released "
-                "weights, which have a vocabulary: remove it"
-            )
+        for key, problem in encoder.problems():
+            yield f"encoders.{name}.{key}: {problem}"
 
 
 def _pretraining(
@@ -117,10 +107,10 @@ def _pretraining(
         yield f"{key}.encoder: {run.encoder!r} is no encoder: use one of {sorted(study.encoders)}"
         return
     recipe = run.recipe
-    if recipe.paradigm != _PARADIGM[encoder.kind]:
+    if recipe.paradigm not in encoder.paradigms:
         yield (
             f"{key}.recipe.paradigm: {recipe.paradigm!r} does not train a {encoder.kind} encoder: "
-            f"use {_PARADIGM[encoder.kind]!r}"
+            f"use {' or '.join(map(repr, encoder.paradigms))}"
         )
     if "reports" in run.supervision and not archive.has_reports:
         yield (
@@ -139,16 +129,8 @@ def _pretraining(
             f"{key}.recipe.optimiser.batch: {recipe.optimiser.batch} does not divide over "
             f"compute.devices {study.compute.devices}: change one of the two"
         )
-    if (
-        recipe.paradigm == "dinov2"
-        and encoder.kind == "rad-dino"
-        and recipe.local_size % encoder.image.patch
-    ):
-        patch = encoder.image.patch
-        yield (
-            f"{key}.recipe.local_size: {recipe.local_size} is no multiple of the encoder's patch "
-            f"{patch}: take {max(1, recipe.local_size // patch) * patch}"
-        )
+    for below, problem in recipe.problems(encoder):
+        yield f"{key}.recipe.{below}: {problem}"
 
 
 def _arm(study: Study, name: str, arm: Arm) -> Iterator[str]:
@@ -166,41 +148,35 @@ def _tasks(study: Study) -> Iterator[str]:
     archive = study.institution
     for name, task in study.evaluation.tasks.items():
         key = f"evaluation.tasks.{name}"
-        if task.kind == "classification":
-            table, present, names = "labels", archive.has_labels, task.target
-        elif task.kind == "segmentation":
-            table, present, names = "tubes", archive.has_tubes, "tubes"
-        else:
-            table, present, names = "reports", archive.has_reports, None
-        if not present:
-            yield f"{key}: {task.kind} needs institution.{table}: set it or remove the task"
-        if names and not getattr(study.labels, names):
-            yield f"labels.{names}: [] leaves task {name!r} without a target: name its columns"
-        if task.kind == "generation":
-            labels = [*study.labels.findings, *study.labels.tubes]
-            for label in task.phrases:
-                if label not in labels:
-                    yield f"{key}.phrases.{label}: no such label: use one of {labels}"
+        if not getattr(archive, f"has_{task.needs}"):
+            yield f"{key}: {task.kind} needs institution.{task.needs}: set it or remove the task"
+        if task.names and not task.targets(study.labels):
+            yield f"labels.{task.names}: [] leaves task {name!r} without a target: name its columns"
+        for below, problem in task.problems(study.labels):
+            yield f"{key}.{below}: {problem}"
 
 
 def _metrics(study: Study) -> Iterator[str]:
     tasks = study.evaluation.tasks
-    for name in tasks:
+    for name, task in tasks.items():
         if name not in study.scaling.metrics:
-            allowed = list(METRICS[tasks[name].kind])
-            yield f"scaling.metrics.{name}: the task has no metric to fit: give one of {allowed}"
+            yield (
+                f"scaling.metrics.{name}: the task has no metric to fit: give one of "
+                f"{list(metrics(task.kind))}"
+            )
     for name, metric in study.scaling.metrics.items():
         if name not in tasks:
             yield f"scaling.metrics.{name}: no such task: remove it, or use one of {sorted(tasks)}"
-        elif metric not in METRICS[tasks[name].kind]:
+        elif metric not in (known := metrics(tasks[name].kind)):
             yield (
                 f"scaling.metrics.{name}: {metric!r} is no metric of this task: use one of "
-                f"{list(METRICS[tasks[name].kind])}"
+                f"{list(known)}"
             )
-        elif metric == "lexical_f1" and study.institution.language not in PHRASED:
+        elif known[metric].needs_phrases and study.institution.language not in PHRASED:
+            others = [repr(other) for other, each in known.items() if not each.needs_phrases]
             yield (
-                f"scaling.metrics.{name}: 'lexical_f1' has no phrases in "
-                f"{study.institution.language!r}: use 'bleu' or 'rouge_l'"
+                f"scaling.metrics.{name}: {metric!r} has no phrases in "
+                f"{study.institution.language!r}: use {' or '.join(others)}"
             )
 
 

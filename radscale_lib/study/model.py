@@ -11,11 +11,11 @@ from radscale_lib.study.compute import Compute
 from radscale_lib.study.contradictions import contradictions
 from radscale_lib.study.disclosure import Disclosure
 from radscale_lib.study.encoders import Encoder
+from radscale_lib.study.evaluation import Evaluation
 from radscale_lib.study.pretrain import Arm, Base
 from radscale_lib.study.report import Report
 from radscale_lib.study.scaling import Scaling
 from radscale_lib.study.subsets import Subsets
-from radscale_lib.study.tasks import Evaluation
 
 
 class Run(NamedTuple):

@@ -26,17 +26,16 @@ def path_problems(study: Study) -> list[str]:
         problems += _absent("subsets.order.table", study.subsets.order.table, "file")
     for name, encoder in study.encoders.items():
         if encoder.weights is not None:
-            kind = "file" if encoder.kind == "mi2" else "folder"
-            problems += _absent(f"encoders.{name}.weights", encoder.weights, kind)
+            problems += _absent(f"encoders.{name}.weights", encoder.weights, encoder.weights_are)
     for name, task in study.evaluation.tasks.items():
-        if task.kind == "generation" and isinstance(task.language_model, Path):
-            key = f"evaluation.tasks.{name}.language_model"
-            problems += _absent(key, task.language_model, "folder")
-        if task.kind == "generation" and task.lora_rank and find_spec("peft") is None:
-            problems.append(
-                f"evaluation.tasks.{name}.lora_rank: {task.lora_rank} needs the package peft: "
-                "install it (pip install '.[lora]'), or set 0"
-            )
+        for key, folder in task.folders():
+            problems += _absent(f"evaluation.tasks.{name}.{key}", folder, "folder")
+        for key, package, remedy in task.packages():
+            if find_spec(package) is None:
+                value = getattr(task, key)
+                problems.append(
+                    f"evaluation.tasks.{name}.{key}: {value} needs the package {package}: {remedy}"
+                )
     return problems
 
 

@@ -6,15 +6,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radscale_lib.metrics import metrics
+from radscale_lib.metrics.base import RankingMetric
 from radscale_lib.study.model import Study
-from radscale_lib.study.tasks import Classification
+from radscale_lib.study.tasks.classification import Classification
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.features import read_features
 from radscale_lib.tasks.images import NoCasesError
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.labels import columns, targets
 from radscale_lib.tasks.probe import Probe, Standardiser, choose, fit_path
-from radscale_lib.tasks.ranking import auroc_auprc, resampled_auroc_auprc
+from radscale_lib.tasks.ranking import Ranking, resampled
 from radscale_lib.tasks.scores import Score, macro
 
 
@@ -101,17 +103,18 @@ def _scores(
     logits: NDArray[np.float32],
     draws: PatientDraws,
 ) -> list[Score]:
-    by_metric: dict[str, list[Score]] = {"auroc": [], "auprc": []}
+    computed = [m for m in metrics("classification").values() if isinstance(m, RankingMetric)]
+    by_metric: dict[str, list[Score]] = {metric.name: [] for metric in computed}
     for column, label in enumerate(labels):
         images = np.flatnonzero(~np.isnan(truth[:, column]))
         positive = truth[images, column] == 1
         score = logits[images, column]
         everyone = np.ones((1, len(images)))
-        values = auroc_auprc(positive, score, everyone)
-        resamples = resampled_auroc_auprc(positive, score, images, draws)
-        for metric, value, resampled in zip(by_metric, values, resamples, strict=True):
-            by_metric[metric].append(
-                Score(label, metric, float(value[0]), resampled, len(images), int(positive.sum()))
+        values = Ranking.of(positive, score, everyone).values(computed)
+        resamples = resampled(computed, positive, score, images, draws)
+        for name, value, sample in zip(by_metric, values, resamples, strict=True):
+            by_metric[name].append(
+                Score(label, name, float(value[0]), sample, len(images), int(positive.sum()))
             )
     return [
         score for scores in by_metric.values() for score in (*scores, macro(scores, len(truth)))

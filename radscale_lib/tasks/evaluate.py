@@ -2,8 +2,8 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import polars as pl
 from threadpoolctl import threadpool_limits
@@ -80,7 +80,8 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
         NoCasesError: if the task has no image to learn from or to be scored on.
     """
     check_run(study, run, name)
-    task = _module(study.evaluation.tasks[name].kind)
+    # Imported alone: start-up is most of a small task.
+    task = import_module(study.evaluation.tasks[name].implementation)
     set_up_libraries(threads, study.compute.device)
     scores: list[Score] = []
     if has_encoder(inputs.encoder):
@@ -98,21 +99,6 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
             f"{key} {row[key]:.3f}" for key in ("value", "lower", "upper") if row[key] is not None
         )
         print(f"{run.path} {name}: {row['metric']} {figures or 'undefined'}", file=sys.stderr)
-
-
-def _module(kind: str) -> ModuleType:
-    """The module of a kind of task, imported alone: start-up is most of a small task."""
-    if kind == "classification":
-        from radscale_lib.tasks import classification
-
-        return classification
-    if kind == "segmentation":
-        from radscale_lib.tasks import segmentation
-
-        return segmentation
-    from radscale_lib.tasks import generation
-
-    return generation
 
 
 def set_up_libraries(threads: int, device: str) -> None:

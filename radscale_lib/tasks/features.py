@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from radscale_lib.files import file_digest, whole
 from radscale_lib.study.archive import Labels
-from radscale_lib.study.tasks import Features
+from radscale_lib.study.evaluation import Features
 from radscale_lib.tasks.labels import columns
 
 LEVELS = (1, 2, 3, 4)

@@ -1,28 +1,31 @@
-"""Report generation from a frozen encoder; BLEU-4, ROUGE-L and lexical F1."""
+"""Report generation from a frozen encoder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isqrt
 
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from radscale_lib.encoders.features import Features
 from radscale_lib.languages.phrases import has_phrases
+from radscale_lib.metrics import metrics
+from radscale_lib.metrics.base import TextMetric
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.model import Study
-from radscale_lib.study.tasks import Generation, LanguageModel
+from radscale_lib.study.tasks.generation import Generation, LanguageModel
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.lexical import MentionReader, claim_counts, f1
+from radscale_lib.tasks.lexical import MentionReader, claim_counts
 from radscale_lib.tasks.scores import MACRO, Score, macro
-from radscale_lib.tasks.text_metrics import bleu_statistics, corpus_bleu, rouge_l
 from radscale_lib.tasks.tokens import ReportTokenizer, learn_tokenizer, released_tokenizer
 from radscale_lib.tasks.training import task_seed, train
 
@@ -60,7 +63,8 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
         test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
     )
     language = study.institution.language
-    scores = score_reports(generated, references, draws, study.labels, task.phrases, language)
+    reports = Reports(generated, references, study.labels, task.phrases, language)
+    scores = score_reports(reports, draws)
     predictions = test.select(
         "image_id",
         "patient_id",
@@ -77,54 +81,56 @@ def predictions_schema(study: Study, name: str) -> pl.Schema:
     )
 
 
-def score_reports(
-    generated: Sequence[str],
-    references: Sequence[str],
-    draws: PatientDraws,
-    labels: Labels,
-    phrases: Mapping[str, Sequence[str]],
-    language: str = "en",
-) -> list[Score]:
-    """BLEU-4, ROUGE-L and, in a language that has phrases, lexical F1 with their resamples."""
-    cases = len(references)
-    bleu = bleu_statistics(generated, references)
-    rouge = np.array([[rouge_l(*pair), 1] for pair in zip(generated, references, strict=True)])
-    rouge_sums = draws.sums(rouge)
-    scores = [
-        Score(
-            MACRO,
-            "bleu",
-            float(corpus_bleu(bleu.sum(0, keepdims=True).astype(np.float64))[0]),
-            corpus_bleu(draws.sums(bleu)),
-            cases,
-            None,
-        ),
-        Score(
-            MACRO,
-            "rouge_l",
-            float(rouge[:, 0].mean()),
-            rouge_sums[:, 0] / rouge_sums[:, 1],
-            cases,
-            None,
-        ),
-    ]
-    names = [*labels.findings, *labels.tubes]
-    if not names or not has_phrases(language):
-        return scores
-    reader = MentionReader(names, phrases, language)
-    counts = claim_counts(reader.read(generated), reader.read(references), labels.uncertain)
-    by_label = [
-        Score(
-            label,
-            "lexical_f1",
-            float(f1(counts[:, index].sum(0))),
-            f1(draws.sums(counts[:, index])),
-            cases,
-            int(counts[:, index, [0, 2]].sum()),
-        )
-        for index, label in enumerate(names)
-    ]
-    return [*scores, *by_label, macro(by_label, cases)]
+@dataclass(frozen=True)
+class Reports:
+    """Generated reports with their references; see `metrics.base.ReportPairs`."""
+
+    generated: list[str]
+    references: list[str]
+    labels: Labels
+    phrases: Mapping[str, Sequence[str]]
+    language: str = "en"
+
+    @property
+    def names(self) -> list[str]:
+        """The labels that claims are about; none in a language without phrases."""
+        known = has_phrases(self.language)
+        return [*self.labels.findings, *self.labels.tubes] if known else []
+
+    @cached_property
+    def claims(self) -> NDArray[np.int64]:
+        """What both say of each label, by the lexical reader: [N, K, 3]."""
+        reader = MentionReader(self.names, self.phrases, self.language)
+        states = reader.read(self.generated), reader.read(self.references)
+        return claim_counts(*states, self.labels.uncertain)
+
+
+def score_reports(reports: Reports, draws: PatientDraws) -> list[Score]:
+    """The metrics of reports with their resamples."""
+    scores: list[Score] = []
+    cases = len(reports.references)
+    for metric in metrics("generation").values():
+        assert isinstance(metric, TextMetric)
+        if not metric.by_label:
+            counts = metric.statistics(reports)
+            sums = np.array([[column.sum() for column in counts.T]], np.float64)
+            value, resamples = float(metric.of(sums)[0]), metric.of(draws.sums(counts))
+            scores.append(Score(MACRO, metric.name, value, resamples, cases, None))
+        elif reports.names:
+            counts = metric.statistics(reports)
+            by_label = [
+                Score(
+                    label,
+                    metric.name,
+                    float(metric.of(counts[:, index].sum(0))),
+                    metric.of(draws.sums(counts[:, index])),
+                    cases,
+                    metric.positives(counts[:, index]) if metric.positives else None,
+                )
+                for index, label in enumerate(reports.names)
+            ]
+            scores += [*by_label, macro(by_label, cases)]
+    return scores
 
 
 def visual_tokens(features: Features, tokens: int) -> Tensor:

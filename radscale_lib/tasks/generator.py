@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from radscale_lib.study.tasks import LanguageModel
+from radscale_lib.study.tasks.generation import LanguageModel
 from radscale_lib.tasks.llama import Llama
 
 if TYPE_CHECKING:

@@ -145,11 +145,3 @@ def claim_counts(
     known = (reference != UNCERTAIN) | (uncertain != "ignore")
     counts = [claimed & true & known, claimed & ~true & known, ~claimed & true & known]
     return np.stack(counts, axis=-1).astype(np.int64)
-
-
-def f1(sums: NDArray[np.floating]) -> NDArray[np.float64]:
-    """F1 of summed counts [..., 3]; NaN where no reference affirms the label."""
-    true_positive, false_positive, false_negative = np.moveaxis(sums, -1, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = 2 * true_positive / (2 * true_positive + false_positive + false_negative)
-    return np.where(true_positive + false_negative > 0, value, np.nan)

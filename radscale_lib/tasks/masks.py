@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radscale_lib.encoders.prepare import map_points
-from radscale_lib.study.encoders import Mi2, RadDino
-from radscale_lib.study.tasks import Segmentation
+from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.tasks.segmentation import Segmentation
 
 SUBPIXEL_BITS = 4
 
@@ -64,7 +64,7 @@ class TubeMasks:
         rows: pl.DataFrame,
         classes: Sequence[str],
         task: Segmentation,
-        encoder: Mi2 | RadDino,
+        encoder: EncoderSection,
     ) -> None:
         """Read the tubes.
 
@@ -87,7 +87,7 @@ class TubeMasks:
         )
 
 
-def _drawn(tubes: str, height: int, width: int, encoder: Mi2 | RadDino) -> dict[str, list[Drawn]]:
+def _drawn(tubes: str, height: int, width: int, encoder: EncoderSection) -> dict[str, list[Drawn]]:
     drawn: dict[str, list[Drawn]] = {}
     for tube in json.loads(tubes):
         lines = [

@@ -1,9 +1,7 @@
-"""Dice and clDice of thin structures, from per-image counts that add up over images."""
+"""Counts of pixels that metrics of masks are made of; they add up over images."""
 
 import numpy as np
 from numpy.typing import NDArray
-
-from radscale_lib.tasks.bootstrap import Floats
 
 COUNTS = (
     "intersection",
@@ -64,28 +62,3 @@ def _widened(mask: NDArray[np.bool_], tolerance: int) -> NDArray[np.bool_]:
         return mask
     kernel = np.ones((2 * tolerance + 1,) * 2, np.uint8)
     return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
-
-
-def dice(sums: Floats) -> Floats:
-    """Dice of summed counts [..., 7]: 2 |P & T| / (|P| + |T|), all images' pixels together.
-
-    NaN where no true pixel is in the sum.
-    """
-    intersection, predicted, true = np.moveaxis(sums, -1, 0)[:3]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(true > 0, 2 * intersection / (predicted + true), np.nan)
-
-
-def cl_dice(sums: Floats) -> Floats:
-    """ClDice (Shit et al. 2021) of summed counts [..., 7], with the counts' tolerance.
-
-    Harmonic mean of the shares of the predicted centreline on the true mask, and of the true
-    centreline on the predicted mask. NaN where no true pixel is in the sum, 0 if nothing is
-    predicted.
-    """
-    covered_predicted, predicted, covered_true, true = np.moveaxis(sums, -1, 0)[3:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision, sensitivity = covered_predicted / predicted, covered_true / true
-        harmonic = 2 * precision * sensitivity / (precision + sensitivity)
-    defined = (covered_predicted > 0) & (covered_true > 0)
-    return np.where(true > 0, np.where(defined, harmonic, 0.0), np.nan)

@@ -5,15 +5,17 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from radscale_lib.metrics import metrics
+from radscale_lib.metrics.base import OverlapMetric
 from radscale_lib.study.model import Study
-from radscale_lib.study.tasks import Segmentation
+from radscale_lib.study.tasks.segmentation import Segmentation
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.masks import TubeMasks
-from radscale_lib.tasks.overlap import COUNTS, cl_dice, dice, overlap_counts
+from radscale_lib.tasks.overlap import COUNTS, overlap_counts
 from radscale_lib.tasks.scores import Score, macro
 from radscale_lib.tasks.training import task_seed, train
 
@@ -23,7 +25,7 @@ THRESHOLD = 0.5
 def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.DataFrame]:
     """Train the decoder on the train split and score it on the test split.
 
-    Masks are the encoder's square input, at `output_size`. Dice and clDice pool the pixels of all
+    Masks are the encoder's square input, at `output_size`. metrics pool the pixels of all
     test images per tube; macro is the mean over tubes.
 
     Args:
@@ -58,13 +60,14 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
         test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
     )
     scores = []
-    for metric, formula in (("dice", dice), ("cldice", cl_dice)):
+    for metric in metrics(task.kind).values():
+        assert isinstance(metric, OverlapMetric)
         by_class = [
             Score(
                 tube,
-                metric,
-                float(formula(counts[:, index].sum(0))),
-                formula(draws.sums(counts[:, index])),
+                metric.name,
+                float(metric.of(counts[:, index].sum(0))),
+                metric.of(draws.sums(counts[:, index])),
                 len(test),
                 int((counts[:, index, COUNTS.index("true")] > 0).sum()),
             )

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.encoders.mi2 import Mi2
+from radscale_lib.study.encoders.rad_dino import RadDino
 
 torch.set_num_threads(1)
 

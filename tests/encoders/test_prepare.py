@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radscale_lib.encoders.prepare import map_points, prepare, prepare_one
-from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.encoders.mi2 import Mi2
+from radscale_lib.study.encoders.rad_dino import RadDino
 
 STRETCH = Mi2.model_validate({"kind": "mi2", "image": {"image_size": 48, "window": 4}})
 CROP = RadDino.model_validate({"kind": "rad-dino", "image": {"image_size": 48, "patch": 8}})

@@ -15,7 +15,8 @@ from radscale_lib.encoders.text import ClipTokenizer
 from radscale_lib.pretrain.head import DinoHead
 from radscale_lib.pretrain.start import mismatches
 from radscale_lib.pretrain.unicl_learner import Mi2Model
-from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.encoders.mi2 import Mi2
+from radscale_lib.study.encoders.rad_dino import RadDino
 
 # The released head was built with the first of torch's two weight normalisations.
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")

@@ -18,7 +18,7 @@ from radscale_lib.encoders.storage import (
     save_encoder,
 )
 from radscale_lib.encoders.towers import build
-from radscale_lib.study.encoders import RadDino
+from radscale_lib.study.encoders.rad_dino import RadDino
 
 
 @pytest.mark.parametrize("kind", ["mi2", "rad_dino"])

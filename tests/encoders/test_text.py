@@ -10,7 +10,7 @@ import torch
 from open_clip.transformer import LayerNorm, TextTransformer
 
 from radscale_lib.encoders.text import ClipTokenizer, LearntTokenizer, QuickGelu, TextTower
-from radscale_lib.study.encoders import Mi2
+from radscale_lib.study.encoders.mi2 import Mi2
 
 TEXTS = ["No pleural effusion.", "The heart is enlarged; an ETT is in place.", "Oedème (2 cm)"] * 3
 

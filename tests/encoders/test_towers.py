@@ -7,7 +7,8 @@ from timm.models.vision_transformer import VisionTransformer
 
 from radscale_lib.encoders.towers import build
 from radscale_lib.encoders.vit import VitTower
-from radscale_lib.study.encoders import Mi2, RadDino
+from radscale_lib.study.encoders.mi2 import Mi2
+from radscale_lib.study.encoders.rad_dino import RadDino
 
 
 def scrambled(tower: torch.nn.Module) -> torch.nn.Module:

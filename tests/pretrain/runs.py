@@ -10,9 +10,9 @@ from torch.utils.data import Dataset
 
 from radscale_lib.pretrain.data import Share
 from radscale_lib.pretrain.distributed import World
+from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.loop import Trainer
-from radscale_lib.pretrain.run import Job
 from radscale_lib.pretrain.train import _rows, _start
 from radscale_lib.study import Run
 from tests.pretrain.archive import Archive

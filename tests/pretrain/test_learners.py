@@ -12,16 +12,17 @@ from radscale_lib.encoders.text import LearntTokenizer
 from radscale_lib.pretrain.dinov2_learner import Dinov2Learner, RadDinoModel
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.flops import flops_per_sample
+from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
 from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
-from radscale_lib.pretrain.run import Job
 from radscale_lib.pretrain.schedules import cosine, linear, warmup_cosine
 from radscale_lib.pretrain.start import continue_from
 from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner
 from radscale_lib.study import Study, parse_study
-from radscale_lib.study.pretrain import Dinov2, Unicl
+from radscale_lib.study.paradigms.dinov2 import Dinov2
+from radscale_lib.study.paradigms.unicl import Unicl
 from tests.pretrain.archive import Archive
 from tests.pretrain.runs import job, trainer_of
 

@@ -156,6 +156,11 @@ WRONG = {
         "institution.joins.reports.encoding: 'windows' is no encoding: write one as utf-8, utf-16, "
         "cp1252 or gb18030 (got 'windows')",
     ),
+    "size that the strides do not divide": (
+        {"encoders.mi2.image.image_size": 40},
+        "encoders.mi2.image.image_size: 40 is no multiple of 32, the product of a DaViT's strides, "
+        "so its levels do not cover the image evenly: take 32",
+    ),
     "kind unknown": (
         {"encoders.mi2.kind": "biomedclip"},
         "encoders.mi2.kind: must be one of 'mi2', 'rad-dino' (got 'biomedclip')",
@@ -239,12 +244,12 @@ WRONG = {
     ),
     "task without a metric": (
         {"scaling.metrics.tubes": REMOVED},
-        "scaling.metrics.tubes: the task has no metric to fit: give one of ['auroc', 'auprc']",
+        "scaling.metrics.tubes: the task has no metric to fit: give one of ['auprc', 'auroc']",
     ),
     "metric of another task": (
         {"scaling.metrics.segmentation": "auroc"},
         "scaling.metrics.segmentation: 'auroc' is no metric of this task: use one of "
-        "['dice', 'cldice']",
+        "['cldice', 'dice']",
     ),
     "metric of no task": (
         {"scaling.metrics.survival": "auroc"},

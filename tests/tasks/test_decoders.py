@@ -6,12 +6,14 @@ import torch
 from torch.nn import functional as F
 
 from radscale_lib.encoders.features import Features
-from radscale_lib.study.tasks import Decoder, LanguageModel
+from radscale_lib.metrics.dice import dice
+from radscale_lib.study.tasks import Decoder
+from radscale_lib.study.tasks.generation import LanguageModel
 from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss, resize
 from radscale_lib.tasks.generation import visual_tokens
 from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
 from radscale_lib.tasks.llama import Llama
-from radscale_lib.tasks.overlap import dice, overlap_counts
+from radscale_lib.tasks.overlap import overlap_counts
 from radscale_lib.tasks.tokens import learn_tokenizer
 from radscale_lib.tasks.training import batches, one_cycle, task_seed, train
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from radscale_lib.encoders.prepare import prepare
 from radscale_lib.encoders.storage import load_tower
 from radscale_lib.files import write_json
+from radscale_lib.metrics.auroc import METRIC as AUROC
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Run
 from radscale_lib.tasks.bootstrap import PatientDraws
@@ -25,7 +26,7 @@ from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.gather import MissingScoresError, gather
 from radscale_lib.tasks.images import NoCasesError, select
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.ranking import resampled_auroc_auprc
+from radscale_lib.tasks.ranking import resampled
 from radscale_lib.tasks.scores import SCHEMA
 from tests.startup import HEAVY, run_without
 
@@ -150,7 +151,7 @@ def test_scores_follow_from_the_predictions(files, results):
         known = predictions[f"target:{label}"].is_not_null().to_numpy()
         truth = predictions[f"target:{label}"].to_numpy()[known] == 1
         logit = predictions[f"logit:{label}"].to_numpy()[known]
-        means.append(resampled_auroc_auprc(truth, logit, np.flatnonzero(known), draws)[0])
+        means.append(resampled([AUROC], truth, logit, np.flatnonzero(known), draws)[0])
     macro = scores.filter(pl.col("target") == "macro", pl.col("metric") == "auroc")
     assert macro["resamples"][0].to_numpy() == pytest.approx(np.mean(means, 0), nan_ok=True)
 

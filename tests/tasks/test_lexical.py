@@ -7,6 +7,7 @@ import pytest
 
 from radscale_lib import languages
 from radscale_lib.languages.phrases import has_phrases, phrases
+from radscale_lib.metrics.lexical_f1 import f1
 from radscale_lib.phantom.population import draw_patient, draw_study
 from radscale_lib.phantom.reports import write_report
 from radscale_lib.phantom.sites import FINDINGS, TUBES
@@ -18,7 +19,6 @@ from radscale_lib.tasks.lexical import (
     UNMENTIONED,
     MentionReader,
     claim_counts,
-    f1,
     phrases_of,
 )
 

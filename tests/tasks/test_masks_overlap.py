@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from skimage.morphology import skeletonize
 
 from radscale_lib.encoders.prepare import map_points, prepare_one
-from radscale_lib.study.encoders import Davit, Mi2, RadDino, Vit
+from radscale_lib.metrics.cldice import cl_dice
+from radscale_lib.metrics.dice import dice
+from radscale_lib.study.encoders.mi2 import Davit, Mi2
+from radscale_lib.study.encoders.rad_dino import RadDino, Vit
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.masks import Drawn, draw_masks
-from radscale_lib.tasks.overlap import COUNTS, cl_dice, dice, overlap_counts
+from radscale_lib.tasks.overlap import COUNTS, overlap_counts
 
 ENCODERS = {
     "mi2": Mi2(kind="mi2", image=Davit(image_size=64)),

@@ -6,8 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from radscale_lib.metrics import auprc as auprc_module
+from radscale_lib.metrics import auroc as auroc_module
 from radscale_lib.tasks.bootstrap import CELLS, PatientDraws, interval
-from radscale_lib.tasks.ranking import auroc_auprc, resampled_auroc_auprc
+from radscale_lib.tasks.ranking import Ranking, resampled
+
+METRICS = auroc_module.METRIC, auprc_module.METRIC
 
 
 @settings(max_examples=40)
@@ -17,7 +21,7 @@ def test_equal_to_scikit_learn_with_weights_and_ties(seed, images, decimals):
     truth = random.random(images) < 0.4
     score = np.round(random.normal(size=images) + truth, decimals)
     weights = random.integers(0, 3, (5, images)).astype(float)
-    auroc, auprc = auroc_auprc(truth, score, weights)
+    auroc, auprc = Ranking.of(truth, score, weights).values(METRICS)
     for row, area, precision in zip(weights, auroc, auprc, strict=True):
         if len(set(truth[row > 0])) < 2:
             assert np.isnan(area)
@@ -39,7 +43,7 @@ def test_resamples_equal_scikit_learn_on_repeated_rows():
     truth = random.random(60) < 0.3
     score = np.round(random.normal(size=60) + truth, 1)
     draws = PatientDraws.draw(patients, 30, seed=4)
-    auroc, auprc = resampled_auroc_auprc(truth, score, np.arange(60), draws)
+    auroc, auprc = resampled(METRICS, truth, score, np.arange(60), draws)
     for draw in range(30):
         rows = _explicit(draws, draw)
         assert auroc[draw] == pytest.approx(roc_auc_score(truth[rows], score[rows]))
@@ -52,7 +56,7 @@ def test_some_images_keep_the_draws_of_their_patients():
     random = np.random.default_rng(2)
     images = np.sort(random.choice(40, 25, replace=False))
     truth, score = random.random(40) < 0.5, random.normal(size=40)
-    auroc, _ = resampled_auroc_auprc(truth[images], score[images], images, draws)
+    auroc, _ = resampled(METRICS, truth[images], score[images], images, draws)
     for draw in range(10):
         rows = [row for row in _explicit(draws, draw) if row in set(images)]
         assert auroc[draw] == pytest.approx(roc_auc_score(truth[rows], score[rows]))
@@ -82,17 +86,17 @@ def test_chunks_do_not_change_the_resamples(monkeypatch):
     random = np.random.default_rng(6)
     truth, score = random.random(30) < 0.5, random.normal(size=30)
     draws = PatientDraws.draw(patients, 21, seed=0)
-    whole = resampled_auroc_auprc(truth, score, np.arange(30), draws)
+    whole = resampled(METRICS, truth, score, np.arange(30), draws)
     monkeypatch.setattr("radscale_lib.tasks.bootstrap.CELLS", 70)
     assert CELLS > 70
-    parts = resampled_auroc_auprc(truth, score, np.arange(30), draws)
+    parts = resampled(METRICS, truth, score, np.arange(30), draws)
     assert np.array(parts) == pytest.approx(np.array(whole), abs=1e-12, nan_ok=True)
 
 
 def test_one_class_resamples_are_undefined_and_left_out_of_the_interval():
     draws = PatientDraws(np.array([[2, 0], [1, 1], [0, 2]], np.uint8), np.array([0, 1]))
     truth, score = np.array([True, False]), np.array([1.0, 0.0])
-    auroc, _ = resampled_auroc_auprc(truth, score, np.arange(2), draws)
+    auroc, _ = resampled(METRICS, truth, score, np.arange(2), draws)
     assert np.isnan(auroc).tolist() == [True, False, True]
     assert interval(auroc, 0.9) == (1.0, 1.0)
     assert np.isnan(interval(np.full(3, np.nan), 0.9)).all()

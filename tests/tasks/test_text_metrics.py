@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
+from radscale_lib.metrics.bleu import bleu_statistics, corpus_bleu
+from radscale_lib.metrics.rouge_l import rouge_l
 from radscale_lib.tasks.bootstrap import PatientDraws
-from radscale_lib.tasks.text_metrics import bleu_statistics, corpus_bleu, rouge_l
 
 WORDS = (
     "no",

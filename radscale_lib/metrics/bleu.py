@@ -1,12 +1,17 @@
-"""BLEU-4 and ROUGE-L from per-report statistics, so that a resample needs no re-scoring."""
+"""BLEU-4, from counts per report that add up over a resample."""
 
-import re
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from radscale_lib.metrics.base import ReportPairs, TextMetric
 
-from radscale_lib.tasks.bootstrap import Floats
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from radscale_lib.metrics.base import Floats
 
 ORDERS = 4
 
@@ -20,6 +25,7 @@ def bleu_statistics(generated: Sequence[str], references: Sequence[str]) -> NDAr
         [N, 10]: matched n-grams (n = 1..4), generated n-grams (n = 1..4), generated and reference
         length.
     """
+    import numpy as np
     from sacrebleu.metrics.bleu import BLEU
 
     bleu = BLEU()
@@ -44,6 +50,8 @@ def corpus_bleu(sums: Floats) -> Floats:
     Returns:
         [B]; 0 where nothing was generated.
     """
+    import numpy as np
+
     matched, total = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS]
     length, reference = sums[:, -2], sums[:, -1]
     missed = (matched == 0) & (total > 0)
@@ -55,31 +63,8 @@ def corpus_bleu(sums: Floats) -> Floats:
     return np.where((matched.sum(1) > 0) & (total > 0).all(1), bleu, 0.0)
 
 
-def rouge_l(generated: str, reference: str) -> float:
-    """ROUGE-L F-measure (Lin 2004) of one report, in [0, 1].
-
-    Longest common subsequence of lower-case alphanumeric tokens, no stemming: the tokens and
-    numbers of the `rouge_score` package.
-    """
-    candidate, target = _tokens(generated), _tokens(reference)
-    if not candidate or not target:
-        return 0.0
-    common = _common_subsequence(candidate, target)
-    return 2 * common / (len(candidate) + len(target))
+def _statistics(pairs: ReportPairs) -> NDArray[np.int64]:
+    return bleu_statistics(pairs.generated, pairs.references)
 
 
-def _tokens(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", text.lower())
-
-
-def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence, one machine word per row (Hyyrö 2004)."""
-    positions: dict[str, int] = {}
-    for index, token in enumerate(first):
-        positions[token] = positions.get(token, 0) | 1 << index
-    everything = (1 << len(first)) - 1
-    row = everything
-    for token in second:
-        matches = row & positions.get(token, 0)
-        row = (row + matches | row - matches) & everything
-    return len(first) - row.bit_count()
+METRIC = TextMetric(name="bleu", title="BLEU", chance=0.0, statistics=_statistics, of=corpus_bleu)

@@ -1,0 +1,49 @@
+"""MI2: its image tower, and MedImageInsight's released files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from radscale_lib.encoders.davit import DavitTower
+from radscale_lib.encoders.release import Rules, Tensors, renamed
+from radscale_lib.study.encoders.mi2 import Mi2
+
+MEDIMAGEINSIGHT: Rules = (
+    (r"^image_encoder\.convs\.0\.proj\.", "image.stem.conv."),
+    (r"^image_encoder\.convs\.0\.norm\.", "image.stem.norm."),
+    (r"^image_encoder\.convs\.(\d+)\.proj\.", r"image.stages.\1.downsample.conv."),
+    (r"^image_encoder\.convs\.(\d+)\.norm\.", r"image.stages.\1.downsample.norm."),
+    (r"^image_encoder\.blocks\.(\d+)\.(\d+)\.", r"image.stages.\1.blocks.\2."),
+    (r"^image_encoder\.norms\.", "image.head.norm."),
+    (r"\.conv([12])\.fn\.dw\.", r".cpe\1.proj."),
+    (r"\.(?:window|channel)_attn\.norm\.", ".norm1."),
+    (r"\.(?:window|channel)_attn\.fn\.", ".attn."),
+    (r"\.ffn\.norm\.", ".norm2."),
+    (r"\.ffn\.fn\.net\.", ".mlp."),
+    (r"^lang_encoder\.resblocks\.", "text.transformer.resblocks."),
+    (r"^lang_encoder\.", "text."),
+    (r"^image_projection$", "projection.image"),
+    (r"^lang_projection$", "projection.text"),
+)
+"""MedImageInsight's parameter names to ours, applied in this order."""
+
+
+def build_tower(section: Mi2) -> DavitTower:
+    """The image tower with random weights."""
+    return DavitTower(section)
+
+
+def read_release(section: Mi2, path: Path, load: Callable[[Path], Tensors]) -> Tensors:
+    """MedImageInsight's file of both towers: a safetensors file, although published as `.pt`.
+
+    Args:
+        section: not needed.
+        path: the file.
+        load: reads a safetensors file.
+
+    Raises:
+        ReleaseError: if the file cannot be read.
+    """
+    tensors = renamed(load(path), MEDIMAGEINSIGHT)
+    if "logit_scale" in tensors:
+        tensors["logit_scale"] = tensors["logit_scale"].reshape(())
+    return tensors

@@ -1,0 +1,19 @@
+"""Average precision, the area under the precision-recall curve without interpolation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from radscale_lib.metrics.base import Ranked, RankingMetric
+
+if TYPE_CHECKING:
+    from radscale_lib.metrics.base import Floats
+
+
+def auprc(ranked: Ranked) -> Floats:
+    """Sum over logits of (recall step) x precision: scikit-learn's `average_precision_score`."""
+    area: Floats = (ranked.new_positives * ranked.precision).sum(1) / ranked.all_positives
+    return area
+
+
+METRIC = RankingMetric(name="auprc", title="macro AUPRC", of=auprc)

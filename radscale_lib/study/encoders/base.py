@@ -1,0 +1,70 @@
+"""What every kind of encoder states about itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from radscale_lib.study.base import Section
+
+Four = tuple[
+    Annotated[int, Field(ge=1)],
+    Annotated[int, Field(ge=1)],
+    Annotated[int, Field(ge=1)],
+    Annotated[int, Field(ge=1)],
+]
+Three = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Placement(NamedTuple):
+    """How a stored image becomes a tower's square: resized, then cut.
+
+    Attributes:
+        height: rows after the resize.
+        width: columns after the resize.
+        top: first row of the square.
+        left: first column of the square.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+
+
+class EncoderSection(Section):
+    """A kind of encoder: its architecture, its weights, and the facts that others ask for."""
+
+    implementation: ClassVar[str]
+    """Module with `build_tower(section)` and `read_release(section, path, load)`; imported when
+    torch is needed."""
+    paradigms: ClassVar[tuple[str, ...]]
+    """Paradigms that can train it; the first one's model is what a file of it holds."""
+    weights_are: ClassVar[Literal["file", "folder"]]
+    """What released weights are on disk."""
+
+    kind: str
+    weights: Path | None
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, pixels."""
+        raise NotImplementedError
+
+    def place(self, height: int, width: int) -> Placement:
+        """How a stored image of this size becomes the square input."""
+        raise NotImplementedError
+
+    def flops(self) -> float:
+        """FLOPs of one forward pass of the image tower, two per multiply-add."""
+        raise NotImplementedError
+
+    def parameters(self) -> float:
+        """About how many parameters an encoder file holds."""
+        raise NotImplementedError
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Settings that contradict each other, as key below the section, and message."""
+        yield from ()

@@ -1,0 +1,146 @@
+"""MI2 (MedImageInsight): a DaViT image tower, a CLIP text tower, and their shared space."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from radscale_lib.study.base import Section, whole_heads
+from radscale_lib.study.encoders.base import EncoderSection, Four, Placement, Positive, Three
+
+DAVIT_STRIDE = 32
+"""Pixels of the input for each cell of the last level: strides 4, 2, 2 and 2."""
+CLIP_VOCABULARY = 49_408
+"""Tokens of CLIP's own tokenizer."""
+
+
+class Davit(Section):
+    """DaViT image tower; the defaults are MedImageInsight's (arXiv 2410.06542, config.yaml)."""
+
+    architecture: Literal["davit"] = "davit"
+    image_size: int = Field(480, ge=16, description="Side of the square input, pixels.")
+    dims: Four = Field((256, 512, 1024, 2048), description="Channels of the four stages.")
+    depths: Four = Field((1, 1, 9, 1), description="Blocks of the four stages.")
+    heads: Four = Field((8, 16, 32, 64), description="Heads and groups of the four stages.")
+    window: int = Field(12, ge=1, description="Side of the attention window, tokens.")
+    drop_path: float = Field(0.2, ge=0, lt=1, description="Stochastic depth rate.")
+    mean: Three = Field(
+        (0.485, 0.456, 0.406),
+        description="Means subtracted from grey values in [0, 1], one per input channel.",
+    )
+    std: tuple[Positive, Positive, Positive] = Field(
+        (0.229, 0.224, 0.225),
+        description="Standard deviations grey values are divided by, one per input channel.",
+    )
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Davit":
+        for dim, heads in zip(self.dims, self.heads, strict=True):
+            whole_heads(dim, heads)
+        return self
+
+    def flops(self) -> float:
+        """Forward pass: each block attends over windows, then over channel groups."""
+        flops, side, channels = 0.0, self.image_size, 3
+        for stage, (width, depth, heads) in enumerate(
+            zip(self.dims, self.depths, self.heads, strict=True)
+        ):
+            stride, kernel = (4, 7) if stage == 0 else (2, 3)
+            side = max(side // stride, 1)
+            tokens = side * side
+            flops += 2.0 * tokens * kernel**2 * channels * width
+            linear = 2 * 12 * tokens * width**2
+            window = 2 * tokens * self.window**2 * width
+            channel = 2 * tokens * width * (width // heads)
+            flops += 2.0 * depth * (linear + window + channel)
+            channels = width
+        return flops
+
+    def parameters(self) -> float:
+        """Matrices of its blocks and convolutions."""
+        blocks = sum(
+            24.0 * depth * width**2 for width, depth in zip(self.dims, self.depths, strict=True)
+        )
+        stem, *halving = zip((3, *self.dims[:3]), self.dims, strict=True)
+        return blocks + 49 * stem[0] * stem[1] + sum(9 * a * b for a, b in halving)
+
+
+class Text(Section):
+    """CLIP text tower; the defaults are MedImageInsight's."""
+
+    context: int = Field(77, ge=4, description="Tokens of a text, start and end included.")
+    width: int = Field(1024, ge=8, description="Width of the transformer.")
+    layers: int = Field(16, ge=1, description="Layers of the transformer.")
+    heads: int = Field(16, ge=1, description="Attention heads.")
+    vocabulary: int | None = Field(
+        None,
+        ge=256,
+        description="Tokens of a byte-pair vocabulary learnt from the base archive's reports; "
+        "null takes CLIP's own tokenizer.",
+    )
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Text":
+        whole_heads(self.width, self.heads)
+        return self
+
+    def flops(self) -> float:
+        """Forward pass on a full context."""
+        block = 12 * self.context * self.width**2 + 2 * self.context**2 * self.width
+        return 2.0 * self.layers * block
+
+    def parameters(self) -> float:
+        """Matrices of its blocks, and its embeddings."""
+        words = (self.vocabulary or CLIP_VOCABULARY) + self.context
+        return 12.0 * self.layers * self.width**2 + words * self.width
+
+
+class Mi2(EncoderSection):
+    """MI2: image tower, text tower and a shared projection space."""
+
+    implementation: ClassVar[str] = "radscale_lib.encoders.mi2"
+    paradigms: ClassVar[tuple[str, ...]] = ("unicl",)
+    weights_are: ClassVar[Literal["file", "folder"]] = "file"
+
+    kind: Literal["mi2"]
+    image: Davit = Davit()
+    text: Text = Text()
+    projection: int = Field(1024, ge=8, description="Dimension of the shared space.")
+    weights: Path | None = Field(
+        None, description="Released weights (safetensors file of both towers)."
+    )
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, pixels."""
+        return self.image.image_size
+
+    def place(self, height: int, width: int) -> Placement:
+        """The whole image, squeezed into the square."""
+        return Placement(self.image_size, self.image_size, 0, 0)
+
+    def flops(self) -> float:
+        """FLOPs of one forward pass of the image tower, two per multiply-add."""
+        return self.image.flops()
+
+    def parameters(self) -> float:
+        """Both towers and the projections."""
+        space = (self.image.dims[-1] + self.text.width) * self.projection
+        return self.image.parameters() + self.text.parameters() + space
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """A size that the strides do not divide; a vocabulary beside released weights."""
+        if self.image_size % DAVIT_STRIDE:
+            nearest = max(round(self.image_size / DAVIT_STRIDE), 1) * DAVIT_STRIDE
+            yield (
+                "image.image_size",
+                f"{self.image_size} is no multiple of {DAVIT_STRIDE}, the product of a DaViT's "
+                f"strides, so its levels do not cover the image evenly: take {nearest}",
+            )
+        if self.weights is not None and self.text.vocabulary:
+            yield (
+                "text.vocabulary",
+                f"{self.text.vocabulary} contradicts released weights, which have a vocabulary: "
+                "remove it",
+            )

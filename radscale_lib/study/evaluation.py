@@ -1,0 +1,37 @@
+"""Evaluation: the protocol that every frozen encoder goes through."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from radscale_lib.study.base import Distinct, Name, Section
+from radscale_lib.study.tasks import Task
+
+Level = Annotated[int, Field(ge=1, le=4)]
+
+
+class Features(Section):
+    """Pooled features of a frozen encoder, shared by the classification tasks."""
+
+    pool: Annotated[tuple[Literal["mean", "cls"], ...], Distinct] = Field(
+        ("mean", "cls"),
+        min_length=1,
+        description="Poolings that are concatenated: mean over the grid; the encoder's own global "
+        "embedding (class token, or MI2's pooled output).",
+    )
+    levels: Annotated[tuple[Level, ...], Distinct] = Field(
+        (4,), min_length=1, description="Levels that are concatenated, of 1 to 4."
+    )
+    batch: int = Field(64, ge=1, description="Images per forward pass.")
+
+
+class Evaluation(Section):
+    """The evaluation protocol, the same for every encoder."""
+
+    features: Features = Features()
+    resamples: int = Field(
+        1000, ge=20, description="Bootstrap resamples of test patients, drawn jointly for all runs."
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
+    seed: int = Field(0, ge=0, description="Seed of the resamples and of the decoders.")
+    tasks: dict[Name, Task] = Field(min_length=1, description="Tasks by name.")

@@ -1,0 +1,16 @@
+"""Paradigms of pretraining, one module each: a recipe's settings and what they mean."""
+
+from typing import TYPE_CHECKING
+
+from radscale_lib.study.kinds import kinds, union
+from radscale_lib.study.paradigms.base import Optimiser, RecipeSection
+
+PARADIGMS = kinds(__name__, RecipeSection, "paradigm", "radscale.paradigms")
+"""Every paradigm by name, those of installed packages too."""
+
+if TYPE_CHECKING:
+    Recipe = RecipeSection
+else:
+    Recipe = union(PARADIGMS, "paradigm")
+
+__all__ = ["PARADIGMS", "Optimiser", "Recipe", "RecipeSection"]

@@ -1,0 +1,70 @@
+"""What every paradigm of pretraining states about itself."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from radscale_lib.study.base import Fraction, Section
+from radscale_lib.study.encoders.base import EncoderSection
+
+BACKWARD = 3
+"""Forward and backward pass together, in forward passes."""
+
+
+class Optimiser(Section):
+    """AdamW with warm-up and cosine decay; every number is global, whatever the hardware."""
+
+    samples: int = Field(
+        ge=1,
+        description="The compute budget: samples seen in total, the same for every subset size.",
+    )
+    batch: int = Field(ge=2, description="Images per optimiser step, over all devices.")
+    passes: int = Field(
+        1,
+        ge=1,
+        description="Forward and backward passes per step, each over batch / passes images, where "
+        "a batch does not fit the devices. The contrastive loss still spans the batch; DINOv2's "
+        "Sinkhorn and KoLeo span a pass.",
+    )
+    lr: float = Field(gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(0.05, ge=0, description="Decay of matrices (not norms or biases).")
+    warmup: Fraction = Field(0.1, description="Share of the steps spent warming up.")
+    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's second moment decay.")
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> "Optimiser":
+        if self.samples % self.batch:
+            raise ValueError(
+                f"samples {self.samples} is no multiple of batch {self.batch}: "
+                f"take {-(-self.samples // self.batch) * self.batch}"
+            )
+        if self.batch % self.passes:
+            raise ValueError(f"batch {self.batch} is no multiple of passes {self.passes}")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of a run."""
+        return self.samples // self.batch
+
+
+class RecipeSection(Section):
+    """A paradigm with its settings, and the facts that others ask for."""
+
+    implementation: ClassVar[str]
+    """Module with `start(inputs)` and `build_model(section)`; imported when torch is needed."""
+    pairs: ClassVar[bool]
+    """Whether images are paired with reports or labels (`supervision`)."""
+
+    paradigm: str
+    optimiser: Optimiser
+
+    def sample_flops(self, encoder: EncoderSection) -> float:
+        """FLOPs of a training step, per image; matrix products only, two per multiply-add."""
+        raise NotImplementedError
+
+    def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
+        """Settings that do not fit an encoder, as key below the recipe, and message."""
+        yield from ()

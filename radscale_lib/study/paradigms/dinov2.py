@@ -1,0 +1,81 @@
+"""DINOv2: self-distillation on images alone."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from radscale_lib.study.base import Fraction, Interval
+from radscale_lib.study.encoders.base import EncoderSection
+from radscale_lib.study.encoders.rad_dino import RadDino
+from radscale_lib.study.paradigms.base import BACKWARD, Optimiser, RecipeSection
+
+Temperature = Annotated[float, Field(gt=0)]
+
+
+class Dinov2(RecipeSection):
+    """DINOv2 self-distillation: student and EMA teacher, multi-crop, DINO + iBOT + KoLeo."""
+
+    implementation: ClassVar[str] = "radscale_lib.pretrain.dinov2"
+    pairs: ClassVar[bool] = False
+
+    paradigm: Literal["dinov2"]
+    optimiser: Optimiser
+    local_crops: int = Field(8, ge=0, description="Local crops per image.")
+    local_size: int = Field(98, ge=8, description="Side of a local crop, pixels.")
+    global_scale: Interval = Field((0.32, 1.0), description="Area of global crops.")
+    local_scale: Interval = Field((0.05, 0.32), description="Area of local crops.")
+    intensity: float = Field(
+        0.4, ge=0, lt=1, description="Largest relative change of brightness and contrast."
+    )
+    blur: Fraction = Field(0.5, description="Probability of a Gaussian blur.")
+    mask_probability: Fraction = Field(0.5, description="Share of global crops that are masked.")
+    mask_ratio: Interval = Field(
+        (0.1, 0.5), description="Smallest and largest share of masked patches."
+    )
+    ibot_weight: float = Field(1.0, ge=0, description="Weight of the masked-patch loss.")
+    koleo_weight: float = Field(0.1, ge=0, description="Weight of the KoLeo regulariser.")
+    student_temperature: float = Field(0.1, gt=0, description="Temperature of the student.")
+    teacher_temperature: tuple[Temperature, Temperature] = Field(
+        (0.04, 0.07), description="Temperature of the teacher, at the start and after warm-up."
+    )
+    teacher_warmup: Fraction = Field(
+        0.3, description="Share of the steps over which the teacher's temperature rises."
+    )
+    momentum: Interval = Field(
+        (0.992, 1.0), description="Momentum of the teacher, at the start and at the end."
+    )
+    freeze_last_layer: Fraction = Field(
+        0.01, description="Share of the steps during which the prototypes do not move."
+    )
+    layer_decay: float = Field(
+        0.9, gt=0, le=1, description="Layer-wise decay of the learning rate."
+    )
+    weight_decay_end: float | None = Field(
+        None,
+        ge=0,
+        description="Weight decay that optimiser.weight_decay reaches at the end along a cosine; "
+        "null keeps it constant.",
+    )
+
+    def sample_flops(self, encoder: EncoderSection) -> float:
+        """Student on all crops, forward and backward; teacher on the global ones, forward."""
+        assert isinstance(encoder, RadDino)
+        whole = encoder.flops()
+        local = encoder.image.flops(self.local_size)
+        project = 2.0 * encoder.head.parameters(encoder.image.width)
+        masked = self.mask_probability * sum(self.mask_ratio) / 2 * encoder.image.patches
+        student = 2 * whole + self.local_crops * local
+        student += project * (2 + self.local_crops + 2 * masked)
+        teacher = 2 * whole + project * (2 + 2 * masked)
+        return BACKWARD * student + teacher
+
+    def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
+        """Local crops are whole patches."""
+        if isinstance(encoder, RadDino) and self.local_size % encoder.image.patch:
+            patch = encoder.image.patch
+            yield (
+                "local_size",
+                f"{self.local_size} is no multiple of the encoder's patch {patch}: take "
+                f"{max(1, self.local_size // patch) * patch}",
+            )

@@ -1,0 +1,38 @@
+"""UniCL: contrastive training on images and texts."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from radscale_lib.study.base import Fraction, Interval
+from radscale_lib.study.encoders.base import EncoderSection
+from radscale_lib.study.encoders.mi2 import Mi2
+from radscale_lib.study.paradigms.base import BACKWARD, Optimiser, RecipeSection
+
+
+class Unicl(RecipeSection):
+    """Image-text contrastive training (CLIP; UniCL, arXiv 2204.03610, where labels are used)."""
+
+    implementation: ClassVar[str] = "radscale_lib.pretrain.unicl"
+    pairs: ClassVar[bool] = True
+
+    paradigm: Literal["unicl"]
+    optimiser: Optimiser
+    label_share: Fraction = Field(
+        0.5, description="Share of samples that carry their label text instead of report text."
+    )
+    crop_scale: Interval = Field(
+        (0.8, 1.0), description="Area of the random crop, as a share of the image."
+    )
+    intensity: float = Field(
+        0.2, ge=0, lt=1, description="Largest relative change of brightness and contrast."
+    )
+    erase: Fraction = Field(0.25, description="Probability of random erasing.")
+    ema: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
+    )
+
+    def sample_flops(self, encoder: EncoderSection) -> float:
+        """Both towers, forward and backward."""
+        assert isinstance(encoder, Mi2)
+        return BACKWARD * (encoder.flops() + encoder.text.flops())

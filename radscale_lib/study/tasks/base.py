@@ -1,0 +1,70 @@
+"""What every kind of task states about itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from radscale_lib.study.archive import Labels
+from radscale_lib.study.base import Section
+
+
+class Decoder(Section):
+    """Training of a decoder on a frozen encoder."""
+
+    steps: int = Field(ge=1, description="Optimiser steps.")
+    batch: int = Field(ge=1, description="Images per step.")
+    lr: float = Field(gt=0, description="Peak learning rate.")
+    train_images: int | None = Field(
+        None, ge=2, description="Training images used (first by keyed hash); null takes all."
+    )
+    test_images: int | None = Field(
+        None, ge=2, description="Test images scored (first by keyed hash); null takes all."
+    )
+
+
+class TaskSection(Section):
+    """A kind of task: its settings, and the facts that others ask for."""
+
+    implementation: ClassVar[str]
+    """Module with `evaluate(study, name, inputs)` and `predictions_schema(study, name)`."""
+    needs: ClassVar[Literal["labels", "tubes", "reports"]]
+    """The table of the institution that it learns from and is scored on."""
+    runs_encoder: ClassVar[bool]
+    """Whether it runs the encoder on images; else it reads the pooled features."""
+
+    kind: str
+
+    @property
+    def names(self) -> str | None:
+        """The key of `labels` with the labels that it scores; None if it can do without."""
+        return None
+
+    def targets(self, labels: Labels) -> tuple[str, ...]:
+        """The labels that it scores one by one."""
+        return () if self.names is None else tuple(getattr(labels, self.names))
+
+    def title(self, words: str) -> str:
+        """What the task is called in a heading; `words` is its name in the study."""
+        raise NotImplementedError
+
+    def images_encoded(self, tested: float) -> float:
+        """Images that it runs the encoder on, with `tested` test images."""
+        return 0.0
+
+    def folders(self) -> Iterator[tuple[str, Path]]:
+        """Keys below the section, and the folders that must be there."""
+        yield from ()
+
+    def folder_problems(self) -> Iterator[tuple[str, str]]:
+        """What is wrong in those folders that are there, as key below the section, and message."""
+        yield from ()
+
+    def packages(self) -> Iterator[tuple[str, str, str]]:
+        """Optional packages that its settings need: key below the section, package, and remedy."""
+        yield from ()
+
+    def problems(self, labels: Labels) -> Iterator[tuple[str, str]]:
+        """Settings that contradict the labels, as key below the section, and message."""
+        yield from ()

@@ -1,0 +1,132 @@
+"""Generation: reports by a language model that reads the deepest level."""
+
+import json
+from collections.abc import Iterator
+from math import isqrt
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from radscale_lib.study.archive import Labels
+from radscale_lib.study.base import Section, whole_heads
+from radscale_lib.study.tasks.base import Decoder, TaskSection
+
+
+class LanguageModel(Section):
+    """A causal language model trained from scratch, for archives without a released one."""
+
+    vocabulary: int = Field(512, ge=256, description="Byte-pair tokens learnt from the reports.")
+    width: int = Field(128, ge=8, description="Width of the transformer.")
+    layers: int = Field(3, ge=1, description="Layers of the transformer.")
+    heads: int = Field(4, ge=1, description="Attention heads.")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "LanguageModel":
+        whole_heads(self.width, self.heads)
+        return self
+
+
+def _released_or_scratch(value: Any) -> str:
+    return "released" if isinstance(value, str | Path) else "scratch"
+
+
+class Generation(TaskSection):
+    """Report generation: visual tokens, a projector and a causal language model."""
+
+    implementation: ClassVar[str] = "radscale_lib.tasks.generation"
+    needs: ClassVar[Literal["labels", "tubes", "reports"]] = "reports"
+    runs_encoder: ClassVar[bool] = True
+
+    kind: Literal["generation"]
+    decoder: Decoder
+    section: Literal["findings", "impression"] = Field("findings", description="Section written.")
+    language_model: Annotated[
+        Annotated[LanguageModel, Tag("scratch")] | Annotated[Path, Tag("released")],
+        Discriminator(_released_or_scratch),
+    ] = Field(
+        LanguageModel(), description="A small model from scratch, or a folder in Hugging Face form."
+    )
+    lora_rank: int = Field(
+        0,
+        ge=0,
+        description="Rank of LoRA adapters on a released model; 0 trains the projector only.",
+    )
+    visual_tokens: int = Field(
+        64,
+        ge=1,
+        description="Visual tokens given to the language model, at most: a square number.",
+    )
+    max_tokens: int = Field(100, ge=4, description="Longest report, tokens.")
+    phrases: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="Further phrases that mention a label in a report, by label name, for "
+        "lexical F1; an ellipsis (…) stands for up to four words.",
+    )
+
+    @field_validator("visual_tokens")
+    @classmethod
+    def _square(cls, tokens: int) -> int:
+        side = isqrt(tokens)
+        if side**2 != tokens:
+            raise ValueError(f"no square number: take {side**2} or {(side + 1) ** 2}")
+        return tokens
+
+    @model_validator(mode="after")
+    def _adapters_adapt(self) -> "Generation":
+        if self.lora_rank and isinstance(self.language_model, LanguageModel):
+            raise ValueError(
+                f"lora_rank {self.lora_rank} adapts a released language model and this one is "
+                "trained from scratch: set it to 0, or language_model to a folder"
+            )
+        return self
+
+    def title(self, words: str) -> str:
+        """What the task is called in a heading."""
+        return "report generation" if words in {"report", "reports"} else f"{words} generation"
+
+    def images_encoded(self, tested: float) -> float:
+        """Images that it runs the encoder on, with `tested` test images."""
+        return self.decoder.steps * self.decoder.batch + (self.decoder.test_images or tested)
+
+    def folders(self) -> Iterator[tuple[str, Path]]:
+        """The folder of a released language model."""
+        if isinstance(self.language_model, Path):
+            yield "language_model", self.language_model
+
+    def folder_problems(self) -> Iterator[tuple[str, str]]:
+        """A released language model has files of known names, and a longest input."""
+        for key, folder in self.folders():
+            if not folder.is_dir():
+                continue
+            if not any(folder.glob("*.safetensors")):
+                yield key, f"no safetensors file in {str(folder)!r}: put the weights there"
+            config = folder / "config.json"
+            try:
+                values = json.loads(config.read_bytes())
+                places = values.get("max_position_embeddings")
+            except (OSError, ValueError, AttributeError):
+                yield (
+                    key,
+                    f"{str(config)!r} cannot be read: give a folder with a causal language model "
+                    "in Hugging Face form",
+                )
+                continue
+            if isinstance(places, int) and self.visual_tokens + self.max_tokens > places:
+                yield (
+                    "max_tokens",
+                    f"{self.max_tokens} and {self.visual_tokens} visual tokens are more than the "
+                    f"{places} places of the language model: lower one of the two",
+                )
+
+    def packages(self) -> Iterator[tuple[str, str, str]]:
+        """LoRA adapters need peft."""
+        if self.lora_rank:
+            yield "lora_rank", "peft", "install it (pip install '.[lora]'), or set 0"
+
+    def problems(self, labels: Labels) -> Iterator[tuple[str, str]]:
+        """Phrases of labels that the study does not have."""
+        known = [*labels.findings, *labels.tubes]
+        for label in self.phrases:
+            if label not in known:
+                yield f"phrases.{label}", f"no such label: use one of {known}"

@@ -1,0 +1,19 @@
+"""A paradigm: predict an image's mean grey. Its facts."""
+
+from typing import ClassVar, Literal
+
+from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.paradigms import Optimiser, RecipeSection
+
+
+class Brightness(RecipeSection):
+    """Prediction of the mean grey."""
+
+    implementation: ClassVar[str] = "radscale_dummy.learner"
+    pairs: ClassVar[bool] = False
+
+    paradigm: Literal["brightness"]
+    optimiser: Optimiser
+
+    def sample_flops(self, encoder: EncoderSection) -> float:
+        return 3 * encoder.flops()
