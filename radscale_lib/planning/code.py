@@ -2,8 +2,9 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = "radscale_lib"
@@ -13,47 +14,74 @@ the resolved slice of the study, so that a new key or a clearer message reruns n
 plans and records the jobs."""
 
 
-def code_of(script: Path, without: tuple[str, ...] = ()) -> dict[str, str]:
+def code_of(script: Path, modules: Iterable[str] = (), facts: Iterable[str] = ()) -> dict[str, str]:
     """Digest every definition that a script reaches.
 
     Comments, docstrings and formatting do not count. Imports inside functions do.
 
     Args:
         script: a Python file; the package lies beside its folder.
-        without: modules not to enter.
+        modules: modules that the script imports by name, and their imports.
+        facts: modules of kinds, of which only methods and class variables count: fields are read
+            through their values.
 
     Returns:
         `module:definition` -> SHA-256 (first 16 hex digits) of its syntax tree. Top-level
         statements that define no function or class come as `module:<module>`.
     """
     root = script.parent.parent
-    digests, imports = _definitions(script, script.stem, root)
+    packages = frozenset({PACKAGE, *(name.partition(".")[0] for name in modules)})
+    digests, imports = _definitions(script, script.stem, root, packages)
     found = dict(digests)
-    seen, pending = set[str](), list(imports)
+    seen, pending = set[str](), [*imports, *modules]
     while pending:
         module = pending.pop()
-        if module in seen or module.startswith(UNHASHED) or module in without:
+        if module in seen or module.startswith(UNHASHED):
             continue
         seen.add(module)
-        digests, imports = _definitions(_module_file(module, root), module, root)
+        digests, imports = _definitions(_module_file(module, root), module, root, packages)
         found |= digests
         pending += imports
+    for module in facts:
+        found |= _facts(_module_file(module, root), module)
     return found
 
 
 @cache
-def _definitions(path: Path, module: str, root: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+def _definitions(
+    path: Path, module: str, root: Path, packages: frozenset[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
     tree = ast.parse(path.read_text(), path)
-    imports = tuple(sorted(set(_imports(tree, path, module, root))))
+    imports = tuple(sorted(set(_imports(tree, path, module, root, packages))))
     parts: dict[str, list[str]] = {}
     for node in _without_docstrings(tree).body:
         name = getattr(node, "name", "<module>")
         parts.setdefault(f"{module}:{name}", []).append(ast.dump(node))
-    digests = {
-        name: hashlib.sha256("\n".join(dumps).encode()).hexdigest()[:16]
-        for name, dumps in parts.items()
-    }
-    return digests, imports
+    return {name: _digest("\n".join(dumps)) for name, dumps in parts.items()}, imports
+
+
+@cache
+def _facts(path: Path, module: str) -> dict[str, str]:
+    """Methods (but for validators) and class variables of a module's classes, and its constants."""
+    found = {}
+    for node in _without_docstrings(ast.parse(path.read_text(), path)).body:
+        if isinstance(node, ast.ClassDef):
+            stated = [ast.dump(part) for part in node.body if _is_fact(part)]
+            found[f"{module}:{node.name}"] = _digest("\n".join(stated))
+        elif isinstance(node, ast.Assign):
+            names = "+".join(ast.unparse(target) for target in node.targets)
+            found[f"{module}:{names}"] = _digest(ast.dump(node))
+    return found
+
+
+def _is_fact(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef):
+        return not any("validator" in ast.unparse(each) for each in node.decorator_list)
+    return isinstance(node, ast.AnnAssign) and "ClassVar" in ast.unparse(node.annotation)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -74,8 +102,10 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _imports(tree: ast.Module, path: Path, module: str, root: Path) -> Iterator[str]:
-    """First-party modules imported anywhere in a file, and the packages that hold them."""
+def _imports(
+    tree: ast.Module, path: Path, module: str, root: Path, packages: frozenset[str]
+) -> Iterator[str]:
+    """Modules of some packages imported anywhere in a file, and the packages that hold them."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -90,7 +120,7 @@ def _imports(tree: ast.Module, path: Path, module: str, root: Path) -> Iterator[
             continue
         for name in names:
             steps = name.split(".")
-            if steps[0] == PACKAGE:
+            if steps[0] in packages:
                 for end in range(1, len(steps) + 1):
                     prefix = ".".join(steps[:end])
                     if _exists(prefix, root):
@@ -103,6 +133,15 @@ def _exists(module: str, root: Path) -> bool:
 
 
 def _candidate(module: str, root: Path) -> Path | None:
+    package, _, below = module.partition(".")
+    if package != PACKAGE:  # an installed package's
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            return None
+        origin = Path(spec.origin)
+        if not below:
+            return origin
+        root = origin.parent.parent
     stem = root.joinpath(*module.split("."))
     for path in (stem.with_suffix(".py"), stem / "__init__.py"):
         if path.is_file():
@@ -113,5 +152,5 @@ def _candidate(module: str, root: Path) -> Path | None:
 def _module_file(module: str, root: Path) -> Path:
     path = _candidate(module, root)
     if path is None:
-        raise ModuleNotFoundError(f"{module}: not below {root}")
+        raise ModuleNotFoundError(f"{module}: not below {root}, and not installed")
     return path

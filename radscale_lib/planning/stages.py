@@ -7,19 +7,23 @@ stage's script reaches. Data reach a job as input files and are not part of its 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from radscale_lib.languages import digest_of
 from radscale_lib.languages.phrases import digest_of as phrases_digest
+from radscale_lib.metrics import modules as metric_modules
 from radscale_lib.planning.code import code_of
 from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, read_key
 from radscale_lib.study.archive import TABLES, Archive
 from radscale_lib.study.base import Section
-from radscale_lib.study.encoders import Mi2
+from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.kinds import kind_name
 from radscale_lib.study.model import Study
+from radscale_lib.study.paradigms import PARADIGMS, RecipeSection
+from radscale_lib.study.tasks import TaskSection
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -122,7 +126,7 @@ def _weights(study: Study, arm: str) -> Slice:
     return {"encoder": _encoder(study, arm)}
 
 
-def _features(study: Study) -> Slice:
+def _features(study: Study, arm: str) -> Slice:
     return {
         "features": study.evaluation.features,
         "labels": study.labels,
@@ -130,15 +134,15 @@ def _features(study: Study) -> Slice:
     }
 
 
-def _evaluate(study: Study, task: str) -> Slice:
+def _evaluate(study: Study, task: str, arm: str) -> Slice:
     section = study.evaluation.tasks[task]
     protocol = {
         name: getattr(study.evaluation, name) for name in ("resamples", "confidence", "seed")
     }
-    shared = {"features": study.evaluation.features} if section.kind == "classification" else {}
-    hardware = {} if section.kind == "classification" else _hardware(study)
+    shared = {} if section.runs_encoder else {"features": study.evaluation.features}
+    hardware = _hardware(study) if section.runs_encoder else {}
     reports = {}
-    if section.kind == "generation":
+    if section.needs == "reports":
         language = study.institution.language
         reports = {"language": language, "language.phrases": phrases_digest(language)}
     return {task: section, "labels": study.labels, **protocol, **shared, **hardware, **reports}
@@ -157,7 +161,7 @@ def _fit(study: Study) -> Slice:
     }
 
 
-def _similarity(study: Study) -> Slice:
+def _similarity(study: Study, arm: str) -> Slice:
     return {"labels.tubes": study.labels.tubes, **_hardware(study)}
 
 
@@ -211,8 +215,7 @@ def components(study: Study, stage: str, **names: str) -> dict[str, dict[str, st
     """
     script, slice_of = STAGES[stage]
     values = {key: canonical(value) for key, value in flatten(slice_of(study, **names)).items()}
-    variant = stage if stage == "features" else _variant(study, **names)
-    return {"study": values, "code": _code(script, variant)}
+    return {"study": values, "code": _code(study, stage, script, **names)}
 
 
 def stage_id(parts: dict[str, dict[str, str]]) -> str:
@@ -220,31 +223,44 @@ def stage_id(parts: dict[str, dict[str, str]]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-VARIANTS = {
-    "classification": "radscale_lib.tasks.classification",
-    "segmentation": "radscale_lib.tasks.segmentation",
-    "generation": "radscale_lib.tasks.generation",
-    "unicl": "radscale_lib.pretrain.unicl",
-    "dinov2": "radscale_lib.pretrain.dinov2",
-}
-"""Where the code of a kind of task, or of a paradigm, begins. A job of one kind does not depend on
-the modules that only another kind reaches, and features depend on no task."""
+TITLED = ("figures", "report")
+"""Stages that ask tasks and metrics for their titles only."""
 
 
-def _variant(study: Study, archive: str = "", arm: str = "", task: str = "") -> str | None:
+def _kinds(
+    study: Study, stage: str, arm: str = "", task: str = "", **_: str
+) -> Iterator[type[EncoderSection | RecipeSection | TaskSection]]:
+    """The kinds that a job uses, by the stage and what it is for."""
+    if stage in TITLED:
+        yield from map(type, study.evaluation.tasks.values())
     if task:
-        return study.evaluation.tasks[task].kind
-    if arm in study.arms:
-        return study.arms[arm].recipe.paradigm
-    if arm in study.bases:
-        return study.bases[arm].recipe.paradigm
-    return None
+        section = study.evaluation.tasks[task]
+        yield type(section)
+        if not section.runs_encoder:
+            return
+    if arm:
+        encoder = study.encoders[study.encoder_of(arm)]
+        yield type(encoder)
+        if stage == "pretrain":
+            yield type((study.bases | study.arms)[arm].recipe)
+        if stage == "weights":
+            yield PARADIGMS[encoder.paradigms[0]]
+
+
+def _code(study: Study, stage: str, script: str, **names: str) -> dict[str, str]:
+    code, facts = list[str](), list[str]()
+    for kind in dict.fromkeys(_kinds(study, stage, **names)):
+        facts.append(kind.__module__)
+        code += [] if stage in TITLED else [kind.implementation]
+        if issubclass(kind, TaskSection):
+            computed = metric_modules(kind_name(kind, "kind")).values()
+            (facts if stage in TITLED else code).extend(computed)
+    return _digests(script, tuple(code), tuple(facts))
 
 
 @lru_cache
-def _code(script: str, variant: str | None) -> dict[str, str]:
-    others = () if variant is None else [m for name, m in VARIANTS.items() if name != variant]
-    return code_of(ROOT / "scripts" / script, without=tuple(others))
+def _digests(script: str, modules: tuple[str, ...], facts: tuple[str, ...]) -> dict[str, str]:
+    return code_of(ROOT / "scripts" / script, modules, facts)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -77,6 +77,47 @@ def test_names_the_definition_that_changed(tree: Path) -> None:
     assert changed == {"radscale_lib.pack.lazy:g"}
 
 
-def test_stays_out_of_other_variants(tree: Path) -> None:
-    kept = digest(tree, without=("radscale_lib.pack.lazy",))
-    assert not any("lazy" in name for name in kept)
+def test_modules_imported_by_name_count_with_their_imports(tree: Path) -> None:
+    named = tree / "radscale_lib" / "named.py"
+    named.write_text("from radscale_lib import unused\ndef h(): return 1\n")
+    before = digest(tree, modules=("radscale_lib.named",))
+    assert {"radscale_lib.named:h"} < set(before) and set(digest(tree)) < set(before)
+    edit(tree, "radscale_lib/unused.py", "return 1", "return 2")
+    changed = digest(tree, modules=("radscale_lib.named",))
+    assert {name for name in before if before[name] != changed[name]} == {"radscale_lib.unused:h"}
+
+
+KIND = '''
+LIMIT = 3
+class Kind(Section):
+    """Doc."""
+    works: ClassVar[int] = 1
+    key: int = Field(1, description="One.")
+
+    @model_validator(mode="after")
+    def _check(self): return self
+
+    def fact(self): return LIMIT
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("return LIMIT", "return LIMIT + 1", True),
+        ("LIMIT = 3", "LIMIT = 4", True),
+        ("ClassVar[int] = 1", "ClassVar[int] = 2", True),
+        ("One.", "The first.", False),
+        ("Doc.", "Another.", False),
+        ("_check(self): return self", "_check(self): return check(self)", False),
+    ],
+)
+def test_of_a_kind_its_facts_count_and_its_schema_does_not(
+    tree: Path, old: str, new: str, counts: bool
+) -> None:
+    (tree / "radscale_lib" / "study" / "kind.py").write_text(KIND)
+    code._facts.cache_clear()
+    before = digest(tree, facts=("radscale_lib.study.kind",))
+    edit(tree, "radscale_lib/study/kind.py", old, new)
+    code._facts.cache_clear()
+    assert (digest(tree, facts=("radscale_lib.study.kind",)) != before) == counts
