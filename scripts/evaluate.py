@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_run(study, run, args.task)
     reads = inputs.files(study, args.task)
     makes = [args.out / "scores.parquet", args.out / "predictions.parquet"]
-    with step(args, study, "evaluate", reads, makes, task=args.task):
+    with step(args, study, "evaluate", reads, makes, task=args.task, arm=args.arm):
         write_task(study, run, args.task, inputs, args.out, args.threads)
 
 

@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     inputs = Inputs(args.encoder, args.out, args.catalog, args.shards, args.ranges)
     study = study_of(args)
     makes = [args.out / "features.safetensors", args.out / "index.parquet"]
-    with step(args, study, "features", [args.encoder, args.catalog, args.ranges], makes):
+    with step(
+        args, study, "features", [args.encoder, args.catalog, args.ranges], makes, arm=args.arm
+    ):
         write_features(study, run, inputs, args.threads)
 
 

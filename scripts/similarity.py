@@ -27,7 +27,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="table of maps (written)")
     args = parser.parse_args(argv)
     study = study_of(args)
-    with step(args, study, "similarity", [args.catalog, args.ranges, *args.encoders], [args.out]):
+    with step(
+        args,
+        study,
+        "similarity",
+        [args.catalog, args.ranges, *args.encoders],
+        [args.out],
+        arm=args.arm,
+    ):
         maps = similarity_maps(
             study,
             pl.read_parquet(args.catalog),

@@ -103,17 +103,16 @@ def _hardware(study: Study) -> Slice:
     return {"device": study.compute.device, "precision": study.compute.precision}
 
 
-def _encoder(study: Study, arm: str) -> Section:
+def _encoder(study: Study, arm: str) -> EncoderSection:
     return study.encoders[study.encoder_of(arm)]
 
 
 def _pretrain(study: Study, arm: str) -> Slice:
     section = study.bases[arm] if arm in study.bases else study.arms[arm]
     encoder = _encoder(study, arm)
-    learns_words = isinstance(encoder, Mi2) and encoder.text.vocabulary
     archive = "public" if arm in study.bases else "institution"
     return {
-        **({"smallest_cell": study.smallest_cell(archive)} if learns_words else {}),
+        **({"smallest_cell": study.smallest_cell(archive)} if encoder.learns_words else {}),
         arm: _without(section, "seeds", "sizes"),
         "encoder": _without(encoder, "weights"),
         "labels": study.labels,

@@ -63,13 +63,13 @@ CALL = calls.Call(workflow, OUT / ".running")
 LOOKED_AT = workflow.snakemake_tmp_dir / "study.json"
 """The study as this call of snakemake has it, for the targets that only look."""
 SCRATCH = ["--scratch", SITE.scratch] if SITE.scratch else []
-KINDS = {name: task.kind for name, task in STUDY.evaluation.tasks.items()}
+TASKS = list(STUDY.evaluation.tasks)
 
 
 wildcard_constraints:
     archive="|".join(STUDY.archives),
     arm="|".join([*STUDY.arms, *STUDY.baselines.values()]),
-    task="|".join(KINDS),
+    task="|".join(TASKS),
     part=r"\d+",
     size=r"\d+",
     seed=r"\d+",
@@ -212,8 +212,8 @@ def needs_training():
 
 
 def one_gpu(wildcards):
-    decodes = KINDS.get(wildcards.get("task")) != "classification"
-    return int(decodes and STUDY.compute.device == "cuda")
+    task = STUDY.evaluation.tasks.get(wildcards.get("task"))
+    return int((task is None or task.runs_encoder) and STUDY.compute.device == "cuda")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ rule extract_features:
     resources:
         **needs("features", one_gpu),
     params:
-        id=identity("features"),
+        id=identity("features", "arm"),
         shards=str(data("institution", "shards")),
         out=lambda wildcards, output: str(Path(output.features).parent),
     shell:
@@ -60,7 +60,7 @@ rule evaluate_task:
     resources:
         **needs("evaluate", one_gpu),
     params:
-        id=identity("evaluate", "task"),
+        id=identity("evaluate", "task", "arm"),
         shards=str(data("institution", "shards")),
         features=lambda wildcards, input: str(Path(input.features).parent),
         out=lambda wildcards, output: str(Path(output.scores).parent),
@@ -73,7 +73,7 @@ rule evaluate_task:
         " --threads {threads} 2> {log:q}"
 
 
-SCORES = [OUT / f"tasks/{task}/{run.path}/scores.parquet" for task in KINDS for run in STUDY.runs]
+SCORES = [OUT / f"tasks/{task}/{run.path}/scores.parquet" for task in TASKS for run in STUDY.runs]
 
 
 rule evaluate:

@@ -24,7 +24,7 @@ rule draw_similarity:
     resources:
         **needs("similarity"),
     params:
-        id=identity("similarity"),
+        id=identity("similarity", "arm"),
         sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
         shards=str(data("institution", "shards")),
     shell:

@@ -53,6 +53,11 @@ class EncoderSection(Section):
         """Side of the square input, pixels."""
         raise NotImplementedError
 
+    @property
+    def learns_words(self) -> bool:
+        """Whether training it from nothing learns a vocabulary, which travels in its files."""
+        return False
+
     def place(self, height: int, width: int) -> Placement:
         """How a stored image of this size becomes the square input."""
         raise NotImplementedError

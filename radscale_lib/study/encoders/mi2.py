@@ -116,6 +116,11 @@ class Mi2(EncoderSection):
         """Side of the square input, pixels."""
         return self.image.image_size
 
+    @property
+    def learns_words(self) -> bool:
+        """Whether training it from nothing learns a vocabulary, which travels in its files."""
+        return self.text.vocabulary is not None
+
     def place(self, height: int, width: int) -> Placement:
         """The whole image, squeezed into the square."""
         return Placement(self.image_size, self.image_size, 0, 0)
