@@ -12,7 +12,7 @@ from radscale_lib.tasks.scores import MACRO, Score
 
 
 def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.DataFrame]:
-    values, index = read_features(inputs.features, study.evaluation.features)
+    values, index = read_features(inputs.features, study.evaluation.features, inputs.encoder)
     chosen = (index["split"] == "test").to_numpy()
     test = index.filter(chosen)
     draws = PatientDraws.draw(

@@ -1,0 +1,127 @@
+"""Kinds from a package outside of the tree: no fork is needed, and their code counts."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from tests.workflow.checkout import ROOT, TINY, Checkout, copy_checkout
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+
+def study(**more: Any) -> dict[str, Any]:
+    """The tiny study with the plugin's encoder, paradigm, task and metric, and none of ours."""
+    values: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((ROOT / TINY).read_text())))
+    recipe = {"paradigm": "brightness", "optimiser": {"samples": 32, "batch": 8, "lr": 1e-2}}
+    trained = {"encoder": "mean", "recipe": recipe}
+    values["encoders"] = {"mean": {"kind": "mean"}}
+    values["bases"] = {"mean-open": trained}
+    values["arms"] = {"means": trained}
+    values["evaluation"]["tasks"] = {"greys": {"kind": "brightness"}}
+    values["scaling"]["metrics"] = {"greys": "r2"}
+    return values | {"name": "plugin"} | more
+
+
+def environment(*paths: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+
+
+def told(values: dict[str, Any], code: str, plugin: Path = PLUGIN) -> str:
+    """What a program prints in whose process the plugin is installed, given a study."""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(values),
+        env=environment(ROOT, plugin),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.stdout + ended.stderr
+
+
+PARSE = """
+import json, sys
+from radscale_lib.study import parse_study, StudyError
+try:
+    print(sorted(parse_study(json.load(sys.stdin)).encoders.items()))
+except StudyError as error:
+    print(error)
+"""
+IDS = """
+import json, sys
+from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.study import parse_study
+study = parse_study(json.load(sys.stdin))
+of = lambda stage, **names: stage_id(components(study, stage, **names))
+print(json.dumps({
+    "pretrain": of("pretrain", arm="means"),
+    "features": of("features", arm="means"),
+    "evaluate": of("evaluate", arm="means", task="greys"),
+    "figures": of("figures"),
+    "fit": of("fit"),
+}))
+"""
+
+
+def test_an_unknown_kind_lists_the_known_ones_the_plugins_too() -> None:
+    said = told(study(encoders={"mean": {"kind": "biomedclip"}}), PARSE)
+    assert "encoders.mean.kind: must be one of 'mi2', 'rad-dino', 'mean' (got 'biomedclip')" in said
+    assert "MeanEncoder(" in told(study(), PARSE)
+
+
+@pytest.fixture(scope="module")
+def ids() -> dict[str, str]:
+    """Stage ids with the plugin as it is."""
+    found: dict[str, str] = json.loads(told(study(), IDS))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [
+        ("tower.py", "(8, 4, 2, 1)", "(8, 4, 2, 2)", {"pretrain", "features"}),
+        ("learner.py", "- 2 * target", "- 3 * target", {"pretrain"}),
+        ("evaluate.py", "[:, -1]", "[:, -2]", {"evaluate"}),
+        ("correlation.py", ") ** 2", ") ** 4", {"evaluate"}),
+        ("task.py", "(mean grey)", "(greys)", {"evaluate", "figures"}),
+        ("encoder.py", '"""Means over cells."""', '"""Means."""', set()),
+    ],
+)
+def test_the_code_of_a_kind_is_in_the_ids_of_what_uses_it(
+    tmp_path: Path, ids: dict[str, str], file: str, old: str, new: str, changed: set[str]
+) -> None:
+    plugin = tmp_path / "plugin"
+    shutil.copytree(PLUGIN, plugin, ignore=shutil.ignore_patterns("__pycache__"))
+    path = plugin / "radscale_dummy" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    after = json.loads(told(study(), IDS, plugin))
+    assert {stage for stage in ids if ids[stage] != after[stage]} == changed
+
+
+@pytest.mark.slow
+def test_a_study_of_the_plugins_kinds_runs_to_the_report(tmp_path: Path) -> None:
+    checkout: Checkout = copy_checkout(tmp_path, "config/plugin.yaml")
+    checkout.study_file.write_text(yaml.safe_dump(study(), sort_keys=False))
+    ended = subprocess.run(
+        checkout.command(),
+        cwd=checkout.folder,
+        env=checkout.environment()
+        | environment(checkout.folder, checkout.folder / "workflow" / "logger", PLUGIN),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
+    scores = pl.read_parquet(checkout.results / "scores.parquet")
+    assert set(scores["metric"]) == {"r2"} and set(scores["encoder"]) == {"mean"}
+    report = (checkout.results / "report.html").read_text()
+    assert "Greys (mean grey)" in report and "R²" in report
