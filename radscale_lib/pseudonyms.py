@@ -31,6 +31,8 @@ def read_key(archive: Archive) -> bytes:
     if archive.phantom is not None:
         return PHANTOM_KEY
     if archive.key_file is not None:
+        if archive.key_file.exists() and not archive.key_file.is_file():
+            raise KeyMissingError(f"key_file {archive.key_file}: no file: correct the path")
         try:
             key = archive.key_file.read_bytes()
         except OSError as error:

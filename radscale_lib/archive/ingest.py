@@ -21,7 +21,7 @@ from radscale_lib.archive.grey import GreyScale, render
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.instance import Instance, instance_of
 from radscale_lib.archive.join import Join
-from radscale_lib.archive.joinkeys import identity_of
+from radscale_lib.archive.joinkeys import identity_of, is_placeholder
 from radscale_lib.archive.jointable import form_of, table_facts, write_join_table
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
 from radscale_lib.archive.listing import NOT_A_FILE, UNTIMED, Entry, read_listing
@@ -146,7 +146,7 @@ def ingest(
                     }
                     joined, missing = tables.columns_of(instance, prepared, archive.image)
                     account.outcome, account.stage = "accepted", None
-                    account.detail = _remarks(masked_lines, missing)
+                    account.detail = _remarks(masked_lines, missing, instance.patient_id)
                 if account.outcome == "accepted":
                     account.row = writer.append(ids | prepared | joined)
                 progress.step()
@@ -271,11 +271,13 @@ def _prepared(account: Account, result: dict[str, Any] | _Refusal | Died) -> dic
     return result
 
 
-def _remarks(masked_lines: int, missing: Sequence[str]) -> str | None:
+def _remarks(masked_lines: int, missing: Sequence[str], patient_id: str) -> str | None:
     """What an accepted image's row of the ledger says."""
     remarks = [f"{masked_lines} lines masked"] if masked_lines else []
     if missing:
         remarks.append(f"labelled, not drawn: {', '.join(missing)}")
+    if is_placeholder(patient_id):
+        remarks.append("placeholder in Patient ID")
     return "; ".join(remarks) or None
 
 

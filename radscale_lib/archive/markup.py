@@ -13,9 +13,9 @@ from html.parser import HTMLParser
 from radscale_lib.languages import language
 
 _BLANKS = frozenset({
-    "nan", "none", "null", "n/a", "#n/a", "na", "<na>", "nat", "nil", "-nan", "#null!", "#value!",
-    "#ref!", "(null)", "<null>", "\\n", "-", "--", "---", "–", "—", ".", "..", "...", "?", "/",
-    "undefined", "missing", "[null]", '""', "''", "{}", "[]",
+    "nan", "nan.", "none", "null", "null.", "n/a", "n/a.", "n.a.", "#n/a", "na", "<na>", "nat",
+    "nil", "-nan", "#null!", "#value!", "#ref!", "(null)", "<null>", "\\n", "-", "--", "---", "–",
+    "—", ".", "..", "...", "?", "/", "undefined", "missing", "[null]", '""', "''", "{}", "[]",
 })  # fmt: skip
 """Lower case; what exports write where they have no text."""
 _RTF = re.compile(r"\s*\{\\rtf\d?\b")

@@ -181,7 +181,7 @@ def checked_frame(instance: Instance) -> tuple[bytes, Stream | None]:
 def _encapsulated(instance: Instance, frame: bytes) -> NDArray[Any]:
     try:
         return _by_imagecodecs(instance, frame)
-    except MemoryError:
+    except (MemoryError, QuarantinedError):
         raise
     except Exception:
         return _by_plugins(instance)

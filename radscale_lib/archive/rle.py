@@ -8,6 +8,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from radscale_lib.archive.outcomes import QuarantinedError
+
 _HEADER = struct.Struct("<16I")
 """Number of segments, and where each begins."""
 
@@ -19,6 +21,7 @@ def decode_rle(frame: bytes, shape: tuple[int, int], itemsize: int) -> NDArray[n
     than to write every second byte.
 
     Raises:
+        QuarantinedError: `length_mismatch` if a segment has at least a row more.
         ValueError, struct.error, imagecodecs.ImcdError: if a segment is missing or damaged, or
             does not fill its plane.
     """
@@ -27,10 +30,12 @@ def decode_rle(frame: bytes, shape: tuple[int, int], itemsize: int) -> NDArray[n
         raise ValueError(f"{count} segments for pixels of {itemsize} bytes")
     planes = []
     for start, end in zip(starts, (*starts[1:count], len(frame)), strict=False):
-        plane = np.empty(shape[0] * shape[1], np.uint8)
+        plane = np.empty((shape[0] + 1) * shape[1], np.uint8)
         segment: Any = memoryview(frame)[start:end]  # any buffer, unlike the library's stub
         filled = imagecodecs.packbits_decode(segment, out=plane)  # type: ignore[arg-type]
-        if len(filled) < len(plane):
+        if len(filled) < shape[0] * shape[1]:
             raise ValueError("a segment ends early")
-        planes.append(plane.reshape(shape))
+        if len(filled) == len(plane):
+            raise QuarantinedError("length_mismatch", "a segment of more rows")
+        planes.append(plane[: shape[0] * shape[1]].reshape(shape))
     return cv2.merge(planes[::-1]).view(f"<u{itemsize}").reshape(shape)

@@ -73,19 +73,17 @@ class Splitter:
                 for name in names
                 if self._kinds[name] == "signature" and (" " in name or name.endswith("."))
             ]
-            titles = "|".join(
-                rf"{re.escape(name[0].upper())}(?i:{_blanks(name[1:])})"
-                for name in names
-                if self._kinds[name] not in ("record", "other")
-            )
+            titles = _either([n for n in names if self._kinds[n] not in ("record", "other")])
             forms = [
-                rf"{lines}(?:{_COLON}|(?P<dash>[ \t]+[-–—][ \t]+)|(?P<alone>)(?=[ \t]*[-–=_*.]*$))",
+                rf"{lines}(?:{_COLON}(?:[*_]+|[-–—]+(?=\s))?|(?P<dash>[ \t]*[-–—][ \t]+)"
+                rf"|(?P<alone>)(?=[ \t]*[-–=_*.]*$))",
                 rf"{_OPENING}(?P<bare>{capitals})[ \t]+(?=(?P<next>[^\W\d_]+))",
                 rf"{_OPENING}(?P<addendum>(?i:{re.escape(words.headings['addendum'][0])}))\b"
                 rf"[^\n]{{1,80}}:[ \t]*$",
                 rf"{_OPENING}(?P<signed>(?i:{_either(signed)}))(?!\w)\.?{_COLON}?",
                 rf"\b(?P<inline>{capitals}){_CLOSING}{_COLON}",
-                rf"(?<=[.!?;])[ \t]*(?P<title>(?:{titles}){_joined(titles)}){_CLOSING}{_COLON}",
+                rf"(?<=[.!?;])[ \t]*(?P<title>(?i:{titles}){_joined(f'(?i:{titles})')})"
+                rf"{_CLOSING}{_COLON}",
             ]
         else:
             forms = [
@@ -94,6 +92,8 @@ class Splitter:
                 rf"(?<=[。；;，,、\s])(?P<title>(?i:{any_case}))[ \t]*{_COLON}",
             ]
         self._heading = re.compile("|".join(forms), re.MULTILINE)
+        within = r"[^\n]" if words.has_word_boundaries else r"[^\n。]"
+        self._value = re.compile(rf"[ \t]*(?:\n[ \t]*)?{within}*。?")
         self._names = re.compile(rf"(?i:{any_case})")
 
     def split(self, report: str, counts: Counter[str] | None = None) -> Texts:
@@ -130,7 +130,7 @@ class Splitter:
             in_body |= here in ("findings", "impression", "report", "interpretation")
             start = match.end()
             if here == "record" or (here == "signature" and not in_body):
-                value = re.compile(r"[ \t]*(?:\n[ \t]*)?[^\n]*").match(report, start)
+                value = self._value.match(report, start)
                 follower = self._heading.search(report, start)
                 end = value.end() if value else start
                 start = min(end, follower.start() if follower else end)

@@ -137,6 +137,11 @@ class TableFile:
         names = self._source.names
         if self._has_header(names):
             return f"found {', '.join(filter(None, names))}"
+        if len(names) == 1:
+            return (
+                "the first row is one cell, which is none of the expected names: it must be the "
+                "header, separated by comma, semicolon or tab"
+            )
         return (
             f"the first row, of {len(names)} cells, has none of the expected names: it must be the "
             "header"

@@ -243,7 +243,7 @@ class JsonlSource:
                     continue
                 try:
                     values = json.loads(line, object_pairs_hook=_once, parse_float=_exact)
-                except ValueError:
+                except (RecursionError, ValueError):
                     values = None
                 if not isinstance(values, dict):
                     raise TableError(

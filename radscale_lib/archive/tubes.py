@@ -21,6 +21,9 @@ _MARGIN = 0.02
 """Share of the longer side by which a line may leave its image: annotators overshoot."""
 
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
 class Tube(NamedTuple):
     """A tube that was drawn, in pixels of the original image."""
 
@@ -111,26 +114,39 @@ def _mask(path: Path, name: str, size: tuple[int, int], line: int) -> NDArray[np
     if (path.parent / name).is_file():  # a pipe would be waited for
         try:
             data = np.frombuffer((path.parent / name).read_bytes(), np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+            if data[: len(_PNG)].tobytes() == _PNG:  # others blur the edges of a mask
+                image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         except (OSError, cv2.error):
             image = None
     if image is None:
         raise TableError(
             f"{path}: mask: row {line} names no readable PNG: give its path from the table's folder"
         )
-    if image.shape != size:
+    if image.shape[:2] != size:
         raise TableError(
             f"{path}: mask: row {line} has a PNG of {image.shape[0]} x {image.shape[1]} pixels and "
             f"an image of {size[0]} x {size[1]}: draw it in pixels of the original image"
         )
-    drawn: NDArray[np.bool_] = image != 0
+    layers = image.reshape(*size, -1)
+    if layers.shape[2] in (2, 4) and layers[..., -1].min() < 256**layers.itemsize - 1:
+        raise TableError(
+            f"{path}: mask: row {line} has a PNG with transparent pixels: save it in grey, with 0 "
+            "where there is no tube"
+        )
+    colours = layers[..., : 3 if layers.shape[2] > 2 else 1]
+    drawn: NDArray[np.bool_] = (colours != 0).any(axis=2)
+    if 2 * np.count_nonzero(drawn) > drawn.size:
+        raise TableError(
+            f"{path}: mask: row {line} has a PNG in which more than half of the pixels are not 0: "
+            "save it with 0 where there is no tube"
+        )
     return drawn
 
 
 def _points(path: Path, data: str | None, size: tuple[int, int], line: int) -> Points:
     try:
         points = [(float(x), float(y)) for x, y in json.loads(data or "")]
-    except (TypeError, ValueError):
+    except (OverflowError, RecursionError, TypeError, ValueError):
         points = []
     if not points or not all(math.isfinite(x + y) for x, y in points):
         raise TableError(f"{path}: data: row {line} is no list of [x, y] in JSON: correct it")

@@ -9,7 +9,7 @@ from typing import Literal
 View = Literal["PA", "AP", "LL", "RL", "unknown"]
 
 _LATERAL = {"LL", "RL"}
-_SIDEWAYS = r"LATERAL[EI]?|LATERAAL|LAT|PROFIL|PERFIL|SEITLICH"
+_SIDEWAYS = r"LATERAL[EI]?|LATERAAL|LAT|PROFIL|PERFIL|SEITL|SEITLICH"
 _TO_THE_RIGHT = r"R|RT|RIGHT|DERECH[AO]|DIREIT[AO]|DROITE?|DESTR[AO]|RECHTS|RECHTER"
 _PATTERNS: tuple[tuple[View, str], ...] = (
     ("PA", r"\b(P ?A|POSTERO ?ANTERI(OR|EUR)(E|EN)?|DORSO ?VENTRAL)\b|后前位|後前位"),

@@ -1,5 +1,6 @@
 """Headers that say other things of the pixels than the pixels do: the pixels, or a reason."""
 
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -201,6 +202,17 @@ def test_more_after_native_pixels_than_padding(make_dicom, make_image, tmp_path,
     image = make_image(40, 30, 4095).astype(np.uint16)
     path = native(tmp_path, make_dicom, image, tail, syntax=syntax)
     assert refused(path) == ("length_mismatch", f"{2400 + len(tail)} bytes for 2400")
+
+
+def test_more_rows_in_rle_than_the_header_says(make_dicom, make_image, tmp_path):
+    image = make_image(20, 30, 255).astype(np.uint8)
+    for rows, tail in ((20, b""), (20, b"\0\0"), (19, b"")):
+        data = imagecodecs.packbits_encode(image.ravel()) + tail
+        frame = struct.pack("<16I", 1, 64, *[0] * 14) + data + b"\0" * (len(data) % 2)
+        path = make_dicom(tmp_path / "a.dcm", image, syntax=uid.RLELossless, frame=frame, Rows=rows)
+        if rows == 20:
+            np.testing.assert_array_equal(decode(path), image)
+    assert refused(path) == ("length_mismatch", "a segment of more rows")
 
 
 @pytest.mark.parametrize("columns", [72, 95])

@@ -628,6 +628,13 @@ def test_tubes_that_labels_have_and_drawings_have_not(plant, run, tmp_path, capf
     assert "tubes: 2 images have the label 'ett' and no drawing of it" in capfd.readouterr().err
 
 
+def test_a_placeholder_in_patient_id_is_remarked(plant, run):
+    for number, patient in enumerate(("TEST", "0000", "P-7")):
+        plant(number, PatientID=patient)
+    remarked = ("accepted", None, "placeholder in Patient ID")
+    assert list(run().outcomes.values()) == [remarked, remarked, ("accepted", None, None)]
+
+
 def test_unjoined_rows_are_counted(joined):
     _, told = joined
     assert "reports: 4 of 6 images have a row (by accession_number)" in told

@@ -50,6 +50,12 @@ def test_a_key_is_the_same_from_file_and_environment(real, tmp_path, monkeypatch
     assert load_key(real) == load_key(filed) == written.strip().encode()
 
 
+def test_a_pipe_is_no_key_file(tmp_path):
+    os.mkfifo(tmp_path / "key")
+    with pytest.raises(KeyMissingError, match="no file"):
+        load_key(Archive(dicom=tmp_path, key_file=tmp_path / "key"))
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o602])
 def test_a_key_that_everyone_can_read_is_refused_or_told_of(tmp_path, capsys, mode):
     file = tmp_path / "key"

@@ -237,7 +237,9 @@ def test_what_a_csv_writer_wrote_is_read(rows, separator, encoding, written_as):
     assert [tuple(cell or "" for cell in row) for row in found] == [row for row in rows if any(row)]
 
 
-@pytest.mark.parametrize("line", ["[1]", "{", '{"findings": "a", "findings": "secret"}', "secret"])
+@pytest.mark.parametrize(
+    "line", ["[1]", "{", '{"findings": "a", "findings": "secret"}', "secret", "[" * 9999]
+)
 def test_lines_that_are_no_objects(tmp_path, line):
     path = written(tmp_path, f'{{"accession_number": "A1"}}\n{line}\n', "t.jsonl")
     assert "line 2 is no JSON object with each key once" in refusal(path)

@@ -202,8 +202,18 @@ def test_outlines_filled_are_the_mask(seed, share):
 def test_masks_that_cannot_be_used(instances, tmp_path):
     rows, columns = instances[0].rows, instances[0].columns
     small = png_of(tmp_path / "ACC0/1.2.3.png", np.ones((3, 5), np.uint8))
+    tube = np.zeros((rows, columns), np.uint8)
+    tube[2:5, 3] = 255
+    jpeg = png_of(tmp_path / "ACC0/1.2.3.jpg", tube)
+    glass = png_of(tmp_path / "ACC0/1.2.4.png", np.dstack([0 * tube] * 3 + [tube]))
+    white = png_of(tmp_path / "ACC0/1.2.5.png", 255 - tube)
     for name, message in (
         ("1.2.3/ACC0.png", "names no readable PNG: give its path from the table's folder"),
+        (jpeg, "names no readable PNG: give its path from the table's folder"),
+        (glass, "has a PNG with transparent pixels: save it in grey, with 0 where there is no "
+                "tube"),
+        (white, "has a PNG in which more than half of the pixels are not 0: save it with 0 where "
+                "there is no tube"),
         (small, f"has a PNG of 3 x 5 pixels and an image of {rows} x {columns}: draw it in "
                 "pixels of the original image"),
     ):  # fmt: skip
@@ -234,7 +244,10 @@ UNLABELLED = (
     "label: row 2 is blank and has a drawing: name the tube, or leave all of the row but its key "
     "blank if there is none"
 )
-NO_HEADER = "the first row, of 1 cells, has none of the expected names: it must be the header"
+NO_HEADER = (
+    "the first row is one cell, which is none of the expected names: it must be the header, "
+    "separated by comma, semicolon or tab"
+)
 WRONG = [
     (
         reports_of,
@@ -275,7 +288,17 @@ WRONG = [
     ),
     *(
         (tubes_of, [{**IMAGE, "label": "ett", "data": data}], NO_POINTS)
-        for data in ("[]", "[[1]]", "x", "[[1, 2, 3]]", "[[1, NaN]]", "[1, 2]", "")
+        for data in (
+            "[]",
+            "[[1]]",
+            "x",
+            "[[1, 2, 3]]",
+            "[[1, NaN]]",
+            "[1, 2]",
+            "",
+            "[" * 9999,
+            f"[[1{'0' * 400}, 2]]",
+        )
     ),
     *(
         (tubes_of, [{**IMAGE, "label": "ett", "data": data}], OUTSIDE)

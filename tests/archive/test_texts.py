@@ -53,7 +53,8 @@ def test_markup_becomes_plain_text(text, plain, what):
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", " ", "nan", "NaN", "None", "NULL", " N/A\n", "<NA>", "-", "&nbsp;"]
+    "text",
+    [None, "", " ", "nan", "NaN", "nan.", "None", "NULL", " N/A\n", "N/A.", "<NA>", "-", "&nbsp;"],
 )
 def test_what_stands_for_nothing_is_blank(text):
     assert plain_text(text) is None

@@ -81,6 +81,7 @@ def test_view_code(meaning, expected):
         ("Thorax a.p. im Liegen", [], "AP"),
         ("Thorax seitlich", [], "LL"),
         ("Thorax rechts seitlich", [], "RL"),
+        ("Thorax seitl.", [], "LL"),
         ("Tórax PA", [], "PA"),
         ("TÓRAX ANTEROPOSTERIOR PORTÁTIL", [], "AP"),
         ("Tórax póstero-anterior", [], "PA"),
