@@ -60,7 +60,7 @@ def import_collection(name: str, images: Path, tables: Tables, out: Path) -> Cou
             reports = _Csv(stack, out / "reports.csv", columns)
         if collection.has_tubes:
             tubes = _Csv(stack, out / "tubes.csv", ["sop_instance_uid", "label", "data"])
-        told: dict[str, tuple[str, str]] = {}
+        told: set[str] = set()
         progress = Progress("pictures", len(files))
         for picture in collection.pictures:
             path = files.take(picture.name)
@@ -79,15 +79,9 @@ def import_collection(name: str, images: Path, tables: Tables, out: Path) -> Cou
             for label, data in picture.tubes:
                 assert tubes is not None
                 tubes.write([image, label, data])
-            texts = picture.findings, picture.impression
             if reports is not None and study not in told:
-                told[study] = texts
-                reports.write([study, *texts])
-            elif reports is not None and told[study] != texts:
-                raise CollectionError(
-                    f"{tables.main}: findings, impression: the rows of a study differ (image "
-                    f"number {counts.imported}): give each study one report"
-                )
+                told.add(study)
+                reports.write([study, picture.findings, picture.impression])
         counts.images_without_row = len(files)
         if counts.imported == 0:
             raise CollectionError(
@@ -100,12 +94,22 @@ def import_collection(name: str, images: Path, tables: Tables, out: Path) -> Cou
 def _check(name: str, tables: Tables) -> None:
     """Read the tables to their end, so that nothing is written if one of them is refused."""
     seen: dict[str, int] = {}
+    told: dict[tuple[str, str], int] = {}
     for number, picture in enumerate(FORMATS[name](tables).pictures, 1):
         said = hash(repr(picture))
         if seen.setdefault(picture.name, said) != said:
             raise CollectionError(
                 f"{tables.main}: two rows name the same image and differ (the second is picture "
                 f"{number}): keep one of them"
+            )
+        study, texts = (
+            (picture.patient_id, picture.study_id),
+            (picture.findings, picture.impression),
+        )
+        if told.setdefault(study, hash(texts)) != hash(texts):
+            raise CollectionError(
+                f"{tables.main}: findings, impression: the rows of a study differ (the second is "
+                f"picture {number}): give each study one report"
             )
 
 

@@ -44,6 +44,13 @@ def write_capture(
         pixels: 8 or 16 bits, larger is brighter.
         capture: values of the header.
     """
+    with quiet_pydicom():  # it would write the table's values to the log
+        dataset = _dataset(pixels, capture)
+        with whole(path) as partial:
+            dataset.save_as(partial, enforce_file_format=True)
+
+
+def _dataset(pixels: NDArray[np.uint8] | NDArray[np.uint16], capture: Capture) -> Dataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = UID(capture.sop_instance_uid)
@@ -56,6 +63,8 @@ def write_capture(
     dataset.SeriesInstanceUID = derived_uid("series", capture.sop_instance_uid)
     dataset.StudyDate = dataset.StudyTime = dataset.AccessionNumber = dataset.StudyID = ""
     dataset.PatientName = dataset.PatientBirthDate = dataset.ReferringPhysicianName = ""
+    if not capture.patient_id.isascii():
+        dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientID = capture.patient_id
     dataset.PatientSex = capture.sex
     dataset.SeriesNumber = dataset.InstanceNumber = 1
@@ -76,8 +85,7 @@ def write_capture(
     data = np.ascontiguousarray(pixels, f"<u{bits // 8}").tobytes()
     dataset.PixelData = data + b"\0" * (len(data) % 2)
     dataset["PixelData"].VR = "OW"
-    with whole(path) as partial:
-        dataset.save_as(partial, enforce_file_format=True)
+    return dataset
 
 
 def rewrite_header(source: Path, target: Path, capture: Capture) -> bool:

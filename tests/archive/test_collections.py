@@ -215,6 +215,10 @@ def test_lines_of_a_text_stay_within_their_cell(generic, tmp_path):
         ([GENERIC[1], GENERIC[2][:4]], "line 3 has 4 cells and the header 7"),
         ([GENERIC[1], [*GENERIC[2][:5], "Small", " left.", "Effusion."]], "line 3 has 8 cells"),
         ([GENERIC[1], [*GENERIC[1][:4], "0", *GENERIC[1][5:]]], "two rows name the same image"),
+        (
+            [GENERIC[1], [*GENERIC[2][:5], "Other.", ""]],
+            "the rows of a study differ (the second is picture 2): give each study one report",
+        ),
     ],
 )
 def test_a_table_that_is_refused_at_its_end_writes_nothing(generic, tmp_path, rows, message):
@@ -237,9 +241,6 @@ def test_errors_say_what_to_do(generic, nih, tmp_path):
     message = failure("generic", images, table, tmp_path)
     assert "none of its rows has an image in" in message
     assert "correct --images or --table" in message
-    images, table = generic([*GENERIC[:2], [*GENERIC[2][:5], "Other.", ""]])
-    message = failure("generic", images, table, tmp_path)
-    assert "the rows of a study differ (image number 2): give each study one report" in message
     assert "no folder: correct --images" in failure("generic", tmp_path / "x", table, tmp_path)
     assert "cannot be read" in failure("generic", images, tmp_path / "x.csv", tmp_path)
     nih[1].write_text("\n".join([NIH_HEADER, NIH_ROWS[0].replace("Effusion", "Flu")]))
@@ -247,6 +248,18 @@ def test_errors_say_what_to_do(generic, nih, tmp_path):
     assert "Finding Labels" in message
     assert "use format 'generic'" in message
     assert "Flu" not in message
+
+
+def test_values_of_a_table_are_kept_whole_and_said_nowhere(generic, tmp_path, recwarn):
+    """pydicom warns of values that are none of DICOM, and writes `?` for other letters."""
+    rows = [["a.png", "Ö1"], ["b.png", "王"], ["c.png", "9" * 99]]
+    images, table = generic([GENERIC[0], *([*row, "S", "secret", *[""] * 3] for row in rows)])
+    for seed, (name, _) in enumerate(rows):
+        cv2.imwrite(str(images / name), picture(seed))
+    imported("generic", images, table, tmp_path / "out")
+    assert [str(warning.message) for warning in recwarn] == []
+    patients = {str(dataset.PatientID) for dataset in headers(tmp_path / "out").values()}
+    assert patients == {"Ö1", "王", "9" * 99}
 
 
 def test_a_name_outside_the_folder_is_not_read(generic, tmp_path):
