@@ -64,7 +64,7 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as error:
         what = f"cannot be read ({error.strerror}): correct the path"
     except UnicodeError:
-        what = "is not in the encoding that its start, or the study, says: save it as UTF-8"
+        what = "has bytes that do not fit its encoding, as found or as named: save it as UTF-8"
     except pa.ArrowException:
         what = "no readable Parquet: export it again"
     else:
@@ -250,7 +250,18 @@ class JsonlSource:
                         f"{self._path}: line {number} is no JSON object with each key once: write "
                         "one object a line"
                     )
+                if "\\ud" in line.lower() and _has_half_character(values):
+                    raise TableError(
+                        f"{self._path}: line {number} has half of a character (\\ud... without its "
+                        "other half): export the table again"
+                    )
                 yield number, values
+
+
+def _has_half_character(values: dict[str, Any]) -> bool:
+    """Whether a text has a surrogate alone, which no encoding can write."""
+    texts = [*values, *(value for value in values.values() if isinstance(value, str))]
+    return any("\ud800" <= letter <= "\udfff" for text in texts for letter in text)
 
 
 def _exact(number: str) -> float | str:

@@ -60,7 +60,7 @@ def drawing_of(
 
     Raises:
         TableError: if a line or a mask cannot be read or is of another size, or data has no label,
-            or a label of the study in other letters.
+            or a label differs from one of the study in case, blanks or punctuation alone.
     """
     tubes: list[Tube] | None = None
     others = 0
@@ -99,8 +99,8 @@ def _check_spelling(path: Path, label: str, labels: Sequence[str], line: int) ->
     for known in labels:
         if _letters(known) == _letters(label):
             raise TableError(
-                f"{path}: label: row {line} is {known!r} of labels.tubes in other letters: write "
-                "both alike"
+                f"{path}: label: row {line} differs from {known!r} of labels.tubes in case, blanks "
+                "or punctuation alone: write both alike"
             )
 
 

@@ -245,6 +245,13 @@ def test_lines_that_are_no_objects(tmp_path, line):
     assert "line 2 is no JSON object with each key once" in refusal(path)
 
 
+def test_half_a_character_in_json(tmp_path):
+    whole = '{"accession_number": "A1", "findings": "\\ud83d\\ude00"}\n'
+    assert read(written(tmp_path, whole, "t.jsonl")) == [("A1", "\U0001f600")]
+    path = written(tmp_path, whole.replace("\\ude00", ""), "t.jsonl")
+    assert "line 1 has half of a character" in refusal(path)
+
+
 def test_a_pipe_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "t.csv")
     assert refusal(tmp_path / "t.csv") == "no file: correct the path"

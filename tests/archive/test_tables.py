@@ -318,7 +318,8 @@ WRONG = [
         (
             tubes_of,
             [{**IMAGE, "label": label, "data": "[[1, 2], [3, 4]]"}],
-            "label: row 2 is 'ett' of labels.tubes in other letters: write both alike",
+            "label: row 2 differs from 'ett' of labels.tubes in case, blanks or punctuation alone: "
+            "write both alike",
         )
         for label in ("ETT", "E.T.T.")
     ),
