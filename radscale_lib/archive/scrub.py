@@ -280,7 +280,7 @@ def _numbers(words: Language, flags: int) -> Iterator[_Rule]:
     yield _Rule(
         "numbers",
         re.compile(
-            rf"(?P<lead>\b(?:{choice(records)})\b\.?\s*{sign}?\s*[:#]?\s*)"
+            rf"(?P<lead>\b(?:{choice(records)})\b\.?\s*(?:{sign}\s*)*[:#]?\s*)"
             r"(?=[\w./-]*\d)\w[\w/-]*(?:\.\w[\w/-]*)*",
             flags,
         ),

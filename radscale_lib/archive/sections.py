@@ -221,14 +221,27 @@ def _body(
         for place, (kind, text) in enumerate(parts)
         if kind in ("start", "addendum_end")
     }
-    if any(prose.strip() for _, prose in before.values()):
+    has_start = any(prose.strip() for _, prose in before.values())
+    if has_start:
         used.add("body before the first heading")
     for place in reversed(range(len(parts))):
         aside, prose = _second_paragraph(*parts[place], no_comparison)
         if prose:
             used.add(f"body after {parts[place].kind.replace('other', 'technique')}")
             return before | {place: (aside, prose)}
-    return before
+    if has_start or any("\n" in part.text for part in parts):
+        return before
+    return _body_in_line(parts, used)
+
+
+def _body_in_line(parts: Sequence[_Part], used: set[str]) -> dict[int, tuple[str, str]]:
+    """The findings of a report without line ends: after the first sentence of another part."""
+    for place, (kind, text) in reversed([*enumerate(parts)]):
+        end = _FIRST_SENTENCE.match(text) if kind in ("comparison", "other") else None
+        if end is not None and _is_prose(text[end.end() :]):
+            used.add("body in a report without line ends")
+            return {place: (text[: end.end()], text[end.end() :])}
+    return {}
 
 
 def _second_paragraph(kind: str, text: str, no_comparison: re.Pattern[str]) -> tuple[str, str]:
@@ -249,6 +262,7 @@ def _second_paragraph(kind: str, text: str, no_comparison: re.Pattern[str]) -> t
     return stripped[: end.start()], stripped[end.end() :]
 
 
+_FIRST_SENTENCE = re.compile(r"[^.!?]*(?:\w\w|_)[.!?][ \t]+(?=[^\W\d_])")
 _SENTENCE = re.compile(r"[.!?。]")
 _ENDED = re.compile(r"(?:\w\w[.!?]|。)[ \t]*$")
 

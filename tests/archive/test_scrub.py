@@ -166,6 +166,8 @@ MUELLER = ("MUELLER^JOERG", "4711")
             ("Yamada^Tarou=山田^太郎=やまだ^たろう",),
             "___様、___撮影。前回(___)と比較。電話___。浸潤影。",
         ),
+        ("fr", "Dossier n° 4711-0815, T10-T12.", (), "Dossier n° ___, T10-T12."),
+        ("es", "Historia n.º 4711-0815.", (), "Historia n.º ___."),
     ],
 )
 def test_other_languages(code, text, identifiers, scrubbed):
