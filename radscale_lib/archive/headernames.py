@@ -139,7 +139,7 @@ def _spellings(part: str) -> set[str]:
     forms = {lowered, "".join(_UMLAUTS.get(letter, letter) for letter in lowered)}
     joined = re.sub(r"[-'’]", "", part)
     if len(joined) > 3 and joined.isalpha():
-        forms.add(joined.lower())
+        forms |= {joined.lower(), re.sub(r"[-'’]", " ", lowered)}
     found = {without_accents(unicodedata.normalize("NFC", form)) for form in forms}
     if part.isalpha():
         found |= {re.sub("([aou])e", r"\1", form) for form in found if len(form) > 4}

@@ -3,7 +3,9 @@
 import re
 import unicodedata
 
-_LATIN = [chr(code) for code in range(0x41, 0x530) if chr(code).isalpha()]
+_LATIN = [
+    chr(code) for code in (*range(0x41, 0x530), *range(0x1E00, 0x1F00)) if chr(code).isalpha()
+]
 UPPER = "".join(letter for letter in _LATIN if letter.isupper())
 """Capitals of Latin, Greek and Cyrillic script, for a character class."""
 LOWER = "".join(letter for letter in _LATIN if letter.islower())

@@ -246,6 +246,14 @@ def test_the_study_admits_the_languages_that_have_words():
     assert languages.codes() == sorted(get_args(Language))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("Nguyen^Van An", "Nguyễn Văn An"), ("O'Connor^Mary-Ann", "Mary Ann O Connor")],
+)
+def test_letters_with_several_marks_and_parts_of_names_apart(name, text):
+    assert scrub(f"The lungs of {text} are clear.", (name,)) == "The lungs of ___ are clear."
+
+
 @pytest.mark.parametrize("path", sorted(Path("benchmarks/templates").glob("*.jsonl")), ids=str)
 def test_templates_that_others_wrote(path):
     """`docs/privacy.md` has the figures."""
