@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.study import Run
-from radscale_lib.tasks.evaluate import check_run, write_task
+from radscale_lib.tasks.evaluate import UnknownRunError, check_run, write_task
 from radscale_lib.tasks.inputs import Inputs
 
 
@@ -29,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = Run(args.arm, args.size, args.seed)
     inputs = Inputs(args.encoder, args.features, args.catalog, args.shards, args.ranges)
     study = study_of(args)
-    check_run(study, run, args.task)
+    try:
+        check_run(study, run, args.task)
+    except UnknownRunError as error:
+        parser.exit(1, f"{error}\n")
     reads = inputs.files(study, args.task)
     makes = [args.out / "scores.parquet", args.out / "predictions.parquet"]
     with step(args, study, "evaluate", reads, makes, task=args.task, arm=args.arm):

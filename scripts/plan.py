@@ -5,11 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from radscale_lib.study import load_study
+from radscale_lib.study import StudyError, load_study
 from radscale_lib.texts import plain
 from workflow import plan
 from workflow.dry_run import planned
-from workflow.site import load_site, site_file
+from workflow.site import SiteError, load_site, site_file
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,7 +20,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("options", nargs="*", help="targets and options for snakemake, after --")
     args = parser.parse_args(argv)
-    study, site = load_study(args.study), load_site(site_file())
+    try:
+        study, site = load_study(args.study), load_site(site_file())
+    except (StudyError, SiteError) as error:
+        sys.exit(str(error))
     jobs = planned(study, args.options or ["--configfile", str(args.study)])
     if args.json:
         print(json.dumps(plan.as_json(study, jobs, site, args.at_once)))

@@ -25,7 +25,7 @@ def planned(study: Study, options: Sequence[str]) -> list[Job]:
         options: of snakemake: targets, and what chooses the study.
 
     Raises:
-        subprocess.CalledProcessError: if snakemake fails; it has said why.
+        SystemExit: with snakemake's exit status, if it fails; it has said why.
     """
     with tempfile.TemporaryDirectory() as folder:
         jobs = Path(folder, "jobs.jsonl")
@@ -42,6 +42,7 @@ def planned(study: Study, options: Sequence[str]) -> list[Job]:
             if ended.returncode == 0 or not tries_left or not guard.holder(study.folder / LOCK):
                 break
         sys.stderr.write(ended.stderr.decode(errors="replace"))
-        ended.check_returncode()
+        if ended.returncode:
+            sys.exit(ended.returncode)
         with jobs.open() as lines:
             return read_jobs(study, lines)

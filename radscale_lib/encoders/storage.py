@@ -14,12 +14,13 @@ from torch import Tensor
 from radscale_lib.encoders.features import Tower
 from radscale_lib.encoders.towers import build
 from radscale_lib.files import whole
+from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders import Encoder, EncoderSection
 
 _SECTION: TypeAdapter[EncoderSection] = TypeAdapter(Encoder)
 
 
-class EncoderFileError(ValueError):
+class EncoderFileError(InputError):
     """An encoder file that cannot be used."""
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ from radscale_lib.provenance.manifest import (
     write_manifest,
 )
 from radscale_lib.provenance.settings import are_settings, read_settings
+from radscale_lib.shards.errors import ShardError
 from radscale_lib.study import StudyError, load_study
 from radscale_lib.study.model import Study
 
@@ -38,7 +39,7 @@ _LIBRARIES = (
 
 
 class InputError(ValueError):
-    """An input that is not what its job made, or settings that are not those of the job."""
+    """What a step was given and cannot use; the message names it and says what to do."""
 
 
 def add_options(parser: argparse._ActionsContainer, required: bool = True) -> None:
@@ -85,20 +86,35 @@ def step(
         **names: what the stage's slice of the study depends on: `archive`, `arm` or `task`.
 
     Raises:
-        SystemExit: if the settings and code are not those that `--id` was made of, or an input is
-            not what its job made; the reason is said.
+        SystemExit: if the study has no such archive, arm or task, the settings and code are not
+            those that `--id` was made of, or an input is not what its job made, be it found here
+            or in the block; the reason is said.
     """
-    parts = components(study, stage, **names)
-    if not are_settings(args.study):
-        yield args.id or stage_id(parts)
-        return
     try:
+        _check_names(study, names)
+        parts = components(study, stage, **names)
+        if not are_settings(args.study):
+            yield args.id or stage_id(parts)
+            return
         record = _Record.begin(args, stage, names, parts, reads, large, makes)
-    except (InputError, ManifestError) as error:
+        yield stage_id(parts)
+        if record:
+            record.end()
+    except (InputError, ManifestError, ShardError) as error:
         _refuse(error)
-    yield stage_id(parts)
-    if record:
-        record.end()
+
+
+def _check_names(study: Study, names: Mapping[str, str]) -> None:
+    known: dict[str, Iterable[str]] = {
+        "archive": study.archives,
+        "arm": [*study.baselines.values(), *study.arms],
+        "task": study.evaluation.tasks,
+    }
+    for kind, name in names.items():
+        if name not in known[kind]:
+            raise InputError(
+                f"{name}: no {kind} of study {study.name}: use one of {', '.join(known[kind])}"
+            )
 
 
 def _refuse(error: Exception) -> NoReturn:

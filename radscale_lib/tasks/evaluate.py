@@ -9,6 +9,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from radscale_lib.files import read_json, whole
+from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Run, Study
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.scores import MACRO, Score, score_table
@@ -32,7 +33,7 @@ def _images(encoder: Path) -> int | None:
     return None if images is None else int(images)
 
 
-class UnknownRunError(ValueError):
+class UnknownRunError(InputError):
     """A run or task that the study does not have."""
 
 

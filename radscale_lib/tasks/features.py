@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from radscale_lib.files import file_digest, whole
+from radscale_lib.provenance.step import InputError
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.evaluation import Features
 from radscale_lib.tasks.labels import columns
@@ -65,12 +66,12 @@ def read_features(
         float32 [N, D], and the index.
 
     Raises:
-        ValueError: if the files do not belong together.
+        InputError: if the files do not belong together.
     """
     with safe_open(folder / "features.safetensors", "numpy") as file:
         made_by = (file.metadata() or {}).get(ENCODER)
     if made_by != file_digest(encoder):
-        raise ValueError(
+        raise InputError(
             f"{folder}: features of another encoder than {encoder}: run scripts/features.py again"
         )
     index = pl.read_parquet(folder / "index.parquet")
@@ -79,7 +80,7 @@ def read_features(
     if "cls" in section.pool:
         parts.append(tensors["global"])
     if any(len(part) != len(index) for part in parts):
-        raise ValueError(
+        raise InputError(
             f"{folder}: features.safetensors and index.parquet differ in length: "
             "run scripts/features.py again"
         )

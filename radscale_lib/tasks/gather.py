@@ -7,11 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from radscale_lib.files import whole
+from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Study
 from radscale_lib.tasks.scores import ORDER, SCHEMA
 
 
-class MissingScoresError(ValueError):
+class MissingScoresError(InputError):
     """A strict study lacks the scores of a run."""
 
 

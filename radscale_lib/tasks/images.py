@@ -2,10 +2,11 @@
 
 import polars as pl
 
+from radscale_lib.provenance.step import InputError
 from radscale_lib.pseudonyms import unit_interval
 
 
-class NoCasesError(ValueError):
+class NoCasesError(InputError):
     """A task has no image to learn from or to be scored on."""
 
 

@@ -22,7 +22,8 @@ from radscale_lib.provenance.manifest import (
     read_manifest,
 )
 from radscale_lib.provenance.settings import write_settings
-from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.provenance.step import InputError, add_options, step, study_of
+from radscale_lib.shards.errors import DamagedImageError
 from radscale_lib.study import load_study
 
 Captured = pytest.CaptureFixture[str]
@@ -67,7 +68,14 @@ def make(
 
 
 def features(folder: Path, id: str = "") -> None:
-    make(folder, "features", [ENCODER, CATALOG], [f"features/{RUN}/features.safetensors"], id)
+    make(
+        folder,
+        "features",
+        [ENCODER, CATALOG],
+        [f"features/{RUN}/features.safetensors"],
+        id,
+        arm="rad-dino",
+    )
 
 
 @contextmanager
@@ -86,14 +94,19 @@ def manifest(folder: Path) -> Manifest:
 def test_a_manifest_tells_what_was_read_and_made(folder: Path) -> None:
     features(folder)
     made = manifest(folder)
-    id = stage_id(components(load_study(Path("config/smoke.yaml")), "features"))
-    assert (made.stage, made.id, made.state, made.names) == ("features", id, DONE, {})
+    id = stage_id(components(load_study(Path("config/smoke.yaml")), "features", arm="rad-dino"))
+    assert (made.stage, made.id, made.state, made.names) == (
+        "features",
+        id,
+        DONE,
+        {"arm": "rad-dino"},
+    )
     assert list(made.outputs) == [f"features/{RUN}/features.safetensors"]
     encoder = read_manifest(path_of(folder, f"encoders/{RUN}"))
     assert encoder is not None
     assert made.inputs.items() >= encoder.outputs.items() and len(made.inputs) == 2
     kept = json.loads((folder / f"provenance/ids/{id}.json").read_text())
-    assert kept == components(load_study(Path("config/smoke.yaml")), "features")
+    assert kept == components(load_study(Path("config/smoke.yaml")), "features", arm="rad-dino")
     assert manifest_names(folder) == ["catalog/institution", f"encoders/{RUN}", f"features/{RUN}"]
 
 
@@ -115,16 +128,18 @@ def test_the_same_work_leaves_the_same_manifest_but_for_times(folder: Path) -> N
 
 def test_a_plain_study_file_leaves_no_manifest(tmp_path: Path) -> None:
     args = argparse.Namespace(study=Path("config/smoke.yaml"), id="given")
-    with step(args, study_of(args), "features", [tmp_path / "absent"], [tmp_path]) as id:
+    with step(
+        args, study_of(args), "features", [tmp_path / "absent"], [tmp_path], arm="rad-dino"
+    ) as id:
         assert id == "given"
     args.id = None
-    with step(args, study_of(args), "features", [], [tmp_path]) as id:
-        assert id == stage_id(components(study_of(args), "features"))
+    with step(args, study_of(args), "features", [], [tmp_path], arm="rad-dino") as id:
+        assert id == stage_id(components(study_of(args), "features", arm="rad-dino"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_id_is_refused_and_both_are_named(folder: Path, capsys: Captured) -> None:
-    id = stage_id(components(load_study(Path("config/smoke.yaml")), "features"))
+    id = stage_id(components(load_study(Path("config/smoke.yaml")), "features", arm="rad-dino"))
     with refused(capsys, f"id {id} at stage features, the job has 0123456789abc"):
         features(folder, "0123456789abcdef.ab12")
     assert not (folder / "features").exists()
@@ -159,10 +174,36 @@ def test_a_step_that_is_cut_off_is_known_as_such(folder: Path) -> None:
     features(folder)
     args = options(folder)
     makes = [folder / f"features/{RUN}/features.safetensors"]
-    with pytest.raises(KeyboardInterrupt), step(args, study_of(args), "features", [], makes):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        step(args, study_of(args), "features", [], makes, arm="rad-dino"),
+    ):
         raise KeyboardInterrupt
     assert manifest(folder).state == STARTED
     assert Provenance(folder).stated(f"features/{RUN}/features.safetensors") is None
+
+
+@pytest.mark.parametrize(
+    "error", [DamagedImageError("part=0.parquet: row 3 is damaged"), InputError("no features")]
+)
+def test_what_a_step_finds_wrong_with_its_inputs_is_said_without_a_traceback(
+    folder: Path, error: Exception, capsys: Captured
+) -> None:
+    makes = [folder / f"features/{RUN}/features.safetensors"]
+    by_hand = argparse.Namespace(study=Path("config/smoke.yaml"), id=None)
+    for args in (options(folder), by_hand):
+        with (
+            pytest.raises(SystemExit, match="1"),
+            step(args, study_of(args), "features", [], makes, arm="rad-dino"),
+        ):
+            raise error
+        assert capsys.readouterr().err == f"{error}\n"
+    assert manifest(folder).state == STARTED
+
+
+def test_an_arm_that_the_study_lacks_is_named(folder: Path, capsys: Captured) -> None:
+    with refused(capsys, "rad-dyno: no arm of study smoke: use one of mi2-open, .*, rad-dino$"):
+        make(folder, "features", [], [ENCODER], arm="rad-dyno")
 
 
 def test_only_the_first_of_several_processes_writes(

@@ -117,6 +117,24 @@ def test_features_of_another_encoder_are_refused(files, results):
         read_features(results / "mi2-open" / "features", files.study.evaluation.features, other)
 
 
+def test_features_and_images_that_are_not_what_jobs_made_end_without_a_traceback(
+    files, results, tmp_path, capsys
+):
+    features = results / "mi2-open" / "features"
+    with pytest.raises(SystemExit, match="1"):
+        _evaluate(files, "rad-dino-open", "findings", features, tmp_path / "scores")
+    said = capsys.readouterr().err
+    assert "features of another encoder" in said and "Traceback" not in said
+    catalog = tmp_path / "catalog.parquet"
+    pl.read_parquet(files.catalog).with_columns(row=pl.col("row") + 10_000).write_parquet(catalog)
+    arguments = _arguments(files, "mi2-open")
+    arguments[arguments.index("--catalog") + 1] = str(catalog)
+    with pytest.raises(SystemExit, match="1"):
+        _script("features")([*arguments, "--out", str(tmp_path / "features")])
+    assert ".parquet: " in capsys.readouterr().err
+    assert not list(tmp_path.glob("*/*"))
+
+
 @pytest.mark.parametrize("arm", ARMS)
 def test_scores(files, results, arm):
     metrics = {
