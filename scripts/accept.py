@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from radscale_lib.provenance.manifest import ManifestError
 from radscale_lib.study import StudyError, load_study
 from workflow import guard
 from workflow.accept import NothingToAcceptError, accept
@@ -22,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
         guard.hold(study.folder / ".running")
         jobs = planned(study, args.options or ["--configfile", str(args.study)])
         accepted = accept(study, jobs, args.reason)
-    except (StudyError, NothingToAcceptError, guard.AlreadyRunningError) as error:
+    except (StudyError, NothingToAcceptError, guard.AlreadyRunningError, ManifestError) as error:
         sys.exit(str(error))
     print(f"Accepted {len(accepted)} jobs; recorded in {study.folder / 'provenance'}.")
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from radscale_lib.preflight.results import defects
+from radscale_lib.provenance.manifest import ManifestError
 from radscale_lib.study import StudyError, load_study
 from workflow import guard
 from workflow.adopt import CannotAdoptError, adopt
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
         guard.hold(study.folder / ".running")
         jobs = planned(study, ["--forceall", "--configfile", str(args.study)])
         adopted = adopt(study, jobs, args.records, defects)
-    except (StudyError, CannotAdoptError, guard.AlreadyRunningError) as error:
+    except (StudyError, CannotAdoptError, guard.AlreadyRunningError, ManifestError) as error:
         sys.exit(str(error))
     print(f"Adopted the results of {len(adopted)} jobs; recorded in {study.folder / 'provenance'}.")
 

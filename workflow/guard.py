@@ -1,4 +1,4 @@
-"""One head process at a time: a lock that the operating system releases when its holder dies."""
+"""One process at a time runs a study: a lock that the system releases when its holder dies."""
 
 import fcntl
 import os

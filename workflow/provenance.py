@@ -104,9 +104,14 @@ class Decisions:
         return self._made[job]
 
     def _unless_removed(self, job: Any) -> str:
-        """Why a job must run; a running one may remove its results meanwhile."""
+        """Why a job must run, also if a running one removes its results meanwhile.
+
+        Its own manifest may be damaged, or that of a job whose results it reads.
+        """
         try:
             return self._why(job)
+        except ManifestError as error:
+            return f"{UNKNOWN}: {error}"
         except FileNotFoundError as error:
             return f"{error.filename} is missing"
 
@@ -115,10 +120,7 @@ class Decisions:
             return ""  # Snakemake knows
         outputs = [self._provenance.name_of(Path(path)) for path in job.output]
         name = job_of(outputs[0] or "")
-        try:
-            manifest = self._provenance.manifest(name) if name else None
-        except ManifestError as error:
-            return f"{UNKNOWN}: {error}"
+        manifest = self._provenance.manifest(name) if name else None
         if manifest is None:
             return UNKNOWN
         if manifest.state == STARTED:

@@ -19,8 +19,9 @@ from radscale_lib.study import Study
 
 PUBLIC = (
     "report.html", "figures/*", "tables/*", "scores.parquet", "fits.parquet", "crossovers.parquet",
-    "comparisons.parquet", "subsets/card.parquet", "encoders/*/*/*/encoder.safetensors",
-    "encoders/*/*/*/encoder.json", "encoders/*/*/*/log.parquet",
+    "comparisons.parquet", "label_fits.parquet", "verdicts.parquet", "subsets/card.parquet",
+    "encoders/*/*/*/encoder.safetensors", "encoders/*/*/*/encoder.json",
+    "encoders/*/*/*/log.parquet",
 )  # fmt: skip
 """Patterns, from the study's folder, of what may leave; everything else stays."""
 PRIVATE_COLUMNS = frozenset({

@@ -42,7 +42,10 @@ class Scaling(Section):
         description="Forms fitted: power law, with floor, and with floor and start.",
     )
     confidence: float = Field(
-        0.9, gt=0.5, lt=1, description="Level of the fits' intervals; one less it, of the verdicts."
+        0.9,
+        gt=0.5,
+        lt=1,
+        description="Level of the intervals; claims are decided at an error rate of 1 minus this.",
     )
     horizon: float = Field(
         2.0, gt=1, description="Predictions reach to this multiple of the largest size."

@@ -43,7 +43,9 @@ def study(tmp_path) -> Study:
     (run / "encoder.json").write_text(json.dumps(CARD))
     (study.folder / "figures" / "findings.png").write_bytes(b"PNG")
     (study.folder / "tables" / "findings.csv").write_text("size,value\n1,0.5\n")
-    pl.DataFrame({"run": ["arm"], "value": [0.5]}).write_parquet(study.folder / "scores.parquet")
+    for name in ("scores", "label_fits", "verdicts"):
+        table = pl.DataFrame({"run": ["arm"], "value": [0.5]})
+        table.write_parquet(study.folder / f"{name}.parquet")
     data = study.folder / "data" / "institution"
     models = pl.DataFrame({"scanner": ["DX-1", "SMITH^JOHN ROOM 3", None]})
     models.write_parquet(data / "index" / "part=0.parquet")
@@ -58,6 +60,8 @@ def test_groups_and_weights_may_leave_and_rows_of_images_stay(study, tmp_path):
         "figures/findings.png",
         "tables/findings.csv",
         "scores.parquet",
+        "label_fits.parquet",
+        "verdicts.parquet",
         "encoders/arm/n=1/seed=0/encoder.safetensors",
         "encoders/arm/n=1/seed=0/encoder.json",
     ]

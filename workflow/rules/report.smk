@@ -1,7 +1,8 @@
 """Figures and the report.
 
-Inputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, verdicts.parquet, run cards, ledgers, encoders.
-Outputs: figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
+Inputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, verdicts.parquet,
+encoders and their cards; ledger.parquet, joins.parquet and texts.parquet of each archive.
+Outputs: similarity/<arm>.parquet, figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
 
 COMPARED = compared()
