@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from radscale_lib.encoders.storage import EncoderFile
+from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders import EncoderSection
 
 Tensors = dict[str, Tensor]
@@ -27,7 +28,7 @@ _DTYPES = {
 """Floating-point types, as safetensors names them."""
 
 
-class ReleaseError(ValueError):
+class ReleaseError(InputError):
     """Released weights that are missing or cannot be read."""
 
 

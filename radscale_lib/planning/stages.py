@@ -1,8 +1,8 @@
 """Stages of the workflow and their ids.
 
-A stage id is the one parameter Snakemake compares to decide whether a job must run again. It is a
-digest of (a) the slice of the study that the stage reads, resolved, and (b) the code that the
-stage's script reaches. Data reach a job as input files and are not part of its id.
+A stage id is a digest of (a) the slice of the study that the stage reads, resolved, and (b) the
+code that the stage's script reaches. A job whose manifest has another id runs again. Data reach a
+job as input files and are not part of its id.
 """
 
 import hashlib
@@ -152,16 +152,35 @@ def _gather(study: Study) -> Slice:
 
 
 def _fit(study: Study) -> Slice:
+    """The stated claims find arms by kind and supervision, tasks by kind and target."""
+    arms = {
+        name: {
+            "encoder": arm.encoder,
+            "kind": study.encoders[arm.encoder].kind,
+            "supervision": list(arm.supervision),
+        }
+        for name, arm in study.arms.items()
+    }
+    kinds = {
+        name: [task.kind, getattr(task, "target", "")]
+        for name, task in study.evaluation.tasks.items()
+    }
     return {
         "scaling": study.scaling,
         "baselines": study.baselines,
-        "arms": {name: study.encoder_of(name) for name in study.arms},
+        "arms": arms,
+        "kinds": kinds,
         **_gather(study),
     }
 
 
 def _similarity(study: Study, arm: str) -> Slice:
-    return {"labels.tubes": study.labels.tubes, **_hardware(study)}
+    """The tip that is drawn is one that every encoder of the study sees."""
+    return {
+        "labels.tubes": study.labels.tubes,
+        "encoders": {name: _without(each, "weights") for name, each in study.encoders.items()},
+        **_hardware(study),
+    }
 
 
 def _figures(study: Study) -> Slice:
@@ -254,6 +273,8 @@ def _code(study: Study, stage: str, script: str, **names: str) -> dict[str, str]
         if issubclass(kind, TaskSection):
             computed = metric_modules(kind_name(kind, "kind")).values()
             (facts if stage in TITLED else code).extend(computed)
+    if stage == "similarity":
+        facts += [type(encoder).__module__ for encoder in study.encoders.values()]
     return _digests(script, tuple(code), tuple(facts))
 
 
