@@ -42,20 +42,20 @@ class Status:
     Attributes:
         runs: every run that the study asks for.
         failed: jobs that failed in the last call and are still to do, with the reason.
-        head: the process that runs the study; empty if none does.
-        left: totals of what is still to do, as of the plan; of running trainings, their rest.
+        process: that runs the study, and its host; empty if none does.
+        left: totals of what is still to do, as in the plan; of running trainings, what is left.
     """
 
     runs: list[RunStatus]
     failed: list[tuple[str, str]]
-    head: str
+    process: str
     left: dict[str, float]
 
 
 def status(study: Study, jobs: Iterable[Job]) -> Status:
     """Look at a study's results, its journal, and what a dry run says is left."""
     call = read_journal(study.folder / NAME)
-    head = guard.holder(study.folder / ".running")
+    process = guard.holder(study.folder / ".running")
     logs = {_key(entry): last_line(study.folder / entry.log) for entry in call.of("started")}
     jobs = [_unfinished(job, logs.get(_key(job), "")) for job in jobs]
     left = set(map(_key, jobs))
@@ -68,10 +68,10 @@ def status(study: Study, jobs: Iterable[Job]) -> Status:
     active = {
         run_of(entry.wildcards): entry for entry in call.entries if entry.rule in MAKE_ENCODERS
     }
-    if not head:
+    if not process:
         active = {run: entry for run, entry in active.items() if entry.state != "started"}
     runs = [_run_status(study, run, active.get(run), run in trained) for run in study.runs]
-    return Status(runs, failed, head, totals(study, jobs))
+    return Status(runs, failed, process, totals(study, jobs))
 
 
 def _run_status(study: Study, run: Run, entry: Entry | None, to_do: bool) -> RunStatus:
@@ -122,7 +122,7 @@ def render(study: Study, now: Status) -> str:
     head = f"{'arm':<24}{'runs':>6}" + "".join(f"{state:>9}" for state in STATES)
     lines = [
         f"Study {study.name!r}, {time.strftime('%Y-%m-%d %H:%M')}: "
-        + (f"process {now.head} runs it" if now.head else "no process runs it"),
+        + (f"process {now.process} runs it" if now.process else "no process runs it"),
         head,
         "-" * len(head),
     ]
@@ -149,7 +149,7 @@ def as_json(study: Study, now: Status) -> dict[str, Any]:
     counts = Counter(run.state for run in now.runs)
     return {
         "study": study.name,
-        "head": now.head or None,
+        "process": now.process or None,
         "runs": {"expected": len(now.runs)} | {state: counts[state] for state in STATES},
         "each": [run.run._asdict() | {"state": run.state, "note": run.note} for run in now.runs],
         "failed_jobs": [{"job": label, "reason": reason} for label, reason in now.failed],

@@ -72,7 +72,7 @@ def test_status_says_why_a_job_failed_for_good(evaluation: ClusterStudy) -> None
     now = evaluation.told("status.py", SCORES)
     job = f"evaluate_task findings {RUN.replace('/n=', ' ').replace('/seed=', ' ')}"
     assert now["failed_jobs"] == [{"job": job, "reason": "FAILED: SystemExit: no such luck"}]
-    assert now["left"]["jobs"] == 1 and now["head"] is None
+    assert now["left"]["jobs"] == 1 and now["process"] is None
     evaluation.finish(SCORES)
 
 
