@@ -234,7 +234,8 @@ class JsonlSource:
         names = [self.names[place] for place in places]
         for number, values in self._objects():
             found = [values.get(name) for name in names]
-            yield Row(number, _texts(self._path, number, names, found))
+            if any(value is not None for value in found):
+                yield Row(number, _texts(self._path, number, names, found))
 
     def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
         with _text(self._path, self._encoding) as file:

@@ -175,6 +175,15 @@ def test_gzip(tmp_path):
     assert "no whole gzip file" in refusal(written(tmp_path, b"secret", "none.csv.gz"))
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_rows_without_any_cell_are_skipped(tmp_path, kind):
+    table = pl.DataFrame({"accession_number": ["A1", None, "A2"], "findings": ["a", None, None]})
+    path = tmp_path / f"t.{kind}"
+    write = {"csv": table.write_csv, "parquet": table.write_parquet, "jsonl": table.write_ndjson}
+    write[kind](path)
+    assert read(path) == [("A1", "a"), ("A2", None)]
+
+
 def test_values_of_parquet_and_jsonl_as_texts(tmp_path):
     values = [1000001.0, 12, None, float("nan"), "007", True]
     path = tmp_path / "t.jsonl"
