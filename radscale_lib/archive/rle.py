@@ -23,19 +23,21 @@ def decode_rle(frame: bytes, shape: tuple[int, int], itemsize: int) -> NDArray[n
     Raises:
         QuarantinedError: `length_mismatch` if a segment has at least a row more.
         ValueError, struct.error, imagecodecs.ImcdError: if a segment is missing or damaged, or
-            does not fill its plane.
+            does not fill its plane; only zeros may follow (padding).
     """
     count, *starts = _HEADER.unpack_from(frame)
     if count != itemsize:
         raise ValueError(f"{count} segments for pixels of {itemsize} bytes")
-    planes = []
+    planes, pixels = [], shape[0] * shape[1]
     for start, end in zip(starts, (*starts[1:count], len(frame)), strict=False):
         plane = np.empty((shape[0] + 1) * shape[1], np.uint8)
         segment: Any = memoryview(frame)[start:end]  # any buffer, unlike the library's stub
         filled = imagecodecs.packbits_decode(segment, out=plane)  # type: ignore[arg-type]
-        if len(filled) < shape[0] * shape[1]:
+        if len(filled) < pixels:
             raise ValueError("a segment ends early")
         if len(filled) == len(plane):
             raise QuarantinedError("length_mismatch", "a segment of more rows")
-        planes.append(plane[: shape[0] * shape[1]].reshape(shape))
+        if plane[pixels : len(filled)].any():
+            raise ValueError("a segment ends late")
+        planes.append(plane[:pixels].reshape(shape))
     return cv2.merge(planes[::-1]).view(f"<u{itemsize}").reshape(shape)

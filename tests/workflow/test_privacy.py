@@ -185,8 +185,10 @@ def test_no_identifier_is_in_any_output(private: tuple[Checkout, str]) -> None:
 
 
 def test_a_mask_that_is_drawn_anew_is_ingested(private: tuple[Checkout, str]) -> None:
+    """A look lists no masks again; a run does."""
     checkout, _ = private
     assert checkout.plan() == []
     archive = Path(yaml.safe_load(checkout.study_file.read_text())["institution"]["dicom"]).parent
     draw_mask(archive / MASK, (8, 8))
-    assert {job["rule"] for job in checkout.plan()} >= {"ingest_partition", "catalog_institution"}
+    told = checkout.snakemake("ingest")
+    assert "done   ingest_partition institution" in told and "done   catalog_institution" in told
