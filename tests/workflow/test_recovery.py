@@ -21,7 +21,7 @@ KILLS = (
     ("start", "extract_features", 2),
     ("start", "evaluate_task", 1),
     ("done", "evaluate_task", 2),
-    ("start", "draw_similarity", 1),
+    ("start", "gather_scores", 1),
     ("start", "draw_figures", 1),
 )
 """What the journal says, of how many jobs of a rule, shortly before each kill."""
