@@ -89,12 +89,25 @@ def release(study: Study, key: bytes, out: Path) -> None:
         source, target = study.folder / item.path, out / item.path
         if source.name == "encoder.json":
             write_json(target, keyed_card(read_json(source), key))
+        elif "positives" in _columns(source):
+            table = without_small_cells(pl.read_parquet(source), study.smallest_cell("institution"))
+            with whole(target) as partial:
+                table.write_parquet(partial)
         elif source.suffix == ".safetensors":
             target.parent.mkdir(parents=True, exist_ok=True)
             _copy_encoder(source, target)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+
+
+def without_small_cells(table: pl.DataFrame, smallest: int) -> pl.DataFrame:
+    """A table without the counts of labels that fewer images than `smallest` have, or lack."""
+    counts = [pl.col("positives")]
+    if "cases" in table.columns:
+        counts.append(pl.col("cases") - pl.col("positives"))
+    few = pl.any_horizontal(count.is_between(1, smallest - 1) for count in counts)
+    return table.with_columns(pl.when(few).then(None).otherwise("positives").alias("positives"))
 
 
 def told(listed: list[Item]) -> str:
@@ -136,6 +149,10 @@ def _rare(study: Study, archive: str) -> list[str]:
     named = pl.read_parquet(catalog, columns=["scanner"])["scanner"]
     read = pl.scan_parquet(parts).select("scanner").unique().collect()["scanner"].drop_nulls()
     return [model for model in sorted(set(read) - set(named)) if len(model) > 3]
+
+
+def _columns(path: Path) -> list[str]:
+    return list(pl.read_parquet_schema(path)) if path.suffix == ".parquet" else []
 
 
 def _problems(path: Path, secrets: list[tuple[bytes, str]]) -> Iterator[str]:

@@ -8,7 +8,13 @@ import polars as pl
 import pytest
 import yaml
 
-from radscale_lib.report.release import items, keyed_card, release, told
+from radscale_lib.report.release import (
+    items,
+    keyed_card,
+    release,
+    told,
+    without_small_cells,
+)
 from radscale_lib.study import Study, parse_study
 
 KEY = b"9f2c4e6a8b0d1c3e"
@@ -127,3 +133,16 @@ def test_the_command_line(study, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         script.main(["--study", str(tmp_path / "study.json")])
     assert "Not released" in capsys.readouterr().err
+
+
+def test_counts_of_few_images_leave_no_score_behind_and_no_count():
+    scores = pl.DataFrame(
+        {"value": [0.5] * 6, "cases": [100] * 6, "positives": [0, 3, 10, 95, 100, None]}
+    )
+    public = without_small_cells(scores, 10)
+    assert public["positives"].to_list() == [0, None, 10, None, 100, None]
+    assert public["value"].to_list() == scores["value"].to_list()
+    assert without_small_cells(scores, 1).equals(scores)
+    assert without_small_cells(scores.drop("cases"), 10)["positives"].to_list() == [
+        *(0, None, 10, 95, 100, None)
+    ]
