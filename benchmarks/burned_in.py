@@ -26,7 +26,7 @@ from PIL import ImageDraw, ImageFont
 from benchmarks.timing import fastest
 from radscale_lib.archive.burned_in import find_text, mask_text
 from radscale_lib.archive.header import quiet_pydicom, read_header
-from radscale_lib.archive.ingest import prepare
+from radscale_lib.archive.ingest import image_columns
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.pixels import stored_patterns
 from radscale_lib.archive.workers import keep_freed_memory
@@ -189,7 +189,7 @@ def alarms(films: list[Film], names: list[str]) -> None:
 def cost(path: Path, rounds: int) -> None:
     """Print the time of the search, as a share of all that ingest does with the file."""
     ways: dict[str, Callable[[], Any]] = {
-        rule: lambda rule=rule: prepare(
+        rule: lambda rule=rule: image_columns(
             instance_of(read_header(path), "PA"), Image(burned_in_text=rule)
         )
         for rule in ("keep", "mask")

@@ -35,7 +35,7 @@ from benchmarks.timing import fastest
 from radscale_lib.archive import catalog, header
 from radscale_lib.archive.elements import KEYWORDS
 from radscale_lib.archive.header import quiet_pydicom, read_header
-from radscale_lib.archive.ingest import prepare
+from radscale_lib.archive.ingest import image_columns
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.ledger import Account, write_index, write_ledger
 from radscale_lib.archive.listing import Entry
@@ -105,7 +105,7 @@ def synthetic(film: Dataset, height: int = 2500, width: int = 2048) -> Dataset:
 
 def by_radscale(path: Path) -> bytes:
     """What a worker of ingest does."""
-    encoded: bytes = prepare(instance_of(read_header(path), "PA"), Image(alignment="origin"))[
+    encoded: bytes = image_columns(instance_of(read_header(path), "PA"), Image(alignment="origin"))[
         "image"
     ]
     return encoded

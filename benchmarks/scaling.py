@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.scaling import laws, posterior
 from radscale_lib.scaling.crossover import crossing_sizes, locate
 from radscale_lib.scaling.fit import fit
@@ -419,7 +419,7 @@ def _results(curves: Sequence[Curve], folder: Path | None) -> Iterator[Result]:
         found = [predict(curve) for curve in curves if curve.domain == domain]
         if kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            with whole(kept) as partial:
+            with atomic_write(kept) as partial:
                 partial.write_text(json.dumps([one.values() for one in found]))
         yield from found
 

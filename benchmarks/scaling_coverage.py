@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import yaml
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.scaling.simulate import simulate_scores
 from radscale_lib.scaling.tables import fit_study
 from radscale_lib.study import Run, Study, parse_study
@@ -174,7 +174,7 @@ def _outcome(
         return dict(json.loads(path.read_text()))
     outcome = simulate(kind, spacing, number, seed_sd)
     if path:
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text(json.dumps(outcome))
     return outcome
 
@@ -193,7 +193,7 @@ def write(lines: Sequence[str], page: Path) -> None:
     before, rest = page.read_text().split(MARKS[0])
     _, after = rest.split(MARKS[1])
     text = before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + after
-    with whole(page) as partial:
+    with atomic_write(page) as partial:
         partial.write_text(text)
 
 

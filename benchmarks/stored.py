@@ -21,7 +21,7 @@ from benchmarks.tables import machine, markdown, write_between_marks
 from benchmarks.timing import fastest
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import read_header
-from radscale_lib.archive.ingest import prepare
+from radscale_lib.archive.ingest import image_columns
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.pixels import stored_patterns
 from radscale_lib.archive.resize import resize, stored_size
@@ -72,7 +72,9 @@ def encodings(films: list[Path], rounds: int) -> str:
     rows = []
     for bits in (8, 16):
         images = [
-            codec.decode(prepare(instance_of(read_header(film), "PA"), Image(bits=bits))["image"])
+            codec.decode(
+                image_columns(instance_of(read_header(film), "PA"), Image(bits=bits))["image"]
+            )
             for film in films
         ]
         size = dict.fromkeys(CODINGS, 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -35,5 +35,5 @@ def write_between_marks(page: Path, mark: str, text: str) -> None:
     _, end, after = rest.partition(f"<!-- end {mark} -->")
     if not (start and end):
         raise ValueError(f"{page}: no marks of {mark!r}")
-    with whole(page) as partial:
+    with atomic_write(page) as partial:
         partial.write_text(f"{before}{start}{text.rstrip()}\n{end}{after}")

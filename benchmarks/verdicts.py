@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.scaling_coverage import NESTED, SPACINGS, study, write
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.scaling.laws import Array, even_powers
 from radscale_lib.scaling.multiplicity import benjamini_hochberg, gate, p_values
 from radscale_lib.scaling.noise import nested_luck, split_noise
@@ -142,7 +142,7 @@ def outcomes(
             continue
         found.append(simulate(number, *wanted, spacing))
         if path:
-            with whole(path) as partial:
+            with atomic_write(path) as partial:
                 partial.write_text(json.dumps(found[-1]))
     return found
 

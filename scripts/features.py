@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.study import Run
-from radscale_lib.tasks.evaluate import write_features
+from radscale_lib.tasks.evaluate import extract_features
 from radscale_lib.tasks.inputs import Inputs
 
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with step(
         args, study, "features", [args.encoder, args.catalog, args.ranges], makes, arm=args.arm
     ):
-        write_features(study, run, inputs, args.threads)
+        extract_features(study, run, inputs, args.threads)
 
 
 if __name__ == "__main__":

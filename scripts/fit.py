@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from radscale_lib.exports import write_csv
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.scaling.curves import answer_all, draws_table, predictions_table, read_curves
 from radscale_lib.scaling.diagnostics import METHOD
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with step(args, of, "fit", [args.scores], paths):
             tables = fit_study(of, pl.read_parquet(args.scores))
             for frame, path in zip(tables, paths, strict=True):
-                with whole(path) as partial:
+                with atomic_write(path) as partial:
                     frame.write_parquet(partial)
     else:
         parser.error("give --curves and --predict, or all of a study's options")
@@ -75,10 +75,10 @@ def _fit_curves(args: argparse.Namespace) -> None:
         sys.exit("fit: one law has no draws and no crossovers: leave out --form, or those")
     answers = answer_all(curves, args.jobs, args.check or len(curves) <= FEW, args.form)
     predictions = predictions_table(answers)
-    with whole(args.predict) as partial:
+    with atomic_write(args.predict) as partial:
         write_csv(predictions, partial)
     if args.draws:
-        with whole(args.draws) as partial:
+        with atomic_write(args.draws) as partial:
             draws_table(answers).write_parquet(partial)
     print(*([] if args.form else METHOD), sep="\n")
     for curve, found in zip(curves, answers, strict=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from radscale_lib.files import read_json, whole
+from radscale_lib.files import atomic_write, read_json
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.document import write_report
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             {path.parent.name: pl.read_parquet(path) for path in args.joins},
             {path.parent.name: pl.read_parquet(path) for path in args.texts},
         )
-        with whole(args.out) as partial:
+        with atomic_write(args.out) as partial:
             partial.write_text(html, encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.similarity import similarity_maps
 from radscale_lib.shards.reader import ShardReader
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             args.sizes,
             args.encoders,
         )
-        with whole(args.out) as partial:
+        with atomic_write(args.out) as partial:
             maps.write_parquet(partial)
 
 

@@ -117,8 +117,8 @@ def rows(jobs: Iterable[Job]) -> list[Row]:
     return list(table.values())
 
 
-def longest_chain(jobs: Iterable[Job]) -> float:
-    """Seconds of the longest chain of jobs that wait for each other: no cluster is faster."""
+def critical_path_seconds(jobs: Iterable[Job]) -> float:
+    """Lower bound on wall time: seconds of the longest chain of jobs that wait for each other."""
     ends: dict[int, float] = {}
     for job in jobs:  # in an order in which each comes after what it waits for
         begin = max((ends.get(number, 0.0) for number in job.after), default=0.0)
@@ -126,14 +126,14 @@ def longest_chain(jobs: Iterable[Job]) -> float:
     return max(ends.values(), default=0.0)
 
 
-def slowest(jobs: Iterable[Job], at_once: int) -> float:
-    """Seconds that no order of the jobs exceeds, with so many at once and no waiting for nodes.
+def max_wall_seconds(jobs: Iterable[Job], at_once: int) -> float:
+    """Upper bound on wall time for any schedule of `at_once` jobs (queueing excluded).
 
     R. L. Graham, "Bounds on multiprocessing timing anomalies", 1969: work / N + chain (1 - 1 / N).
     """
     jobs = list(jobs)
     work = sum(job.cost.seconds for job in jobs)
-    return work / at_once + longest_chain(jobs) * (1 - 1 / at_once)
+    return work / at_once + critical_path_seconds(jobs) * (1 - 1 / at_once)
 
 
 def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
@@ -203,8 +203,8 @@ def totals(study: Study, jobs: Iterable[Job], at_once: int = 1) -> dict[str, flo
         "gpu_hours": sum(job.cost.gpu_hours for job in jobs),
         "core_hours": sum(job.cost.core_hours for job in jobs),
         "longest_seconds": max((job.cost.seconds for job in jobs), default=0.0),
-        "at_least_seconds": longest_chain(jobs),
-        "at_most_seconds": slowest(jobs, at_once),
+        "at_least_seconds": critical_path_seconds(jobs),
+        "at_most_seconds": max_wall_seconds(jobs, at_once),
         "disk_gb": peak_bytes(study, at_once) / 1e9,
     }
 

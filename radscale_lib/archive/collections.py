@@ -16,7 +16,7 @@ from radscale_lib.archive.formats import FORMATS, CollectionError, Picture, Tabl
 from radscale_lib.archive.listing import NOT_A_FILE, walk
 from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.secondary import Capture, derived_uid, rewrite_header, write_capture
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 
 _PICTURES = {".png", ".jpg", ".jpeg"}
 _DICOM = {".dcm", ".dicom"}
@@ -175,7 +175,7 @@ class _Csv:
     """A CSV file that appears whole."""
 
     def __init__(self, stack: ExitStack, path: Path, columns: list[str]) -> None:
-        partial = stack.enter_context(whole(path))
+        partial = stack.enter_context(atomic_write(path))
         file = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
         self._writer = csv.writer(file, lineterminator="\n")
         self.write(columns)

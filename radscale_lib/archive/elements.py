@@ -59,7 +59,7 @@ class Elements:
         self._implicit = implicit
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "Elements":
+    def from_dataset(cls, dataset: Dataset) -> "Elements":
         """Take a dataset that pydicom has parsed."""
         elements = cls({}, implicit=False)
         elements.__dict__["_dataset"] = dataset
@@ -152,7 +152,7 @@ class Elements:
         if self._raw and keyword not in self._raw:
             return None
         try:
-            return Elements.of(self._convert(keyword)[0])
+            return Elements.from_dataset(self._convert(keyword)[0])
         except Exception:
             return None
 

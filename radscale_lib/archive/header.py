@@ -160,10 +160,10 @@ def read_by_pydicom(path: Path, file: BinaryIO) -> Header:
         raise QuarantinedError("truncated", "in the header") from None
     except Exception as error:
         raise QuarantinedError("malformed", type(error).__name__) from None
-    meta = Elements.of(dataset.file_meta)
+    meta = Elements.from_dataset(dataset.file_meta)
     syntax = meta.text("TransferSyntaxUID") or _guessed_syntax(dataset)
     media_class = meta.text("MediaStorageSOPClassUID")
-    header = _header(path, Elements.of(dataset), media_class, syntax, pixels)
+    header = _header(path, Elements.from_dataset(dataset), media_class, syntax, pixels)
     if not has_preamble and not header.sop_class.startswith(_STORAGE_CLASSES):
         raise QuarantinedError("not_dicom")
     return header

@@ -45,7 +45,7 @@ from radscale_lib.archive.selection import check_selected, facts_of
 from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
 from radscale_lib.archive.texts import TextCounts, TextReader
 from radscale_lib.archive.tubes import Points, Tube
-from radscale_lib.archive.workers import Died, Workers
+from radscale_lib.archive.workers import WorkerDied, Workers
 from radscale_lib.files import make_private
 from radscale_lib.pseudonyms import device_code, pseudonym
 from radscale_lib.shards import codec
@@ -133,7 +133,7 @@ def ingest(
             results = workers.map((account.entry, instance) for account, instance in selected)
             for (account, instance), result in zip(selected, results, strict=True):
                 with _recorded(account):
-                    prepared = _prepared(account, result)
+                    prepared = _unwrap(account, result)
                     masked_lines = prepared.pop("masked_lines")
                     prepared["scanner"] = device_code(key, prepared["scanner"])
                     image_id = pseudonym(key, "image", instance.sop_instance_uid)
@@ -248,7 +248,7 @@ def _try_to_prepare(image: Image, selected: tuple[Entry, Instance]) -> dict[str,
     entry, instance = selected
     account = Account(entry)
     with _recorded(account):
-        prepared = prepare(instance, image)
+        prepared = image_columns(instance, image)
         _check_unchanged(instance.path, entry)
         return prepared
     if account.outcome == "quarantined":
@@ -259,9 +259,9 @@ def _try_to_prepare(image: Image, selected: tuple[Entry, Instance]) -> dict[str,
     return _Refusal(account.outcome, account.reason, account.detail)
 
 
-def _prepared(account: Account, result: dict[str, Any] | _Refusal | Died) -> dict[str, Any]:
+def _unwrap(account: Account, result: dict[str, Any] | _Refusal | WorkerDied) -> dict[str, Any]:
     account.stage = "pixels"
-    if isinstance(result, Died):
+    if isinstance(result, WorkerDied):
         if not result.by_itself:
             raise PostponedError("stalled" if result.hung else "killed", result.signal)
         raise QuarantinedError("decoder_hung" if result.hung else "decoder_crashed", result.signal)
@@ -301,11 +301,11 @@ class _First:
         self._digests.add(digest)
 
 
-def prepare(instance: Instance, image: Image) -> dict[str, Any]:
+def image_columns(instance: Instance, image: Image) -> dict[str, Any]:
     """The image columns of a row, and the number of `masked_lines`."""
     decoded = luminance_patterns if instance.colour else stored_patterns
     patterns, grey = decoded(instance)
-    patterns, masked_lines = _text_treated(patterns, grey, image)
+    patterns, masked_lines = _treat_burned_in_text(patterns, grey, image)
     rendered = render(patterns, grey, image.window)
     height, width = stored_size(
         instance.rows, instance.columns, image.shorter_side, instance.aspect
@@ -313,7 +313,7 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     values = resize(rendered.values, height, width, image.alignment, image.interpolation)
     spacing = instance.spacing
     return {
-        "image": codec.encode(_rounded(rendered.grey(values), image.bits), image.encoding),
+        "image": codec.encode(_quantise(rendered.grey(values), image.bits), image.encoding),
         "height": height,
         "width": width,
         "view": instance.view,
@@ -329,7 +329,7 @@ def prepare(instance: Instance, image: Image) -> dict[str, Any]:
     }
 
 
-def _rounded(grey: NDArray[np.float32], bits: int) -> codec.Stored:
+def _quantise(grey: NDArray[np.float32], bits: int) -> codec.Stored:
     """Grey levels of 0 to 255 as integers over the range of 8 or 16 bits."""
     grey = grey.clip(0, 255)
     if bits == 8:
@@ -337,7 +337,9 @@ def _rounded(grey: NDArray[np.float32], bits: int) -> codec.Stored:
     return (grey * 257 + 0.5).astype(np.uint16)
 
 
-def _text_treated(patterns: Patterns, grey: GreyScale, image: Image) -> tuple[Patterns, int]:
+def _treat_burned_in_text(
+    patterns: Patterns, grey: GreyScale, image: Image
+) -> tuple[Patterns, int]:
     """Apply the study's rule for burnt-in text; the pixels, and how many lines were masked."""
     if image.burned_in_text == "keep":
         return patterns, 0
@@ -407,7 +409,7 @@ class _Tables:
             **{finding_column(name): known.get(name) for name in self._names.findings},
             **{tube_column(name): known.get(name) for name in self._names.tubes},
             "labelled": values is not None,
-            "tubes": None if tubes is None else _scaled(tubes, instance, prepared, image),
+            "tubes": None if tubes is None else _tubes_json(tubes, instance, prepared, image),
         }
         return columns, missing
 
@@ -444,7 +446,7 @@ class _Tables:
             )
 
 
-def _scaled(
+def _tubes_json(
     tubes: Sequence[Tube], instance: Instance, prepared: dict[str, Any], image: Image
 ) -> str:
     """Tubes in pixels of the stored image, as JSON (`docs/data-contracts.md`)."""

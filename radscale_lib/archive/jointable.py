@@ -29,7 +29,7 @@ from radscale_lib.archive.joinkeys import (
 from radscale_lib.archive.masks import MASK_COLUMN
 from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.tablefile import Form, Row, TableError, TableFile
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.study.archive import Archive, Difference, Labels
 
 _STUDY_KEYS = KEYS[1:]
@@ -102,7 +102,10 @@ def write_join_table(
     facts = TableFacts(keys, columns, list(ignore))
     schema = pa.schema([*_KEY_FIELDS, *map(pa.field, columns, types)])
     reader = _Reader(path, facts, convert)
-    with whole(out) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with (
+        atomic_write(out) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
+    ):
         rows = islice(reader.rows(table), most_rows)
         while batch := list(islice(rows, _BATCH)):
             arrays = [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radscale_lib.archive.listing import ListingError, entry_of, line_of
 from radscale_lib.archive.tablefile import Form, TableError, TableFile
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 
 MASK_COLUMN = "mask"
 
@@ -28,5 +28,5 @@ def refresh_masks(tubes: Path, out: Path, form: Form | None = None) -> None:
     text = "".join(line_of(entry_of(tubes.parent, name)) for name in names)
     listing = out / "masks.tsv"
     if not listing.exists() or listing.read_text(encoding="utf-8") != text:
-        with whole(listing) as unfinished:
+        with atomic_write(listing) as unfinished:
             unfinished.write_text(text, encoding="utf-8")

@@ -5,14 +5,14 @@ Standard library only: the workflow calls `take_up` when it starts.
 
 from pathlib import Path
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 
 
 def note(ledger: Path, files: int) -> None:
     """Note beside a partition's ledger that some of its files are postponed, or that none is."""
     mark = _mark(ledger)
     if files:
-        with whole(mark) as unfinished:
+        with atomic_write(mark) as unfinished:
             unfinished.write_text(f"{files}\n")
     else:
         mark.unlink(missing_ok=True)

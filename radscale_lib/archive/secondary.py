@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from radscale_lib.archive.header import quiet_pydicom
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def write_capture(
     """
     with quiet_pydicom():  # it would write the table's values to the log
         dataset = _dataset(pixels, capture)
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             dataset.save_as(partial, enforce_file_format=True)
 
 
@@ -103,7 +103,7 @@ def rewrite_header(source: Path, target: Path, capture: Capture) -> bool:
             dataset.file_meta.MediaStorageSOPInstanceUID = UID(capture.sop_instance_uid)
             dataset.ViewPosition = dataset.get("ViewPosition") or capture.view
             dataset.Modality = dataset.get("Modality") or "CR"
-            with whole(target) as partial:
+            with atomic_write(target) as partial:
                 dataset.save_as(partial)
     except Exception:
         return False

@@ -32,7 +32,7 @@ _AHEAD = 4
 _OWN_ENDS = {"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGPROF", "no signal"}
 
 
-class Died(NamedTuple):
+class WorkerDied(NamedTuple):
     """The process that worked on an item ended."""
 
     hung: bool
@@ -73,13 +73,13 @@ class _Worker:
             self.overdue = True
             self.process.kill()
 
-    def death(self) -> Died:
+    def death(self) -> WorkerDied:
         self.process.join()
         number = -(self.process.exitcode or 0)
         name = signal.Signals(number).name if number > 0 else "no signal"
         if self.process.exitcode == _NO_MEMORY:
             name = "no memory"
-        return Died(self.overdue or number == signal.SIGPROF, name)
+        return WorkerDied(self.overdue or number == signal.SIGPROF, name)
 
 
 def _serve(
@@ -160,11 +160,11 @@ class Workers(Generic[Item, Result]):
                 worker.process.terminate()
             worker.process.join()
 
-    def map(self, items: Iterable[Item]) -> Iterator[Result | Died]:
+    def map(self, items: Iterable[Item]) -> Iterator[Result | WorkerDied]:
         """Results in the order of the items; only a few items are taken ahead."""
         source = enumerate(items)
         idle, running = list(self._workers), dict[Connection, tuple[_Worker, int]]()
-        results: dict[int, Result | Died] = {}
+        results: dict[int, Result | WorkerDied] = {}
         sent = given = 0
         exhausted = False
         while True:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def prepare(images: Sequence[NDArray[np.uint8]], encoder: EncoderSection) -> Tensor:
+def to_input(images: Sequence[NDArray[np.uint8]], encoder: EncoderSection) -> Tensor:
     """Stored grey images, uint8 [H, W] each, as a tower's input: float32 [B, 1, S, S] in [0, 1]."""
     import torch
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from radscale_lib.encoders.features import Tower
 from radscale_lib.encoders.towers import build
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders import Encoder, EncoderSection
 
@@ -55,7 +55,7 @@ def save_encoder(path: Path, content: EncoderFile) -> None:
     if content.tokenizer is not None:
         metadata["tokenizer"] = content.tokenizer
     tensors = {name: value.detach().cpu().contiguous() for name, value in content.tensors.items()}
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(_ordered(save(tensors, metadata)))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from radscale_lib.files import whole, write_json
+from radscale_lib.files import atomic_write, write_json
 from radscale_lib.phantom.defects import KINDS, Defect, plan_defects
 from radscale_lib.phantom.dicom import (
     accession_number,
@@ -166,7 +166,10 @@ def _write_file(folder: Path, path: str, content: bytes, tables: _Tables) -> Non
 def _write_csv(
     folder: Path, name: str, header: list[str], rows: list[list[str]], tables: _Tables
 ) -> None:
-    with whole(folder / name) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_write(folder / name) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from radscale_lib.files import read_json
-from radscale_lib.planning.scale import held_out, images, shard_bytes
+from radscale_lib.planning.scale import archive_images, held_out, shard_bytes
 from radscale_lib.study.model import Run, Study
 from radscale_lib.study.paradigms import Recipe
 
@@ -148,7 +148,7 @@ def _training(study: Study, arm: str) -> tuple[Recipe, float]:
 def computed_seconds(study: Study, stage: str, names: Mapping[str, str], gpus: int = 0) -> float:
     """Seconds of a job that nothing like it has been measured for."""
     rate = study.compute.tflops * 1e12 * study.compute.utilisation * max(gpus, 1)
-    total = images(study)
+    total = archive_images(study)
     if stage == "pretrain":
         recipe, flops = _training(study, names["arm"])
         return START_SECONDS + recipe.optimiser.samples * flops / rate

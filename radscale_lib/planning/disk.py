@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from radscale_lib.planning.scale import held_out, images, shard_bytes
+from radscale_lib.planning.scale import archive_images, held_out, shard_bytes
 from radscale_lib.study.model import Study
 
 STATES = 4
@@ -30,7 +30,7 @@ def disk(study: Study) -> dict[str, tuple[float, float]]:
 def whole_bytes(study: Study) -> dict[str, float]:
     """Bytes of each kind of result of the whole study, computed."""
     encoders = sum(encoder_bytes(study, run.arm) for run in study.runs)
-    features = len(study.runs) * images(study) * held_out(study) * FEATURE_BYTES
+    features = len(study.runs) * archive_images(study) * held_out(study) * FEATURE_BYTES
     return {
         "shards": shard_bytes(study),
         "encoders": encoders,

@@ -5,7 +5,7 @@ Bounds, not estimates: a job that exceeds them is killed. `plan` has the estimat
 
 import math
 
-from radscale_lib.planning.scale import held_out, images, shard_bytes
+from radscale_lib.planning.scale import archive_images, held_out, shard_bytes
 from radscale_lib.study.archive import Archive
 from radscale_lib.study.model import Study
 
@@ -24,7 +24,7 @@ def _largest_archive(study: Study) -> Archive:
 
 def megabytes(study: Study, stage: str) -> int:
     """Memory of a job, MB, before the factor for retries; of a training, for each process."""
-    rows = images(study) / 1e6
+    rows = archive_images(study) / 1e6
     side = max(_largest_archive(study).image.shorter_side, 64)
     needs = {
         "ingest": 1500 + MB_PER_MPIXEL * 20,
@@ -44,7 +44,7 @@ def megabytes(study: Study, stage: str) -> int:
 
 def minutes(study: Study, stage: str) -> int:
     """Run time of a job, minutes, before the factor for retries."""
-    total = images(study)
+    total = archive_images(study)
     per_partition = total / study.institution.partitions
     side = _largest_archive(study).image.shorter_side
     tested = total * held_out(study)

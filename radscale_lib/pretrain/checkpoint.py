@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from radscale_lib.adamw import AdamW
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.pretrain.learner import Learner
 
 LogRow = dict[str, float]
@@ -44,14 +44,14 @@ class Progress:
 
 
 class SupersededError(SystemExit):
-    """A newer try of the run has taken over its folder."""
+    """A newer attempt of the run has taken over its folder."""
 
 
-class Tenure:
-    """The newest try owns a run's folder.
+class FolderOwnership:
+    """The latest attempt owns a run's folder.
 
-    A scheduler that loses a node starts the run elsewhere, while the lost try may go on: that one
-    finds here that it must not write any more.
+    A scheduler that loses a node starts the run elsewhere, while the lost attempt may go on: that
+    one finds here that it must not write any more.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,17 +59,19 @@ class Tenure:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "owner"
         self._name = uuid.uuid4().hex
-        with whole(self._path) as partial:
+        with atomic_write(self._path) as partial:
             partial.write_text(self._name)
 
     def check(self) -> None:
-        """Make sure that the folder is still this try's.
+        """Make sure that the folder is still this attempt's.
 
         Raises:
-            SupersededError: if a newer try has taken it over.
+            SupersededError: if a newer attempt has taken it over.
         """
         if self._path.read_text() != self._name:
-            raise SupersededError(f"{self._path.parent}: a newer try of this run has taken over")
+            raise SupersededError(
+                f"{self._path.parent}: a newer attempt of this run has taken over"
+            )
 
 
 def save_checkpoint(folder: Path, learner: Learner, optimiser: AdamW, progress: Progress) -> None:
@@ -80,7 +82,7 @@ def save_checkpoint(folder: Path, learner: Learner, optimiser: AdamW, progress: 
         "optimiser": optimiser.state_dict(),
         "progress": asdict(progress),
     }
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         torch.save(state, partial)
     for older in checkpoints(folder):
         if older != path:

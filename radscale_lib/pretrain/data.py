@@ -37,7 +37,7 @@ class Loaded(NamedTuple):
     """
 
     epoch: int
-    row: int
+    table_row: int
     key: int
     pixels: Grey
 
@@ -96,10 +96,10 @@ class ImageSource:
             everything = self._request(range(len(self._rows)))
             self._resident = self._reader.images_or_defects(everything)
         if self._resident is not None:
-            images = self._images([sample.image for sample in drawn])
+            images = self._images([sample.table_row for sample in drawn])
         else:
             images = self._reader.images_or_defects(self._requests(share, step))
-        return [self._sound(*pair) for pair in zip(drawn, images, strict=True)]
+        return [self._load_undamaged(*pair) for pair in zip(drawn, images, strict=True)]
 
     def _requests(self, share: "Share", step: int) -> Request:
         """The request of a step, after that of this process's next one was made."""
@@ -113,12 +113,12 @@ class ImageSource:
         return self._ahead.pop((share, step))
 
     def _request_of(self, share: "Share", step: int) -> Request:
-        return self._request([sample.image for sample in share.of_step(step)])
+        return self._request([sample.table_row for sample in share.of_step(step)])
 
     def _request(self, rows: Sequence[int]) -> Request:
         return self._reader.request(*self._rows.places(rows))
 
-    def _sound(self, sample: Sample, image: Grey | DamagedImageError) -> Loaded:
+    def _load_undamaged(self, sample: Sample, image: Grey | DamagedImageError) -> Loaded:
         epoch, row = sample
         for place in range(len(self._rows)):
             if not isinstance(image, DamagedImageError):
@@ -126,7 +126,7 @@ class ImageSource:
             if self._damaged is None:
                 raise image
             _append(self._damaged, f"{image.shard}\t{image.row}\n")
-            row = (sample.image + len(self._rows) // 2 + place) % len(self._rows)
+            row = (sample.table_row + len(self._rows) // 2 + place) % len(self._rows)
             (image,) = self._images([row])
         raise PretrainError(f"all {len(self._rows)} images are damaged: ingest again")
 

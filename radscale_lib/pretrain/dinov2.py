@@ -2,13 +2,13 @@
 
 from radscale_lib.pretrain.dinov2_data import Dinov2Batches
 from radscale_lib.pretrain.dinov2_learner import Dinov2Learner, RadDinoModel
-from radscale_lib.pretrain.start import Setup, Start, continue_from
+from radscale_lib.pretrain.setup import Setup, Trainable, continue_from
 from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.encoders.rad_dino import RadDino
 from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 
-def start(setup: Setup) -> Start:
+def build(setup: Setup) -> Trainable:
     """DINOv2 on images alone; a base brings its head.
 
     Raises:
@@ -20,7 +20,7 @@ def start(setup: Setup) -> Start:
     if setup.base:
         continue_from(setup.base, model)
     batches = Dinov2Batches(setup.source, encoder.image, recipe, setup.share)
-    return Start(Dinov2Learner(model, recipe), batches)
+    return Trainable(Dinov2Learner(model, recipe), batches)
 
 
 def build_model(encoder: EncoderSection) -> RadDinoModel:

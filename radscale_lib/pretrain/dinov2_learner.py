@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from radscale_lib.encoders.vit import VitTower
 from radscale_lib.pretrain.dinov2_data import GLOBAL_CROPS
 from radscale_lib.pretrain.head import DinoHead
-from radscale_lib.pretrain.learner import Batch, Group, Learner, follow, group
+from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
@@ -139,7 +139,7 @@ class Dinov2Learner(Learner):
 
     def after_update(self, step: int) -> None:
         """Let the teacher follow."""
-        follow(self.teacher, self.student, cosine(step, self.steps, *self.recipe.momentum))
+        ema_update(self.teacher, self.student, cosine(step, self.steps, *self.recipe.momentum))
 
     def encoder(self) -> dict[str, Tensor]:
         """The teacher."""

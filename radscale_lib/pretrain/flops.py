@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from radscale_lib.pretrain.loop import Trainer
+from radscale_lib.pretrain.trainer import Trainer
 
 
 def flops_per_sample(trainer: Trainer, batch: dict[str, Tensor], images: int) -> float:

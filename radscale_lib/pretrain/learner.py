@@ -77,6 +77,6 @@ def group(
 
 
 @torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+def ema_update(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Exponential moving average: average = decay * average + (1 - decay) * model."""
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 
 COUNTS = ("step", "samples")
 SCHEMA = ("step", "samples", "loss", "lr", "images_per_second")
@@ -17,5 +17,5 @@ def write_log(path: Path, rows: list[dict[str, float]]) -> None:
     schema = pa.schema(
         [pa.field(name, pa.int64() if name in COUNTS else pa.float64()) for name in names]
     )
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial)

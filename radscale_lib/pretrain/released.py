@@ -11,7 +11,7 @@ from radscale_lib.encoders.storage import EncoderFile, save_encoder
 from radscale_lib.files import file_digest, write_json
 from radscale_lib.pretrain.card import blank_card, versions
 from radscale_lib.pretrain.log import write_log
-from radscale_lib.pretrain.start import mismatches
+from radscale_lib.pretrain.setup import mismatches
 from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.model import Study
 from radscale_lib.study.paradigms import PARADIGMS

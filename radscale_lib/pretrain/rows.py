@@ -15,7 +15,7 @@ import pyarrow.ipc
 from numpy.typing import NDArray
 
 from radscale_lib.digests import text_number
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.shards.schema import label_columns
 from radscale_lib.study.archive import Labels
@@ -80,7 +80,7 @@ def write_rows(
             f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)}"
         )
     keys = pl.Series("key", [text_number(name) for name in kept["image_id"]], pl.UInt64)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         kept.with_columns(keys).drop("image_id").write_ipc(partial, compression="uncompressed")
     return len(kept)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from radscale_lib.files import file_digest, whole, write_json
+from radscale_lib.files import atomic_write, file_digest, write_json
 from radscale_lib.pretrain.card import blank_card
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.job import Job
@@ -62,7 +62,7 @@ def pretrain(job: Job, out: Path, threads: int) -> None:
             return
     if int(os.environ.get("RANK", "0")) == 0:
         for name in OUTPUTS:
-            with whole(out / name) as partial:
+            with atomic_write(out / name) as partial:
                 shutil.copyfile(finished / name, partial)
 
 
@@ -85,7 +85,7 @@ def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> str | 
     """Train into `folder`/finished; the reason if it fails for good."""
     import torch
 
-    from radscale_lib.pretrain.train import train
+    from radscale_lib.pretrain.session import train
 
     try:
         train(job, folder, card, threads)

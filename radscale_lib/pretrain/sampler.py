@@ -13,7 +13,7 @@ class Sample(NamedTuple):
     """One sample of the run: which image, and in which pass over the images."""
 
     epoch: int
-    image: int
+    table_row: int
 
 
 def samples(seed: int, images: int, start: int, stop: int) -> list[Sample]:

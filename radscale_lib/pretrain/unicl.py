@@ -2,7 +2,7 @@
 
 from radscale_lib.encoders.text import LearntTokenizer, TextTokenizer, load_tokenizer
 from radscale_lib.pretrain.rows import Rows
-from radscale_lib.pretrain.start import Setup, Start, continue_from
+from radscale_lib.pretrain.setup import Setup, Trainable, continue_from
 from radscale_lib.pretrain.texts import Pairing, present_labels, shared_words
 from radscale_lib.pretrain.unicl_data import UniclBatches
 from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner
@@ -11,7 +11,7 @@ from radscale_lib.study.encoders.mi2 import Mi2
 from radscale_lib.study.paradigms.unicl import Unicl
 
 
-def start(setup: Setup) -> Start:
+def build(setup: Setup) -> Trainable:
     """UniCL on images with their reports, their labels, or both.
 
     Raises:
@@ -36,7 +36,7 @@ def start(setup: Setup) -> Start:
     batches = UniclBatches(
         rows, setup.source, pairing, tokenizer, encoder.image, recipe, setup.share
     )
-    return Start(UniclLearner(model, recipe), batches, tokenizer.json)
+    return Trainable(UniclLearner(model, recipe), batches, tokenizer.json)
 
 
 def build_model(encoder: EncoderSection) -> Mi2Model:

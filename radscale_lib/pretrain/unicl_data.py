@@ -59,4 +59,4 @@ class UniclBatches(Dataset[dict[str, Tensor]]):
 
     def _text(self, loaded: Loaded) -> tuple[str, int]:
         rng = generator(self._share.seed, Purpose.TEXT, loaded.epoch, loaded.key)
-        return self._pairing.draw(rng, loaded.row, self._rows[loaded.row])
+        return self._pairing.draw(rng, loaded.table_row, self._rows[loaded.table_row])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.text import TextTokenizer, TextTower
-from radscale_lib.pretrain.learner import Batch, Group, Learner, follow, group
+from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group
 from radscale_lib.pretrain.losses.unicl import unicl_loss
 from radscale_lib.study.encoders.mi2 import Mi2
 from radscale_lib.study.paradigms.unicl import Unicl
@@ -109,7 +109,7 @@ class UniclLearner(Learner):
         """Limit the temperature and update the average."""
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=LOG_SCALE_LIMIT)
-        follow(self.average, self.model, self.recipe.ema)
+        ema_update(self.average, self.model, self.recipe.ema)
 
     def encoder(self) -> dict[str, Tensor]:
         """The average of all weights."""

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.study import StudyError, load_study
 from radscale_lib.study.model import Study
 
@@ -25,7 +25,7 @@ def write_settings(study: Study) -> Path:
     """Write a study's settings, unless they are there; the file."""
     path, text = settings_file(study), settings_text(study)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text(text, encoding="utf-8")
     return path
 

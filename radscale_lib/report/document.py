@@ -16,7 +16,7 @@ from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.subsets import FIGURE, subset_rows
 from radscale_lib.report.words import (
-    images,
+    format_count,
     interval,
     listed,
     metric_name,
@@ -95,12 +95,13 @@ def write_report(
         allowed=f"{1 - study.scaling.confidence:.0%}",
         scaling_figures=_scaling_figures(study, series, fits, figures),
         similarity_figures=_similarity_figures(study, figures),
-        score_sizes=[images(size) for size in study.subsets.sizes],
+        score_sizes=[format_count(size) for size in study.subsets.sizes],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
         law_tasks=_law_tasks(study, fits, crossovers),
         method=METHOD,
         comparison_sizes=[
-            images(size) for size in sorted(comparisons.filter(pl.col("studied"))["size"].unique())
+            format_count(size)
+            for size in sorted(comparisons.filter(pl.col("studied"))["size"].unique())
         ],
         comparison_tasks=_comparison_tasks(study, comparisons),
         subset_figure=_embed(figures, FIGURE),
@@ -191,8 +192,8 @@ def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
         if len(rows):
             first, last = rows.row(0, named=True), rows.row(-1, named=True)
             parts.append(
-                f"{arm} from {number(first['value'])} at {images(first['size'])} images to "
-                f"{number(last['value'])} at {images(last['size'])}"
+                f"{arm} from {number(first['value'])} at {format_count(first['size'])} images to "
+                f"{number(last['value'])} at {format_count(last['size'])}"
             )
     parts += [
         f"{row['arm']} at {number(row['value'])}"

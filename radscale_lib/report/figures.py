@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from radscale_lib.exports import write_csv
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import (
@@ -28,7 +28,7 @@ from radscale_lib.report.style import (
     new_figure,
     save,
 )
-from radscale_lib.report.words import images, metric_name, task_title
+from radscale_lib.report.words import format_count, metric_name, task_title
 from radscale_lib.study import Study
 
 NOTE_SIZE = 5.8
@@ -62,7 +62,7 @@ def draw_scaling_figures(study: Study, scores: pl.DataFrame, fits: pl.DataFrame,
 
 def _save(study: Study, figure: Figure, out: Path, name: str, table: pl.DataFrame) -> None:
     save(figure, out / "figures", name, study.report.formats, study.report.dpi)
-    with whole(out / "tables" / f"{name}.csv") as partial:
+    with atomic_write(out / "tables" / f"{name}.csv") as partial:
         write_csv(table, partial)
 
 
@@ -131,7 +131,7 @@ def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None
         _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge)
 
     axes.set_ylim(*_limits(table))
-    axes.set_xticks([zero, *sizes], ["0", *map(images, sizes)])
+    axes.set_xticks([zero, *sizes], ["0", *map(format_count, sizes)])
     axes.xaxis.set_minor_locator(NullLocator())
     _break_axis(axes, (zero * first) ** 0.5)
     axes.set_xlabel("pretraining images")

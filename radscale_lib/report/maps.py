@@ -12,9 +12,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from radscale_lib.exports import write_csv
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.report.style import INK, PAGE, house_style, new_figure, save
-from radscale_lib.report.words import images
+from radscale_lib.report.words import format_count
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
@@ -33,7 +33,7 @@ def draw_similarity_figures(study: Study, tables: Iterable[pl.DataFrame], out: P
         with house_style():
             figure = _figure(table, maps)
         save(figure, out / "figures", name, study.report.formats, study.report.dpi)
-        with whole(out / "tables" / f"{name}.csv") as partial:
+        with atomic_write(out / "tables" / f"{name}.csv") as partial:
             write_csv(_cells(maps), partial)
 
 
@@ -58,7 +58,7 @@ def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
         if i == 0:
             cell.set_title(f"layer {row['level']}", fontsize=7.5, weight="normal", loc="center")
         if j == 0:
-            cell.set_ylabel(f"{images(row['size'])} images", fontsize=7.5)
+            cell.set_ylabel(f"{format_count(row['size'])} images", fontsize=7.5)
         cells.append(cell)
     scale = ScalarMappable(COSINE, COLOURS)
     bar = figure.colorbar(scale, ax=cells, shrink=0.8, aspect=26, pad=0.015, ticks=[-1, 0, 1])

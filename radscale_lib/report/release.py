@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from radscale_lib.files import read_json, whole, write_json
+from radscale_lib.files import atomic_write, read_json, write_json
 from radscale_lib.study import Study
 
 PUBLIC = (
@@ -91,7 +91,7 @@ def release(study: Study, key: bytes, out: Path) -> None:
             write_json(target, keyed_card(read_json(source), key))
         elif "positives" in _columns(source):
             table = without_small_cells(pl.read_parquet(source), study.smallest_cell("institution"))
-            with whole(target) as partial:
+            with atomic_write(target) as partial:
                 table.write_parquet(partial)
         elif source.suffix == ".safetensors":
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def _public_header(header: dict[str, Any]) -> bytes:
 def _copy_encoder(source: Path, target: Path) -> None:
     header, start = _header(source)
     text = _public_header(header)
-    with whole(target) as partial, partial.open("wb") as copy, source.open("rb") as file:
+    with atomic_write(target) as partial, partial.open("wb") as copy, source.open("rb") as file:
         copy.write(len(text).to_bytes(_HEADER_LENGTH, "little") + text)
         file.seek(start)
         shutil.copyfileobj(file, copy)

@@ -5,14 +5,14 @@ from typing import Any
 
 import polars as pl
 
-from radscale_lib.report.words import images, interval, listed, number, percent, task_title
+from radscale_lib.report.words import format_count, interval, listed, number, percent, task_title
 from radscale_lib.scaling.tables import NO_TREND
 from radscale_lib.study import Study
 
 
 def studied(study: Study, scores: pl.DataFrame) -> list[str]:
     """What was studied, in two sentences."""
-    sizes = listed(images(size) for size in study.subsets.sizes)
+    sizes = listed(format_count(size) for size in study.subsets.sizes)
     seeds = {arm: len(section.seeds) for arm, section in study.arms.items()}
     arms = listed(f"{arm} ({n} seed{'s' * (n > 1)})" for arm, n in seeds.items())
     tasks = [task for task in study.scaling.metrics if task in set(scores["task"])]
@@ -80,7 +80,7 @@ def _course(mean: dict[str, Any], fit: dict[str, Any] | None) -> str:
     """An arm's course from its smallest to its largest size."""
     arm = mean["arm"]
     value = interval(mean["value"], mean["lower"], mean["upper"])
-    at = f"{value} at {images(mean['size'])} images"
+    at = f"{value} at {format_count(mean['size'])} images"
     if fit is None:
         return f"{arm} has {at}, too few sizes for a fit"
     change = interval(fit["change"], fit["change_lower"], fit["change_upper"], sign=True)

@@ -9,7 +9,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from radscale_lib.encoders.prepare import map_points, prepare, prepare_one
+from radscale_lib.encoders.prepare import map_points, prepare_one, to_input
 from radscale_lib.encoders.storage import load_tower, read_encoder
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
@@ -98,7 +98,7 @@ def similarity_maps(
         if not read_encoder(path).tensors:
             continue
         with torch.inference_mode():
-            levels = load_tower(path).levels(prepare(stored, section)).levels
+            levels = load_tower(path).levels(to_input(stored, section)).levels
         for level, features in enumerate(levels, start=1):
             values = cosine_map(features[0], float(x), float(y))
             rows.append(

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.study import Study
 
 COLUMN = 3.5
@@ -125,5 +125,5 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str], dpi: i
         left, bottom, width, height = axes.get_position(original=True).bounds
         axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
     for suffix in formats:
-        with whole(folder / f"{name}.{suffix}") as partial, house_style():
+        with atomic_write(folder / f"{name}.{suffix}") as partial, house_style():
             figure.savefig(partial, format=suffix, dpi=dpi, metadata=_NO_DATES[suffix])

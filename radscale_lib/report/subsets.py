@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 
 from radscale_lib.exports import write_csv
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.report.style import BASELINE, MUTED, PAGE, house_style, new_figure, save
-from radscale_lib.report.words import images
+from radscale_lib.report.words import format_count
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
@@ -27,7 +27,7 @@ def draw_subset_figure(study: Study, card: pl.DataFrame, out: Path) -> None:
     """
     if card.is_empty():
         return
-    with whole(out / "tables" / f"{FIGURE}.csv") as partial:
+    with atomic_write(out / "tables" / f"{FIGURE}.csv") as partial:
         write_csv(card, partial)
     first = card.filter(pl.col("seed") == pl.col("seed").min())
     labels = first.select("group", "name").unique(maintain_order=True).rows()
@@ -52,7 +52,7 @@ def draw_subset_figure(study: Study, card: pl.DataFrame, out: Path) -> None:
                 markersize=2.5,
                 linewidth=0.8,
                 color=_COLOURS[number % len(_COLOURS)],
-                label=f"{images(size)} images",
+                label=f"{format_count(size)} images",
             )
         axes.set_yticks(
             range(len(labels), 0, -1),

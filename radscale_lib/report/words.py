@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 
 from radscale_lib.metrics import metrics
-from radscale_lib.scaling.crossover import images
+from radscale_lib.scaling.crossover import format_count
 from radscale_lib.scaling.words import interval, number, percent
 from radscale_lib.study import Run, Study
 
 __all__ = [
-    "images",
+    "format_count",
     "interval",
     "listed",
     "metric_name",

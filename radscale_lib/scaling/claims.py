@@ -9,7 +9,7 @@ import numpy as np
 
 from radscale_lib.scaling.compare import compare
 from radscale_lib.scaling.course import Course, about, above
-from radscale_lib.scaling.crossover import images
+from radscale_lib.scaling.crossover import format_count
 from radscale_lib.scaling.ensemble import Interval, centre
 from radscale_lib.scaling.laws import Array
 from radscale_lib.scaling.multiplicity import p_values
@@ -153,7 +153,7 @@ class _Words:
         }  # fmt: skip
         name = self.rises(arm.arm, label)
         change, gain = interval(*of.change, sign=True), interval(*of.gain, sign=True)
-        span = f"from {images(arm.ends[0])} to {images(arm.ends[1])} images"
+        span = f"from {format_count(arm.ends[0])} to {format_count(arm.ends[1])} images"
         alone = ""
         if of.moves:
             side, share = ("rises", of.rises) if of.rises > 0.5 else ("falls", 1 - of.rises)
@@ -197,7 +197,7 @@ class _Words:
         )
         ahead = above(np.log(level), logs)
         by, size = interval(*found, sign=True), arm.curve.nominal.max()
-        at = f"on {where} at {images(size)} images"
+        at = f"on {where} at {format_count(size)} images"
         return Claim(
             claim=f"{arm.arm} overtakes {arm.baseline} on {where}",
             kind="overtakes",
@@ -275,10 +275,11 @@ class _Words:
         self, one: FittedArm, other: FittedArm, size: float, difference: Interval, ahead: float,
         label: str | None, mark: str,
     ) -> Claim:  # fmt: skip
-        at = f"on {self._where(label)} at {images(size)} images{mark}"
+        at = f"on {self._where(label)} at {format_count(size)} images{mark}"
         by = interval(*difference, sign=True)
         return Claim(
-            claim=f"{one.arm} is ahead of {other.arm} on {self._where(label)} at {images(size)}",
+            claim=f"{one.arm} is ahead of {other.arm} on {self._where(label)} "
+            f"at {format_count(size)}",
             kind="ahead",
             arm=one.arm,
             other=other.arm,

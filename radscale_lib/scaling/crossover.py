@@ -156,20 +156,20 @@ def _text(
     largest: float,
     confidence: float,
 ) -> str:
-    first, last = images(smallest), images(largest)
+    first, last = format_count(smallest), format_count(largest)
     level = f"{confidence:.0%} interval"
-    low = images(lower) if lower else f"< {first}"
-    high = images(upper) if upper else f"≥ {last}"
+    low = format_count(lower) if lower else f"< {first}"
+    high = format_count(upper) if upper else f"≥ {last}"
     if state == "undetermined":
         return f"undetermined ({level} {low} to {high} images)"
     if state == "within" and size is not None:
-        return f"{images(size)} images ({level} {low} to {high})"
+        return f"{format_count(size)} images ({level} {low} to {high})"
     if state == "below":
         return f"< {first} images" + (f" ({level} up to {high})" if upper else "")
     return f"≥ {last} images" if state == "above" else "not reached"
 
 
-def images(size: float) -> str:
+def format_count(size: float) -> str:
     """A number of images in at most three digits: 850, 1,200, 30k, 3.5M."""
     rounded = float(f"{size:.3g}") if size >= 1 else 1.0
     for unit, suffix in ((1e6, "M"), (1e4, "k")):

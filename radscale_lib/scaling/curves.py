@@ -164,7 +164,7 @@ def _numbers(path: Path, table: pl.DataFrame, name: str) -> list[float | None]:
     return out
 
 
-def prepare(curve: Curve) -> Curve:
+def clean(curve: Curve) -> Curve:
     """The runs that are fitted: sorted, without missing and repeated ones.
 
     Raises:
@@ -304,7 +304,7 @@ def answer(curve: Curve, checked: bool = False, form: str | None = None) -> Answ
 
 def _answer(curve: Curve, checked: bool, form: str | None) -> Answer:
     try:
-        curve = prepare(curve)
+        curve = clean(curve)
         if form is not None:
             return _answer_by_law(curve, form)
         fitted = fit_curve(curve)

@@ -8,7 +8,7 @@ import numpy as np
 
 from radscale_lib.scaling.claims import Claim, common_sizes, untestable
 from radscale_lib.scaling.course import about, above
-from radscale_lib.scaling.crossover import images
+from radscale_lib.scaling.crossover import format_count
 from radscale_lib.scaling.ensemble import centre
 from radscale_lib.scaling.laws import Array
 from radscale_lib.scaling.multiplicity import benjamini_hochberg, p_values, simes
@@ -292,7 +292,7 @@ def _names(parts: Sequence[_Part], key: str) -> list[str]:
 
 
 def _sizes(parts: Sequence[_Part]) -> list[str]:
-    return [images(size) for size in sorted({part.size for part in parts})]
+    return [format_count(size) for size in sorted({part.size for part in parts})]
 
 
 def _listed(words: Sequence[str]) -> str:

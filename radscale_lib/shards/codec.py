@@ -12,7 +12,7 @@ from radscale_lib.shards import png
 from radscale_lib.study.archive import Encoding
 
 Grey = NDArray[np.uint8]
-Stored = png.Grey
+Stored = png.Grey8Or16
 _LITTLE_ENDIAN_TIFF = b"II*\0"
 _HORIZONTAL_DIFFERENCES = 2
 """Predictor (TIFF 6.0, section 14)."""

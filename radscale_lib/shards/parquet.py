@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 
 ROWS_PER_GROUP = 131_072
 
@@ -42,7 +42,7 @@ def open_table(
 ) -> Iterator[TableWriter]:
     """Open a table for writing (zstd, page checksums); it appears whole if the block succeeds."""
     with (
-        whole(path) as partial,
+        atomic_write(path) as partial,
         pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True) as parquet,
     ):
         writer = TableWriter(parquet, rows_per_group)

@@ -23,11 +23,11 @@ _HEADER = struct.Struct(">IIBBBBB")
 _PLAIN_GREY = (0, 0, 0, 0)
 """Colour type, and methods of compression, filter and interlace."""
 
-Grey = NDArray[np.uint8] | NDArray[np.uint16]
+Grey8Or16 = NDArray[np.uint8] | NDArray[np.uint16]
 Bytes = NDArray[np.uint8]
 
 
-def encode(image: Grey) -> bytes:
+def encode(image: Grey8Or16) -> bytes:
     """Encode a grey image, uint8 or uint16 [H, W], as PNG."""
     height, width = image.shape
     data = np.ascontiguousarray(image, image.dtype.newbyteorder(">")).view(np.uint8)
@@ -42,7 +42,7 @@ def encode(image: Grey) -> bytes:
     return _SIGNATURE + b"".join(_chunk(kind, content) for kind, content in parts)
 
 
-def decode(data: bytes | memoryview) -> Grey:
+def decode(data: bytes | memoryview) -> Grey8Or16:
     """Decode a PNG to a grey image, uint8 [H, W], or uint16 if it has 16 bits.
 
     Raises:
@@ -57,7 +57,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
 
-def _decode_up(data: bytes | memoryview) -> Grey | None:
+def _decode_up(data: bytes | memoryview) -> Grey8Or16 | None:
     """Decode what `encode` writes; None for any other PNG, and for damaged data.
 
     The Adler-32 of the pixels is verified by the inflation.
@@ -106,7 +106,7 @@ def _add_rows(differences: Bytes) -> Bytes:
     return image
 
 
-def _decode_any(data: bytes | memoryview) -> Grey:
+def _decode_any(data: bytes | memoryview) -> Grey8Or16:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _GREY_AS_DEEP_AS_IT_IS)
     except cv2.error:

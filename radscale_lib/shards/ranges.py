@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.shards.errors import ShardError
 from radscale_lib.shards.pages import NotAddressableError, chunk_of, value_ranges
 from radscale_lib.shards.storage import Storage
@@ -141,7 +141,7 @@ def write_ranges(
             }
         ),
     )
-    with whole(out) as partial, pa.ipc.new_file(partial, table.schema) as file:
+    with atomic_write(out) as partial, pa.ipc.new_file(partial, table.schema) as file:
         file.write_table(table)
     return entries
 

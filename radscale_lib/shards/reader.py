@@ -170,7 +170,7 @@ class ShardReader:
         Raises:
             ShardError: naming the shard and row that is missing or damaged.
         """
-        return _sound(self.encoded_or_defects(self.request(shards, rows)))
+        return _undamaged(self.encoded_or_defects(self.request(shards, rows)))
 
     def images(self, shards: Sequence[str], rows: Sequence[int]) -> list[Grey]:
         """Decoded images at (shard, row), uint8 [H, W] each, in the asked order.
@@ -180,7 +180,7 @@ class ShardReader:
         Raises:
             ShardError: naming the shard and row that is missing or damaged.
         """
-        return _sound(self.images_or_defects(self.request(shards, rows)))
+        return _undamaged(self.images_or_defects(self.request(shards, rows)))
 
     def images_or_defects(self, request: Request) -> list[Grey | DamagedImageError]:
         """As `images`, with the error in the place of each damaged image.
@@ -350,7 +350,7 @@ def _read_images(file: pq.ParquetFile, group: int) -> pa.ChunkedArray:
     return file.read_row_group(group, columns=["image"])["image"]
 
 
-def _sound(found: Iterable[T | DamagedImageError]) -> list[T]:
+def _undamaged(found: Iterable[T | DamagedImageError]) -> list[T]:
     """The images; raises the first defect."""
     sound: list[T] = []
     for image in found:

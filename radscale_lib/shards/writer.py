@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.shards.schema import ROW_GROUP, VERSION, image_digest, row_digest, shard_schema
 from radscale_lib.study.archive import Labels
 
@@ -56,7 +56,7 @@ def open_shard(path: Path, labels: Labels, stage: str) -> Iterator[ShardWriter]:
     )
     others = [name for name in schema.names if name != "image"]
     with (
-        whole(path) as partial,
+        atomic_write(path) as partial,
         pq.ParquetWriter(
             partial,
             schema,

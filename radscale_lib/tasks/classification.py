@@ -81,7 +81,7 @@ def _fit(
     known = ~np.isnan(truth).all(1)
     train, validation = (known & (split == part) for part in ("train", "validation"))
     _require(int(train.sum()), name, "train")
-    standardise = Standardiser.of(values[train])
+    standardise = Standardiser.fit(values[train])
     probes = fit_path(standardise(values[train]), truth[train], task.penalties)
     if len(probes) == 1:
         return probes[0], standardise
@@ -110,7 +110,7 @@ def _scores(
         positive = truth[images, column] == 1
         score = logits[images, column]
         everyone = np.ones((1, len(images)))
-        values = Ranking.of(positive, score, everyone).values(computed)
+        values = Ranking.from_scores(positive, score, everyone).values(computed)
         resamples = resampled(computed, positive, score, images, draws)
         for name, value, sample in zip(by_metric, values, resamples, strict=True):
             by_metric[name].append(

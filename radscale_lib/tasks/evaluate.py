@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from radscale_lib.files import read_json, whole
+from radscale_lib.files import atomic_write, read_json
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Run, Study
 from radscale_lib.tasks.inputs import Inputs
@@ -51,7 +51,7 @@ def check_run(study: Study, run: Run, task: str | None = None) -> None:
         raise UnknownRunError(f"{task}: no task of study {study.name}: use one of {known}")
 
 
-def write_features(study: Study, run: Run, inputs: Inputs, threads: int) -> None:
+def extract_features(study: Study, run: Run, inputs: Inputs, threads: int) -> None:
     """Write the pooled features of a run to `inputs.features`; empty ones if the run failed."""
     from radscale_lib.tasks.extraction import extract, write_empty
 
@@ -93,7 +93,7 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
     encoder, confidence = study.encoder_of(run.arm), study.evaluation.confidence
     table = score_table(scores, run, encoder, name, confidence, _images(inputs.encoder))
     for filename, content in (("predictions", predictions), ("scores", table)):
-        with whole(out / f"{filename}.parquet") as partial:
+        with atomic_write(out / f"{filename}.parquet") as partial:
             content.write_parquet(partial)
     for row in table.filter(pl.col("target") == MACRO).iter_rows(named=True):
         figures = ", ".join(

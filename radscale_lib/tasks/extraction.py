@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from radscale_lib.study.model import Study
-from radscale_lib.tasks.features import LEVELS, index_of, write_features
+from radscale_lib.tasks.features import LEVELS, index_of, save_features
 from radscale_lib.tasks.frozen import FrozenEncoder
 from radscale_lib.tasks.inputs import Inputs
 
@@ -31,11 +31,11 @@ def extract(study: Study, inputs: Inputs, catalog: pl.DataFrame, label: str) -> 
         for part, values in zip(pooled, vectors, strict=True):
             part.append(values.to(torch.float16).cpu().numpy())
     *means, global_ = (np.concatenate(part) for part in pooled)
-    write_features(inputs.features, index, means, global_, inputs.encoder)
+    save_features(inputs.features, index, means, global_, inputs.encoder)
 
 
 def write_empty(study: Study, inputs: Inputs, catalog: pl.DataFrame) -> None:
     """Write features of no image, for a run without an encoder."""
     nothing = np.zeros((0, 1), np.float16)
     index = index_of(catalog, study.labels).clear()
-    write_features(inputs.features, index, [nothing] * len(LEVELS), nothing, inputs.encoder)
+    save_features(inputs.features, index, [nothing] * len(LEVELS), nothing, inputs.encoder)

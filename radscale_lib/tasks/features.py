@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from radscale_lib.files import file_digest, whole
+from radscale_lib.files import atomic_write, file_digest
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.evaluation import Features
@@ -28,7 +28,7 @@ def index_of(catalog: pl.DataFrame, labels: Labels) -> pl.DataFrame:
     )
 
 
-def write_features(
+def save_features(
     folder: Path,
     index: pl.DataFrame,
     means: list[NDArray[np.float16]],
@@ -45,10 +45,10 @@ def write_features(
         encoder: the encoder's file; the features carry its digest.
     """
     tensors = {f"mean.{level}": mean for level, mean in zip(LEVELS, means, strict=True)}
-    with whole(folder / "features.safetensors") as partial:
+    with atomic_write(folder / "features.safetensors") as partial:
         metadata = {ENCODER: file_digest(encoder)}
         save_file(tensors | {"global": global_}, partial, metadata)
-    with whole(folder / "index.parquet") as partial:
+    with atomic_write(folder / "index.parquet") as partial:
         index.write_parquet(partial)
 
 

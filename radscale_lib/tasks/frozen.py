@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from radscale_lib.encoders.features import Features, Tower
-from radscale_lib.encoders.prepare import prepare
+from radscale_lib.encoders.prepare import to_input
 from radscale_lib.encoders.storage import load_tower
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study.compute import Compute
@@ -65,7 +65,7 @@ class FrozenEncoder:
         """Features of some images in one forward pass, float16, on the device."""
         places = self.rows[images]
         stored = self.reader.images(places["shard"].to_list(), places["row"].to_list())
-        inputs = prepare(stored, self.tower.encoder).to(self.device)
+        inputs = to_input(stored, self.tower.encoder).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
             features = self.tower.levels(inputs)
         return _cast(features, torch.float16)
@@ -87,7 +87,7 @@ class Grids:
     kept: list[Tensor] | None
 
     @classmethod
-    def of(cls, encoder: FrozenEncoder, label: str, limit: int = KEPT_BYTES) -> "Grids":
+    def for_encoder(cls, encoder: FrozenEncoder, label: str, limit: int = KEPT_BYTES) -> "Grids":
         """Compute the grids of all images, if they take at most `limit` bytes."""
         if not len(encoder):
             return cls(encoder, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from radscale_lib.files import whole
+from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Study
 from radscale_lib.tasks.scores import ORDER, SCHEMA
@@ -47,7 +47,7 @@ def gather(study: Study, paths: Sequence[Path], out: Path) -> None:
             f"{len(missing)} of {expected} scores are missing: {', '.join(missing)}: run them "
             "again, or set strict to false"
         )
-    with whole(out) as partial:
+    with atomic_write(out) as partial:
         scores.write_parquet(partial)
     for name in missing:
         print(f"no scores: {name}", file=sys.stderr)

@@ -162,7 +162,7 @@ class _Texts:
     lengths: Tensor
 
     @classmethod
-    def of(cls, reports: Sequence[str], tokenizer: ReportTokenizer, longest: int) -> "_Texts":
+    def encode(cls, reports: Sequence[str], tokenizer: ReportTokenizer, longest: int) -> "_Texts":
         rows = [tokenizer.encode(report.strip(), longest) for report in reports]
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.full((len(rows), int(lengths.max())), tokenizer.end)
@@ -174,7 +174,7 @@ class _Texts:
 def _train(
     task: Generation, frozen: FrozenEncoder, reports: Sequence[str], seed: int, name: str
 ) -> tuple[ReportGenerator, ReportTokenizer]:
-    grids = Grids.of(frozen, f"{name}: training features")
+    grids = Grids.for_encoder(frozen, f"{name}: training features")
     channels, global_, _ = grids.channels
     width = channels[-1] + global_
     torch.manual_seed(seed)
@@ -185,7 +185,7 @@ def _train(
         tokenizer = released_tokenizer(task.language_model)
         generator = ReportGenerator(released_model(task.language_model, task.lora_rank), width)
     generator.to(frozen.device)
-    texts = _Texts.of(reports, tokenizer, task.max_tokens)
+    texts = _Texts.encode(reports, tokenizer, task.max_tokens)
 
     def loss(images: Tensor) -> Tensor:
         lengths = texts.lengths[images]

@@ -15,7 +15,7 @@ from radscale_lib.study.tasks.segmentation import Segmentation
 SUBPIXEL_BITS = 4
 
 
-class Drawn(NamedTuple):
+class PlacedTube(NamedTuple):
     """A tube as shares of the square's side, (x, y) from its upper left corner."""
 
     lines: list[NDArray[np.float64]]
@@ -24,7 +24,7 @@ class Drawn(NamedTuple):
 
 
 def draw_masks(
-    tubes: Mapping[str, Sequence[Drawn]], classes: Sequence[str], size: int, width: float
+    tubes: Mapping[str, Sequence[PlacedTube]], classes: Sequence[str], size: int, width: float
 ) -> NDArray[np.bool_]:
     """Draw each class's tubes into a mask of its own, without anti-aliasing.
 
@@ -87,12 +87,14 @@ class TubeMasks:
         )
 
 
-def _drawn(tubes: str, height: int, width: int, encoder: EncoderSection) -> dict[str, list[Drawn]]:
-    drawn: dict[str, list[Drawn]] = {}
+def _drawn(
+    tubes: str, height: int, width: int, encoder: EncoderSection
+) -> dict[str, list[PlacedTube]]:
+    drawn: dict[str, list[PlacedTube]] = {}
     for tube in json.loads(tubes):
         lines = [
             map_points(line, height, width, encoder)
             for line in (tube["area"] if "area" in tube else [tube["points"]])
         ]
-        drawn.setdefault(tube["label"], []).append(Drawn(lines, "area" in tube))
+        drawn.setdefault(tube["label"], []).append(PlacedTube(lines, "area" in tube))
     return drawn

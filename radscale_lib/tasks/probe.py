@@ -18,7 +18,7 @@ class Standardiser:
     scale: Floats
 
     @classmethod
-    def of(cls, features: NDArray[np.floating]) -> "Standardiser":
+    def fit(cls, features: NDArray[np.floating]) -> "Standardiser":
         """Mean and standard deviation of each column [N, D]; constant columns keep scale 1."""
         mean = features.mean(0, dtype=np.float64)
         scale = features.std(0, dtype=np.float64)

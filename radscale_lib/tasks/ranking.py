@@ -22,7 +22,7 @@ class Ranking:
     all_negatives: Floats
 
     @classmethod
-    def of(
+    def from_scores(
         cls, truth: NDArray[np.bool_], score: NDArray[np.floating], weights: Floats
     ) -> "Ranking":
         """Rank images.
@@ -78,5 +78,5 @@ def resampled(
     """
     values = np.empty((len(metrics), len(draws)))
     for part, weights in draws.weights(images):
-        values[:, part] = Ranking.of(truth, score, weights).values(metrics)
+        values[:, part] = Ranking.from_scores(truth, score, weights).values(metrics)
     return values

@@ -95,7 +95,7 @@ def _task(study: Study, name: str) -> Segmentation:
 def _train(
     task: Segmentation, frozen: FrozenEncoder, masks: TubeMasks, seed: int, name: str
 ) -> PyramidDecoder:
-    grids = Grids.of(frozen, f"{name}: training features")
+    grids = Grids.for_encoder(frozen, f"{name}: training features")
     channels, _, finest = grids.channels
     torch.manual_seed(seed)
     decoder = PyramidDecoder(channels, finest, task.width, len(masks.classes), task.output_size)

@@ -14,7 +14,7 @@ from pydicom import uid
 from radscale_lib.archive import colour as colour_module
 from radscale_lib.archive.colour import luminance, luminance_patterns
 from radscale_lib.archive.header import quiet_pydicom, read_header
-from radscale_lib.archive.ingest import Outputs, Sources, ingest, prepare
+from radscale_lib.archive.ingest import Outputs, Sources, image_columns, ingest
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.listing import refresh
 from radscale_lib.archive.outcomes import QuarantinedError, RefusedError
@@ -179,7 +179,7 @@ def test_a_palette_of_8_bits(make_dicom, tmp_path):
     )
     expected = luminance(np.stack([table[index] for table in tables], axis=-1))
     np.testing.assert_array_equal(decode(path), expected)
-    assert prepare(instance_of(read_header(path), "PA"), Image())["p99"] > 200
+    assert image_columns(instance_of(read_header(path), "PA"), Image())["p99"] > 200
 
 
 def test_a_palette_that_is_missing_is_quarantined(make_dicom, tmp_path):
@@ -291,5 +291,5 @@ def test_a_converted_image_is_as_the_grey_image_of_its_luminance(make_dicom, tmp
     for path in (coloured, grey):
         header = read_header(path)
         check_selected(header, facts_of(header), Select(colour=True))
-        rows.append(prepare(instance_of(header, "PA"), Image(shorter_side=32, window="voi")))
+        rows.append(image_columns(instance_of(header, "PA"), Image(shorter_side=32, window="voi")))
     assert rows[0] == rows[1]

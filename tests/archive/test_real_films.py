@@ -12,7 +12,7 @@ from benchmarks.fuzz_ingest import EVERYTHING
 from radscale_lib.archive.colour import luminance, luminance_patterns
 from radscale_lib.archive.grey import render
 from radscale_lib.archive.header import quiet_pydicom, read_header
-from radscale_lib.archive.ingest import Outputs, Sources, ingest, prepare
+from radscale_lib.archive.ingest import Outputs, Sources, image_columns, ingest
 from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.listing import refresh
 from radscale_lib.archive.pixels import stored_patterns
@@ -119,7 +119,7 @@ def test_stored_pixels_equal_simpleitks(films, name, alignment):
     )  # fmt: skip
     shown = (theirs.clip(0, 255) + 0.5).astype(np.uint8)
     instance = instance_of(read_header(films.chests[name]), "PA")
-    ours = codec.decode(prepare(instance, Image(alignment=alignment))["image"])
+    ours = codec.decode(image_columns(instance, Image(alignment=alignment))["image"])
     apart = np.abs(ours.astype(int) - shown)
     assert apart.max() <= 1
     assert (apart > 0).mean() <= 1e-4
@@ -141,13 +141,13 @@ def test_a_pixel_spacing_of_zero_is_no_spacing(films):
     assert list(pydicom.dcmread(path, stop_before_pixels=True).PixelSpacing) == [0, 0]
     instance = instance_of(read_header(path), "PA")
     assert (instance.spacing, instance.aspect) == (None, 1.0)
-    prepared = prepare(instance, Image())
+    prepared = image_columns(instance, Image())
     assert (prepared["height"], prepared["width"], prepared["spacing_mm"]) == (550, 518, None)
 
 
 def test_a_saturating_marker_shows_in_the_recorded_percentiles(films):
     """Minimum and maximum waste most of the grey levels of this film."""
-    prepared = prepare(instance_of(read_header(films.medcv), "PA"), Image())
+    prepared = image_columns(instance_of(read_header(films.medcv), "PA"), Image())
     stored = decode(films.medcv)
     assert (prepared["p99"] - prepared["p1"]) / np.ptp(stored) < 0.4
     np.testing.assert_allclose(

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from radscale_lib.archive import workers as workers_module
-from radscale_lib.archive.workers import Died, Workers
+from radscale_lib.archive.workers import WorkerDied, Workers
 
 
 class Panic(BaseException):
@@ -44,24 +44,24 @@ def test_a_crash_and_a_hang_cost_one_item_each(monkeypatch):
     with Workers(work, 2, 0.2) as workers:
         assert list(workers.map(items)) == [
             1,
-            Died(hung=False, signal="SIGSEGV"),
+            WorkerDied(hung=False, signal="SIGSEGV"),
             4,
-            Died(hung=True, signal="SIGPROF"),
+            WorkerDied(hung=True, signal="SIGPROF"),
             9,
-            Died(hung=False, signal="no signal"),
+            WorkerDied(hung=False, signal="no signal"),
             16,
         ]
 
 
 def test_a_panic_costs_its_item_and_says_nothing(capfd):
     with Workers(work, 1, 60) as workers:
-        assert list(workers.map([2, "panic", 3])) == [4, Died(False, "no signal"), 9]
+        assert list(workers.map([2, "panic", 3])) == [4, WorkerDied(False, "no signal"), 9]
     assert capfd.readouterr() == ("", "")
 
 
 def test_waiting_is_no_hang_for_a_while():
     with Workers(time.sleep, 1, 0.5) as workers:
-        assert list(workers.map([0.6, 60])) == [None, Died(hung=True, signal="SIGKILL")]
+        assert list(workers.map([0.6, 60])) == [None, WorkerDied(hung=True, signal="SIGKILL")]
 
 
 def test_items_are_taken_as_needed():

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radscale_lib.encoders.prepare import map_points, prepare, prepare_one
+from radscale_lib.encoders.prepare import map_points, prepare_one, to_input
 from radscale_lib.study.encoders.mi2 import Mi2
 from radscale_lib.study.encoders.rad_dino import RadDino
 
@@ -49,7 +49,7 @@ def test_corners() -> None:
 def test_native_images_are_untouched() -> None:
     image = np.random.default_rng(0).integers(0, 256, (48, 60), np.uint8)
     np.testing.assert_array_equal(prepare_one(image, CROP), image[:, 6:54])
-    batch = prepare([image, image[:, :48]], CROP)
+    batch = to_input([image, image[:, :48]], CROP)
     assert batch.dtype == torch.float32
     assert batch.shape == (2, 1, 48, 48)
     np.testing.assert_allclose(batch[1, 0] * 255, image[:, :48], atol=1e-4)

@@ -13,7 +13,7 @@ from radscale_lib.encoders.release import ReleaseError, read_release
 from radscale_lib.encoders.storage import load_tower, save_encoder
 from radscale_lib.encoders.text import ClipTokenizer
 from radscale_lib.pretrain.head import DinoHead
-from radscale_lib.pretrain.start import mismatches
+from radscale_lib.pretrain.setup import mismatches
 from radscale_lib.pretrain.unicl_learner import Mi2Model
 from radscale_lib.study.encoders.mi2 import Mi2
 from radscale_lib.study.encoders.rad_dino import RadDino

@@ -10,13 +10,13 @@ from radscale_lib.study import load_study
 from radscale_lib.study.encoders.mi2 import Mi2
 from radscale_lib.study.encoders.rad_dino import RadDino
 from radscale_lib.study.model import Study
-from radscale_lib.study.paradigms import Optimiser
+from radscale_lib.study.paradigms import OptimiserConfig
 from radscale_lib.study.paradigms.dinov2 import Dinov2
 from radscale_lib.study.paradigms.unicl import Unicl
 from workflow import plan
 
 ROOT = Path(__file__).parents[2]
-OPTIMISER = Optimiser(samples=10, batch=2, lr=1e-3)
+OPTIMISER = OptimiserConfig(samples=10, batch=2, lr=1e-3)
 
 
 @pytest.fixture

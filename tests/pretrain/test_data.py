@@ -68,7 +68,7 @@ def test_images_are_those_of_the_table(archive: Archive, rows: Rows) -> None:
     resident = ImageSource(rows, archive.shards).step(share, 3)
     by_group = ImageSource(rows, archive.shards, resident_pixels=0).step(share, 3)
     for images in zip(direct, resident, by_group, strict=True):
-        row = images[0].row
+        row = images[0].table_row
         shard, place = rows.places([row])
         (stored,) = ShardReader(archive.shards).images(shard, place)
         assert len({(image.epoch, image.row, image.key) for image in images}) == 1

@@ -18,7 +18,7 @@ from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
 from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
 from radscale_lib.pretrain.schedules import cosine, linear, warmup_cosine
-from radscale_lib.pretrain.start import continue_from
+from radscale_lib.pretrain.setup import continue_from
 from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner
 from radscale_lib.study import Study, parse_study
 from radscale_lib.study.paradigms.dinov2 import Dinov2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from radscale_lib.pretrain.checkpoint import SupersededError, Tenure
+from radscale_lib.pretrain.checkpoint import FolderOwnership, SupersededError
 from radscale_lib.pretrain.requeue import requeue
 
 
@@ -32,9 +32,9 @@ def test_outside_slurm_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_newer_try_takes_over(tmp_path: Path) -> None:
-    lost = Tenure(tmp_path)
+    lost = FolderOwnership(tmp_path)
     lost.check()
-    newer = Tenure(tmp_path)
+    newer = FolderOwnership(tmp_path)
     newer.check()
-    with pytest.raises(SupersededError, match="a newer try"):
+    with pytest.raises(SupersededError, match="a newer attempt"):
         lost.check()

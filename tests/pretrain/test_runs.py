@@ -18,10 +18,10 @@ from radscale_lib.encoders.release import ReleaseError
 from radscale_lib.encoders.storage import load_tower, read_encoder
 from radscale_lib.files import file_digest, read_json
 from radscale_lib.pretrain.card import blank_card
-from radscale_lib.pretrain.loop import DivergedError, Trainer
 from radscale_lib.pretrain.released import import_weights
 from radscale_lib.pretrain.run import pretrain
 from radscale_lib.pretrain.signals import ignore_stop_requests
+from radscale_lib.pretrain.trainer import DivergedError, Trainer
 from radscale_lib.study import parse_study
 from scripts.import_weights import main as import_weights_script
 from tests.pretrain.archive import STUDY, Archive, write_archive
@@ -297,7 +297,7 @@ def test_foreign_errors_are_named_without_their_text(
     def broken(*_: object) -> None:
         raise KeyError(f"report of patient {number}")
 
-    monkeypatch.setattr("radscale_lib.pretrain.dinov2.start", broken)
+    monkeypatch.setattr("radscale_lib.pretrain.dinov2.build", broken)
     pretrain(job(archive, "rad-dino", work=tmp_path / "work"), tmp_path, 1)
     text = (tmp_path / "encoder.json").read_text()
     assert json.loads(text)["reason"] == "KeyError"
@@ -311,7 +311,7 @@ def test_what_another_try_may_cure_is_no_failed_run(
     def exhausted(*_: object) -> None:
         raise error("no room")
 
-    monkeypatch.setattr("radscale_lib.pretrain.dinov2.start", exhausted)
+    monkeypatch.setattr("radscale_lib.pretrain.dinov2.build", exhausted)
     with pytest.raises(error):
         pretrain(job(archive, "rad-dino", work=tmp_path / "work"), tmp_path, 1)
     assert not (tmp_path / "encoder.json").exists()

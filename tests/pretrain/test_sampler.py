@@ -22,7 +22,7 @@ def test_a_stretch_of_the_order(images: int, start: int, count: int) -> None:
 
 @given(images=st.integers(1, 30), epochs=st.integers(1, 4), seed=st.integers(0, 50))
 def test_every_image_once_an_epoch(images: int, epochs: int, seed: int) -> None:
-    seen = Counter(sample.image for sample in samples(seed, images, 0, images * epochs))
+    seen = Counter(sample.table_row for sample in samples(seed, images, 0, images * epochs))
     assert seen == dict.fromkeys(range(images), epochs)
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from radscale_lib.scaling.crossover import crossing_sizes, crossover, images
+from radscale_lib.scaling.crossover import crossing_sizes, crossover, format_count
 from radscale_lib.scaling.ensemble import Ensemble
 from radscale_lib.scaling.fit import fit
 
@@ -83,7 +83,7 @@ def test_states(target_size, state):
     if state == "within":
         assert found.lower < 300 < found.upper
         assert found.size == pytest.approx(300, rel=0.05)
-        assert found.text.startswith(f"{images(found.size)} images (90% interval")
+        assert found.text.startswith(f"{format_count(found.size)} images (90% interval")
     if state == "below":
         assert found.text == "< 50 images"
         assert found.ahead == 1
@@ -123,7 +123,7 @@ def test_an_uncertain_baseline_widens_the_interval_unless_it_moves_with_the_arm(
      (999_999, "1M"), (3_500_000, "3.5M"), (0.2, "1")],
 )  # fmt: skip
 def test_numbers_of_images(size, text):
-    assert images(size) == text
+    assert format_count(size) == text
 
 
 def test_no_crossover_is_claimed_unless_the_arm_is_surely_ahead_at_its_largest_size():

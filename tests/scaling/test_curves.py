@@ -10,9 +10,9 @@ from radscale_lib.scaling.curves import (
     Curve,
     answer,
     answer_all,
+    clean,
     draws_table,
     predictions_table,
-    prepare,
     read_curves,
 )
 from radscale_lib.scaling.errors import ScalingError
@@ -277,13 +277,13 @@ def test_negative_standard_errors_are_refused():
     bad = curve([0.3, 0.2, 0.1], SIZES[:3])
     bad.standard_errors = [0.1, -0.1, 0.1]
     with pytest.raises(ScalingError, match="standard errors"):
-        prepare(bad)
+        clean(bad)
 
 
 def test_many_runs_are_merged_by_size_and_predict_as_well():
     sizes = np.geomspace(1e4, 3e6, 900)
     many = curve(law(sizes) * np.random.default_rng(0).lognormal(0, 0.02, 900), sizes)
-    merged = prepare(many)
+    merged = clean(many)
     assert 50 < len(merged.sizes) <= 100
     assert "900 runs merged" in merged.notes[0]
     np.testing.assert_allclose(merged.errors, law(np.array(merged.sizes)), rtol=0.03)
@@ -346,15 +346,15 @@ def test_mixed_units_are_refused(values, errors, message):
     mixed = curve(values)
     mixed.standard_errors = errors or mixed.standard_errors
     with pytest.raises(ScalingError, match=message):
-        prepare(mixed)
+        clean(mixed)
 
 
 def test_what_may_be_right_is_noted_and_fitted():
-    loss = prepare(curve([19.1, 19.0, 18.3, 6.6, 0.33]))
+    loss = clean(curve([19.1, 19.0, 18.3, 6.6, 0.33]))
     assert any("are all in one unit?" in note for note in loss.notes)
     steady = curve([9.3, 4.1, 2.3, 1.2, 0.9])
     steady.standard_errors = [0, 0.1, 0.1, 0.1, 1.2]
-    assert prepare(steady).notes == [
+    assert clean(steady).notes == [
         "1 standard errors of zero taken as unknown",
         "1 standard errors larger than their values",
     ]

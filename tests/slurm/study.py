@@ -43,12 +43,12 @@ if fault:
         if "exit" in fault:
             sys.exit(fault["exit"])
         if "step_seconds" in fault:
-            from radscale_lib.pretrain import loop
-            step = loop.Trainer._step
+            from radscale_lib.pretrain import trainer
+            step = trainer.Trainer._step
             def slow(self, batch):
                 time.sleep(fault["step_seconds"])
                 return step(self, batch)
-            loop.Trainer._step = slow
+            trainer.Trainer._step = slow
 '''
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from radscale_lib.encoders.prepare import prepare
+from radscale_lib.encoders.prepare import to_input
 from radscale_lib.encoders.storage import load_tower
 from radscale_lib.files import write_json
 from radscale_lib.metrics.auroc import METRIC as AUROC
@@ -90,7 +90,7 @@ def test_features_are_the_towers_pooled_levels(files, results):
         tower = load_tower(files.encoder(arm))
         rows = kept[[0, 17]]
         images = ShardReader(files.shards).images(rows["shard"].to_list(), rows["row"].to_list())
-        expected = tower.levels(prepare(images, tower.encoder))
+        expected = tower.levels(to_input(images, tower.encoder))
         for level, grid in enumerate(expected.levels, start=1):
             found = tensors[f"mean.{level}"]
             assert found.dtype == np.float16
@@ -298,7 +298,10 @@ def test_recomputed_grids_equal_kept_ones(files):
     rows = select(pl.read_parquet(files.catalog), "train", 12)
     inputs = Inputs(files.encoder("mi2-open"), Path(), files.catalog, files.shards)
     frozen = FrozenEncoder(inputs, rows, files.study.compute, 12)
-    kept, recomputed = Grids.of(frozen, "kept"), Grids.of(frozen, "recomputed", limit=1)
+    kept, recomputed = (
+        Grids.for_encoder(frozen, "kept"),
+        Grids.for_encoder(frozen, "recomputed", limit=1),
+    )
     assert kept.kept is not None
     assert recomputed.kept is None
     import torch

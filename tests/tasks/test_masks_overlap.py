@@ -12,7 +12,7 @@ from radscale_lib.metrics.dice import dice
 from radscale_lib.study.encoders.mi2 import Davit, Mi2
 from radscale_lib.study.encoders.rad_dino import RadDino, Vit
 from radscale_lib.tasks.bootstrap import PatientDraws
-from radscale_lib.tasks.masks import Drawn, draw_masks
+from radscale_lib.tasks.masks import PlacedTube, draw_masks
 from radscale_lib.tasks.overlap import COUNTS, overlap_counts
 
 ENCODERS = {
@@ -27,7 +27,7 @@ def _mask(rows):
 
 def test_a_line_covers_the_cells_it_runs_through():
     points = np.array([[2.5, 1.5], [2.5, 6.5]]) / 8
-    (mask,) = draw_masks({"ett": [Drawn([points])]}, ["ett"], size=8, width=0.01)
+    (mask,) = draw_masks({"ett": [PlacedTube([points])]}, ["ett"], size=8, width=0.01)
     expected = np.zeros((8, 8), bool)
     expected[1:7, 2] = True
     assert np.array_equal(mask, expected)
@@ -36,7 +36,7 @@ def test_a_line_covers_the_cells_it_runs_through():
 def test_width_is_a_share_of_the_side():
     points = np.array([[0.5, -1.0], [0.5, 2.0]])
     for size in (40, 80):
-        (mask,) = draw_masks({"ett": [Drawn([points])]}, ["ett"], size, width=0.1)
+        (mask,) = draw_masks({"ett": [PlacedTube([points])]}, ["ett"], size, width=0.1)
         widths = mask.sum(1)
         assert abs(widths - 0.1 * size).max() <= 1
         assert abs(np.flatnonzero(mask[0]).mean() + 0.5 - size / 2) <= 0.5
@@ -44,8 +44,10 @@ def test_width_is_a_share_of_the_side():
 
 def test_classes_get_masks_of_their_own_and_absent_ones_stay_empty():
     points = np.array([[0.1, 0.1], [0.9, 0.9]])
-    line = Drawn([points])
-    masks = draw_masks({"a": [line], "c": [line, Drawn([points[::-1]])]}, ["c", "b", "a"], 32, 0.03)
+    line = PlacedTube([points])
+    masks = draw_masks(
+        {"a": [line], "c": [line, PlacedTube([points[::-1]])]}, ["c", "b", "a"], 32, 0.03
+    )
     assert masks.shape == (3, 32, 32)
     assert masks[0].any()
     assert not masks[1].any()
@@ -54,13 +56,13 @@ def test_classes_get_masks_of_their_own_and_absent_ones_stay_empty():
 
 def test_lines_outside_the_square_are_cut_off():
     outside = np.array([[1.5, 0.2], [1.7, 0.9]])
-    assert not draw_masks({"a": [Drawn([outside])]}, ["a"], 32, 0.05).any()
+    assert not draw_masks({"a": [PlacedTube([outside])]}, ["a"], 32, 0.05).any()
 
 
 def test_an_area_is_filled_but_for_its_holes_and_has_no_width():
     square = np.array([[0.5, 0.5], [7.5, 0.5], [7.5, 7.5], [0.5, 7.5]]) / 8
     hole = np.array([[2.5, 2.5], [5.5, 2.5], [5.5, 5.5], [2.5, 5.5]]) / 8
-    (mask,) = draw_masks({"ett": [Drawn([square, hole], is_area=True)]}, ["ett"], 8, width=0.5)
+    (mask,) = draw_masks({"ett": [PlacedTube([square, hole], is_area=True)]}, ["ett"], 8, width=0.5)
     expected = np.ones((8, 8), bool)
     expected[3:5, 3:5] = False  # the outline of a hole belongs to the area
     assert np.array_equal(mask, expected)
@@ -76,7 +78,7 @@ def test_masks_lie_on_the_line_that_the_encoder_sees(kind, shape):
     column = width // 2 + 3
     image[:, column - 1 : column + 2] = 255
     points = map_points([[column, 0], [column, height - 1]], height, width, encoder)
-    (mask,) = draw_masks({"ett": [Drawn([points])]}, ["ett"], 64, 0.01)
+    (mask,) = draw_masks({"ett": [PlacedTube([points])]}, ["ett"], 64, 0.01)
     seen = prepare_one(image, encoder).astype(float)
     centre = (seen * np.arange(64)).sum(1) / seen.sum(1)
     drawn = (mask * np.arange(64)).sum(1) / mask.sum(1)

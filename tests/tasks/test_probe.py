@@ -19,7 +19,7 @@ def _data(images=300, size=12, labels=4, seed=0):
 
 def test_solution_has_no_gradient_on_the_known_rows_of_each_label():
     raw, targets = _data()
-    features = Standardiser.of(raw)(raw)
+    features = Standardiser.fit(raw)(raw)
     penalties = (1e-3, 1e-1, 1e-2)
     probes = fit_path(features, targets, penalties, tolerance=1e-9, iterations=5000)
     assert [probe.penalty for probe in probes] == sorted(penalties, reverse=True)
@@ -36,7 +36,7 @@ def test_solution_has_no_gradient_on_the_known_rows_of_each_label():
 
 def test_default_tolerance_gives_the_same_ranking_scores():
     raw, targets = _data(seed=1)
-    features = Standardiser.of(raw)(raw)
+    features = Standardiser.fit(raw)(raw)
     rough = fit_path(features, targets, (1e-3,))[0].logits(features)
     exact = fit_path(features, targets, (1e-3,), tolerance=1e-10, iterations=5000)[0]
     assert rough == pytest.approx(exact.logits(features), abs=2e-2)
@@ -44,7 +44,7 @@ def test_default_tolerance_gives_the_same_ranking_scores():
 
 def test_labels_do_not_influence_each_other():
     raw, targets = _data(seed=2)
-    features = Standardiser.of(raw)(raw)
+    features = Standardiser.fit(raw)(raw)
     together = fit_path(features, targets, (1e-2,), tolerance=1e-9)[0]
     alone = fit_path(features, targets[:, [2]], (1e-2,), tolerance=1e-9)[0]
     assert together.weights[:, 2] == pytest.approx(alone.weights[:, 0], abs=1e-5)
@@ -54,7 +54,7 @@ def test_constant_or_unknown_labels_rank_nothing():
     raw, targets = _data(labels=3, seed=3)
     targets[:, 0] = np.where(np.isnan(targets[:, 0]), np.nan, 1)
     targets[:, 1] = np.nan
-    features = Standardiser.of(raw)(raw)
+    features = Standardiser.fit(raw)(raw)
     probe = fit_path(features, targets, (1e-4,))[0]
     assert (probe.weights[:, :2] == 0).all()
     assert np.isfinite(probe.biases).all()
@@ -78,7 +78,7 @@ def test_log_loss_is_the_mean_over_known_cells():
 def test_chosen_penalty_has_the_least_validation_loss():
     raw, targets = _data(images=120, size=60, seed=5)
     train, validation = slice(0, 60), slice(60, None)
-    standardise = Standardiser.of(raw[train])
+    standardise = Standardiser.fit(raw[train])
     probes = fit_path(standardise(raw[train]), targets[train], (10.0, 1.0, 1e-1, 1e-4))
     features = standardise(raw[validation])
     chosen = choose(probes, features, targets[validation])
@@ -89,4 +89,4 @@ def test_chosen_penalty_has_the_least_validation_loss():
 
 def test_constant_columns_stay_finite():
     raw = np.ones((10, 3), np.float16)
-    assert (Standardiser.of(raw)(raw) == 0).all()
+    assert (Standardiser.fit(raw)(raw) == 0).all()

@@ -35,10 +35,10 @@ def job(number: int, seconds: float, *after: int, rule: str = "ingest_partition"
 def test_bounds_of_the_wall_time() -> None:
     """Two chains, 1 -> 3 of 30 s and 2 of 20 s: work of 50 s."""
     jobs = [job(1, 10), job(2, 20), job(3, 20, 1)]
-    assert plan.longest_chain(jobs) == 30
-    assert plan.slowest(jobs, 1) == 50
-    assert plan.slowest(jobs, 2) == pytest.approx(25 + 15)
-    assert plan.longest_chain([]) == plan.slowest([], 4) == 0
+    assert plan.critical_path_seconds(jobs) == 30
+    assert plan.max_wall_seconds(jobs, 1) == 50
+    assert plan.max_wall_seconds(jobs, 2) == pytest.approx(25 + 15)
+    assert plan.critical_path_seconds([]) == plan.max_wall_seconds([], 4) == 0
 
 
 def test_a_long_training_is_a_chain_of_jobs(study: Study) -> None:

@@ -12,7 +12,7 @@ BACKWARD = 3
 """Forward and backward pass together, in forward passes."""
 
 
-class Optimiser(Section):
+class OptimiserConfig(Section):
     """AdamW with warm-up and cosine decay; every number is global, whatever the hardware."""
 
     samples: int = Field(
@@ -34,7 +34,7 @@ class Optimiser(Section):
     beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's second moment decay.")
 
     @model_validator(mode="after")
-    def _whole_steps(self) -> "Optimiser":
+    def _whole_steps(self) -> "OptimiserConfig":
         if self.samples % self.batch:
             raise ValueError(
                 f"samples {self.samples} is no multiple of batch {self.batch}: "
@@ -54,12 +54,12 @@ class RecipeSection(Section):
     """A paradigm with its settings, and the facts that others ask for."""
 
     implementation: ClassVar[str]
-    """Module with `start(inputs)` and `build_model(section)`; imported when torch is needed."""
+    """Module with `build(setup)` and `build_model(section)`; imported when torch is needed."""
     pairs: ClassVar[bool]
     """Whether images are paired with reports or labels (`supervision`)."""
 
     paradigm: str
-    optimiser: Optimiser
+    optimiser: OptimiserConfig
 
     def sample_flops(self, encoder: EncoderSection) -> float:
         """FLOPs of a training step, per image; matrix products only, two per multiply-add."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from radscale_lib.study.base import Fraction, Interval
 from radscale_lib.study.encoders.base import EncoderSection
 from radscale_lib.study.encoders.rad_dino import RadDino
-from radscale_lib.study.paradigms.base import BACKWARD, Optimiser, RecipeSection
+from radscale_lib.study.paradigms.base import BACKWARD, OptimiserConfig, RecipeSection
 
 Temperature = Annotated[float, Field(gt=0)]
 
@@ -20,7 +20,7 @@ class Dinov2(RecipeSection):
     pairs: ClassVar[bool] = False
 
     paradigm: Literal["dinov2"]
-    optimiser: Optimiser
+    optimiser: OptimiserConfig
     local_crops: int = Field(8, ge=0, description="Local crops per image.")
     local_size: int = Field(98, ge=8, description="Side of a local crop, pixels.")
     global_scale: Interval = Field((0.32, 1.0), description="Area of global crops.")

@@ -7,7 +7,7 @@ from pydantic import Field
 from radscale_lib.study.base import Fraction, Interval
 from radscale_lib.study.encoders.base import EncoderSection
 from radscale_lib.study.encoders.mi2 import Mi2
-from radscale_lib.study.paradigms.base import BACKWARD, Optimiser, RecipeSection
+from radscale_lib.study.paradigms.base import BACKWARD, OptimiserConfig, RecipeSection
 
 
 class Unicl(RecipeSection):
@@ -17,7 +17,7 @@ class Unicl(RecipeSection):
     pairs: ClassVar[bool] = True
 
     paradigm: Literal["unicl"]
-    optimiser: Optimiser
+    optimiser: OptimiserConfig
     label_share: Fraction = Field(
         0.5, description="Share of samples that carry their label text instead of report text."
     )

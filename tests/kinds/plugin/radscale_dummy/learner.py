@@ -11,7 +11,7 @@ from radscale_dummy.encoder import MeanEncoder
 from radscale_dummy.tower import MeanTower
 from radscale_lib.encoders.prepare import prepare_one
 from radscale_lib.pretrain.learner import Batch, Group, Learner, group
-from radscale_lib.pretrain.start import Setup, Start, continue_from
+from radscale_lib.pretrain.setup import Setup, Trainable, continue_from
 
 
 class MeanModel(nn.Module):
@@ -58,11 +58,11 @@ class BrightnessLearner(Learner):
         return dict(self.model.state_dict())
 
 
-def start(setup: Setup) -> Start:
+def build(setup: Setup) -> Trainable:
     model = MeanModel(setup.encoder)
     if setup.base:
         continue_from(setup.base, model)
-    return Start(BrightnessLearner(model), Batches(setup))
+    return Trainable(BrightnessLearner(model), Batches(setup))
 
 
 def build_model(encoder: MeanEncoder) -> MeanModel:

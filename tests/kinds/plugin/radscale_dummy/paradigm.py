@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from radscale_lib.study.encoders import EncoderSection
-from radscale_lib.study.paradigms import Optimiser, RecipeSection
+from radscale_lib.study.paradigms import OptimiserConfig, RecipeSection
 
 
 class Brightness(RecipeSection):
@@ -13,7 +13,7 @@ class Brightness(RecipeSection):
     pairs: ClassVar[bool] = False
 
     paradigm: Literal["brightness"]
-    optimiser: Optimiser
+    optimiser: OptimiserConfig
 
     def sample_flops(self, encoder: EncoderSection) -> float:
         return 3 * encoder.flops()

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from radscale_lib.adamw import AdamW
 from radscale_lib.pretrain.checkpoint import (
+    FolderOwnership,
     Progress,
-    Tenure,
     load_checkpoint,
     save_checkpoint,
 )
@@ -23,7 +23,7 @@ from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.schedules import warmup_cosine
 from radscale_lib.pretrain.signals import StopRequest, ignore_stop_requests, stop_requests
 from radscale_lib.study.compute import Compute
-from radscale_lib.study.paradigms import Optimiser
+from radscale_lib.study.paradigms import OptimiserConfig
 
 BAD_STEPS = 2
 """Steps in a row without a finite gradient that are skipped; one more ends the run."""
@@ -46,7 +46,7 @@ class Trainer:
         self,
         learner: Learner,
         batches: Dataset[dict[str, Tensor]],
-        optimiser: Optimiser,
+        optimiser: OptimiserConfig,
         compute: Compute,
         world: World,
         seed: int,
@@ -71,7 +71,7 @@ class Trainer:
         self.world = world
         self.seed = seed
         self.folder = folder
-        self.tenure = Tenure(folder) if world.leads else None
+        self.ownership = FolderOwnership(folder) if world.leads else None
         self.adamw = AdamW(learner.groups(), optimiser.lr, betas=(0.9, optimiser.beta2))
         self.progress = load_checkpoint(folder, learner, self.adamw, world.device)
         self.progress.started = self.progress.started or now()
@@ -215,8 +215,8 @@ class Trainer:
         due = bool(largest(int(due), self.world))
         if not (stop or due):
             return False
-        if self.tenure:
-            self.tenure.check()
+        if self.ownership:
+            self.ownership.check()
             save_checkpoint(self.folder, self.learner, self.adamw, self.progress)
         if stop:
             raise StoppedError(128 + stop)

@@ -20,10 +20,10 @@ from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.flops import flops_per_sample
 from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.log import write_log
-from radscale_lib.pretrain.loop import StoppedError, Trainer, now
 from radscale_lib.pretrain.requeue import requeue
 from radscale_lib.pretrain.rows import Rows, write_rows
-from radscale_lib.pretrain.start import Setup, Start
+from radscale_lib.pretrain.setup import Setup, Trainable
+from radscale_lib.pretrain.trainer import StoppedError, Trainer, now
 from radscale_lib.shards.staging import stage
 
 DAMAGED = "damaged.tsv"
@@ -42,7 +42,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
     """
     compute = job.study.compute
     threads = max(1, threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    _settle(compute.device, threads)
+    _set_up_libraries(compute.device, threads)
     with join(compute.device) as world:
         if world.size != compute.devices:
             raise PretrainError(
@@ -57,7 +57,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         # Initial weights of what the base does not bring.
         torch.manual_seed(job.seed)
         job = replace(job, shards=_shards(job, rows, world))
-        learner, batches, tokenizer = _start(job, folder, rows, share)
+        learner, batches, tokenizer = _build(job, folder, rows, share)
         trainer = Trainer(
             learner.to(world.device),
             batches,
@@ -79,8 +79,8 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             if world.leads and trainer.advanced:
                 requeue()
             raise
-        if trainer.tenure:
-            trainer.tenure.check()
+        if trainer.ownership:
+            trainer.ownership.check()
             _finish(
                 folder,
                 EncoderFile(job.encoder, learner.encoder(), tokenizer),
@@ -93,7 +93,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             dist.barrier()
 
 
-def _settle(device: str, threads: int) -> None:
+def _set_up_libraries(device: str, threads: int) -> None:
     """Set threads, and make results independent of timing."""
     torch.set_num_threads(threads if device == "cpu" else 1)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -123,7 +123,7 @@ def _shards(job: Job, rows: Rows, world: World) -> Path | str:
     return stage(folder, rows.last_rows, job.scratch)
 
 
-def _start(job: Job, folder: Path, rows: Rows, share: Share) -> Start:
+def _build(job: Job, folder: Path, rows: Rows, share: Share) -> Trainable:
     """Only the paradigm that is trained is imported."""
     skip = job.study.compute.damaged_images == "skip"
     source = ImageSource(rows, job.shards, job.ranges, folder / DAMAGED if skip else None)
@@ -132,8 +132,8 @@ def _start(job: Job, folder: Path, rows: Rows, share: Share) -> Start:
     archive = "public" if job.run.arm in job.study.bases else "institution"
     cell = job.study.smallest_cell(archive)
     setup = Setup(job.encoder, job.section, rows, source, share, base, cell)
-    start: Start = import_module(job.section.recipe.implementation).start(setup)
-    return start
+    trainable: Trainable = import_module(job.section.recipe.implementation).build(setup)
+    return trainable
 
 
 def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Setup:
     smallest_cell: int = 1
 
 
-class Start(NamedTuple):
+class Trainable(NamedTuple):
     """What the loop trains, on what, and the tokenizer to store beside the weights."""
 
     learner: Learner
