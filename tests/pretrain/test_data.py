@@ -43,7 +43,7 @@ class Keys(Dataset[torch.Tensor]):
 
     def __getitem__(self, step: int) -> torch.Tensor:
         images = self.source.step(self.share, step)
-        return torch.tensor([[i.epoch, i.row, int(i.pixels.sum())] for i in images])
+        return torch.tensor([[i.epoch, i.table_row, int(i.pixels.sum())] for i in images])
 
 
 def test_the_order_is_that_of_any_number_of_workers_and_resumes_anywhere(
@@ -71,7 +71,7 @@ def test_images_are_those_of_the_table(archive: Archive, rows: Rows) -> None:
         row = images[0].table_row
         shard, place = rows.places([row])
         (stored,) = ShardReader(archive.shards).images(shard, place)
-        assert len({(image.epoch, image.row, image.key) for image in images}) == 1
+        assert len({(image.epoch, image.table_row, image.key) for image in images}) == 1
         assert images[0].key == text_number(f"{row:032x}")
         for image in images:
             np.testing.assert_array_equal(image.pixels, stored)
@@ -121,7 +121,7 @@ def test_damage_stops_or_is_skipped_and_counted(
         ImageSource(rows, hurt.shards, **options).step(share, 0)
     listed = tmp_path / "damaged.tsv"
     source = ImageSource(rows, hurt.shards, damaged=listed, **options)
-    drawn = [image.row for image in source.step(share, 0)]
+    drawn = [image.table_row for image in source.step(share, 0)]
     source.step(share, 1)
     sound = [image for _, image in share.of_step(0)]
     assert drawn == [{3: 34, 33: 4}.get(image, image) for image in sound]
