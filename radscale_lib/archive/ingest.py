@@ -11,13 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from radscale_lib.archive import retries
-from radscale_lib.archive.burned_in import find_text, mask_text
-from radscale_lib.archive.colour import luminance_patterns
-from radscale_lib.archive.grey import GreyScale, render
 from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.instance import Instance, instance_of
 from radscale_lib.archive.join import Join
@@ -36,12 +30,12 @@ from radscale_lib.archive.outcomes import (
     is_environment,
     postponed,
 )
-from radscale_lib.archive.pixels import Patterns, stored_patterns
 from radscale_lib.archive.progress import Progress
-from radscale_lib.archive.resize import position, resize, stored_size
+from radscale_lib.archive.resize import position
 from radscale_lib.archive.scratch import scratch
 from radscale_lib.archive.sections import Texts
 from radscale_lib.archive.selection import check_selected, facts_of
+from radscale_lib.archive.stored import stored_pixels
 from radscale_lib.archive.tables import LabelTable, Reports, TubeTable
 from radscale_lib.archive.texts import TextCounts, TextReader
 from radscale_lib.archive.tubes import Points, Tube
@@ -303,17 +297,11 @@ class _First:
 
 def image_columns(instance: Instance, image: Image) -> dict[str, Any]:
     """The image columns of a row, and the number of `masked_lines`."""
-    decoded = luminance_patterns if instance.colour else stored_patterns
-    patterns, grey = decoded(instance)
-    patterns, masked_lines = _treat_burned_in_text(patterns, grey, image)
-    rendered = render(patterns, grey, image.window)
-    height, width = stored_size(
-        instance.rows, instance.columns, image.shorter_side, instance.aspect
-    )
-    values = resize(rendered.values, height, width, image.alignment, image.interpolation)
+    pixels, rendered, masked_lines = stored_pixels(instance, image)
+    height, width = pixels.shape
     spacing = instance.spacing
     return {
-        "image": codec.encode(_quantise(rendered.grey(values), image.bits), image.encoding),
+        "image": codec.encode(pixels, image.encoding),
         "height": height,
         "width": width,
         "view": instance.view,
@@ -327,29 +315,6 @@ def image_columns(instance: Instance, image: Image) -> dict[str, Any]:
         "p99": rendered.p99,
         "masked_lines": masked_lines,
     }
-
-
-def _quantise(grey: NDArray[np.float32], bits: int) -> codec.Stored:
-    """Grey levels of 0 to 255 as integers over the range of 8 or 16 bits."""
-    grey = grey.clip(0, 255)
-    if bits == 8:
-        return (grey + 0.5).astype(np.uint8)
-    return (grey * 257 + 0.5).astype(np.uint16)
-
-
-def _treat_burned_in_text(
-    patterns: Patterns, grey: GreyScale, image: Image
-) -> tuple[Patterns, int]:
-    """Apply the study's rule for burnt-in text; the pixels, and how many lines were masked."""
-    if image.burned_in_text == "keep":
-        return patterns, 0
-    ordered = grey.in_order(patterns)
-    lines = find_text(ordered)
-    if not lines:
-        return patterns, 0
-    if image.burned_in_text == "exclude":
-        raise ExcludedError("burned_in_text", f"{len(lines)} lines")
-    return grey.in_order(mask_text(ordered, lines)), len(lines)
 
 
 class _Tables:

@@ -65,13 +65,16 @@ class Instance:
     """Model of the device."""
 
 
-def instance_of(header: Header, view: View, identity: Identity | None = None) -> Instance:
+def instance_of(
+    header: Header, view: View, identity: Identity | None = None, *, with_ids: bool = True
+) -> Instance:
     """Take from a header what the rest of ingest needs.
 
     Args:
         header: the header.
         view: its view.
         identity: its identity, if it was taken before.
+        with_ids: refuse a header that does not say whose image it is, and which.
 
     Raises:
         QuarantinedError: `missing_tag:…`, `bad_tag:…`, `unsupported_bits` or `too_large`.
@@ -94,11 +97,12 @@ def instance_of(header: Header, view: View, identity: Identity | None = None) ->
     spacing = _spacing(elements)
     photometric = elements.code("PhotometricInterpretation")
     colour = None if photometric.startswith("MONOCHROME") else photometric
+    identifier = _required if with_ids else Elements.text
     return Instance(
         path=header.path,
-        patient_id=_required(elements, "PatientID"),
-        study_instance_uid=_required(elements, "StudyInstanceUID"),
-        sop_instance_uid=_required(elements, "SOPInstanceUID"),
+        patient_id=identifier(elements, "PatientID"),
+        study_instance_uid=identifier(elements, "StudyInstanceUID"),
+        sop_instance_uid=identifier(elements, "SOPInstanceUID"),
         identity=identity or identity_of(elements),
         identifiers=tuple(_identifiers(elements)),
         view=view,

@@ -1,0 +1,1 @@
+"""Command lines: `radscale COMMAND`, and what the scripts of the same names run."""

@@ -1,0 +1,1 @@
+"""Embeddings of any folder of images by any encoder, without a study."""
