@@ -15,6 +15,7 @@ class Command(NamedTuple):
 
 ENCODERS = {
     "embed": Command("radscale_lib.cli.embed", "embed a folder of images by any encoder"),
+    "export": Command("radscale_lib.cli.export", "write an encoder for another library"),
 }
 """Commands that need no study."""
 GROUPS = {"Encoders and predictions": ENCODERS}

@@ -80,7 +80,7 @@ def read_encoder(path: Path) -> EncoderFile:
             # Copied: in the file, tensors are not aligned, which changes the last bit of products.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         encoder = _SECTION.validate_json(metadata["config"])
-    except (SafetensorError, KeyError, ValidationError) as error:
+    except (SafetensorError, OSError, KeyError, ValidationError) as error:
         raise EncoderFileError(
             f"{path}: no encoder file of this project ({type(error).__name__}): "
             "make it with scripts/pretrain.py or scripts/import_weights.py"

@@ -13,6 +13,9 @@ UNHASHED = (f"{PACKAGE}.study", f"{PACKAGE}.planning", f"{PACKAGE}.provenance")
 the resolved slice of the study, so that a new key or a clearer message reruns nothing), and what
 plans and records the jobs."""
 
+FOR_OTHERS = ("exports",)
+"""Class variables of kinds that no result depends on."""
+
 
 def code_of(script: Path, modules: Iterable[str] = (), facts: Iterable[str] = ()) -> dict[str, str]:
     """Digest every definition that a script reaches.
@@ -62,7 +65,7 @@ def _definitions(
 
 @cache
 def _facts(path: Path, module: str) -> dict[str, str]:
-    """Methods (but for validators) and class variables of a module's classes, and its constants."""
+    """Methods (not validators) and class variables of a module's classes, and its constants."""
     found = {}
     for node in _without_docstrings(ast.parse(path.read_text(), path)).body:
         if isinstance(node, ast.ClassDef):
@@ -77,7 +80,11 @@ def _facts(path: Path, module: str) -> dict[str, str]:
 def _is_fact(node: ast.stmt) -> bool:
     if isinstance(node, ast.FunctionDef):
         return not any("validator" in ast.unparse(each) for each in node.decorator_list)
-    return isinstance(node, ast.AnnAssign) and "ClassVar" in ast.unparse(node.annotation)
+    return (
+        isinstance(node, ast.AnnAssign)
+        and "ClassVar" in ast.unparse(node.annotation)
+        and ast.unparse(node.target) not in FOR_OTHERS
+    )
 
 
 def _digest(text: str) -> str:

@@ -1,6 +1,6 @@
 """What every kind of encoder states about itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -44,6 +44,9 @@ class EncoderSection(Section):
     """Paradigms that can train it; the first one's model is what a file of it holds."""
     weights_are: ClassVar[Literal["file", "folder"]]
     """What released weights are on disk."""
+    exports: ClassVar[Mapping[str, str]] = {"safetensors": "radscale_lib.hub.own"}
+    """Forms for other libraries, and the module that writes each (`radscale_lib.hub`); the first is
+    the one that `snakemake exports` makes. No result depends on them."""
 
     kind: str
     weights: Path | None

@@ -1,6 +1,6 @@
 """MI2 (MedImageInsight): a DaViT image tower, a CLIP text tower, and their shared space."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -102,6 +102,10 @@ class Mi2(EncoderSection):
     implementation: ClassVar[str] = "radscale_lib.encoders.mi2"
     paradigms: ClassVar[tuple[str, ...]] = ("unicl",)
     weights_are: ClassVar[Literal["file", "folder"]] = "file"
+    exports: ClassVar[Mapping[str, str]] = {
+        "timm": "radscale_lib.hub.mi2_timm",
+        **EncoderSection.exports,
+    }
 
     kind: Literal["mi2"]
     image: Davit = Davit()

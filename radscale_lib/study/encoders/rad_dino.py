@@ -1,5 +1,6 @@
 """RAD-DINO: a ViT image tower with DINOv2's projection head."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -73,6 +74,11 @@ class RadDino(EncoderSection):
     implementation: ClassVar[str] = "radscale_lib.encoders.rad_dino"
     paradigms: ClassVar[tuple[str, ...]] = ("dinov2",)
     weights_are: ClassVar[Literal["file", "folder"]] = "folder"
+    exports: ClassVar[Mapping[str, str]] = {
+        "transformers": "radscale_lib.hub.rad_dino_transformers",
+        "timm": "radscale_lib.hub.rad_dino_timm",
+        **EncoderSection.exports,
+    }
 
     kind: Literal["rad-dino"]
     image: Vit = Vit()
@@ -87,9 +93,12 @@ class RadDino(EncoderSection):
         return self.image.image_size
 
     def place(self, height: int, width: int) -> Placement:
-        """The central square, after the shorter side has the tower's size."""
+        """The central square, after the shorter side has the tower's size.
+
+        Sizes and margins are rounded down, as the release's image processor (transformers) does.
+        """
         size, shorter = self.image_size, min(height, width)
-        rows, columns = (max(round(side * size / shorter), size) for side in (height, width))
+        rows, columns = (side * size // shorter for side in (height, width))
         return Placement(rows, columns, (rows - size) // 2, (columns - size) // 2)
 
     def flops(self) -> float:

@@ -1,0 +1,94 @@
+"""Exporting an encoder: the files of another library's form and a model card, all or nothing."""
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import polars as pl
+
+from radscale_lib.encoders.storage import read_encoder
+from radscale_lib.files import read_json
+from radscale_lib.hub.card import model_card
+from radscale_lib.provenance.step import InputError
+from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.model import Study
+
+
+class ExportError(InputError):
+    """An encoder that cannot be exported so."""
+
+
+def export(
+    encoder: Path,
+    form: str,
+    out: Path,
+    *,
+    study: Study | None = None,
+    scores: Path | None = None,
+    license: str = "other",
+) -> None:
+    """Write an encoder as a folder of another library's form, with a model card in `README.md`.
+
+    Args:
+        encoder: `encoder.safetensors` of a run, or the run's folder; its card is `encoder.json`
+            beside it.
+        form: a key of the kind's `exports`, as `transformers`.
+        out: the folder, new or empty.
+        study: for the card: which images were selected.
+        scores: for the card: `scores.parquet` of the study; null: the one of the encoder's study,
+            if it is there.
+        license: for the card, an identifier of the Hugging Face Hub.
+
+    Raises:
+        ExportError: if the kind has no such form, or the folder is not empty.
+        EncoderFileError: if there is no encoder.
+    """
+    if encoder.is_dir():
+        encoder = encoder / "encoder.safetensors"
+    content = read_encoder(encoder)
+    if not content.tensors:
+        raise ExportError(f"{encoder}: the run failed, so there is no encoder: see encoder.json")
+    module = import_module(module_of(content.encoder, form))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ExportError(f"{out}: is there, and not empty: give a new folder")
+    facts = encoder.with_name("encoder.json")
+    run = read_json(facts) if facts.is_file() else {}
+    scores = scores or _scores_of(encoder)
+    card = model_card(
+        content.encoder,
+        form,
+        module.USAGE,
+        run,
+        pl.read_parquet(scores) if scores else None,
+        study,
+        license,
+    )
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    module.export(content, partial)
+    (partial / "README.md").write_text(card, encoding="utf-8")
+    partial.replace(out)
+
+
+def module_of(encoder: EncoderSection, form: str) -> str:
+    """The module that writes a form of an encoder.
+
+    Raises:
+        ExportError: naming the forms that its kind has.
+    """
+    if form not in encoder.exports:
+        raise ExportError(
+            f"an encoder of kind {encoder.kind!r} has no form for {form}: use one of "
+            f"{', '.join(encoder.exports)}"
+        )
+    return encoder.exports[form]
+
+
+def _scores_of(encoder: Path) -> Path | None:
+    """Scores of the study whose results an encoder lies in, if they are there."""
+    above = encoder.absolute().parents
+    if len(above) < 5 or above[3].name != "encoders":
+        return None
+    scores = above[4] / "scores.parquet"
+    return scores if scores.is_file() else None

@@ -1,0 +1,16 @@
+"""The encoder file itself: both towers, and what training would go on with."""
+
+from pathlib import Path
+
+from radscale_lib.encoders.storage import EncoderFile, save_encoder
+
+USAGE = """\
+import radscale_lib
+tower = radscale_lib.load_encoder("FOLDER/encoder.safetensors")
+embeddings = radscale_lib.embed_images([image], tower)  # grey uint8 arrays; [1, channels]
+"""
+
+
+def export(content: EncoderFile, folder: Path) -> None:
+    """Write the file anew: the same bytes."""
+    save_encoder(folder / "encoder.safetensors", content)
