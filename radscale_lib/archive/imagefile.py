@@ -123,11 +123,10 @@ def _grey(picture: PIL.Image.Image) -> NDArray[np.uint8]:
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.int64)
         top = next(2**bits - 1 for bits in _DEPTHS if values.max() < 2**bits)
-        return ((values * 255 + top // 2) // top).astype(np.uint8)
+        return np.asarray((values * 255 + top // 2) // top, np.uint8)
     if picture.mode in ("1", "L", "LA"):
-        return np.asarray(picture.convert("L"))
-    grey: NDArray[np.uint8] = luminance(np.asarray(picture.convert("RGB"))).astype(np.uint8)
-    return grey
+        return np.asarray(picture.convert("L"), np.uint8)
+    return luminance(np.asarray(picture.convert("RGB"))).view(np.uint8)
 
 
 def _refused(error: Exception, reason: str) -> RefusedError:

@@ -50,7 +50,9 @@ def _quantise(grey: NDArray[np.float32], bits: int) -> Stored:
     return (grey * 257 + 0.5).astype(np.uint16)
 
 
-def _treat_burned_in_text(patterns: Patterns, grey: GreyScale, image: Image) -> tuple[Patterns, int]:
+def _treat_burned_in_text(
+    patterns: Patterns, grey: GreyScale, image: Image
+) -> tuple[Patterns, int]:
     """Apply the study's rule for burnt-in text; the pixels, and how many lines were masked."""
     if image.burned_in_text == "keep":
         return patterns, 0

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from radscale_lib.archive.imagefile import format_of, read_image
 from radscale_lib.archive.outcomes import RefusedError
-from radscale_lib.archive.workers import Died, Workers
+from radscale_lib.archive.workers import WorkerDied, Workers
 from radscale_lib.shards.codec import Grey, as_8_bits
 from radscale_lib.study.archive import Image
 
@@ -68,7 +68,7 @@ def read_all(
     """
     with Workers(partial(_try_to_read, image), processes, MOST_SECONDS) as workers:
         for result in workers.map(paths):
-            if isinstance(result, Died):
+            if isinstance(result, WorkerDied):
                 yield Bad(f"{'decoder_hung' if result.hung else 'decoder_crashed'} {result.signal}")
             else:
                 yield result

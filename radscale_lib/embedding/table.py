@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from radscale_lib.archive.progress import Progress
 from radscale_lib.embedding.folder import Bad
 from radscale_lib.encoders.features import Features, Tower
-from radscale_lib.encoders.prepare import prepare
-from radscale_lib.files import whole
+from radscale_lib.encoders.prepare import to_input
+from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.shards.codec import Grey
 from radscale_lib.texts import plain
@@ -40,7 +40,7 @@ class Counts(NamedTuple):
 def features_of(tower: Tower, images: Sequence[Grey]) -> Features:
     """Features of grey images, uint8 [H, W] of any sizes, in one forward pass, on the CPU."""
     device = next((parameter.device for parameter in tower.parameters()), torch.device("cpu"))
-    features = tower.levels(prepare(images, tower.encoder).to(device))
+    features = tower.levels(to_input(images, tower.encoder).to(device))
     one, two, three, four = (level.float().cpu() for level in features.levels)
     return Features(features.global_.float().cpu(), (one, two, three, four))
 
@@ -90,7 +90,7 @@ def write_embeddings(
     first = next(parts, None)
     if first is None:
         raise NoImagesError(f"{folder}: none of {bad} image files can be read")
-    with whole(out) as partial, pq.ParquetWriter(partial, schema) as writer:
+    with atomic_write(out) as partial, pq.ParquetWriter(partial, schema) as writer:
         for part in chain([first], parts):
             features = features_of(tower, [image for _, image in part])
             means = [level.mean((2, 3)) for level in features.levels] if levels else []

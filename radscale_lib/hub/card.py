@@ -127,7 +127,7 @@ def _scores(rows: list[dict[str, Any]], run: Mapping[str, Any]) -> Iterator[str]
         yield "Not known: the scores of the study were not at hand."
         return
     confidence = f"{rows[0]['confidence']:.0%}"
-    yield "Frozen features, test split of the study (patients unseen in training), mean over labels."
+    yield "Frozen features, test split of the study (patients unseen in training), means of labels."
     yield ""
     yield f"| task | metric | value | {confidence} interval | test cases |"
     yield "|---|---|---|---|---|"

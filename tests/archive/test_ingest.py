@@ -21,6 +21,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGLSLossless
 
 from radscale_lib.archive import ingest as ingest_module
+from radscale_lib.archive import stored as stored_module
 from radscale_lib.archive import pixels as pixels_module
 from radscale_lib.archive import workers
 from radscale_lib.archive.header import quiet_pydicom
@@ -285,14 +286,14 @@ def test_a_sound_copy_of_a_damaged_file_is_accepted(plant, run):
 def test_an_error_nobody_thought_of_costs_one_file(plant, run, monkeypatch):
     plant(0)
     plant(1)
-    decode = ingest_module.stored_patterns
+    decode = stored_module.stored_patterns
 
     def fail(instance):
         if instance.sop_instance_uid.endswith(".0"):
             raise ZeroDivisionError("holds patient-0")
         return decode(instance)
 
-    monkeypatch.setattr(ingest_module, "stored_patterns", fail)
+    monkeypatch.setattr(stored_module, "stored_patterns", fail)
     assert list(run().outcomes.values()) == [
         ("quarantined", "unexpected", "ZeroDivisionError"),
         ("accepted", None, None),
@@ -302,7 +303,7 @@ def test_an_error_nobody_thought_of_costs_one_file(plant, run, monkeypatch):
 def test_a_decoder_that_crashes_or_hangs_costs_one_file(plant, run, monkeypatch):
     for number in range(5):
         plant(number)
-    decode = ingest_module.stored_patterns
+    decode = stored_module.stored_patterns
 
     def fail(instance):
         match instance.sop_instance_uid[-1]:
@@ -313,7 +314,7 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_file(plant, run, monkeypatch)
                     pass
         return decode(instance)
 
-    monkeypatch.setattr(ingest_module, "stored_patterns", fail)
+    monkeypatch.setattr(stored_module, "stored_patterns", fail)
     monkeypatch.setattr(ingest_module, "MOST_SECONDS", 0.5)
     monkeypatch.setattr(workers, "PATIENCE", 1000)
     out = run()
@@ -402,7 +403,7 @@ def test_a_decoder_without_memory_postpones_its_file(plant, run, monkeypatch):
 def test_a_process_that_is_killed_or_waits_postpones_its_file(plant, run, monkeypatch):
     for number in range(4):
         plant(number)
-    decode = ingest_module.stored_patterns
+    decode = stored_module.stored_patterns
 
     def fail(instance):
         match instance.sop_instance_uid[-1]:
@@ -412,7 +413,7 @@ def test_a_process_that_is_killed_or_waits_postpones_its_file(plant, run, monkey
                 time.sleep(60)  # as for a disk that does not answer
         return decode(instance)
 
-    monkeypatch.setattr(ingest_module, "stored_patterns", fail)
+    monkeypatch.setattr(stored_module, "stored_patterns", fail)
     monkeypatch.setattr(ingest_module, "MOST_SECONDS", 0.5)
     monkeypatch.setattr(workers, "PATIENCE", 2)
     assert list(run().outcomes.values()) == [

@@ -14,7 +14,7 @@ import torch
 from radscale_lib.archive.imagefile import read_dicom, read_picture
 from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.cli.embed import main
-from radscale_lib.encoders.prepare import prepare
+from radscale_lib.encoders.prepare import to_input
 from radscale_lib.encoders.storage import EncoderFile, load_tower, save_encoder
 from radscale_lib.encoders.towers import build
 from radscale_lib.study.archive import Image
@@ -78,7 +78,7 @@ def test_rows_are_the_images_by_path_with_the_towers_features(
     ]  # fmt: skip
     tower = load_tower(encoder)
     for row, pixels in zip(table.iter_rows(named=True), read, strict=True):
-        features = tower.levels(prepare([pixels], tower.encoder))
+        features = tower.levels(to_input([pixels], tower.encoder))
         np.testing.assert_allclose(row["embedding"], features.global_[0], atol=2e-6)
         for number, level in enumerate(features.levels, 1):
             np.testing.assert_allclose(row[f"level{number}"], level.mean((2, 3))[0], atol=2e-6)

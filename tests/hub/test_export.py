@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModel
 
 from radscale_lib.cli.export import main
-from radscale_lib.encoders.prepare import prepare
+from radscale_lib.encoders.prepare import to_input
 from radscale_lib.encoders.release import read_release
 from radscale_lib.encoders.storage import EncoderFile, load_tower, read_encoder, save_encoder
 from radscale_lib.encoders.towers import build
@@ -81,7 +81,7 @@ SIZES = (56, 56), (64, 64), (90, 70), (75, 112), (57, 91), (300, 217)
 
 def own_features(encoder: Path, images: list[np.ndarray]) -> torch.Tensor:
     tower = load_tower(encoder)
-    return torch.cat([tower.levels(prepare([image], tower.encoder)).global_ for image in images])
+    return torch.cat([tower.levels(to_input([image], tower.encoder)).global_ for image in images])
 
 
 def assert_equal(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> None:
