@@ -21,8 +21,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGLSLossless
 
 from radscale_lib.archive import ingest as ingest_module
-from radscale_lib.archive import stored as stored_module
 from radscale_lib.archive import pixels as pixels_module
+from radscale_lib.archive import stored as stored_module
 from radscale_lib.archive import workers
 from radscale_lib.archive.header import quiet_pydicom
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
@@ -376,9 +376,11 @@ def test_errors_of_a_disk_postpone_a_file(plant, run, monkeypatch, number, stage
             raise OSError(number, "/holds/patient-0")
         return sound(thing, *args)
 
-    name = {"header": "read_header", "pixels": "stored_patterns"}[stage]
-    sound = getattr(ingest_module, name)
-    monkeypatch.setattr(ingest_module, name, fail)
+    module, name = {
+        "header": (ingest_module, "read_header"), "pixels": (stored_module, "stored_patterns")
+    }[stage]  # fmt: skip
+    sound = getattr(module, name)
+    monkeypatch.setattr(module, name, fail)
     out = run()
     assert list(out.outcomes.values()) == [
         ("postponed", "read_error", errno.errorcode[number]),
