@@ -8,6 +8,9 @@ A template is a line of JSON, {"id": …, "text": …}; its placeholders are
     {phone}, {phone|intl}, {pager}, {number:record}
 
 {header:name} may be followed by |comma, |natural or |upper. All else is to stay.
+
+Names are drawn from those below, or from a `names.json` beside the templates,
+{"<language>": {"given": […], "family": […]}}.
 """
 
 import json
@@ -17,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from radscale_lib.archive.scrub import MARK, scrubber
 
@@ -158,11 +162,25 @@ class _Person:
     family: str
 
 
+class _Names(NamedTuple):
+    """Names that reports are filled with."""
+
+    given: list[str]
+    family: list[str]
+
+
+def _names_beside(path: Path) -> _Names:
+    code, own = path.stem, path.with_name("names.json")
+    if own.exists():
+        return _Names(**json.loads(own.read_text(encoding="utf-8"))[code])
+    return _Names(GIVEN[code].split(), FAMILY[code].split())
+
+
 class _Filler:
     """The values of one report."""
 
-    def __init__(self, code: str, rng: random.Random) -> None:
-        self._code, self._rng = code, rng
+    def __init__(self, code: str, rng: random.Random, names: _Names) -> None:
+        self._code, self._rng, self._names = code, rng, names
         self.patient, self.referrer = self._person(), self._person()
         self.id = self._digits(rng.choice(["######", "########", "0#######", "P######"]))
         self.accession = self._digits(
@@ -247,10 +265,7 @@ class _Filler:
         return rng.choice(table[code]).format(d=d, m=m, y=y, s=y % 100, month=month, mon=month[:3])
 
     def _person(self) -> _Person:
-        rng = self._rng
-        return _Person(
-            rng.choice(GIVEN[self._code].split()), rng.choice(FAMILY[self._code].split())
-        )
+        return _Person(self._rng.choice(self._names.given), self._rng.choice(self._names.family))
 
     def _natural(self, person: _Person) -> str:
         if self._code == "zh":
@@ -269,12 +284,12 @@ class _Filler:
 
 def fill(path: Path, seed: int = 1) -> Iterator[Filled]:
     """The reports made of a file of templates, whose name is its language's code."""
-    code = path.stem
+    code, names = path.stem, _names_beside(path)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
         if not line.strip():
             continue
         row = json.loads(line)
-        filler = _Filler(code, random.Random(f"{seed} {code} {number}"))
+        filler = _Filler(code, random.Random(f"{seed} {code} {number}"), names)
         report = Filled(row["id"], identifiers=filler.identifiers())
         end = 0
         for match in PLACEHOLDER.finditer(row["text"]):
