@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from radscale_lib.archive.capitals import CapitalNames
+from radscale_lib.archive.hanpeople import HanPeople
 from radscale_lib.archive.headernames import header_spans
 from radscale_lib.archive.letters import UPPER, lower_case, without_accents
 from radscale_lib.archive.people import People
@@ -102,7 +103,11 @@ class Scrubber:
             ),
         ]
         self._addresses = re.compile("|".join(_ADDRESSES))
-        self._people = People(words) if words.has_word_boundaries else None
+        self._people: People | HanPeople | None = None
+        if words.has_word_boundaries:
+            self._people = People(words)
+        elif words.names["surnames"]:
+            self._people = HanPeople(words)
         self._capitals = CapitalNames(words) if words.capitals_tell_names else None
 
     def scrub(
