@@ -420,7 +420,8 @@ def main() -> None:
         table = templates_table(args.templates, args.seeds)
         print(table)
         if args.write:
-            write_between_marks(Path("docs/privacy.md"), "templates", table)
+            marks = "second templates" if args.templates.name == "second" else "templates"
+            write_between_marks(Path("docs/privacy.md"), marks, table)
         return
     for title, material in MATERIAL.items():
         tables = [

@@ -1,8 +1,8 @@
 """Names of persons in Chinese texts: surnames, and the words that stand around names.
 
-Chinese has no boundaries of words and no capitals. A name is one of some 400 surnames and one or two
-letters. It counts where a title follows it, where a role, label or cue stands before it and its end
-is plain, or where it stands alone between marks and is no word.
+Chinese has no boundaries of words and no capitals. A name is one of some 400 surnames and one or
+two letters. It counts where a title follows it, where a role, label or cue stands before it and its
+end is plain, or where it stands alone between marks and is no word.
 """
 
 import re
@@ -32,26 +32,29 @@ class HanPeople:
         surname = rf"(?:{doubles}|[{singles}])"
         careful = "".join(names["careful_surnames"])
         plain = rf"(?:{doubles}|(?![{careful}])[{singles}])"
-        before_title = rf"(?:{doubles}|(?![{''.join(names['prepositions'])}])[{singles}])"
+        before, prepositions = "".join(names["no_name_after"]), "".join(names["prepositions"])
+        before_title = rf"(?<![{before}])(?:{doubles}|(?![{prepositions}])[{singles}])"
+
+        given = rf"(?:(?!{titles})[{_HAN}])"
 
         def name(surname: str) -> str:
-            """A name whose end is plain: no letter follows, or a word that names have after them."""
-            return rf"{surname}(?:[{_HAN}]{{1,2}}{_END}|[{_HAN}]{{1,2}}?(?={soft}))"
+            """A name whose end is plain: no letter follows it, or a word that follows names."""
+            return rf"{surname}(?:{given}{{1,2}}{_END}|{given}{{1,2}}?(?={soft}))"
 
         further = rf"(?:{_LINK}(?:{roles})?{name(surname)})*"
         label = rf"(?:{choice(names['labels'])})[^\w\s:：]?(?:签名|签字|簽名|签章)?[^\w\s:：]?"
         cues = choice(names["cues"])
         followers = choice(names["followers"])
-        open_end = rf"(?P<lead>(?:{roles}))(?P<name>{plain}[{_HAN}]{{1,2}})"
+        open_end = rf"(?P<lead>(?:{roles}))(?P<name>{plain}{given}{{1,2}})"
         rules = [
             # after a label any letters are a name
             rf"(?P<lead>{label}{_BLANK}[:：】\]]{_BLANK})(?P<name>[{_HAN}]{{2,4}}){_END}{further}",
-            rf"(?P<lead>)(?P<name>{before_title}|{surname}[{_HAN}]{{1,2}})(?={titles})",
+            rf"(?P<lead>)(?P<name>{before_title}|{surname}{given}{{1,2}})(?={titles})",
             rf"(?P<lead>(?:{roles})[:：]?{_BLANK})(?P<name>{name(surname)}){further}",
             rf"(?P<lead>(?:{cues})[:：]?{_BLANK})(?P<name>{name(plain)}){further}",
             # alone between marks
-            rf"(?P<lead>(?<![{_HAN}]))(?P<name>{plain}[{_HAN}]{{1,2}}){_END}{further}",
-            rf"(?P<lead>(?<![{_HAN}]))(?P<name>{plain}[{_HAN}]{{1,2}}?)(?={followers})",
+            rf"(?P<lead>(?<![{_HAN}]))(?P<name>{plain}{given}{{1,2}}){_END}{further}",
+            rf"(?P<lead>(?<![{_HAN}]))(?P<name>{plain}{given}{{1,2}}?)(?={followers})",
             rf"(?P<lead>)(?P<name>[{_HAN}]{{1,8}}(?:[·•‧][{_HAN}]{{1,8}})+)",
         ]
         self._patterns = [re.compile(rule) for rule in rules]
@@ -63,9 +66,7 @@ class HanPeople:
             position = 0
             while match := pattern.search(folded, position):
                 found = match["name"]
-                if self._is_word(found) or (
-                    pattern is self._open_end and self._is_word(found[:2])
-                ):
+                if self._is_word(found) or (pattern is self._open_end and self._is_word(found[:2])):
                     position = match.start("name") + 1
                 else:
                     yield match.start("name"), match.end()

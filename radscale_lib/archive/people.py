@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from radscale_lib.archive.letters import LOWER, UPPER
 from radscale_lib.archive.phrases import all_words, choice, first_words, last_words
-from radscale_lib.languages import Language
+from radscale_lib.languages import Language, eponyms
 
 _NAME = re.compile(rf"(?<![\w’'-])[{UPPER}](?:[\w’'-]*\w\.?|\.)?")
 _LOWER_WORD = re.compile(rf"[ \t]*([{LOWER}][{LOWER}’'-]*)(?!\w)")
@@ -69,6 +69,16 @@ class People:
         self._skipped = frozenset(names["articles"]) | all_words(names["roles"])
         self._no_names = words.terms | words.stopwords | words.starters
         self._noun = re.compile(words.nouns or _NOTHING)
+        self._own_words = (words.terms - eponyms()) | words.stopwords | words.starters
+        self._surnames = frozenset(names.get("surnames", ()))
+        self._careful = frozenset(names.get("careful_surnames", ())) | eponyms()
+        endings = choice(names.get("surname_endings", ())) or _NOTHING
+        self._surname_ending = re.compile(rf"\w(?:{endings})$")
+        letters = re.escape("".join(names.get("foreign_letters", ())))
+        self._foreign = re.compile(f"[{letters}]" if letters else _NOTHING)
+        prepositions = names.get("prepositions", ())
+        self._preposition = re.compile(rf"(?<!\w)(?:{choice(prepositions) or _NOTHING})[ \t]+")
+        self._prepositions = first_words(prepositions)
         part = rf"(?:[{UPPER}][\w’'-]+|[{UPPER}]\b\.?|(?:{choice(names['particles'])})\b)"
         self._degree = re.compile(
             rf"\b(?P<first>{part})(?:,?[ \t]+{part}){{0,3}},?[ \t]+"
@@ -92,6 +102,8 @@ class People:
                     found = self._after(text, lead, match)
                     if found is not None:
                         yield found
+        if not self._prepositions.isdisjoint(words):
+            yield from self._after_prepositions(text, folded)
         if not self._lower_titles.isdisjoint(words):
             yield from self._in_lower_case(text)
         if not self._degrees.isdisjoint(words):
@@ -100,8 +112,8 @@ class People:
                     yield match.span()
         if not self._followers.isdisjoint(words):
             yield from self._before_followers(text)
-        if not self._given.isdisjoint(words):
-            yield from self._by_given_name(text)
+        if not self._given.isdisjoint(words) or self._foreign.search(folded):
+            yield from self._by_themselves(text)
 
     def _after(self, text: str, lead: _Lead, match: re.Match[str]) -> tuple[int, int] | None:
         """The name after a lead."""
@@ -109,7 +121,11 @@ class People:
         if token is None:
             return None
         word = token[0].rstrip(".").lower()
-        if lead.is_title:
+        if lead.is_title and word in self._skipped:
+            token = self._next(text, token.end())
+            if token is None or self._is_no_name(token[0].rstrip(".").lower()):
+                return None
+        elif lead.is_title:
             stated = text[match.start() : match.end()].rstrip()
             # letters in capitals can be something else, as DR, digital radiography
             if stated.isupper() and not stated.endswith(".") and self._is_no_name(word):
@@ -144,14 +160,16 @@ class People:
         for _ in range(_MOST_PARTS - 1):
             if _ends_sentence(token[0]):
                 break
-            follower = self._next_part(text, token.end())
+            follower = self._next_part(text, token.end(), is_surname=self._is_given(token[0]))
             if follower is None:
                 break
             token = follower
         return token.end() - _ends_sentence(token[0])
 
-    def _next_part(self, text: str, position: int) -> re.Match[str] | None:
-        """The next part of a name, past particles."""
+    def _next_part(
+        self, text: str, position: int, *, is_surname: bool = False
+    ) -> re.Match[str] | None:
+        """The next part of a name, past particles; a surname may look like an eponym or noun."""
         for _ in range(3):
             gap = _GAP.match(text, position)
             if gap is None:
@@ -168,7 +186,8 @@ class People:
                 position = token.end()
                 continue
             is_heading = text[token.end() : token.end() + 2].lstrip(" ").startswith((":", "："))
-            if is_heading or (len(word) > 1 and self._is_no_name(word)):
+            is_no_name = word in self._own_words if is_surname else self._is_no_name(word)
+            if (is_heading and not is_surname) or (len(word) > 1 and is_no_name):
                 return None
             return token
         return None
@@ -186,6 +205,14 @@ class People:
             if start < match.start():
                 yield start, end
 
+    def _after_prepositions(self, text: str, folded: str) -> Iterator[tuple[int, int]]:
+        """Surnames that are no words, after a preposition."""
+        for match in self._preposition.finditer(folded):
+            token = _NAME.match(text, match.end())
+            word = token[0].rstrip(".").lower() if token else ""
+            if token and word not in self._careful and self._is_surname(word):
+                yield token.start(), token.end() - _ends_sentence(token[0])
+
     def _in_lower_case(self, text: str) -> Iterator[tuple[int, int]]:
         for match in self._lower_title.finditer(text):
             if match["name"] not in self._no_names:
@@ -195,17 +222,35 @@ class People:
                     end = second.end()
                 yield match.start("name"), end
 
-    def _by_given_name(self, text: str) -> Iterator[tuple[int, int]]:
+    def _by_themselves(self, text: str) -> Iterator[tuple[int, int]]:
+        """Names that begin with a usual given name, or have letters that the language has not."""
         for token in _NAME.finditer(text):
-            parts = token[0].rstrip(".").lower().split("-")
-            if parts[0] in self._given and self._no_names.isdisjoint(parts):
+            if self._is_given(token[0]) or self._is_foreign(token[0].lower()):
                 start = token.start()
                 before = _SURNAME.search(text, max(0, start - 40), start)
                 if before and not self._is_no_name(before[1].lower()):
                     start = before.start(1)
                 yield start, self._end(text, token)
 
+    def _is_given(self, word: str) -> bool:
+        parts = word.rstrip(".").lower().split("-")
+        return parts[0] in self._given and self._no_names.isdisjoint(parts)
+
+    def _is_surname(self, word: str) -> bool:
+        if word in self._own_words:
+            return False
+        if word in self._surnames or self._surname_ending.search(word) is not None:
+            return True
+        return self._is_foreign(word)
+
+    def _is_foreign(self, word: str) -> bool:
+        return self._foreign.search(word) is not None and word not in self._no_names
+
     def _is_no_name(self, word: str) -> bool:
+        if word in self._skipped:
+            return True
+        if self._is_surname(word):
+            return False
         if word in self._no_names or word.removesuffix("s") in self._words.terms:
             return True
         return self._noun.search(word) is not None

@@ -106,7 +106,7 @@ class Scrubber:
         self._people: People | HanPeople | None = None
         if words.has_word_boundaries:
             self._people = People(words)
-        elif words.names["surnames"]:
+        elif words.names.get("surnames"):
             self._people = HanPeople(words)
         self._capitals = CapitalNames(words) if words.capitals_tell_names else None
 

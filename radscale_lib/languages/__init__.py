@@ -14,7 +14,9 @@ share; `stopwords.toml` frequent words of every language, by which they are told
 - `dates`, `numbers`: words in and before dates, telephones and numbers of records.
 - `names`: titles (as written) and cues (in any case) that a name follows, labels (with a colon),
   roles, degrees and followers after a name, particles within one, given names, and frequent words
-  that a header can have as a name.
+  that a header can have as a name. Where they are of help: surnames and their endings,
+  `careful_surnames` (words too), letters that only foreign names have, prepositions before a
+  surname; in Chinese, where a surname is one letter, the words that begin with such a letter.
 - `places`: words of institutions and streets, after or before their name.
 - `patterns`: further regular expressions; a group `lead` stays.
 """

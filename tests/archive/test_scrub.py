@@ -254,7 +254,7 @@ def test_letters_with_several_marks_and_parts_of_names_apart(name, text):
     assert scrub(f"The lungs of {text} are clear.", (name,)) == "The lungs of ___ are clear."
 
 
-@pytest.mark.parametrize("path", sorted(Path("benchmarks/templates").glob("*.jsonl")), ids=str)
+@pytest.mark.parametrize("path", sorted(Path("benchmarks/templates").rglob("*.jsonl")), ids=str)
 def test_templates_that_others_wrote(path):
     """`docs/privacy.md` has the figures."""
     scores = [score(path, seed) for seed in range(3)]
@@ -265,8 +265,43 @@ def test_templates_that_others_wrote(path):
 
     assert share("header") == 1
     assert min(share("dates and times"), share("telephones"), share("record numbers")) >= 0.99
-    assert share("other names") >= (0.95 if path.stem != "zh" else 0.8)
+    assert share("other names") >= 0.95
     assert sum(s.kept for s in scores) / sum(s.words for s in scores) >= 0.98
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "scrubbed"),
+    [
+        ("zh", "报告医师:王建国 审核:欧阳雪", "报告医师:___ 审核:___"),
+        ("zh", "患儿之母江嘉豪要求加急。", "患儿之母___要求加急。"),
+        ("zh", "请呼吸内科岑医师会诊。", "请呼吸内科___医师会诊。"),
+        ("zh", "同意以上诊断。闫新民", "同意以上诊断。___"),
+        ("zh", "由顾军、闫援朝两位医师双签。", "由___两位医师双签。"),
+        ("de", "Kenntnisnahme: Besnik Köhler", "Kenntnisnahme: ___"),
+        ("de", "Kollege Çelik hat die Bilder gesehen.", "Kollege ___ hat die Bilder gesehen."),
+        ("de", "Vorstellung durch Meyer, dann CT.", "Vorstellung durch ___, dann CT."),
+        ("de", "Sehr geehrte Frau Kollegin Huber,", "Sehr geehrte Frau Kollegin ___,"),
+    ],
+)
+def test_persons_that_the_header_has_not(code, text, scrubbed):
+    assert scrub(text, (), code) == scrubbed
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("zh", "高血压病史。右肺陈旧性病变,周围性肺癌待排,余未见异常。"),
+        ("zh", "诊断:肺炎\n检查方法:胸部正位\n方位:后前位"),
+        ("zh", "患者高热3天。患者曾于外院就诊。医生应结合临床。"),
+        ("zh", "张力性气胸。金属异物,石棉肺,毛玻璃影。由于体位关系。"),
+        ("zh", "上级医师审核,主任医师签发,管床医生知悉。"),
+        ("de", "Bekannter Morbus Köhler, Drainage nach Bülau, Zeichen nach Haller."),
+        ("de", "Zustand nach Sturz mit Stein im Bauch, Verdrängung durch Struma."),
+        ("de", "Facharzt für Diagnostische Radiologie"),
+    ],
+)
+def test_words_that_look_like_names_stay(code, text):
+    assert scrub(text, (), code) == text
 
 
 @pytest.mark.parametrize(
