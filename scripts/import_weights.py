@@ -1,27 +1,6 @@
 """Make a baseline run of an encoder's released weights."""
 
-import argparse
-from pathlib import Path
-
-from radscale_lib.provenance.step import add_options, step, study_of
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and import."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_options(parser)
-    parser.add_argument("--encoder", required=True, help="entry of 'encoders' with 'weights'")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the run's files")
-    args = parser.parse_args(argv)
-    study = study_of(args)
-
-    from radscale_lib.pretrain.released import import_weights
-    from radscale_lib.pretrain.run import run_files
-
-    weights, arm = study.encoders[args.encoder].weights, study.baselines[args.encoder]
-    with step(args, study, "weights", [weights], run_files(args.out), arm=arm):
-        import_weights(study, args.encoder, args.out)
-
+from radscale_lib.cli.import_weights import main
 
 if __name__ == "__main__":
     main()

@@ -79,7 +79,3 @@ def _embed(args: argparse.Namespace) -> int:
         said += f", {others:,} other files ignored"
     print(f"{said}: {args.out}", file=sys.stderr)
     return SOME_BAD if counts.bad else 0
-
-
-if __name__ == "__main__":
-    main()

@@ -43,7 +43,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (InputError, StudyError, OSError) as error:
         print(f"radscale export: {plain(str(error))}", file=sys.stderr)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

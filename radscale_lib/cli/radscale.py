@@ -13,12 +13,43 @@ class Command(NamedTuple):
     does: str
 
 
-ENCODERS = {
-    "embed": Command("radscale_lib.cli.embed", "embed a folder of images by any encoder"),
-    "export": Command("radscale_lib.cli.export", "write an encoder for another library"),
-}
-"""Commands that need no study."""
-GROUPS = {"Encoders and predictions": ENCODERS}
+def _step(name: str, does: str) -> tuple[str, Command]:
+    return name, Command(f"radscale_lib.cli.{name.replace('-', '_')}", does)
+
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "Encoders and predictions, without a study": dict([
+        _step("embed", "embed a folder of images by any encoder"),
+        _step("export", "write an encoder for another library"),
+    ]),
+    "A study, beside its run": dict([
+        _step("check", "what would stop a study, found before it runs"),
+        _step("verify", "whether results are still what jobs wrote"),
+        _step("release", "what may leave the institution, checked and copied"),
+        _step("import-images", "a public collection as DICOM files and tables"),
+    ]),
+    "Steps of a study, each a job of snakemake": dict([
+        _step("make-phantom", "an archive of procedural radiographs"),
+        _step("scan", "list the files of an archive"),
+        _step("tables", "make reports, labels and tubes ready for joining"),
+        _step("ingest", "turn a partition of DICOM files into a shard"),
+        _step("catalog", "merge the partitions of an archive"),
+        _step("index-shards", "index every image's bytes and checksum"),
+        _step("subset", "draw a nested subset"),
+        _step("subset-card", "describe all subsets"),
+        _step("import-weights", "released weights as a baseline"),
+        _step("pretrain", "train a run"),
+        _step("launch", "start the processes of a run"),
+        _step("features", "pooled features of a frozen encoder"),
+        _step("evaluate", "scores and predictions of a task and run"),
+        _step("gather", "merge the scores of all runs"),
+        _step("fit", "fit scaling laws, of a study or of any table"),
+        _step("similarity", "maps of similar patches"),
+        _step("figures", "draw the figures"),
+        _step("report", "write the report"),
+    ]),
+}  # fmt: skip
+"""All commands, by what they are for."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -54,7 +85,8 @@ def overview() -> str:
         lines += [f"  {name:<16} {command.does}" for name, command in group.items()]
     lines += [
         "",
-        "A whole study runs by snakemake, in a checkout of the project: see its README.md.",
+        "A whole study runs by snakemake in a checkout, where python scripts/{plan,status,accept,adopt}.py",
+        "tell of it too: see its README.md.",
     ]
     return "\n".join(lines)
 

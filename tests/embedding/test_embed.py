@@ -1,8 +1,5 @@
 """`radscale embed`: every image in order, as the tower's own call gives it; bad ones are told."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -151,45 +148,3 @@ def test_a_dicom_file_is_read_as_ingest_reads_it(tmp_path: Path) -> None:
     with pytest.raises(QuarantinedError, match="empty"):
         (tmp_path / "empty").write_bytes(b"")
         read_dicom(tmp_path / "empty")
-
-
-LIGHT = """
-import json, sys
-import {module}
-print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
-"""
-
-
-@pytest.mark.parametrize("module", ["radscale_lib", "radscale_lib.cli.radscale"])
-def test_help_imports_nothing_but_the_standard_library(
-    module: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    said = subprocess.run(
-        [sys.executable, "-c", LIGHT.format(module=module)], check=True, capture_output=True
-    )
-    loaded = set(json.loads(said.stdout))
-    assert loaded <= {"radscale_lib", *sys.stdlib_module_names, *_started()}, loaded
-
-
-def _started() -> set[str]:
-    """What this Python loads by itself, such as the hooks of editable installs."""
-    code = "import sys, json; print(json.dumps([n.partition('.')[0] for n in sys.modules]))"
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    return set(json.loads(said.stdout))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (["--help"], 0, "embed a folder of images"),
-        ([], 0, "usage: radscale COMMAND"),
-        (["--version"], 0, "radscale 0."),
-        (["embedd"], 2, "did you mean 'embed'?"),
-        (["embed", "--help"], 0, "usage: radscale embed"),
-        (["embed"], 2, "radscale embed: error"),
-    ],
-)
-def test_the_command_radscale(arguments: list[str], code: int, said: str) -> None:
-    command = [sys.executable, "-m", "radscale_lib.cli", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == code and said in run.stdout + run.stderr

@@ -1,0 +1,57 @@
+"""Write the report of a study: one HTML file that opens offline."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from radscale_lib.files import atomic_write, read_json
+from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.report.document import write_report
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    parser.add_argument("--scores", type=Path, required=True, help="scores table")
+    parser.add_argument("--fits", type=Path, required=True, help="fits table")
+    parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
+    parser.add_argument("--comparisons", type=Path, required=True, help="comparisons table")
+    parser.add_argument("--verdicts", type=Path, required=True, help="verdicts table")
+    parser.add_argument(
+        "--ledgers", type=Path, nargs="*", default=[], help="ledger tables, in <archive>/ folders"
+    )
+    parser.add_argument(
+        "--joins", type=Path, nargs="*", default=[], help="audits of joins, in <archive>/ folders"
+    )
+    parser.add_argument(
+        "--texts", type=Path, nargs="*", default=[], help="counts of texts, in <archive>/ folders"
+    )
+    parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
+    parser.add_argument("--subsets", type=Path, help="card of the subsets")
+    parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
+    parser.add_argument("--out", type=Path, required=True, help="report (written)")
+    args = parser.parse_args(argv)
+    study = study_of(args)
+    tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
+    tables += [args.subsets, args.figures]
+    reads = [*tables, *args.ledgers, *args.joins, *args.texts, *args.cards]
+    with step(args, study, "report", reads, [args.out]):
+        html = write_report(
+            study,
+            pl.read_parquet(args.scores),
+            pl.read_parquet(args.fits),
+            pl.read_parquet(args.crossovers),
+            pl.read_parquet(args.comparisons),
+            pl.read_parquet(args.verdicts),
+            {path.parent.name: pl.read_parquet(path) for path in args.ledgers},
+            [read_json(path) for path in args.cards],
+            args.figures,
+            pl.read_parquet(args.subsets) if args.subsets else None,
+            {path.parent.name: pl.read_parquet(path) for path in args.joins},
+            {path.parent.name: pl.read_parquet(path) for path in args.texts},
+        )
+        with atomic_write(args.out) as partial:
+            partial.write_text(html, encoding="utf-8")
