@@ -85,8 +85,8 @@ def overview() -> str:
         lines += [f"  {name:<16} {command.does}" for name, command in group.items()]
     lines += [
         "",
-        "A whole study runs by snakemake in a checkout, where python scripts/{plan,status,accept,adopt}.py",
-        "tell of it too: see its README.md.",
+        "A whole study runs by snakemake in a checkout of the project; plan, status, accept and",
+        "adopt are scripts there: see its README.md.",
     ]
     return "\n".join(lines)
 
