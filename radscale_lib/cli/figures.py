@@ -7,9 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from radscale_lib.provenance.step import add_options, step, study_of
-from radscale_lib.report.figures import draw_scaling_figures
-from radscale_lib.report.maps import draw_similarity_figures
-from radscale_lib.report.subsets import draw_subset_figure
+from radscale_lib.report.draw import draw_figures
+from radscale_lib.report.figures import Tables
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,6 +18,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scores", type=Path, required=True, help="scores table")
     parser.add_argument("--fits", type=Path, required=True, help="fits table")
     parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
+    parser.add_argument("--comparisons", type=Path, required=True, help="comparisons table")
+    parser.add_argument("--verdicts", type=Path, required=True, help="verdicts table")
     parser.add_argument(
         "--similarity", type=Path, nargs="*", default=[], help="similarity maps, one file per arm"
     )
@@ -28,11 +29,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     study = study_of(args)
-    reads = [args.scores, args.fits, args.crossovers, args.subsets, *args.similarity]
+    judged = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
+    reads = [*judged, args.subsets, *args.similarity]
     with step(args, study, "figures", reads, [args.out / "figures", args.out / "tables"]):
-        scores, fits = pl.read_parquet(args.scores), pl.read_parquet(args.fits)
-        draw_scaling_figures(study, scores, fits, args.out)
-        if args.subsets:
-            draw_subset_figure(study, pl.read_parquet(args.subsets), args.out)
+        subsets = pl.read_parquet(args.subsets) if args.subsets else None
         maps = [pl.read_parquet(path) for path in args.similarity]
-        draw_similarity_figures(study, maps, args.out)
+        scores, fits, crossovers, comparisons, verdicts = map(pl.read_parquet, judged)
+        tables = Tables(scores, fits, crossovers, comparisons, verdicts, subsets, maps)
+        draw_figures(study, tables, args.out)

@@ -20,7 +20,7 @@ from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, read_key
 from radscale_lib.study.archive import TABLES, Archive
 from radscale_lib.study.base import Section
 from radscale_lib.study.encoders import EncoderSection
-from radscale_lib.study.kinds import kind_name
+from radscale_lib.study.kinds import kind_name, modules_of
 from radscale_lib.study.model import Study
 from radscale_lib.study.paradigms import PARADIGMS, RecipeSection
 from radscale_lib.study.tasks import TaskSection
@@ -273,6 +273,8 @@ def _code(study: Study, stage: str, script: str, **names: str) -> dict[str, str]
         if issubclass(kind, TaskSection):
             computed = metric_modules(kind_name(kind, "kind")).values()
             (facts if stage in TITLED else code).extend(computed)
+    if stage == "figures":
+        code += modules_of("radscale_lib.report.figures", "radscale.figures")
     if stage == "similarity":
         facts += [type(encoder).__module__ for encoder in study.encoders.values()]
     return _digests(script, tuple(code), tuple(facts))

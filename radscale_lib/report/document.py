@@ -11,10 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from radscale_lib.archive.joins import near_text
 from radscale_lib.report import sentences
+from radscale_lib.report.draw import listed_figures
+from radscale_lib.report.figures.base import SECTIONS
 from radscale_lib.report.flow import flow_diagram
-from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
-from radscale_lib.report.subsets import FIGURE, subset_rows
+from radscale_lib.report.subsets import subset_rows
 from radscale_lib.report.words import (
     format_count,
     interval,
@@ -93,8 +94,7 @@ def write_report(
         families=_families(verdicts),
         decided=_decided(study, verdicts) if verdicts["adjusted"].count() else [],
         allowed=f"{1 - study.scaling.confidence:.0%}",
-        scaling_figures=_scaling_figures(study, series, fits, figures),
-        similarity_figures=_similarity_figures(study, figures),
+        figures=_figures(figures),
         score_sizes=[format_count(size) for size in study.subsets.sizes],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
         law_tasks=_law_tasks(study, fits, crossovers),
@@ -104,7 +104,6 @@ def write_report(
             for size in sorted(comparisons.filter(pl.col("studied"))["size"].unique())
         ],
         comparison_tasks=_comparison_tasks(study, comparisons),
-        subset_figure=_embed(figures, FIGURE),
         subsets=subset_rows(subsets) if subsets is not None else [],
         archives=[_archive(name, ledger) for name, ledger in ledgers.items()],
         joins=[_joins(name, table) for name, table in (joins or {}).items() if len(table)],
@@ -167,59 +166,15 @@ def _decided(study: Study, verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     return tasks
 
 
-def _scaling_figures(
-    study: Study, series: Mapping[str, pl.DataFrame], fits: pl.DataFrame, figures: Path
-) -> list[dict[str, str]]:
-    out = []
-    for task, table in series.items():
-        source = _embed(figures, f"scaling-{task}")
-        if source is None:
-            continue
-        metric = metric_name(study, task)
-        notes = " ".join(figure_notes(study, {task: table}, fits))
-        caption = f"{task_title(study, task)}: {metric} against the number of pretraining images."
-        out.append(
-            {"source": source, "caption": f"{caption} {notes}", "alt": _alt(study, table, task)}
-        )
-    return out
-
-
-def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
-    """The figure in words: where each arm starts and ends."""
-    parts = []
-    for arm in study.arms:
-        rows = table.filter((pl.col("arm") == arm) & (pl.col("kind") == "mean")).sort("size")
-        if len(rows):
-            first, last = rows.row(0, named=True), rows.row(-1, named=True)
-            parts.append(
-                f"{arm} from {number(first['value'])} at {format_count(first['size'])} images to "
-                f"{number(last['value'])} at {format_count(last['size'])}"
-            )
-    parts += [
-        f"{row['arm']} at {number(row['value'])}"
-        for row in table.filter(pl.col("kind") == "baseline").iter_rows(named=True)
-    ]
-    metric = metric_name(study, task)
-    return f"Line chart of {metric} against the number of images: {listed(parts)}."
-
-
-def _similarity_figures(study: Study, figures: Path) -> list[dict[str, str]]:
-    out = []
-    for arm in study.arms:
-        source = _embed(figures, f"similarity-{arm}")
+def _figures(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """The figures of each section of the report, with caption and alternative text."""
+    found: dict[str, list[dict[str, str]]] = {section: [] for section in SECTIONS}
+    for figure in listed_figures(folder):
+        source = _embed(folder, figure["name"])
         if source is not None:
-            what = (
-                "cosine similarity between the patch at the tip of a tube and all others, "
-                "at four layers, smallest subset above largest"
-            )
-            out.append(
-                {
-                    "source": source,
-                    "caption": f"{arm}: {what}.",
-                    "alt": f"Heat maps of {arm}: {what}.",
-                }
-            )
-    return out
+            shown = {"source": source, "caption": figure["caption"], "alt": figure["alt"]}
+            found[figure["section"]].append(shown)
+    return found
 
 
 def _embed(figures: Path, name: str) -> str | None:

@@ -8,6 +8,7 @@ from radscale_lib.scaling.words import interval, number, percent
 from radscale_lib.study import Run, Study
 
 __all__ = [
+    "PROPERTIES",
     "format_count",
     "interval",
     "listed",
@@ -17,6 +18,9 @@ __all__ = [
     "percent",
     "task_title",
 ]
+
+PROPERTIES = {"finding": "", "tube": "", "view": "view ", "year": "year ", "scanner": "scanner "}
+"""What stands before a value of each group of properties of a subset."""
 
 
 def metric_name(study: Study, task: str) -> str:

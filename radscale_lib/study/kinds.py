@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -60,6 +61,14 @@ def kind_name(section: type[Section], tag: str) -> str:
     field = section.model_fields.get(tag)
     names = get_args(field.annotation) if field and get_origin(field.annotation) else ()
     return names[0] if len(names) == 1 and isinstance(names[0], str) else ""
+
+
+def modules_of(package: str, group: str) -> list[str]:
+    """Modules of a package, and those that the entry points of a group name; none is imported."""
+    spec = find_spec(package)
+    own = iter_modules(spec.submodule_search_locations if spec else [], f"{package}.")
+    installed = sorted(entry_points(group=group), key=lambda entry: entry.name)
+    return [module.name for module in own] + [entry.module for entry in installed]
 
 
 def _own(package: str, base: type[S], tag: str) -> Iterator[tuple[str, type[S]]]:

@@ -92,6 +92,7 @@ def ids() -> dict[str, str]:
         ("evaluate.py", "[:, -1]", "[:, -2]", {"evaluate"}),
         ("correlation.py", ") ** 2", ") ** 4", {"evaluate"}),
         ("task.py", "(mean grey)", "(greys)", {"evaluate", "figures"}),
+        ("histogram.py", "bin_count=5", "bin_count=6", {"figures"}),
         ("encoder.py", '"""Means over cells."""', '"""Means."""', set()),
     ],
 )
@@ -125,3 +126,5 @@ def test_a_study_of_the_plugins_kinds_runs_to_the_report(tmp_path: Path) -> None
     assert set(scores["metric"]) == {"r2"} and set(scores["encoder"]) == {"mean"}
     report = (checkout.results / "report.html").read_text()
     assert "Greys (mean grey)" in report and "R²" in report
+    assert "Number of scores by their value." in report
+    assert (checkout.results / "figures" / "histogram.svg").exists()

@@ -14,6 +14,7 @@ import yaml
 from radscale_lib.archive.joins import SCHEMA
 from radscale_lib.archive.texts import write_counts
 from radscale_lib.files import write_json
+from radscale_lib.report.figures import Tables
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.scaling.simulate import simulate_scores
 from radscale_lib.study import Run, Study, parse_study
@@ -52,6 +53,11 @@ class Example:
     def table(self, name: str) -> pl.DataFrame:
         return pl.read_parquet(self.folder / f"{name}.parquet")
 
+    def all_tables(self, **others: Any) -> Tables:
+        names = ("scores", "fits", "crossovers", "comparisons", "verdicts")
+        tables = {name: self.table(name) for name in names} | {"subsets": self.table("card")}
+        return Tables(**(tables | others))
+
     @property
     def tables(self) -> list[object]:
         return [
@@ -75,7 +81,16 @@ class Example:
     def draw(self) -> "Example":
         maps = sorted(self.folder.glob("similarity/*.parquet"))
         card = ("--subsets", self.folder / "card.parquet")
-        call(figures.main, *self.tables, *card, "--similarity", *maps, "--out", self.folder)
+        call(
+            figures.main,
+            *self.tables,
+            *self.judged,
+            *card,
+            "--similarity",
+            *maps,
+            "--out",
+            self.folder,
+        )
         return self
 
     def report(self) -> "Example":

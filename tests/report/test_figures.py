@@ -5,8 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from radscale_lib.report.figures import draw_scaling_figures
-from radscale_lib.report.maps import draw_similarity_figures
+from radscale_lib.report.draw import draw_figures, listed_figures
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import arm_styles
 from radscale_lib.study import parse_study
@@ -76,7 +75,7 @@ def test_figures_are_the_same_bytes_each_time(example, tmp_path):
     study = example.study
     for attempt in ("one", "two"):
         scores = example.table("scores").filter(pl.col("task") == "findings")
-        draw_scaling_figures(study, scores, example.table("fits"), tmp_path / attempt)
+        draw_figures(study, example.all_tables(scores=scores), tmp_path / attempt, ["scaling"])
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     text = (tmp_path / "one" / "figures" / "scaling.svg").read_text()
     assert not re.search(r"dc:date|\d{4}-\d\d-\d\dT", text)
@@ -89,7 +88,7 @@ def test_arms_without_fit_or_baseline_or_resamples_are_drawn(example, tmp_path):
         .with_columns(resamples=pl.lit(None, pl.List(pl.Float64)))
     )
     fits = example.table("fits").filter(pl.col("arm") != "rad-dino")
-    draw_scaling_figures(example.study, scores, fits, tmp_path)
+    draw_figures(example.study, example.all_tables(scores=scores, fits=fits), tmp_path)
     table = task_series(example.study, scores, fits, "findings")
     assert set(table.filter(pl.col("kind") == "fit")["arm"]) == {
         "mi2-reports",
@@ -99,11 +98,12 @@ def test_arms_without_fit_or_baseline_or_resamples_are_drawn(example, tmp_path):
 
 
 def test_nothing_is_drawn_from_nothing(example, tmp_path):
-    empty = example.table("scores").clear()
-    draw_scaling_figures(example.study, empty, example.table("fits").clear(), tmp_path)
     maps = pl.read_parquet(example.folder / "similarity" / "rad-dino.parquet")
-    draw_similarity_figures(example.study, [maps.clear(), maps.head(1)], tmp_path)
-    assert not list(tmp_path.glob("*/*"))
+    empty = {name: example.table(name).clear() for name in ("scores", "fits")}
+    tables = example.all_tables(**empty, subsets=None, similarity=[maps.clear(), maps.head(1)])
+    draw_figures(example.study, tables, tmp_path)
+    assert [path.name for path in tmp_path.glob("*/*")] == ["figures.json"]
+    assert listed_figures(tmp_path / "figures") == []
 
 
 def test_the_study_sets_colours_and_formats(example, tmp_path):
@@ -113,6 +113,11 @@ def test_the_study_sets_colours_and_formats(example, tmp_path):
     assert arm_styles(study)["rad-dino"].colour == "#123456"
     assert arm_styles(study)["mi2-reports"] == arm_styles(example.study)["mi2-reports"]
     scores = example.table("scores").filter(pl.col("task") == "findings")
-    draw_scaling_figures(study, scores, example.table("fits"), tmp_path)
-    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".svg"}
+    draw_figures(study, example.all_tables(scores=scores), tmp_path, ["scaling"])
+    assert {path.suffix for path in (tmp_path / "figures").glob("scaling*")} == {".svg"}
     assert "#123456" in (tmp_path / "figures" / "scaling-findings.svg").read_text()
+
+
+def test_an_unknown_figure_lists_the_known_ones(example, tmp_path):
+    with pytest.raises(ValueError, match=r"no figure pie: use scaling, similarity, subsets"):
+        draw_figures(example.study, example.all_tables(), tmp_path, ["pie"])

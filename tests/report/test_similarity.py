@@ -9,13 +9,16 @@ import yaml
 
 from radscale_lib.encoders.storage import EncoderFile, save_encoder
 from radscale_lib.encoders.towers import build
-from radscale_lib.report.maps import draw_similarity_figures
+from radscale_lib.report.draw import draw_figures
+from radscale_lib.report.figures import Tables
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.report.similarity import choose_tip, cosine_map
 from radscale_lib.shards import png
 from radscale_lib.shards.writer import open_shard
 from radscale_lib.study import parse_study
 from scripts import similarity
+
+NOTHING = pl.DataFrame()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,7 @@ def test_maps_of_four_levels_and_two_sizes(tmp_path, study, arm, encoder, sides)
         assert np.abs(values).max() <= 1
         cell = values[int(row["tip_y"] * row["height"]), int(row["tip_x"] * row["width"])]
         assert cell == pytest.approx(1, abs=1e-5)
-    draw_similarity_figures(study, [table], tmp_path)
+    draw_figures(study, Tables(*[NOTHING] * 5, similarity=[table]), tmp_path, ["similarity"])
     assert (tmp_path / "figures" / f"similarity-{arm}.png").exists()
 
 
@@ -97,7 +100,7 @@ def test_failed_runs_leave_gaps(tmp_path, study):
     encoders = [tmp_path / "failed.safetensors", tmp_path / "ok.safetensors"]
     table = run(tmp_path, "config/config.yaml", "rad-dino", encoders)
     assert set(table["size"].drop_nulls()) == {1200}
-    draw_similarity_figures(study, [table], tmp_path)
+    draw_figures(study, Tables(*[NOTHING] * 5, similarity=[table]), tmp_path, ["similarity"])
     assert (tmp_path / "figures" / "similarity-rad-dino.svg").exists()
 
 

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from radscale_lib.report.subsets import draw_subset_figure, subset_rows
+from radscale_lib.report.draw import draw_figures
+from radscale_lib.report.subsets import subset_rows
 from radscale_lib.subsets.card import SCHEMA
 
 
@@ -31,6 +32,7 @@ def test_the_figure_and_its_table_are_written(example):
 
 
 def test_a_study_without_subsets_draws_nothing(example, tmp_path):
-    draw_subset_figure(example.study, pl.DataFrame(schema=SCHEMA), tmp_path)
+    tables = example.all_tables(subsets=pl.DataFrame(schema=SCHEMA))
+    draw_figures(example.study, tables, tmp_path, ["subsets"])
     assert subset_rows(pl.DataFrame(schema=SCHEMA)) == []
-    assert not (tmp_path / "figures").exists()
+    assert not (tmp_path / "tables").exists()

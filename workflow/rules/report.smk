@@ -41,6 +41,8 @@ rule draw_figures:
         scores=OUT / "scores.parquet",
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
+        comparisons=OUT / "comparisons.parquet",
+        verdicts=OUT / "verdicts.parquet",
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
         subsets=OUT / "subsets/card.parquet",
     output:
@@ -63,7 +65,9 @@ rule draw_figures:
     shell:
         "python {SCRIPTS:q}/figures.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"
-        " --fits {input.fits:q} --crossovers {input.crossovers:q} {params.similarity:q}"
+        " --fits {input.fits:q} --crossovers {input.crossovers:q}"
+        " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
+        " {params.similarity:q}"
         " --subsets {input.subsets:q} --out {params.out:q} 2> {log:q}"
 
 

@@ -1,8 +1,7 @@
 """Scaling figures: metric against number of images, one per task and one of all tasks."""
 
 import textwrap
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from radscale_lib.exports import write_csv
-from radscale_lib.files import atomic_write
+from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import (
@@ -26,9 +24,8 @@ from radscale_lib.report.style import (
     baseline_dashes,
     house_style,
     new_figure,
-    save,
 )
-from radscale_lib.report.words import format_count, metric_name, task_title
+from radscale_lib.report.words import format_count, listed, metric_name, number, task_title
 from radscale_lib.study import Study
 
 NOTE_SIZE = 5.8
@@ -37,15 +34,9 @@ LINE = NOTE_SIZE * 1.45 / 72
 """Height of a line of notes, inches."""
 
 
-def draw_scaling_figures(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, out: Path) -> None:
-    """Write `figures/scaling-<task>` and `figures/scaling`, and the tables they plot.
-
-    Args:
-        study: names tasks, arms and formats.
-        scores: the scores table.
-        fits: the fits table.
-        out: folder that gets `figures/` and `tables/`.
-    """
+def draw_scaling(study: Study, tables: Tables) -> Iterator[Drawing]:
+    """`scaling-<task>` for each task that was scored, and `scaling` of all of them."""
+    scores, fits = tables.scores, tables.fits
     series = {
         task: task_series(study, scores, fits, task)
         for task in study.scaling.metrics
@@ -55,15 +46,32 @@ def draw_scaling_figures(study: Study, scores: pl.DataFrame, fits: pl.DataFrame,
         return
     for task, table in series.items():
         figure = _grid(study, {task: table}, fits, columns=1, width=COLUMN)
-        _save(study, figure, out, f"scaling-{task}", table)
+        metric = metric_name(study, task)
+        what = f"{task_title(study, task)}: {metric} against the number of pretraining images."
+        caption = " ".join([what, *figure_notes(study, {task: table}, fits)])
+        yield Drawing(f"scaling-{task}", figure, table, caption, _alt(study, table, task))
     figure = _grid(study, series, fits, columns=2, width=PAGE)
-    _save(study, figure, out, "scaling", pl.concat(series.values()))
+    caption = "Metrics of all tasks against the number of pretraining images."
+    yield Drawing("scaling", figure, pl.concat(series.values()), caption, caption, in_report=False)
 
 
-def _save(study: Study, figure: Figure, out: Path, name: str, table: pl.DataFrame) -> None:
-    save(figure, out / "figures", name, study.report.formats, study.report.dpi)
-    with atomic_write(out / "tables" / f"{name}.csv") as partial:
-        write_csv(table, partial)
+def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
+    """The figure in words: where each arm starts and ends."""
+    parts = []
+    for arm in study.arms:
+        rows = table.filter((pl.col("arm") == arm) & (pl.col("kind") == "mean")).sort("size")
+        if len(rows):
+            first, last = rows.row(0, named=True), rows.row(-1, named=True)
+            parts.append(
+                f"{arm} from {number(first['value'])} at {format_count(first['size'])} images to "
+                f"{number(last['value'])} at {format_count(last['size'])}"
+            )
+    parts += [
+        f"{row['arm']} at {number(row['value'])}"
+        for row in table.filter(pl.col("kind") == "baseline").iter_rows(named=True)
+    ]
+    metric = metric_name(study, task)
+    return f"Line chart of {metric} against the number of images: {listed(parts)}."
 
 
 def _grid(
@@ -240,3 +248,6 @@ def _wrap(lines: Sequence[str], width: float) -> list[str]:
     # DejaVu Sans averages 0.54 em a character.
     columns = int((width - 0.1) * 72 / (NOTE_SIZE * 0.54))
     return [part for line in lines for part in textwrap.wrap(line, columns)]
+
+
+FIGURE = FigureKind("scaling", "results", draw_scaling)

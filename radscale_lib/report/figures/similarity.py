@@ -1,7 +1,6 @@
 """Drawing patch-similarity maps: one figure per arm, smallest against largest subset."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from radscale_lib.exports import write_csv
-from radscale_lib.files import atomic_write
-from radscale_lib.report.style import INK, PAGE, house_style, new_figure, save
+from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.style import INK, PAGE, house_style, new_figure
 from radscale_lib.report.words import format_count
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
@@ -23,18 +21,23 @@ PICTURE = 1.7
 COSINE, COLOURS = Normalize(-1, 1), "cividis"
 
 
-def draw_similarity_figures(study: Study, tables: Iterable[pl.DataFrame], out: Path) -> None:
-    """Write `figures/similarity-<arm>` and its table of cells, for each table that has maps."""
-    for table in tables:
+WHAT = (
+    "cosine similarity between the patch at the tip of a tube and all others, at four layers, "
+    "smallest subset above largest"
+)
+
+
+def draw_similarity(study: Study, tables: Tables) -> Iterator[Drawing]:
+    """`similarity-<arm>` for each table that has maps."""
+    for table in tables.similarity:
         maps = table.filter(pl.col("level").is_not_null())
         if not len(maps):
             continue
-        name = f"similarity-{table['arm'][0]}"
+        arm = table["arm"][0]
         with house_style():
             figure = _figure(table, maps)
-        save(figure, out / "figures", name, study.report.formats, study.report.dpi)
-        with atomic_write(out / "tables" / f"{name}.csv") as partial:
-            write_csv(_cells(maps), partial)
+        caption, alt = f"{arm}: {WHAT}.", f"Heat maps of {arm}: {WHAT}."
+        yield Drawing(f"similarity-{arm}", figure, _cells(maps), caption, alt)
 
 
 def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
@@ -101,3 +104,6 @@ def _cells(maps: pl.DataFrame) -> pl.DataFrame:
             "similarity",
         )
     )
+
+
+FIGURE = FigureKind("similarity", "similarity", draw_similarity)

@@ -1,0 +1,86 @@
+"""What a figure states about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+    from radscale_lib.study import Study
+
+SECTIONS = ("results", "similarity", "subsets")
+"""Sections of the report that hold figures."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a finished study that figures are drawn from.
+
+    Attributes:
+        scores: `scores.parquet`.
+        fits: `fits.parquet`.
+        crossovers: `crossovers.parquet`.
+        comparisons: `comparisons.parquet`.
+        verdicts: `verdicts.parquet`.
+        subsets: `subsets/card.parquet`; None where it was not made.
+        similarity: `similarity/<arm>.parquet`.
+    """
+
+    scores: pl.DataFrame
+    fits: pl.DataFrame
+    crossovers: pl.DataFrame
+    comparisons: pl.DataFrame
+    verdicts: pl.DataFrame
+    subsets: pl.DataFrame | None = None
+    similarity: list[pl.DataFrame] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that was drawn.
+
+    Attributes:
+        name: of its files.
+        figure: inside `house_style()` when it was made, not yet saved.
+        table: what it shows; nothing is drawn that is not in it.
+        caption: below it in the report.
+        alt: the figure in words, for those who do not see it.
+        in_report: whether the report holds it.
+    """
+
+    name: str
+    figure: Figure
+    table: pl.DataFrame
+    caption: str
+    alt: str
+    in_report: bool = True
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """A kind of figure.
+
+    Attributes:
+        name: as `--only` takes it.
+        section: of the report, one of `SECTIONS`.
+        draw: yields drawings from a study and its tables; none if the tables hold nothing for it.
+    """
+
+    name: str
+    section: str
+    draw: Callable[[Study, Tables], Iterator[Drawing]]
+
+    def __post_init__(self) -> None:
+        """Check the section.
+
+        Raises:
+            ValueError: for an unknown one.
+        """
+        if self.section not in SECTIONS:
+            raise ValueError(
+                f"figure {self.name!r}: section {self.section!r} is none of {', '.join(SECTIONS)}"
+            )
