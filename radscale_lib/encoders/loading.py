@@ -1,0 +1,136 @@
+"""An encoder by what a user calls it: a file of ours, a folder, or a name in a library."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from radscale_lib.encoders.features import Tower
+from radscale_lib.encoders.release import ReleaseError, read_release
+from radscale_lib.encoders.storage import EncoderFile, read_encoder, tower_of
+from radscale_lib.study.encoders import Encoder, EncoderSection
+from radscale_lib.study.encoders.library import LibraryEncoder, read_json
+from radscale_lib.study.encoders.open_clip import CONFIG
+
+_SECTION: TypeAdapter[EncoderSection] = TypeAdapter(Encoder)
+NAMED = ("timm", "open_clip")
+"""Libraries whose models have names."""
+
+
+def load(spec: str | Path | EncoderSection) -> Tower:
+    """An image tower with its weights and preprocessing, in evaluation mode, without gradients.
+
+    `tower.prepare(images)` makes its input of grey images, uint8 [H, W] each; `tower(inputs)` is
+    the global embedding [B, D], and `tower.levels(inputs)` has the four levels, too.
+
+    Args:
+        spec: an encoder file of ours; a folder in Hugging Face form (of transformers, timm or
+            open_clip); `timm:NAME[,weights=PATH]` or `open_clip:NAME[,weights=PATH]`, with any
+            other keys of the study's section after commas, such as `random=0` for random weights;
+            or a section of a study file.
+
+    Raises:
+        ReleaseError, EncoderFileError: if there is no such encoder, or its weights are missing,
+            unreadable, or of another architecture.
+
+    Example:
+        tower = load("timm:vit_base_patch14_dinov2.lvd142m,weights=dinov2.safetensors")
+        embeddings = tower(tower.prepare([film]))
+    """
+    return tower_of(load_file(spec))
+
+
+def load_file(spec: str | Path | EncoderSection) -> EncoderFile:
+    """The encoder file that `load` builds its tower from."""
+    if isinstance(spec, EncoderSection):
+        return initial(spec)
+    library, colon, rest = str(spec).partition(":")
+    if colon and library in NAMED:
+        return initial(named(library, rest))
+    path = Path(spec)
+    if path.is_file():
+        return read_encoder(path)
+    if not path.is_dir():
+        raise ReleaseError(
+            f"{spec}: no encoder: give an encoder file, a folder in Hugging Face form, or "
+            "timm:NAME or open_clip:NAME with ,weights=PATH"
+        )
+    return initial(of_folder(path))
+
+
+def initial(section: EncoderSection) -> EncoderFile:
+    """An encoder's released weights, or random ones where its section says so.
+
+    Raises:
+        ReleaseError: if there are neither.
+    """
+    if section.weights is not None:
+        return read_release(section, section.weights)
+    if not isinstance(section, LibraryEncoder) or section.random is None:
+        raise ReleaseError(
+            f"a {section.kind} encoder without weights: give 'weights' (nothing is downloaded; "
+            "scripts/fetch_weights.py does, where there is a network), or 'random', a seed of "
+            "random weights"
+        )
+    return random_weights(section, section.random)
+
+
+def random_weights(section: EncoderSection, seed: int) -> EncoderFile:
+    """An encoder's image tower with random weights: the same for the same seed."""
+    module = import_module(section.implementation)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tower: Tower = module.build_tower(section)
+    tensors = {f"image.{name}": each for name, each in tower.state_dict().items()}
+    return EncoderFile(tower.encoder, tensors)
+
+
+def named(library: str, rest: str) -> EncoderSection:
+    """The section of `NAME[,key=value…]`.
+
+    Raises:
+        ReleaseError: if a key or value is not one of the section.
+    """
+    name, *settings = rest.split(",")
+    values: dict[str, Any] = {"kind": library, "name": name or None}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ReleaseError(f"{library}:{rest}: {setting!r} is no key=value")
+        values[key] = value
+    return _parsed(f"{library}:{rest}", values)
+
+
+def of_folder(path: Path) -> EncoderSection:
+    """The section of a folder in the form that transformers, timm or open_clip saves.
+
+    Raises:
+        ReleaseError: if it is none of these.
+    """
+    if (path / CONFIG).is_file():
+        kind = "open_clip"
+    elif "architecture" in (values := read_json(path / "config.json")):
+        kind = "timm"
+    elif "model_type" in values or "auto_map" in values:
+        kind = "transformers"
+    else:
+        raise ReleaseError(
+            f"{path}: no config.json of transformers or timm, and no {CONFIG}: give a folder that "
+            "one of them saved"
+        )
+    return _parsed(str(path), {"kind": kind, "weights": path})
+
+
+def _parsed(spec: str, values: dict[str, Any]) -> EncoderSection:
+    try:
+        section = _SECTION.validate_python(values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()]
+        raise ReleaseError(f"{spec}: {'; '.join(lines)}") from None
+    for key, text in section.problems():
+        raise ReleaseError(f"{spec}: {key}: {text}")
+    return section

@@ -1,0 +1,139 @@
+"""Encoders that a library builds: what they share, and what their files tell without the library."""
+
+import json
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from radscale_lib.study.encoders.base import EncoderSection, Placement
+from radscale_lib.study.encoders.input import Input
+
+PARAMETERS = 86e6
+"""Assumed, of an encoder whose weights are not there: a ViT-B's."""
+CELL = 16
+"""Assumed, of an encoder whose files do not tell: pixels of a token's side."""
+SIDE = 224
+"""Assumed, of an encoder whose files do not tell: side of its square input, pixels."""
+
+
+class UnknownFactError(ValueError):
+    """What an encoder's files do not tell; its library does, once it is imported."""
+
+
+class LibraryEncoder(EncoderSection):
+    """An encoder that a library builds, and how it is given its input.
+
+    A study may leave `input` out: the library's own is used, and written into the encoder file
+    when the weights are imported. Before that, facts come from the configuration beside the
+    weights, where there is one.
+    """
+
+    weights_are: ClassVar[Literal["file", "folder", "either"]] = "either"
+
+    kind: str
+    weights: Path | None = Field(None, description="Local weights: nothing is downloaded.")
+    random: int | None = Field(
+        None,
+        ge=0,
+        description="Seed of random weights, where there are none to load; null refuses that.",
+    )
+    resolution: int | None = Field(
+        None, ge=8, description="Side of the square input, pixels; null is the published one."
+    )
+    input: Input | None = Field(
+        None, description="Resize, crop and normalisation; null is the published one."
+    )
+
+    @property
+    def known_input(self) -> Input | None:
+        """Resize, crop and normalisation, if the study or a file beside the weights tells."""
+        return self.input
+
+    @property
+    def cell(self) -> int | None:
+        """Pixels of a token's side, if a file tells."""
+        return None
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, pixels."""
+        return self._input().size
+
+    def place(self, height: int, width: int) -> Placement:
+        """How a stored image of this size becomes the square input."""
+        return self._input().place(height, width)
+
+    @property
+    def resampling(self) -> str:
+        """How images are resampled."""
+        return self._input().resampling
+
+    @property
+    def fill(self) -> int:
+        """Grey value beside an image that does not fill the square."""
+        return self._input().fill
+
+    def _input(self) -> Input:
+        known = self.known_input
+        if known is None:
+            raise UnknownFactError(
+                f"a {self.kind} encoder's input is known once its weights are imported: give "
+                "'input' in the study to state it"
+            )
+        return known
+
+    def flops(self) -> float:
+        """About: every parameter is used once for every token, two FLOPs per multiply-add."""
+        known = self.known_input
+        side = known.size if known else self.resolution or SIDE
+        return 2 * self.parameters() * (side / (self.cell or CELL)) ** 2
+
+    def parameters(self) -> float:
+        """What the weights' headers count, or their size tells; else those of a ViT-B."""
+        if self.weights is None or not self.weights.exists():
+            return PARAMETERS
+        return counted(self.weights) or PARAMETERS
+
+    def resolved(self, known: EncoderSection) -> Self:
+        """This section with what an encoder file of it knows of its input and architecture."""
+        assert isinstance(known, type(self))
+        learnt = {
+            name: value
+            for name, value in known.__dict__.items()
+            if value is not None and getattr(self, name) is None and name != "weights"
+        }
+        return self.model_copy(update=learnt)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A mapping in a JSON file; empty if there is none that can be read."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def counted(weights: Path) -> float:
+    """Parameters in a file, or a folder's files; 0 if there is none."""
+    files = sorted(weights.iterdir()) if weights.is_dir() else [weights]
+    safe = [path for path in files if path.suffix == ".safetensors"]
+    others = [path for path in files if path.suffix in (".bin", ".pt", ".pth")]
+    return sum(_counted(path, path.stat().st_mtime_ns) for path in safe or others)
+
+
+@lru_cache
+def _counted(path: Path, stamp: int) -> float:
+    """Elements in a safetensors file, by its header; of another file, if they are float32."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(length)) if length < 2**27 else None
+            return float(
+                sum(prod(each["shape"]) for name, each in header.items() if name != "__metadata__")
+            )
+        except (ValueError, AttributeError, KeyError, TypeError):
+            return path.stat().st_size / 4
