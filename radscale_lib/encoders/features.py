@@ -1,9 +1,13 @@
 """What every image tower gives: a global embedding and four levels of feature maps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from radscale_lib.encoders.prepare import to_input
 from radscale_lib.study.encoders import EncoderSection
 
 
@@ -12,11 +16,11 @@ class Features:
     """Features of a batch of images.
 
     Attributes:
-        global_: [B, D]: the class token after the final norm (ViT), or the mean over the last
-            stage after its norm (DaViT).
+        global_: [B, D]: the class token after the final norm (ViT), the mean over the last stage
+            after its norm (DaViT), or what a library's model gives as its embedding.
         levels: four maps [B, C, H, W], from shallow to deep. ViT: the blocks at a quarter, half,
             three quarters and the whole of the depth, each after the final norm, all of one size.
-            DaViT: its four stages, at strides 4, 8, 16 and 32.
+            DaViT and other pyramids: their four stages, at strides 4, 8, 16 and 32.
     """
 
     global_: Tensor
@@ -31,6 +35,14 @@ class Tower(nn.Module):
     """
 
     encoder: EncoderSection
+
+    def prepare(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Stored grey images, uint8 [H, W] each, as the tower's input: float32 [B, 1, S, S]."""
+        return to_input(images, self.encoder)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Global embedding [B, D] of grey images: float32 [B, 1, S, S] in [0, 1]."""
+        return self.levels(images).global_
 
     def levels(self, images: Tensor) -> Features:
         """Features of grey images: float32 [B, 1, S, S] in [0, 1]."""

@@ -1,4 +1,4 @@
-"""Image towers that a library builds: their input, and how its checkpoints are read and compared."""
+"""Image towers that a library builds: their input, and how checkpoints are read and compared."""
 
 from __future__ import annotations
 
@@ -149,9 +149,7 @@ def check_finite(where: str, tensors: Mapping[str, Tensor]) -> None:
         if tensor.is_meta or not tensor.is_floating_point():
             continue
         if not tensor.isfinite().all():
-            raise ReleaseError(
-                f"{where}: {name} is not finite: the file is damaged, get it again"
-            )
+            raise ReleaseError(f"{where}: {name} is not finite: the file is damaged, get it again")
 
 
 def floats(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Preparing stored images for a tower, and where their points come to lie.
 
-Where the square lies, each kind of encoder says (`EncoderSection.place`). Images are resized
-bicubically with antialiasing, as the releases do.
+Where the square lies, and how pixels are resampled, each kind of encoder says
+(`EncoderSection.place`, `resampling`). Resizing has antialiasing, as the releases' has.
 """
 
 from __future__ import annotations
@@ -32,8 +32,14 @@ def prepare_one(image: NDArray[np.uint8], encoder: EncoderSection) -> NDArray[np
     size = encoder.image_size
     height, width, top, left = encoder.place(*image.shape)
     if image.shape != (height, width):
-        resized = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
-        image = np.asarray(resized)
+        how = Image.Resampling[encoder.resampling.upper()]
+        image = np.asarray(Image.fromarray(image).resize((width, height), how))
+    if min(top, left) < 0 or top + size > height or left + size > width:
+        square = np.full((size, size), encoder.fill, np.uint8)
+        above, beside = max(-top, 0), max(-left, 0)
+        part = image[max(top, 0) : top + size, max(left, 0) : left + size]
+        square[above : above + part.shape[0], beside : beside + part.shape[1]] = part
+        return square
     return image[top : top + size, left : left + size]
 
 

@@ -44,8 +44,12 @@ def read_release(encoder: EncoderSection, path: Path, *, headers_only: bool = Fa
         ReleaseError: if a file is missing or no safetensors file, or a tensor is not of floating
             point or a single number not finite.
     """
+    module = import_module(encoder.implementation)
+    if hasattr(module, "import_release"):
+        content: EncoderFile = module.import_release(encoder, path, headers_only=headers_only)
+        return content
     load = load_headers if headers_only else load_tensors
-    tensors: Tensors = import_module(encoder.implementation).read_release(encoder, path, load)
+    tensors: Tensors = module.read_release(encoder, path, load)
     return EncoderFile(encoder, {name: tensor.float() for name, tensor in tensors.items()})
 
 

@@ -31,7 +31,7 @@ class EncoderFile:
     Attributes:
         encoder: the study section of its architecture.
         tensors: by name: `image.*`; for MI2 `text.*`, `projection.*` and `logit_scale`; for
-            RAD-DINO `head.*` and `mask_token`. Empty for a failed run.
+            RAD-DINO `head.*` and `mask_token`; for open_clip `text.*`. Empty for a failed run.
         tokenizer: the learnt tokenizer, JSON of `tokenizers`; None where CLIP's own is used.
     """
 
@@ -97,6 +97,11 @@ def load_tower(path: Path) -> Tower:
     content = read_encoder(path)
     if not content.tensors:
         raise EncoderFileError(f"{path}: the run failed, so there is no encoder: see encoder.json")
+    return tower_of(content)
+
+
+def tower_of(content: EncoderFile) -> Tower:
+    """The image tower of an encoder file's content, in evaluation mode and without gradients."""
     with torch.device("meta"):
         tower = build(content.encoder)
     tower.load_state_dict(content.part("image"), assign=True)

@@ -268,7 +268,7 @@ def _kinds(
 def _code(study: Study, stage: str, script: str, **names: str) -> dict[str, str]:
     code, facts = list[str](), list[str]()
     for kind in dict.fromkeys(_kinds(study, stage, **names)):
-        facts.append(kind.__module__)
+        facts += [kind.__module__, *kind.more_facts]
         code += [] if stage in TITLED else [kind.implementation]
         if issubclass(kind, TaskSection):
             computed = metric_modules(kind_name(kind, "kind")).values()
@@ -276,7 +276,8 @@ def _code(study: Study, stage: str, script: str, **names: str) -> dict[str, str]
     if stage == "figures":
         code += modules_of("radscale_lib.report.figures", "radscale.figures")
     if stage == "similarity":
-        facts += [type(encoder).__module__ for encoder in study.encoders.values()]
+        for encoder in study.encoders.values():
+            facts += [type(encoder).__module__, *encoder.more_facts]
     return _digests(script, tuple(code), tuple(facts))
 
 

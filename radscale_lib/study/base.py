@@ -1,6 +1,6 @@
 """What every section of the study file has in common."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -9,6 +9,9 @@ class Section(BaseModel):
     """A section of the study file: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    more_facts: ClassVar[tuple[str, ...]] = ()
+    """Of a kind: modules beside its own whose facts count as its own."""
 
 
 def whole_heads(width: int, heads: int) -> None:

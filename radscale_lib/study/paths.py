@@ -57,6 +57,7 @@ def _archive_problems(name: str, archive: Archive) -> Iterator[str]:
 
 
 def _absent(key: str, path: Path, kind: str) -> Iterator[str]:
-    found = path.is_dir() if kind == "folder" else path.is_file()
+    found = {"folder": path.is_dir, "file": path.is_file, "either": path.exists}[kind]()
     if not found:
+        kind = "file or folder" if kind == "either" else kind
         yield f"{key}: no {kind} {str(path)!r}: correct the path, or put the {kind} there"

@@ -34,7 +34,14 @@ cluster's queues are no part of a study: they belong to the profiles.
 [`config/smoke.yaml`](../config/smoke.yaml) the smallest.
 """
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-_TYPES = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path"}
+_TYPES = {
+    int: "integer",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    Path: "path",
+    Any: "any value",
+}
 
 
 def schema() -> str:

@@ -73,7 +73,10 @@ print(json.dumps({
 
 def test_an_unknown_kind_lists_the_known_ones_the_plugins_too() -> None:
     said = told(study(encoders={"mean": {"kind": "biomedclip"}}), PARSE)
-    assert "encoders.mean.kind: must be one of 'mi2', 'rad-dino', 'mean' (got 'biomedclip')" in said
+    assert (
+        "encoders.mean.kind: must be one of 'mi2', 'open_clip', 'rad-dino', 'timm', 'transformers', 'mean' (got 'biomedclip')"
+        in said
+    )
     assert "MeanEncoder(" in told(study(), PARSE)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -19,13 +19,13 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Placement(NamedTuple):
-    """How a stored image becomes a tower's square: resized, then cut.
+    """How a stored image becomes a tower's square: resized, then cut or padded.
 
     Attributes:
         height: rows after the resize.
         width: columns after the resize.
-        top: first row of the square.
-        left: first column of the square.
+        top: first row of the square; negative where the square begins above the image.
+        left: first column of the square; negative where it begins beside the image.
     """
 
     height: int
@@ -38,11 +38,12 @@ class EncoderSection(Section):
     """A kind of encoder: its architecture, its weights, and the facts that others ask for."""
 
     implementation: ClassVar[str]
-    """Module with `build_tower(section)` and `read_release(section, path, load)`; imported when
-    torch is needed."""
+    """Module with `build_tower(section)` and `read_release(section, path, load)`, or, where a
+    library reads its own files, `import_release(section, path, headers_only)`; imported when torch
+    is needed."""
     paradigms: ClassVar[tuple[str, ...]]
     """Paradigms that can train it; the first one's model is what a file of it holds."""
-    weights_are: ClassVar[Literal["file", "folder"]]
+    weights_are: ClassVar[Literal["file", "folder", "either"]]
     """What released weights are on disk."""
     exports: ClassVar[Mapping[str, str]] = {"safetensors": "radscale_lib.hub.own"}
     """Forms for other libraries, and the module that writes each (`radscale_lib.hub`); the first is
@@ -55,6 +56,20 @@ class EncoderSection(Section):
     def image_size(self) -> int:
         """Side of the square input, pixels."""
         raise NotImplementedError
+
+    @property
+    def resampling(self) -> str:
+        """How images are resampled: one of Pillow's filters."""
+        return "bicubic"
+
+    @property
+    def fill(self) -> int:
+        """Grey value beside an image that does not fill the square."""
+        return 0
+
+    def resolved(self, known: "EncoderSection") -> Self:
+        """This section with the facts that an encoder file of it knows, where it has none."""
+        return self
 
     @property
     def learns_words(self) -> bool:

@@ -22,7 +22,7 @@ class Input(Section):
     crop: Literal["rounded", "floored"] = Field(
         "rounded", description="Half a pixel at the square's corner: to the even one, or down."
     )
-    fill: int = Field(0, ge=0, le=255, description="Grey value beside a film that does not fill it.")
+    fill: int = Field(0, ge=0, le=255, description="Grey value beside a film in the square.")
     mean: Three = Field(description="Means subtracted from grey values in [0, 1], one per channel.")
     std: tuple[Positive, Positive, Positive] = Field(
         description="Standard deviations grey values are divided by, one per channel."
@@ -50,5 +50,4 @@ class Input(Section):
         if side < self.size:
             return -((self.size - side) // 2)
         half = (side - self.size) / 2
-        return int(round(half)) if self.crop == "rounded" else int(half)
-
+        return round(half) if self.crop == "rounded" else int(half)

@@ -1,4 +1,4 @@
-"""Encoders that a library builds: what they share, and what their files tell without the library."""
+"""Encoders that a library builds: what they share, and what files tell without the library."""
 
 import json
 from functools import lru_cache
@@ -32,6 +32,10 @@ class LibraryEncoder(EncoderSection):
     """
 
     weights_are: ClassVar[Literal["file", "folder", "either"]] = "either"
+    more_facts: ClassVar[tuple[str, ...]] = (
+        "radscale_lib.study.encoders.input",
+        "radscale_lib.study.encoders.library",
+    )
 
     kind: str
     weights: Path | None = Field(None, description="Local weights: nothing is downloaded.")
@@ -131,9 +135,8 @@ def _counted(path: Path, stamp: int) -> float:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         try:
-            header = json.loads(file.read(length)) if length < 2**27 else None
-            return float(
-                sum(prod(each["shape"]) for name, each in header.items() if name != "__metadata__")
-            )
+            header = json.loads(file.read(length)) if length < 2**27 else {}
+            header.pop("__metadata__", None)
+            return float(sum(prod(each["shape"]) for each in header.values()))
         except (ValueError, AttributeError, KeyError, TypeError):
             return path.stat().st_size / 4

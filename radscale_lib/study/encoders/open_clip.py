@@ -26,7 +26,7 @@ RESIZE: dict[str, Literal["shorter", "longer", "both"]] = {
 class OpenClip(LibraryEncoder):
     """Both towers of an open_clip model, with its validation transform."""
 
-    implementation: ClassVar[str] = "radscale_lib.encoders.open_clip"
+    implementation: ClassVar[str] = "radscale_lib.encoders.open_clip_tower"
     paradigms: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["open_clip"]
@@ -61,7 +61,7 @@ class OpenClip(LibraryEncoder):
         if self.input or not config:
             return self.input
         try:
-            return input_of(config, self.resolution)
+            return self.input_of(config, self.resolution)
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -85,6 +85,34 @@ class OpenClip(LibraryEncoder):
                 else f"no model: name one of open_clip's, or give a folder with {CONFIG}",
             )
 
+    @staticmethod
+    def input_of(config: dict[str, Any], resolution: int | None = None) -> Input:
+        """The input that open_clip's validation transform makes, from a model's configuration.
+
+        Raises:
+            KeyError, ValueError: for an input that is no square.
+        """
+        given = {key: value for key, value in config.get("preprocess_cfg", {}).items() if value}
+        size = resolution or config["model_cfg"]["vision_cfg"].get("image_size", 224)
+        if not isinstance(size, int):
+            height, width = size
+            if height != width:
+                raise ValueError(f"an input of {height} by {width} is no square")
+            size = height
+        mean, std = (
+            (each,) * 3 if isinstance(each, int | float) else each
+            for each in (given.get("mean", CLIP_MEAN), given.get("std", CLIP_STD))
+        )
+        return Input(
+            size=size,
+            resize=RESIZE[given.get("resize_mode", "shortest")],
+            resized=size,
+            resampling="bilinear" if given.get("interpolation") == "bilinear" else "bicubic",
+            fill=given.get("fill_color", 0),
+            mean=mean,
+            std=std,
+        )
+
 
 @lru_cache
 def published_models() -> dict[str, dict[str, Any]]:
@@ -94,31 +122,3 @@ def published_models() -> dict[str, dict[str, Any]]:
         return {}
     files = Path(spec.origin).parent.joinpath("model_configs").glob("*.json")
     return {path.stem: json.loads(path.read_bytes()) for path in files}
-
-
-def input_of(config: dict[str, Any], resolution: int | None = None) -> Input:
-    """The input that open_clip's validation transform makes, from a model's configuration.
-
-    Raises:
-        KeyError, ValueError: for an input that is no square.
-    """
-    given = {key: value for key, value in config.get("preprocess_cfg", {}).items() if value}
-    size = resolution or config["model_cfg"]["vision_cfg"].get("image_size", 224)
-    if not isinstance(size, int):
-        height, width = size
-        if height != width:
-            raise ValueError(f"an input of {height} by {width} is no square")
-        size = height
-    mean, std = (
-        (each,) * 3 if isinstance(each, int | float) else each
-        for each in (given.get("mean", CLIP_MEAN), given.get("std", CLIP_STD))
-    )
-    return Input(
-        size=size,
-        resize=RESIZE[given.get("resize_mode", "shortest")],
-        resized=size,
-        resampling="bilinear" if given.get("interpolation") == "bilinear" else "bicubic",
-        fill=given.get("fill_color", 0),
-        mean=mean,
-        std=std,
-    )

@@ -13,7 +13,7 @@ from radscale_lib.study.encoders.library import LibraryEncoder, read_json
 class Timm(LibraryEncoder):
     """An image tower of timm, with its published preprocessing."""
 
-    implementation: ClassVar[str] = "radscale_lib.encoders.timm"
+    implementation: ClassVar[str] = "radscale_lib.encoders.timm_tower"
     paradigms: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["timm"]
@@ -25,7 +25,7 @@ class Timm(LibraryEncoder):
     options: dict[str, Any] = Field({}, description="Further arguments of timm.create_model.")
     published: dict[str, Any] | None = Field(
         None,
-        description="timm's pretrained_cfg; null takes that of the weights' folder, or of the name.",
+        description="timm's pretrained_cfg; null takes that of the folder, or of the name.",
     )
 
     @property
@@ -35,9 +35,17 @@ class Timm(LibraryEncoder):
         if self.input or not published:
             return self.input
         try:
-            return input_of(published, self.resolution)
+            return self.input_of(published, self.side)
         except (KeyError, TypeError, ValueError):
             return None
+
+    @property
+    def side(self) -> int | None:
+        """Side of the square input where it is not the published one, pixels."""
+        given = self.options.get("img_size")
+        if isinstance(given, list | tuple):
+            given = given[0]
+        return self.resolution or given
 
     def located(self) -> Self:
         """With the name, options and pretrained_cfg that the weights' folder tells."""
@@ -58,27 +66,27 @@ class Timm(LibraryEncoder):
         if self.name is None and (self.weights is None or there) and not self.located().name:
             yield "name", "no model: name one of timm's, or give a folder with timm's config.json"
 
+    @staticmethod
+    def input_of(data: dict[str, Any], resolution: int | None = None) -> Input:
+        """The input that timm's evaluation transform makes, from its data configuration.
+
+        Raises:
+            ValueError: for an input that is no square of three channels, or a border around films.
+        """
+        channels, height, width = data["input_size"]
+        size, mode = resolution or height, data.get("crop_mode") or "center"
+        if channels != 3 or (height != width and resolution is None):
+            raise ValueError(f"input {data['input_size']} is no square of three channels")
+        if mode not in CROP_MODES:
+            raise ValueError(f"crop_mode {mode!r}: use one of {list(CROP_MODES)}")
+        return Input(
+            size=size,
+            resize=CROP_MODES[mode],
+            resized=floor(size / (data.get("crop_pct") or 0.875)),
+            resampling=data.get("interpolation") or "bicubic",
+            mean=data["mean"],
+            std=data["std"],
+        )
+
 
 CROP_MODES: dict[str, Literal["shorter", "both"]] = {"center": "shorter", "squash": "both"}
-
-
-def input_of(data: dict[str, Any], resolution: int | None = None) -> Input:
-    """The input that timm's evaluation transform makes, from its data configuration.
-
-    Raises:
-        ValueError: for an input that is no square of three channels, or a border around films.
-    """
-    channels, height, width = data["input_size"]
-    size, mode = resolution or height, data.get("crop_mode") or "center"
-    if channels != 3 or (height != width and resolution is None):
-        raise ValueError(f"input {data['input_size']} is no square of three channels")
-    if mode not in CROP_MODES:
-        raise ValueError(f"crop_mode {mode!r}: use one of {list(CROP_MODES)}")
-    return Input(
-        size=size,
-        resize=CROP_MODES[mode],
-        resized=floor(size / (data.get("crop_pct") or 0.875)),
-        resampling=data.get("interpolation") or "bicubic",
-        mean=data["mean"],
-        std=data["std"],
-    )

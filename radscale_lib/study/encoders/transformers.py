@@ -34,7 +34,7 @@ family's published folders have them."""
 class Transformers(LibraryEncoder):
     """An image tower of transformers, with its folder's image processor."""
 
-    implementation: ClassVar[str] = "radscale_lib.encoders.transformers"
+    implementation: ClassVar[str] = "radscale_lib.encoders.transformers_tower"
     paradigms: ClassVar[tuple[str, ...]] = ()
     weights_are: ClassVar[Literal["file", "folder", "either"]] = "folder"
 
@@ -86,7 +86,7 @@ class Transformers(LibraryEncoder):
         if self.input:
             return self.input
         try:
-            return input_of(self.processor_values())
+            return self.input_of(self.processor_values())
         except (KeyError, TypeError, ValueError, IndexError):
             return None
 
@@ -98,7 +98,7 @@ class Transformers(LibraryEncoder):
         """
         values = self.located().processor or self.family_processor()
         if self.resolution:
-            values = resized(values, self.resolution)
+            values = self.resized(values, self.resolution)
         return values
 
     def family_processor(self) -> dict[str, Any]:
@@ -155,49 +155,52 @@ class Transformers(LibraryEncoder):
         ]
         return ", ".join(sorted({str(value) for value in named}))
 
+    @staticmethod
+    def resized(values: dict[str, Any], side: int) -> dict[str, Any]:
+        """A processor's configuration for another square; what it resizes to keeps the proportion."""
+        known = Transformers.input_of(values)
+        square = {"height": side, "width": side}
+        if known.resize == "both":
+            return (
+                values | {"size": square} | ({"crop_size": square} if "crop_size" in values else {})
+            )
+        edge = round(known.resized * side / known.size)
+        return values | {"size": {"shortest_edge": edge}, "crop_size": square}
 
-def resized(values: dict[str, Any], side: int) -> dict[str, Any]:
-    """A processor's configuration for another square; what it resizes to keeps the proportion."""
-    known = input_of(values)
-    square = {"height": side, "width": side}
-    if known.resize == "both":
-        return values | {"size": square} | ({"crop_size": square} if "crop_size" in values else {})
-    edge = round(known.resized * side / known.size)
-    return values | {"size": {"shortest_edge": edge}, "crop_size": square}
+    @staticmethod
+    def input_of(values: dict[str, Any]) -> Input:
+        """The input that an image processor makes, from its configuration.
 
-
-def input_of(values: dict[str, Any]) -> Input:
-    """The input that an image processor makes, from its configuration.
-
-    Raises:
-        ValueError, KeyError: for a processor that makes no square by resizing and cropping.
-    """
-    size, crop = values.get("size"), values.get("crop_size")
-    crops = values.get("do_center_crop", crop is not None) and crop is not None
-    if isinstance(crop, int):
-        crop = {"height": crop, "width": crop}
-    if isinstance(size, int):
-        size = {"shortest_edge": size} if crops else {"height": size, "width": size}
-    if not (values.get("do_resize", True) and isinstance(size, dict)):
-        raise ValueError("an image processor that does not resize")
-    square = crop if crops else size
-    side = square["height"]
-    if square["width"] != side:
-        raise ValueError(f"an input of {square['height']} by {square['width']} is no square")
-    shorter = size.get("shortest_edge")
-    if shorter is None and size["height"] != size["width"]:
-        raise ValueError("an image processor that resizes to no square")
-    mean, std = (
-        (each,) * 3 if isinstance(each, int | float) else each
-        for each in (values.get("image_mean"), values.get("image_std"))
-    )
-    resample = values.get("resample", 3)
-    return Input(
-        size=side,
-        resize="both" if shorter is None else "shorter",
-        resized=size["height"] if shorter is None else shorter,
-        resampling=RESAMPLING[resample],
-        crop="floored",
-        mean=mean,
-        std=std,
-    )
+        Raises:
+            ValueError, KeyError: for a processor that makes no square by resizing and cropping.
+        """
+        size: Any = values.get("size")
+        crop: Any = values.get("crop_size")
+        crops = values.get("do_center_crop", crop is not None) and crop is not None
+        if isinstance(crop, int):
+            crop = {"height": crop, "width": crop}
+        if isinstance(size, int):
+            size = {"shortest_edge": size} if crops else {"height": size, "width": size}
+        if not (values.get("do_resize", True) and isinstance(size, dict)):
+            raise ValueError("an image processor that does not resize")
+        square = crop if crops else size
+        side = square["height"]
+        if square["width"] != side:
+            raise ValueError(f"an input of {square['height']} by {square['width']} is no square")
+        shorter = size.get("shortest_edge")
+        if shorter is None and size["height"] != size["width"]:
+            raise ValueError("an image processor that resizes to no square")
+        mean, std = (
+            (each,) * 3 if isinstance(each, int | float) else each
+            for each in (values.get("image_mean"), values.get("image_std"))
+        )
+        resample = values.get("resample", 3)
+        return Input(
+            size=side,
+            resize="both" if shorter is None else "shorter",
+            resized=size["height"] if shorter is None else shorter,
+            resampling=RESAMPLING[resample],
+            crop="floored",
+            mean=mean,
+            std=std,
+        )

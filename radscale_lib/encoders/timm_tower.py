@@ -9,7 +9,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.data import resolve_model_data_config
+from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from radscale_lib.encoders.features import Features
@@ -23,7 +23,7 @@ from radscale_lib.encoders.library import (
 )
 from radscale_lib.encoders.release import ReleaseError
 from radscale_lib.encoders.storage import EncoderFile
-from radscale_lib.study.encoders.timm import Timm, input_of
+from radscale_lib.study.encoders.timm import Timm
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 """What timm calls the weights in a folder."""
@@ -84,7 +84,7 @@ def create(section: Timm) -> nn.Module:
     Raises:
         ReleaseError: if timm has no such model, or it takes no such options.
     """
-    options = dict(section.options)
+    options = {key: value for key, value in section.options.items() if key != "num_classes"}
     if section.resolution:
         options["img_size"] = section.resolution
     name = section.name
@@ -120,10 +120,11 @@ def resolve(section: Timm, model: nn.Module) -> Timm:
     """
     if section.input:
         return section
-    side = section.resolution
-    data = resolve_model_data_config(model, args={"input_size": (3, side, side)} if side else None)
+    side = section.side
+    args = {"input_size": (3, side, side)} if side else None
+    data: dict[str, Any] = resolve_model_data_config(model, args)  # type: ignore[no-untyped-call]
     try:
-        return section.model_copy(update={"input": input_of(data)})
+        return section.model_copy(update={"input": section.input_of(data)})
     except ValueError as error:
         raise ReleaseError(f"timm's {section.name}: {error}: give 'input'") from None
 
@@ -136,7 +137,7 @@ def build_tower(section: Timm) -> TimmTower:
 
 
 def import_release(section: Timm, path: Path, *, headers_only: bool = False) -> EncoderFile:
-    """timm's weights: a file, or a folder in the form that timm saves for the Hub.
+    """Weights of timm: a file, or a folder in the form that timm saves for the Hub.
 
     Names of other releases become timm's, and position embeddings another size, as timm does when
     it loads them itself; the classifier is left out.
@@ -164,4 +165,6 @@ def import_release(section: Timm, path: Path, *, headers_only: bool = False) -> 
     left_out = {f"{each}.{kind}" for each in classifiers for kind in ("weight", "bias")}
     weights = {name: each for name, each in weights.items() if name in own or name not in left_out}
     check_weights(str(file), tower.model, weights)
-    return EncoderFile(tower.encoder, floats(weights, "image.model."))
+    return EncoderFile(
+        tower.encoder.model_copy(update={"weights": None}), floats(weights, "image.model.")
+    )

@@ -22,9 +22,9 @@ from radscale_lib.encoders.library import LibraryTower, check_weights, floats, q
 from radscale_lib.encoders.release import ReleaseError
 from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.study.encoders.library import UnknownFactError
-from radscale_lib.study.encoders.transformers import Transformers, input_of
+from radscale_lib.study.encoders.transformers import Transformers
 
-VISION = {"clip": CLIPVisionModel, "siglip": SiglipVisionModel}
+VISION: dict[str, Any] = {"clip": CLIPVisionModel, "siglip": SiglipVisionModel}
 """Image towers of models that have a text tower, too."""
 NORMS = ("layernorm", "norm", "post_layernorm", "vision_model.post_layernorm")
 """Where models keep their last norm."""
@@ -43,7 +43,7 @@ class TransformersTower(LibraryTower):
         super().__init__()
         self.encoder = encoder
         self.model = create(encoder)
-        if encoder.pooled != "pooler" and isinstance(getattr(self.model, "pooler", None), nn.Module):
+        if encoder.pooled != "pooler" and hasattr(self.model, "pooler"):
             self.model.pooler = None
         self._processor: Any = None
 
@@ -109,7 +109,7 @@ def last_norm(model: nn.Module) -> nn.Module:
     Raises:
         ReleaseError: if the model has none under a known name.
     """
-    modules = dict(model.named_modules())
+    modules: dict[str, nn.Module] = dict(model.named_modules())
     for name in NORMS:
         if name in modules:
             return modules[name]
@@ -126,7 +126,8 @@ def create(section: Transformers) -> Any:
         kind = VISION.get((section.config or {}).get("model_type", ""))
         if kind is not None:
             return kind._from_config(config, dtype=torch.float32)
-        return AutoModel.from_config(
+        auto: Any = AutoModel
+        return auto.from_config(
             config, dtype=torch.float32, trust_remote_code=section.trust_remote_code
         )
 
@@ -139,7 +140,7 @@ def config_of(section: Transformers) -> Any:
     """
     if section.trust_remote_code and section.code():
         return AutoConfig.from_pretrained(
-            section.weights, local_files_only=True, trust_remote_code=True
+            str(section.weights), local_files_only=True, trust_remote_code=True
         )
     values = dict(section.config or {})
     try:
@@ -159,7 +160,8 @@ def processor_of(section: Transformers) -> Any:
     with TemporaryDirectory() as folder:
         for name, values in files.items():
             Path(folder, name).write_text(json.dumps(values))
-        return AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+        auto: Any = AutoImageProcessor
+        return auto.from_pretrained(folder, local_files_only=True)
 
 
 def resolve(section: Transformers) -> Transformers:
@@ -186,7 +188,7 @@ def resolve(section: Transformers) -> Transformers:
         values = located.processor_values()
         complete = processor_of(located.model_copy(update={"processor": values})).to_dict()
         complete = {key: value for key, value in complete.items() if _is_json(value)}
-        input_of(complete)
+        section.input_of(complete)
     except (UnknownFactError, ValueError, KeyError, OSError) as error:
         raise ReleaseError(f"{section.weights}: {error}: or give 'input'") from None
     return located.model_copy(update={"processor": complete, "resolution": None})
@@ -220,9 +222,7 @@ def build_tower(section: Transformers) -> TransformersTower:
     return TransformersTower(section)
 
 
-def import_release(
-    section: Transformers, path: Path, *, headers_only: bool = False
-) -> EncoderFile:
+def import_release(section: Transformers, path: Path, *, headers_only: bool = False) -> EncoderFile:
     """The weights of a folder, as transformers loads them.
 
     Args:
@@ -236,7 +236,7 @@ def import_release(
     section = resolve(section.model_copy(update={"weights": path}))
     if headers_only:
         return EncoderFile(section, floats(create(section).to("meta").state_dict(), "image.model."))
-    kind = VISION.get((section.config or {}).get("model_type", ""), AutoModel)
+    kind: Any = VISION.get((section.config or {}).get("model_type", ""), AutoModel)
     more: dict[str, Any] = {}
     if kind is AutoModel:
         more["trust_remote_code"] = section.trust_remote_code
@@ -260,6 +260,8 @@ def import_release(
             f"such as {', '.join([*missing, *mismatched][:3])}: get the folder again"
         )
     tower = TransformersTower(section)
+    if not section.code():
+        section = section.model_copy(update={"weights": None})
     weights = {
         name: each
         for name, each in model.state_dict().items()

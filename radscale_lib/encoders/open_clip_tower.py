@@ -28,8 +28,8 @@ from radscale_lib.encoders.library import (
 )
 from radscale_lib.encoders.release import ReleaseError
 from radscale_lib.encoders.storage import EncoderFile
-from radscale_lib.encoders.timm import stages
-from radscale_lib.study.encoders.open_clip import CONFIG, OpenClip, input_of
+from radscale_lib.encoders.timm_tower import stages
+from radscale_lib.study.encoders.open_clip import CONFIG, OpenClip
 
 FILES = (
     *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
@@ -48,7 +48,7 @@ class OpenClipTower(LibraryTower):
 
     encoder: OpenClip
 
-    def __init__(self, encoder: OpenClip, model: nn.Module) -> None:
+    def __init__(self, encoder: OpenClip, model: Any) -> None:
         super().__init__()
         self.encoder = encoder
         self.model = model
@@ -167,7 +167,7 @@ def resolve(section: OpenClip) -> OpenClip:
     if located.input:
         return located
     try:
-        known = input_of(located.config, located.resolution)
+        known = located.input_of(located.config, located.resolution)
     except (KeyError, TypeError, ValueError) as error:
         raise ReleaseError(f"{located.name or located.weights}: {error}: give 'input'") from None
     return located.model_copy(update={"input": known})
@@ -241,8 +241,11 @@ def import_release(section: OpenClip, path: Path, *, headers_only: bool = False)
             weights[name] = weights[name].reshape(own.shape)
     resize_pos_embed(weights, model)
     check_weights(str(file), model if has_text else _Only(model.visual), weights)
-    images = {name[len("visual.") :]: w for name, w in weights.items() if name.startswith("visual.")}
-    texts = {name: w for name, w in weights.items() if not name.startswith("visual.")}
+    tokenizer = section.tokenizer or (path if path.is_dir() else None)
+    section = section.model_copy(update={"weights": None, "tokenizer": tokenizer})
+    prefix = "visual."
+    images = {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix)}
+    texts = {name: w for name, w in weights.items() if not name.startswith(prefix)}
     return EncoderFile(section, floats(images, "image.model.") | floats(texts, "text."))
 
 
