@@ -61,10 +61,10 @@ def _embed(args: argparse.Namespace) -> int:
         import torch
 
         from radscale_lib.embedding.table import write_embeddings
-        from radscale_lib.encoders.storage import load_tower
+        from radscale_lib.encoders import load
 
         torch.set_num_threads(args.threads)
-        tower = load_tower(Path(args.spec)).to(args.device)
+        tower = load(args.spec).to(args.device)
         pixels = read_all(paths, image, args.threads)
         counts = write_embeddings(
             tower, args.images, paths, pixels, args.out, levels=args.levels, batch=args.batch

@@ -163,7 +163,8 @@ WRONG = {
     ),
     "kind unknown": (
         {"encoders.mi2.kind": "biomedclip"},
-        "encoders.mi2.kind: must be one of 'mi2', 'rad-dino' (got 'biomedclip')",
+        "encoders.mi2.kind: must be one of 'mi2', 'open_clip', 'rad-dino', 'timm', 'transformers' "
+        "(got 'biomedclip')",
     ),
     "kind missing": (
         {"evaluation.tasks.tubes": {"target": "tubes"}},

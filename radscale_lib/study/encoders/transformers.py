@@ -157,7 +157,7 @@ class Transformers(LibraryEncoder):
 
     @staticmethod
     def resized(values: dict[str, Any], side: int) -> dict[str, Any]:
-        """A processor's configuration for another square; what it resizes to keeps the proportion."""
+        """A processor's configuration for another square, in the same proportion to the resize."""
         known = Transformers.input_of(values)
         square = {"height": side, "width": side}
         if known.resize == "both":
