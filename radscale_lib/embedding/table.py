@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from radscale_lib.archive.progress import Progress
 from radscale_lib.embedding.folder import Bad
 from radscale_lib.encoders.features import Features, Tower
-from radscale_lib.encoders.prepare import to_input
 from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.shards.codec import Grey
@@ -40,7 +39,7 @@ class Counts(NamedTuple):
 def features_of(tower: Tower, images: Sequence[Grey]) -> Features:
     """Features of grey images, uint8 [H, W] of any sizes, in one forward pass, on the CPU."""
     device = next((parameter.device for parameter in tower.parameters()), torch.device("cpu"))
-    features = tower.levels(to_input(images, tower.encoder).to(device))
+    features = tower.levels(tower.prepare(images).to(device))
     one, two, three, four = (level.float().cpu() for level in features.levels)
     return Features(features.global_.float().cpu(), (one, two, three, four))
 

@@ -1,5 +1,7 @@
-"""Fetching published weights from the Hugging Face Hub into a folder: the one thing here that needs
-a network, and it is never done unasked."""
+"""Fetching published weights from the Hugging Face Hub into a folder.
+
+The one thing here that needs a network, and it is never done unasked.
+"""
 
 from pathlib import Path
 
