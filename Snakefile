@@ -56,16 +56,15 @@ localrules:
     figures,
 
 
+# Answered from the DAG, without a job (workflow/calls.py).
 rule plan:
-    log:
-        OUT / "logs/plan.log",
-    conda:
-        "workflow/envs/radscale.yaml"
-    params:
-        study=str(LOOKED_AT),
-        at_once=at_once(),
-    shell:
-        "python {SCRIPTS:q}/plan.py --study {params.study:q} --at-once {params.at_once:q} 2> {log:q}"
+    input:
+        [],
+
+
+rule status:
+    input:
+        [],
 
 
 rule check:
@@ -77,17 +76,6 @@ rule check:
         study=str(LOOKED_AT),
     shell:
         "python {SCRIPTS:q}/check.py --study {params.study:q} 2> {log:q}"
-
-
-rule status:
-    log:
-        OUT / "logs/status.log",
-    conda:
-        "workflow/envs/radscale.yaml"
-    params:
-        study=str(LOOKED_AT),
-    shell:
-        "python {SCRIPTS:q}/status.py --study {params.study:q} 2> {log:q}"
 
 
 rule verify:

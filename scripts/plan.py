@@ -29,10 +29,8 @@ def main(argv: list[str] | None = None) -> None:
         print(json.dumps(plan.as_json(study, jobs, site, args.at_once)))
     else:
         print(plain(plan.render(study, jobs, site, args.at_once)))
-    try:
-        plan.check_budget(study, jobs, args.at_once)
-    except plan.OverBudgetError as error:
-        sys.exit(str(error))
+    if above := plan.over_budget(study, jobs, args.at_once):
+        sys.exit(above)
 
 
 if __name__ == "__main__":

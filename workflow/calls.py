@@ -5,16 +5,28 @@ it calls next says what the call does: the few that change something are named h
 (`--summary`, `--lint`, `--dag`, `--report`, …) only look.
 """
 
+import json
 from collections.abc import Callable
 from functools import wraps
+from os import environ
 from pathlib import Path
 from typing import Any
 
+from snakemake.exceptions import WorkflowError
+
 from workflow import guard, slurm_cures
+from workflow.dry_run import ASKED, listed
 from workflow.journal import job_name
 
 READ_ONLY_TARGETS = ("plan", "status", "check", "verify")
 """Targets that only look: they need no lock, and run beside a call that runs the study."""
+
+REPORTS = ("plan", "status")
+"""Those that tell what a run would do: this process answers them itself, by the DAG of the run.
+Other targets and options say of which run, and run nothing."""
+
+TRIES = 3
+"""Looks at a study that another process runs, before it is given up."""
 
 CHANGES = (
     "cleanup_metadata",
@@ -42,17 +54,25 @@ class Call:
         self.runs = False
         """Whether this call runs jobs (or marks them as run) and holds the study's lock."""
 
-    def on(self, *, run: Callable[[bool], None], look: Callable[[], None]) -> None:
+    def on(
+        self,
+        *,
+        run: Callable[[bool], None],
+        look: Callable[[], None],
+        report: Callable[[str, Any], None],
+    ) -> None:
         """Say what is to be done once it is known what this call does, before the DAG is built.
 
         Args:
             run: called under the lock if jobs are to run; is given whether they are only touched.
             look: called if the call only looks at the jobs, as a dry run and `plan` do.
+            report: called for each of `REPORTS` that is asked for, with its name and the DAG of
+                the jobs that a run would have.
         """
         for name in CHANGES:
             setattr(self._workflow, name, self._locked(getattr(self._workflow, name)))
         self._workflow.delete_output = self._deletion(self._workflow.delete_output)
-        self._workflow.execute = self._execution(self._workflow.execute, run, look)
+        self._workflow.execute = self._execution(self._workflow.execute, run, look, report)
 
     def _locked(self, change: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(change)
@@ -76,10 +96,24 @@ class Call:
         execute: Callable[..., Any],
         run: Callable[[bool], None],
         look: Callable[[], None],
+        report: Callable[[str, Any], None],
     ) -> Callable[..., Any]:
         @wraps(execute)
         def execution(executor_plugin: Any, executor_settings: Any, **options: Any) -> Any:
             kind = executor_plugin.common_settings
+            targets = set(self._workflow.dag_settings.targets)
+            if kind.dryrun_exec and ASKED in environ:
+                look()
+                Path(environ[ASKED]).write_text(json.dumps(listed(self._dag(targets))))
+                return None
+            if not targets.isdisjoint(REPORTS):
+                if more := sorted(targets - set(REPORTS) & set(READ_ONLY_TARGETS)):
+                    raise WorkflowError(f"{', '.join(more)}: ask for it in a call of its own")
+                look()
+                dag = self._dag(targets - set(REPORTS))
+                for name in filter(targets.__contains__, REPORTS):
+                    report(name, dag)
+                return None
             if kind.dryrun_exec or self._only_reads():
                 look()
             else:
@@ -97,6 +131,25 @@ class Call:
             )
 
         return execution
+
+    def _dag(self, targets: set[str]) -> Any:
+        """The DAG of a run with these targets, built anew; nothing is run."""
+        workflow = self._workflow
+        workflow.dag_settings.targets = targets
+        workflow.resource_settings.max_threads = 1  # costs are those of one core
+        for tries_left in reversed(range(TRIES)):
+            try:  # as all of Snakemake's own that show the jobs do
+                workflow._prepare_dag(
+                    forceall=workflow.dag_settings.forceall,
+                    ignore_incomplete=True,
+                    lock_warn_only=True,
+                )
+                workflow._build_dag()
+                return workflow.dag
+            except Exception:
+                # Snakemake gives up where a run beside it removes a file that it has just seen.
+                if not tries_left or not guard.holder(self._lock):
+                    raise
 
     def _only_reads(self) -> bool:
         """Whether all that is asked for are read-only targets; these options ask for more jobs."""

@@ -1,6 +1,5 @@
 """The plan: which jobs would run, why, and what they cost, without running any."""
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -17,15 +16,16 @@ from workflow.progress import duration
 from workflow.site import Site
 
 _CHANGED = re.compile("Params have changed since last execution: (.*)")
+_FOLLOWS = "updated by another job"
 _REASONS = (
     ("Missing output", "not made yet"),
-    ("updated by another job", "follows from a job above"),
+    (_FOLLOWS, "follows from another job"),
     ("forced", "forced"),
 )
 
 
 class OverBudgetError(RuntimeError):
-    """The plan exceeds the study's budget."""
+    """The plan is above the study's budget."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,22 @@ class Row:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def read_jobs(study: Study, lines: Iterable[str]) -> list[Job]:
-    """The jobs of a dry run, as the logger plugin wrote them, with their costs.
+def read_jobs(study: Study, listed: Iterable[Mapping[str, Any]]) -> list[Job]:
+    """The jobs that Snakemake would run, with their costs.
 
     Args:
         study: the study.
-        lines: JSON objects with rule, wildcards, reason, threads, gpus and benchmark.
+        listed: as `dry_run.listed` gives them.
     """
-    costs, jobs = Costs(study), []
-    for line in lines:
-        values: dict[str, Any] = json.loads(line)
-        if not values["benchmark"]:
-            continue  # targets such as `all` do nothing
+    costs, jobs, rules = Costs(study), [], dict[int, str]()
+    for values in listed:
         wildcards = {key: str(value) for key, value in values["wildcards"].items()}
+        rules[values["number"]] = values["rule"]
         jobs.append(
             Job(
                 values["rule"],
                 wildcards,
-                explain(values["reason"]),
+                explain(values["reason"], (rules[number] for number in values["after"])),
                 costs.of(
                     stage_of(values["rule"]),
                     wildcards,
@@ -92,11 +90,17 @@ def read_jobs(study: Study, lines: Iterable[str]) -> list[Job]:
     return jobs
 
 
-def explain(reason: str) -> str:
-    """Snakemake's reason in a person's words."""
+def explain(reason: str, makers: Iterable[str] = ()) -> str:
+    """Snakemake's reason in a person's words.
+
+    Args:
+        reason: Snakemake's.
+        makers: rules of the planned jobs whose results the job reads.
+    """
     for start, words in _REASONS:
         if start in reason:
-            return words
+            names = ", ".join(dict.fromkeys(makers)) if start == _FOLLOWS else ""
+            return f"follows from {names}" if names else words
     if changed := _CHANGED.search(reason):
         return changed[1]
     return reason.strip() or "needed"
@@ -217,6 +221,7 @@ def as_json(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> dict
     ]
     listed = [
         {"rule": job.rule, "wildcards": dict(job.wildcards), "reason": job.reason}
+        | {"number": job.number, "after": list(job.after)}
         | asdict(job.cost)
         for job in jobs
     ]
@@ -231,11 +236,11 @@ def as_json(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> dict
     }
 
 
-def check_budget(study: Study, jobs: Iterable[Job], at_once: int = 1) -> None:
-    """Compare the plan with the study's budget.
+def over_budget(study: Study, jobs: Iterable[Job], at_once: int = 1) -> str | None:
+    """What of the plan is above the study's budget.
 
-    Raises:
-        OverBudgetError: naming each limit that is exceeded, by how much, and the key to change.
+    Returns:
+        Each limit that is exceeded, by how much, and the key to change; None if none is.
     """
     sums = totals(study, jobs, at_once)
     over = [
@@ -243,11 +248,12 @@ def check_budget(study: Study, jobs: Iterable[Job], at_once: int = 1) -> None:
         for name, limit in study.compute.budget.model_dump().items()
         if limit is not None and sums[name] > limit
     ]
-    if over:
-        raise OverBudgetError(
-            "the plan is above the study's budget: " + "; ".join(over) + ". Raise the budget, or "
-            "lower subsets.sizes, seeds or samples"
-        )
+    if not over:
+        return None
+    return (
+        f"the plan is above the study's budget: {'; '.join(over)}. Raise the budget, or lower "
+        "subsets.sizes, seeds or samples"
+    )
 
 
 def _size(size: float) -> str:

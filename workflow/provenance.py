@@ -67,7 +67,7 @@ def note_commands(rules: Iterable[Any]) -> None:
         identity = dict(rule.params.items()).get("id")
         if isinstance(identity, Identity):
             identity.rule = rule.name
-            COMMANDS[rule.name] = hashlib.sha256(rule.shellcmd.encode()).hexdigest()[:4]
+            COMMANDS[rule.name] = hashlib.sha256(rule.shellcmd.encode()).hexdigest()[:16]
 
 
 class Change:
@@ -180,7 +180,6 @@ def install(
         known: components of stage ids, filled as these are made.
         looks: whether this call of snakemake changes nothing: it leaves `.snakemake` alone.
     """
-    decisions = Decisions(study, known)
 
     class Persistence(FilePersistence):  # type: ignore[misc]  # of a library without types
         """Answers from the manifests; keeps only locks and conda environments in `.snakemake`."""
@@ -189,6 +188,7 @@ def install(
             scratch = Path(workflow.snakemake_tmp_dir, "persistence")
             alone = looks() and not workflow.deployment_settings.deployment_method
             super().__init__(path=scratch if alone else path, **settings)
+            self._decisions = Decisions(study, known)  # as things are when this DAG is built
 
         def has_metadata(self, job: Any) -> bool:
             return True
@@ -197,7 +197,7 @@ def install(
             return False
 
         def params_changed(self, job: Any, file: Any = None) -> Change:
-            return Change(decisions.why(job), job.output)
+            return Change(self._decisions.why(job), job.output)
 
         def input_changed(self, job: Any, file: Any = None) -> Any:
             return False if file else ()

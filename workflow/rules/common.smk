@@ -32,7 +32,7 @@ from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.paths import path_problems
 from radscale_lib.texts import plain
 from workflow.configuration import read_configuration
-from workflow import calls, guard, jobs, journal, progress, provenance
+from workflow import calls, guard, jobs, journal, plan, progress, provenance, reports
 
 try:
     CONFIGURATION = workflow.config_settings
@@ -226,6 +226,7 @@ def refusals():
         listing.ListingError,
         guard.AlreadyRunningError,
         journal.StillRunningError,
+        plan.OverBudgetError,
     ) as error:
         raise WorkflowError(str(error)) from None
     except OSError as error:
@@ -316,6 +317,12 @@ def describe():
     LOOKED_AT.write_text(settings_text(STUDY), encoding="utf-8")
 
 
+def report(name, dag):
+    """Answer `plan` or `status`, by the DAG of a run."""
+    with refusals():
+        reports.report(STUDY, SITE, at_once(), name, dag)
+
+
 def start():
     """Before the first job of a run."""
     if not CALL.runs:
@@ -349,4 +356,4 @@ provenance.install(
 )
 
 if workflow.is_main_process:
-    CALL.on(run=prepare, look=describe)
+    CALL.on(run=prepare, look=describe, report=report)

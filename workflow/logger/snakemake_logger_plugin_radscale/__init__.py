@@ -1,10 +1,8 @@
 """Snakemake logger: one line as a job starts and ends, with what runs and about how long is left.
 
-In a dry run with RADSCALE_PLAN set to a path, the jobs are written there as JSON lines instead,
-for `plan`.
+Of a dry run that `scripts/plan.py` and its like ask for, only errors are printed.
 """
 
-import json
 import logging
 import os
 import re
@@ -19,7 +17,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from radscale_lib.planning.disk import write_problem
 from radscale_lib.texts import plain
-from workflow import configuration, provenance
+from workflow import configuration
+from workflow.dry_run import ASKED
 from workflow.progress import Progress, duration, expected_seconds, following, journals
 
 _SLURM_NAME = "SLURM run ID: "
@@ -39,14 +38,11 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         self.progress = Progress(expected_seconds, following)
-        plan = os.environ.get("RADSCALE_PLAN")
-        self.plan = Path(plan) if plan and self.common_settings.dryrun else None
+        self.quiet = ASKED in os.environ and self.common_settings.dryrun
         self.slurm = ""
-        self.makers: dict[str, int] = {}
-        self.noted = 0
 
     def emit(self, record: LogRecord) -> None:
-        """Print one record, or note it for the plan."""
+        """Print one record."""
         event = getattr(record, "event", None)
         values = vars(record)
         if event is None and record.getMessage().startswith(_SLURM_NAME):
@@ -55,10 +51,8 @@ class LogHandler(LogHandlerBase):
             return
         if configuration.REFUSED in record.getMessage():
             self._say(configuration.refused_files(sys.argv[1:]))
-        if self.plan is not None:
-            if event == LogEvent.JOB_INFO:
-                self._note(self.plan, values)
-            elif event == LogEvent.ERROR or record.levelname in ("ERROR", "CRITICAL"):
+        if self.quiet:
+            if event == LogEvent.ERROR or record.levelname in ("ERROR", "CRITICAL"):
                 self._say(self.format(record))
             return
         if event in (LogEvent.SHELLCMD, LogEvent.DEBUG_DAG) and not (
@@ -123,27 +117,6 @@ class LogHandler(LogHandlerBase):
         if text and text != "None":
             colour, said, end = _COLOURED.fullmatch(text).groups(default="")  # type: ignore[union-attr]
             print(f"{colour}{plain(said)}{end}", file=sys.stderr, flush=True)
-
-    def _note(self, path: Path, values: dict[str, Any]) -> None:
-        """A planned job, with the numbers of those noted before it that make its input."""
-        self.noted += 1
-        after = {self.makers[name] for name in map(str, values["input"]) if name in self.makers}
-        self.makers |= {str(name): self.noted for name in values["output"]}
-        job = {
-            "number": self.noted,
-            "after": sorted(after),
-            "rule": values["rule_name"],
-            "wildcards": dict(values["wildcards"] or {}),
-            "reason": values["reason"],
-            "threads": values["threads"],
-            "gpus": int(dict(values["resources"].items()).get("gpu", 0) or 0),
-            "benchmark": values["benchmark"],
-            "inputs": list(map(str, values["input"])),
-            "outputs": list(map(str, values["output"])),
-            "command": provenance.COMMANDS.get(values["rule_name"], ""),
-        }
-        with path.open("a") as file:
-            file.write(json.dumps(job) + "\n")
 
 
 def _label(values: dict[str, Any]) -> str:
