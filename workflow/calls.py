@@ -15,7 +15,8 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 
 from workflow import guard, slurm_cures
-from workflow.dry_run import ASKED, listed
+from workflow.dag import listed
+from workflow.dry_run import ASKED
 from workflow.journal import job_name
 
 READ_ONLY_TARGETS = ("plan", "status", "check", "verify")

@@ -62,7 +62,7 @@ def read_jobs(study: Study, listed: Iterable[Mapping[str, Any]]) -> list[Job]:
 
     Args:
         study: the study.
-        listed: as `dry_run.listed` gives them.
+        listed: as `dag.listed` gives them.
     """
     costs, jobs, rules = Costs(study), [], dict[int, str]()
     for values in listed:

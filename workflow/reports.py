@@ -5,7 +5,7 @@ from typing import Any
 from radscale_lib.study.model import Study
 from radscale_lib.texts import plain
 from workflow import plan, status
-from workflow.dry_run import listed
+from workflow.dag import listed
 from workflow.site import Site
 
 
@@ -27,7 +27,10 @@ def report(study: Study, site: Site, at_once: int, name: str, dag: Any) -> None:
     if name == "status":
         text = status.render(study, status.status(study, jobs))
     else:
-        text, above = plan.render(study, jobs, site, at_once), plan.over_budget(study, jobs, at_once)
+        text, above = (
+            plan.render(study, jobs, site, at_once),
+            plan.over_budget(study, jobs, at_once),
+        )
     print(plain(text), flush=True)
     log = study.folder / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """One loader: what snakemake is given by --configfile is read as a study file is."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,24 @@ def test_plan_is_of_the_study_as_files_and_options_give_it(tmp_path: Path) -> No
     assert f"\n{'pretrain_arm':<26}{5:>6}" in ended.stdout
     written = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
     assert written == [tmp_path / "results/other/logs/plan.log"]
+    assert ended.stdout == written[0].read_text()
+    assert re.search("extract_features .* not made yet\n", ended.stdout)
+
+
+def test_a_plan_above_the_budget_fails_and_its_log_says_why(tmp_path: Path) -> None:
+    budget = "compute={budget: {core_hours: 1e-9}}"
+    ended = snakemake(tmp_path, "plan", "--configfile", SMOKE, "--config", budget)
+    assert ended.returncode == 1
+    log = (tmp_path / "results/smoke/logs/plan.log").read_text()
+    for text in (ended.stderr, log):
+        assert "above compute.budget.core_hours 1e-09. Raise the budget" in text
+    assert "Plan of study 'smoke'" in ended.stdout and "Plan of study 'smoke'" in log
+
+
+def test_a_plan_of_one_stage_runs_nothing(tmp_path: Path) -> None:
+    """Other targets say what is planned."""
+    ended = snakemake(tmp_path, "plan", "subsets", "--configfile", SMOKE)
+    assert "draw_subset" in ended.stdout, ended.stderr
+    assert "pretrain_arm" not in ended.stdout
+    ended = snakemake(tmp_path, "plan", "check", "--configfile", SMOKE)
+    assert ended.returncode == 1 and "check: ask for it in a call of its own" in ended.stderr

@@ -118,6 +118,7 @@ def test_hostile_strings_reach_the_report_and_do_nothing(tmp_path: Path) -> None
         )
         assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-6000:]
         said += ended.stdout + ended.stderr
+    assert "\nnothing is left to do\n" in ended.stdout
     assert "Study 'hostile'" in said
     assert ESCAPE not in said and "\u202e" not in said
     results = checkout.folder / RESULTS / "hostile"

@@ -14,7 +14,7 @@ from workflow.journal import NAME
 
 LOOKS = (
     ["plan"],
-    ["status"],
+    ["plan", "status", "--forcerun", "make_phantom"],
     ["--dry-run"],
     ["--delete-all-output", "--dry-run"],
     ["--summary"],
@@ -24,7 +24,7 @@ LOOKS = (
 )
 CHANGES = (
     [],
-    ["plan", "--forcerun", "make_phantom"],
+    ["check", "--forcerun", "make_phantom"],
     ["--touch"],
     ["--delete-all-output"],
     ["--unlock"],

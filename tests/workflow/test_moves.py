@@ -93,7 +93,7 @@ def test_results_of_unknown_settings_are_not_current(tiny: Checkout) -> None:
         path_of(tiny.results, name).unlink()
     (tiny.results / "subsets" / "card.parquet").write_bytes(b"PAR1")
     reasons = {job["rule"]: job["reason"] for job in tiny.plan()}
-    assert reasons["fit_scaling"] == "follows from a job above"
+    assert reasons["fit_scaling"] == "follows from gather_scores"
     assert reasons["extract_features"] == "made by unknown settings"
     assert reasons["describe_subsets"] == (
         "made by unknown settings: subsets/card.parquet is not what was written"
