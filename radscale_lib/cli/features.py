@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     inputs = Inputs(args.encoder, args.out, args.catalog, args.shards, args.ranges)
     study = study_of(args)
     makes = [args.out / "features.safetensors", args.out / "index.parquet"]
-    with step(
-        args, study, "features", [args.encoder, args.catalog, args.ranges], makes, arm=args.arm
-    ):
+    card = inputs.card if inputs.card.exists() else None
+    reads = [args.encoder, card, args.catalog, args.ranges]
+    with step(args, study, "features", reads, makes, arm=args.arm):
         extract_features(study, run, inputs, args.threads)

@@ -14,6 +14,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the run's files")
     args = parser.parse_args(argv)
     study = study_of(args)
+    known = [name for name, encoder in study.encoders.items() if encoder.weights]
+    if args.encoder not in known:
+        said = f"use one of {', '.join(known)}" if known else "the study has none"
+        parser.exit(1, f"{args.encoder}: no entry of 'encoders' with 'weights': {said}\n")
 
     from radscale_lib.pretrain.released import import_weights
     from radscale_lib.pretrain.run import run_files

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.run import pretrain, run_files
 from radscale_lib.provenance.step import add_options, step, study_of
@@ -41,4 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             work=args.work,
             scratch=args.scratch,
         )
-        pretrain(job, args.out, args.threads)
+        try:
+            pretrain(job, args.out, args.threads)
+        except PretrainError as error:  # of a strict study; of others the card says it
+            parser.exit(1, f"{job.run.path} failed: {error}\n")

@@ -15,21 +15,15 @@ from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.scores import MACRO, Score, score_table
 
 
-def has_encoder(encoder: Path) -> bool:
-    """Whether a run has an encoder: its file is not empty and its card does not say `failed`.
-
-    Args:
-        encoder: `encoder.safetensors`; its card, `encoder.json`, lies beside it.
-    """
-    card = encoder.with_name("encoder.json")
-    failed = card.exists() and read_json(card).get("status") == "failed"
-    return not failed and encoder.stat().st_size > 0
+def has_encoder(inputs: Inputs) -> bool:
+    """Whether a run has an encoder: its file is not empty and its card does not say `failed`."""
+    failed = inputs.card.exists() and read_json(inputs.card).get("status") == "failed"
+    return not failed and inputs.encoder.stat().st_size > 0
 
 
-def _images(encoder: Path) -> int | None:
+def _images(inputs: Inputs) -> int | None:
     """Unique images that an encoder learnt from; null if its card does not say."""
-    card = encoder.with_name("encoder.json")
-    images = read_json(card).get("images") if card.exists() else None
+    images = read_json(inputs.card).get("images") if inputs.card.exists() else None
     return None if images is None else int(images)
 
 
@@ -58,7 +52,7 @@ def extract_features(study: Study, run: Run, inputs: Inputs, threads: int) -> No
     check_run(study, run)
     set_up_libraries(threads, study.compute.device)
     catalog = pl.read_parquet(inputs.catalog)
-    if has_encoder(inputs.encoder):
+    if has_encoder(inputs):
         extract(study, inputs, catalog, run.path)
     else:
         print(f"{run.path}: the run failed: no features", file=sys.stderr)
@@ -85,13 +79,13 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
     task = import_module(study.evaluation.tasks[name].implementation)
     set_up_libraries(threads, study.compute.device)
     scores: list[Score] = []
-    if has_encoder(inputs.encoder):
+    if has_encoder(inputs):
         scores, predictions = task.evaluate(study, name, inputs)
     else:
         print(f"{run.path} {name}: the run failed: no scores", file=sys.stderr)
         predictions = task.predictions_schema(study, name).to_frame()
     encoder, confidence = study.encoder_of(run.arm), study.evaluation.confidence
-    table = score_table(scores, run, encoder, name, confidence, _images(inputs.encoder))
+    table = score_table(scores, run, encoder, name, confidence, _images(inputs))
     for filename, content in (("predictions", predictions), ("scores", table)):
         with atomic_write(out / f"{filename}.parquet") as partial:
             content.write_parquet(partial)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from radscale_lib.files import atomic_write, file_digest
 from radscale_lib.provenance.step import InputError
@@ -18,6 +18,7 @@ LEVELS = (1, 2, 3, 4)
 ENCODER = "encoder"
 """Key of the file's metadata: SHA-256 of the encoder that the features are of."""
 SPLITS = ("train", "validation", "test")
+AGAIN = "run scripts/features.py again"
 
 
 def index_of(catalog: pl.DataFrame, labels: Labels) -> pl.DataFrame:
@@ -66,22 +67,41 @@ def read_features(
         float32 [N, D], and the index.
 
     Raises:
-        InputError: if the files do not belong together.
+        InputError: if a file is damaged or missing, or the files do not belong together.
     """
-    with safe_open(folder / "features.safetensors", "numpy") as file:
-        made_by = (file.metadata() or {}).get(ENCODER)
+    tensors, made_by = _read_tensors(folder / "features.safetensors")
     if made_by != file_digest(encoder):
-        raise InputError(
-            f"{folder}: features of another encoder than {encoder}: run scripts/features.py again"
-        )
-    index = pl.read_parquet(folder / "index.parquet")
-    tensors = load_file(folder / "features.safetensors")
-    parts = [tensors[f"mean.{level}"] for level in section.levels if "mean" in section.pool]
-    if "cls" in section.pool:
-        parts.append(tensors["global"])
+        raise InputError(f"{folder}: features of another encoder than {encoder}: {AGAIN}")
+    index = _read_index(folder / "index.parquet")
+    names = [f"mean.{level}" for level in section.levels if "mean" in section.pool]
+    names += ["global"] if "cls" in section.pool else []
+    if missing := [name for name in names if name not in tensors]:
+        raise InputError(f"{folder}: features.safetensors lacks {', '.join(missing)}: {AGAIN}")
+    parts = [tensors[name] for name in names]
     if any(len(part) != len(index) for part in parts):
         raise InputError(
-            f"{folder}: features.safetensors and index.parquet differ in length: "
-            "run scripts/features.py again"
+            f"{folder}: features.safetensors and index.parquet differ in length: {AGAIN}"
         )
     return np.concatenate(parts, axis=1, dtype=np.float32), index
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, NDArray[np.float16]], str | None]:
+    """Tensors by name, and the digest of their encoder."""
+    try:
+        with safe_open(path, "numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, (file.metadata() or {}).get(ENCODER)
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _read_index(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    what = "missing" if isinstance(error, FileNotFoundError) else "damaged, or another kind of file"
+    return InputError(f"{path}: {what}: {AGAIN}")

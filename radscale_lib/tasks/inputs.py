@@ -24,11 +24,17 @@ class Inputs:
     shards: Path
     ranges: Path | None = None
 
+    @property
+    def card(self) -> Path:
+        """The run's card, beside its encoder; there is none beside an encoder from elsewhere."""
+        return self.encoder.with_name("encoder.json")
+
     def files(self, study: Study, task: str) -> list[Path]:
         """The files that a task reads, without the shards: a released language model is one."""
         released = getattr(study.evaluation.tasks[task], "language_model", None)
         return [
             self.encoder,
+            *([self.card] if self.card.exists() else []),
             *(self.features / name for name in ("features.safetensors", "index.parquet")),
             self.catalog,
             *([self.ranges] if self.ranges else []),

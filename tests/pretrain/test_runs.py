@@ -24,6 +24,7 @@ from radscale_lib.pretrain.signals import ignore_stop_requests
 from radscale_lib.pretrain.trainer import DivergedError, Trainer
 from radscale_lib.study import parse_study
 from scripts.import_weights import main as import_weights_script
+from scripts.pretrain import main as pretrain_script
 from tests.pretrain.archive import STUDY, Archive, write_archive
 from tests.pretrain.runs import batches_of, command, environment, job, run, trainer_of
 from tests.startup import HEAVY, run_without
@@ -287,6 +288,38 @@ def test_a_strict_study_stops(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(DivergedError):
         pretrain(job(failing(archive, strict=True), "rad-dino", work=tmp_path), tmp_path, 1)
     assert not any((tmp_path / name).exists() for name in OUTPUTS)
+
+
+def test_the_script_says_why_a_strict_study_stops(
+    archive: Archive, bases: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    strict = failing(archive, strict=True)
+    (tmp_path / "study.json").write_text(strict.study.model_dump_json())
+    strict = replace(strict, study_file=tmp_path / "study.json")
+    base = str(bases["rad-dino-open"] / "encoder.safetensors")
+    with pytest.raises(SystemExit, match="1"):
+        pretrain_script(command(strict, "rad-dino", tmp_path, "--base", base)[2:])
+    [*_, said] = capsys.readouterr().err.splitlines()
+    assert said.startswith("rad-dino/n=20/seed=0 failed: no finite gradient in 3 steps in a row")
+
+
+def test_weights_of_an_encoder_that_the_study_lacks(
+    archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    values = yaml.safe_load(STUDY)
+    options = ["--study", str(tmp_path / "study.yaml"), "--out", str(tmp_path), "--encoder"]
+    for weights, asked, remedy in (
+        (None, "rad-dino", "the study has none"),
+        (str(tmp_path), "mi3", "use one of rad-dino"),
+    ):
+        if weights:
+            values["encoders"]["rad-dino"]["weights"] = weights
+            del values["bases"]["rad-dino-open"]
+        (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
+        with pytest.raises(SystemExit, match="1"):
+            import_weights_script([*options, asked])
+        said = f"{asked}: no entry of 'encoders' with 'weights': {remedy}\n"
+        assert capsys.readouterr().err == said
 
 
 def test_foreign_errors_are_named_without_their_text(

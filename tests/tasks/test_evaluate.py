@@ -17,6 +17,7 @@ from radscale_lib.encoders.prepare import to_input
 from radscale_lib.encoders.storage import load_tower
 from radscale_lib.files import write_json
 from radscale_lib.metrics.auroc import METRIC as AUROC
+from radscale_lib.provenance.step import InputError
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Run
 from radscale_lib.tasks.bootstrap import PatientDraws
@@ -115,6 +116,27 @@ def test_features_of_another_encoder_are_refused(files, results):
     other = files.encoder("rad-dino-open")
     with pytest.raises(ValueError, match="features of another encoder"):
         read_features(results / "mi2-open" / "features", files.study.evaluation.features, other)
+
+
+@pytest.mark.parametrize("name", ["features.safetensors", "index.parquet"])
+def test_damaged_features_are_named(files, results, tmp_path, name):
+    section, encoder = files.study.evaluation.features, files.encoder("mi2-open")
+    shutil.copytree(results / "mi2-open" / "features", tmp_path / "features")
+    path = tmp_path / "features" / name
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=f"{path}: damaged, .*: run scripts/features.py again"):
+        read_features(path.parent, section, encoder)
+    path.unlink()
+    with pytest.raises(InputError, match=f"{path}: missing: run scripts/features.py again"):
+        read_features(path.parent, section, encoder)
+
+
+def test_the_card_is_among_the_files_of_a_task(files, tmp_path):
+    """If there is one: an encoder from elsewhere has none."""
+    inputs = Inputs(tmp_path / "encoder.safetensors", tmp_path, files.catalog, files.shards)
+    assert inputs.card not in inputs.files(files.study, "findings")
+    inputs.card.touch()
+    assert inputs.card in inputs.files(files.study, "findings")
 
 
 def test_features_and_images_that_are_not_what_jobs_made_end_without_a_traceback(

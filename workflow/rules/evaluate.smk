@@ -10,6 +10,8 @@ RUN = "{arm}/n={size}/seed={seed}"
 rule extract_features:
     input:
         encoder=OUT / f"encoders/{RUN}/encoder.safetensors",
+        # Whether the run failed, and its unique images: as the encoder, which it changes with.
+        card=ancient(OUT / f"encoders/{RUN}/encoder.json"),
         catalog=data("institution", "catalog.parquet"),
         # It tells damaged and exchanged images. Which images there are is in the catalog.
         ranges=ancient(data("institution", "ranges.arrow")),
@@ -41,6 +43,8 @@ rule extract_features:
 rule evaluate_task:
     input:
         encoder=OUT / f"encoders/{RUN}/encoder.safetensors",
+        # Whether the run failed, and its unique images: as the encoder, which it changes with.
+        card=ancient(OUT / f"encoders/{RUN}/encoder.json"),
         features=OUT / f"features/{RUN}/features.safetensors",
         index=OUT / f"features/{RUN}/index.parquet",
         catalog=data("institution", "catalog.parquet"),
