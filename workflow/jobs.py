@@ -17,6 +17,7 @@ STAGES = {
     "import_weights": "weights",
     "pretrain_base": "pretrain",
     "pretrain_arm": "pretrain",
+    "interpolate_arm": "interpolate",
     "extract_features": "features",
     "evaluate_task": "evaluate",
     "gather_scores": "gather",
@@ -34,7 +35,7 @@ BY_ARCHIVE = {
 }
 """Stage of the rules that each archive has its own of, by the name before the archive's."""
 MAKE_ENCODERS = frozenset(
-    rule for rule, stage in STAGES.items() if stage in ("pretrain", "weights")
+    rule for rule, stage in STAGES.items() if stage in ("pretrain", "interpolate", "weights")
 )
 
 
@@ -81,7 +82,7 @@ def expected_seconds(study: Study) -> dict[str, float]:
         "make_phantom": [archive],
         "ingest_partition": [archive],
         "pretrain_base": [{"arm": name} for name in study.bases],
-        "pretrain_arm": [{**arm, "arm": name} for name in study.arms],
+        "pretrain_arm": [{**arm, "arm": name} for name in study.trained_arms],
         "extract_features": [arm],
         "evaluate_task": tasks,
         "fit_scaling": [{}],

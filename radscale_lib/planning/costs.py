@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from radscale_lib.files import read_json
+from radscale_lib.planning.disk import encoder_bytes
 from radscale_lib.planning.scale import archive_images, held_out, shard_bytes
 from radscale_lib.study.model import Run, Study
 from radscale_lib.study.paradigms import Recipe
@@ -61,8 +62,8 @@ class Costs:
         self._rates: dict[str, list[float]] = {}
         self._benchmarks: dict[tuple[Path, str], float | None] = {}
         for run in study.runs:
-            if run.arm not in study.arms | study.bases:
-                continue  # imported weights
+            if run.arm not in study.trained_arms | study.bases:
+                continue  # imported or interpolated weights
             card = study.folder / "encoders" / run.path / "encoder.json"
             values = read_json(card) if card.exists() else {}
             if values.get("seconds") and values["device"] == study.compute.device:
@@ -141,7 +142,7 @@ def _benchmark(path: Path) -> float | None:
 
 def _training(study: Study, arm: str) -> tuple[Recipe, float]:
     """Recipe of an arm or base, and FLOPs of one of its samples."""
-    recipe = (study.arms.get(arm) or study.bases[arm]).recipe
+    recipe = (study.trained_arms.get(arm) or study.bases[arm]).recipe
     return recipe, recipe.sample_flops(study.encoders[study.encoder_of(arm)])
 
 
@@ -152,6 +153,8 @@ def computed_seconds(study: Study, stage: str, names: Mapping[str, str], gpus: i
     if stage == "pretrain":
         recipe, flops = _training(study, names["arm"])
         return START_SECONDS + recipe.optimiser.samples * flops / rate
+    if stage == "interpolate":
+        return START_SECONDS + 3 * encoder_bytes(study, names["arm"]) / READ
     tested = total * held_out(study)
     if stage in ("features", "evaluate"):
         encoder = study.encoders[study.encoder_of(names["arm"])]

@@ -5,6 +5,7 @@ Bounds, not estimates: a job that exceeds them is killed. `plan` has the estimat
 
 import math
 
+from radscale_lib.planning.disk import encoder_bytes
 from radscale_lib.planning.scale import archive_images, held_out, shard_bytes
 from radscale_lib.study.archive import Archive
 from radscale_lib.study.model import Study
@@ -22,6 +23,11 @@ def _largest_archive(study: Study) -> Archive:
     return max(study.archives.values(), key=lambda archive: archive.image.shorter_side)
 
 
+def _largest_encoder(study: Study) -> float:
+    """Bytes of the largest encoder file of an arm."""
+    return max(encoder_bytes(study, arm) for arm in study.arms)
+
+
 def megabytes(study: Study, stage: str) -> int:
     """Memory of a job, MB, before the factor for retries; of a training, for each process."""
     rows = archive_images(study) / 1e6
@@ -34,6 +40,8 @@ def megabytes(study: Study, stage: str) -> int:
         "subset_card": 1000 + 3000 * rows,
         # Of each process: torch, and loaders that hold decoded images of several steps.
         "pretrain": 12_000 if study.compute.device == "cuda" else 3000 + 40 * (side / 64) ** 2,
+        # Two encoders, the mean, and its file before it is written.
+        "interpolate": 1500 + 5 * _largest_encoder(study) / 1e6,
         "features": 2500 + 4000 * rows + 20 * (side / 64) ** 2,
         "evaluate": 3500 + 8000 * rows + 100 * (side / 64) ** 2,
         "similarity": 2000 + 20 * (side / 64) ** 2,
@@ -59,6 +67,7 @@ def minutes(study: Study, stage: str) -> int:
         "subset": 10 + total / 5e5,
         "subset_card": 10 + total / 5e5,
         "pretrain": 60.0 if study.compute.device == "cpu" else 24 * 60,
+        "interpolate": 10 + 3 * _largest_encoder(study) / READ / 60,
         "features": 10 + tested / encoded / 60,
         "evaluate": 15 + min(tested, 2e5) / encoded / 60,
     }

@@ -23,6 +23,7 @@ from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.kinds import kind_name, modules_of
 from radscale_lib.study.model import Study
 from radscale_lib.study.paradigms import PARADIGMS, RecipeSection
+from radscale_lib.study.pretrain import Arm
 from radscale_lib.study.tasks import TaskSection
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +109,7 @@ def _encoder(study: Study, arm: str) -> EncoderSection:
 
 
 def _pretrain(study: Study, arm: str) -> Slice:
-    section = study.bases[arm] if arm in study.bases else study.arms[arm]
+    section = study.bases[arm] if arm in study.bases else study.trained_arms[arm]
     encoder = _encoder(study, arm)
     archive = "public" if arm in study.bases else "institution"
     return {
@@ -119,6 +120,11 @@ def _pretrain(study: Study, arm: str) -> Slice:
         "devices": study.compute.devices,
         **_hardware(study),
     }
+
+
+def _interpolate(study: Study, arm: str) -> Slice:
+    section = study.interpolated_arms[arm]
+    return {"interpolates": section.interpolates, "share": section.share}
 
 
 def _weights(study: Study, arm: str) -> Slice:
@@ -152,12 +158,13 @@ def _gather(study: Study) -> Slice:
 
 
 def _fit(study: Study) -> Slice:
-    """The stated claims find arms by kind and supervision, tasks by kind and target."""
+    """The stated claims find arms by kind, paradigm and supervision, tasks by kind and target."""
     arms = {
         name: {
             "encoder": arm.encoder,
             "kind": study.encoders[arm.encoder].kind,
             "supervision": list(arm.supervision),
+            "paradigm": arm.recipe.paradigm if isinstance(arm, Arm) else "",
         }
         for name, arm in study.arms.items()
     }
@@ -209,6 +216,7 @@ STAGES: dict[str, tuple[str, Callable[..., Slice]]] = {
     "subset_card": ("subset_card.py", _subset_card),
     "weights": ("import_weights.py", _weights),
     "pretrain": ("pretrain.py", _pretrain),
+    "interpolate": ("interpolate.py", _interpolate),
     "features": ("features.py", _features),
     "evaluate": ("evaluate.py", _evaluate),
     "gather": ("gather.py", _gather),
@@ -256,11 +264,11 @@ def _kinds(
         yield type(section)
         if not section.runs_encoder:
             return
-    if arm:
+    if arm and stage != "interpolate":
         encoder = study.encoders[study.encoder_of(arm)]
         yield type(encoder)
         if stage == "pretrain":
-            yield type((study.bases | study.arms)[arm].recipe)
+            yield type((study.bases | study.trained_arms)[arm].recipe)
         if stage == "weights":
             yield PARADIGMS[encoder.paradigms[0]]
 

@@ -13,7 +13,7 @@ def settings_findings(study: Study) -> Iterator[Finding]:
     """Sizes and budgets that fail, or mean nothing, once a job gets to them."""
     for key, section in [
         *((f"bases.{name}", base) for name, base in study.bases.items()),
-        *((f"arms.{name}", arm) for name, arm in study.arms.items()),
+        *((f"arms.{name}", arm) for name, arm in study.trained_arms.items()),
     ]:
         optimiser = section.recipe.optimiser
         images = optimiser.batch // optimiser.passes

@@ -1,7 +1,6 @@
 """RAD-DINO: self-distillation from a teacher that averages the student (arXiv 2304.07193)."""
 
 import copy
-import re
 from collections.abc import Callable
 from typing import Self
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from radscale_lib.encoders.vit import VitTower
 from radscale_lib.pretrain.dinov2_data import GLOBAL_CROPS
 from radscale_lib.pretrain.head import DinoHead
-from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group
+from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group, layer_scales
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
@@ -111,19 +110,17 @@ class Dinov2Learner(Learner):
         """Layer-wise learning rates of the tower; no decay of vectors and embeddings."""
         parameters = dict(self.student.named_parameters())
         undecayed = {"image.pos_embed", "image.cls_token", "mask_token"}
-        scales = {name: self._lr_scale(name) for name in parameters}
-        return group(parameters, scales, undecayed)
+        return group(parameters, self.lr_scales(), undecayed)
 
-    def _lr_scale(self, name: str) -> float:
-        """Decays from 1 at the final norm to the embeddings below the first block."""
-        depth = len(self.student.image.blocks)
-        block = re.match(r"image\.blocks\.(\d+)\.", name)
-        if block:
-            return self.recipe.layer_decay ** (depth - int(block[1]))
-        if name.startswith(("head.", "image.norm.")):
-            return 1.0
-        lowest = self.recipe.layer_decay ** (depth + 1)
-        return lowest * (PATCH_EMBED_LR if "patch_embed" in name else 1)
+    def lr_scales(self) -> dict[str, float]:
+        """Learning-rate factor of each weight, which decay below the final norm and the head."""
+        names = [name for name, _ in self.student.named_parameters()]
+        tower = [name for name in names if name.startswith(("mask_token", "image."))]
+        scales = dict.fromkeys(names, 1.0) | layer_scales(tower, self.recipe.layer_decay)
+        return {
+            name: scale * PATCH_EMBED_LR if "patch_embed" in name else scale
+            for name, scale in scales.items()
+        }
 
     def weight_decay(self, step: int) -> float:
         """From the first to the last value along a cosine."""

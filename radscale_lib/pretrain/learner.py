@@ -1,6 +1,7 @@
 """What the training loop needs of a paradigm."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import torch
@@ -10,8 +11,12 @@ Batch = dict[str, Tensor]
 
 
 class Group(TypedDict):
-    """Parameters that share a learning rate and a weight decay, as factors of the schedule's."""
+    """Parameters that share a learning rate and a weight decay, as factors of the schedule's.
 
+    Their names are those of `encoder.safetensors`.
+    """
+
+    names: list[str]
     params: list[nn.Parameter]
     lr_scale: float
     decay_scale: float
@@ -71,9 +76,34 @@ def group(
         decays = parameter.ndim > 1 and name not in undecayed
         key = scales[name], decays
         if key not in groups:
-            groups[key] = Group(params=[], lr_scale=key[0], decay_scale=float(decays))
+            groups[key] = Group(names=[], params=[], lr_scale=key[0], decay_scale=float(decays))
+        groups[key]["names"].append(name)
         groups[key]["params"].append(parameter)
     return list(groups.values())
+
+
+_BLOCK = re.compile(r"(?:^|\.)(?:stages?|layers?|blocks|resblocks)[._]?(\d+)(?=\.)")
+
+
+def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:
+    """Learning-rate factors of a tower's weights, which shrink from its last block to its first.
+
+    Blocks are told by names such as `blocks.3.` or `stages.1.blocks.0.`. What follows the last has
+    1, the last block `decay`, and so on down; what precedes the first has one power more than it.
+
+    Args:
+        names: of the tower's weights, in the order of its layers.
+        decay: factor from each block to the one below.
+    """
+    blocks = [tuple(_BLOCK.findall(name)) for name in names]
+    order = [block for block in dict.fromkeys(blocks) if block]
+    level = {block: len(order) - place for place, block in enumerate(order)}
+    first = next((place for place, block in enumerate(blocks) if block), 0)
+    around = [decay ** (len(order) + 1) if place < first else 1.0 for place in range(len(names))]
+    return {
+        name: decay ** level[block] if block else outside
+        for name, block, outside in zip(names, blocks, around, strict=True)
+    }
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from radscale_lib.digests import text_number
 from radscale_lib.files import atomic_write
 from radscale_lib.pretrain.errors import PretrainError
+from radscale_lib.shards.labels import targets
 from radscale_lib.shards.schema import label_columns
 from radscale_lib.study.archive import Labels
 
@@ -153,6 +154,15 @@ class Rows:
             codes = codes.combine_chunks()
         numbers: NDArray[np.int64] = codes.indices.to_numpy().astype(np.int64)
         return numbers
+
+    @property
+    def targets(self) -> NDArray[np.float32]:
+        """Labels under the study's policy [N, L]: 1, 0, or NaN where nothing is known."""
+        import polars as pl
+
+        names = label_columns(self.labels)
+        table = pl.DataFrame(pl.from_arrow(self._table.select(["labelled", *names])))
+        return targets(table, names, self.labels)
 
     @property
     def label_values(self) -> NDArray[np.float64]:

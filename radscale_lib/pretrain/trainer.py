@@ -22,6 +22,7 @@ from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.schedules import warmup_cosine
 from radscale_lib.pretrain.signals import StopRequest, ignore_stop_requests, stop_requests
+from radscale_lib.pretrain.tuning import tuned
 from radscale_lib.study.compute import Compute
 from radscale_lib.study.paradigms import OptimiserConfig
 
@@ -72,7 +73,9 @@ class Trainer:
         self.seed = seed
         self.folder = folder
         self.ownership = FolderOwnership(folder) if world.leads else None
-        self.adamw = AdamW(learner.groups(), optimiser.lr, betas=(0.9, optimiser.beta2))
+        self.adamw = AdamW(
+            tuned(learner.groups(), optimiser), optimiser.lr, betas=(0.9, optimiser.beta2)
+        )
         self.progress = load_checkpoint(folder, learner, self.adamw, world.device)
         self.progress.started = self.progress.started or now()
         self._first_step = self.progress.step

@@ -1,11 +1,14 @@
 """Starting an MI2 run: image-text pairs, tokenizer, both towers."""
 
+from typing import Literal
+
+from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.encoders.text import LearntTokenizer, TextTokenizer, load_tokenizer
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.setup import Setup, Trainable, continue_from
 from radscale_lib.pretrain.texts import Pairing, present_labels, shared_words
 from radscale_lib.pretrain.unicl_data import UniclBatches
-from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner
+from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner, first_logits
 from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.encoders.mi2 import Mi2
 from radscale_lib.study.paradigms.unicl import Unicl
@@ -30,9 +33,9 @@ def build(setup: Setup) -> Trainable:
         tokenizer = load_tokenizer(encoder, setup.base.tokenizer)
     else:
         tokenizer = _new_tokenizer(encoder, rows, pairing, setup.smallest_cell)
-    model = Mi2Model(encoder, tokenizer)
+    model = Mi2Model(encoder, tokenizer, recipe.loss)
     if setup.base:
-        continue_from(setup.base, model)
+        continue_from(_with_logits(setup.base, recipe.loss), model)
     batches = UniclBatches(
         rows, setup.source, pairing, tokenizer, encoder.image, recipe, setup.share
     )
@@ -43,6 +46,15 @@ def build_model(encoder: EncoderSection) -> Mi2Model:
     """The model that an encoder file with released weights belongs to."""
     assert isinstance(encoder, Mi2)
     return Mi2Model(encoder, load_tokenizer(encoder, None))
+
+
+def _with_logits(base: EncoderFile, loss: Literal["unicl", "siglip"]) -> EncoderFile:
+    """A base with this loss's temperature and bias, which start anew after the other loss."""
+    starts = first_logits(loss)
+    if not base.tensors or ("logit_bias" in base.tensors) == ("logit_bias" in starts):
+        return base
+    others = {name: x for name, x in base.tensors.items() if not name.startswith("logit_")}
+    return EncoderFile(base.encoder, others | starts, base.tokenizer)
 
 
 def _new_tokenizer(encoder: Mi2, rows: Rows, pairing: Pairing, smallest_cell: int) -> TextTokenizer:

@@ -6,11 +6,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from radscale_lib.encoders.text import TextTokenizer
-from radscale_lib.pretrain import augment
 from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
 from radscale_lib.pretrain.randomness import Purpose, generator
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.texts import Pairing
+from radscale_lib.pretrain.views import random_view
 from radscale_lib.study.encoders.mi2 import Davit
 from radscale_lib.study.paradigms.unicl import Unicl
 
@@ -48,14 +48,9 @@ class UniclBatches(Dataset[dict[str, Tensor]]):
         }
 
     def _view(self, loaded: Loaded) -> Grey:
-        recipe = self._recipe
         grey = sum(self._image.mean) / 3
         rng = generator(self._share.seed, Purpose.AUGMENT, loaded.epoch, loaded.key)
-        view = augment.random_crop(rng, loaded.pixels, self._image.image_size, recipe.crop_scale)
-        view = augment.random_intensity(rng, view, recipe.intensity, grey)
-        if rng.random() < recipe.erase:
-            view = augment.random_erase(rng, view, grey)
-        return view
+        return random_view(rng, loaded.pixels, self._image.image_size, self._recipe, grey)
 
     def _text(self, loaded: Loaded) -> tuple[str, int]:
         rng = generator(self._share.seed, Purpose.TEXT, loaded.epoch, loaded.key)

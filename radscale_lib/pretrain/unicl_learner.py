@@ -2,14 +2,16 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.text import TextTokenizer, TextTower
-from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group
+from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group, layer_scales
+from radscale_lib.pretrain.losses.siglip import siglip_loss
 from radscale_lib.pretrain.losses.unicl import unicl_loss
 from radscale_lib.study.encoders.mi2 import Mi2
 from radscale_lib.study.paradigms.unicl import Unicl
@@ -17,12 +19,18 @@ from radscale_lib.study.paradigms.unicl import Unicl
 LOG_SCALE = math.log(1 / 0.07)
 LOG_SCALE_LIMIT = math.log(100)
 """Start and limit of the logarithm of the inverse temperature (CLIP, arXiv 2103.00020)."""
+SIGLIP_LOG_SCALE = math.log(10)
+SIGLIP_BIAS = -10.0
+"""Starts of the same and of the bias with SigLIP's loss (arXiv 2303.15343, section 3.2)."""
 
 
 class Mi2Model(nn.Module):
     """Both towers and the shared space; parameters are named as in `encoder.safetensors`."""
 
-    def __init__(self, encoder: Mi2, tokenizer: TextTokenizer) -> None:
+    def __init__(
+        self, encoder: Mi2, tokenizer: TextTokenizer, loss: Literal["unicl", "siglip"] = "unicl"
+    ) -> None:
+        """Draw weights; SigLIP's loss has one more, `logit_bias`."""
         super().__init__()
         self.image = DavitTower(encoder)
         self.text = TextTower(encoder, tokenizer.size, tokenizer.end)
@@ -30,12 +38,26 @@ class Mi2Model(nn.Module):
             "image": _projection(self.image.width, encoder.projection),
             "text": _projection(encoder.text.width, encoder.projection),
         })  # fmt: skip
-        self.logit_scale = nn.Parameter(torch.tensor(LOG_SCALE))
+        for name, start in first_logits(loss).items():
+            self.register_parameter(name, nn.Parameter(start))
+
+    def logits(self) -> list[nn.Parameter]:
+        """What similarities become logits by: the logarithm of the scale, and a bias if any."""
+        named = dict(self.named_parameters(recurse=False))
+        return [named[name] for name in ("logit_scale", "logit_bias") if name in named]
 
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings [B, P] of images, float32 [B, 1, S, S] in [0, 1], and texts, int64 [B, L]."""
         u = self.image(images) @ self.projection["image"]
         return u, self.text(tokens) @ self.projection["text"]
+
+
+def first_logits(loss: Literal["unicl", "siglip"]) -> dict[str, Tensor]:
+    """What a loss starts from: the logarithm of the inverse temperature, and SigLIP's bias."""
+    if loss == "unicl":
+        return {"logit_scale": torch.tensor(LOG_SCALE)}
+    starts = {"logit_scale": SIGLIP_LOG_SCALE, "logit_bias": SIGLIP_BIAS}
+    return {name: torch.tensor(start) for name, start in starts.items()}
 
 
 def _projection(width: int, dimension: int) -> nn.Parameter:
@@ -71,35 +93,45 @@ class UniclLearner(Learner):
                 reseed(number)
                 embeddings.append(self._embed(part))
         u, v = (torch.cat(sides).requires_grad_() for sides in zip(*embeddings, strict=True))
-        scale = self.model.logit_scale.detach().clone().requires_grad_()
-        loss = unicl_loss(u, v, scale, batch["ids"])
-        gradients = torch.autograd.grad(loss, (u, v, scale))
+        logits = [x.detach().clone().requires_grad_() for x in self.model.logits()]
+        loss = self._loss(u, v, logits, batch["ids"])
+        gradients = torch.autograd.grad(loss, (u, v, *logits))
         for number, part in enumerate(cut):
             part["loss"] = loss.detach()
             # Times the number of passes, since the mean over passes is followed.
             part["u"], part["v"] = (count * side.chunk(count)[number] for side in gradients[:2])
-            part["scale"] = gradients[2]
+            part["logits"] = torch.stack(gradients[2:])
         return cut
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """The UniCL loss of a share of the global batch, as `loss`."""
+        """The contrastive loss of a share of the global batch, as `loss`."""
         u, v = self._embed(batch)
-        scale = self.model.logit_scale
+        logits = self.model.logits()
         if "loss" not in batch:
-            return {"loss": unicl_loss(u, v, scale, batch["ids"])}
-        followed = (u * batch["u"]).sum() + (v * batch["v"]).sum() + scale * batch["scale"]
+            return {"loss": self._loss(u, v, logits, batch["ids"])}
+        followed = (u * batch["u"]).sum() + (v * batch["v"]).sum()
+        followed = followed + (torch.stack(logits) * batch["logits"]).sum()
         # Its value is the step's loss; its gradient, in the mean over the passes, the loss's.
         return {"loss": batch["loss"] + followed - followed.detach()}
+
+    def _loss(self, u: Tensor, v: Tensor, logits: Sequence[Tensor], ids: Tensor) -> Tensor:
+        if self.recipe.loss == "siglip":
+            return siglip_loss(u, v, logits[0], logits[1], ids)
+        return unicl_loss(u, v, logits[0], ids)
 
     def _embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         u, v = self.model(batch["images"].float() / 255, batch["tokens"])
         return u.float(), v.float()
 
     def groups(self) -> list[Group]:
-        """One learning rate; vectors, embeddings and depthwise convolutions do not decay."""
+        """Layer-wise rates; no decay of vectors, embeddings and depthwise convolutions."""
         parameters = dict(self.model.named_parameters())
         undecayed = {name for name in parameters if "embedding" in name or ".cpe" in name}
-        return group(parameters, dict.fromkeys(parameters, 1.0), undecayed)
+        scales = dict.fromkeys(parameters, 1.0)
+        for tower in ("image.", "text."):
+            names = [name for name in parameters if name.startswith(tower)]
+            scales |= layer_scales(names, self.recipe.layer_decay)
+        return group(parameters, scales, undecayed)
 
     def weight_decay(self, step: int) -> float:
         """Constant."""
@@ -108,7 +140,7 @@ class UniclLearner(Learner):
     def after_update(self, step: int) -> None:
         """Limit the temperature and update the average."""
         with torch.no_grad():
-            self.model.logit_scale.clamp_(max=LOG_SCALE_LIMIT)
+            self.model.logits()[0].clamp_(max=LOG_SCALE_LIMIT)
         ema_update(self.average, self.model, self.recipe.ema)
 
     def encoder(self) -> dict[str, Tensor]:

@@ -73,10 +73,12 @@ def statements(study: Study) -> list[Statement]:
 
 
 def _arms(study: Study, kind: str, supervision: set[str] | None = None) -> tuple[str, ...]:
+    """Arms that train a kind of encoder by the paradigm it was published with."""
     return tuple(
         name
-        for name, arm in study.arms.items()
-        if study.encoders[arm.encoder].kind == kind
+        for name, arm in study.trained_arms.items()
+        if (encoder := study.encoders[arm.encoder]).kind == kind
+        and arm.recipe.paradigm == encoder.paradigms[0]
         and (supervision is None or set(arm.supervision) == supervision)
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from radscale_lib.metrics import metrics
 from radscale_lib.study.archive import PHANTOM_LABELS, PHRASED
-from radscale_lib.study.pretrain import Arm, Base
+from radscale_lib.study.pretrain import Arm, Base, Interpolation
 
 if TYPE_CHECKING:
     from radscale_lib.study.archive import Archive
@@ -29,7 +29,11 @@ def contradictions(study: Study) -> Iterator[str]:
         else:
             yield from _pretraining(study, f"bases.{name}", base, "public", study.public)
     for name, arm in study.arms.items():
-        yield from _pretraining(study, f"arms.{name}", arm, "institution", study.institution)
+        if isinstance(arm, Interpolation):
+            yield from _interpolation(study, name, arm)
+        else:
+            yield from _pretraining(study, f"arms.{name}", arm, "institution", study.institution)
+            yield from _continued(study, name, arm)
         yield from _arm(study, name, arm)
     yield from _tasks(study)
     yield from _metrics(study)
@@ -107,7 +111,7 @@ def _pretraining(
         yield f"{key}.encoder: {run.encoder!r} is no encoder: use one of {sorted(study.encoders)}"
         return
     recipe = run.recipe
-    if recipe.paradigm not in encoder.paradigms:
+    if recipe.paradigm not in encoder.paradigms and not recipe.any_tower:
         yield (
             f"{key}.recipe.paradigm: {recipe.paradigm!r} does not train a {encoder.kind} encoder: "
             f"use {' or '.join(map(repr, encoder.paradigms))}"
@@ -133,7 +137,43 @@ def _pretraining(
         yield f"{key}.recipe.{below}: {problem}"
 
 
-def _arm(study: Study, name: str, arm: Arm) -> Iterator[str]:
+def _continued(study: Study, name: str, arm: Arm) -> Iterator[str]:
+    """What an image tower alone cannot be continued with."""
+    for base, section in study.bases.items():
+        tower_only = section.recipe.any_tower and not arm.recipe.any_tower
+        if section.encoder == arm.encoder and tower_only:
+            yield (
+                f"arms.{name}.recipe.paradigm: {arm.recipe.paradigm!r} continues more than an "
+                f"image tower, which is all that bases.{base} ({section.recipe.paradigm}) makes: "
+                "train that base with the same paradigm"
+            )
+
+
+def _interpolation(study: Study, name: str, arm: Interpolation) -> Iterator[str]:
+    """An interpolation is made of what an arm of the study trains."""
+    key, trained = f"arms.{name}", study.trained_arms.get(arm.interpolates)
+    if trained is None:
+        yield (
+            f"{key}.interpolates: {arm.interpolates!r} is no arm that trains: use one of "
+            f"{list(study.trained_arms)}"
+        )
+        return
+    for shared in ("encoder", "supervision"):
+        if getattr(arm, shared) != getattr(trained, shared):
+            yield f"{key}.{shared}: differs from that of arms.{arm.interpolates}: remove it"
+    for shared, known in (
+        ("seeds", trained.seeds),
+        ("sizes", trained.sizes or study.subsets.sizes),
+    ):
+        unknown = sorted(set(getattr(arm, shared) or ()) - set(known))
+        if unknown:
+            yield (
+                f"{key}.{shared}: {unknown} not among those of arms.{arm.interpolates} "
+                f"{list(known)}: remove them here"
+            )
+
+
+def _arm(study: Study, name: str, arm: Arm | Interpolation) -> Iterator[str]:
     if name in study.bases or name in study.baselines.values():
         yield f"arms.{name}: the name is taken by a baseline: rename the arm"
     unknown = sorted(set(arm.sizes or ()) - set(study.subsets.sizes))

@@ -1,7 +1,8 @@
 """The study file as one typed model, with the rules that hold across its sections."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,7 +13,7 @@ from radscale_lib.study.contradictions import contradictions
 from radscale_lib.study.disclosure import Disclosure
 from radscale_lib.study.encoders import Encoder
 from radscale_lib.study.evaluation import Evaluation
-from radscale_lib.study.pretrain import Arm, Base
+from radscale_lib.study.pretrain import Arm, ArmSection, Base, Interpolation
 from radscale_lib.study.report import Report
 from radscale_lib.study.scaling import Scaling
 from radscale_lib.study.subsets import Subsets
@@ -47,7 +48,7 @@ class Study(Section):
     bases: dict[Name, Base] = Field(
         {}, description="Base weights trained on the 'public' archive; each is a baseline."
     )
-    arms: dict[Name, Arm] = Field(min_length=1, description="Arms by name.")
+    arms: dict[Name, ArmSection] = Field(min_length=1, description="Arms by name.")
     evaluation: Evaluation
     scaling: Scaling
     report: Report = Report()
@@ -56,6 +57,20 @@ class Study(Section):
     strict: bool = Field(
         False, description="Stop at a failed run instead of reporting 'n of N runs'."
     )
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _completed(cls, arms: Any) -> Any:
+        """An interpolation takes over what its arm states."""
+        if not isinstance(arms, Mapping):
+            return arms
+        done = dict(arms)
+        for name, values in arms.items():
+            if isinstance(values, Mapping) and "interpolates" in values:
+                arm = arms.get(str(values["interpolates"]))
+                if isinstance(arm, Mapping) and "interpolates" not in arm:
+                    done[name] = Interpolation.complete(values, arm)
+        return done
 
     @field_validator("results")
     @classmethod
@@ -89,6 +104,16 @@ class Study(Section):
     def smallest_cell(self, archive: str) -> int:
         """Patients of an archive that a published cell holds at least; a phantom has none."""
         return 1 if self.archives[archive].phantom else self.disclosure.smallest_cell
+
+    @property
+    def trained_arms(self) -> dict[str, Arm]:
+        """The arms that train."""
+        return {name: arm for name, arm in self.arms.items() if isinstance(arm, Arm)}
+
+    @property
+    def interpolated_arms(self) -> dict[str, Interpolation]:
+        """The arms that are made of another arm's weights and its base's."""
+        return {name: arm for name, arm in self.arms.items() if isinstance(arm, Interpolation)}
 
     @property
     def baselines(self) -> dict[str, str]:

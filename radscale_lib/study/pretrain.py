@@ -1,11 +1,12 @@
-"""Pretraining: base weights and arms, each an encoder with a recipe."""
+"""Pretraining: base weights and arms, each an encoder with a recipe, or made of two encoders."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from radscale_lib.study.base import Distinct, Name, Section
-from radscale_lib.study.paradigms import Recipe
+from radscale_lib.study.base import Distinct, Fraction, Name, Section
+from radscale_lib.study.paradigms import Recipe, Supervision
 from radscale_lib.study.subsets import Sizes
 
 
@@ -14,22 +15,28 @@ class Pretraining(Section):
 
     encoder: Name = Field(description="Name of an entry of 'encoders'.")
     recipe: Recipe = Field(description="How it is trained.")
-    supervision: Annotated[tuple[Literal["reports", "labels"], ...], Distinct] = Field(
+    supervision: Annotated[tuple[Supervision, ...], Distinct] = Field(
         (), description="What the images are paired with; nothing for DINOv2."
     )
 
     @model_validator(mode="after")
     def _supervision_fits(self) -> Self:
-        paradigm = self.recipe.paradigm
-        if self.recipe.pairs and not self.supervision:
+        paradigm, pairs = self.recipe.paradigm, self.recipe.pairs
+        if pairs and not self.supervision:
+            give = "[reports], [labels] or both" if len(pairs) > 1 else f"[{pairs[0]}]"
             raise ValueError(
-                f"supervision [] pairs images with nothing, and {paradigm} needs pairs: give "
-                "[reports], [labels] or both"
+                f"supervision [] pairs images with nothing, and {paradigm} needs pairs: give {give}"
             )
-        if self.supervision and not self.recipe.pairs:
+        if self.supervision and not pairs:
             raise ValueError(
                 f"supervision {list(self.supervision)} is not used by {paradigm}, which learns "
                 "from images only: remove it"
+            )
+        unused = [name for name in self.supervision if name not in pairs]
+        if unused:
+            raise ValueError(
+                f"supervision {list(self.supervision)}: {paradigm} learns from {pairs[0]} only: "
+                f"remove {unused[0]}"
             )
         return self
 
@@ -40,10 +47,13 @@ class Base(Pretraining):
     seed: int = Field(0, ge=0, description="Seed of the initial weights and of training.")
 
 
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Distinct]
+
+
 class Arm(Pretraining):
     """A line of the study: an encoder continued under one paradigm and supervision."""
 
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Distinct] = Field(
+    seeds: Seeds = Field(
         (0,),
         min_length=1,
         description="Seeds: each draws its own subsets and its own training.",
@@ -51,3 +61,41 @@ class Arm(Pretraining):
     sizes: Sizes | None = Field(
         None, description="Sizes of this arm where they are fewer than the study's."
     )
+
+
+class Interpolation(Section):
+    """A line that trains nothing: weights between an arm's and its base's (arXiv 2109.01903)."""
+
+    interpolates: Name = Field(description="The arm whose trained weights are taken.")
+    share: Fraction = Field(
+        0.5, description="Share of the trained weights in the mean; the rest is their base's."
+    )
+    seeds: Seeds = Field(
+        (0,), min_length=1, description="Seeds, of those of the arm; left out, all of them."
+    )
+    sizes: Sizes | None = Field(
+        None, description="Sizes, of those of the arm; left out, all of them."
+    )
+    encoder: str = Field("", description="The arm's; need not be given.")
+    supervision: Annotated[tuple[Supervision, ...], Distinct] = Field(
+        (), description="The arm's; need not be given."
+    )
+
+    @staticmethod
+    def complete(values: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a section with what it takes over from those of its arm."""
+        shared = ("encoder", "supervision", "seeds", "sizes")
+        return {name: arm[name] for name in shared if name in arm} | dict(values)
+
+
+def _variant(section: Any) -> str:
+    if isinstance(section, Mapping):
+        return "interpolation" if "interpolates" in section else "arm"
+    return "interpolation" if isinstance(section, Interpolation) else "arm"
+
+
+ArmSection = Annotated[
+    Annotated[Arm, Tag("arm")] | Annotated[Interpolation, Tag("interpolation")],
+    Discriminator(_variant),
+]
+"""What an entry of `arms` holds."""

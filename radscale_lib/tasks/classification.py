@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from radscale_lib.metrics import metrics
 from radscale_lib.metrics.base import RankingMetric
+from radscale_lib.shards.labels import targets
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.classification import Classification
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.features import read_features
 from radscale_lib.tasks.images import NoCasesError
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.labels import columns, targets
+from radscale_lib.tasks.labels import columns
 from radscale_lib.tasks.probe import Probe, Standardiser, choose, fit_path
 from radscale_lib.tasks.ranking import Ranking, resampled
 from radscale_lib.tasks.scores import Score, macro

@@ -53,6 +53,17 @@ arms:
   mi2-reports: {encoder: mi2, supervision: [reports], recipe: *unicl}
   mi2-both: {encoder: mi2, supervision: [reports, labels], recipe: *unicl}
   rad-dino: {encoder: rad-dino, recipe: *dinov2}
+  mi2-siglip:
+    encoder: mi2
+    supervision: [reports, labels]
+    recipe: {<<: *unicl, loss: siglip}
+  labels:
+    encoder: rad-dino
+    supervision: [labels]
+    recipe:
+      paradigm: supervised
+      ema: 0.9
+      optimiser: {samples: 96, batch: 8, lr: 1e-3}
 evaluation: {tasks: {findings: {kind: classification, target: findings}}}
 scaling: {metrics: {findings: auroc}}
 """

@@ -12,11 +12,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from radscale_lib.pretrain.distributed import gather, join
 from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses.siglip import siglip_loss
 from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
 from radscale_lib.pretrain.losses.unicl import unicl_loss
 from tests.pretrain.archive import Archive
 from tests.pretrain.runs import batches_of, job
 
+CONTRASTIVE = ("unicl", "siglip")
+ARMS = ("mi2-both", "mi2-siglip", "rad-dino", "labels")
 IDS = torch.tensor([0, 1, 2, 0, 3, 2])
 
 
@@ -28,9 +31,12 @@ class Towers(torch.nn.Module):
         torch.manual_seed(0)
         self.image, self.text = torch.nn.Linear(5, 4), torch.nn.Linear(3, 4)
         self.scale = torch.nn.Parameter(torch.tensor(1.0))
+        self.bias = torch.nn.Parameter(torch.tensor(-2.0))
 
     def forward(self, x: torch.Tensor, y: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        return unicl_loss(self.image(x), self.text(y), self.scale, ids)
+        u, v = self.image(x), self.text(y)
+        siglip = siglip_loss(u, v, self.scale, self.bias, ids)
+        return torch.stack([unicl_loss(u, v, self.scale, ids), siglip])
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,6 +50,10 @@ def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
         for name, p in model.named_parameters()
         if p.grad is not None
     }
+
+
+def copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def on_two(rank: int, port: int, folder: Path, archive: Archive) -> None:
@@ -60,10 +70,12 @@ def on_two(rank: int, port: int, folder: Path, archive: Archive) -> None:
         share = slice(3 * rank, 3 * rank + 3)
         model = DistributedDataParallel(Towers())
         x, y = inputs()
-        loss = model(x[share], y[share], IDS[share])
-        loss.backward()
-        results["unicl"] = loss.detach()
-        results["unicl gradients"] = gradients(model)
+        for number, name in enumerate(CONTRASTIVE):
+            model.zero_grad()
+            loss = model(x[share], y[share], IDS[share])[number]
+            loss.backward()
+            results[name] = loss.detach()
+            results[f"{name} gradients"] = copied(gradients(model))
 
         features = x[share].clone().requires_grad_()
         koleo_loss(features).backward()
@@ -76,7 +88,7 @@ def on_two(rank: int, port: int, folder: Path, archive: Archive) -> None:
         both = gather(padded[None])
         results["sinkhorn"] = torch.cat([both[0, :1], both[1]])
 
-        for arm in ("mi2-both", "rad-dino"):
+        for arm in ARMS:
             learner, batches = batches_of(job(archive, arm), folder / arm, rank, 2)
             ddp = DistributedDataParallel(learner.eval(), broadcast_buffers=False)
             losses = ddp(batches[3], 3)
@@ -92,7 +104,7 @@ def on_two(rank: int, port: int, folder: Path, archive: Archive) -> None:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> dict[str, torch.Tensor]:
     folder = tmp_path_factory.mktemp("two")
-    for arm in ("mi2-both", "rad-dino"):
+    for arm in ARMS:
         batches_of(job(archive, arm), folder / arm)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -113,13 +125,14 @@ def close_gradients(actual: dict[str, torch.Tensor], expected: dict[str, torch.T
         assert error < 1e-3, (name, error)
 
 
-def test_unicl(two: dict[str, torch.Tensor]) -> None:
+@pytest.mark.parametrize("name", CONTRASTIVE)
+def test_contrastive_losses(name: str, two: dict[str, torch.Tensor]) -> None:
     """Gradients too: with the remote part detached, the loss is right and they are half."""
     model = Towers()
-    loss = model(*inputs(), IDS)
+    loss = model(*inputs(), IDS)[CONTRASTIVE.index(name)]
     loss.backward()
-    close(two["unicl"], loss.detach())
-    close_gradients(two["unicl gradients"], gradients(model))
+    close(two[name], loss.detach())
+    close_gradients(two[f"{name} gradients"], gradients(model))
 
 
 def test_koleo(two: dict[str, torch.Tensor]) -> None:
@@ -132,7 +145,7 @@ def test_sinkhorn(two: dict[str, torch.Tensor]) -> None:
     close(two["sinkhorn"], sinkhorn(inputs()[0], 0.2))
 
 
-@pytest.mark.parametrize("arm", ["mi2-both", "rad-dino"])
+@pytest.mark.parametrize("arm", ARMS)
 def test_a_step(arm: str, two: dict[str, torch.Tensor], archive: Archive, tmp_path: Path) -> None:
     learner, batches = batches_of(job(archive, arm), tmp_path)
     losses = learner.eval()(batches[3], 3)

@@ -111,7 +111,7 @@ def test_decay_spares_vectors_and_embeddings(study: Study) -> None:
 
 def test_layerwise_rates(study: Study) -> None:
     learner = dinov2(study, layer_decay=0.5)
-    rates = {name: learner._lr_scale(name) for name, _ in learner.student.named_parameters()}
+    rates = learner.lr_scales()
     # Four blocks: the embeddings lie five levels below the head, as in DINOv2's own rule.
     assert rates["head.mlp.0.weight"] == rates["image.norm.weight"] == 1
     assert [rates[f"image.blocks.{i}.mlp.fc1.weight"] for i in range(4)] == [

@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from radscale_lib.shards.labels import targets
 from radscale_lib.study import Run
 from radscale_lib.study.archive import Labels
-from radscale_lib.tasks.labels import columns, targets
+from radscale_lib.tasks.labels import columns
 from radscale_lib.tasks.scores import SCHEMA, Score, macro, score_table
 
 TABLE = pl.DataFrame(

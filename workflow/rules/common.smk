@@ -165,6 +165,12 @@ def card(run):
     return OUT / "encoders" / run.path / "encoder.json"
 
 
+def interpolated(wildcards):
+    """The run that an interpolation takes the trained weights of."""
+    source = STUDY.interpolated_arms[wildcards.arm].interpolates
+    return Run(source, int(wildcards.size), int(wildcards.seed))
+
+
 def run_of(wildcards):
     return Run(wildcards.arm, int(wildcards.size), int(wildcards.seed))
 

@@ -1,4 +1,4 @@
-"""Pretraining: base weights, and each arm continued on each subset under one budget.
+"""Pretraining: base weights, and each arm continued on each subset under one budget; means of both.
 
 Inputs: subsets/, data/<archive>/{catalog.parquet,shards/}, released weights.
 Outputs: encoders/<arm>/n=N/seed=S/{encoder.safetensors,encoder.json,log.parquet}.
@@ -88,7 +88,7 @@ rule pretrain_arm:
     benchmark:
         OUT / "benchmarks/pretrain_arm/{arm}.n={size}.seed={seed}.tsv"
     wildcard_constraints:
-        arm="|".join(STUDY.arms),
+        arm="|".join(STUDY.trained_arms),
     priority: 1
     conda:
         "../envs/radscale.yaml"
@@ -107,6 +107,36 @@ rule pretrain_arm:
         " --subset {input.subset:q}"
         " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
         " --threads {threads} {SCRATCH:q} 2> {log:q}"
+
+
+if STUDY.interpolated_arms:
+
+    rule interpolate_arm:
+        input:
+            trained=lambda wildcards: encoder(interpolated(wildcards)),
+            card=lambda wildcards: card(interpolated(wildcards)),
+            base=lambda wildcards: encoder(STUDY.baseline_of(wildcards.arm)),
+        output:
+            encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
+            card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",
+            log=OUT / "encoders/{arm}/n={size}/seed={seed}/log.parquet",
+        log:
+            OUT / "logs/interpolate_arm/{arm}.n={size}.seed={seed}.log",
+        benchmark:
+            OUT / "benchmarks/interpolate_arm/{arm}.n={size}.seed={seed}.tsv"
+        wildcard_constraints:
+            arm="|".join(STUDY.interpolated_arms),
+        conda:
+            "../envs/radscale.yaml"
+        resources:
+            **needs("interpolate"),
+        params:
+            id=identity("interpolate", "arm"),
+            out=lambda wildcards, output: str(Path(output.encoder).parent),
+        shell:
+            "python {SCRIPTS:q}/interpolate.py --study {SETTINGS:q} --id {params.id:q}"
+            " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
+            " --trained {input.trained:q} --base {input.base:q} --out {params.out:q} 2> {log:q}"
 
 
 rule pretrain:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from radscale_lib.study.kinds import kinds, union
-from radscale_lib.study.paradigms.base import OptimiserConfig, RecipeSection
+from radscale_lib.study.paradigms.base import OptimiserConfig, RecipeSection, Supervision
 
 PARADIGMS = kinds(__name__, RecipeSection, "paradigm", "radscale.paradigms")
 """Every paradigm by name, those of installed packages too."""
@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 else:
     Recipe = union(PARADIGMS, "paradigm")
 
-__all__ = ["PARADIGMS", "OptimiserConfig", "Recipe", "RecipeSection"]
+__all__ = ["PARADIGMS", "OptimiserConfig", "Recipe", "RecipeSection", "Supervision"]

@@ -1,7 +1,7 @@
 """What every paradigm of pretraining states about itself."""
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,18 @@ from radscale_lib.study.encoders.base import EncoderSection
 
 BACKWARD = 3
 """Forward and backward pass together, in forward passes."""
+
+Supervision = Literal["reports", "labels"]
+"""What images can be paired with."""
+
+Pattern = Annotated[str, Field(min_length=1)]
+
+
+class Factors(Section):
+    """What the learning rate and the weight decay of some weights are multiplied by."""
+
+    lr: float = Field(1.0, gt=0, description="Factor of the learning rate.")
+    weight_decay: float = Field(1.0, ge=0, description="Factor of the weight decay.")
 
 
 class OptimiserConfig(Section):
@@ -32,6 +44,16 @@ class OptimiserConfig(Section):
     warmup: Fraction = Field(0.1, description="Share of the steps spent warming up.")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's second moment decay.")
+    freeze: tuple[Pattern, ...] = Field(
+        (),
+        description="Weights that stay as they are: patterns such as `text.*` or "
+        "`image.blocks.[0-5].*` of their names in encoder.safetensors.",
+    )
+    factors: dict[Pattern, Factors] = Field(
+        {},
+        description="Weights with another learning rate or decay, by pattern as in `freeze`; where "
+        "several match, their factors multiply.",
+    )
 
     @model_validator(mode="after")
     def _whole_steps(self) -> "OptimiserConfig":
@@ -46,7 +68,7 @@ class OptimiserConfig(Section):
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of a run."""
+        """OptimiserConfig steps of a run."""
         return self.samples // self.batch
 
 
@@ -55,8 +77,10 @@ class RecipeSection(Section):
 
     implementation: ClassVar[str]
     """Module with `build(setup)` and `build_model(section)`; imported when torch is needed."""
-    pairs: ClassVar[bool]
-    """Whether images are paired with reports or labels (`supervision`)."""
+    pairs: ClassVar[tuple[Supervision, ...]]
+    """What images may be paired with (`supervision`); nothing if it learns from images alone."""
+    any_tower: ClassVar[bool] = False
+    """Whether it trains the image tower of any kind of encoder, and keeps nothing else of it."""
 
     paradigm: str
     optimiser: OptimiserConfig

@@ -8,7 +8,7 @@ from pydantic import Field
 from radscale_lib.study.base import Fraction, Interval
 from radscale_lib.study.encoders.base import EncoderSection
 from radscale_lib.study.encoders.rad_dino import RadDino
-from radscale_lib.study.paradigms.base import BACKWARD, OptimiserConfig, RecipeSection
+from radscale_lib.study.paradigms.base import BACKWARD, OptimiserConfig, RecipeSection, Supervision
 
 Temperature = Annotated[float, Field(gt=0)]
 
@@ -17,7 +17,7 @@ class Dinov2(RecipeSection):
     """DINOv2 self-distillation: student and EMA teacher, multi-crop, DINO + iBOT + KoLeo."""
 
     implementation: ClassVar[str] = "radscale_lib.pretrain.dinov2"
-    pairs: ClassVar[bool] = False
+    pairs: ClassVar[tuple[Supervision, ...]] = ()
 
     paradigm: Literal["dinov2"]
     optimiser: OptimiserConfig

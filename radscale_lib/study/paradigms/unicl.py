@@ -7,17 +7,22 @@ from pydantic import Field
 from radscale_lib.study.base import Fraction, Interval
 from radscale_lib.study.encoders.base import EncoderSection
 from radscale_lib.study.encoders.mi2 import Mi2
-from radscale_lib.study.paradigms.base import BACKWARD, OptimiserConfig, RecipeSection
+from radscale_lib.study.paradigms.base import BACKWARD, OptimiserConfig, RecipeSection, Supervision
 
 
 class Unicl(RecipeSection):
     """Image-text contrastive training (CLIP; UniCL, arXiv 2204.03610, where labels are used)."""
 
     implementation: ClassVar[str] = "radscale_lib.pretrain.unicl"
-    pairs: ClassVar[bool] = True
+    pairs: ClassVar[tuple[Supervision, ...]] = ("reports", "labels")
 
     paradigm: Literal["unicl"]
     optimiser: OptimiserConfig
+    loss: Literal["unicl", "siglip"] = Field(
+        "unicl",
+        description="`unicl`: softmax over the batch (CLIP's InfoNCE where all classes differ); "
+        "`siglip`: a sigmoid for each pair (arXiv 2303.15343).",
+    )
     label_share: Fraction = Field(
         0.5, description="Share of samples that carry their label text instead of report text."
     )
@@ -30,6 +35,12 @@ class Unicl(RecipeSection):
     erase: Fraction = Field(0.25, description="Probability of random erasing.")
     ema: float = Field(
         0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
+    )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Decay of the learning rate from each block of a tower to the one below.",
     )
 
     def sample_flops(self, encoder: EncoderSection) -> float:

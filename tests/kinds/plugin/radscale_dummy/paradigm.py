@@ -3,14 +3,14 @@
 from typing import ClassVar, Literal
 
 from radscale_lib.study.encoders import EncoderSection
-from radscale_lib.study.paradigms import OptimiserConfig, RecipeSection
+from radscale_lib.study.paradigms import OptimiserConfig, RecipeSection, Supervision
 
 
 class Brightness(RecipeSection):
     """Prediction of the mean grey."""
 
     implementation: ClassVar[str] = "radscale_dummy.learner"
-    pairs: ClassVar[bool] = False
+    pairs: ClassVar[tuple[Supervision, ...]] = ()
 
     paradigm: Literal["brightness"]
     optimiser: OptimiserConfig

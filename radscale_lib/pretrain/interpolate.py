@@ -1,0 +1,77 @@
+"""An arm that trains nothing: weights between another arm's and its base's (WiSE-FT)."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from radscale_lib.encoders.storage import EncoderFile, read_encoder, save_encoder
+from radscale_lib.files import file_digest, read_json, write_json
+from radscale_lib.pretrain.card import blank_card, versions
+from radscale_lib.pretrain.log import write_log
+from radscale_lib.study.model import Run
+from radscale_lib.study.pretrain import Interpolation
+
+LEARNT = (
+    *("samples_budget", "samples_seen", "steps", "images", "repeats_per_image", "paradigm"),
+    *("subset_digest", "damaged_images", "encoder", "supervision"),
+)
+"""Facts of a card that hold for what is made of its run."""
+
+
+def interpolate(
+    run: Run, section: Interpolation, trained: Path, base: Path, out: Path, stage: str
+) -> None:
+    """Write the run folder of an interpolation: encoder, card and empty log.
+
+    Where one of the two encoders is that of a failed run, the card says so and the encoder is
+    empty.
+
+    Args:
+        run: the interpolated arm at a size and seed.
+        section: its section of the study.
+        trained: `encoder.safetensors` of the arm that it names, at that size and seed; its card,
+            `encoder.json`, lies beside it.
+        base: `encoder.safetensors` of the base that arm was continued from.
+        out: folder for the run's files.
+        stage: the stage id.
+    """
+    ends = read_encoder(base), read_encoder(trained)
+    learnt = read_json(trained.with_name("encoder.json"))
+    card: dict[str, Any] = blank_card() | {
+        **run._asdict(),
+        **{name: learnt[name] for name in LEARNT},
+        "status": "ok",
+        "stage_id": stage,
+        "versions": versions(),
+        "interpolates": {
+            "arm": section.interpolates,
+            "share": section.share,
+            "trained_digest": file_digest(trained),
+            "base_digest": file_digest(base),
+        },
+    }
+    tensors = between(*(end.tensors for end in ends), section.share)
+    if not all(end.tensors for end in ends):
+        of = section.interpolates if ends[0].tensors else "the base"
+        card |= {"status": "failed", "reason": f"the run of {of} failed: see its encoder.json"}
+        tensors = {}
+    content = EncoderFile(ends[1].encoder, tensors, ends[1].tokenizer)
+    save_encoder(out / "encoder.safetensors", content)
+    write_log(out / "log.parquet", [])
+    write_json(out / "encoder.json", card)
+
+
+def between(base: Any, trained: Any, share: float) -> dict[str, Tensor]:
+    """Weights on the line from a base's (share 0) to trained ones (share 1), both exact.
+
+    Args:
+        base: tensors by name.
+        trained: tensors by name; what the base has not, such as a new head, is taken as it is.
+        share: of the trained weights, 0 to 1 (arXiv 2109.01903, eq. 1).
+    """
+    return {
+        name: torch.lerp(base[name], tensor, share) if name in base else tensor
+        for name, tensor in trained.items()
+    }

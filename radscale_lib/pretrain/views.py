@@ -1,0 +1,27 @@
+"""The one view of an image that paradigms other than DINOv2 train on."""
+
+import numpy as np
+
+from radscale_lib.pretrain import augment
+from radscale_lib.pretrain.augment import Grey
+from radscale_lib.study.paradigms.supervised import Supervised
+from radscale_lib.study.paradigms.unicl import Unicl
+
+
+def random_view(
+    rng: np.random.Generator, image: Grey, side: int, recipe: Unicl | Supervised, middle: float
+) -> Grey:
+    """A random crop with random grey levels, at times with a rectangle erased.
+
+    Args:
+        rng: source of randomness.
+        image: [H, W].
+        side: of the view, pixels.
+        recipe: area of the crop, and strengths of the changes.
+        middle: the grey about which contrast changes, and of what is erased, in [0, 1].
+    """
+    view = augment.random_crop(rng, image, side, recipe.crop_scale)
+    view = augment.random_intensity(rng, view, recipe.intensity, middle)
+    if rng.random() < recipe.erase:
+        view = augment.random_erase(rng, view, middle)
+    return view
