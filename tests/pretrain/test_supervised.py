@@ -10,7 +10,6 @@ import torch.nn.functional as F
 
 from radscale_lib.encoders.storage import EncoderFile, load_tower, read_encoder, save_encoder
 from radscale_lib.files import read_json
-from radscale_lib.pretrain.flops import flops_per_sample
 from radscale_lib.pretrain.run import pretrain
 from radscale_lib.pretrain.supervised import SupervisedLearner
 from radscale_lib.study import parse_study
@@ -64,12 +63,12 @@ def test_unknown_cells_assert_nothing(archive: Archive, tmp_path: Path) -> None:
 def test_the_policy_is_that_of_evaluation(
     archive: Archive, tmp_path: Path, uncertain: str, blank: str, effusion: float, ett: float
 ) -> None:
-    """Image 21 has an uncertain effusion; a tube that is not there is blank."""
+    """Image 7 has an uncertain effusion; a tube that is not there is blank."""
     made = job(changed(archive, uncertain=uncertain, blank=blank), "labels", subset=None)
     _, batches = batches_of(made, tmp_path)
     targets = batches._targets  # type: ignore[attr-defined]
     assert len(targets) == 45  # of 60, a quarter is not labelled
-    row = [number for number in range(60) if number % 4].index(21)
+    row = [number for number in range(60) if number % 4].index(7)
     np.testing.assert_array_equal(targets[row, 1:], np.float32([effusion, ett]))
 
 
@@ -135,13 +134,6 @@ def test_passes_add_up(archive: Archive, tmp_path: Path) -> None:
         grads = [p.grad for p in trainer.learner.parameters() if p.grad is not None]
         found.append((losses["loss"], grads))
     torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-4)
-
-
-def test_flops_are_those_planned(archive: Archive, tmp_path: Path) -> None:
-    made = job(archive, "labels")
-    trainer, batches = trainer_of(made, tmp_path)
-    counted = flops_per_sample(trainer, batches[0], 8)
-    assert counted == pytest.approx(made.section.recipe.sample_flops(made.encoder), rel=0.25)
 
 
 def test_nothing_known(archive: Archive, tmp_path: Path) -> None:
