@@ -1,5 +1,6 @@
 """An arm that trains nothing: weights between another arm's and its base's (WiSE-FT)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def interpolate(
         out: folder for the run's files.
         stage: the stage id.
     """
-    ends = read_encoder(base), read_encoder(trained)
+    before, after = read_encoder(base), read_encoder(trained)
     learnt = read_json(trained.with_name("encoder.json"))
     card: dict[str, Any] = blank_card() | {
         **run._asdict(),
@@ -52,18 +53,20 @@ def interpolate(
             "base_digest": file_digest(base),
         },
     }
-    tensors = between(*(end.tensors for end in ends), section.share)
-    if not all(end.tensors for end in ends):
-        of = section.interpolates if ends[0].tensors else "the base"
+    tensors = between(before.tensors, after.tensors, section.share)
+    if not (before.tensors and after.tensors):
+        of = section.interpolates if before.tensors else "the base"
         card |= {"status": "failed", "reason": f"the run of {of} failed: see its encoder.json"}
         tensors = {}
-    content = EncoderFile(ends[1].encoder, tensors, ends[1].tokenizer)
+    content = EncoderFile(after.encoder, tensors, after.tokenizer)
     save_encoder(out / "encoder.safetensors", content)
     write_log(out / "log.parquet", [])
     write_json(out / "encoder.json", card)
 
 
-def between(base: Any, trained: Any, share: float) -> dict[str, Tensor]:
+def between(
+    base: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float
+) -> dict[str, Tensor]:
     """Weights on the line from a base's (share 0) to trained ones (share 1), both exact.
 
     Args:

@@ -39,7 +39,7 @@ class Job:
     @property
     def section(self) -> Arm | Base:
         """The study's section of the arm or base."""
-        return (self.study.bases | self.study.arms)[self.run.arm]
+        return (self.study.bases | self.study.trained_arms)[self.run.arm]
 
     @property
     def encoder(self) -> EncoderSection:

@@ -73,7 +73,7 @@ class LabelBatches(Dataset[Batch]):
         for loaded in self._source.step(self._share, step):
             rng = generator(self._share.seed, Purpose.AUGMENT, loaded.epoch, loaded.key)
             views.append(random_view(rng, loaded.pixels, self._side, self._recipe, MIDDLE))
-            rows.append(loaded.row)
+            rows.append(loaded.table_row)
         return {
             "images": torch.from_numpy(np.stack(views)).unsqueeze(1),
             "targets": torch.from_numpy(self._targets[rows]),

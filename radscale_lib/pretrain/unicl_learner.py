@@ -41,7 +41,7 @@ class Mi2Model(nn.Module):
         for name, start in first_logits(loss).items():
             self.register_parameter(name, nn.Parameter(start))
 
-    def logits(self) -> list[nn.Parameter]:
+    def logits(self) -> list[Tensor]:
         """What similarities become logits by: the logarithm of the scale, and a bias if any."""
         named = dict(self.named_parameters(recurse=False))
         return [named[name] for name in ("logit_scale", "logit_bias") if name in named]

@@ -81,6 +81,13 @@ class Interpolation(Section):
         (), description="The arm's; need not be given."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _trains_nothing(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "recipe" in values:
+            raise ValueError("an interpolation trains nothing: remove 'recipe', or 'interpolates'")
+        return values
+
     @staticmethod
     def complete(values: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
         """The values of a section with what it takes over from those of its arm."""

@@ -24,7 +24,12 @@ def study(**more: Any) -> dict[str, Any]:
     trained = {"encoder": "mean", "recipe": recipe}
     values["encoders"] = {"mean": {"kind": "mean"}}
     values["bases"] = {"mean-open": trained}
-    values["arms"] = {"means": trained}
+    supervised = {"paradigm": "supervised", "optimiser": recipe["optimiser"]}
+    values["arms"] = {
+        "means": trained,
+        "between": {"interpolates": "means"},
+        "labels": {"encoder": "mean", "supervision": ["labels"], "recipe": supervised},
+    }
     values["evaluation"]["tasks"] = {"greys": {"kind": "brightness"}}
     values["scaling"]["metrics"] = {"greys": "r2"}
     return values | {"name": "plugin"} | more
@@ -125,6 +130,7 @@ def test_a_study_of_the_plugins_kinds_runs_to_the_report(tmp_path: Path) -> None
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
     scores = pl.read_parquet(checkout.results / "scores.parquet")
     assert set(scores["metric"]) == {"r2"} and set(scores["encoder"]) == {"mean"}
+    assert set(scores["arm"]) == {"mean-open", "means", "between", "labels"}
     report = (checkout.results / "report.html").read_text()
     assert "Greys (mean grey)" in report and "R²" in report
     assert "Number of scores by their value." in report

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from radscale_lib.encoders.storage import EncoderFile
+from radscale_lib.encoders.storage import EncoderFile, save_encoder
 from radscale_lib.encoders.text import LearntTokenizer
 from radscale_lib.pretrain.dinov2_learner import Dinov2Learner, RadDinoModel
 from radscale_lib.pretrain.errors import PretrainError
@@ -24,7 +24,7 @@ from radscale_lib.study import Study, parse_study
 from radscale_lib.study.paradigms.dinov2 import Dinov2
 from radscale_lib.study.paradigms.unicl import Unicl
 from tests.pretrain.archive import Archive
-from tests.pretrain.runs import job, trainer_of
+from tests.pretrain.runs import batches_of, job, trainer_of
 
 Batch = dict[str, torch.Tensor]
 
@@ -248,14 +248,14 @@ def with_recipe(archive: Archive, arm: str, drop_path: float, **values: object) 
     return job(archive, arm, study=parse_study(study))
 
 
-@pytest.mark.parametrize("passes", [2, 4])
+@pytest.mark.parametrize(("arm", "passes"), [("mi2-both", 2), ("mi2-both", 4), ("mi2-siglip", 2)])
 def test_passes_follow_the_contrastive_gradient(
-    passes: int, archive: Archive, tmp_path: Path
+    arm: str, passes: int, archive: Archive, tmp_path: Path
 ) -> None:
-    whole, batches = trainer_of(with_recipe(archive, "mi2-both", 0.0), tmp_path)
+    whole, batches = trainer_of(with_recipe(archive, arm, 0.0), tmp_path)
     batch = batches[1]
     losses = whole.backward(batch)
-    cut, cut_batches = trainer_of(with_recipe(archive, "mi2-both", 0.0, passes=passes), tmp_path)
+    cut, cut_batches = trainer_of(with_recipe(archive, arm, 0.0, passes=passes), tmp_path)
     torch.testing.assert_close(cut_batches[1], batch)
     again = cut.backward(batch)
     torch.testing.assert_close(again["loss"], losses["loss"])
@@ -264,6 +264,31 @@ def test_passes_follow_the_contrastive_gradient(
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-3)
+
+
+def test_logits_start_anew_after_another_loss(archive: Archive, tmp_path: Path) -> None:
+    """A softmax's temperature says nothing of a sigmoid's, nor the other way round."""
+    starts = {"mi2-both": (math.log(1 / 0.07), None), "mi2-siglip": (math.log(10), -10)}
+    for first, second in (("mi2-both", "mi2-siglip"), ("mi2-siglip", "mi2-both")):
+        learner, batches = batches_of(job(archive, first), tmp_path)
+        with torch.no_grad():
+            for parameter in learner.average.logits():  # type: ignore[operator, union-attr]
+                parameter.fill_(3.0)
+        base = tmp_path / "base.safetensors"
+        tokenizer = batches._tokenizer.json  # type: ignore[attr-defined]
+        save_encoder(base, EncoderFile(archive.study.encoders["mi2"], learner.encoder(), tokenizer))
+        for arm, logits in (
+            (first, (3.0, 3.0 if first == "mi2-siglip" else None)),
+            (second, starts[second]),
+        ):
+            kept = batches_of(job(archive, arm, base=base), tmp_path)[0].encoder()
+            assert kept["logit_scale"].item() == pytest.approx(logits[0])
+            assert kept.get("logit_bias") == (
+                None if logits[1] is None else torch.tensor(logits[1])
+            )
+            torch.testing.assert_close(
+                kept["projection.image"], learner.encoder()["projection.image"]
+            )
 
 
 def test_passes_repeat_their_stochastic_depth(archive: Archive, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses.siglip import siglip_loss
 from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
 from radscale_lib.pretrain.losses.unicl import unicl_loss
 
@@ -46,6 +47,34 @@ def test_unicl_is_infonce_when_all_pairs_differ() -> None:
     logits, truth = scale.exp() * u @ v.T, torch.arange(9)
     expected = (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
     torch.testing.assert_close(unicl_loss(u, v, scale, torch.arange(9)), expected)
+
+
+@given(ids=st.lists(st.integers(0, 3), min_size=2, max_size=7), seed=st.integers(0, 99))
+def test_siglip_equals_the_sum_written_out(ids: list[int], seed: int) -> None:
+    torch.manual_seed(seed)
+    u, v = torch.randn(2, len(ids), 5)
+    terms = []
+    for i, x in enumerate(u):
+        for j, y in enumerate(v):
+            cosine = float(F.cosine_similarity(x, y, dim=0))
+            logit = (1 if ids[i] == ids[j] else -1) * (math.exp(1.5) * cosine - 2)
+            terms.append(math.log(1 + math.exp(-logit)))
+    loss = siglip_loss(u, v, torch.tensor(1.5), torch.tensor(-2.0), torch.tensor(ids))
+    assert float(loss) == pytest.approx(sum(terms) / len(ids), rel=1e-4)
+
+
+def test_siglip_equals_open_clips() -> None:
+    """Where all pairs differ; gradients too."""
+    from open_clip.loss import SigLipLoss
+
+    torch.manual_seed(0)
+    u, v = F.normalize(torch.randn(2, 9, 6), dim=-1)
+    scale, bias = (torch.tensor(x, requires_grad=True) for x in (math.log(10), -10.0))
+    ours = siglip_loss(u, v, scale, bias, torch.arange(9))
+    theirs = SigLipLoss()(u, v, scale.exp(), bias)
+    torch.testing.assert_close(ours, theirs)
+    found = torch.autograd.grad(ours, (scale, bias))
+    torch.testing.assert_close(found, torch.autograd.grad(theirs, (scale, bias)))
 
 
 def test_unicl_gradient() -> None:

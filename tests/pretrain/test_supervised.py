@@ -75,7 +75,7 @@ def test_the_policy_is_that_of_evaluation(
 def test_batches_are_paired_with_their_rows(archive: Archive, tmp_path: Path) -> None:
     _, batches = batches_of(job(archive, "labels"), tmp_path)
     batch = batches[3]
-    drawn = [image.row for image in batches._source.step(batches._share, 3)]  # type: ignore[attr-defined]
+    drawn = [image.table_row for image in batches._source.step(batches._share, 3)]  # type: ignore[attr-defined]
     np.testing.assert_array_equal(batch["targets"], batches._targets[drawn])  # type: ignore[attr-defined]
     assert batch["images"].shape == (8, 1, 32, 32)
 

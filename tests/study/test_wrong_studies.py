@@ -28,7 +28,58 @@ def edited(edits):
     return study
 
 
+RECIPE = {"paradigm": "supervised", "optimiser": {"samples": 80, "batch": 16, "lr": 1e-3}}
+LABELS = {"encoder": "rad-dino", "supervision": ["labels"], "recipe": RECIPE}
 WRONG = {
+    "interpolation of what is no arm": (
+        {"arms.wise": {"interpolates": "rad-din"}},
+        "arms.wise.interpolates: 'rad-din' is no arm that trains: use one of ['mi2-reports', "
+        "'mi2-reports-labels', 'rad-dino']",
+    ),
+    "interpolation of an interpolation": (
+        {"arms.wise": {"interpolates": "wiser"}, "arms.wiser": {"interpolates": "rad-dino"}},
+        "arms.wise.interpolates: 'wiser' is no arm that trains: use one of ['mi2-reports', "
+        "'mi2-reports-labels', 'rad-dino']",
+    ),
+    "interpolation beyond its ends": (
+        {"arms.wise": {"interpolates": "rad-dino", "share": 1.5}},
+        "arms.wise.share: must be less than or equal to 1 (got 1.5)",
+    ),
+    "interpolation that trains": (
+        {"arms.wise": {"interpolates": "rad-dino", "recipe": RECIPE}},
+        "arms.wise: an interpolation trains nothing: remove 'recipe', or 'interpolates'",
+    ),
+    "interpolation of another encoder": (
+        {"arms.wise": {"interpolates": "rad-dino", "encoder": "mi2"}},
+        "arms.wise.encoder: differs from that of arms.rad-dino: remove it",
+    ),
+    "interpolation of seeds that are not trained": (
+        {"arms.wise": {"interpolates": "rad-dino", "seeds": [0, 1]}},
+        "arms.wise.seeds: [1] not among those of arms.rad-dino [0]: remove them here",
+    ),
+    "interpolation of sizes that are not trained": (
+        {"arms.wise": {"interpolates": "rad-dino", "sizes": [40]}, "arms.rad-dino.sizes": [20]},
+        "arms.wise.sizes: [40] not among those of arms.rad-dino [20]: remove them here",
+    ),
+    "supervised by reports": (
+        {"arms.labels": LABELS | {"supervision": ["labels", "reports"]}},
+        "arms.labels: supervision ['labels', 'reports']: supervised learns from labels only: "
+        "remove reports",
+    ),
+    "supervised by nothing": (
+        {"arms.labels": LABELS | {"supervision": []}},
+        "arms.labels: supervision [] pairs images with nothing, and supervised needs pairs: give "
+        "[labels]",
+    ),
+    "more than a tower continued from a tower": (
+        {"bases.rad-dino-open": LABELS},
+        "arms.rad-dino.recipe.paradigm: 'dinov2' continues more than an image tower, which is all "
+        "that bases.rad-dino-open (supervised) makes: train that base with the same paradigm",
+    ),
+    "a rate of nothing": (
+        {"arms.rad-dino.recipe.optimiser.factors": {"head.*": {"lr": 0}}},
+        "arms.rad-dino.recipe.optimiser.factors.head.*.lr: must be greater than 0 (got 0)",
+    ),
     "claim about an arm that is not there": (
         {"scaling.claims": {"mine": {"better": "mi2", "than": "rad-dino"}}},
         "scaling.claims.mine.better: 'mi2' is no arm: use one of ['mi2-reports', "
