@@ -108,5 +108,10 @@ def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:
 
 @torch.no_grad()
 def ema_update(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Exponential moving average: average = decay * average + (1 - decay) * model."""
+    """Exponential moving average of weights: average = decay * average + (1 - decay) * model.
+
+    Buffers, such as the running means of a library's model, are the model's.
+    """
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    for kept, buffer in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(buffer)

@@ -57,7 +57,8 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         # Initial weights of what the base does not bring.
         torch.manual_seed(job.seed)
         job = replace(job, shards=_shards(job, rows, world))
-        learner, batches, tokenizer = _build(job, folder, rows, share)
+        setup = _setup(job, folder, rows, share)
+        learner, batches, tokenizer = _build(setup)
         trainer = Trainer(
             learner.to(world.device),
             batches,
@@ -83,7 +84,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             trainer.ownership.check()
             _finish(
                 folder,
-                EncoderFile(job.encoder, learner.encoder(), tokenizer),
+                EncoderFile(setup.encoder, learner.encoder(), tokenizer),
                 progress,
                 card
                 | _outcome(job, progress, len(rows), world)
@@ -123,16 +124,21 @@ def _shards(job: Job, rows: Rows, world: World) -> Path | str:
     return stage(folder, rows.last_rows, job.scratch)
 
 
-def _build(job: Job, folder: Path, rows: Rows, share: Share) -> Trainable:
-    """Only the paradigm that is trained is imported."""
+def _setup(job: Job, folder: Path, rows: Rows, share: Share) -> Setup:
+    """What the run's paradigm starts from; the base's file may know more of the encoder."""
     skip = job.study.compute.damaged_images == "skip"
     source = ImageSource(rows, job.shards, job.ranges, folder / DAMAGED if skip else None)
     source.check()
     base = read_encoder(job.base) if job.base else None
     archive = "public" if job.run.arm in job.study.bases else "institution"
     cell = job.study.smallest_cell(archive)
-    setup = Setup(job.encoder, job.section, rows, source, share, base, cell)
-    trainable: Trainable = import_module(job.section.recipe.implementation).build(setup)
+    encoder = job.encoder.resolved(base.encoder) if base else job.encoder
+    return Setup(encoder, job.section, rows, source, share, base, cell)
+
+
+def _build(setup: Setup) -> Trainable:
+    """Only the paradigm that is trained is imported."""
+    trainable: Trainable = import_module(setup.section.recipe.implementation).build(setup)
     return trainable
 
 

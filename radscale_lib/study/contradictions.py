@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from radscale_lib.metrics import metrics
 from radscale_lib.study.archive import PHANTOM_LABELS, PHRASED
+from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.paradigms import PARADIGMS
 from radscale_lib.study.pretrain import Arm, Base, Interpolation
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def _pretraining(
     if recipe.paradigm not in encoder.paradigms and not recipe.any_tower:
         yield (
             f"{key}.recipe.paradigm: {recipe.paradigm!r} does not train a {encoder.kind} encoder: "
-            f"use {' or '.join(map(repr, encoder.paradigms))}"
+            f"use {' or '.join(map(repr, _paradigms(encoder)))}"
         )
     if "reports" in run.supervision and not archive.has_reports:
         yield (
@@ -135,6 +137,12 @@ def _pretraining(
         )
     for below, problem in recipe.problems(encoder):
         yield f"{key}.recipe.{below}: {problem}"
+
+
+def _paradigms(encoder: EncoderSection) -> list[str]:
+    """What can train a kind of encoder."""
+    anything = [name for name, recipe in PARADIGMS.items() if recipe.any_tower]
+    return [*encoder.paradigms, *anything]
 
 
 def _continued(study: Study, name: str, arm: Arm) -> Iterator[str]:

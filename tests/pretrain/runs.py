@@ -12,7 +12,7 @@ from radscale_lib.pretrain.data import Share
 from radscale_lib.pretrain.distributed import World
 from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.learner import Learner
-from radscale_lib.pretrain.session import _build, _rows
+from radscale_lib.pretrain.session import _build, _rows, _setup
 from radscale_lib.pretrain.trainer import Trainer
 from radscale_lib.study import Run
 from tests.pretrain.archive import Archive
@@ -47,7 +47,7 @@ def batches_of(
     torch.manual_seed(job.seed)
     optimiser = job.section.recipe.optimiser
     share = Share(job.seed, optimiser.batch, len(rows), rank, world, optimiser.passes)
-    start = _build(job, folder, rows, share)
+    start = _build(_setup(job, folder, rows, share))
     return start.learner, start.batches
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from radscale_lib.encoders.storage import EncoderFile, load_tower, read_encoder, save_encoder
+from radscale_lib.encoders.towers import build as build_tower
 from radscale_lib.files import read_json
 from radscale_lib.pretrain.run import pretrain
 from radscale_lib.pretrain.supervised import SupervisedLearner
@@ -107,6 +108,28 @@ def test_a_run_continues_the_tower_of_any_base(
     # It is continued with its linear layer.
     again, _ = batches_of(job(made, "labels", base=tmp_path / "encoder.safetensors"), tmp_path)
     torch.testing.assert_close(again.encoder(), dict(kept), rtol=0, atol=0)
+
+
+def test_a_librarys_encoder_is_trained(archive: Archive, tmp_path: Path) -> None:
+    """What its file knows of its input travels on; buffers such as running means are kept."""
+    study = archive.study.model_dump(mode="json")
+    study["encoders"]["resnet"] = {"kind": "timm", "name": "test_resnet", "resolution": 32}
+    study["encoders"]["resnet"]["random"] = 0
+    study["bases"]["resnet-open"] = study["arms"]["labels"] | {"encoder": "resnet", "seed": 0}
+    for name in ("seeds", "sizes"):
+        del study["bases"]["resnet-open"][name]
+    study["arms"]["labels"]["encoder"] = "resnet"
+    made = parse_study(study)
+    tower = build_tower(made.encoders["resnet"])
+    tensors = {f"image.{name}": tensor for name, tensor in tower.state_dict().items()}
+    base = tmp_path / "base.safetensors"
+    save_encoder(base, EncoderFile(tower.encoder, tensors))
+    pretrain(job(archive, "labels", study=made, base=base, work=tmp_path / "work"), tmp_path, 1)
+    kept = read_encoder(tmp_path / "encoder.safetensors")
+    assert read_json(tmp_path / "encoder.json")["status"] == "ok"
+    assert kept.encoder.input is not None  # type: ignore[attr-defined]
+    assert not torch.equal(kept.tensors["image.model.bn1.running_mean"], torch.zeros(32))
+    assert load_tower(tmp_path / "encoder.safetensors").encoder.image_size == 32
 
 
 def test_it_learns(archive: Archive, tmp_path: Path) -> None:

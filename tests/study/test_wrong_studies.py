@@ -259,7 +259,8 @@ WRONG = {
     ),
     "paradigm does not fit the encoder": (
         {"arms.rad-dino.encoder": "mi2"},
-        "arms.rad-dino.recipe.paradigm: 'dinov2' does not train a mi2 encoder: use 'unicl'",
+        "arms.rad-dino.recipe.paradigm: 'dinov2' does not train a mi2 encoder: use 'unicl' or "
+        "'supervised'",
     ),
     "arm without supervision": (
         {"arms.mi2-reports.supervision": []},
