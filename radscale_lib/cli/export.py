@@ -16,7 +16,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the folder; fail, and write nothing, if the kind of encoder has no such form."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "encoder", metavar="ENCODER", type=Path, help="encoder.safetensors of a run, or its folder"
+        "encoder",
+        metavar="ENCODER",
+        help="encoder.safetensors of a run, or its folder, or an encoder as embed takes it",
     )
     parser.add_argument("--to", choices=FORMS, required=True, help="library that will load it")
     parser.add_argument("--out", type=Path, required=True, help="new folder")

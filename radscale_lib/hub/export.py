@@ -6,20 +6,19 @@ from pathlib import Path
 
 import polars as pl
 
-from radscale_lib.encoders.storage import read_encoder
+from radscale_lib.encoders.loading import load_file
 from radscale_lib.files import read_json
 from radscale_lib.hub.card import model_card
+from radscale_lib.hub.files import ExportError
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.model import Study
 
-
-class ExportError(InputError):
-    """An encoder that cannot be exported so."""
+ENCODER = "encoder.safetensors"
 
 
 def export(
-    encoder: Path,
+    encoder: str | Path,
     form: str,
     out: Path,
     *,
@@ -30,8 +29,8 @@ def export(
     """Write an encoder as a folder of another library's form, with a model card in `README.md`.
 
     Args:
-        encoder: `encoder.safetensors` of a run, or the run's folder; its card is `encoder.json`
-            beside it.
+        encoder: `encoder.safetensors` of a run, or the run's folder (its card is `encoder.json`
+            there); or whatever else `encoders.load` takes.
         form: a key of the kind's `exports`, as `transformers`.
         out: the folder, new or empty.
         study: for the card: which images were selected.
@@ -41,33 +40,31 @@ def export(
 
     Raises:
         ExportError: if the kind has no such form, or the folder is not empty.
-        EncoderFileError: if there is no encoder.
+        EncoderFileError, ReleaseError: if there is no encoder.
     """
-    if encoder.is_dir():
-        encoder = encoder / "encoder.safetensors"
-    content = read_encoder(encoder)
+    path = Path(encoder)
+    if (path / ENCODER).is_file():
+        encoder = path = path / ENCODER
+    content = load_file(encoder)
     if not content.tensors:
         raise ExportError(f"{encoder}: the run failed, so there is no encoder: see encoder.json")
     module = import_module(module_of(content.encoder, form))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExportError(f"{out}: is there, and not empty: give a new folder")
-    facts = encoder.with_name("encoder.json")
-    run = read_json(facts) if facts.is_file() else {}
-    scores = scores or _scores_of(encoder)
-    card = model_card(
-        content.encoder,
-        form,
-        module.USAGE,
-        run,
-        pl.read_parquet(scores) if scores else None,
-        study,
-        license,
-    )
+    facts = path.with_name("encoder.json")
+    run = read_json(facts) if path.is_file() and facts.is_file() else {}
+    scores = scores or _scores_of(path)
+    table = pl.read_parquet(scores) if scores else None
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    module.export(content, partial)
-    (partial / "README.md").write_text(card, encoding="utf-8")
+    try:
+        usage = module.export(content, partial)
+        card = model_card(content.encoder, form, usage, run, table, study, license)
+        (partial / "README.md").write_text(card, encoding="utf-8")
+    except InputError:
+        shutil.rmtree(partial)
+        raise
     partial.replace(out)
 
 

@@ -8,16 +8,28 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from radscale_lib.files import write_json
+from radscale_lib.provenance.step import InputError
+from radscale_lib.study.encoders.input import Input
+from radscale_lib.study.encoders.transformers import RESAMPLING
 
 WEIGHTS = "model.safetensors"
 """Where timm and transformers look for weights."""
+TIMM_USAGE = """\
+import timm
+model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+embedding = model(transform(image.convert("RGB")).unsqueeze(0))  # a PIL image; [1, channels]
+"""
+
+
+class ExportError(InputError):
+    """An encoder that cannot be exported so."""
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write weights as a safetensors file of PyTorch's; equal weights give equal bytes."""
-    save_file(
-        {name: tensors[name].contiguous() for name in sorted(tensors)}, path, {"format": "pt"}
-    )
+    whole = {name: tensors[name].contiguous() for name in sorted(tensors)}
+    save_file(whole, path, {"format": "pt"})
 
 
 def write_timm(
@@ -25,7 +37,7 @@ def write_timm(
     architecture: str,
     arguments: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
-    preprocessing: Mapping[str, Any],
+    settings: Mapping[str, Any],
     **facts: Any,
 ) -> None:
     """Write a folder that `timm.create_model("local-dir:FOLDER")` loads.
@@ -35,19 +47,10 @@ def write_timm(
         architecture: one that timm knows.
         arguments: of its constructor, where they are not the architecture's own.
         tensors: the state dict of timm's module without a classifier.
-        preprocessing: `input_size`, `fixed_input_size`, `mean`, `std`, `crop_mode`.
-        **facts: `num_features`, `global_pool`, and names of layers (`first_conv`, `classifier`).
+        settings: timm's `pretrained_cfg`: the input, and names of layers.
+        **facts: `num_features` and `global_pool`.
     """
-    layers = {name: facts.pop(name) for name in ("first_conv", "classifier")}
-    settings = {
-        "interpolation": "bicubic",
-        "crop_pct": 1.0,
-        "custom_load": False,
-        "num_classes": 0,
-        "pool_size": None,
-        **preprocessing,
-        **layers,
-    }
+    settings = {**settings, "num_classes": 0, "pool_size": None, "custom_load": False}
     write_json(
         folder / "config.json",
         {
@@ -59,3 +62,29 @@ def write_timm(
         },
     )
     write_weights(folder / WEIGHTS, tensors)
+
+
+def image_processor(known: Input) -> dict[str, Any]:
+    """An input as an image processor of transformers has it.
+
+    Raises:
+        ExportError: for one that pads, which no image processor of this form does.
+    """
+    square = {"height": known.size, "width": known.size}
+    if known.resize == "longer" or known.resized < known.size:
+        raise ExportError("images are padded to the square, which no image processor does")
+    resized = {"height": known.resized, "width": known.resized}
+    return {
+        "image_processor_type": "BitImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": resized if known.resize == "both" else {"shortest_edge": known.resized},
+        "resample": RESAMPLING.index(known.resampling),
+        "do_center_crop": True,
+        "crop_size": square,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(known.mean),
+        "image_std": list(known.std),
+    }

@@ -3,19 +3,12 @@
 from pathlib import Path
 
 from radscale_lib.encoders.storage import EncoderFile
-from radscale_lib.hub.files import write_timm
+from radscale_lib.hub.files import TIMM_USAGE, write_timm
 from radscale_lib.study.encoders.mi2 import Mi2
 
-USAGE = """\
-import timm
-model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
-transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-embedding = model(transform(image.convert("RGB")).unsqueeze(0))  # a PIL image; [1, channels]
-"""
 
-
-def export(content: EncoderFile, folder: Path) -> None:
-    """Write the image tower; timm has no text tower."""
+def export(content: EncoderFile, folder: Path) -> str:
+    """Write the image tower (timm has no text tower), and say how it is loaded."""
     assert isinstance(content.encoder, Mi2)
     image = content.encoder.image
     write_timm(
@@ -31,12 +24,15 @@ def export(content: EncoderFile, folder: Path) -> None:
         {
             "input_size": [3, image.image_size, image.image_size],
             "fixed_input_size": False,
+            "interpolation": "bicubic",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
             "mean": image.mean,
             "std": image.std,
-            "crop_mode": "squash",
+            "first_conv": "stem.conv",
+            "classifier": "head.fc",
         },
         num_features=image.dims[-1],
         global_pool="avg",
-        first_conv="stem.conv",
-        classifier="head.fc",
     )
+    return TIMM_USAGE

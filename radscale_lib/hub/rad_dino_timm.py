@@ -1,26 +1,19 @@
 """RAD-DINO's image tower for timm: a `vit_base_patch14_dinov2` with the run's sizes.
 
-timm cuts the central square half a pixel up, where transformers and this project cut it half a
-pixel down: of images whose resized longer side exceeds the square by 3, 7, 11, … pixels, it sees a
-square one pixel further.
+timm rounds half a pixel of the central square's margin to the even number, where transformers and
+this project round down: of images whose resized longer side exceeds the square by 3, 7, 11, …
+pixels, it sees a square one pixel further.
 """
 
 from pathlib import Path
 
 from radscale_lib.encoders.storage import EncoderFile
-from radscale_lib.hub.files import write_timm
+from radscale_lib.hub.files import TIMM_USAGE, write_timm
 from radscale_lib.study.encoders.rad_dino import RadDino
 
-USAGE = """\
-import timm
-model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
-transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-embedding = model(transform(image.convert("RGB")).unsqueeze(0))  # a PIL image; [1, channels]
-"""
 
-
-def export(content: EncoderFile, folder: Path) -> None:
-    """Write the image tower; timm has no head of DINOv2."""
+def export(content: EncoderFile, folder: Path) -> str:
+    """Write the image tower (timm has no head of DINOv2), and say how it is loaded."""
     assert isinstance(content.encoder, RadDino)
     image = content.encoder.image
     write_timm(
@@ -38,12 +31,15 @@ def export(content: EncoderFile, folder: Path) -> None:
         {
             "input_size": [3, image.image_size, image.image_size],
             "fixed_input_size": True,
+            "interpolation": "bicubic",
+            "crop_pct": 1.0,
+            "crop_mode": "center",
             "mean": [image.mean] * 3,
             "std": [image.std] * 3,
-            "crop_mode": "center",
+            "first_conv": "patch_embed.proj",
+            "classifier": "head",
         },
         num_features=image.width,
         global_pool="token",
-        first_conv="patch_embed.proj",
-        classifier="head",
     )
+    return TIMM_USAGE

@@ -10,7 +10,8 @@ from radscale_lib.encoders.release import Tensors
 from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.encoders.vit import EPSILON
 from radscale_lib.files import write_json
-from radscale_lib.hub.files import WEIGHTS, write_weights
+from radscale_lib.hub.files import WEIGHTS, image_processor, write_weights
+from radscale_lib.study.encoders.input import Input
 from radscale_lib.study.encoders.rad_dino import RadDino
 
 USAGE = """\
@@ -34,8 +35,8 @@ NAMES = (
 """Our parameter names to those of transformers' `Dinov2Model`."""
 
 
-def export(content: EncoderFile, folder: Path) -> None:
-    """Write the model, its image processor, and the head that training would go on with."""
+def export(content: EncoderFile, folder: Path) -> str:
+    """Write the model, its image processor and the head; say how they are loaded."""
     assert isinstance(content.encoder, RadDino)
     image = content.encoder.image
     write_json(
@@ -60,27 +61,18 @@ def export(content: EncoderFile, folder: Path) -> None:
             "use_mask_token": "mask_token" in content.tensors,
         },
     )
-    size = {"height": image.image_size, "width": image.image_size}
-    write_json(
-        folder / "preprocessor_config.json",
-        {
-            "image_processor_type": "BitImageProcessor",
-            "do_convert_rgb": True,
-            "do_resize": True,
-            "size": {"shortest_edge": image.image_size},
-            "resample": 3,  # bicubic
-            "do_center_crop": True,
-            "crop_size": size,
-            "do_rescale": True,
-            "rescale_factor": 1 / 255,
-            "do_normalize": True,
-            "image_mean": [image.mean] * 3,
-            "image_std": [image.std] * 3,
-        },
+    known = Input(
+        size=image.image_size,
+        resized=image.image_size,
+        crop="floored",
+        mean=(image.mean,) * 3,
+        std=(image.std,) * 3,
     )
+    write_json(folder / "preprocessor_config.json", image_processor(known))
     write_weights(folder / WEIGHTS, _renamed(content))
     if head := content.part("head"):
         write_weights(folder / "dino_head.safetensors", head)
+    return USAGE
 
 
 def _renamed(content: EncoderFile) -> Tensors:

@@ -171,7 +171,7 @@ def test_refusals_name_the_remedy_and_write_nothing(
     out = tmp_path / "out"
     said = refused(mi2, "open_clip", out, capsys)
     assert "kind 'mi2' has no form for open_clip: use one of timm, safetensors" in said
-    assert "no encoder file" in refused(tmp_path, "timm", out, capsys)
+    assert "no config.json" in refused(tmp_path, "timm", out, capsys)
     assert list(tmp_path.iterdir()) == []
     out.mkdir()
     (out / "mine").write_text("")

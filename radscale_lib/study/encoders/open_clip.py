@@ -1,7 +1,7 @@
 """open_clip: an image tower with its text tower, of a named model or a local folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +28,10 @@ class OpenClip(LibraryEncoder):
 
     implementation: ClassVar[str] = "radscale_lib.encoders.open_clip_tower"
     paradigms: ClassVar[tuple[str, ...]] = ()
+    exports: ClassVar[Mapping[str, str]] = {
+        "open_clip": "radscale_lib.hub.open_clip_open_clip",
+        **LibraryEncoder.exports,
+    }
 
     kind: Literal["open_clip"]
     name: str | None = Field(

@@ -1,6 +1,6 @@
 """timm: any vision transformer or pyramid model that the library creates, with local weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import floor
 from typing import Any, ClassVar, Literal, Self
 
@@ -15,6 +15,10 @@ class Timm(LibraryEncoder):
 
     implementation: ClassVar[str] = "radscale_lib.encoders.timm_tower"
     paradigms: ClassVar[tuple[str, ...]] = ()
+    exports: ClassVar[Mapping[str, str]] = {
+        "timm": "radscale_lib.hub.timm_timm",
+        **LibraryEncoder.exports,
+    }
 
     kind: Literal["timm"]
     name: str | None = Field(

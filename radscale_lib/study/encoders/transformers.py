@@ -1,6 +1,6 @@
 """transformers: the image tower of a local folder in Hugging Face form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -36,6 +36,10 @@ class Transformers(LibraryEncoder):
 
     implementation: ClassVar[str] = "radscale_lib.encoders.transformers_tower"
     paradigms: ClassVar[tuple[str, ...]] = ()
+    exports: ClassVar[Mapping[str, str]] = {
+        "transformers": "radscale_lib.hub.transformers_transformers",
+        **LibraryEncoder.exports,
+    }
     weights_are: ClassVar[Literal["file", "folder", "either"]] = "folder"
 
     kind: Literal["transformers"]
