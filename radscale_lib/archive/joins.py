@@ -233,13 +233,17 @@ def write_joins(path: Path, joins: Joins) -> None:
 def near_text(
     table: str,
     state: str,
-    count: int,
-    rows: int,
+    count: int | str,
+    rows: int | str,
     ignored: Sequence[str] = (),
     what: str = "rows",
 ) -> str:
-    """Rows that would be joined if their keys were written as the headers', and how to do it."""
-    many = f"{count:,} of {rows:,} {what} would match"
+    """Rows that would be joined if their keys were written as the headers', and how to do it.
+
+    Counts can be texts, where few are not told.
+    """
+    some, all_ = (number if isinstance(number, str) else f"{number:,}" for number in (count, rows))
+    many = f"{some} of {all_} {what} would match"
     if state == OTHER_KEY:
         return (
             f"{many} by accession_number, but have a more specific key that no file has: blank or "

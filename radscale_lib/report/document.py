@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from radscale_lib.archive.joins import near_text
 from radscale_lib.report import sentences
+from radscale_lib.report.cells import apart, merged, told
 from radscale_lib.report.draw import listed_figures
 from radscale_lib.report.figures.base import SECTIONS
 from radscale_lib.report.flow import flow_diagram
@@ -105,9 +106,20 @@ def write_report(
         ],
         comparison_tasks=_comparison_tasks(study, comparisons),
         subsets=subset_rows(subsets) if subsets is not None else [],
-        archives=[_archive(name, ledger) for name, ledger in ledgers.items()],
-        joins=[_joins(name, table) for name, table in (joins or {}).items() if len(table)],
-        texts=[_texts(name, table) for name, table in (texts or {}).items() if len(table)],
+        archives=[
+            _archive(name, ledger, study.smallest_cell(name)) for name, ledger in ledgers.items()
+        ],
+        joins=[
+            _joins(name, table, study.smallest_cell(name))
+            for name, table in (joins or {}).items()
+            if len(table)
+        ],
+        texts=[
+            _texts(name, table, study.smallest_cell(name))
+            for name, table in (texts or {}).items()
+            if len(table)
+        ],
+        smallest_cell=max(study.smallest_cell(name) for name in study.archives),
         runs=[_run_row(card) for card in _ordered(study, cards)],
         gaps=_gaps(study, scores, cards),
         settings=yaml.safe_dump(_settings(study), sort_keys=False, allow_unicode=True),
@@ -286,8 +298,18 @@ def _signed(row: Mapping[str, Any] | None, name: str) -> str:
 OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate", "postponed")
 
 
-def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:
-    """Counts of a ledger: every file found has exactly one outcome, so they add up."""
+def _archive(name: str, ledger: pl.DataFrame, smallest: int = 1) -> dict[str, Any]:
+    """Counts of a ledger: every file found has exactly one outcome, so they add up.
+
+    Fewer files than `smallest` are counted with others.
+    """
+    found = {outcome: int((ledger["outcome"] == outcome).sum()) for outcome in OUTCOMES}
+    accepted, total = found["accepted"], len(ledger)
+    if 0 < total - accepted < smallest:
+        counted = f"{accepted:,} and fewer than {smallest}"
+    else:
+        counted = f"{total:,}"
+    ledger = merged(ledger, smallest)
     counts = {outcome: int((ledger["outcome"] == outcome).sum()) for outcome in OUTCOMES}
     reasons = (
         ledger.filter(pl.col("outcome") != "accepted")
@@ -308,46 +330,58 @@ def _archive(name: str, ledger: pl.DataFrame) -> dict[str, Any]:
     return {
         "name": name,
         "flow": flow_diagram(name, ledger),
-        "counts": {outcome: f"{count:,}" for outcome, count in counts.items()},
-        "total": f"{len(ledger):,}",
+        "counts": {
+            outcome: f"{count:,}" if count or not found[outcome] else f"fewer than {smallest}"
+            for outcome, count in counts.items()
+        },
+        "total": counted,
         "reasons": [
+            {"outcome": outcome, "reason": reason or "–", "files": told(files, smallest, accepted)}
+            for outcome, reason, files in remarks.iter_rows()
+        ]
+        + [
             {"outcome": outcome, "reason": reason or "–", "files": f"{files:,}"}
-            for outcome, reason, files in (*remarks.iter_rows(), *reasons.iter_rows())
+            for outcome, reason, files in reasons.iter_rows()
         ],
     }
 
 
-def _joins(name: str, audit: pl.DataFrame) -> dict[str, Any]:
+def _joins(name: str, audit: pl.DataFrame, smallest: int = 1) -> dict[str, Any]:
     """What became of the rows of an archive's tables, and what stands out."""
     rows, notes = [], []
     for row in audit.rows(named=True):
         table = row["table"]
-        counts = (
-            row["rows"],
-            row["rows_matched"],
-            row["rows_shared"],
-            row["rows_placeholder"] + row["rows_without_key"],
-            row["rows_unmatched"],
-            row["images_matched"],
-            row["images"] - row["images_matched"],
+        of_rows = apart(
+            (
+                row["rows_matched"],
+                row["rows_shared"],
+                row["rows_placeholder"] + row["rows_without_key"],
+                row["rows_unmatched"],
+            ),
+            smallest,
         )
-        shown = [f"{count:,}" for count in counts]
-        rows.append({"table": table, "columns": row["keys"], "counts": shown})
+        # what a key of several patients has is told in a note: it is no part of a small rest
+        shared = row["images_shared"]
+        of_images = apart((row["images_matched"], row["images"] - row["images_matched"]), smallest)
+        many, count = told(row["rows"], smallest), row["rows"]
+        rows.append(
+            {"table": table, "columns": row["keys"], "counts": [many, *of_rows, *of_images]}
+        )
         notes += [
-            f"{table}: {near_text(table, near['difference'], near['rows'], row['rows'])}."
+            f"{table}: {near_text(table, near['difference'], told(near['rows'], smallest), many)}."
             for near in row["near"]
         ]
-        if row["rows"] == 0:
+        if count == 0:
             notes.append(f"{table}: the table has a header and no rows.")
-        if row["rows_shared"] or row["images_shared"]:
+        if row["rows_shared"] or shared:
+            images = told(shared, smallest, row["images"] - row["images_matched"])
             notes.append(
-                f"{table}: {row['images_shared']:,} images have a key that other patients' images "
+                f"{table}: {images} images have a key that other patients' images "
                 "have, too: nothing is joined to them."
             )
         if row["images_without_text"]:
-            notes.append(
-                f"{table}: {row['images_without_text']:,} images have a row, but no text in it."
-            )
+            images = told(row["images_without_text"], smallest, row["images_matched"])
+            notes.append(f"{table}: {images} images have a row, but no text in it.")
     return {"name": name, "rows": rows, "notes": notes}
 
 
@@ -361,13 +395,18 @@ _STEPS = {
 """Steps of `texts.parquet`, in the order in which they are shown, and in words."""
 
 
-def _texts(name: str, counts: pl.DataFrame) -> dict[str, Any]:
+def _texts(name: str, counts: pl.DataFrame, smallest: int = 1) -> dict[str, Any]:
     """What the rules did to an archive's report texts."""
-    rows = [
-        {"step": title, "rule": rule, "count": f"{count:,}"}
-        for step, title in _STEPS.items()
-        for rule, count in counts.filter(step=step).select("rule", "count").rows()
-    ]
+    rows = []
+    for step, title in _STEPS.items():
+        of_step = counts.filter(step=step)
+        shown = [told(count, smallest) for count in of_step["count"]]
+        if step == "language":  # each report has one
+            shown = apart(of_step["count"].to_list(), smallest)
+        rows += [
+            {"step": title, "rule": rule, "count": count}
+            for rule, count in zip(of_step["rule"], shown, strict=True)
+        ]
     return {"name": name, "rows": rows}
 
 

@@ -31,6 +31,8 @@ PRIVATE_COLUMNS = frozenset({
 """Columns of tables about single images."""
 DIGESTS = ("subset_digest", "base_digest")
 """Fields of a run's card that whoever has the same files could compare."""
+MACRO = "macro"
+"""Target of what is said of all labels of a task."""
 _PICTURES = "similarity-"
 _HEADER_LENGTH = 8
 
@@ -85,12 +87,17 @@ def release(study: Study, key: bytes, out: Path) -> None:
     if refused:
         raise ValueError(told(refused))
     out.mkdir(parents=True)
+    scores = study.folder / "scores.parquet"
+    smallest = study.smallest_cell("institution")
+    few = None
+    if {"task", "target", "positives", "cases"} <= set(_columns(scores)):
+        few = small_labels(pl.read_parquet(scores), smallest)
     for item in listed:
         source, target = study.folder / item.path, out / item.path
         if source.name == "encoder.json":
             write_json(target, keyed_card(read_json(source), key))
-        elif "positives" in _columns(source):
-            table = without_small_cells(pl.read_parquet(source), study.smallest_cell("institution"))
+        elif few is not None and {"task", "target"} <= set(_columns(source)):
+            table = without_labels(pl.read_parquet(source), few)
             with atomic_write(target) as partial:
                 table.write_parquet(partial)
         elif source.suffix == ".safetensors":
@@ -101,13 +108,25 @@ def release(study: Study, key: bytes, out: Path) -> None:
             shutil.copyfile(source, target)
 
 
-def without_small_cells(table: pl.DataFrame, smallest: int) -> pl.DataFrame:
-    """A table without the counts of labels that fewer images than `smallest` have, or lack."""
-    counts = [pl.col("positives")]
-    if "cases" in table.columns:
-        counts.append(pl.col("cases") - pl.col("positives"))
+def small_labels(scores: pl.DataFrame, smallest: int) -> pl.DataFrame:
+    """Labels that fewer test images than `smallest` have, or lack: columns `task, target`."""
+    counts = pl.col("positives"), pl.col("cases") - pl.col("positives")
     few = pl.any_horizontal(count.is_between(1, smallest - 1) for count in counts)
-    return table.with_columns(pl.when(few).then(None).otherwise("positives").alias("positives"))
+    return scores.filter(few & (pl.col("target") != MACRO)).select("task", "target").unique()
+
+
+def without_labels(table: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """A table without the rows of some labels, and without the sums that would tell of them.
+
+    Args:
+        table: columns `task, target`, and perhaps `positives`.
+        labels: columns `task, target`.
+    """
+    table = table.join(labels, on=["task", "target"], how="anti", maintain_order="left")
+    if "positives" not in table.columns:
+        return table
+    tells = (pl.col("target") == MACRO) & pl.col("task").is_in(labels["task"].implode())
+    return table.with_columns(pl.when(tells).then(None).otherwise("positives").alias("positives"))
 
 
 def told(listed: list[Item]) -> str:
@@ -152,7 +171,8 @@ def _rare(study: Study, archive: str) -> list[str]:
 
 
 def _columns(path: Path) -> list[str]:
-    return list(pl.read_parquet_schema(path)) if path.suffix == ".parquet" else []
+    is_table = path.suffix == ".parquet" and path.exists()
+    return list(pl.read_parquet_schema(path)) if is_table else []
 
 
 def _problems(path: Path, secrets: list[tuple[bytes, str]]) -> Iterator[str]:

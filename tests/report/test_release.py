@@ -13,7 +13,6 @@ from radscale_lib.report.release import (
     keyed_card,
     release,
     told,
-    without_small_cells,
 )
 from radscale_lib.study import Study, parse_study
 
@@ -135,14 +134,27 @@ def test_the_command_line(study, tmp_path, capsys, monkeypatch):
     assert "Not released" in capsys.readouterr().err
 
 
-def test_counts_of_few_images_leave_no_score_behind_and_no_count():
+@pytest.mark.parametrize("smallest", [1, 10])
+def test_labels_that_few_images_have_or_lack_stay(study, tmp_path, smallest):
+    values = study.model_dump(mode="json") | {"disclosure": {"smallest_cell": smallest}}
+    study = parse_study(values)
+    counts = {"none": 0, "few": 3, "some": 10, "most": 95, "all": 100}
+    rows = [("findings", label, 100, count) for label, count in counts.items()]
+    rows += [("findings", "macro", 100, sum(counts.values())), ("tubes", "macro", 100, 50)]
     scores = pl.DataFrame(
-        {"value": [0.5] * 6, "cases": [100] * 6, "positives": [0, 3, 10, 95, 100, None]}
-    )
-    public = without_small_cells(scores, 10)
-    assert public["positives"].to_list() == [0, None, 10, None, 100, None]
-    assert public["value"].to_list() == scores["value"].to_list()
-    assert without_small_cells(scores, 1).equals(scores)
-    assert without_small_cells(scores.drop("cases"), 10)["positives"].to_list() == [
-        *(0, None, 10, 95, 100, None)
-    ]
+        rows, schema=["task", "target", "cases", "positives"], orient="row"
+    ).with_columns(value=0.5)
+    scores.write_parquet(study.folder / "scores.parquet")
+    fits = scores.select("task", "target", "positives")
+    fits.write_parquet(study.folder / "label_fits.parquet")
+    release(study, KEY, tmp_path / "out")
+    for name in ("scores", "label_fits"):
+        public = pl.read_parquet(tmp_path / "out" / f"{name}.parquet")
+        told = dict(
+            public.select("target", "positives").filter(public["task"] == "findings").rows()
+        )
+        if smallest == 1:
+            assert told == counts | {"macro": 208}
+        else:
+            assert told == {"none": 0, "some": 10, "all": 100, "macro": None}
+        assert public.filter(task="tubes")["positives"].to_list() == [50]
