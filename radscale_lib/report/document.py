@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from radscale_lib.archive.joins import near_text
 from radscale_lib.report import sentences
+from radscale_lib.report.answers import answers
 from radscale_lib.report.cells import apart, merged, told
 from radscale_lib.report.draw import listed_figures
 from radscale_lib.report.figures.base import SECTIONS
@@ -83,6 +84,7 @@ def write_report(
         confidence=f"{study.scaling.confidence:.0%}",
         horizon=f"{study.scaling.horizon:g}",
         studied=sentences.studied(study, scores),
+        answers=answers(study, verdicts),
         overview=sentences.overview(verdicts) if len(verdicts.filter(kind="rises")) else "",
         results=[
             {
@@ -178,14 +180,13 @@ def _decided(study: Study, verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     return tasks
 
 
-def _figures(folder: Path) -> dict[str, list[dict[str, str]]]:
+def _figures(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The figures of each section of the report, with caption and alternative text."""
-    found: dict[str, list[dict[str, str]]] = {section: [] for section in SECTIONS}
+    found: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
     for figure in listed_figures(folder):
         source = _embed(folder, figure["name"])
         if source is not None:
-            shown = {"source": source, "caption": figure["caption"], "alt": figure["alt"]}
-            found[figure["section"]].append(shown)
+            found[figure["section"]].append({**figure, "source": source})
     return found
 
 

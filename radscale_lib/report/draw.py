@@ -7,7 +7,7 @@ from typing import TypedDict
 from radscale_lib.exports import write_csv
 from radscale_lib.files import atomic_write, read_json, write_json
 from radscale_lib.report.figures import Tables, figures
-from radscale_lib.report.style import save
+from radscale_lib.report.style import COLUMN, save
 from radscale_lib.study import Study
 from radscale_lib.texts import plain
 
@@ -19,6 +19,7 @@ class Listed(TypedDict):
 
     name: str
     section: str
+    wide: bool
     caption: str
     alt: str
 
@@ -52,9 +53,11 @@ def draw_figures(
                 write_csv(drawing.table, partial)
             if drawing.in_report:
                 caption, alt = plain(drawing.caption), plain(drawing.alt)
+                wide = bool(drawing.figure.get_figwidth() > COLUMN)
                 listed.append(
-                    {"name": name, "section": kind.section, "caption": caption, "alt": alt}
+                    Listed(name=name, section=kind.section, wide=wide, caption=caption, alt=alt)
                 )
+    listed.sort(key=lambda one: not one["wide"])
     write_json(out / "figures" / LIST, {"figures": listed})
 
 

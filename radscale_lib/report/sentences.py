@@ -21,7 +21,7 @@ def studied(study: Study, scores: pl.DataFrame) -> list[str]:
     first = (
         f"{count} arm{'s' * (count > 1)}, {arms}, continued from "
         f"{listed(study.baselines.values())} on nested subsets of {sizes} images, "
-        "each run seeing the same number of samples."
+        f"{_budgets(study)}."
     )
     most = max([0, *scores["cases"]])
     second = (
@@ -29,6 +29,17 @@ def studied(study: Study, scores: pl.DataFrame) -> list[str]:
         f"{study.evaluation.resamples:,} resamples of the test patients, the same for all encoders."
     )
     return [first, second]
+
+
+def _budgets(study: Study) -> str:
+    """How many samples the runs of each arm see."""
+    arms: dict[int, list[str]] = {}
+    for name, arm in study.arms.items():
+        arms.setdefault(arm.recipe.optimiser.samples, []).append(name)
+    if len(arms) == 1:
+        return f"each run seeing {next(iter(arms)):,} samples"
+    each = listed(f"{samples:,} samples in {listed(names)}" for samples, names in arms.items())
+    return f"each run seeing {each}"
 
 
 def overview(verdicts: pl.DataFrame) -> str:
@@ -69,35 +80,38 @@ def task_results(
         of_arm = (pl.col("task") == task) & (pl.col("arm") == row["arm"])
         chosen = fits.filter(of_arm & pl.col("chosen")).rows(named=True)
         crossed = crossovers.filter(of_arm).rows(named=True)
-        sentence = _course(row, chosen[0] if chosen else None)
+        first = means.filter(arm=row["arm"])["size"][0]
+        sentences = [_course(row, first, chosen[0] if chosen else None)]
         if crossed:
-            sentence += f", and {_overtaking(crossed[0])}"
-        out.append(f"{sentence}.")
+            sentences.append(_overtaking(crossed[0]))
+        out.append(" ".join(sentences))
     return out
 
 
-def _course(mean: dict[str, Any], fit: dict[str, Any] | None) -> str:
+def _course(mean: dict[str, Any], first: float, fit: dict[str, Any] | None) -> str:
     """An arm's course from its smallest to its largest size."""
-    arm = mean["arm"]
-    value = interval(mean["value"], mean["lower"], mean["upper"])
-    at = f"{value} at {format_count(mean['size'])} images"
+    arm, value = mean["arm"], interval(mean["value"], mean["lower"], mean["upper"])
+    last = format_count(mean["size"])
     if fit is None:
-        return f"{arm} has {at}, too few sizes for a fit"
+        return f"{arm}: {value} at {last} images, too few sizes for a fit."
     change = interval(fit["change"], fit["change_lower"], fit["change_upper"], sign=True)
+    span = f"from {format_count(first)} to {last} images"
     if fit["trend"] == NO_TREND:
-        return f"{arm} shows no identified trend (change {change}), {at}"
-    return f"{arm} {fit['trend']} by {change} to {at}"
+        return f"{arm}: no clear trend; {span} it changes by {change}, to {value}."
+    return f"{arm} {fit['trend']} by {change} {span}, to {value}."
 
 
 def _overtaking(row: dict[str, Any]) -> str:
-    baseline = row["baseline"]
+    opened = f"the open weights it starts from ({row['baseline']}, {number(row['baseline_value'])})"
+    difference = interval(
+        row["difference"], row["difference_lower"], row["difference_upper"], sign=True
+    )
     return {
-        "within": f"overtakes {baseline} at {row['text']}",
-        "below": f"is ahead of {baseline} from the smallest size on",
-        "above": f"does not overtake {baseline} within the studied sizes",
-        "never": f"does not reach {baseline}",
-        "undetermined": f"is not told apart from {baseline} "
-        f"({percent(row['ahead'])} probability of being ahead at its largest size)",
+        "within": f"It overtakes {opened} at {row['text']}.",
+        "below": f"It is ahead of {opened} from the smallest size on.",
+        "above": f"It does not overtake {opened} within the studied sizes.",
+        "never": f"It does not reach {opened}.",
+        "undetermined": f"Its difference from {opened}, {difference}, is too small to be sure of.",
     }[row["state"]]
 
 

@@ -17,6 +17,9 @@ from radscale_lib.scaling.study_fits import FittedArm, TaskFits
 from radscale_lib.scaling.words import interval
 from radscale_lib.study import Study
 
+LABELS = "labels-improve-on-reports"
+CONTINUING = "continuing-pays"
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -62,9 +65,9 @@ def statements(study: Study) -> list[Statement]:
     return [
         Statement("mi2-scales-better-on-findings", mi2, rad_dino, findings, what="slope"),
         Statement("rad-dino-stronger-on-tubes", rad_dino, mi2, tubes),
-        Statement("labels-improve-on-reports", both, reports, every),
+        Statement(LABELS, both, reports, every),
         Statement("smallest-size-suffices-for-some", arms, None, every, at="smallest", some=True),
-        Statement("continuing-pays", arms, None, every),
+        Statement(CONTINUING, arms, None, every),
         *(
             Statement(name, (one.better,), (one.than,), one.on or every, one.at, one.what)
             for name, one in study.scaling.claims.items()

@@ -99,7 +99,9 @@ def test_arms_without_fit_or_baseline_or_resamples_are_drawn(example, tmp_path):
 
 def test_nothing_is_drawn_from_nothing(example, tmp_path):
     maps = pl.read_parquet(example.folder / "similarity" / "rad-dino.parquet")
-    empty = {name: example.table(name).clear() for name in ("scores", "fits")}
+    empty = {
+        name: example.table(name).clear() for name in ("scores", "fits", "crossovers", "verdicts")
+    }
     tables = example.all_tables(**empty, subsets=None, similarity=[maps.clear(), maps.head(1)])
     draw_figures(example.study, tables, tmp_path)
     assert [path.name for path in tmp_path.glob("*/*")] == ["figures.json"]
@@ -119,5 +121,48 @@ def test_the_study_sets_colours_and_formats(example, tmp_path):
 
 
 def test_an_unknown_figure_lists_the_known_ones(example, tmp_path):
-    with pytest.raises(ValueError, match=r"no figure pie: use scaling, similarity, subsets"):
+    with pytest.raises(
+        ValueError, match=r"no figure pie: use classes, crossovers, forest, scaling"
+    ):
         draw_figures(example.study, example.all_tables(), tmp_path, ["pie"])
+
+
+def test_crossovers_and_gains_by_label_are_those_of_their_tables(example):
+    folder = example.folder / "tables"
+    crossed = pl.read_csv(folder / "crossovers.csv")
+    assert len(crossed) == 12
+    assert crossed["text"].to_list() == (
+        example.table("crossovers")
+        .select("task", "arm", "text")
+        .sort("task", maintain_order=True)
+        .sort(
+            pl.col("task").replace_strict(
+                {t: i for i, t in enumerate(example.study.scaling.metrics)}
+            )
+        )["text"]
+        .to_list()
+    )
+    gains = pl.read_csv(folder / "classes-tubes.csv")
+    verdicts = example.table("verdicts").filter(
+        (pl.col("kind") == "overtakes")
+        & (pl.col("target") != "macro")
+        & (pl.col("task") == "tubes")
+    )
+    assert len(gains) == len(verdicts)
+    by_name = {(row["target"], row["arm"]): row["value"] for row in verdicts.iter_rows(named=True)}
+    for row in gains.iter_rows(named=True):
+        assert row["difference"] == pytest.approx(by_name[row["target"], row["arm"]])
+        assert row["positives"] >= 10
+
+
+def test_counts_of_few_images_are_not_shown_with_gains(example, tmp_path):
+    few = example.table("scores").with_columns(
+        positives=pl.when(target="cvc").then(3).otherwise("positives").cast(pl.Int64)
+    )
+    values = example.study.model_dump(mode="json")
+    names = ("dicom", "reports", "labels", "tubes")
+    values["institution"] = {name: f"hospital/{name}" for name in names}
+    draw_figures(parse_study(values), example.all_tables(scores=few), tmp_path, ["classes"])
+    gains = pl.read_csv(tmp_path / "tables" / "classes-tubes.csv")
+    assert gains.filter(target="cvc")["positives"].null_count() == 3
+    assert gains.filter(pl.col("target") != "cvc")["positives"].null_count() == 0

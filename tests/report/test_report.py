@@ -7,10 +7,22 @@ import pytest
 import yaml
 from lxml import etree, html
 
+from radscale_lib.report.answers import answers, label_comparisons
+from radscale_lib.report.words import interval
 from radscale_lib.study import parse_study
 
 SECTIONS = [
-    *("results", "verdicts", "figures", "similarity", "scores", "laws", "subsets", "archives"),
+    *(
+        "results",
+        "verdicts",
+        "figures",
+        "classes",
+        "similarity",
+        "scores",
+        "laws",
+        "subsets",
+        "archives",
+    ),
     *("gaps", "runs", "method"),
 ]
 
@@ -63,7 +75,7 @@ def test_it_is_one_accessible_file(document):
     assert all(source.startswith(("data:image/", "#")) for source in sources)
     assert "url(" not in document.xpath("string(//style)")
     images = document.xpath("//img")
-    assert len(images) == 4 + 2 + 1
+    assert len(images) == 2 + 4 + 3 + 2 + 1
     assert all(len(image.get("alt")) > 40 for image in images)
     targets = {node.get("id") for node in document.xpath("//*[@id]")}
     assert {link[1:] for link in document.xpath("//nav//@href")} <= targets
@@ -89,7 +101,7 @@ def test_results_are_told_as_the_fits_found_them(example, document):
     fits = example.table("fits").filter(pl.col("chosen"))
     flat = fits.filter(pl.col("trend") == "no trend identified")
     assert len(flat) == 3
-    assert sum("shows no identified trend" in item for item in items) == len(flat)
+    assert sum(": no clear trend; from 50 to 1,200 images" in item for item in items) == len(flat)
     crossing = example.table("crossovers").filter(pl.col("state") == "within")
     for row in crossing.iter_rows(named=True):
         assert any(f"{row['arm']} rises" in item and row["text"] in item for item in items)
@@ -121,13 +133,60 @@ def test_verdicts_are_told_from_their_table(example, document):
         node.text for node in document.get_element_by_id("figures").iter("figcaption")
     )
     for arm, verdict in rises.select("arm", "verdict").iter_rows():
-        word = {"supported": "rises by", "undecided": "shows no identified trend"}[verdict]
-        assert any(one.startswith(f"{arm} {word}") for one in sentences)
+        word = {"supported": " rises by", "undecided": ": no clear trend"}[verdict]
+        assert any(one.startswith(f"{arm}{word}") for one in sentences)
         if verdict == "undecided":
             assert f"No trend identified: {arm}" in captions
     laws = document.get_element_by_id("laws").text_content()
     assert "elasticity 0." in laws
     assert "no trend identified" in laws
+
+
+def test_the_answer_box_says_what_the_verdicts_say(example, document):
+    judged = example.table("verdicts")
+    cards = document.xpath("//*[@class='answers']/div")
+    shown = [[node.text_content() for node in card.xpath("./dt | ./dd")] for card in cards]
+    assert [card[0] for card in shown] == [
+        "Continue on your own data?", "Add labels?", "Add images?",
+    ]  # fmt: skip
+    assert [card[1] for card in shown] == ["Yes", "Yes", "Yes"]
+    for card, claim in zip(shown, ("continuing-pays", "labels-improve-on-reports"), strict=False):
+        row = judged.filter(claim=claim).row(0, named=True)
+        assert card[2] == interval(row["value"], row["lower"], row["upper"], sign=True)
+    pairs = judged.filter(kind="overtakes", target="macro")
+    ahead = len(pairs.filter(verdict="supported"))
+    assert shown[0][4].startswith(f"surely ahead in {ahead} of {len(pairs)} arm-task pairs")
+    assert "about 0.1 expected by chance" in shown[0][4]
+    gains = judged.filter(kind="gains", target="macro", verdict="supported")
+    assert f"a sure gain in {len(gains)} of 12" in shown[2][4]
+
+
+def test_answers_of_what_is_not_shown(example):
+    none = example.table("verdicts").clear()
+    assert [one.word for one in answers(example.study, none)] == ["Not tested"] * 3
+    open_ = example.table("verdicts").with_columns(verdict=pl.lit("undecided"))
+    assert [one.word for one in answers(example.study, open_)] == ["Not shown"] * 3
+    worse = example.table("verdicts").with_columns(
+        verdict=pl.when(kind="stated").then(pl.lit("contradicted")).otherwise("verdict")
+    )
+    continuing, labels, images = answers(example.study, worse)
+    assert (continuing.word, labels.word, images.word) == ("No", "No", "Yes")
+    falling = example.table("verdicts").with_columns(
+        verdict=pl.when((pl.col("kind") == "gains") & (pl.col("arm") == "rad-dino"))
+        .then(pl.lit("contradicted"))
+        .otherwise("verdict")
+    )
+    mixed = answers(example.study, falling)[2]
+    assert mixed.word == "Mixed"
+    assert ", a sure loss in 4; about" in mixed.counts
+
+
+def test_labels_against_reports_are_turned_toward_labels(example):
+    rows = label_comparisons(example.table("verdicts"))
+    assert {(row["arm"], row["other"]) for row in rows} == {("mi2-reports-labels", "mi2-reports")}
+    assert [row["task"] for row in rows] == list(example.study.scaling.metrics)
+    assert all(0 < row["lower"] < row["value"] < row["upper"] for row in rows)
+    assert {row["verdict"] for row in rows} == {"supported"}
 
 
 def test_scores_table_shows_means_and_gaps(example, document):
@@ -274,13 +333,14 @@ def test_what_is_absent_is_left_out(example, tmp_path):
         "results",
         "verdicts",
         "figures",
+        "classes",
         "scores",
         "laws",
         "subsets",
         "gaps",
         "method",
     ]
-    assert len(document.xpath("//img")) == 2 + 1
+    assert len(document.xpath("//img")) == 2 + 2 + 2 + 1
     assert document.xpath("//img/@src")[0].startswith("data:image/png")
     assert "no run card" in document.get_element_by_id("gaps").text_content()
     assert "Report generation" not in other.html

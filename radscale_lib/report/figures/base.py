@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from radscale_lib.study import Study
 
-SECTIONS = ("results", "similarity", "subsets")
+SECTIONS = ("answers", "results", "classes", "similarity", "subsets")
 """Sections of the report that hold figures."""
 
 

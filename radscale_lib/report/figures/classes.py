@@ -1,0 +1,129 @@
+"""Heat map of labels and arms: what continuing gave each label."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.release import without_small_cells
+from radscale_lib.report.style import INK, PAGE, house_style, new_figure
+from radscale_lib.report.words import metric_name, number, task_title
+from radscale_lib.study import Study
+from radscale_lib.texts import one_line
+
+ROW = 0.2
+"""Height of a row, inches."""
+SCHEMA = pl.Schema(
+    {
+        "task": pl.String,
+        "target": pl.String,
+        "arm": pl.String,
+        "positives": pl.Int64,
+        "cases": pl.Int64,
+        "open": pl.Float64,
+        "difference": pl.Float64,
+        "lower": pl.Float64,
+        "upper": pl.Float64,
+        "verdict": pl.String,
+    }
+)
+
+
+def draw_classes(study: Study, tables: Tables) -> Iterator[Drawing]:
+    """`classes-<task>`: each arm's gain over its open weights, by label."""
+    gains = tables.verdicts.filter(
+        (pl.col("kind") == "overtakes") & (pl.col("target") != "macro")
+    ).drop_nulls("value")
+    for task in study.scaling.metrics:
+        of = gains.filter(task=task)
+        if of.is_empty():
+            continue
+        table = _table(study, of, tables.scores.filter(task=task), task)
+        with house_style():
+            figure = _heat_map(study, table, task)
+        metric = metric_name(study, task)
+        caption = (
+            f"{task_title(study, task)}: difference in {metric} from the open weights at the "
+            "largest size, by label. Labels are titled with test positives and the open weights' "
+            "value; bold differences hold after correction for all claims on labels."
+        )
+        best = table.row(int(table["difference"].arg_max() or 0), named=True)
+        alt = (
+            f"Heat map of {table['target'].n_unique()} labels and {table['arm'].n_unique()} arms; "
+            f"the largest gain is {number(best['difference'], sign=True)} for {best['target']} by "
+            f"{best['arm']}."
+        )
+        yield Drawing(f"classes-{task}", figure, table, caption, alt)
+
+
+def _table(study: Study, gains: pl.DataFrame, scores: pl.DataFrame, task: str) -> pl.DataFrame:
+    """A row for each label and arm, labels by their number of positives."""
+    of = scores.filter(metric=study.scaling.metrics[task])
+    rows = []
+    for row in gains.iter_rows(named=True):
+        opened = of.filter(arm=row["other"], target=row["target"])
+        first = opened.row(0, named=True) if len(opened) else {}
+        rows.append(
+            {
+                "task": task,
+                "target": row["target"],
+                "arm": row["arm"],
+                "positives": first.get("positives"),
+                "cases": first.get("cases"),
+                "open": opened["value"].mean() if len(opened) else None,
+                "difference": row["value"],
+                "lower": row["lower"],
+                "upper": row["upper"],
+                "verdict": row["verdict"],
+            }
+        )
+    table = without_small_cells(pl.DataFrame(rows, SCHEMA), study.smallest_cell("institution"))
+    return table.sort("positives", descending=True, nulls_last=True, maintain_order=True)
+
+
+def _heat_map(study: Study, table: pl.DataFrame, task: str) -> Figure:
+    targets = table["target"].unique(maintain_order=True).to_list()
+    arms = [arm for arm in study.arms if arm in set(table["arm"])]
+    values = np.full((len(targets), len(arms)), np.nan)
+    sure = np.zeros_like(values, bool)
+    for row in table.iter_rows(named=True):
+        cell = targets.index(row["target"]), arms.index(row["arm"])
+        values[cell] = row["difference"]
+        sure[cell] = row["verdict"] in ("supported", "contradicted")
+    reach = max(float(np.nanmax(np.abs(values))), 1e-6)
+    figure = new_figure(PAGE, 0.7 + ROW * len(targets))
+    axes = figure.add_subplot()
+    norm = TwoSlopeNorm(0, -reach, reach)
+    picture = axes.imshow(values, cmap="PuOr_r", norm=norm, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            dark = abs(value) > 0.6 * reach
+            axes.text(
+                j, i, number(float(value), sign=True), ha="center", va="center", fontsize=6.5,
+                color="white" if dark else INK, weight="bold" if sure[i, j] else "normal",
+            )  # fmt: skip
+    axes.set_xticks(range(len(arms)), [one_line(arm) for arm in arms])
+    axes.set_yticks(range(len(targets)), [_title(table, target) for target in targets])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    bar = figure.colorbar(picture, ax=axes, aspect=30, pad=0.015)
+    bar.outline.set_visible(False)
+    title = f"{task_title(study, task)}: {metric_name(study, task)} minus the open weights’"
+    axes.set_title(one_line(title), fontsize=7.5)
+    return figure
+
+
+def _title(table: pl.DataFrame, target: str) -> str:
+    """`pneumothorax (31 of 840; open 0.812)`: positives, cases and the open weights' values."""
+    of = table.filter(target=target)
+    row = of.row(0, named=True)
+    opened = " / ".join(number(value) for value in of["open"].unique(maintain_order=True))
+    counts = "" if row["positives"] is None else f"{row['positives']:,} of {row['cases']:,}; "
+    return one_line(f"{target.replace('_', ' ')} ({counts}open {opened})")
+
+
+FIGURE = FigureKind("classes", "classes", draw_classes)

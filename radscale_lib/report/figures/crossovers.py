@@ -1,0 +1,108 @@
+"""Crossovers: from how many images on an arm is ahead of its open weights."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.style import COLUMN, ArmStyle, arm_styles, house_style, new_figure
+from radscale_lib.report.words import format_count, task_title
+from radscale_lib.study import Study
+from radscale_lib.texts import one_line
+
+ROW = 0.17
+"""Height of a row, inches."""
+
+
+def draw_crossovers(study: Study, tables: Tables) -> Iterator[Drawing]:
+    """`crossovers`: an interval on the axis of images for every arm and task."""
+    rows = [
+        row
+        for task in study.scaling.metrics
+        for arm in study.arms
+        for row in tables.crossovers.filter(task=task, arm=arm).rows(named=True)
+    ]
+    if not rows:
+        return
+    with house_style():
+        figure = _chart(study, rows)
+    shown = pl.DataFrame(rows, tables.crossovers.schema)
+    confidence = f"{study.scaling.confidence:.0%}"
+    caption = (
+        f"Images at which each arm overtakes its open weights, with {confidence} intervals. "
+        "Arrows: before the smallest size, or not within the studied sizes."
+    )
+    within = sum(row["state"] == "within" for row in rows)
+    alt = f"Interval chart of {len(rows)} crossovers, {within} of them within the studied sizes."
+    yield Drawing("crossovers", figure, shown, caption, alt)
+
+
+def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    sizes = study.subsets.sizes
+    left, right = sizes[0] / 1.6, sizes[-1] * 1.6
+    figure = new_figure(COLUMN, 0.8 + ROW * (len(rows) + len(tasks)))
+    axes = figure.add_subplot()
+    axes.set_xscale("log")
+    axes.set_xlim(left, right)
+    axes.axvspan(left, sizes[0], color="#f0f0f0", lw=0)
+    axes.axvspan(sizes[-1], right, color="#f0f0f0", lw=0)
+    styles, place, ticks = arm_styles(study), 0.0, []
+    for task in tasks:
+        of = [row for row in rows if row["task"] == task]
+        ticks.append(place + (len(of) - 1) / 2)
+        for row in of:
+            _draw(axes, row, place, styles[row["arm"]], (left, sizes[0], sizes[-1], right))
+            place += 1
+        place += 1
+    axes.set_ylim(place - 1, -1)
+    axes.set_yticks(ticks, [one_line(task_title(study, task)) for task in tasks])
+    axes.set_xticks(
+        [float(size) for size in sizes], [format_count(size) for size in sizes], rotation=45
+    )
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("images at the crossover")
+    handles = [
+        axes.plot(
+            [], [], label=one_line(arm), marker=style.marker, color=style.colour, lw=1.3, ms=4
+        )[0]
+        for arm, style in styles.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw(
+    axes: Axes,
+    row: dict[str, Any],
+    place: float,
+    style: ArmStyle,
+    edges: tuple[float, float, float, float],
+) -> None:
+    """The interval, open to the side where it has no end, and the crossing where it is known."""
+    left, first, last, right = edges
+    before, after = (left * first) ** 0.5, (last * right) ** 0.5
+    lower = row["size_lower"] or before
+    upper = row["size_upper"] or after
+    if row["state"] == "never":
+        lower = upper = after
+    elif row["state"] == "below" and not row["size_upper"]:
+        lower = upper = before
+    faint = 0.35 if row["state"] == "undetermined" else 1.0
+    axes.hlines(place, lower, upper, color=style.colour, lw=1.3, alpha=faint)
+    for end, arrow in (
+        (lower, "<" if lower <= before else ""),
+        (upper, ">" if upper >= after else ""),
+    ):
+        if arrow:
+            axes.plot(end, place, marker=arrow, color=style.colour, ms=3.5, ls="", alpha=faint)
+    if row["state"] == "within" and row["size"]:
+        axes.plot(row["size"], place, marker=style.marker, color=style.colour, ms=4, ls="")
+
+
+FIGURE = FigureKind("crossovers", "answers", draw_crossovers)

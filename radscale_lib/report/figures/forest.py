@@ -1,0 +1,116 @@
+"""Forest figure: gain over the open weights, labels over reports, and twice the data."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from radscale_lib.report.answers import label_comparisons
+from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.style import (
+    BASELINE,
+    PAGE,
+    ArmStyle,
+    arm_styles,
+    house_style,
+    new_figure,
+)
+from radscale_lib.report.words import task_title
+from radscale_lib.study import Study
+from radscale_lib.texts import one_line
+
+ROW = 0.17
+"""Height of a row, inches."""
+Rows = list[dict[str, Any]]
+
+
+def draw_forest(study: Study, tables: Tables) -> Iterator[Drawing]:
+    """`forest`: the differences behind the three answers, by task and arm."""
+    macro = tables.verdicts.filter((pl.col("target") == "macro") & (pl.col("kind") != "stated"))
+    horizon = f"{study.scaling.horizon:g}"
+    panels: dict[str, Rows] = {
+        "gain over the open weights": macro.filter(kind="overtakes").rows(named=True),
+        "labels minus reports alone": label_comparisons(tables.verdicts),
+        f"gain by {horizon} × the images": macro.filter(kind="gains").rows(named=True),
+    }
+    panels = {
+        title: [row for row in rows if row["value"] is not None and row["lower"] is not None]
+        for title, rows in panels.items()
+    }
+    panels = {title: rows for title, rows in panels.items() if rows}
+    if not panels:
+        return
+    tasks = [
+        task for task in study.scaling.metrics if any(_of(rows, task) for rows in panels.values())
+    ]
+    with house_style():
+        figure = _forest(study, panels, tasks)
+    table = pl.DataFrame(
+        [
+            {"panel": title}
+            | {
+                name: row[name]
+                for name in ("task", "arm", "other", "value", "lower", "upper", "verdict")
+            }
+            for title, rows in panels.items()
+            for row in rows
+        ],
+        infer_schema_length=None,
+    )
+    confidence = f"{study.scaling.confidence:.0%}"
+    caption = (
+        f"Differences in each task's metric, with {confidence} intervals: {'; '.join(panels)}. "
+        "Filled marks hold after correction for all claims of the study; open ones do not."
+    )
+    sure = len(table.filter(pl.col("verdict") != "undecided"))
+    alt = f"Forest plot of {len(table)} differences, {sure} of them sure after correction."
+    yield Drawing("forest", figure, table, caption, alt)
+
+
+def _of(rows: Rows, task: str) -> Rows:
+    return [row for row in rows if row["task"] == task]
+
+
+def _forest(study: Study, panels: dict[str, Rows], tasks: Sequence[str]) -> Figure:
+    """One panel per question, side by side; a task's arms are at the same heights in all."""
+    shown = {row["arm"] for rows in panels.values() for row in rows}
+    styles = {arm: style for arm, style in arm_styles(study).items() if arm in shown}
+    arms, step = list(styles), len(styles) + 1
+    figure = new_figure(PAGE, 0.8 + ROW * step * len(tasks))
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, rows) in zip(grid, panels.items(), strict=True):
+        axes.axvline(0, color=BASELINE, lw=0.8)
+        for row in rows:
+            place = tasks.index(row["task"]) * step + arms.index(row["arm"])
+            _draw_row(axes, row, place, styles[row["arm"]])
+        axes.set_title(title, fontsize=7.5)
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x", visible=True)
+        axes.set_xlabel("difference of the metric")
+    middle = (len(arms) - 1) / 2
+    titles = [one_line(task_title(study, task)) for task in tasks]
+    grid[0].set_yticks([middle + step * i for i in range(len(tasks))], titles)
+    grid[0].set_ylim(step * len(tasks) - 1, -1)
+    handles = [
+        Line2D([], [], ls="", label=one_line(arm), **_mark(style, filled=True))
+        for arm, style in styles.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(arms), 4))
+    return figure
+
+
+def _draw_row(axes: Axes, row: dict[str, Any], place: int, style: ArmStyle) -> None:
+    axes.hlines(place, row["lower"], row["upper"], color=style.colour, lw=1.1)
+    filled = row["verdict"] in ("supported", "contradicted")
+    axes.plot(row["value"], place, ls="", **_mark(style, filled))
+
+
+def _mark(style: ArmStyle, filled: bool) -> dict[str, Any]:
+    face = style.colour if filled else "white"
+    return {"marker": style.marker, "mfc": face, "mec": style.colour, "ms": 4.5, "mew": 1}
+
+
+FIGURE = FigureKind("forest", "answers", draw_forest)
