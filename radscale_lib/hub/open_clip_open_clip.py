@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from radscale_lib.encoders.open_clip_tower import CONFIG, FILES
+from radscale_lib.encoders.open_clip_tower import FILES
 from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.files import write_json
 from radscale_lib.hub.files import ExportError, write_weights
-from radscale_lib.study.encoders.open_clip import RESIZE, OpenClip
+from radscale_lib.study.encoders.open_clip import CONFIG, RESIZE, OpenClip
 
 USAGE = """\
 import open_clip

@@ -8,6 +8,7 @@ import polars as pl
 from radscale_lib.report.words import format_count, interval, listed, number, percent, task_title
 from radscale_lib.scaling.tables import NO_TREND
 from radscale_lib.study import Study
+from radscale_lib.study.pretrain import Interpolation
 
 
 def studied(study: Study, scores: pl.DataFrame) -> list[str]:
@@ -35,7 +36,8 @@ def _budgets(study: Study) -> str:
     """How many samples the runs of each arm see."""
     arms: dict[int, list[str]] = {}
     for name, arm in study.arms.items():
-        arms.setdefault(arm.recipe.optimiser.samples, []).append(name)
+        if not isinstance(arm, Interpolation):
+            arms.setdefault(arm.recipe.optimiser.samples, []).append(name)
     if len(arms) == 1:
         return f"each run seeing {next(iter(arms)):,} samples"
     each = listed(f"{samples:,} samples in {listed(names)}" for samples, names in arms.items())

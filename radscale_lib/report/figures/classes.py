@@ -8,7 +8,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.release import without_small_cells
+from radscale_lib.report.release import small_labels, without_labels
 from radscale_lib.report.style import INK, PAGE, house_style, new_figure
 from radscale_lib.report.words import metric_name, number, task_title
 from radscale_lib.study import Study
@@ -42,6 +42,8 @@ def draw_classes(study: Study, tables: Tables) -> Iterator[Drawing]:
         if of.is_empty():
             continue
         table = _table(study, of, tables.scores.filter(task=task), task)
+        if table.is_empty():
+            continue
         with house_style():
             figure = _heat_map(study, table, task)
         metric = metric_name(study, task)
@@ -80,8 +82,10 @@ def _table(study: Study, gains: pl.DataFrame, scores: pl.DataFrame, task: str) -
                 "verdict": row["verdict"],
             }
         )
-    table = without_small_cells(pl.DataFrame(rows, SCHEMA), study.smallest_cell("institution"))
-    return table.sort("positives", descending=True, nulls_last=True, maintain_order=True)
+    few = small_labels(of, study.smallest_cell("institution"))
+    return without_labels(pl.DataFrame(rows, SCHEMA), few).sort(
+        "positives", descending=True, nulls_last=True, maintain_order=True
+    )
 
 
 def _heat_map(study: Study, table: pl.DataFrame, task: str) -> Figure:
