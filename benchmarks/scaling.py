@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from radscale_lib.files import atomic_write
+from radscale_lib.scaling import fit as fits
 from radscale_lib.scaling import laws, posterior
 from radscale_lib.scaling.crossover import crossing_sizes, locate
 from radscale_lib.scaling.fit import fit
@@ -331,7 +332,8 @@ VARIANTS: dict[str, tuple[object, str, object]] = {
     "drift 0.012": (posterior, "DRIFT", 0.012),
     "drift not relative": (posterior, "DRIFT_SHARE", 0.0),
     "drift 0.4 of the elasticity": (posterior, "DRIFT_SHARE", 0.4),
-    "seed noise flat": (posterior, "SEED_NOISE_POWER", 0.0),
+    "noise beside standard errors flat": (fits, "NOISE_POWER_GIVEN", 0.0),
+    "noise without standard errors as with them": (fits, "NOISE_POWER", -1.0),
     "misfit flat": (posterior, "MISFIT_POWER", 0.0),
     "with start (double saturating)": (
         fit,

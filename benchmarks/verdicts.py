@@ -27,7 +27,7 @@ from radscale_lib.files import atomic_write
 from radscale_lib.scaling.laws import Array, even_powers
 from radscale_lib.scaling.multiplicity import benjamini_hochberg, gate, p_values
 from radscale_lib.scaling.noise import nested_luck, split_noise
-from radscale_lib.scaling.posterior import SMOOTH, posterior
+from radscale_lib.scaling.posterior import NOISE_POWER_TREND, SMOOTH, posterior
 from radscale_lib.scaling.simulate import simulate_scores
 from radscale_lib.scaling.study_curves import StudyCurve
 from radscale_lib.scaling.study_fits import fit_tasks, seed_noise
@@ -88,7 +88,7 @@ class Trend:
         log_error = np.log(self.curve.errors) - effect * self.standard_error * log_u
         plain = posterior(
             even_powers(), log_u, log_error, self.own, self.luck, self.seeds,
-            misfits=np.zeros(1), kinds=(SMOOTH,),
+            misfits=np.zeros(1), kinds=(SMOOTH,), noise_power=NOISE_POWER_TREND,
         )  # fmt: skip
         return float(plain.weights[:, plain.grid.exponent > 0].sum())
 

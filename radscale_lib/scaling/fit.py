@@ -23,7 +23,16 @@ from radscale_lib.scaling.ensemble import Ensemble, Law
 from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.laws import DEFAULT, FORMS, Array, even_powers, shapes
 from radscale_lib.scaling.noise import Noise, nested_luck, split_noise
-from radscale_lib.scaling.posterior import SMOOTH, Posterior, central_law, posterior, sample
+from radscale_lib.scaling.posterior import (
+    NOISE_POWER,
+    NOISE_POWER_GIVEN,
+    NOISE_POWER_TREND,
+    SMOOTH,
+    Posterior,
+    central_law,
+    posterior,
+    sample,
+)
 
 WIDE_FLOOR = 0.6
 """A floor whose interval spans more of the error than this is not identified."""
@@ -210,12 +219,16 @@ def fit(
     if sampled is None and spread is not None:
         relative = spread[order] / error
         noise = Noise(noise.shift, np.nan_to_num(relative) ** 2)
+    # Draws of the test patients hold no noise of seeds; standard errors may.
+    powers = (NOISE_POWER, NOISE_POWER_TREND)
+    if sampled is None and np.median(noise.own) > 0:
+        powers = (NOISE_POWER_GIVEN, NOISE_POWER_GIVEN)
 
     largest = float(distinct[-1])
     log_u, log_error = np.log(size / largest), np.log(error)
     runs = (log_u, log_error, noise.own, nested_luck(label, size), seed_noise)
     return Fit(
-        posterior=posterior(shapes(forms), *runs),
+        posterior=posterior(shapes(forms), *runs, noise_power=powers[0]),
         forms=tuple(form for form in FORMS if form == "constant" or form in forms),
         sizes=distinct,
         cap=cap,
@@ -223,7 +236,13 @@ def fit(
         noise=noise,
         resample=np.random.default_rng(seed).permutation(count) % noise.shift.size,
         seed=(seed, stream),
-        plain=posterior(even_powers(), *runs, misfits=np.zeros(1), kinds=(SMOOTH,)),
+        plain=posterior(
+            even_powers(),
+            *runs,
+            misfits=np.zeros(1),
+            kinds=(SMOOTH,),
+            noise_power=powers[1],
+        ),
     )
 
 

@@ -54,13 +54,17 @@ class Misfit:
 ROUGH, SMOOTH = Misfit(growth=2.0, length=0.0), Misfit(growth=2.0, length=6.0)
 SEED_NOISE: Array = np.geomspace(0.0007, 0.2, 7)
 """Standard deviation of log error between runs of a size."""
-SEED_NOISE_POWER = -1.0
+NOISE_POWER, NOISE_POWER_GIVEN, NOISE_POWER_TREND = 0.0, -1.0, 0.5
+"""Its prior density on the log scale is the standard deviation to one of these powers, where no
+other curve tells it: flat; where standard errors that may hold it are given, so that more of it is
+unlikely; and for the probability of a trend, under which flat curves of one seed are called rising
+or falling no more often than is said."""
 AROUND: Array = np.geomspace(1.4**-5, 1.4**3, 9)
 """The same where other curves tell it, relative to what they tell."""
 MISFIT: Array = np.geomspace(0.002, 0.15, 6)
 """Standard deviation of the misfit at the largest size, log error."""
 MISFIT_POWER = 0.5
-"""Prior densities on the log scale are the standard deviations to these powers."""
+"""Power of its prior density on the log scale."""
 DRIFT, DRIFT_SHARE, DRIFT_FREEDOM = 0.02, 0.25, 3
 """Beyond the largest size the elasticity changes by a Student t times these two, one absolute and
 one relative to the elasticity there, as a root of squares: some laws break, steep ones by more."""
@@ -110,6 +114,7 @@ def posterior(
     seed_noise: tuple[float, float] | None,
     misfits: Array | None = None,
     kinds: tuple[Misfit, ...] | None = None,
+    noise_power: float = NOISE_POWER,
 ) -> Posterior:
     """The posterior on a grid whose cells are split until none of them holds much of it.
 
@@ -124,6 +129,7 @@ def posterior(
         misfits: standard deviations of the misfit that are possible.
         kinds: kinds of misfit, equally likely whatever the data. By default ROUGH and SMOOTH, and
             beside them the shape of least squares, as likely as either.
+        noise_power: of the prior of the seeds' noise, where `seed_noise` does not tell it.
     """
     pool = kinds is None
     kinds = kinds or (ROUGH, SMOOTH)
@@ -143,7 +149,7 @@ def posterior(
     precision = np.linalg.inv(covariance)
     total = precision.sum(axis=(1, 2))
     scale = 0.5 * (np.linalg.slogdet(precision)[1] - np.log(total))
-    scale += _log_prior_noise(seed_sd, own, seed_noise)
+    scale += _log_prior_noise(seed_sd, own, seed_noise, noise_power)
     if misfits.all():
         scale += MISFIT_POWER * np.log(misfit)
 
@@ -231,14 +237,16 @@ def _seed_grid(own: Array, seed_noise: tuple[float, float] | None) -> Array:
     return np.asarray(np.sqrt(max(pooled**2 - own.mean(), (pooled / 5) ** 2)) * AROUND)
 
 
-def _log_prior_noise(seed_sd: Array, own: Array, seed_noise: tuple[float, float] | None) -> Array:
+def _log_prior_noise(
+    seed_sd: Array, own: Array, seed_noise: tuple[float, float] | None, power: float
+) -> Array:
     """Log prior density of the seeds' standard deviation on the log scale.
 
     Where other curves tell their variance: its chi-square likelihood, and flat in the standard
     deviation (Gelman 2006). What differs between seeds of a size is their own test noise as well.
     """
     if seed_noise is None:
-        return np.asarray(SEED_NOISE_POWER * np.log(seed_sd))
+        return np.asarray(power * np.log(seed_sd))
     pooled, dof = seed_noise
     variance = seed_sd**2 + own.mean()
     return np.asarray(np.log(seed_sd) - 0.5 * dof * (np.log(variance) + pooled**2 / variance))

@@ -8,7 +8,7 @@ from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
 from radscale_lib.scaling.fit import fit
 from radscale_lib.scaling.laws import DEFAULT, FORMS, LEAST_SQUARES, even_powers, shapes
 from radscale_lib.scaling.noise import nested_luck, split_noise
-from radscale_lib.scaling.posterior import SMOOTH, least_squares_shape, posterior
+from radscale_lib.scaling.posterior import NOISE_POWER_TREND, SMOOTH, least_squares_shape, posterior
 
 SIZES = np.array([50, 100, 200, 400, 1200])
 
@@ -182,6 +182,32 @@ def test_a_trend_is_claimed_as_often_as_is_said(b, own):
     assert 0.86 <= np.mean(held) <= 0.95
     if b == 0:
         assert np.mean(rising) <= 0.085
+
+
+@pytest.mark.parametrize("luck", [0.01, 0.02, 0.04])
+def test_a_trend_of_one_seed_is_claimed_no_more_often_than_is_said(luck):
+    """How far seeds differ is not known then: flat curves must not count as quiet ones."""
+    rng = np.random.default_rng(0)
+    own, size = np.full(5, 0.01**2), np.array(SIZES, dtype=float)
+    nested = nested_luck(np.zeros(5), size)
+    root = np.linalg.cholesky(luck**2 * nested + np.diag(own))
+    called = []
+    for _ in range(200):
+        found = posterior(
+            even_powers(), np.log(size / 1200), root @ rng.normal(size=5), own, nested, None,
+            misfits=np.zeros(1), kinds=(SMOOTH,), noise_power=NOISE_POWER_TREND,
+        )  # fmt: skip
+        rises = found.weights[:, found.grid.exponent > 0].sum()
+        called.append(not 0.05 <= rises <= 0.95)
+    assert np.mean(called) <= 0.12
+
+
+def test_standard_errors_may_hold_the_noise_of_seeds_and_draws_of_patients_do_not():
+    size, error = noisy(0.3, 0.2, 0.02, seeds=1)
+    draws = error * np.random.default_rng(0).lognormal(0, 0.01, (4000, error.size))
+    given = fit(size, error, standard_errors=0.01 * error).trend
+    drawn = fit(size, error, draws=draws).trend
+    assert drawn.exponent.std() > 1.1 * given.exponent.std()
 
 
 def test_seed_noise_known_from_other_curves_widens_the_interval():
