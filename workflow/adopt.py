@@ -37,8 +37,9 @@ def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> lis
     """Write manifests for the results of a study that have none.
 
     The settings that Snakemake recorded for a result must be those of the study, and the check must
-    find nothing. What was never made is left to be made. That today's code would make the same
-    results is what the caller vouches for.
+    find nothing. What was never made is left to be made, and so is what was made of other files, or
+    beside others, than it would be today. That today's code would make the same results is what the
+    caller vouches for.
 
     Args:
         study: the study.
@@ -60,9 +61,9 @@ def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> lis
         there = [path for path in job.outputs if path.exists()]
         if name is None or not there or path_of(study.folder, name).exists():
             continue
-        missing = [str(path) for path in job.outputs if path not in there]
+        if not all(path.exists() for path in (*job.inputs, *job.outputs)):
+            continue  # of an earlier version, which read or made other files: it is made again
         known, wrong = _recorded(study, job, records)
-        problems += [f"{path}: missing, beside {there[0]}: delete that" for path in missing]
         problems += [*wrong, *check(job.inputs, there)]
         found.append((name, job, known))
     if problems:

@@ -159,6 +159,22 @@ def test_results_from_before_are_adopted(older: Checkout) -> None:
     assert problems(older.results) == {}
 
 
+def test_an_archive_that_an_earlier_version_ingested_is_ingested_again(older: Checkout) -> None:
+    """It has no tables made ready for joining, no audit of them and no counts of texts."""
+    data = older.results / "data" / "institution"
+    shutil.rmtree(data / "tables")
+    for name in ("joins", "texts"):
+        (data / f"{name}.parquet").unlink()
+    adopted = scripted(older, "adopt")
+    assert adopted.returncode == 0, adopted.stderr[-3000:]
+    planned = [job["rule"] for job in older.plan()]
+    assert {"tables_institution", "ingest_partition", "catalog_institution"} <= set(planned)
+    assert not {"make_phantom", "tables_public", "catalog_public"} & set(planned)
+    for name in ("joins", "texts"):
+        assert not (data / f"{name}.parquet").exists()
+    assert read_manifest(path_of(older.results, "fits")) is not None
+
+
 def test_what_contradicts_is_named_and_nothing_adopted(older: Checkout) -> None:
     card = older.results / "encoders/rad-dino/n=16/seed=0/encoder.json"
     write_json(card, read_json(card) | {"base_digest": "0"})
