@@ -24,7 +24,7 @@ from pathlib import Path
 
 import yaml
 
-from radscale_lib.planning.stages import ROOT
+from radscale_lib.planning.identity import ROOT
 from workflow.journal import NAME, Entry, read_journal
 
 PAPER = ROOT / "config/paper.yaml"

@@ -22,7 +22,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from radscale_lib.planning.stages import ROOT
+from radscale_lib.planning.identity import ROOT
 from radscale_lib.study import load_study
 
 INTERPRETER_SECONDS = 0.02

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from radscale_lib.files import read_json, write_json
-from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import (
     DONE,

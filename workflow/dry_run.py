@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from radscale_lib.planning.stages import ROOT
+from radscale_lib.planning.identity import ROOT
 from radscale_lib.study.model import Study
 from workflow.plan import Job, read_jobs
 

@@ -5,8 +5,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from radscale_lib.planning import stages
 from radscale_lib.planning.costs import Costs
-from radscale_lib.planning.stages import STAGES as SLICES
 from radscale_lib.study.model import Run, Study
 
 STAGES = {
@@ -52,7 +52,7 @@ def stage_of(rule: str) -> str:
 
 def names_of(rule: str, wildcards: Mapping[str, str]) -> dict[str, str]:
     """What a job's slice of the study depends on: `archive`, `arm` or `task`, or nothing."""
-    wanted = signature(SLICES[stage_of(rule)][1]).parameters
+    wanted = signature(stages.STAGES[stage_of(rule)].reads).parameters
     names = {"archive": rule.rpartition("_")[2], **wildcards}  # or of a rule for one archive
     return {name: names[name] for name in wanted if name != "study"}
 

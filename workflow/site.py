@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from radscale_lib.planning.stages import ROOT
+from radscale_lib.planning.identity import ROOT
 from radscale_lib.study.base import Section
 from radscale_lib.study.compute import Compute
 

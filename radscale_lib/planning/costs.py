@@ -7,19 +7,10 @@ from pathlib import Path
 from statistics import median
 
 from radscale_lib.files import read_json
-from radscale_lib.planning.disk import encoder_bytes
-from radscale_lib.planning.scale import archive_images, held_out, shard_bytes
+from radscale_lib.planning.stages import STAGES
+from radscale_lib.planning.stages.base import START_SECONDS
+from radscale_lib.planning.stages.pretrain import training
 from radscale_lib.study.model import Run, Study
-from radscale_lib.study.paradigms import Recipe
-
-SECONDS_PER_MPIXEL = 0.02
-"""Assumed: one core decodes, resizes and encodes a 5 megapixel radiograph in 0.1 s."""
-SOURCE_MPIXELS = 5.0
-"""Assumed: size of a hospital's radiograph, megapixels."""
-READ = 200e6
-"""Assumed: bytes a second from the file system of the results."""
-START_SECONDS = 5.0
-"""Assumed: start of a process with torch."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ class Costs:
             card = study.folder / "encoders" / run.path / "encoder.json"
             values = read_json(card) if card.exists() else {}
             if values.get("seconds") and values["device"] == study.compute.device:
-                recipe, flops = _training(study, run.arm)
+                recipe, flops = training(study, run.arm)
                 each = values["seconds"] / values["samples_seen"]
                 self.trained[run] = START_SECONDS + recipe.optimiser.samples * each
                 self._rates.setdefault(recipe.paradigm, []).append(flops / each)
@@ -98,7 +89,10 @@ class Costs:
         for source, seconds in known:
             if seconds is not None:
                 return Cost(seconds, cores, gpus, source)
-        return Cost(computed_seconds(self.study, stage, names, gpus), cores, gpus, "computed")
+        compute = self.study.compute
+        rate = compute.tflops * 1e12 * compute.utilisation * max(gpus, 1)
+        seconds = STAGES[stage].seconds(self.study, names, rate)
+        return Cost(seconds, cores, gpus, "computed")
 
     def _training(self, names: Mapping[str, str]) -> Iterator[tuple[str, float | None]]:
         """By cards: a benchmark has a training's last try only, or the copy of an earlier one."""
@@ -107,7 +101,7 @@ class Costs:
         yield "measured", self.trained.get(run)
         # Every run of an arm sees the same number of samples.
         yield "similar", _median(took for run, took in self.trained.items() if run.arm == arm)
-        recipe, flops = _training(self.study, arm)
+        recipe, flops = training(self.study, arm)
         every = [rate for rates in self._rates.values() for rate in rates]
         rate = _median(self._rates.get(recipe.paradigm, every))
         yield "rate", rate and START_SECONDS + recipe.optimiser.samples * flops / rate
@@ -138,42 +132,3 @@ def _benchmark(path: Path) -> float | None:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return float(rows[-1]["s"]) if rows else None
-
-
-def _training(study: Study, arm: str) -> tuple[Recipe, float]:
-    """Recipe of an arm or base, and FLOPs of one of its samples."""
-    recipe = (study.trained_arms.get(arm) or study.bases[arm]).recipe
-    return recipe, recipe.sample_flops(study.encoders[study.encoder_of(arm)])
-
-
-def computed_seconds(study: Study, stage: str, names: Mapping[str, str], gpus: int = 0) -> float:
-    """Seconds of a job that nothing like it has been measured for."""
-    rate = study.compute.tflops * 1e12 * study.compute.utilisation * max(gpus, 1)
-    total = archive_images(study)
-    if stage == "pretrain":
-        recipe, flops = _training(study, names["arm"])
-        return START_SECONDS + recipe.optimiser.samples * flops / rate
-    if stage == "interpolate":
-        return START_SECONDS + 3 * encoder_bytes(study, names["arm"]) / READ
-    tested = total * held_out(study)
-    if stage in ("features", "evaluate"):
-        encoder = study.encoders[study.encoder_of(names["arm"])]
-        forward = encoder.flops()
-        if stage == "features":
-            return START_SECONDS + tested * forward / rate
-        task = study.evaluation.tasks[names["task"]]
-        if not task.runs_encoder:
-            return START_SECONDS + tested / 2000
-        encoded = task.images_encoded(total * study.splits.test)
-        return START_SECONDS + encoded * forward * 2 / rate
-    if stage == "ingest":
-        archive = study.archives[names["archive"]]
-        if archive.phantom:
-            return 2 + archive.phantom.patients * 3 / archive.partitions / 100
-        return total / archive.partitions * SOURCE_MPIXELS * SECONDS_PER_MPIXEL
-    if stage == "ranges":
-        return START_SECONDS + shard_bytes(study) / READ
-    if stage == "phantom":
-        phantom = study.archives[names["archive"]].phantom
-        return 2 + (phantom.patients * 3 / 80 if phantom else 0)
-    return START_SECONDS + total / 1e5

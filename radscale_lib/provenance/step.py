@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from radscale_lib.files import write_json
-from radscale_lib.planning.stages import ROOT, components, stage_id
+from radscale_lib.planning.identity import ROOT, components, stage_id
 from radscale_lib.provenance.digests import files_of
 from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import (

@@ -62,7 +62,7 @@ except StudyError as error:
 """
 IDS = """
 import json, sys
-from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.study import parse_study
 study = parse_study(json.load(sys.stdin))
 of = lambda stage, **names: stage_id(components(study, stage, **names))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.study import Study, parse_study
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from radscale_lib.encoders.text import ClipTokenizer
 from radscale_lib.files import write_json
-from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.preflight import archives
 from radscale_lib.preflight.check import findings
 from radscale_lib.provenance.manifest import (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import (
     DONE,

@@ -28,7 +28,7 @@ def test_the_smoke_study_has_the_scores_of_the_local_run(
 ) -> None:
     """Every stage runs in jobs of the cluster."""
     study = ClusterStudy(copy_checkout(tmp_path / "checkout").folder, cluster, tmp_path)
-    scripts = {script for name, (script, _) in STAGES.items() if name != "weights"}
+    scripts = {stage.script for name, stage in STAGES.items() if name != "weights"}
     seen = [study.fault(script, times=0) for script in scripts]
     members = [f"{rule}={group}" for group, rules in GROUPS.items() for rule in rules]
     # A group asks for the CPUs of all its jobs that can run at once, and a node has 16.

@@ -24,7 +24,7 @@ from radscale_lib.archive import listing, retries
 from radscale_lib.files import make_private
 from radscale_lib.planning.needs import minutes, megabytes
 from workflow.site import SiteError, load_site, site_file
-from radscale_lib.planning.stages import components, stage_id
+from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.provenance.settings import are_settings, settings_file, settings_text
 from radscale_lib.provenance.settings import write_settings
 from radscale_lib.provenance.step import restate

@@ -1,0 +1,11 @@
+"""Stages of the workflow; modules are named after the files of rules."""
+
+from radscale_lib.planning.stages import evaluate, ingest, pretrain, report, subset
+from radscale_lib.planning.stages.base import Stage
+
+STAGES: dict[str, Stage] = (
+    ingest.STAGES | subset.STAGES | pretrain.STAGES | evaluate.STAGES | report.STAGES
+)
+"""Every stage by name."""
+
+__all__ = ["STAGES", "Stage"]

@@ -1,0 +1,107 @@
+"""What a stage states about itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radscale_lib.planning.scale import archive_images
+from radscale_lib.study.base import Section
+from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.model import Study
+from radscale_lib.study.paradigms import RecipeSection
+from radscale_lib.study.tasks import TaskSection
+
+Slice = dict[str, Any]
+Kind = type[EncoderSection | RecipeSection | TaskSection]
+
+START_SECONDS = 5.0
+"""Assumed: start of a process with torch."""
+READ = 50e6
+"""At least so many bytes a second from the file system of the results."""
+READ_USUALLY = 200e6
+"""Assumed: bytes a second from the file system of the results."""
+
+
+def no_kinds(study: Study, **names: str) -> Iterator[Kind]:
+    """A stage that uses no kind."""
+    return iter(())
+
+
+def usual_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
+    """Seconds of a job that goes over a table of all images."""
+    return START_SECONDS + archive_images(study) / 1e5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage of the workflow: what it reads of the study, and what its jobs need.
+
+    Attributes:
+        script: below `scripts/`.
+        reads: the slice of the study that its results depend on, of what it is for (`archive`,
+            `arm` or `task`).
+        kinds: encoders, paradigms and tasks whose code it runs.
+        titles: whether it asks them for their facts only.
+        modules: further modules whose code it runs.
+        facts: further modules whose facts it asks for.
+        megabytes: bound on memory, MB, before the factor for retries; of each process.
+        minutes: bound on run time, before the factor for retries.
+        seconds: estimated run time where nothing like it was measured, of what it is for, at a rate
+            in FLOPs a second.
+    """
+
+    script: str
+    reads: Callable[..., Slice]
+    kinds: Callable[..., Iterator[Kind]] = no_kinds
+    titles: bool = False
+    modules: Callable[[Study], list[str]] = lambda study: []
+    facts: Callable[[Study], list[str]] = lambda study: []
+    megabytes: Callable[[Study], float] = lambda study: 1500.0
+    minutes: Callable[[Study], float] = lambda study: 15.0
+    seconds: Callable[[Study, Mapping[str, str], float], float] = usual_seconds
+
+
+def megaimages(study: Study) -> float:
+    """Images of the institution's archive, in millions."""
+    return archive_images(study) / 1e6
+
+
+def largest_side(study: Study) -> int:
+    """Shorter side of the largest stored images, pixels."""
+    return max(archive.image.shorter_side for archive in study.archives.values())
+
+
+def encoder_of(study: Study, arm: str) -> EncoderSection:
+    """The encoder of an arm, base or baseline."""
+    return study.encoders[study.encoder_of(arm)]
+
+
+def hardware(study: Study) -> Slice:
+    """What of the machine decides the last bits of a result."""
+    return {"device": study.compute.device, "precision": study.compute.precision}
+
+
+def arms_encoder(study: Study, arm: str, **names: str) -> Iterator[Kind]:
+    """The kind of an arm's encoder."""
+    yield type(encoder_of(study, arm))
+
+
+def task_kinds(study: Study, **names: str) -> Iterator[Kind]:
+    """The kinds of all tasks."""
+    yield from map(type, study.evaluation.tasks.values())
+
+
+def without(section: Section, *names: str) -> Slice:
+    """A section's values but for some, with `given` in place of paths."""
+    values: Slice = _pathless(section.model_dump(exclude=set(names)))
+    return values
+
+
+def _pathless(value: Any) -> Any:
+    """Values with `given` for a path: what lies there is an input, compared by its content."""
+    if isinstance(value, Mapping):
+        return {key: _pathless(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_pathless(inner) for inner in value]
+    return "given" if isinstance(value, Path) else value

@@ -1,0 +1,128 @@
+"""Evaluation: features, tasks, the scores table, patch similarity."""
+
+from collections.abc import Iterator, Mapping
+
+from radscale_lib.languages.phrases import digest_of as phrases_digest
+from radscale_lib.planning.scale import archive_images, held_out
+from radscale_lib.planning.stages.base import (
+    START_SECONDS,
+    Kind,
+    Slice,
+    Stage,
+    arms_encoder,
+    encoder_of,
+    hardware,
+    largest_side,
+    megaimages,
+    without,
+)
+from radscale_lib.study.model import Study
+
+ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
+"""At least so many a second: pixels through an encoder on a core, images on a GPU."""
+
+
+def _features(study: Study, arm: str) -> Slice:
+    return {
+        "features": study.evaluation.features,
+        "labels": study.labels,
+        **hardware(study),
+    }
+
+
+def _evaluate(study: Study, task: str, arm: str) -> Slice:
+    section = study.evaluation.tasks[task]
+    protocol = {
+        name: getattr(study.evaluation, name) for name in ("resamples", "confidence", "seed")
+    }
+    shared = {} if section.runs_encoder else {"features": study.evaluation.features}
+    machine = hardware(study) if section.runs_encoder else {}
+    reports = {}
+    if section.needs == "reports":
+        language = study.institution.language
+        reports = {"language": language, "language.phrases": phrases_digest(language)}
+    return {task: section, "labels": study.labels, **protocol, **shared, **machine, **reports}
+
+
+def runs_and_tasks(study: Study) -> Slice:
+    """Which scores a study has."""
+    return {"runs": [run.path for run in study.runs], "tasks": list(study.evaluation.tasks)}
+
+
+def _similarity(study: Study, arm: str) -> Slice:
+    """The tip that is drawn is one that every encoder of the study sees."""
+    return {
+        "labels.tubes": study.labels.tubes,
+        "encoders": {name: without(each, "weights") for name, each in study.encoders.items()},
+        **hardware(study),
+    }
+
+
+def _evaluate_kinds(study: Study, task: str, arm: str) -> Iterator[Kind]:
+    section = study.evaluation.tasks[task]
+    yield type(section)
+    if section.runs_encoder:
+        yield type(encoder_of(study, arm))
+
+
+def _facts_of_encoders(study: Study) -> list[str]:
+    """Modules with the facts of all encoders, since the tip that is drawn is one that all see."""
+    return [
+        module
+        for encoder in study.encoders.values()
+        for module in (type(encoder).__module__, *encoder.more_facts)
+    ]
+
+
+def _tested(study: Study) -> float:
+    return archive_images(study) * held_out(study)
+
+
+def _encoded_a_second(study: Study) -> float:
+    if study.compute.device == "cuda":
+        return ENCODED["cuda"]
+    return ENCODED["cpu"] / largest_side(study) ** 2
+
+
+def _tiles(study: Study) -> float:
+    return (max(largest_side(study), 64) / 64) ** 2
+
+
+def _features_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
+    return START_SECONDS + _tested(study) * encoder_of(study, names["arm"]).flops() / rate
+
+
+def _evaluate_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
+    task = study.evaluation.tasks[names["task"]]
+    if not task.runs_encoder:
+        return START_SECONDS + _tested(study) / 2000
+    encoded = task.images_encoded(archive_images(study) * study.splits.test)
+    return START_SECONDS + encoded * encoder_of(study, names["arm"]).flops() * 2 / rate
+
+
+STAGES = {
+    "features": Stage(
+        script="features.py",
+        reads=_features,
+        kinds=arms_encoder,
+        megabytes=lambda study: 2500 + 4000 * megaimages(study) + 20 * _tiles(study),
+        minutes=lambda study: 10 + _tested(study) / _encoded_a_second(study) / 60,
+        seconds=_features_seconds,
+    ),
+    "evaluate": Stage(
+        script="evaluate.py",
+        reads=_evaluate,
+        kinds=_evaluate_kinds,
+        megabytes=lambda study: 3500 + 8000 * megaimages(study) + 100 * _tiles(study),
+        minutes=lambda study: 15 + min(_tested(study), 2e5) / _encoded_a_second(study) / 60,
+        seconds=_evaluate_seconds,
+    ),
+    "gather": Stage(script="gather.py", reads=runs_and_tasks),
+    "similarity": Stage(
+        script="similarity.py",
+        reads=_similarity,
+        kinds=arms_encoder,
+        facts=_facts_of_encoders,
+        megabytes=lambda study: 2000 + 20 * _tiles(study),
+    ),
+}

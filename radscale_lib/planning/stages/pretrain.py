@@ -1,0 +1,101 @@
+"""Encoders: released weights, trainings, interpolations."""
+
+from collections.abc import Iterator, Mapping
+
+from radscale_lib.planning.disk import encoder_bytes
+from radscale_lib.planning.stages.base import (
+    READ,
+    READ_USUALLY,
+    START_SECONDS,
+    Kind,
+    Slice,
+    Stage,
+    encoder_of,
+    hardware,
+    largest_side,
+    without,
+)
+from radscale_lib.study.model import Study
+from radscale_lib.study.paradigms import PARADIGMS, RecipeSection
+
+
+def _weights(study: Study, arm: str) -> Slice:
+    return {"encoder": encoder_of(study, arm)}
+
+
+def _pretrain(study: Study, arm: str) -> Slice:
+    section = study.bases[arm] if arm in study.bases else study.trained_arms[arm]
+    encoder = encoder_of(study, arm)
+    archive = "public" if arm in study.bases else "institution"
+    return {
+        **({"smallest_cell": study.smallest_cell(archive)} if encoder.learns_words else {}),
+        arm: without(section, "seeds", "sizes"),
+        "encoder": without(encoder, "weights"),
+        "labels": study.labels,
+        "devices": study.compute.devices,
+        **hardware(study),
+    }
+
+
+def _interpolate(study: Study, arm: str) -> Slice:
+    section = study.interpolated_arms[arm]
+    return {"interpolates": section.interpolates, "share": section.share}
+
+
+def _weights_kinds(study: Study, arm: str) -> Iterator[Kind]:
+    encoder = encoder_of(study, arm)
+    yield type(encoder)
+    yield PARADIGMS[encoder.paradigms[0]]
+
+
+def _pretrain_kinds(study: Study, arm: str) -> Iterator[Kind]:
+    yield type(encoder_of(study, arm))
+    yield type((study.bases | study.trained_arms)[arm].recipe)
+
+
+def _pretrain_megabytes(study: Study) -> float:
+    """Of each process: torch, and loaders that hold decoded images of several steps."""
+    if study.compute.device == "cuda":
+        return 12_000
+    return 3000 + 40 * (max(largest_side(study), 64) / 64) ** 2
+
+
+def _pretrain_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
+    recipe, flops = training(study, names["arm"])
+    return START_SECONDS + recipe.optimiser.samples * flops / rate
+
+
+def training(study: Study, arm: str) -> tuple[RecipeSection, float]:
+    """Recipe of an arm or base, and FLOPs of one of its samples."""
+    recipe = (study.bases | study.trained_arms)[arm].recipe
+    return recipe, recipe.sample_flops(encoder_of(study, arm))
+
+
+def _interpolate_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
+    return START_SECONDS + 3 * encoder_bytes(study, names["arm"]) / READ_USUALLY
+
+
+def _largest_encoder(study: Study) -> float:
+    """Bytes of the largest encoder file of an arm."""
+    return max((encoder_bytes(study, arm) for arm in study.arms), default=0.0)
+
+
+STAGES = {
+    "weights": Stage(script="import_weights.py", reads=_weights, kinds=_weights_kinds),
+    "pretrain": Stage(
+        script="pretrain.py",
+        reads=_pretrain,
+        kinds=_pretrain_kinds,
+        megabytes=_pretrain_megabytes,
+        minutes=lambda study: 60.0 if study.compute.device == "cpu" else 24 * 60.0,
+        seconds=_pretrain_seconds,
+    ),
+    "interpolate": Stage(
+        script="interpolate.py",
+        reads=_interpolate,
+        # Two encoders, the mean, and its file before it is written.
+        megabytes=lambda study: 1500 + 5 * _largest_encoder(study) / 1e6,
+        minutes=lambda study: 10 + 3 * _largest_encoder(study) / READ / 60,
+        seconds=_interpolate_seconds,
+    ),
+}

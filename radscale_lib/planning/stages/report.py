@@ -1,0 +1,59 @@
+"""Fits, figures and the report."""
+
+from radscale_lib.planning.stages.base import Slice, Stage, task_kinds, without
+from radscale_lib.planning.stages.evaluate import runs_and_tasks
+from radscale_lib.study.kinds import modules_of
+from radscale_lib.study.model import Study
+from radscale_lib.study.pretrain import Arm
+
+
+def _fit(study: Study) -> Slice:
+    """The stated claims find arms by kind, paradigm and supervision, tasks by kind and target."""
+    arms = {
+        name: {
+            "encoder": arm.encoder,
+            "kind": study.encoders[arm.encoder].kind,
+            "supervision": list(arm.supervision),
+            "paradigm": arm.recipe.paradigm if isinstance(arm, Arm) else "",
+        }
+        for name, arm in study.arms.items()
+    }
+    kinds = {
+        name: [task.kind, getattr(task, "target", "")]
+        for name, task in study.evaluation.tasks.items()
+    }
+    return {
+        "scaling": study.scaling,
+        "baselines": study.baselines,
+        "arms": arms,
+        "kinds": kinds,
+        **runs_and_tasks(study),
+    }
+
+
+def _figures(study: Study) -> Slice:
+    return {
+        "report": study.report,
+        "scaling": study.scaling,
+        "evaluation.confidence": study.evaluation.confidence,
+        "baselines": study.baselines,
+        "arms": {name: study.encoder_of(name) for name in study.arms},
+        **runs_and_tasks(study),
+    }
+
+
+def _report(study: Study) -> Slice:
+    return {"study": without(study, "results", "compute")}
+
+
+STAGES = {
+    "fit": Stage(script="fit.py", reads=_fit, megabytes=lambda study: 2000.0),
+    "figures": Stage(
+        script="figures.py",
+        reads=_figures,
+        kinds=task_kinds,
+        titles=True,
+        modules=lambda study: modules_of("radscale_lib.report.figures", "radscale.figures"),
+    ),
+    "report": Stage(script="report.py", reads=_report, kinds=task_kinds, titles=True),
+}
