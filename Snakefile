@@ -8,7 +8,7 @@
     snakemake verify --configfile my-study.yaml             whether results are still what jobs wrote
 
 Targets: all (default), plan, check, status, verify, and one per stage: archive, ingest, subsets, pretrain,
-evaluate, scale, figures.
+evaluate, scale, figures; and exports, the final encoders for other libraries.
 """
 
 from snakemake.utils import min_version
@@ -36,6 +36,7 @@ include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/scaling.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/export.smk"
 
 
 provenance.note_commands(workflow.rules)
@@ -54,6 +55,7 @@ localrules:
     evaluate,
     scale,
     figures,
+    exports,
 
 
 # Answered from the DAG, without a job (workflow/calls.py).

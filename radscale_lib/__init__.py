@@ -1,1 +1,59 @@
-"""radscale: data-scaling studies of radiology foundation models as one reproducible workflow."""
+"""radscale: data-scaling studies of radiology foundation models as one reproducible workflow.
+
+What `__all__` names is meant for programs of others and stays as it is between minor versions
+(docs/python.md). It is imported when it is asked for, so that `import radscale_lib` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from radscale_lib.api.curve import CurveFit, draw_curve, fit_curve
+    from radscale_lib.api.dataset import ShardDataset
+    from radscale_lib.api.encoder import embed_images, load_encoder
+    from radscale_lib.api.figure import draw_figure
+    from radscale_lib.api.film import read_dicom, read_image
+    from radscale_lib.api.results import StudyResults, open_study
+
+__all__ = [
+    "CurveFit",
+    "ShardDataset",
+    "StudyResults",
+    "draw_curve",
+    "draw_figure",
+    "embed_images",
+    "fit_curve",
+    "load_encoder",
+    "open_study",
+    "read_dicom",
+    "read_image",
+]
+
+_MODULES = {
+    "CurveFit": "curve",
+    "ShardDataset": "dataset",
+    "StudyResults": "results",
+    "draw_curve": "curve",
+    "draw_figure": "figure",
+    "embed_images": "encoder",
+    "fit_curve": "curve",
+    "load_encoder": "encoder",
+    "open_study": "results",
+    "read_dicom": "film",
+    "read_image": "film",
+}
+"""Module of `radscale_lib.api` that defines each name."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `__all__` from where it is defined."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.api.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """What is there, and what would be imported."""
+    return sorted({*globals(), *__all__})

@@ -25,6 +25,7 @@ STAGES = {
     "draw_similarity": "similarity",
     "draw_figures": "figures",
     "write_report": "report",
+    "export_encoder": "export",
 }
 """Stage of each rule."""
 BY_ARCHIVE = {

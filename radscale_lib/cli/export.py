@@ -3,10 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from radscale_lib.provenance.step import InputError
-from radscale_lib.study import StudyError, load_study
+from radscale_lib.provenance.step import InputError, add_options, step, study_of
+from radscale_lib.study import Study
 from radscale_lib.texts import plain
 
 FORMS = ("transformers", "timm", "open_clip", "safetensors")
@@ -22,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--to", choices=FORMS, required=True, help="library that will load it")
     parser.add_argument("--out", type=Path, required=True, help="new folder")
-    parser.add_argument("--study", type=Path, help="study file, for the card's section on data")
+    add_options(parser, required=False)
+    parser.add_argument("--arm", help="of the run; the workflow names it")
     parser.add_argument(
         "--scores", type=Path, help="scores.parquet for the card (default: of the run's study)"
     )
@@ -34,14 +36,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     from radscale_lib.hub.export import export
 
     try:
-        export(
-            args.encoder,
-            args.to,
-            args.out,
-            study=load_study(args.study) if args.study else None,
-            scores=args.scores,
-            license=args.license,
-        )
-    except (InputError, StudyError, OSError) as error:
+        study = study_of(args) if args.study else None
+        with _recorded(args, study):
+            export(
+                args.encoder,
+                args.to,
+                args.out,
+                study=study,
+                scores=args.scores,
+                license=args.license,
+            )
+    except (InputError, OSError) as error:
         print(f"radscale export: {plain(str(error))}", file=sys.stderr)
         sys.exit(1)
+
+
+def _recorded(args: argparse.Namespace, study: Study | None) -> AbstractContextManager[str | None]:
+    """The manifest of a job of the workflow; a call by hand leaves none."""
+    if study is None or args.arm is None:
+        return nullcontext()
+    encoder = Path(args.encoder)
+    reads = [encoder, encoder.with_name("encoder.json"), args.scores]
+    return step(args, study, "export", reads, [args.out], arm=args.arm)

@@ -21,8 +21,10 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Encoders and predictions, without a study": dict([
         _step("embed", "embed a folder of images by any encoder"),
         _step("export", "write an encoder for another library"),
+        _step("fetch-weights", "published weights from the Hub, where there is a network"),
     ]),
     "A study, beside its run": dict([
+        _step("evaluate-encoder", "any encoder by a study's tasks, on its ingested archive"),
         _step("check", "what would stop a study, found before it runs"),
         _step("verify", "whether results are still what jobs wrote"),
         _step("release", "what may leave the institution, checked and copied"),
@@ -39,6 +41,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         _step("subset-card", "describe all subsets"),
         _step("import-weights", "released weights as a baseline"),
         _step("pretrain", "train a run"),
+        _step("interpolate", "an encoder between a run and its base"),
         _step("launch", "start the processes of a run"),
         _step("features", "pooled features of a frozen encoder"),
         _step("evaluate", "scores and predictions of a task and run"),

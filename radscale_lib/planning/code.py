@@ -39,7 +39,7 @@ def code_of(script: Path, modules: Iterable[str] = (), facts: Iterable[str] = ()
     seen, pending = set[str](), [*imports, *modules]
     while pending:
         module = pending.pop()
-        if module in seen or module.startswith(UNHASHED):
+        if module in seen or module == PACKAGE or module.startswith(UNHASHED):
             continue
         seen.add(module)
         digests, imports = _definitions(_module_file(module, root), module, root, packages)

@@ -9,6 +9,7 @@ _RESULTS = (
     (r"data/([^/]+)/ranges\.arrow", r"ranges/\1"),
     (r"(subsets/(?:seed=\d+/n=\d+|card))\.parquet", r"\1"),
     (r"((?:encoders|features|tasks/[^/]+)/[^/]+/n=\d+/seed=\d+)/[^/]+", r"\1"),
+    (r"(exports/[^/]+/n=\d+/seed=\d+)(?:/.+)?", r"\1"),
     (r"scores\.parquet", "scores"),
     (r"[^/]+\.parquet", "fits"),
     (r"(similarity/[^/]+)\.parquet", r"\1"),

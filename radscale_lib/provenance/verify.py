@@ -103,6 +103,6 @@ def _foreign(study: Path, stated: Iterable[str]) -> Iterator[Problem]:
 
 _RESULTS = (
     *("data", "subsets", "encoders", "features", "tasks", "similarity", "figures", "tables"),
-    "report.html",
+    *("exports", "report.html"),
 )
 """Where results lie in a study's folder, beside its tables."""

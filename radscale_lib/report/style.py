@@ -24,7 +24,7 @@ MUTED = "#666666"
 BASELINE = "#555555"
 
 # Okabe and Ito's palette, told apart in all common forms of colour blindness; markers repeat it.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ((4.0, 2.0), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5), (2.5, 1.0))
 
@@ -84,7 +84,8 @@ def arm_styles(study: Study) -> dict[str, ArmStyle]:
     """Colour and marker of each arm, by its place in the study unless the study names a colour."""
     return {
         arm: ArmStyle(
-            study.report.colours.get(arm, _COLOURS[i % len(_COLOURS)]), _MARKERS[i % len(_MARKERS)]
+            study.report.colours.get(arm, COLOURS[i % len(COLOURS)]),
+            _MARKERS[i % len(_MARKERS)],
         )
         for i, arm in enumerate(study.arms)
     }

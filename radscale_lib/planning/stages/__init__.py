@@ -1,10 +1,15 @@
 """Stages of the workflow; modules are named after the files of rules."""
 
-from radscale_lib.planning.stages import evaluate, ingest, pretrain, report, subset
+from radscale_lib.planning.stages import evaluate, export, ingest, pretrain, report, subset
 from radscale_lib.planning.stages.base import Stage
 
 STAGES: dict[str, Stage] = (
-    ingest.STAGES | subset.STAGES | pretrain.STAGES | evaluate.STAGES | report.STAGES
+    ingest.STAGES
+    | subset.STAGES
+    | pretrain.STAGES
+    | evaluate.STAGES
+    | report.STAGES
+    | export.STAGES
 )
 """Every stage by name."""
 

@@ -75,7 +75,7 @@ def _interpolate_seconds(study: Study, names: Mapping[str, str], rate: float) ->
     return START_SECONDS + 3 * encoder_bytes(study, names["arm"]) / READ_USUALLY
 
 
-def _largest_encoder(study: Study) -> float:
+def largest_encoder(study: Study) -> float:
     """Bytes of the largest encoder file of an arm."""
     return max((encoder_bytes(study, arm) for arm in study.arms), default=0.0)
 
@@ -94,8 +94,8 @@ STAGES = {
         script="interpolate.py",
         reads=_interpolate,
         # Two encoders, the mean, and its file before it is written.
-        megabytes=lambda study: 1500 + 5 * _largest_encoder(study) / 1e6,
-        minutes=lambda study: 10 + 3 * _largest_encoder(study) / READ / 60,
+        megabytes=lambda study: 1500 + 5 * largest_encoder(study) / 1e6,
+        minutes=lambda study: 10 + 3 * largest_encoder(study) / READ / 60,
         seconds=_interpolate_seconds,
     ),
 }

@@ -1,0 +1,47 @@
+"""The figures of a finished study."""
+
+from collections.abc import Mapping
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from radscale_lib.api.results import StudyResults
+from radscale_lib.report.figures import Tables, figures
+from radscale_lib.report.style import house_style
+
+JUDGED = ("scores", "fits", "crossovers", "comparisons", "verdicts")
+
+
+def draw_figure(study: StudyResults, name: str) -> Mapping[str, Figure]:
+    """Draw a figure of a study as its report has it.
+
+    Args:
+        study: of `open_study`, finished up to its fits.
+        name: kind of figure, as `radscale figures --only` takes it.
+
+    Returns:
+        Figures by name: a kind may draw several, as one for each task.
+
+    Raises:
+        KeyError: for an unknown kind, or if a table that figures are drawn from is not there.
+
+    Example:
+        >>> import radscale_lib
+        >>> study = radscale_lib.open_study("study.yaml")
+        >>> drawn = radscale_lib.draw_figure(study, "scaling")
+        >>> sorted(drawn)
+        ['scaling', 'scaling-findings', 'scaling-segmentation']
+        >>> drawn["scaling"].savefig("scaling.png")
+    """
+    known = figures()
+    if name not in known:
+        raise KeyError(f"{name}: no kind of figure: use one of {', '.join(known)}")
+    here = study.tables()
+    scores, fits, crossovers, comparisons, verdicts = map(study.table, JUDGED)
+    subsets = study.table("subsets") if "subsets" in here else None
+    maps = [pl.read_parquet(path) for path in sorted(study.folder.glob("similarity/*.parquet"))]
+    tables = Tables(scores, fits, crossovers, comparisons, verdicts, subsets, maps)
+    with house_style():
+        return {
+            drawing.name: drawing.figure for drawing in known[name].draw(study.settings, tables)
+        }

@@ -1,0 +1,75 @@
+"""Any encoder on a study's ingested archive: the study's tasks, and nothing else of its run."""
+
+from importlib import import_module
+from pathlib import Path
+
+import polars as pl
+
+from radscale_lib.encoders.loading import load_file
+from radscale_lib.encoders.storage import save_encoder
+from radscale_lib.files import atomic_write
+from radscale_lib.provenance.step import InputError
+from radscale_lib.study.model import Run, Study
+from radscale_lib.tasks.evaluate import set_up_libraries
+from radscale_lib.tasks.extraction import extract
+from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.scores import score_table
+
+
+def evaluate_encoder(
+    study: Study, spec: str, out: Path, name: str, tasks: list[str] | None = None, threads: int = 1
+) -> pl.DataFrame:
+    """Evaluate an encoder by a study's tasks, on the images that the study ingested.
+
+    Splits, draws and protocols are the study's, so the scores are paired with those of its runs.
+
+    Args:
+        study: the study; its `institution` must have been ingested (`snakemake ingest`).
+        spec: the encoder, as `encoders.load` takes it.
+        out: folder that gets `encoder.safetensors`, `features/`, `tasks/<task>/` and
+            `scores.parquet`, the scores of all tasks, whose `arm` is `name`.
+        name: of the encoder.
+        tasks: of the study; None: all of them.
+        threads: threads of the numerical libraries.
+
+    Returns:
+        The scores, as in `scores.parquet` of a study.
+
+    Raises:
+        InputError: if the archive is not ingested, the study has no such task, or the encoder
+            cannot be used.
+    """
+    data = study.folder / "data" / "institution"
+    if not (data / "catalog.parquet").is_file():
+        raise InputError(f"{data}: no catalog of this archive: run `snakemake ingest` first")
+    known = study.evaluation.tasks
+    chosen = list(known) if tasks is None else tasks
+    if unknown := [task for task in chosen if task not in known]:
+        raise InputError(f"{unknown[0]}: no task of study {study.name}: use {', '.join(known)}")
+    set_up_libraries(threads, study.compute.device)
+    file = out / "encoder.safetensors"
+    save_encoder(file, load_file(spec))
+    ranges = data / "ranges.arrow"
+    inputs = Inputs(
+        file,
+        out / "features",
+        data / "catalog.parquet",
+        data / "shards",
+        ranges if ranges.is_file() else None,
+    )
+    extract(study, inputs, pl.read_parquet(inputs.catalog), name)
+    run = Run(name, 0, 0)
+    tables = []
+    for task in chosen:
+        scores, predictions = import_module(known[task].implementation).evaluate(
+            study, task, inputs
+        )
+        table = score_table(scores, run, name, task, study.evaluation.confidence)
+        for filename, content in (("predictions", predictions), ("scores", table)):
+            with atomic_write(out / "tasks" / task / f"{filename}.parquet") as partial:
+                content.write_parquet(partial)
+        tables.append(table)
+    everything = pl.concat(tables)
+    with atomic_write(out / "scores.parquet") as partial:
+        everything.write_parquet(partial)
+    return everything
