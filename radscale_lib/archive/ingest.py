@@ -43,7 +43,7 @@ from radscale_lib.archive.workers import WorkerDied, Workers
 from radscale_lib.files import make_private
 from radscale_lib.pseudonyms import device_code, pseudonym
 from radscale_lib.shards import codec
-from radscale_lib.shards.schema import finding_column, image_digest, tube_column
+from radscale_lib.shards.schema import finding_column, image_digest, other_columns, tube_column
 from radscale_lib.shards.writer import open_shard
 from radscale_lib.study.archive import TABLES, Archive, Image, Labels, Select
 
@@ -369,10 +369,12 @@ class _Tables:
             if not tubes and missing:  # nobody knows where they are
                 tubes = None
         known = values or {}
+        others = zip(other_columns(self._names), self._names.others, strict=True)
         columns = {
             **(texts or Texts())._asdict(),
             **{finding_column(name): known.get(name) for name in self._names.findings},
             **{tube_column(name): known.get(name) for name in self._names.tubes},
+            **{column: known.get(name) for column, name in others},
             "labelled": values is not None,
             "tubes": None if tubes is None else _tubes_json(tubes, instance, prepared, image),
         }

@@ -44,7 +44,9 @@ _DIGITS = 16
 """Leading hex digits of a pseudonym that are compared."""
 _TAKEN_BACK: dict[str, Callable[[str], bool]] = {
     "reports": lambda name: name in Texts._fields,
-    "labels": lambda name: name.startswith(("finding:", "tube:")) or name in ("labelled", "tubes"),
+    "labels": lambda name: (
+        name.startswith(("finding:", "tube:", "other:")) or name in ("labelled", "tubes")
+    ),
     "tubes": lambda name: name == "tubes",
 }
 """Columns of a shard that come from a table. That an image has no tubes may come from labels."""

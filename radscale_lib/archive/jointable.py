@@ -241,7 +241,7 @@ def _open_reports(path: Path, labels: Labels, form: Form | None) -> _Opened:
 
 
 def _open_labels(path: Path, labels: Labels, form: Form | None) -> _Opened:
-    names = list(dict.fromkeys([*labels.findings, *labels.tubes]))
+    names = list(labels.columns)
     table = TableFile(path, [*KEYS, *names], form)
     table.choose(KEYS)
     for name in names:

@@ -34,7 +34,7 @@ class LabelTable:
 
     def __init__(self, join: Join, labels: Labels) -> None:
         """Take the labels of a join."""
-        self._join, self._names = join, [*labels.findings, *labels.tubes]
+        self._join, self._names = join, labels.columns
 
     def of(self, instance: Instance) -> dict[str, int | None] | None:
         """The label values of an instance, by name; null if it has no row."""

@@ -111,11 +111,16 @@ class TextTokenizer(Protocol):
     """Tokens of the vocabulary."""
     end: int
     """Id of the end-of-text token."""
+    context: int
+    """Tokens of a text at most, start and end included."""
     json: str | None
     """What is stored beside the weights; None for CLIP's own tokenizer."""
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Tokens int64 [B, L], start and end included, padded; L = longest end-of-text."""
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, start and end included, if it were not cut."""
 
 
 class ClipTokenizer:
@@ -127,6 +132,7 @@ class ClipTokenizer:
         from open_clip.tokenizer import SimpleTokenizer  # imports transformers, torchvision, …
 
         self._tokenizer = SimpleTokenizer(context_length=context)
+        self.context = context
         self.size: int = self._tokenizer.vocab_size
         self.end: int = self._tokenizer.eot_token_id
 
@@ -135,6 +141,10 @@ class ClipTokenizer:
         tokens: Tensor = self._tokenizer(list(texts))
         return tokens[:, : int((tokens == self.end).int().argmax(dim=-1).max()) + 1]
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, start and end included, if it were not cut."""
+        return [len(self._tokenizer.encode(text)) + 2 for text in texts]
+
 
 class LearntTokenizer:
     """A byte-level byte-pair tokenizer learnt from texts (arXiv 1508.07909)."""
@@ -142,6 +152,10 @@ class LearntTokenizer:
     def __init__(self, json: str) -> None:
         self.json: str | None = json
         self._tokenizer = Tokenizer.from_str(json)
+        self._uncut = Tokenizer.from_str(json)
+        self._uncut.no_truncation()
+        self._uncut.no_padding()
+        self.context: int = (self._tokenizer.truncation or {})["max_length"]
         self.size: int = self._tokenizer.get_vocab_size()
         self.end: int = self._tokenizer.encode("").ids[-1]
 
@@ -172,6 +186,10 @@ class LearntTokenizer:
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Tokens int64 [B, L], start and end included, padded; L = longest end-of-text."""
         return torch.tensor([code.ids for code in self._tokenizer.encode_batch(list(texts))])
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, start and end included, if it were not cut."""
+        return [len(code.ids) for code in self._uncut.encode_batch(list(texts))]
 
 
 def load_tokenizer(encoder: Mi2, json: str | None) -> TextTokenizer:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from radscale_lib.encoders.storage import EncoderFile, read_encoder, save_encoder
-from radscale_lib.files import file_digest, read_json, write_json
+from radscale_lib.files import read_json, write_json
 from radscale_lib.pretrain.card import blank_card, versions
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.study.model import Run
@@ -16,7 +16,7 @@ from radscale_lib.study.pretrain import Interpolation
 
 LEARNT = (
     *("samples_budget", "samples_seen", "steps", "images", "repeats_per_image", "paradigm"),
-    *("subset_digest", "damaged_images", "encoder", "supervision"),
+    *("subset_digest", "damaged_images", "left_out", "texts", "encoder", "supervision"),
 )
 """Facts of a card that hold for what is made of its run."""
 
@@ -46,12 +46,7 @@ def interpolate(
         "status": "ok",
         "stage_id": stage,
         "versions": versions(),
-        "interpolates": {
-            "arm": section.interpolates,
-            "share": section.share,
-            "trained_digest": file_digest(trained),
-            "base_digest": file_digest(base),
-        },
+        "interpolates": {"arm": section.interpolates, "share": section.share},
     }
     tensors = between(before.tensors, after.tensors, section.share)
     if not (before.tensors and after.tensors):

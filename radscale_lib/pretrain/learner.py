@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ class Group(TypedDict):
 class Learner(nn.Module):
     """A model under training with its loss; its state is all that a checkpoint must hold."""
 
+    described: ClassVar[tuple[str, ...]] = ()
+    """What `describe` gives; the card has its means as `texts`."""
+
     def passes(self, batch: Batch, count: int, reseed: Callable[[int], None]) -> list[Batch]:
         """Cut this process's share of a step into the batches of its passes.
 
@@ -41,6 +44,10 @@ class Learner(nn.Module):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Losses of a pass: `loss`, whose gradient is followed, and its parts."""
         raise NotImplementedError
+
+    def describe(self, batch: Batch) -> dict[str, Tensor]:
+        """What the log says of a step's batch besides the losses, the same on every process."""
+        return {}
 
     def groups(self) -> list[Group]:
         """Parameters to optimise."""

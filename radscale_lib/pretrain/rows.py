@@ -4,10 +4,10 @@ It is an uncompressed Arrow file that every process of a run maps into memory, s
 millions of reports is held once per machine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,11 @@ from radscale_lib.digests import text_number
 from radscale_lib.files import atomic_write
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.shards.labels import targets
-from radscale_lib.shards.schema import label_columns
+from radscale_lib.shards.schema import label_columns, other_columns
 from radscale_lib.study.archive import Labels
+
+if TYPE_CHECKING:
+    import polars as pl
 
 COLUMNS = (
     "shard",
@@ -39,9 +42,23 @@ class NothingToLearnError(PretrainError):
     """No image of the subset has what the arm learns from."""
 
 
+Teaches = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.bool_]]
+"""Which images labels teach something of [N], from the study's labels [N, L] and others [N, M]."""
+
+
+def known_labels(states: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Images of which a label of the study is known: bool [N]."""
+    return np.asarray((~np.isnan(states)).any(axis=1))
+
+
 def write_rows(
-    path: Path, catalog: Path, subset: Path | None, labels: Labels, supervision: Sequence[str]
-) -> int:
+    path: Path,
+    catalog: Path,
+    subset: Path | None,
+    labels: Labels,
+    supervision: Sequence[str],
+    teaches: Teaches = known_labels,
+) -> dict[str, int]:
     """Write the table of a run.
 
     Args:
@@ -51,16 +68,18 @@ def write_rows(
         labels: the study's labels.
         supervision: `reports`, `labels`, both, or nothing for images alone. Images that have none
             of what is named are left out.
+        teaches: what labels have to say to count.
 
     Returns:
-        The number of rows.
+        Images left out, by the reason.
 
     Raises:
         NothingToLearnError: if no row remains.
     """
     import polars as pl
 
-    table = pl.read_parquet(catalog, columns=["image_id", *COLUMNS, *label_columns(labels)])
+    columns = [*COLUMNS, *label_columns(labels), *other_columns(labels)]
+    table = pl.read_parquet(catalog, columns=["image_id", *columns])
     if subset is not None:
         order = pl.read_parquet(subset, columns=["image_id"])
         table = order.join(table, on="image_id", how="left", maintain_order="left")
@@ -69,21 +88,42 @@ def write_rows(
             raise NothingToLearnError(
                 f"{subset}: {missing} images are not in {catalog}: make the subset again"
             )
-    wanted = pl.lit(not supervision)
-    if "reports" in supervision:
-        texts = [pl.col(name).fill_null("") != "" for name in ("findings", "impression")]
-        wanted |= texts[0] | texts[1]
-    if "labels" in supervision:
-        wanted |= pl.col("labelled")
-    kept = table.filter(wanted)
+    lacking = _lacking(table, labels, supervision, teaches)
+    kept = table.filter(lacking == "")
+    left_out = dict(sorted(lacking.filter(lacking != "").value_counts().iter_rows()))
     if kept.is_empty():
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise NothingToLearnError(
-            f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)}"
+            f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)} to "
+            f"learn from: {reasons}"
         )
     keys = pl.Series("key", [text_number(name) for name in kept["image_id"]], pl.UInt64)
     with atomic_write(path) as partial:
         kept.with_columns(keys).drop("image_id").write_ipc(partial, compression="uncompressed")
-    return len(kept)
+    return left_out
+
+
+def _lacking(
+    table: "pl.DataFrame", labels: Labels, supervision: Sequence[str], teaches: Teaches
+) -> "pl.Series":
+    """Why each image is left out; empty for those that are kept."""
+    import polars as pl
+
+    reasons, kept = [], pl.repeat(not supervision, len(table), eager=True)
+    if "reports" in supervision:
+        texts = [table[name].fill_null("") != "" for name in ("findings", "impression")]
+        kept |= texts[0] | texts[1]
+        reasons.append(pl.repeat("without report", len(table), eager=True))
+    if "labels" in supervision:
+        states, others = (
+            targets(table, names, labels)
+            for names in (label_columns(labels), other_columns(labels))
+        )
+        kept |= table["labelled"] & pl.Series(teaches(states, others))
+        label = pl.when(table["labelled"]).then(pl.lit("labels say nothing"))
+        reasons.append(pl.select(label.otherwise(pl.lit("without labels"))).to_series())
+    said = pl.select(pl.concat_str(reasons, separator=", ") if reasons else pl.lit("")).to_series()
+    return pl.select(pl.when(kept).then(pl.lit("")).otherwise(said)).to_series()
 
 
 class Rows:
@@ -158,17 +198,15 @@ class Rows:
     @property
     def targets(self) -> NDArray[np.float32]:
         """Labels under the study's policy [N, L]: 1, 0, or NaN where nothing is known."""
-        import polars as pl
-
-        names = label_columns(self.labels)
-        table = pl.DataFrame(pl.from_arrow(self._table.select(["labelled", *names])))
-        return targets(table, names, self.labels)
+        return self._targets(label_columns(self.labels))
 
     @property
-    def label_values(self) -> NDArray[np.float64]:
-        """Labels [N, L]: 1, 0, -1 or NaN (blank)."""
-        columns = [
-            self._table[name].to_numpy(zero_copy_only=False).astype(np.float64)
-            for name in label_columns(self.labels)
-        ]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
+    def other_targets(self) -> NDArray[np.float32]:
+        """The same of the labels outside of the study's list [N, M]."""
+        return self._targets(other_columns(self.labels))
+
+    def _targets(self, names: list[str]) -> NDArray[np.float32]:
+        import polars as pl
+
+        table = pl.DataFrame(pl.from_arrow(self._table.select(["labelled", *names])))
+        return targets(table, names, self.labels)

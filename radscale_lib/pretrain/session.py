@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from radscale_lib.pretrain.flops import flops_per_sample
 from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.requeue import requeue
-from radscale_lib.pretrain.rows import Rows, write_rows
+from radscale_lib.pretrain.rows import Rows, known_labels, write_rows
 from radscale_lib.pretrain.setup import Setup, Trainable
 from radscale_lib.pretrain.trainer import StoppedError, Trainer, now
 from radscale_lib.shards.staging import stage
@@ -49,7 +51,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
                 f"compute.devices is {compute.devices}, but {world.size} processes were started: "
                 f"start the script with torchrun --nproc-per-node {compute.devices}"
             )
-        rows = _rows(job, folder, world)
+        rows, left_out = _rows(job, folder, world)
         optimiser = job.section.recipe.optimiser
         share = Share(
             job.seed, optimiser.batch, len(rows), world.rank, world.size, optimiser.passes
@@ -88,7 +90,11 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
                 progress,
                 card
                 | _outcome(job, progress, len(rows), world)
-                | {"damaged_images": damaged_images(folder / DAMAGED)},
+                | {
+                    "damaged_images": damaged_images(folder / DAMAGED),
+                    "left_out": left_out,
+                    "texts": _means(progress, learner.described),
+                },
             )
         if world.size > 1:
             dist.barrier()
@@ -102,14 +108,30 @@ def _set_up_libraries(device: str, threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def _rows(job: Job, folder: Path, world: World) -> Rows:
+def _rows(job: Job, folder: Path, world: World) -> tuple[Rows, dict[str, int | None]]:
+    """The run's table, and the images left out by reason, on the process that leads.
+
+    A count of fewer images than a published cell must hold is none.
+    """
     path = folder / "rows.arrow"
+    left_out: dict[str, int | None] = {}
     if world.leads:
-        supervision = job.section.supervision
-        write_rows(path, job.catalog, job.subset, job.study.labels, supervision)
+        section = job.section
+        kinds = import_module(section.recipe.implementation)
+        teaches = known_labels
+        if hasattr(kinds, "label_samples"):
+            teaches = partial(kinds.label_samples, section.recipe)
+        labels, supervision = job.study.labels, section.supervision
+        counts = write_rows(path, job.catalog, job.subset, labels, supervision, teaches)
+        cell = job.study.smallest_cell(_archive(job))
+        left_out = {reason: n if n >= cell else None for reason, n in counts.items()}
     if world.size > 1:
         dist.barrier()
-    return Rows(path, job.study.labels)
+    return Rows(path, job.study.labels), left_out
+
+
+def _archive(job: Job) -> str:
+    return "public" if job.run.arm in job.study.bases else "institution"
 
 
 def _shards(job: Job, rows: Rows, world: World) -> Path | str:
@@ -130,8 +152,7 @@ def _setup(job: Job, folder: Path, rows: Rows, share: Share) -> Setup:
     source = ImageSource(rows, job.shards, job.ranges, folder / DAMAGED if skip else None)
     source.check()
     base = read_encoder(job.base) if job.base else None
-    archive = "public" if job.run.arm in job.study.bases else "institution"
-    cell = job.study.smallest_cell(archive)
+    cell = job.study.smallest_cell(_archive(job))
     encoder = job.encoder.resolved(base.encoder) if base else job.encoder
     return Setup(encoder, job.section, rows, source, share, base, cell)
 
@@ -140,6 +161,11 @@ def _build(setup: Setup) -> Trainable:
     """Only the paradigm that is trained is imported."""
     trainable: Trainable = import_module(setup.section.recipe.implementation).build(setup)
     return trainable
+
+
+def _means(progress: Progress, names: Sequence[str]) -> dict[str, float]:
+    """Means over the logged steps."""
+    return {name: sum(row[name] for row in progress.log) / len(progress.log) for name in names}
 
 
 def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[str, Any]:
@@ -165,11 +191,11 @@ def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[st
 
 def _finish(folder: Path, encoder: EncoderFile, progress: Progress, card: dict[str, Any]) -> None:
     """Write `finished/`, which appears whole, and delete what is no longer needed."""
-    partial = folder / ".finished.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    save_encoder(partial / "encoder.safetensors", encoder)
-    write_log(partial / "log.parquet", progress.log)
-    write_json(partial / "encoder.json", card)
-    partial.rename(folder / "finished")
+    unfinished = folder / ".finished.partial"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    save_encoder(unfinished / "encoder.safetensors", encoder)
+    write_log(unfinished / "log.parquet", progress.log)
+    write_json(unfinished / "encoder.json", card)
+    unfinished.rename(folder / "finished")
     for path in [*checkpoints(folder), folder / "rows.arrow", folder / "owner"]:
         path.unlink()

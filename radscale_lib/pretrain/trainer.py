@@ -103,13 +103,14 @@ class Trainer:
         saved = ticked = time.monotonic()
         with stop_requests() as request:
             for batch in self._batches:
-                losses = self._step(self.to_device(batch))
+                batch = self.to_device(batch)
+                losses = self._step(batch)
                 tick = time.monotonic()
                 progress.step += 1
                 progress.samples += self.optimiser.batch
                 progress.seconds += tick - ticked
                 ticked = tick
-                self._log(losses)
+                self._log(losses, batch)
                 due = tick - saved > 60 * self.compute.checkpoint_minutes
                 if self._checkpoint(request, due):
                     saved = time.monotonic()
@@ -189,7 +190,7 @@ class Trainer:
             return self._model.no_sync()
         return nullcontext()
 
-    def _log(self, losses: dict[str, Tensor]) -> None:
+    def _log(self, losses: dict[str, Tensor], batch: dict[str, Tensor]) -> None:
         progress, steps = self.progress, self.optimiser.steps
         if progress.step % max(steps // LOGGED_STEPS, 1) and progress.step != steps:
             return
@@ -199,6 +200,7 @@ class Trainer:
             "step": progress.step,
             "samples": progress.samples,
             **values,
+            **{name: float(fact) for name, fact in self.learner.describe(batch).items()},
             "lr": max(group["lr"] for group in self.adamw.param_groups),
             "images_per_second": speed,
         })  # fmt: skip

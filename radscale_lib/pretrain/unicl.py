@@ -6,7 +6,8 @@ from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.encoders.text import LearntTokenizer, TextTokenizer, load_tokenizer
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.setup import Setup, Trainable, continue_from
-from radscale_lib.pretrain.texts import Pairing, present_labels, shared_words
+from radscale_lib.pretrain.texts import Pairing, shared_words
+from radscale_lib.pretrain.texts import label_samples as label_samples
 from radscale_lib.pretrain.unicl_data import UniclBatches
 from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner, first_logits
 from radscale_lib.study.encoders import EncoderSection
@@ -22,13 +23,8 @@ def build(setup: Setup) -> Trainable:
     """
     encoder, recipe, rows = setup.encoder, setup.section.recipe, setup.rows
     assert isinstance(encoder, Mi2) and isinstance(recipe, Unicl)
-    pairing = Pairing(
-        rows.labels,
-        setup.section.supervision,
-        recipe.label_share,
-        rows.study,
-        present_labels(rows.label_values, rows.labels),
-    )
+    supervision = setup.section.supervision
+    pairing = Pairing(rows.labels, supervision, recipe, rows.targets, rows.other_targets)
     if setup.base:
         tokenizer = load_tokenizer(encoder, setup.base.tokenizer)
     else:

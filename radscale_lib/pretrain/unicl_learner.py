@@ -3,14 +3,16 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.text import TextTokenizer, TextTower
+from radscale_lib.pretrain.distributed import gather
 from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group, layer_scales
+from radscale_lib.pretrain.losses.pairs import compare
 from radscale_lib.pretrain.losses.siglip import siglip_loss
 from radscale_lib.pretrain.losses.unicl import unicl_loss
 from radscale_lib.study.encoders.mi2 import Mi2
@@ -67,6 +69,11 @@ def _projection(width: int, dimension: int) -> nn.Parameter:
 class UniclLearner(Learner):
     """Trains an `Mi2Model`; an exponential moving average of all weights is kept."""
 
+    described: ClassVar[tuple[str, ...]] = (
+        *("label_samples", "cut_texts", "cut_tokens", "positives", "undecided"),
+        *("same_text_before", "same_text"),
+    )
+
     def __init__(self, model: Mi2Model, recipe: Unicl) -> None:
         """Continue `model`."""
         super().__init__()
@@ -94,7 +101,7 @@ class UniclLearner(Learner):
                 embeddings.append(self._embed(part))
         u, v = (torch.cat(sides).requires_grad_() for sides in zip(*embeddings, strict=True))
         logits = [x.detach().clone().requires_grad_() for x in self.model.logits()]
-        loss = self._loss(u, v, logits, batch["ids"])
+        loss = self._loss(u, v, logits, batch)
         gradients = torch.autograd.grad(loss, (u, v, *logits))
         for number, part in enumerate(cut):
             part["loss"] = loss.detach()
@@ -108,16 +115,44 @@ class UniclLearner(Learner):
         u, v = self._embed(batch)
         logits = self.model.logits()
         if "loss" not in batch:
-            return {"loss": self._loss(u, v, logits, batch["ids"])}
+            return {"loss": self._loss(u, v, logits, batch)}
         followed = (u * batch["u"]).sum() + (v * batch["v"]).sum()
         followed = followed + (torch.stack(logits) * batch["logits"]).sum()
         # Its value is the step's loss; its gradient, in the mean over the passes, the loss's.
         return {"loss": batch["loss"] + followed - followed.detach()}
 
-    def _loss(self, u: Tensor, v: Tensor, logits: Sequence[Tensor], ids: Tensor) -> Tensor:
+    def _loss(self, u: Tensor, v: Tensor, logits: Sequence[Tensor], batch: Batch) -> Tensor:
+        pairs = compare(batch, self.recipe.near_duplicates)
         if self.recipe.loss == "siglip":
-            return siglip_loss(u, v, logits[0], logits[1], ids)
-        return unicl_loss(u, v, logits[0], ids)
+            return siglip_loss(u, v, logits[0], logits[1], pairs)
+        return unicl_loss(u, v, logits[0], pairs)
+
+    @torch.no_grad()
+    def describe(self, batch: Batch) -> dict[str, Tensor]:
+        """Shares of the global batch that say how well its texts supervise.
+
+        `label_samples`; texts and tokens that were cut; per row `positives` (itself among them) and
+        the share of pairs that are `undecided`; rows with a negative of the same words
+        (`same_text`), and how many they would be if reports were compared by study alone
+        (`same_text_before`).
+        """
+        pairs = compare(batch, self.recipe.near_duplicates)
+        study, said, by_labels, tokens, cut = (
+            gather(batch[name])
+            for name in ("study", "said", "by_labels", "section_tokens", "left_out_tokens")
+        )
+        same = said[:, None] == said[None, :]
+        reports = ~(by_labels[:, None] | by_labels[None, :])
+        of_others = same & reports & (study[:, None] != study[None, :])
+        return {
+            "label_samples": by_labels.float().mean(),
+            "cut_texts": (cut > 0).float().mean(),
+            "cut_tokens": cut.sum() / tokens.sum(),
+            "positives": pairs.positive.float().sum(dim=1).mean(),
+            "undecided": (~(pairs.positive | pairs.negative)).float().mean(),
+            "same_text_before": of_others.any(dim=1).float().mean(),
+            "same_text": (same & pairs.negative).any(dim=1).float().mean(),
+        }
 
     def _embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         u, v = self.model(batch["images"].float() / 255, batch["tokens"])

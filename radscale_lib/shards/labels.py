@@ -20,6 +20,8 @@ def targets(table: pl.DataFrame, names: Sequence[str], policy: Labels) -> NDArra
     Returns:
         [N, K], 1 or 0, and NaN where the label is ignored; all NaN for images without labels.
     """
+    if not names:
+        return np.zeros((len(table), 0), np.float32)
     blank = {"ignore": None, "negative": 0}[policy.blank]
     uncertain = {"ignore": None, "negative": 0, "positive": 1}[policy.uncertain]
     values = table.select(

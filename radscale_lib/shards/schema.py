@@ -31,6 +31,11 @@ def label_columns(labels: Labels) -> list[str]:
     ]
 
 
+def other_columns(labels: Labels) -> list[str]:
+    """Columns of the labels whose presence forbids "no finding"."""
+    return [f"other:{name}" for name in labels.others]
+
+
 def shard_schema(labels: Labels) -> pa.Schema:
     """Schema of the shards of a study (`docs/data-contracts.md`)."""
     required = {"nullable": False}
@@ -55,7 +60,7 @@ def shard_schema(labels: Labels) -> pa.Schema:
         pa.field("impression", pa.string()),
         pa.field("indication", pa.string()),
         pa.field("comparison", pa.string()),
-        *(pa.field(column, pa.int8()) for column in label_columns(labels)),
+        *(pa.field(name, pa.int8()) for name in label_columns(labels) + other_columns(labels)),
         pa.field("labelled", pa.bool_(), **required),
         pa.field("tubes", pa.string()),
         pa.field("digest", pa.string(), **required),
@@ -77,7 +82,7 @@ def row_digest(row: Mapping[str, Any]) -> str:
         column: value
         for column, value in row.items()
         if column in {"findings", "impression", "labelled", "tubes"}
-        or column.startswith(("finding:", "tube:"))
+        or column.startswith(("finding:", "tube:", "other:"))
     }
     content = json.dumps(seen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     image = hashlib.sha256(row["image"]).digest()

@@ -328,12 +328,29 @@ class Labels(Section):
     tubes: Annotated[tuple[str, ...], Distinct] = Field(
         (), description="Label columns of the tube tasks and of the label arm; also mask classes."
     )
+    others: Annotated[tuple[str, ...], Distinct] = Field(
+        (),
+        description="Label columns of no task whose presence, or doubt, forbids the label text 'no "
+        "finding': findings that a table has besides.",
+    )
     uncertain: Literal["ignore", "positive", "negative"] = Field(
         "ignore", description="Policy for -1 in training and evaluation."
     )
     blank: Literal["ignore", "negative"] = Field(
         "negative", description="Policy for a blank label of a labelled study."
     )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the label table that is read, once."""
+        return tuple(dict.fromkeys([*self.findings, *self.tubes, *self.others]))
+
+    @model_validator(mode="after")
+    def _others_are_others(self) -> "Labels":
+        twice = [name for name in self.others if name in (*self.findings, *self.tubes)]
+        if twice:
+            raise ValueError(f"others: {twice} are labels of the study already: remove them here")
+        return self
 
 
 class Splits(Section):

@@ -72,6 +72,10 @@ def _phantom_labels(study: Study) -> Iterator[str]:
             yield (
                 f"labels.{key}: {unknown} not among the phantom's labels: use some of {list(known)}"
             )
+    every = [name for known in PHANTOM_LABELS.values() for name in known]
+    unknown = [name for name in study.labels.others if name not in every]
+    if unknown:
+        yield f"labels.others: {unknown} not among the phantom's labels: use some of {every}"
 
 
 def _sizes(study: Study) -> Iterator[str]:

@@ -43,6 +43,8 @@ def study(tmp_path_factory) -> Path:
     values["splits"] = {"train": 0.2, "validation": 0.2, "test": 0.2}
     values["institution"] |= {"partitions": PARTITIONS, "image": {"shorter_side": 32}}
     values["subsets"]["sizes"] = [5, 10]
+    values["labels"]["findings"].remove("edema")
+    values["labels"]["others"] = ["edema"]
     path = tmp_path_factory.mktemp("study") / "study.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
@@ -125,6 +127,9 @@ def test_the_catalog_has_texts_labels_tubes_and_splits(out):
     assert set(catalog["split"]) == {"pool", "train", "validation", "test"}
     assert catalog["findings"].drop_nulls().len() > 0.9 * catalog.height
     assert set(catalog["tube:ett"].drop_nulls()) >= {0, 1}
+    assert "finding:edema" not in catalog.columns
+    assert set(catalog["other:edema"].drop_nulls()) >= {0, 1}
+    assert catalog.filter(~pl.col("labelled"))["other:edema"].null_count() > 0
     for row in catalog.filter(pl.col("tubes").is_not_null()).to_dicts():
         for tube in json.loads(row["tubes"]):
             points = np.array(tube["points"])

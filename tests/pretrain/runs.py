@@ -43,7 +43,7 @@ def batches_of(
     """Learner and batches of a job, without training."""
     folder.mkdir(parents=True, exist_ok=True)
     alone = World(rank, 1, torch.device("cpu"))
-    rows = _rows(job, folder, alone)
+    rows, _ = _rows(job, folder, alone)
     torch.manual_seed(job.seed)
     optimiser = job.section.recipe.optimiser
     share = Share(job.seed, optimiser.batch, len(rows), rank, world, optimiser.passes)

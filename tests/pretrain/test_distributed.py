@@ -11,7 +11,9 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from radscale_lib.pretrain.distributed import gather, join
+from radscale_lib.pretrain.learner import Batch
 from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses.pairs import compare
 from radscale_lib.pretrain.losses.siglip import siglip_loss
 from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
 from radscale_lib.pretrain.losses.unicl import unicl_loss
@@ -20,7 +22,16 @@ from tests.pretrain.runs import batches_of, job
 
 CONTRASTIVE = ("unicl", "siglip")
 ARMS = ("mi2-both", "mi2-siglip", "rad-dino", "labels")
-IDS = torch.tensor([0, 1, 2, 0, 3, 2])
+STATES = [[-1, -1], [-1, -1], [1, -1], [-1, -1], [1, 0], [-1, -1]]
+KNOWN = {
+    "study": torch.tensor([0, 1, 2, 0, 3, 4]),
+    "text": torch.tensor([0, 1, 2, 3, 4, 5]),
+    "said": torch.tensor([0, 1, 2, 3, 4, 1]),
+    "by_labels": torch.tensor([False, False, True, False, True, False]),
+    "states": torch.tensor(STATES, dtype=torch.int8),
+    "words": torch.eye(6, dtype=torch.uint8),
+}
+"""Two reports of one study, two of the same words, and two label sets that may be one."""
 
 
 class Towers(torch.nn.Module):
@@ -33,10 +44,10 @@ class Towers(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.tensor(1.0))
         self.bias = torch.nn.Parameter(torch.tensor(-2.0))
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        u, v = self.image(x), self.text(y)
-        siglip = siglip_loss(u, v, self.scale, self.bias, ids)
-        return torch.stack([unicl_loss(u, v, self.scale, ids), siglip])
+    def forward(self, x: torch.Tensor, y: torch.Tensor, known: Batch) -> torch.Tensor:
+        u, v, pairs = self.image(x), self.text(y), compare(known, 0.5)
+        siglip = siglip_loss(u, v, self.scale, self.bias, pairs)
+        return torch.stack([unicl_loss(u, v, self.scale, pairs), siglip])
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,9 +81,10 @@ def on_two(rank: int, port: int, folder: Path, archive: Archive) -> None:
         share = slice(3 * rank, 3 * rank + 3)
         model = DistributedDataParallel(Towers())
         x, y = inputs()
+        known = {name: values[share] for name, values in KNOWN.items()}
         for number, name in enumerate(CONTRASTIVE):
             model.zero_grad()
-            loss = model(x[share], y[share], IDS[share])[number]
+            loss = model(x[share], y[share], known)[number]
             loss.backward()
             results[name] = loss.detach()
             results[f"{name} gradients"] = copied(gradients(model))
@@ -129,7 +141,7 @@ def close_gradients(actual: dict[str, torch.Tensor], expected: dict[str, torch.T
 def test_contrastive_losses(name: str, two: dict[str, torch.Tensor]) -> None:
     """Gradients too: with the remote part detached, the loss is right and they are half."""
     model = Towers()
-    loss = model(*inputs(), IDS)[CONTRASTIVE.index(name)]
+    loss = model(*inputs(), KNOWN)[CONTRASTIVE.index(name)]
     loss.backward()
     close(two[name], loss.detach())
     close_gradients(two[f"{name} gradients"], gradients(model))

@@ -1,6 +1,7 @@
 """Losses against brute force, their limits, and their gradients."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -12,9 +13,20 @@ from torch import Tensor
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses.pairs import Pairs, compare
 from radscale_lib.pretrain.losses.siglip import siglip_loss
 from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
 from radscale_lib.pretrain.losses.unicl import unicl_loss
+
+
+def pairs(ids: Sequence[int], neither: Sequence[tuple[int, int]] = ()) -> Pairs:
+    """Positives of equal ids; all others are negatives, but for some of which nobody knows."""
+    numbers = torch.tensor(list(ids))
+    positive = numbers[:, None] == numbers[None, :]
+    negative = ~positive
+    for i, j in neither:
+        negative[i, j] = negative[j, i] = False
+    return Pairs(positive, negative)
 
 
 def unicl_by_loops(u: Tensor, v: Tensor, scale: float, ids: list[int]) -> float:
@@ -36,7 +48,7 @@ def unicl_by_loops(u: Tensor, v: Tensor, scale: float, ids: list[int]) -> float:
 def test_unicl_equals_the_sum_written_out(ids: list[int], seed: int) -> None:
     torch.manual_seed(seed)
     u, v = torch.randn(2, len(ids), 5)
-    loss = unicl_loss(u, v, torch.tensor(1.5), torch.tensor(ids))
+    loss = unicl_loss(u, v, torch.tensor(1.5), pairs(ids))
     assert float(loss) == pytest.approx(unicl_by_loops(u, v, 1.5, ids), rel=1e-4)
 
 
@@ -46,7 +58,79 @@ def test_unicl_is_infonce_when_all_pairs_differ() -> None:
     scale = torch.tensor(2.0)
     logits, truth = scale.exp() * u @ v.T, torch.arange(9)
     expected = (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
-    torch.testing.assert_close(unicl_loss(u, v, scale, torch.arange(9)), expected)
+    torch.testing.assert_close(unicl_loss(u, v, scale, pairs(range(9))), expected)
+
+
+def test_undecided_pairs_have_no_part() -> None:
+    """The loss is what it is without them, and has no gradient from them."""
+    torch.manual_seed(0)
+    u, v = torch.randn(2, 4, 5)
+    v.requires_grad_()
+    scale, bias = torch.tensor(1.5), torch.tensor(-2.0)
+    some = pairs([0, 1, 0, 2], neither=[(1, 3)])
+    logits = scale.exp() * F.normalize(u, dim=-1) @ F.normalize(v, dim=-1).T
+    rows = []
+    for each in (logits, logits.T):
+        for i in range(4):
+            others = [j for j in range(4) if {i, j} != {1, 3}]
+            positives = {0: [0, 2], 2: [0, 2]}.get(i, [i])
+            log_sum = each[i, others].logsumexp(0)
+            rows.append(-(each[i, positives] - log_sum).mean())
+    torch.testing.assert_close(unicl_loss(u, v, scale, some), torch.stack(rows).mean())
+    alone = Pairs(torch.eye(4, dtype=torch.bool), torch.zeros(4, 4, dtype=torch.bool))
+    loss = unicl_loss(u, v, scale, alone)
+    assert loss.item() == 0
+    loss.backward()
+    assert torch.equal(v.grad, torch.zeros_like(v))
+    fewer = siglip_loss(u, v, scale, bias, some)
+    apart = (F.softplus(logits[1, 3] + bias) + F.softplus(logits[3, 1] + bias)) / 4
+    torch.testing.assert_close(siglip_loss(u, v, scale, bias, pairs([0, 1, 0, 2])) - fewer, apart)
+
+
+@pytest.mark.parametrize("name", ["unicl", "siglip"])
+def test_logits_keep_their_precision_under_autocast(name: str) -> None:
+    torch.manual_seed(0)
+    found = []
+    for enabled in (False, True):
+        u, v = torch.randn(2, 9, 6).requires_grad_()
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            known = pairs([0, 1, 2, 3, 0, 5, 6, 7, 8])
+            scale = torch.tensor(4.0, requires_grad=True)
+            bias = [torch.tensor(-3.0)] if name == "siglip" else []
+            loss = {"unicl": unicl_loss, "siglip": siglip_loss}[name](u, v, scale, *bias, known)
+        found.append((loss.detach(), *torch.autograd.grad(loss, (u, v, scale))))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+def test_what_is_compared() -> None:
+    """Row by row: report, the study's other report, the same words, nearly so, and label sets."""
+    nan = -1
+    known = [
+        # study, section, drawn, by labels, states, words
+        (0, 1, 1, False, (nan, nan), (1, 1, 1, 0)),
+        (0, 2, 2, False, (nan, nan), (0, 0, 0, 1)),
+        (1, 1, 1, False, (nan, nan), (1, 1, 1, 0)),
+        (2, 3, 3, False, (nan, nan), (1, 1, 0, 0)),
+        (3, 4, 1, False, (nan, nan), (0, 0, 0, 0)),
+        (4, 5, 5, True, (1, 0), (0, 0, 0, 0)),
+        (5, 6, 6, True, (1, nan), (0, 0, 0, 0)),
+        (0, 7, 7, True, (0, 1), (0, 0, 0, 0)),
+        (6, 5, 5, True, (1, 0), (0, 0, 0, 0)),
+    ]
+    columns = list(zip(*known, strict=True))
+    names = ("study", "text", "said", "by_labels", "states", "words")
+    batch = {name: torch.tensor(values) for name, values in zip(names, columns, strict=True)}
+    for near, alike in ((1.0, []), (0.6, [(0, 3), (2, 3)])):
+        positive = {(0, 1), (0, 2), (0, 4), (2, 4), (5, 8), *alike}
+        neither = {(0, 7), (1, 7), (5, 6), (6, 8)}
+        found = compare(batch, near)
+        for i in range(9):
+            for j in range(9):
+                pair = (min(i, j), max(i, j))
+                assert found.positive[i, j] == (i == j or pair in positive), pair
+                other = i != j and pair not in positive and pair not in neither
+                assert found.negative[i, j] == other, pair
 
 
 @given(ids=st.lists(st.integers(0, 3), min_size=2, max_size=7), seed=st.integers(0, 99))
@@ -59,7 +143,7 @@ def test_siglip_equals_the_sum_written_out(ids: list[int], seed: int) -> None:
             cosine = float(F.cosine_similarity(x, y, dim=0))
             logit = (1 if ids[i] == ids[j] else -1) * (math.exp(1.5) * cosine - 2)
             terms.append(math.log(1 + math.exp(-logit)))
-    loss = siglip_loss(u, v, torch.tensor(1.5), torch.tensor(-2.0), torch.tensor(ids))
+    loss = siglip_loss(u, v, torch.tensor(1.5), torch.tensor(-2.0), pairs(ids))
     assert float(loss) == pytest.approx(sum(terms) / len(ids), rel=1e-4)
 
 
@@ -70,7 +154,7 @@ def test_siglip_equals_open_clips() -> None:
     torch.manual_seed(0)
     u, v = F.normalize(torch.randn(2, 9, 6), dim=-1)
     scale, bias = (torch.tensor(x, requires_grad=True) for x in (math.log(10), -10.0))
-    ours = siglip_loss(u, v, scale, bias, torch.arange(9))
+    ours = siglip_loss(u, v, scale, bias, pairs(range(9)))
     theirs = SigLipLoss()(u, v, scale.exp(), bias)
     torch.testing.assert_close(ours, theirs)
     found = torch.autograd.grad(ours, (scale, bias))
@@ -81,10 +165,10 @@ def test_unicl_gradient() -> None:
     torch.manual_seed(0)
     u, v = (torch.randn(4, 3, requires_grad=True) for _ in range(2))
     scale = torch.tensor(0.5, requires_grad=True)
-    ids = torch.tensor([0, 1, 0, 2])
-    unicl_loss(u, v, scale, ids).backward()
+    ids = [0, 1, 0, 2]
+    unicl_loss(u, v, scale, pairs(ids)).backward()
     for x in (u, v, scale):
-        numeric = finite_difference(lambda: unicl_loss(u, v, scale, ids), x)
+        numeric = finite_difference(lambda: unicl_loss(u, v, scale, pairs(ids)), x)
         torch.testing.assert_close(x.grad, numeric, atol=2e-3, rtol=2e-2)
 
 

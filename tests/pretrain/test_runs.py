@@ -18,10 +18,13 @@ from radscale_lib.encoders.release import ReleaseError
 from radscale_lib.encoders.storage import load_tower, read_encoder
 from radscale_lib.files import file_digest, read_json
 from radscale_lib.pretrain.card import blank_card
+from radscale_lib.pretrain.distributed import World
 from radscale_lib.pretrain.released import import_weights
 from radscale_lib.pretrain.run import pretrain
+from radscale_lib.pretrain.session import _rows
 from radscale_lib.pretrain.signals import ignore_stop_requests
 from radscale_lib.pretrain.trainer import DivergedError, Trainer
+from radscale_lib.pretrain.unicl_learner import UniclLearner
 from radscale_lib.study import parse_study
 from scripts.import_weights import main as import_weights_script
 from scripts.pretrain import main as pretrain_script
@@ -73,6 +76,38 @@ def test_the_card(arms: dict[str, Path], bases: dict[str, Path]) -> None:
     assert card["versions"]["torch"]
     base = read_json(bases["mi2-open"] / "encoder.json")
     assert (base["size"], base["images"], base["base_digest"]) == (0, 60, None)
+    assert base["left_out"] == {} and read_json(arms["rad-dino"] / "encoder.json")["texts"] == {}
+
+
+def test_the_card_says_how_the_texts_supervise(arms: dict[str, Path]) -> None:
+    """The means of the log, whose every row is a global batch."""
+    log = pl.read_parquet(arms["mi2-both"] / "log.parquet")
+    texts = read_json(arms["mi2-both"] / "encoder.json")["texts"]
+    assert texts == pytest.approx({name: log[name].mean() for name in texts})
+    assert set(texts) == set(UniclLearner.described)
+    assert 0.2 < texts["label_samples"] < 0.6
+    assert 1 < texts["positives"] < 8
+    assert texts["undecided"] > 0
+    assert texts["same_text_before"] > 0  # "Normal.", of several studies
+    assert texts["same_text"] == 0
+    assert 0 < texts["cut_tokens"] < texts["cut_texts"] < 1
+
+
+def test_images_left_out_are_counted_by_reason(archive: Archive, tmp_path: Path) -> None:
+    """Where a cell must hold more, the count stays behind."""
+    study = archive.study.model_dump(mode="json")
+    study["arms"]["mi2-both"]["supervision"] = ["labels"]
+    made = job(archive, "mi2-both", study=parse_study(study), subset=None)
+    world = World(0, 1, torch.device("cpu"))
+    rows, left_out = _rows(made, tmp_path, world)
+    assert left_out["without labels"] == 15
+    assert sum(left_out.values()) == 60 - len(rows)
+    study["institution"] = {"dicom": "dicom", "labels": "labels.csv", "reports": "reports.csv"}
+    study["institution"]["tubes"] = "tubes.csv"
+    study["disclosure"] = {"smallest_cell": 16}
+    again, withheld = _rows(replace(made, study=parse_study(study)), tmp_path, world)
+    assert withheld == dict.fromkeys(left_out)
+    assert len(again) == len(rows)
 
 
 def test_every_arm_sees_the_same_number_of_samples(arms: dict[str, Path]) -> None:

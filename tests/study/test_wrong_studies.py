@@ -76,6 +76,20 @@ WRONG = {
         "arms.rad-dino.recipe.paradigm: 'dinov2' continues more than an image tower, which is all "
         "that bases.rad-dino-open (supervised) makes: train that base with the same paradigm",
     ),
+    "a label besides that is one of the study": (
+        {"labels.others": ["edema", "ett"]},
+        "labels: others: ['ett'] are labels of the study already: remove them here",
+    ),
+    "a label besides that a phantom has not": (
+        {"labels.others": ["edema", "fracture"]},
+        "labels.others: ['fracture'] not among the phantom's labels: use some of "
+        "['cardiomegaly', 'effusion', 'pneumothorax', 'consolidation', 'nodule', 'edema', "
+        "'atelectasis', 'ett', 'ngt', 'cvc', 'chest_tube']",
+    ),
+    "words of nothing in common": (
+        {"arms.mi2-reports.recipe.near_duplicates": 0},
+        "arms.mi2-reports.recipe.near_duplicates: must be greater than 0 (got 0)",
+    ),
     "a rate of nothing": (
         {"arms.rad-dino.recipe.optimiser.factors": {"head.*": {"lr": 0}}},
         "arms.rad-dino.recipe.optimiser.factors.head.*.lr: must be greater than 0 (got 0)",

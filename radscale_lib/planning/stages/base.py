@@ -82,6 +82,11 @@ def hardware(study: Study) -> Slice:
     return {"device": study.compute.device, "precision": study.compute.precision}
 
 
+def labels_of(study: Study) -> Slice:
+    """What cards and tasks read of the labels."""
+    return without(study.labels, "others")
+
+
 def arms_encoder(study: Study, arm: str, **names: str) -> Iterator[Kind]:
     """The kind of an arm's encoder."""
     yield type(encoder_of(study, arm))

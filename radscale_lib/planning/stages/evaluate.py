@@ -12,6 +12,7 @@ from radscale_lib.planning.stages.base import (
     arms_encoder,
     encoder_of,
     hardware,
+    labels_of,
     largest_side,
     megaimages,
     without,
@@ -25,7 +26,7 @@ ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
 def _features(study: Study, arm: str) -> Slice:
     return {
         "features": study.evaluation.features,
-        "labels": study.labels,
+        "labels": labels_of(study),
         **hardware(study),
     }
 
@@ -41,7 +42,7 @@ def _evaluate(study: Study, task: str, arm: str) -> Slice:
     if section.needs == "reports":
         language = study.institution.language
         reports = {"language": language, "language.phrases": phrases_digest(language)}
-    return {task: section, "labels": study.labels, **protocol, **shared, **machine, **reports}
+    return {task: section, "labels": labels_of(study), **protocol, **shared, **machine, **reports}
 
 
 def runs_and_tasks(study: Study) -> Slice:

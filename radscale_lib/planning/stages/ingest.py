@@ -40,12 +40,18 @@ def _scan(study: Study, archive: str) -> Slice:
     return {"partitions": study.archives[archive].partitions}
 
 
+def _others(study: Study) -> Slice:
+    """Labels beside the study's; a study without them has the ids it had before there were any."""
+    return {"labels.others": study.labels.others} if study.labels.others else {}
+
+
 def _tables(study: Study, archive: str) -> Slice:
     joins = study.archives[archive].joins
     return {
         **{f"joins.{name}": without(getattr(joins, name), "most_unmatched") for name in TABLES},
         "labels.findings": study.labels.findings,
         "labels.tubes": study.labels.tubes,
+        **_others(study),
     }
 
 
@@ -61,6 +67,7 @@ def _ingest(study: Study, archive: str) -> Slice:
         "key": _key(source),
         "labels.findings": study.labels.findings,
         "labels.tubes": study.labels.tubes,
+        **_others(study),
     }
 
 

@@ -1,7 +1,7 @@
 """Subsets: their order, and their card."""
 
 from radscale_lib.planning.scale import archive_images
-from radscale_lib.planning.stages.base import Slice, Stage, megaimages, without
+from radscale_lib.planning.stages.base import Slice, Stage, labels_of, megaimages, without
 from radscale_lib.study.model import Study
 
 
@@ -10,7 +10,7 @@ def _subset(study: Study) -> Slice:
 
 
 def _subset_card(study: Study) -> Slice:
-    return {"labels": study.labels, "smallest_cell": study.smallest_cell("institution")}
+    return {"labels": labels_of(study), "smallest_cell": study.smallest_cell("institution")}
 
 
 STAGES = {

@@ -26,6 +26,16 @@ class Unicl(RecipeSection):
     label_share: Fraction = Field(
         0.5, description="Share of samples that carry their label text instead of report text."
     )
+    state_negatives: bool = Field(
+        False, description="Whether label texts name labels that are known to be absent."
+    )
+    near_duplicates: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of common words (Jaccard) from which two reports are no negatives of "
+        "each other; 1 takes the same words in the same order.",
+    )
     crop_scale: Interval = Field(
         (0.8, 1.0), description="Area of the random crop, as a share of the image."
     )
