@@ -92,10 +92,10 @@ def write_rows(
     kept = table.filter(lacking == "")
     left_out = dict(sorted(lacking.filter(lacking != "").value_counts().iter_rows()))
     if kept.is_empty():
-        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        reasons = "; ".join(left_out)
         raise NothingToLearnError(
             f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)} to "
-            f"learn from: {reasons}"
+            f"learn from ({reasons}); labels.uncertain and labels.blank say which labels count"
         )
     keys = pl.Series("key", [text_number(name) for name in kept["image_id"]], pl.UInt64)
     with atomic_write(path) as partial:

@@ -15,7 +15,6 @@ from radscale_lib.encoders.towers import build as build_tower
 from radscale_lib.pretrain.data import ImageSource, Share
 from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group, layer_scales
 from radscale_lib.pretrain.randomness import Purpose, generator
-from radscale_lib.pretrain.rows import NothingToLearnError
 from radscale_lib.pretrain.setup import Setup, Trainable, continue_from
 from radscale_lib.pretrain.views import random_view
 from radscale_lib.study.encoders import EncoderSection
@@ -134,17 +133,11 @@ def build(setup: Setup) -> Trainable:
 
     Raises:
         PretrainError: if the base's tower does not fit the architecture.
-        NothingToLearnError: if no label of any image is known.
     """
     recipe = setup.section.recipe
     assert isinstance(recipe, Supervised)
     targets = setup.rows.targets
     known = float(np.mean(~np.isnan(targets)))
-    if not known:
-        raise NothingToLearnError(
-            f"none of {len(targets)} labelled images has a label that labels.uncertain and "
-            "labels.blank let count: change one of the two"
-        )
     model = LabelModel(setup.encoder, targets.shape[1])
     if setup.base:
         continue_from(_tower(setup.base, model), model)

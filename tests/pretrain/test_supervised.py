@@ -173,4 +173,4 @@ def test_nothing_known(archive: Archive, tmp_path: Path) -> None:
     pretrain(made, tmp_path, 1)
     card = read_json(tmp_path / "encoder.json")
     assert card["status"] == "failed"
-    assert "labels.uncertain and labels.blank" in card["reason"]
+    assert "(labels say nothing; without labels); labels.uncertain" in card["reason"]
