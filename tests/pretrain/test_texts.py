@@ -282,9 +282,7 @@ def test_rows_without_supervision_are_left_out(archive: Archive, tmp_path: Path)
         assert left_out == {reason: which.sum() for reason, which in reasons.items()}
         assert len(Rows(path, labels)) == expected.sum()
     catalog.with_columns(labelled=False).write_parquet(source)
-    with pytest.raises(
-        NothingToLearnError, match="none of 60 images has labels to learn from .without"
-    ):
+    with pytest.raises(NothingToLearnError, match=r"has labels to learn from \(without"):
         write_rows(path, source, None, labels, ["labels"])
 
 
