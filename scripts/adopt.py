@@ -8,7 +8,7 @@ from radscale_lib.preflight.results import defects
 from radscale_lib.provenance.manifest import ManifestError
 from radscale_lib.study import StudyError, load_study
 from workflow import guard
-from workflow.adopt import CannotAdoptError, adopt
+from workflow.adopt import CannotAdoptError, adopt, advice
 from workflow.dry_run import planned
 
 
@@ -27,7 +27,10 @@ def main(argv: list[str] | None = None) -> None:
         adopted = adopt(study, jobs, args.records, defects)
     except (StudyError, CannotAdoptError, guard.AlreadyRunningError, ManifestError) as error:
         sys.exit(str(error))
-    print(f"Adopted the results of {len(adopted)} jobs; recorded in {study.folder / 'provenance'}.")
+    where = study.folder / "provenance"
+    print(f"Adopted the results of {len(adopted.manifests)} jobs; recorded in {where}.")
+    if adopted.first:
+        print(advice(adopted, args.study))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Manifests for results from before manifests, after what can be checked has been."""
 
 import json
+import shlex
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import (
     DONE,
+    UNREAD,
+    File,
     Manifest,
     Provenance,
+    absolute,
     components_file,
     path_of,
     write_manifest,
@@ -21,7 +26,7 @@ from radscale_lib.provenance.manifest import (
 from radscale_lib.provenance.settings import write_settings
 from radscale_lib.provenance.step import measured
 from radscale_lib.study.model import Study
-from workflow.jobs import names_of, stage_of
+from workflow.jobs import MAKE_ENCODERS, names_of, stage_of
 from workflow.plan import Job
 
 
@@ -29,17 +34,34 @@ class CannotAdoptError(RuntimeError):
     """Results that are not those of this study, or are damaged."""
 
 
+NEWER = ("scan", "tables")
+"""Stages that older versions did not have, or that made less: what follows is adopted without."""
+
 Check = Callable[[Sequence[Path], Sequence[Path]], Iterable[str]]
 """What is wrong with the inputs and outputs of a job."""
 
 
-def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> list[str]:
+@dataclass(frozen=True)
+class Adopted:
+    """What came of adopting a study's results.
+
+    Attributes:
+        manifests: names of those that were written.
+        first: jobs whose results today's code makes, but are not there, and adopted results come
+            after: jobs to be run by themselves, those of each list before those of the next.
+    """
+
+    manifests: list[str]
+    first: list[list[Job]]
+
+
+def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> Adopted:
     """Write manifests for the results of a study that have none.
 
     The settings that Snakemake recorded for a result must be those of the study, and the check must
-    find nothing. What was never made is left to be made, and so is what was made of other files, or
-    beside others, than it would be today. That today's code would make the same results is what the
-    caller vouches for.
+    find nothing. What was never made is left to be made, and so are jobs that lack a result or an
+    input, unless they train. That today's code would make the same results is what the caller
+    vouches for.
 
     Args:
         study: the study.
@@ -47,41 +69,78 @@ def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> lis
         records: Snakemake's folder of the place where the study ran, `.snakemake`.
         check: of each job's files.
 
-    Returns:
-        Names of the manifests written.
-
     Raises:
         CannotAdoptError: naming everything that contradicts; then no manifest is written.
     """
     problems: list[str] = []
     found: list[tuple[str, Job, dict[str, Any]]] = []
+    jobs, left = list(jobs), set[int]()
+    newer = {path for job in jobs if stage_of(job.rule) in NEWER for path in job.outputs}
     provenance = Provenance(study.folder)
     for job in jobs:
         name = job_of(provenance.name_of(job.outputs[0]) or "")
         there = [path for path in job.outputs if path.exists()]
-        if name is None or not there or path_of(study.folder, name).exists():
+        if name is None or path_of(study.folder, name).exists():
             continue
-        if not all(path.exists() for path in (*job.inputs, *job.outputs)):
-            continue  # of an earlier version, which read or made other files: it is made again
+        lost = [path for path in job.outputs if path not in there]
+        lost += [path for path in job.inputs if not path.exists() and path not in newer]
+        if lost and not (there and job.rule in MAKE_ENCODERS):
+            left.add(job.number)
+            continue
         known, wrong = _recorded(study, job, records)
-        problems += [*wrong, *check(job.inputs, there)]
+        problems += [f"{path}: missing, and {there[0]} is there: delete that" for path in lost]
+        problems += [*wrong, *check([path for path in job.inputs if path.exists()], there)]
         found.append((name, job, known))
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise CannotAdoptError(f"{study.folder}: nothing is adopted:\n{listed}")
     settings = write_settings(study).stem
-    for name, job, known in found:
-        stage, names = stage_of(job.rule), names_of(job.rule, job.wildcards)
-        parts = components(study, stage, **names)
-        id, today = stage_id(parts), Provenance(study.folder)
-        inputs = today.now(job.inputs, {})
-        outputs = measured(today, job.outputs)
-        adopted = {"date": time.strftime("%Y-%m-%d"), **known}
-        manifest = Manifest(stage, names, id, job.command, settings, DONE, inputs, outputs)
-        manifest.adopted = adopted
-        write_json(components_file(study.folder, id), parts)
+    manifests = [(name, _manifest(study, job, known, settings)) for name, job, known in found]
+    for name, manifest in manifests:
         write_manifest(path_of(study.folder, name), manifest)
-    return [name for name, _, _ in found]
+    return Adopted([name for name, _ in manifests], _first(jobs, left))
+
+
+def _manifest(study: Study, job: Job, known: dict[str, Any], settings: str) -> Manifest:
+    stage, names = stage_of(job.rule), names_of(job.rule, job.wildcards)
+    parts = components(study, stage, **names)
+    id, provenance = stage_id(parts), Provenance(study.folder)
+    inputs = provenance.now(filter(Path.exists, job.inputs), {})
+    for path in job.inputs:
+        if not path.exists():  # of one of the newer stages
+            inputs[provenance.name_of(path) or str(absolute(path))] = File(0, UNREAD)
+    manifest = Manifest(stage, names, id, job.command, settings, DONE, inputs)
+    manifest.outputs = measured(provenance, job.outputs)
+    manifest.adopted = {"date": time.strftime("%Y-%m-%d"), **known}
+    write_json(components_file(study.folder, id), parts)
+    return manifest
+
+
+def _first(jobs: Sequence[Job], left: Set[int]) -> list[list[Job]]:
+    """Those of the jobs that are left which others come after, in the order of their running."""
+    depth = dict[int, int]()
+    for job in jobs:
+        depth[job.number] = max((depth[n] for n in job.after), default=0) + (job.number in left)
+    awaited = set[int]()
+    for job in reversed(jobs):
+        if job.number not in left or job.number in awaited:
+            awaited |= set(job.after)
+    first = [job for job in jobs if job.number in left & awaited]
+    depths = sorted({depth[job.number] for job in first})
+    return [[job for job in first if depth[job.number] == each] for each in depths]
+
+
+def advice(adopted: Adopted, study_file: Path) -> str:
+    """What is to be run before anything else after adopting, as commands."""
+    lines = [
+        "Results of jobs that today's version has are missing, and others read them. Make them "
+        "first, by one call after the other, lest all that follows be made again, too:"
+    ]
+    for jobs in adopted.first:
+        missing = [next(str(path) for path in job.outputs if not path.exists()) for job in jobs]
+        options = ["snakemake", "--configfile", str(study_file), "--", *missing]
+        lines.append(f"    {shlex.join(options)}")
+    return "\n".join(lines)
 
 
 def _recorded(study: Study, job: Job, records: Path) -> tuple[dict[str, Any], list[str]]:

@@ -25,12 +25,16 @@ def listed(dag: Any) -> list[dict[str, Any]]:
 
 
 def _values(dag: Any, job: Any, numbers: dict[Any, int]) -> dict[str, Any]:
+    reason = dag.reason(job)
+    makers = {maker: files for maker, files in dag.dependencies[job].items() if maker in numbers}
+    causes = [maker for maker, files in makers.items() if reason.updated_input_run & set(files)]
     return {
         "number": numbers[job],
-        "after": sorted(numbers[maker] for maker in dag.dependencies[job] if maker in numbers),
+        "after": sorted(numbers[maker] for maker in makers),
+        "causes": sorted(numbers[maker] for maker in causes),
         "rule": job.rule.name,
         "wildcards": dict(job.wildcards_dict),
-        "reason": str(dag.reason(job)),
+        "reason": str(reason),
         "threads": job.threads,
         "gpus": int(job.resources.get("gpu", 0) or 0),
         "benchmark": str(job.benchmark),

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from radscale_lib.provenance.manifest import Files
+from radscale_lib.provenance.manifest import UNREAD, Files
 
 Components = dict[str, dict[str, str]]
 
 
 def changed_inputs(before: Files, now: Files) -> list[str]:
     """Names of the inputs that came, went, or have another content; a moved one is the same."""
-    same = {name for name in before.keys() & now.keys() if before[name].digest == now[name].digest}
+    both = before.keys() & now.keys()
+    same = {name for name in both if before[name].digest in (now[name].digest, UNREAD)}
     went = [name for name in before if name not in same]
     came = [name for name in now if name not in same]
     old = sorted(before[name].digest for name in went)

@@ -72,7 +72,7 @@ def read_jobs(study: Study, listed: Iterable[Mapping[str, Any]]) -> list[Job]:
             Job(
                 values["rule"],
                 wildcards,
-                explain(values["reason"], (rules[number] for number in values["after"])),
+                explain(values["reason"], (rules[number] for number in values["causes"])),
                 costs.of(
                     stage_of(values["rule"]),
                     wildcards,
@@ -95,7 +95,7 @@ def explain(reason: str, makers: Iterable[str] = ()) -> str:
 
     Args:
         reason: Snakemake's.
-        makers: rules of the planned jobs whose results the job reads.
+        makers: rules of the planned jobs whose results it waits for.
     """
     for start, words in _REASONS:
         if start in reason:

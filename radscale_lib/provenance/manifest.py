@@ -21,6 +21,8 @@ FOLDER = "provenance"
 """Folder of the manifests, in the folder of the study's results."""
 STARTED, DONE = "started", "done"
 VERSION = 1
+UNREAD = ""
+"""Digest of an input that nothing is known of."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class File:
 
     Attributes:
         size: bytes.
-        digest: see `digests.digest`.
+        digest: see `digests.digest`; empty for an input of adopted results that is not there.
         mtime_ns: time stamp of a file from outside the study's folder, which says that it is still
             the same without reading it; of a result None.
     """
