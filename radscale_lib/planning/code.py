@@ -2,10 +2,15 @@
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from radscale_lib.files import atomic_write
 
 PACKAGE = "radscale_lib"
 UNHASHED = (f"{PACKAGE}.study", f"{PACKAGE}.planning", f"{PACKAGE}.provenance")
@@ -34,40 +39,92 @@ def code_of(script: Path, modules: Iterable[str] = (), facts: Iterable[str] = ()
     """
     root = script.parent.parent
     packages = frozenset({PACKAGE, *(name.partition(".")[0] for name in modules)})
-    digests, imports = _definitions(script, script.stem, root, packages)
-    found = dict(digests)
-    seen, pending = set[str](), [*imports, *modules]
+    found, imports = _definitions(script, script.stem)
+    found = dict(found)
+    seen, pending = set[str](), [*_modules(imports, packages, root), *modules]
     while pending:
         module = pending.pop()
         if module in seen or module == PACKAGE or module.startswith(UNHASHED):
             continue
         seen.add(module)
-        digests, imports = _definitions(_module_file(module, root), module, root, packages)
+        digests, imports = _definitions(_module_file(module, root), module)
         found |= digests
-        pending += imports
+        pending += _modules(imports, packages, root)
     for module in facts:
         found |= _facts(_module_file(module, root), module)
     return found
 
 
+_recalled: dict[str, Any] = {}
+"""Digests that an earlier process made, by the content that they are of."""
+_used: dict[str, Any] = {}
+"""Those that this process used."""
+
+
+def recall(path: Path) -> None:
+    """Take the digests in a file that `remember` wrote: contents that they are of are not parsed.
+
+    A file that is missing or damaged tells nothing.
+    """
+    try:
+        digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return
+    if digest == _digest(text):
+        _recalled.update(json.loads(text))
+
+
+def remember(path: Path) -> None:
+    """Write the digests that this process used, unless they were recalled."""
+    if _used.keys() <= _recalled.keys():
+        return
+    text = json.dumps(_used, sort_keys=True)
+    with atomic_write(path) as partial:
+        partial.write_text(f"{_digest(text)}\n{text}", encoding="utf-8")
+
+
+def _known(kind: str, path: Path, module: str, of: Callable[[ast.Module], Any]) -> Any:
+    """What is computed of a module's syntax tree, known from before if its content is."""
+    content = path.read_text()
+    place = [*sys.version_info[:2], _of_this_file(), kind, module, path.name]
+    key = hashlib.sha256(f"{place}\n{content}".encode()).hexdigest()[:32]
+    if key not in _used:
+        known = _recalled.get(key)
+        _used[key] = of(ast.parse(content, path)) if known is None else known
+    return _used[key]
+
+
 @cache
-def _definitions(
-    path: Path, module: str, root: Path, packages: frozenset[str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    tree = ast.parse(path.read_text(), path)
-    imports = tuple(sorted(set(_imports(tree, path, module, root, packages))))
-    parts: dict[str, list[str]] = {}
-    for node in _without_docstrings(tree).body:
-        name = getattr(node, "name", "<module>")
-        parts.setdefault(f"{module}:{name}", []).append(ast.dump(node))
-    return {name: _digest("\n".join(dumps)) for name, dumps in parts.items()}, imports
+def _of_this_file() -> str:
+    return _digest(Path(__file__).read_text())
+
+
+@cache
+def _definitions(path: Path, module: str) -> tuple[dict[str, str], list[str]]:
+    """Digests of a module's definitions, and names that it imports."""
+
+    def of(tree: ast.Module) -> tuple[dict[str, str], list[str]]:
+        imports = sorted(set(_imports(tree, path, module)))
+        parts: dict[str, list[str]] = {}
+        for node in _without_docstrings(tree).body:
+            name = getattr(node, "name", "<module>")
+            parts.setdefault(f"{module}:{name}", []).append(ast.dump(node))
+        return {name: _digest("\n".join(dumps)) for name, dumps in parts.items()}, imports
+
+    digests, imports = _known("definitions", path, module, of)
+    return digests, imports
 
 
 @cache
 def _facts(path: Path, module: str) -> dict[str, str]:
     """Methods (not validators) and class variables of a module's classes, and its constants."""
+    found: dict[str, str] = _known("facts", path, module, lambda tree: _facts_of(tree, module))
+    return found
+
+
+def _facts_of(tree: ast.Module, module: str) -> dict[str, str]:
     found = {}
-    for node in _without_docstrings(ast.parse(path.read_text(), path)).body:
+    for node in _without_docstrings(tree).body:
         if isinstance(node, ast.ClassDef):
             stated = [ast.dump(part) for part in node.body if _is_fact(part)]
             found[f"{module}:{node.name}"] = _digest("\n".join(stated))
@@ -109,29 +166,29 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _imports(
-    tree: ast.Module, path: Path, module: str, root: Path, packages: frozenset[str]
-) -> Iterator[str]:
-    """Modules of some packages imported anywhere in a file, and the packages that hold them."""
+def _imports(tree: ast.Module, path: Path, module: str) -> Iterator[str]:
+    """Names imported anywhere in a file, whole: of modules, and of what may be one."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, base] if base else above)
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            steps = name.split(".")
-            if steps[0] in packages:
-                for end in range(1, len(steps) + 1):
-                    prefix = ".".join(steps[:end])
-                    if _exists(prefix, root):
-                        yield prefix
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+
+
+def _modules(names: Iterable[str], packages: frozenset[str], root: Path) -> Iterator[str]:
+    """The modules of some packages among imported names, and the packages that hold them."""
+    for name in names:
+        steps = name.split(".")
+        if steps[0] in packages:
+            for end in range(1, len(steps) + 1):
+                prefix = ".".join(steps[:end])
+                if _exists(prefix, root):
+                    yield prefix
 
 
 @cache

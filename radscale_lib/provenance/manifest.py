@@ -89,6 +89,11 @@ def components_file(study: Path, stage_id: str) -> Path:
     return study / FOLDER / "ids" / f"{stage_id}.json"
 
 
+def code_file(study: Path) -> Path:
+    """Where digests of code are kept from one job to the next."""
+    return study / FOLDER / "ids" / "code.txt"
+
+
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest, whole."""
     write_json(path, {"version": VERSION} | asdict(manifest))

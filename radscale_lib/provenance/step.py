@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from radscale_lib.files import write_json
+from radscale_lib.planning.code import recall
 from radscale_lib.planning.identity import ROOT, components, stage_id
 from radscale_lib.provenance.digests import files_of
 from radscale_lib.provenance.layout import job_of
@@ -22,6 +23,7 @@ from radscale_lib.provenance.manifest import (
     Manifest,
     ManifestError,
     Provenance,
+    code_file,
     components_file,
     path_of,
     read_manifest,
@@ -92,6 +94,8 @@ def step(
     """
     try:
         _check_names(study, names)
+        if are_settings(args.study):
+            recall(code_file(args.study.parent.parent))
         parts = components(study, stage, **names)
         if not are_settings(args.study):
             yield args.id or stage_id(parts)

@@ -31,8 +31,10 @@ def tree(tmp_path: Path) -> Path:
 
 
 def digest(tree: Path, **options: tuple[str, ...]) -> dict[str, str]:
-    code._definitions.cache_clear()
-    code._exists.cache_clear()
+    for cached in (code._definitions, code._facts, code._exists):
+        cached.cache_clear()
+    code._recalled.clear()
+    code._used.clear()
     return code.code_of(tree / "scripts" / "train.py", **options)
 
 
@@ -67,6 +69,53 @@ def test_does_not_see(tree: Path, name: str, old: str, new: str) -> None:
     before = digest(tree)
     edit(tree, name, old, new)
     assert digest(tree) == before
+
+
+KIND_OF_OTHERS = {"facts": ("radscale_lib.study",)}
+
+
+def recalled(tree: Path, file: Path) -> dict[str, str]:
+    """By another process, with what the last one remembered."""
+    for cached in (code._definitions, code._facts, code._exists):
+        cached.cache_clear()
+    code._used.clear()
+    code._recalled.clear()
+    code.recall(file)
+    return code.code_of(tree / "scripts" / "train.py", **KIND_OF_OTHERS)
+
+
+def test_what_is_remembered_is_not_parsed_again(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+    parse = code.ast.parse
+
+    def counted(text: str, path: Path) -> object:
+        parsed.append(path.name)
+        return parse(text, path)
+
+    monkeypatch.setattr(code.ast, "parse", counted)
+    before = digest(tree, **KIND_OF_OTHERS)
+    assert len(parsed) == 7
+    code.remember(tmp_path / "code.txt")
+    assert recalled(tree, tmp_path / "code.txt") == before and len(parsed) == 7
+    edit(tree, "radscale_lib/pack/lazy.py", "return 1", "return 2")
+    after = recalled(tree, tmp_path / "code.txt")
+    assert after != before and after == digest(tree, **KIND_OF_OTHERS)
+    assert parsed[7] == "lazy.py"
+
+
+def test_damage_of_what_is_remembered_is_seen(tree: Path, tmp_path: Path) -> None:
+    before = digest(tree, **KIND_OF_OTHERS)
+    file = tmp_path / "code.txt"
+    code.remember(file)
+    text = file.read_text()
+    value = before["radscale_lib.pack.lazy:g"]
+    for damaged in (text.replace(value, "0" * 16), text[:-9], "", "\xff"):
+        file.write_text(damaged, encoding="latin-1")
+        assert recalled(tree, file) == before
+    file.unlink()
+    assert recalled(tree, file) == before
 
 
 def test_names_the_definition_that_changed(tree: Path) -> None:
@@ -116,8 +165,6 @@ def test_of_a_kind_its_facts_count_and_its_schema_does_not(
     tree: Path, old: str, new: str, counts: bool
 ) -> None:
     (tree / "radscale_lib" / "study" / "kind.py").write_text(KIND)
-    code._facts.cache_clear()
     before = digest(tree, facts=("radscale_lib.study.kind",))
     edit(tree, "radscale_lib/study/kind.py", old, new)
-    code._facts.cache_clear()
     assert (digest(tree, facts=("radscale_lib.study.kind",)) != before) == counts

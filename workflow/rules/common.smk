@@ -24,7 +24,9 @@ from radscale_lib.archive import listing, retries
 from radscale_lib.files import make_private
 from radscale_lib.planning.needs import minutes, megabytes
 from workflow.site import SiteError, load_site, site_file
+from radscale_lib.planning.code import recall, remember
 from radscale_lib.planning.identity import components, stage_id
+from radscale_lib.provenance.manifest import code_file
 from radscale_lib.provenance.settings import are_settings, settings_file, settings_text
 from radscale_lib.provenance.settings import write_settings
 from radscale_lib.provenance.step import restate
@@ -335,6 +337,7 @@ def start():
         return
     with refusals():
         progress.begin(OUT / journal.NAME)
+        remember(code_file(OUT))
     progress.expected_seconds.update(jobs.expected_seconds(STUDY))
     progress.following.update(jobs.following(workflow.dag))
     # Snakemake would wait for its jobs to end. SIGTERM stops them, as Ctrl-C does.
@@ -354,6 +357,7 @@ if not workflow.is_main_process:
     # A warning ahead of a job's end is the training's to act on, not its Snakemake's to die of.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
+recall(code_file(OUT))
 provenance.install(
     workflow,
     OUT,
