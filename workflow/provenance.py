@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import snakemake.dag
 import snakemake.io
 import snakemake.jobs
 import snakemake.workflow
@@ -169,6 +170,21 @@ class Decisions:
         return ["input changed: " + ", ".join(changed)] if changed else []
 
 
+def _followed(depending: Mapping[Any, Mapping[Any, Iterable[Any]]], job: Any) -> set[Any]:
+    """A job that is to run, and all that runs for it: Snakemake does not look whether these must.
+
+    What only an `ancient` input ties to it does not run for it. Snakemake takes it for such a job
+    all the same, so that nobody looks whether it must run for another reason.
+    """
+    found, queue = {job}, [job]
+    while queue:
+        for after, files in depending[queue.pop()].items():
+            if after not in found and not all(file.is_ancient for file in files):
+                found.add(after)
+                queue.append(after)
+    return found
+
+
 def install(
     workflow: Any, study: Path, known: Mapping[str, Components], looks: Callable[[], bool]
 ) -> None:
@@ -228,6 +244,15 @@ def install(
     async def unread(cache: Any, jobs: Any, n_workers: int = 8) -> None:
         """Time stamps of all files: one that a running job replaces meanwhile would end a look."""
 
+    async def update_needrun(dag: Any, *args: Any, **options: Any) -> None:
+        dag.bfs = _followed
+        try:
+            await decide(dag, *args, **options)
+        finally:
+            del dag.bfs
+
+    decide = snakemake.dag.DAG.update_needrun
+    snakemake.dag.DAG.update_needrun = update_needrun
     snakemake.workflow.FilePersistence = Persistence
     snakemake.jobs.Job.output_mintime = property(unknown)
     snakemake.io.IOCache.mtime_inventory = unread

@@ -9,7 +9,12 @@ from benchmarks.scaling_coverage import simulate
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "spacing"), [("flat", "demo"), ("power", "paper"), ("saturating", "demo")]
+    ("kind", "spacing"),
+    [
+        ("flat", "demo"),
+        pytest.param("power", "paper", marks=pytest.mark.long),
+        pytest.param("saturating", "demo", marks=pytest.mark.long),
+    ],
 )
 def test_intervals_hold_the_truth(kind, spacing):
     studies = [simulate(kind, spacing, number, seed_sd=0.03) for number in range(3)]

@@ -103,6 +103,14 @@ def test_results_of_unknown_settings_are_not_current(tiny: Checkout) -> None:
     assert "made by unknown settings" in tiny.snakemake("--dry-run")
 
 
+def test_what_an_ancient_input_ties_to_a_job_that_runs_is_looked_at(tiny: Checkout) -> None:
+    """The index of the shards is made again, which alone would rerun nothing else."""
+    path_of(tiny.results, "ranges/institution").unlink()
+    assert rules(tiny.plan()) == {"index_shards_institution": 1}
+    with another_rate(tiny):
+        assert rules(tiny.plan()) == AFTER_A_RATE | {"index_shards_institution": 1}
+
+
 def test_a_changed_command_is_noticed(tiny: Checkout) -> None:
     rule = tiny.folder / "workflow/rules/scaling.smk"
     rule.write_text(rule.read_text().replace(" --crossovers {output", "  --crossovers {output"))
