@@ -27,7 +27,11 @@ def listed(dag: Any) -> list[dict[str, Any]]:
 def _values(dag: Any, job: Any, numbers: dict[Any, int]) -> dict[str, Any]:
     reason = dag.reason(job)
     makers = {maker: files for maker, files in dag.dependencies[job].items() if maker in numbers}
-    causes = [maker for maker, files in makers.items() if reason.updated_input_run & set(files)]
+    causes = [
+        maker
+        for maker, files in makers.items()
+        if any(file in reason.updated_input_run and not file.is_ancient for file in files)
+    ]
     return {
         "number": numbers[job],
         "after": sorted(numbers[maker] for maker in makers),

@@ -17,11 +17,6 @@ from workflow.site import Site
 
 _CHANGED = re.compile("Params have changed since last execution: (.*)")
 _FOLLOWS = "updated by another job"
-_REASONS = (
-    ("Missing output", "not made yet"),
-    (_FOLLOWS, "follows from another job"),
-    ("forced", "forced"),
-)
 
 
 class OverBudgetError(RuntimeError):
@@ -97,12 +92,17 @@ def explain(reason: str, makers: Iterable[str] = ()) -> str:
         reason: Snakemake's.
         makers: rules of the planned jobs whose results it waits for.
     """
-    for start, words in _REASONS:
-        if start in reason:
-            names = ", ".join(dict.fromkeys(makers)) if start == _FOLLOWS else ""
-            return f"follows from {names}" if names else words
-    if changed := _CHANGED.search(reason):
+    names = ", ".join(dict.fromkeys(makers))
+    if "Missing output" in reason:
+        return "not made yet"
+    if _FOLLOWS in reason and names:
+        return f"follows from {names}"
+    if "forced" in reason:
+        return "forced"
+    if changed := _CHANGED.search(reason):  # also of one that an ancient input ties to another job
         return changed[1]
+    if _FOLLOWS in reason:
+        return "follows from another job"
     return reason.strip() or "needed"
 
 

@@ -102,4 +102,5 @@ def test_reasons_are_said_in_words() -> None:
     assert plan.explain(follows) == "follows from another job"
     makers = ["fit_scaling", "draw_similarity", "fit_scaling"]
     assert plan.explain(follows, makers) == "follows from fit_scaling, draw_similarity"
+    assert plan.explain(f"{follows}; Params have changed since last execution: {why}") == why
     assert plan.explain("Missing output files: a", makers) == "not made yet"
