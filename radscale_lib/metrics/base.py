@@ -43,19 +43,22 @@ class Metric:
 
 
 class Ranked(Protocol):
-    """A label's images by falling logit, under B rows of weights; T distinct logits."""
+    """A label's images by falling logit, under B rows of weights.
+
+    In T blocks: images of equal logits, or negatives with no positive between them.
+    """
 
     @property
     def positives(self) -> Floats:
-        """[B, T], weight of the positives at or above each logit."""
+        """[B, T], weight of the positives at or above each block."""
 
     @property
     def new_positives(self) -> Floats:
-        """[B, T], weight of the positives at each logit."""
+        """[B, T], weight of the positives of each block."""
 
     @property
     def new_negatives(self) -> Floats:
-        """[B, T], weight of the negatives at each logit."""
+        """[B, T], weight of the negatives of each block."""
 
     @property
     def all_positives(self) -> Floats:
@@ -67,7 +70,7 @@ class Ranked(Protocol):
 
     @property
     def precision(self) -> Floats:
-        """[B, T], share of positives at or above each logit; 0 where nothing has weight."""
+        """[B, T], share of positives at or above each block; 0 where nothing has weight."""
 
 
 @dataclass(frozen=True, kw_only=True)

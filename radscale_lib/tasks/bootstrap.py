@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 CELLS = 4_000_000
-"""Weights that are held at once (32 MB), whatever the number of test images."""
+"""Weights that are held at once (4 MB), whatever the number of test images."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,25 @@ class PatientDraws:
         """Number of resamples B."""
         return len(self.counts)
 
-    def weights(self, images: NDArray[np.intp]) -> Iterator[tuple[slice, Floats]]:
+    @cached_property
+    def by_patient(self) -> NDArray[np.uint8]:
+        """Draws of each patient, [P, B]."""
+        return np.ascontiguousarray(self.counts.T)
+
+    def weights(self, images: NDArray[np.intp]) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
         """Weights of some images, a few resamples at a time.
 
         Args:
             images: [n], indices of images.
 
         Yields:
-            The resamples, and their weights [b, n].
+            The resamples, and their weights [n, b].
         """
         patient = self.patient[images]
         step = max(1, CELLS // max(1, len(images)))
         for start in range(0, len(self), step):
             part = slice(start, start + step)
-            yield part, self.counts[part, patient].astype(np.float64)
+            yield part, self.by_patient[patient, part]
 
     def sums(self, values: NDArray[np.number]) -> Floats:
         """Sum of per-image values in each resample.

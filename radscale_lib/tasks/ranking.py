@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,41 +15,60 @@ from radscale_lib.tasks.bootstrap import Floats, PatientDraws
 class Ranking:
     """A label's images by falling logit, under B rows of weights; see `metrics.base.Ranked`."""
 
-    positives: Floats
-    selected: Floats
     new_positives: Floats
     new_negatives: Floats
-    all_positives: Floats
-    all_negatives: Floats
 
     @classmethod
     def from_scores(
-        cls, truth: NDArray[np.bool_], score: NDArray[np.floating], weights: Floats
+        cls, truth: NDArray[np.bool_], score: NDArray[np.floating], weights: NDArray[np.integer]
     ) -> "Ranking":
         """Rank images.
+
+        Images of a block are not told apart: they have equal logits, or all are negative with no
+        positive between.
 
         Args:
             truth: [N].
             score: [N], higher means more likely positive.
-            weights: [B, N], non-negative.
+            weights: [N, B], whole numbers that are not negative.
         """
         order = np.argsort(-score, kind="stable")
-        ranked = score[order]
-        last_of_tie = np.append(ranked[1:] != ranked[:-1], True)
-        weights = weights[:, order]
-        positives = np.cumsum(weights * truth[order], axis=1)[:, last_of_tie]
-        selected = np.cumsum(weights, axis=1)[:, last_of_tie]
-        new_positives = np.diff(positives, axis=1, prepend=0)
-        new_negatives = np.diff(selected - positives, axis=1, prepend=0)
-        all_positives = positives[:, -1]
-        all_negatives = selected[:, -1] - all_positives
-        return cls(positives, selected, new_positives, new_negatives, all_positives, all_negatives)
+        ranked, positive = score[order], truth[order]
+        starts = np.append(True, ranked[1:] != ranked[:-1])
+        tie = np.cumsum(starts) - 1
+        mixed = np.bincount(tie, positive) > 0
+        first = np.append(True, mixed[1:] | mixed[:-1])
+        block = (np.cumsum(first) - 1)[tie]
+        rows = int(block[-1]) + 1
+        return cls(
+            _sums(weights, order[positive], block[positive], rows).T,
+            _sums(weights, order[~positive], block[~positive], rows).T,
+        )
+
+    @cached_property
+    def positives(self) -> Floats:
+        """Weight of positives at or above each block."""
+        return np.cumsum(self.new_positives.T, axis=0).T
+
+    @cached_property
+    def selected(self) -> Floats:
+        """Weight of images at or above each block."""
+        return self.positives + np.cumsum(self.new_negatives.T, axis=0).T
 
     @property
+    def all_positives(self) -> Floats:
+        """Weight of all positives."""
+        return self.positives[:, -1]
+
+    @property
+    def all_negatives(self) -> Floats:
+        """Weight of all negatives."""
+        return self.selected[:, -1] - self.positives[:, -1]
+
+    @cached_property
     def precision(self) -> Floats:
-        """Share of positives at or above each logit; 0 where nothing has weight."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.selected > 0, self.positives / self.selected, 0)
+        """Share of positives at or above each block; 0 where nothing has weight."""
+        return self.positives / np.maximum(self.selected, 1)
 
     def values(self, metrics: Sequence[RankingMetric]) -> Floats:
         """Metrics [M, B]; NaN where a row has no positive or no negative of positive weight."""

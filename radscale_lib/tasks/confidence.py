@@ -1,0 +1,149 @@
+"""Intervals and draws that hold where cases are few.
+
+A metric's interval holds every true value under which the score that was seen is not too unlikely
+(test inversion), its estimate taken as beta distributed: near 1 that is as skew as it should be,
+and a perfect score has a lower end. What the true values could be, and how the estimate would
+spread under each, is a `Family`; the bootstrap supplies how scores of labels, and of runs, go
+together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc, ndtr, ndtri, stdtrit
+
+Floats = NDArray[np.float64]
+
+_STEPS = np.geomspace(1e-4, 5, 90)
+SHIFTS: Floats = np.concatenate([-_STEPS[::-1], [0.0], _STEPS])
+"""How far, in normal deviates, the truth could lie from what was seen: [C]."""
+FARTHEST = 8.0
+"""Normal deviate beyond which probabilities are not told apart."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """True values that a score could have: [C] each, the truth rising.
+
+    Attributes:
+        truth: the metric in the population.
+        mean: expected score of a test set of this size.
+        variance: of that score.
+        step: half the least difference between two scores.
+    """
+
+    truth: Floats
+    mean: Floats
+    variance: Floats
+    step: float = 0.0
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How sure each true value is, given what was seen.
+
+    Attributes:
+        observed: the score.
+        truth: [C], rising.
+        below: [C], chance of a lower score.
+        up_to: [C], chance of this score or a lower one.
+    """
+
+    observed: float
+    truth: Floats
+    below: Floats
+    up_to: Floats
+
+    @classmethod
+    def of(cls, families: Sequence[Family], correlation: Floats, observed: float) -> "Confidence":
+        """Of the mean of some scores; of a single one, with a correlation of [[1]].
+
+        All true values are shifted together.
+
+        Args:
+            families: of the K scores.
+            correlation: [K, K], between them.
+            observed: mean of the scores.
+        """
+        count = len(families)
+        truth = np.mean([family.truth for family in families], axis=0)
+        mean = np.mean([family.mean for family in families], axis=0)
+        deviations = np.sqrt([family.variance for family in families])
+        variance = np.einsum("ic,ij,jc->c", deviations, correlation, deviations) / count**2
+        mean = np.clip(mean, 1e-12, 1 - 1e-12)
+        largest = mean * (1 - mean)
+        # Independent scores are the least that a mean of scores can vary by chance of draws.
+        ratio = largest / np.clip(variance, 1e-14, 0.95 * largest) - 1
+        step = max(family.step for family in families) / count
+        below, up_to = (
+            betainc(mean * ratio, (1 - mean) * ratio, min(max(observed + side, 0.0), 1.0))
+            for side in (-step, step)
+        )
+        return cls(observed, np.maximum.accumulate(truth), below, up_to)
+
+    @cached_property
+    def _deviates(self) -> Floats:
+        """Normal deviates of the confidence that the truth is lower: [C], rising."""
+        return np.maximum.accumulate(np.clip(ndtri(1 - self.below), -FARTHEST, FARTHEST))
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Lower and upper end; the score itself is always inside."""
+        tail = float(ndtri((1 - confidence) / 2))
+        lower = np.interp(tail, self._deviates, self.truth)
+        upper_deviates = np.clip(ndtri(1 - self.up_to), -FARTHEST, FARTHEST)
+        upper = np.interp(-tail, np.maximum.accumulate(upper_deviates), self.truth)
+        if (upper_deviates < -tail).all():
+            upper = 1.0
+        return min(float(lower), self.observed), max(float(upper), self.observed)
+
+    def draws(self, resamples: Floats) -> Floats:
+        """The score's bootstrap draws, moved to this distribution in their own order.
+
+        Scores that share draws stay paired. Draws that are equal are ordered at random.
+
+        Args:
+            resamples: [B], NaN where undefined, and there alone in the result.
+        """
+        defined = np.flatnonzero(~np.isnan(resamples))
+        shuffled = defined[np.random.default_rng(len(defined)).permutation(len(defined))]
+        order = shuffled[np.argsort(resamples[shuffled], kind="stable")]
+        moved = np.full(len(resamples), np.nan)
+        deviates = ndtri((np.arange(len(order)) + 0.5) / max(len(order), 1))
+        moved[order] = np.interp(deviates, self._deviates, self.truth)
+        return moved
+
+
+def correlation_of(resamples: Floats) -> Floats:
+    """Correlation [K, K] of scores over their draws [K, B]; 0 with a score that never varies."""
+    kept = resamples[:, ~np.isnan(resamples).any(axis=0)]
+    if kept.shape[1] < 3:
+        return np.eye(len(resamples))
+    centred = kept - kept.mean(axis=1, keepdims=True)
+    norms = np.sqrt((centred**2).sum(axis=1))
+    unit = np.divide(centred, norms[:, None], out=np.zeros_like(centred), where=norms[:, None] > 0)
+    correlation: Floats = unit @ unit.T
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
+
+
+def sampled_family(value: float, variance: float, cases: int) -> Family:
+    """Of a score in [0, 1] whose variance the bootstrap alone tells.
+
+    On the scale of normal deviates the variance is the same everywhere. That it is estimated
+    from few cases widens it as Student's t does.
+
+    Args:
+        value: the score.
+        variance: of its bootstrap draws.
+        cases: number of patients that it rests on.
+    """
+    wider = 1.0
+    if cases > 1:
+        wider = cases / (cases - 1) * float(stdtrit(cases - 1, 0.975) / ndtri(0.975)) ** 2
+    start = ndtri(np.clip(value, 1e-6, 1 - 1e-6))
+    density = np.exp(-0.5 * ((start + SHIFTS) ** 2 - start**2))
+    truth = ndtr(start + SHIFTS)
+    return Family(truth, truth, variance * wider * density**2)
