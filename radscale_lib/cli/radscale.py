@@ -22,6 +22,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         _step("embed", "embed a folder of images by any encoder"),
         _step("export", "write an encoder for another library"),
         _step("fetch-weights", "published weights from the Hub, where there is a network"),
+        _step("score", "score a table of predictions, with intervals"),
     ]),
     "A study, beside its run": dict([
         _step("evaluate-encoder", "any encoder by a study's tasks, on its ingested archive"),

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 def auroc(ranked: Ranked) -> Floats:
     """Weighted Mann-Whitney statistic, ties counting one half: scikit-learn's `roc_auc_score`."""
-    pairs = (ranked.new_negatives * (ranked.positives - ranked.new_positives / 2)).sum(1)
-    area: Floats = pairs / (ranked.all_positives * ranked.all_negatives)
+    import numpy as np
+
+    # Twice the pairs that are ranked wrongly, in whole numbers.
+    above = 2 * ranked.negatives - ranked.tied_negatives
+    wrong = np.einsum("bt,bt->b", ranked.new_positives, above, dtype=np.int64)
+    area: Floats = 1 - wrong / (2 * ranked.all_positives * ranked.all_negatives)
     return area
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Counts = NDArray[np.integer]
     Floats = NDArray[np.float64]
 
 
@@ -43,29 +44,33 @@ class Metric:
 
 
 class Ranked(Protocol):
-    """A label's images by falling logit, under B rows of weights.
+    """A label's images by falling logit, under B rows of whole-numbered weights.
 
-    In T blocks: images of equal logits, or negatives with no positive between them.
+    T blocks are the positives' distinct logits.
     """
 
     @property
-    def positives(self) -> Floats:
+    def positives(self) -> Counts:
         """[B, T], weight of the positives at or above each block."""
 
     @property
-    def new_positives(self) -> Floats:
+    def new_positives(self) -> Counts:
         """[B, T], weight of the positives of each block."""
 
     @property
-    def new_negatives(self) -> Floats:
-        """[B, T], weight of the negatives of each block."""
+    def negatives(self) -> Counts:
+        """[B, T], weight of the negatives at or above each block."""
 
     @property
-    def all_positives(self) -> Floats:
+    def tied_negatives(self) -> Counts:
+        """[B, T], weight of the negatives with the logit of each block."""
+
+    @property
+    def all_positives(self) -> Counts:
         """[B], weight of all positives."""
 
     @property
-    def all_negatives(self) -> Floats:
+    def all_negatives(self) -> Counts:
         """[B], weight of all negatives."""
 
     @property

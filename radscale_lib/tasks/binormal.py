@@ -19,6 +19,8 @@ DEVIATES = np.linspace(-1.5, 4.5, 25)
 """Separations at which average precision is simulated."""
 SPREADS = (0.6, 1.0, 1 / 0.6)
 """Spreads at which it is."""
+LOG_SPREADS = np.linspace(-1, 1, 41)
+"""Logarithms of spreads that are possible."""
 PRIOR_SPREAD = 0.3
 """Standard deviation of log spread that is expected beforehand."""
 MOST_POSITIVES = 50
@@ -36,7 +38,7 @@ class Moments(NamedTuple):
     variance: Floats
 
 
-def area_moments(deviate: Floats, positives: int, negatives: int, spread: float) -> Moments:
+def area_moments(deviate: Floats, positives: int, negatives: int, spread: Floats) -> Moments:
     """AUROC, and its estimate's mean and variance, exactly.
 
     The variance is that of a two-sample U-statistic; its two covariances are bivariate normal
@@ -46,10 +48,10 @@ def area_moments(deviate: Floats, positives: int, negatives: int, spread: float)
         deviate: separations, normal deviates of AUROC.
         positives: number of positive cases.
         negatives: number of negative cases.
-        spread: standard deviation of the positives' logits.
+        spread: standard deviation of the positives' logits, of the shape of `deviate`.
     """
 
-    def both(correlation: float) -> Floats:
+    def both(correlation: Floats) -> Floats:
         slope = np.sqrt((1 - correlation) / (1 + correlation))
         return np.asarray(ndtr(deviate) - 2 * owens_t(deviate, slope))
 
@@ -60,7 +62,7 @@ def area_moments(deviate: Floats, positives: int, negatives: int, spread: float)
     return Moments(area, area, np.maximum(pairs, 0) / (positives * negatives))
 
 
-def precision_moments(deviate: Floats, positives: int, negatives: int, spread: float) -> Moments:
+def precision_moments(deviate: Floats, positives: int, negatives: int, spread: Floats) -> Moments:
     """Average precision at the cases' prevalence, and its estimate's mean and variance.
 
     The mean is above the truth where positives are few. Both are simulated once (fixed seed) and
@@ -70,22 +72,21 @@ def precision_moments(deviate: Floats, positives: int, negatives: int, spread: f
         deviate: separations, normal deviates of AUROC.
         positives: number of positive cases.
         negatives: number of negative cases.
-        spread: standard deviation of the positives' logits.
+        spread: standard deviation of the positives' logits, of the shape of `deviate`.
     """
     simulated = min(positives, MOST_POSITIVES)
     table = _simulated(simulated, max(1, round(negatives * simulated / positives)))
     place = np.interp(np.log(spread), np.log(SPREADS), np.arange(len(SPREADS)))
-    left = min(int(place), len(SPREADS) - 2)
-    truth, excess, variance = (1 - (place - left)) * table[left] + (place - left) * table[left + 1]
+    truth, excess, variance = (
+        sum(
+            np.maximum(1 - np.abs(place - s), 0) * np.interp(deviate, DEVIATES, row)
+            for s, row in enumerate(rows)
+        )
+        for rows in np.moveaxis(table, 1, 0)
+    )
     share = simulated / positives
-    of_truth = ndtr(_interpolated(deviate, truth))
-    of_excess = _interpolated(deviate, excess) * share
-    of_variance = np.exp(_interpolated(deviate, variance)) * share
-    return Moments(of_truth, np.clip(of_truth + of_excess, 0, 1), of_variance)
-
-
-def _interpolated(deviate: Floats, values: Floats) -> Floats:
-    return np.asarray(np.interp(deviate, DEVIATES, values))
+    of_truth = ndtr(truth)
+    return Moments(of_truth, np.clip(of_truth + share * excess, 0, 1), share * np.exp(variance))
 
 
 @cache
@@ -127,42 +128,37 @@ def _simulated(positives: int, negatives: int) -> Floats:
     return table
 
 
-def spread_of(placements: Floats, negatives: int) -> float:
-    """Standard deviation of the positives' logits on the scale where the negatives' is 1.
+def spreads_given(deviate: Floats, placements: Floats, negatives: int) -> Floats:
+    """Standard deviation of the positives' logits, most likely under each separation.
 
-    Placements become normal deviates; those beyond all negatives, or below, are known to be so
-    only. Most likely under that censoring and a normal prior of log spread around 0
-    (`PRIOR_SPREAD`), by expectation and maximisation.
+    On the scale where the negatives' is 1. Placements become normal deviates; those beyond all
+    negatives, or below, are known to be so only. The prior of log spread is normal around 0
+    (`PRIOR_SPREAD`).
 
     Args:
+        deviate: [C] separations.
         placements: [m], share of the negatives below each positive, ties counting one half.
         negatives: number of negative cases.
     """
-    if len(placements) > 4 * MOST_POSITIVES:
-        chosen = np.linspace(0, len(placements) - 1, 4 * MOST_POSITIVES).round().astype(int)
-        weight = len(placements) / len(chosen)
-        placements = np.sort(placements)[chosen]
-    else:
-        weight = 1.0
-    edge = float(ndtri(1 - 0.5 / negatives))
+    edge = float(ndtri(negatives / (negatives + 1)))
     above, below = placements > 1 - 0.75 / negatives, placements < 0.75 / negatives
-    known = np.clip(ndtri(np.clip(placements, 1e-9, 1 - 1e-9)), -edge, edge)
-    count, centre, log_spread = weight * len(placements), float(known.mean()), 0.0
-    beyond = np.array([above.sum(), below.sum()]) * weight
-    inside = known[~above & ~below]
-    total, squares = weight * inside.sum(), weight * (inside**2).sum()
-    for _ in range(40):
-        spread = np.exp(log_spread)
-        # Mean and mean square beyond an edge: the lower edge mirrored.
-        at = np.array([edge - centre, edge + centre]) / spread
-        hazard = np.exp(-0.5 * at**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(-at))
-        offset, variance = spread * hazard, spread**2 * (1 + at * hazard - hazard**2)
-        tails = np.array([centre + offset[0], centre - offset[1]])
-        centre = float((total + beyond @ tails) / count)
-        square = squares + beyond @ (tails**2 + variance) - count * centre**2
-        for _ in range(3):
-            ratio = max(square, 1e-9) * np.exp(-2 * log_spread)
-            slope = ratio - (count - 1) - log_spread / PRIOR_SPREAD**2
-            step = slope / (2 * ratio + 1 / PRIOR_SPREAD**2)
-            log_spread += float(np.clip(step, -1, 1))
-    return float(np.exp(log_spread))
+    inside = ndtri((placements[~above & ~below] * negatives + 0.5) / (negatives + 1))
+    spread = np.exp(LOG_SPREADS)
+    mean = deviate[:, None] * np.sqrt(1 + spread**2)
+    squares = (inside**2).sum() - 2 * mean * inside.sum() + len(inside) * mean**2
+    likelihood = (
+        above.sum() * log_ndtr((mean - edge) / spread)
+        + below.sum() * log_ndtr((-edge - mean) / spread)
+        - len(inside) * LOG_SPREADS
+        - squares / (2 * spread**2)
+    )
+    # Negatives are no more known than positives are.
+    likelihood *= negatives / (negatives + len(placements))
+    likelihood -= LOG_SPREADS**2 / (2 * PRIOR_SPREAD**2)
+    best = np.clip(likelihood.argmax(axis=1), 1, len(LOG_SPREADS) - 2)
+    rows = np.arange(len(deviate))
+    left, top, right = (likelihood[rows, best + side] for side in (-1, 0, 1))
+    # The vertex of the parabola through the best and its neighbours.
+    offset = (left - right) / np.minimum(2 * (left - 2 * top + right), -1e-9)
+    width = LOG_SPREADS[1] - LOG_SPREADS[0]
+    return np.asarray(np.exp(LOG_SPREADS[best] + np.clip(offset, -1, 1) * width))

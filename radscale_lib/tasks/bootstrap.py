@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-CELLS = 4_000_000
-"""Weights that are held at once (4 MB), whatever the number of test images."""
+CELLS = 2_000_000
+"""Weights that are held at once (2 MB), whatever the number of test images."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Findings and tube classification: a linear probe on pooled features; AUROC and AUPRC."""
+"""Findings and tube classification: a linear probe on pooled features."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from radscale_lib.metrics import metrics
-from radscale_lib.metrics.base import RankingMetric
 from radscale_lib.shards.labels import targets
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.classification import Classification
@@ -15,10 +13,10 @@ from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.features import read_features
 from radscale_lib.tasks.images import NoCasesError
 from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.label_scores import label_scores
 from radscale_lib.tasks.labels import columns
 from radscale_lib.tasks.probe import Probe, Standardiser, choose, fit_path
-from radscale_lib.tasks.ranking import Ranking, resampled
-from radscale_lib.tasks.scores import Score, macro
+from radscale_lib.tasks.scores import Score
 
 
 def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.DataFrame]:
@@ -30,7 +28,7 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
         inputs: the run's files; only the features are read.
 
     Returns:
-        Scores, and target and log odds of each label of each test image.
+        Scores, and target and log odds of each label of each validation and test image.
 
     Raises:
         NoCasesError: if a split has no labelled image.
@@ -42,17 +40,21 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
     split = index["split"].to_numpy()
     probe, standardise = _fit(name, task, values, truth, split)
 
-    chosen = np.flatnonzero((split == "test") & ~np.isnan(truth).all(1))
-    _require(len(chosen), name, "test")
-    test = index[chosen]
+    known = ~np.isnan(truth).all(1)
+    _require(int((known & (split == "test")).sum()), name, "test")
+    chosen = np.flatnonzero(known & np.isin(split, ("validation", "test")))
+    rows, truth, split = index[chosen], truth[chosen], split[chosen]
     logits = probe.logits(standardise(values[chosen])).astype(np.float32)
+    test, validation = split == "test", split == "validation"
     draws = PatientDraws.draw(
-        test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
+        rows["patient_id"].to_numpy()[test].tolist(),
+        study.evaluation.resamples,
+        study.evaluation.seed,
     )
     labels: tuple[str, ...] = getattr(study.labels, task.target)
-    return _scores(labels, truth[chosen], logits, draws), _predictions(
-        test, labels, truth[chosen], logits
-    )
+    thresholds = (truth[validation], logits[validation]) if validation.any() else None
+    scores = label_scores(labels, truth[test], logits[test], draws, thresholds)
+    return scores, _predictions(rows, labels, truth, logits)
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:
@@ -63,7 +65,8 @@ def predictions_schema(study: Study, name: str) -> pl.Schema:
         for label in labels
         for part, dtype in (("target", pl.Int8()), ("logit", pl.Float32()))
     }
-    return pl.Schema({"image_id": pl.String(), "patient_id": pl.String(), **columns})
+    ids = dict.fromkeys(("image_id", "patient_id", "split"), pl.String())
+    return pl.Schema({**ids, **columns})
 
 
 def _task(study: Study, name: str) -> Classification:
@@ -98,37 +101,13 @@ def _require(images: int, name: str, split: str) -> None:
         )
 
 
-def _scores(
-    labels: Sequence[str],
-    truth: NDArray[np.float32],
-    logits: NDArray[np.float32],
-    draws: PatientDraws,
-) -> list[Score]:
-    computed = [m for m in metrics("classification").values() if isinstance(m, RankingMetric)]
-    by_metric: dict[str, list[Score]] = {metric.name: [] for metric in computed}
-    for column, label in enumerate(labels):
-        images = np.flatnonzero(~np.isnan(truth[:, column]))
-        positive = truth[images, column] == 1
-        score = logits[images, column]
-        everyone = np.ones((1, len(images)))
-        values = Ranking.from_scores(positive, score, everyone).values(computed)
-        resamples = resampled(computed, positive, score, images, draws)
-        for name, value, sample in zip(by_metric, values, resamples, strict=True):
-            by_metric[name].append(
-                Score(label, name, float(value[0]), sample, len(images), int(positive.sum()))
-            )
-    return [
-        score for scores in by_metric.values() for score in (*scores, macro(scores, len(truth)))
-    ]
-
-
 def _predictions(
-    test: pl.DataFrame,
+    rows: pl.DataFrame,
     labels: Sequence[str],
     truth: NDArray[np.float32],
     logits: NDArray[np.float32],
 ) -> pl.DataFrame:
-    table = test.select("image_id", "patient_id")
+    table = rows.select("image_id", "patient_id", "split")
     for column, label in enumerate(labels):
         table = table.with_columns(
             pl.Series(f"target:{label}", truth[:, column]).fill_nan(None).cast(pl.Int8),

@@ -58,7 +58,9 @@ class Confidence:
     up_to: Floats
 
     @classmethod
-    def of(cls, families: Sequence[Family], correlation: Floats, observed: float) -> "Confidence":
+    def from_families(
+        cls, families: Sequence[Family], correlation: Floats, observed: float
+    ) -> "Confidence":
         """Of the mean of some scores; of a single one, with a correlation of [[1]].
 
         All true values are shifted together.
@@ -75,7 +77,6 @@ class Confidence:
         variance = np.einsum("ic,ij,jc->c", deviations, correlation, deviations) / count**2
         mean = np.clip(mean, 1e-12, 1 - 1e-12)
         largest = mean * (1 - mean)
-        # Independent scores are the least that a mean of scores can vary by chance of draws.
         ratio = largest / np.clip(variance, 1e-14, 0.95 * largest) - 1
         step = max(family.step for family in families) / count
         below, up_to = (
@@ -129,7 +130,7 @@ def correlation_of(resamples: Floats) -> Floats:
     return correlation
 
 
-def sampled_family(value: float, variance: float, cases: int) -> Family:
+def sampled_family(value: float, variance: float, cases: int, bias: float = 0.0) -> Family:
     """Of a score in [0, 1] whose variance the bootstrap alone tells.
 
     On the scale of normal deviates the variance is the same everywhere. That it is estimated
@@ -139,11 +140,12 @@ def sampled_family(value: float, variance: float, cases: int) -> Family:
         value: the score.
         variance: of its bootstrap draws.
         cases: number of patients that it rests on.
+        bias: by how much an estimate is too large.
     """
     wider = 1.0
     if cases > 1:
         wider = cases / (cases - 1) * float(stdtrit(cases - 1, 0.975) / ndtri(0.975)) ** 2
-    start = ndtri(np.clip(value, 1e-6, 1 - 1e-6))
+    start = ndtri(np.clip(value - bias, 1e-6, 1 - 1e-6))
     density = np.exp(-0.5 * ((start + SHIFTS) ** 2 - start**2))
     truth = ndtr(start + SHIFTS)
-    return Family(truth, truth, variance * wider * density**2)
+    return Family(truth, truth + bias, variance * wider * density**2)

@@ -30,7 +30,9 @@ def gather(study: Study, paths: Sequence[Path], out: Path) -> None:
         MissingScoresError: if the study is strict and scores are missing.
     """
     tables = [
-        pl.read_parquet(path).match_to_schema(SCHEMA, missing_columns={"images": "insert"})
+        pl.read_parquet(path).match_to_schema(
+            SCHEMA, missing_columns=dict.fromkeys(("images", "note"), "insert")
+        )
         for path in paths
     ]
     scores = pl.concat([SCHEMA.to_frame(), *tables]).sort(ORDER)

@@ -10,13 +10,20 @@ from numpy.typing import NDArray
 from radscale_lib.metrics.base import RankingMetric
 from radscale_lib.tasks.bootstrap import Floats, PatientDraws
 
+Counts = NDArray[np.integer]
+
 
 @dataclass(frozen=True)
 class Ranking:
-    """A label's images by falling logit, under B rows of weights; see `metrics.base.Ranked`."""
+    """A label's images by falling logit, under B rows of weights; see `metrics.base.Ranked`.
 
-    new_positives: Floats
-    new_negatives: Floats
+    Arrays are [B, T] views of memory that holds one block after the other.
+    """
+
+    new_positives: Counts
+    negatives: Counts
+    tied_negatives: Counts
+    all_negatives: Counts
 
     @classmethod
     def from_scores(
@@ -24,51 +31,41 @@ class Ranking:
     ) -> "Ranking":
         """Rank images.
 
-        Images of a block are not told apart: they have equal logits, or all are negative with no
-        positive between.
-
         Args:
             truth: [N].
             score: [N], higher means more likely positive.
-            weights: [N, B], whole numbers that are not negative.
+            weights: [N, B], whole numbers that are not negative, of a sum below 2^31.
         """
         order = np.argsort(-score, kind="stable")
-        ranked, positive = score[order], truth[order]
-        starts = np.append(True, ranked[1:] != ranked[:-1])
-        tie = np.cumsum(starts) - 1
-        mixed = np.bincount(tie, positive) > 0
-        first = np.append(True, mixed[1:] | mixed[:-1])
-        block = (np.cumsum(first) - 1)[tie]
-        rows = int(block[-1]) + 1
-        return cls(
-            _sums(weights, order[positive], block[positive], rows).T,
-            _sums(weights, order[~positive], block[~positive], rows).T,
-        )
+        positive, negative = order[truth[order]], order[~truth[order]]
+        logits = score[positive]
+        starts = np.flatnonzero(np.append(True, logits[1:] != logits[:-1])[: len(logits)])
+        falling = -score[negative]
+        # Negatives above each block, and negatives at it too.
+        above = np.searchsorted(falling, -logits[starts], "left")
+        at = np.searchsorted(falling, -logits[starts], "right")
+        new_positives = _sums(weights, positive, starts)
+        negatives = np.cumsum(_sums(weights, negative, np.append(0, at), drop_last=True), axis=0)
+        tied = np.zeros((len(starts), weights.shape[1]), np.int32)
+        for block in np.flatnonzero(at > above):
+            tied[block] = weights[negative[above[block] : at[block]]].sum(axis=0, dtype=np.int32)
+        everyone = weights[negative].sum(axis=0, dtype=np.int64)
+        return cls(new_positives.T, negatives.T, tied.T, everyone)
 
     @cached_property
-    def positives(self) -> Floats:
+    def positives(self) -> Counts:
         """Weight of positives at or above each block."""
-        return np.cumsum(self.new_positives.T, axis=0).T
+        return np.cumsum(self.new_positives.T, axis=0, dtype=np.int32).T
 
     @cached_property
-    def selected(self) -> Floats:
-        """Weight of images at or above each block."""
-        return self.positives + np.cumsum(self.new_negatives.T, axis=0).T
-
-    @property
-    def all_positives(self) -> Floats:
+    def all_positives(self) -> Counts:
         """Weight of all positives."""
-        return self.positives[:, -1]
-
-    @property
-    def all_negatives(self) -> Floats:
-        """Weight of all negatives."""
-        return self.selected[:, -1] - self.positives[:, -1]
+        return self.new_positives.sum(axis=1, dtype=np.int64)
 
     @cached_property
     def precision(self) -> Floats:
         """Share of positives at or above each block; 0 where nothing has weight."""
-        return self.positives / np.maximum(self.selected, 1)
+        return self.positives / np.maximum(self.positives + self.negatives, 1)
 
     def values(self, metrics: Sequence[RankingMetric]) -> Floats:
         """Metrics [M, B]; NaN where a row has no positive or no negative of positive weight."""
@@ -100,3 +97,24 @@ def resampled(
     for part, weights in draws.weights(images):
         values[:, part] = Ranking.from_scores(truth, score, weights).values(metrics)
     return values
+
+
+def _sums(
+    weights: NDArray[np.integer],
+    images: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    drop_last: bool = False,
+) -> Counts:
+    """Weights [N, B] of images, summed from each start to the next: [starts, B]."""
+    if drop_last:
+        starts, images = starts[:-1], images[: starts[-1]]
+    sums = np.zeros((len(starts), weights.shape[1]), np.int32)
+    held = np.diff(np.append(starts, len(images))) > 0
+    if held.all() and len(starts) == len(images):
+        sums[:] = weights[images]
+    elif held.any():
+        first = starts[held]
+        sums[held] = np.add.reduceat(
+            weights[images[first[0] :]], first - first[0], axis=0, dtype=np.int32
+        )
+    return sums

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from radscale_lib.study.model import Run
 from radscale_lib.tasks.bootstrap import Floats, interval
+from radscale_lib.tasks.confidence import Confidence, Family, correlation_of
 
 SCHEMA = pl.Schema(
     {
@@ -27,10 +29,14 @@ SCHEMA = pl.Schema(
         "positives": pl.Int64(),
         "resamples_used": pl.Int64(),
         "resamples": pl.List(pl.Float64),
+        "note": pl.String(),
     }
 )
 ORDER = ["arm", "size", "seed", "task", "target", "metric"]
 MACRO = "macro"
+FEWEST = 5
+"""Positives, and negatives, below which a label's score has no interval."""
+TOO_FEW = "too few"
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,14 @@ class Score:
 
     `value` and the entries of `resamples` [B] are NaN where the metric is undefined, as AUROC is
     without positives.
+
+    Attributes:
+        families: true values that the score, or each score that it is the mean of, could have.
+            Without them the interval is that of the resamples' percentiles.
+        correlation: between those scores; None of a single one.
+        ordered: the resamples less what is not the score's own, such as a draw's prevalence; by
+            them scores are paired. None: the resamples.
+        note: why there is no interval, or no value.
     """
 
     target: str
@@ -47,30 +61,66 @@ class Score:
     resamples: Floats
     cases: int
     positives: int | None
+    families: tuple[Family, ...] = ()
+    correlation: Floats | None = None
+    ordered: Floats | None = None
+    note: str | None = None
+
+    @property
+    def order(self) -> Floats:
+        """Draws [B] by which scores go together."""
+        return self.resamples if self.ordered is None else self.ordered
+
+    @cached_property
+    def confidence(self) -> Confidence | None:
+        """How sure each true value is; None if the resamples alone say."""
+        if not self.families or self.note or np.isnan(self.value):
+            return None
+        correlation = np.eye(1) if self.correlation is None else self.correlation
+        return Confidence.from_families(self.families, correlation, self.value)
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Lower and upper end at a level; NaN where the score has a note, or no resample."""
+        if self.note or np.isnan(self.value):
+            return float("nan"), float("nan")
+        found = self.confidence
+        return found.interval(confidence) if found else interval(self.resamples, confidence)
+
+    @cached_property
+    def draws(self) -> Floats:
+        """Draws [B] of what the truth could be, paired with those of other runs."""
+        return self.confidence.draws(self.order) if self.confidence else self.resamples
 
 
 def macro(scores: Sequence[Score], cases: int) -> Score:
     """Unweighted mean of one metric over its targets.
 
-    Targets whose value is undefined on the test images are left out. That depends on the truth
-    only, so the mean is over the same targets for every encoder. A resample in which any of the
-    others is undefined is dropped (NaN).
+    Targets whose value is undefined on the test images, or rests on too few of them, are left out.
+    That depends on the truth only, so the mean is over the same targets for every encoder. A
+    resample in which any of the others is undefined is dropped (NaN).
 
     Args:
         scores: one per target, of one metric.
         cases: test images of the task.
     """
-    defined = [score for score in scores if not np.isnan(score.value)]
-    resamples = np.full(len(scores[0].resamples), np.nan)
-    if defined:
-        resamples = np.mean([score.resamples for score in defined], axis=0)
+    kept = [score for score in scores if not score.note and not np.isnan(score.value)]
+    if not kept:
+        nothing = np.full(len(scores[0].resamples), np.nan)
+        note = next((score.note for score in scores if score.note), None)
+        return Score(MACRO, scores[0].metric, float("nan"), nothing, cases, 0, note=note)
+    resamples = np.array([score.resamples for score in kept])
+    order = np.array([score.order for score in kept])
+    families = [family for score in kept for family in score.families]
     return Score(
         MACRO,
         scores[0].metric,
-        float(np.mean([score.value for score in defined])) if defined else float("nan"),
-        resamples,
+        float(np.mean([score.value for score in kept])),
+        resamples.mean(axis=0),
         cases,
-        sum(score.positives or 0 for score in defined),
+        sum(score.positives or 0 for score in kept),
+        tuple(families) if len(families) == len(kept) else (),
+        correlation_of(order),
+        order.mean(axis=0),
     )
 
 
@@ -94,7 +144,7 @@ def score_table(
     """
     rows = []
     for score in scores:
-        lower, upper = interval(score.resamples, confidence)
+        lower, upper = score.interval(confidence)
         rows.append(
             {
                 "arm": run.arm,
@@ -113,6 +163,7 @@ def score_table(
                 "positives": score.positives,
                 "resamples_used": int(np.isfinite(score.resamples).sum()),
                 "resamples": score.resamples.tolist(),
+                "note": score.note,
             }
         )
     table = pl.DataFrame(rows, schema=SCHEMA)

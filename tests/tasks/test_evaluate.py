@@ -28,6 +28,7 @@ from radscale_lib.tasks.gather import MissingScoresError, gather
 from radscale_lib.tasks.images import NoCasesError, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.ranking import resampled
+from radscale_lib.tasks.rescore import score_predictions
 from radscale_lib.tasks.scores import SCHEMA
 from tests.startup import HEAVY, run_without
 
@@ -159,9 +160,11 @@ def test_features_and_images_that_are_not_what_jobs_made_end_without_a_traceback
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_scores(files, results, arm):
+    of_labels = {"auroc", "auprc", "f1", "brier", "ece"}
+    of_labels |= {f"sensitivity_at_specificity_{percent}" for percent in (90, 95)}
     metrics = {
-        "findings": {"auroc", "auprc"},
-        "tubes": {"auroc", "auprc"},
+        "findings": of_labels,
+        "tubes": of_labels,
         "segmentation": {"dice", "cldice"},
         "reports": {"bleu", "rouge_l", "lexical_f1"},
     }
@@ -177,12 +180,14 @@ def test_scores(files, results, arm):
         assert (macro["lower"] <= macro["upper"]).all()
 
 
-def test_scores_follow_from_the_predictions(files, results):
+def test_scores_follow_from_the_predictions(files, results, tmp_path):
     folder = results / "rad-dino-open" / "findings"
-    predictions = pl.read_parquet(folder / "predictions.parquet")
     scores = pl.read_parquet(folder / "scores.parquet")
-    catalog = pl.read_parquet(files.catalog).filter(pl.col("split") == "test")
-    assert predictions["image_id"].to_list() == catalog["image_id"].to_list()
+    catalog = pl.read_parquet(files.catalog)
+    for split in ("validation", "test"):
+        predictions = pl.read_parquet(folder / "predictions.parquet").filter(split=split)
+        kept = catalog.filter(pl.col("split") == split, pl.col("labelled"))
+        assert predictions["image_id"].to_list() == kept["image_id"].to_list()
     draws = PatientDraws.draw(
         predictions["patient_id"].to_list(), files.study.evaluation.resamples, 0
     )
@@ -194,6 +199,11 @@ def test_scores_follow_from_the_predictions(files, results):
         means.append(resampled([AUROC], truth, logit, np.flatnonzero(known), draws)[0])
     macro = scores.filter(pl.col("target") == "macro", pl.col("metric") == "auroc")
     assert macro["resamples"][0].to_numpy() == pytest.approx(np.mean(means, 0), nan_ok=True)
+    out = tmp_path / "S.parquet"
+    score_predictions(folder / "predictions.parquet", out, 40, 0.95, 0)
+    again = pl.read_parquet(out).sort("label", "metric")
+    shared = ["metric", "value", "lower", "upper", "cases", "positives", "note"]
+    assert again.select(shared).equals(scores.sort("target", "metric").select(shared))
 
 
 def test_uncertain_and_unlabelled_images_are_left_out(files, results):

@@ -20,8 +20,8 @@ def test_equal_to_scikit_learn_with_weights_and_ties(seed, images, decimals):
     random = np.random.default_rng(seed)
     truth = random.random(images) < 0.4
     score = np.round(random.normal(size=images) + truth, decimals)
-    weights = random.integers(0, 3, (5, images)).astype(float)
-    auroc, auprc = Ranking.from_scores(truth, score, weights).values(METRICS)
+    weights = random.integers(0, 3, (5, images))
+    auroc, auprc = Ranking.from_scores(truth, score, weights.T).values(METRICS)
     for row, area, precision in zip(weights, auroc, auprc, strict=True):
         if len(set(truth[row > 0])) < 2:
             assert np.isnan(area)

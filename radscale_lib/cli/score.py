@@ -1,0 +1,46 @@
+"""Score a table of predictions: any metric and interval, without an encoder."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the scores; exit with 1, and nothing written, if a cell is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        help="Parquet with patient_id, target:<label>, logit:<label> and, if wanted, split",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="Parquet of scores to write")
+    parser.add_argument("--resamples", type=_positive, default=1000, help="draws of patients")
+    parser.add_argument("--confidence", type=_level, default=0.95, help="level of the intervals")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
+    args = parser.parse_args(argv)
+
+    from radscale_lib.tasks.rescore import PredictionsError, score_predictions
+
+    try:
+        score_predictions(args.predictions, args.out, args.resamples, args.confidence, args.seed)
+    except (PredictionsError, OSError) as error:
+        parser.exit(1, f"{args.predictions}: {error}\n")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _level(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""What a label's scores could be, and how they would spread: the families of its metrics."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from radscale_lib.tasks.binormal import (
+    DEVIATES,
+    Moments,
+    area_moments,
+    precision_moments,
+    spreads_given,
+)
+from radscale_lib.tasks.confidence import SHIFTS, Family, Floats, sampled_family
+
+MOMENTS: Mapping[str, Callable[[Floats, int, int, Floats], Moments]] = {
+    "auroc": area_moments,
+    "auprc": precision_moments,
+}
+"""Metrics whose spread the binormal model gives; of others the bootstrap alone tells it."""
+TRUSTED = 400
+"""Cases of the rarer class at which the variance that was found counts as much as the model's."""
+EXPECTED_SHARE = 0.5
+"""Correlation of a patient's images that is expected beforehand, as of as many patients:"""
+EXPECTED_PATIENTS = 10
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The test images of a label.
+
+    Attributes:
+        positive: [n].
+        logits: [n].
+        patient: [n], index of each image's patient.
+    """
+
+    positive: NDArray[np.bool_]
+    logits: NDArray[np.floating]
+    patient: NDArray[np.intp]
+
+    @property
+    def positives(self) -> int:
+        """Number of positive images."""
+        return int(self.positive.sum())
+
+    @property
+    def negatives(self) -> int:
+        """Number of negative images."""
+        return len(self.positive) - self.positives
+
+    @property
+    def rarer(self) -> NDArray[np.bool_]:
+        """Images of the rarer class: [n]."""
+        return self.positive if self.positives <= self.negatives else ~self.positive
+
+    def design_effect(self, effect: Floats) -> float:
+        """How much more a score varies because images of a patient are alike.
+
+        Variance of the sums over patients of the images' effects on the score, by that of the
+        images': exactly 1 with one image a patient. Few patients tell little of it, so that it is
+        drawn towards what a correlation of `EXPECTED_SHARE` gives.
+
+        Args:
+            effect: [n], what the score would change by if an image weighed more; of mean 0.
+        """
+        if np.bincount(self.patient).max() <= 1:
+            return 1.0
+        of_rarer = np.bincount(self.patient[self.rarer])
+        images, patients = int(of_rarer.sum()), int((of_rarer > 0).sum())
+        expected = 1 + EXPECTED_SHARE * (float((of_rarer**2).sum()) / images - 1)
+        found, total = expected, float((effect**2).sum())
+        if total > 0 and patients > 1:
+            found = float((np.bincount(self.patient, effect) ** 2).sum()) / total
+            found *= patients / (patients - 1) * (1 - 1 / images)
+        weight = patients / (patients + EXPECTED_PATIENTS)
+        return max(weight * found + (1 - weight) * expected, 1.0)
+
+    def ranking_families(self, scores: Mapping[str, tuple[float, float]]) -> dict[str, Family]:
+        """Families of ranking metrics.
+
+        The truth is moved along the binormal model's separation. The positives' spread is half-way
+        (in logarithm) between the one that is most likely given the score and the one most likely
+        under each separation: the first makes intervals too narrow near 1, the second too wide
+        (docs/intervals.md).
+
+        Args:
+            scores: value, and variance of its bootstrap draws, by name of the metric.
+        """
+        placements, effect = self._placements()
+        design = self.design_effect(effect)
+        separations = np.linspace(DEVIATES[0], DEVIATES[-1], 181)
+        spreads = spreads_given(separations, placements, self.negatives)
+        trust = int(self.rarer.sum()) / (int(self.rarer.sum()) + TRUSTED)
+        families = {}
+        for name, (value, sampled) in scores.items():
+            moments = MOMENTS.get(name)
+            if moments is None:
+                families[name] = self.sampled(value, sampled)
+                continue
+            expected = moments(separations, self.positives, self.negatives, spreads).mean
+            seen = 1 - 0.25 / self.positives if value == 1 else value
+            start = np.interp(seen, np.maximum.accumulate(expected), separations)
+            spread = np.interp(start + SHIFTS, separations, spreads)
+            spread = np.sqrt(spread * spread[len(SHIFTS) // 2])
+            model = moments(start + SHIFTS, self.positives, self.negatives, spread)
+            here = float(model.variance[len(SHIFTS) // 2]) * design
+            found = float((np.bincount(self.patient, effect) ** 2).sum())
+            found = found if name == "auroc" else sampled
+            scale = design * (float(np.clip(found / here, 0.05, 20)) ** trust if found > 0 else 1)
+            least = 1 / (self.negatives if name == "auroc" else self.positives + 1)
+            families[name] = Family(
+                model.truth, model.mean, model.variance * scale, 0.5 * least / self.positives
+            )
+        return families
+
+    def _placements(self) -> tuple[Floats, Floats]:
+        """Share of the negatives below each positive, and each image's effect on AUROC [n].
+
+        The effects are the components of DeLong, DeLong and Clarke-Pearson (1988).
+        """
+        high, low = self.logits[self.positive], self.logits[~self.positive]
+        placements, beaten = _share_below(high, low), 1 - _share_below(low, high)
+        area = placements.mean()
+        effect = np.empty(len(self.positive))
+        for chosen, share in ((self.positive, placements), (~self.positive, beaten)):
+            count = int(chosen.sum())
+            effect[chosen] = (share - area) / np.sqrt(count * max(count - 1, 1))
+        return placements, effect
+
+    def threshold_family(self, called: NDArray[np.bool_], alone: bool) -> Family:
+        """Family of F1 at a fixed threshold, or of sensitivity alone.
+
+        Sensitivity and false alarms are binomial; the truth moves along both, along each by its
+        share of the score's variance. Prevalence is the test set's.
+
+        Args:
+            called: [n], images called positive.
+            alone: sensitivity alone.
+        """
+        high, low = self.positives, self.negatives
+        hits = int(called[self.positive].sum())
+        alarms = int(called[~self.positive].sum())
+        start = ndtri([(hits + 0.25) / (high + 0.5), (alarms + 0.25) / (low + 0.5)])
+        odds = 0.0 if alone else low / high
+
+        def score(sensitivity: Floats, alarm: Floats) -> Floats:
+            return sensitivity if alone else 2 * sensitivity / (sensitivity + 1 + odds * alarm)
+
+        def slopes(sensitivity: Floats, alarm: Floats) -> tuple[Floats, Floats]:
+            if alone:
+                return np.ones_like(sensitivity), np.zeros_like(alarm)
+            total = (sensitivity + 1 + odds * alarm) ** 2
+            return 2 * (1 + odds * alarm) / total, 2 * sensitivity * odds / total
+
+        def variances(sensitivity: Floats, alarm: Floats) -> tuple[Floats, Floats]:
+            by_hit, by_alarm = slopes(sensitivity, alarm)
+            return (
+                by_hit**2 * sensitivity * (1 - sensitivity) / high,
+                by_alarm**2 * alarm * (1 - alarm) / low,
+            )
+
+        here = ndtr(start)[:, None]
+        first, second = (float(part[0]) for part in variances(*here))
+        share = first / (first + second)
+        moved = ndtr(start[0] + share * SHIFTS), ndtr(start[1] - (1 - share) * SHIFTS)
+        by_hit, by_alarm = (float(part[0]) for part in slopes(*here))
+        effect = np.empty(len(called))
+        effect[self.positive] = by_hit * (called[self.positive] - hits / high) / high
+        effect[~self.positive] = -by_alarm * (called[~self.positive] - alarms / low) / low
+        truth = score(*moved)
+        first_variance, second_variance = variances(*moved)
+        variance = (first_variance + second_variance) * self.design_effect(effect)
+        return Family(truth, truth, variance, 0.25 / high)
+
+    def sampled(self, value: float, variance: float, bias: float = 0.0) -> Family:
+        """Family of a score whose variance, and bias, the bootstrap alone tells."""
+        return sampled_family(value, variance, len(np.unique(self.patient[self.rarer])), bias)
+
+
+def _share_below(ours: NDArray[np.floating], others: NDArray[np.floating]) -> Floats:
+    """Share of the others below each of ours, equal ones counting one half."""
+    ranked = np.sort(others)
+    below = np.searchsorted(ranked, ours) + np.searchsorted(ranked, ours, "right")
+    return np.asarray(below / (2 * len(others)))

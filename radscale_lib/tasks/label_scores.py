@@ -1,0 +1,207 @@
+"""Scores of labels from their logits: of ranks, at thresholds, and of probabilities."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from radscale_lib.metrics import metrics
+from radscale_lib.metrics.base import RankingMetric
+from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.confidence import Family, Floats
+from radscale_lib.tasks.families import Cases
+from radscale_lib.tasks.ranking import Ranking, resampled
+from radscale_lib.tasks.scores import FEWEST, TOO_FEW, Score, macro
+
+SPECIFICITIES = (90, 95)
+"""At which sensitivity is given, per cent."""
+BINS = 15
+"""Of the calibration error, equally wide."""
+NO_THRESHOLD = "no threshold: no validation images of both kinds"
+
+Validation = tuple[NDArray[np.bool_], NDArray[np.floating]]
+"""Truth and logits of a label's validation images, of both kinds."""
+
+
+def label_scores(
+    labels: Sequence[str],
+    truth: NDArray[np.floating],
+    logits: NDArray[np.floating],
+    draws: PatientDraws,
+    validation: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+) -> list[Score]:
+    """All scores of some labels, and their macro means.
+
+    Args:
+        labels: K names.
+        truth: [N, K], 1, 0 or NaN (unknown), of the test images.
+        logits: [N, K], finite.
+        draws: bootstrap draws of the test images' patients.
+        validation: truth and logits of the validation images, which thresholds are taken from.
+
+    Returns:
+        By metric: the labels' in their order, then `macro`. Metrics: those of
+        `radscale_lib.metrics` for ranks; `f1` and `sensitivity_at_specificity_<percent>` at
+        thresholds (NaN without validation images of both kinds); `brier`; `ece` (Naeini et al.
+        2015, `BINS` bins).
+    """
+    by_metric: dict[str, list[Score]] = {}
+    for column, label in enumerate(labels):
+        images = np.flatnonzero(~np.isnan(truth[:, column]))
+        positive = truth[images, column] == 1
+        cases = Cases(positive, logits[images, column], draws.patient[images])
+        one = _Label(label, cases, images, draws)
+        for score in (*one.ranks(), *one.thresholds(_known(validation, column)), *one.chances()):
+            by_metric.setdefault(score.metric, []).append(score)
+    return [
+        score for scores in by_metric.values() for score in (*scores, macro(scores, len(truth)))
+    ]
+
+
+def _known(
+    validation: tuple[NDArray[np.floating], NDArray[np.floating]] | None, column: int
+) -> Validation | None:
+    if validation is None:
+        return None
+    truth, logits = (part[:, column] for part in validation)
+    known = ~np.isnan(truth)
+    positive = truth[known] == 1
+    return (positive, logits[known]) if positive.any() and not positive.all() else None
+
+
+class _Label:
+    """One label: its cases, which of the draws' images they are, and its scores."""
+
+    def __init__(
+        self, name: str, cases: Cases, images: NDArray[np.intp], draws: PatientDraws
+    ) -> None:
+        self.name, self.cases, self.images, self.draws = name, cases, images, draws
+        self.few = min(cases.positives, cases.negatives) < FEWEST
+        drawn = self._sums(np.stack([cases.positive, ~cases.positive], axis=1)) + 0.5
+        odds = np.log(drawn[:, 0] / drawn[:, 1])
+        self.odds: Floats = odds - odds.mean()
+
+    def ranks(self) -> list[Score]:
+        """AUROC, AUPRC and other metrics of ranked images."""
+        computed = [m for m in metrics("classification").values() if isinstance(m, RankingMetric)]
+        positive, logits = self.cases.positive, self.cases.logits
+        everyone = np.ones((len(logits), 1), np.uint8)
+        values = Ranking.from_scores(positive, logits, everyone).values(computed)[:, 0]
+        samples = resampled(computed, positive, logits, self.images, self.draws)
+        names = [metric.name for metric in computed]
+        families: dict[str, Family] = {}
+        if not self.few:
+            spread = [float(np.nanvar(self._at_prevalence(sample))) for sample in samples]
+            pairs = zip(values.tolist(), spread, strict=True)
+            families = self.cases.ranking_families(dict(zip(names, pairs, strict=True)))
+        return [
+            self._score(name, float(value), sample, families.get(name))
+            for name, value, sample in zip(names, values, samples, strict=True)
+        ]
+
+    def thresholds(self, validation: Validation | None) -> list[Score]:
+        """F1, and sensitivity at some specificities, at thresholds of the validation images."""
+        rules: dict[str, Callable[[Validation], float]] = {"f1": best_f1_threshold} | {
+            f"sensitivity_at_specificity_{percent}": _at_specificity(percent / 100)
+            for percent in SPECIFICITIES
+        }
+        scores = []
+        for name, rule in rules.items():
+            if validation is None:
+                nothing = np.full(len(self.draws), np.nan)
+                scores.append(self._score(name, float("nan"), nothing, None, NO_THRESHOLD))
+                continue
+            called, alone = self.cases.logits >= rule(validation), name != "f1"
+            positive = self.cases.positive
+            wrong = called & ~positive & (not alone)
+            counts = np.stack([called & positive, wrong, positive], axis=1)
+            value = float(_f1_or_sensitivity(counts.sum(axis=0), alone))
+            sample = _f1_or_sensitivity(self._sums(counts), alone)
+            family = None if self.few else self.cases.threshold_family(called, alone)
+            scores.append(self._score(name, value, sample, family))
+        return scores
+
+    def chances(self) -> list[Score]:
+        """Brier score and expected calibration error of the probabilities; smaller is better."""
+        chance = expit(self.cases.logits.astype(np.float64))
+        bins = np.minimum((chance * BINS).astype(int), BINS - 1)
+        gaps = np.zeros((len(chance), BINS + 2))
+        gaps[np.arange(len(chance)), bins] = chance - self.cases.positive
+        gaps[:, BINS], gaps[:, BINS + 1] = (chance - self.cases.positive) ** 2, 1
+        sums = np.concatenate([gaps.sum(axis=0, keepdims=True), self._sums(gaps)])
+        with np.errstate(invalid="ignore"):
+            brier = sums[:, BINS] / sums[:, BINS + 1]
+            error = np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS + 1]
+        scores = []
+        for name, (value, *sample) in (("brier", brier), ("ece", error)):
+            draws = np.array(sample)
+            family = None
+            if not self.few:
+                # Noise in the bins adds to the error, in a draw once more than in the images.
+                bias = max(float(np.nanmean(draws)) - value, 0.0) if name == "ece" else 0.0
+                family = self.cases.sampled(float(value), float(np.nanvar(draws)), bias)
+            scores.append(self._score(name, float(value), draws, family))
+        return scores
+
+    def _score(
+        self, metric: str, value: float, resamples: Floats, family: Family | None, note: str = ""
+    ) -> Score:
+        return Score(
+            self.name,
+            metric,
+            value,
+            resamples,
+            len(self.images),
+            self.cases.positives,
+            () if family is None else (family,),
+            ordered=self._at_prevalence(resamples),
+            note=TOO_FEW if self.few else note or None,
+        )
+
+    def _sums(self, values: NDArray[np.generic]) -> Floats:
+        """Sums of the cases' values [n, C] in each draw: [B, C]."""
+        by_image = np.zeros((len(self.draws.patient), values.shape[1]))
+        by_image[self.images] = values
+        return self.draws.sums(by_image)
+
+    def _at_prevalence(self, resamples: Floats) -> Floats:
+        """Draws less what goes with a draw's prevalence, which is the same for all encoders."""
+        kept = ~np.isnan(resamples)
+        odds = self.odds[kept]
+        total = float(odds @ odds)
+        if not total > 0:
+            return resamples
+        found = resamples.copy()
+        found[kept] -= odds * (float(odds @ resamples[kept]) / total)
+        return found
+
+
+def best_f1_threshold(validation: Validation) -> float:
+    """The highest logit that gives the largest F1 if it and all above it are called positive."""
+    positive, logits = validation
+    order = np.argsort(-logits, kind="stable")
+    ranked = logits[order]
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    hits = np.cumsum(positive[order])[last]
+    f1 = 2 * hits / (last + 1 + positive.sum())
+    return float(ranked[last[int(np.argmax(f1))]])
+
+
+def _at_specificity(least: float) -> Callable[[Validation], float]:
+    """Rule for the lowest threshold that has at least this share of the negatives below it."""
+
+    def rule(validation: Validation) -> float:
+        positive, logits = validation
+        low = np.sort(logits[~positive].astype(np.float64))
+        return float(np.nextafter(low[int(np.ceil(least * len(low) - 1e-9)) - 1], np.inf))
+
+    return rule
+
+
+def _f1_or_sensitivity(sums: NDArray[np.number], alone: bool) -> Floats:
+    """From sums [..., 3] of hits, false alarms and positives; NaN without positives."""
+    hits, alarms, positives = np.moveaxis(sums, -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = hits / positives if alone else 2 * hits / (hits + alarms + positives)
+    return np.where(positives > 0, value, np.nan)

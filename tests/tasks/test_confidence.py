@@ -1,0 +1,179 @@
+"""Intervals and draws: against known numbers, and by coverage on simulated test sets."""
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from radscale_lib.tasks.binormal import (
+    PRIOR_SPREAD,
+    area_moments,
+    precision_moments,
+    spreads_given,
+)
+from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.confidence import (
+    SHIFTS,
+    Confidence,
+    Family,
+    correlation_of,
+    sampled_family,
+)
+from radscale_lib.tasks.differences import paired_difference
+from radscale_lib.tasks.label_scores import label_scores
+from radscale_lib.tasks.scores import TOO_FEW, Score, macro
+
+ALONE = np.eye(1)
+
+
+def _auc(separation, positives, negatives, spread, random):
+    high = random.normal(separation * np.sqrt(1 + spread**2), spread, positives)
+    return high, random.normal(size=negatives)
+
+
+@pytest.mark.parametrize("spread", [0.6, 1.0, 1.5])
+def test_moments_are_those_of_simulated_test_sets(spread):
+    random = np.random.default_rng(0)
+    areas, precisions = [], []
+    for _ in range(4000):
+        high, low = _auc(1.2, 8, 60, spread, random)
+        order = np.argsort(-np.append(high, low))
+        hits = np.cumsum(order < 8)
+        precisions.append((hits / np.arange(1, 69))[order < 8].mean())
+        areas.append((high[:, None] > low).mean())
+    separation = np.array([1.2])
+    found = area_moments(separation, 8, 60, np.array([spread]))
+    assert found.mean == pytest.approx(stats.norm.cdf(1.2))
+    assert found.mean == pytest.approx(np.mean(areas), abs=0.005)
+    assert found.variance == pytest.approx(np.var(areas), rel=0.1)
+    found = precision_moments(separation, 8, 60, np.array([spread]))
+    assert found.mean == pytest.approx(np.mean(precisions), abs=0.015)
+    assert found.variance == pytest.approx(np.var(precisions), rel=0.15)
+
+    def precision(share):
+        false = stats.norm.sf(1.2 * np.sqrt(1 + spread**2) + spread * stats.norm.isf(share))
+        return 8 * share / (8 * share + 60 * false)
+
+    expected = integrate.quad(precision, 0, 1)[0]
+    assert found.truth == pytest.approx(expected, abs=5e-3)
+
+
+def test_spread_is_found_and_drawn_to_one_where_little_is_known():
+    random = np.random.default_rng(1)
+    high, low = _auc(0.8, 4000, 4000, 1.5, random)
+    placements = np.searchsorted(np.sort(low), high) / 4000
+    assert spreads_given(np.array([0.8]), placements, 4000) == pytest.approx(1.5, rel=0.1)
+    few = spreads_given(np.array([1.5]), np.ones(6), 20)
+    assert np.abs(np.log(few)) < PRIOR_SPREAD
+
+
+def test_binomial_scores_have_the_interval_of_clopper_and_pearson():
+    truth = stats.norm.cdf(stats.norm.ppf(0.9) + SHIFTS)
+    family = Family(truth, truth, truth * (1 - truth) / 30, step=0.5 / 30)
+    lower, upper = Confidence.from_families([family], ALONE, 0.9).interval(0.95)
+    exact = stats.binomtest(27, 30).proportion_ci(0.95)
+    assert (lower, upper) == pytest.approx((exact.low, exact.high), abs=0.02)
+    lower, upper = Confidence.from_families([family], ALONE, 1.0).interval(0.95)
+    assert (lower, upper) == (pytest.approx(0.025 ** (1 / 30), abs=0.03), 1.0)
+
+
+def test_a_score_of_many_cases_has_the_normal_interval():
+    family = sampled_family(0.7, 0.01**2, 10_000)
+    ends = Confidence.from_families([family], ALONE, 0.7).interval(0.95)
+    assert ends == pytest.approx((0.7 - 0.0196, 0.7 + 0.0196), abs=6e-4)
+    few = sampled_family(0.7, 0.01**2, 4)
+    wide = Confidence.from_families([few], ALONE, 0.7).interval(0.95)
+    assert wide[1] - wide[0] > 1.6 * (ends[1] - ends[0])
+
+
+def test_draws_have_the_interval_and_keep_their_order():
+    random = np.random.default_rng(2)
+    resamples = random.beta(90, 10, 2000)
+    resamples[::50] = np.nan
+    confidence = Confidence.from_families([sampled_family(0.9, 0.03**2, 40)], ALONE, 0.9)
+    draws = confidence.draws(resamples)
+    assert np.array_equal(np.isnan(draws), np.isnan(resamples))
+    kept = ~np.isnan(draws)
+    assert np.array_equal(np.argsort(draws[kept]), np.argsort(resamples[kept]))
+    ends = np.quantile(draws[kept], [0.025, 0.975])
+    assert ends == pytest.approx(confidence.interval(0.95), abs=2e-3)
+
+
+def test_equal_draws_are_spread_all_the_same():
+    confidence = Confidence.from_families([sampled_family(0.9, 0.03**2, 40)], ALONE, 0.9)
+    draws = confidence.draws(np.full(500, 0.9))
+    assert np.quantile(draws, 0.975) == pytest.approx(confidence.interval(0.95)[1], abs=5e-3)
+    assert abs(np.corrcoef(draws, np.arange(500))[0, 1]) < 0.2
+
+
+def test_correlation_of_draws():
+    random = np.random.default_rng(3)
+    first = random.normal(size=(1, 5000))
+    resamples = np.concatenate([first, first + random.normal(size=(1, 5000)), np.ones((1, 5000))])
+    found = correlation_of(resamples)
+    assert found[0, 1] == pytest.approx(np.sqrt(0.5), abs=0.03)
+    assert found[2].tolist() == [0, 0, 1]
+    assert np.array_equal(correlation_of(np.full((2, 5), np.nan)), np.eye(2))
+
+
+def test_a_mean_of_independent_scores_is_surer_than_each():
+    random = np.random.default_rng(4)
+    scores = [
+        Score(
+            str(k), "auroc", 0.8, random.normal(0.8, 0.04, 400), 100, 20,
+            (sampled_family(0.8, 0.04**2, 10_000),),
+        )
+        for k in range(4)
+    ]  # fmt: skip
+    one = np.diff(scores[0].interval(0.95))
+    assert np.diff(macro(scores, 100).interval(0.95)) == pytest.approx(one / 2, rel=0.1)
+    same = [
+        Score("x", "auroc", 0.8, scores[0].resamples, 100, 20, scores[0].families) for _ in scores
+    ]
+    assert np.diff(macro(same, 100).interval(0.95)) == pytest.approx(one, rel=0.02)
+
+
+def test_scores_of_too_few_cases_leave_the_mean():
+    random = np.random.default_rng(5)
+    good = Score("a", "auroc", 0.8, random.normal(0.8, 0.04, 400), 100, 20)
+    few = Score("b", "auroc", 0.1, random.normal(0.1, 0.04, 400), 100, 3, note=TOO_FEW)
+    mean = macro([good, few], 100)
+    assert (mean.value, mean.positives, mean.note) == (0.8, 20, None)
+    assert np.isnan(few.interval(0.95)).all()
+    nothing = macro([few], 100)
+    assert np.isnan(nothing.value)
+    assert nothing.note == TOO_FEW
+
+
+def test_differences_of_scores_that_go_together_are_surer():
+    random = np.random.default_rng(6)
+    shared = random.normal(size=3000)
+
+    def score(value, own):
+        draws = value + 0.02 * (shared + own * random.normal(size=3000))
+        return Score("a", "auroc", value, draws, 500, 50, (sampled_family(value, 4e-4, 10_000),))
+
+    close = paired_difference(score(0.52, 0.2), score(0.5, 0.2), 0.95)
+    apart = paired_difference(score(0.52, 5), score(0.5, 5), 0.95)
+    assert close.value == apart.value == pytest.approx(0.02)
+    assert close.upper - close.lower < 0.5 * (apart.upper - apart.lower)
+    expected = 1.96 * np.sqrt(2) * 0.02 * np.sqrt(1 - 1 / 1.04)
+    assert (close.lower, close.upper) == pytest.approx((0.02 - expected, 0.02 + expected), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("area", "positives", "least"), [(0.9, 20, 0.92), (0.99, 20, 0.92), (0.95, 5, 0.90)]
+)
+def test_intervals_cover(area, positives, least):
+    """A percentile interval covers 91, 74 and 68 per cent of these."""
+    random = np.random.default_rng(7)
+    draws = PatientDraws.draw([str(index) for index in range(220)], 40, 0)
+    truth = np.zeros((220, 1))
+    truth[:positives] = 1
+    covered = []
+    for _ in range(400):
+        logits = np.append(*_auc(stats.norm.ppf(area), positives, 220 - positives, 1, random))
+        score = next(s for s in label_scores(["a"], truth, logits[:, None], draws)
+                     if s.metric == "auroc")  # fmt: skip
+        lower, upper = score.interval(0.95)
+        covered.append(lower <= area <= upper)
+    assert least <= np.mean(covered) <= 0.99

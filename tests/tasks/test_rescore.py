@@ -1,0 +1,220 @@
+"""`radscale score`: the tables it reads and writes, and what it refuses."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.special import expit
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    recall_score,
+    roc_auc_score,
+)
+
+from radscale_lib.cli.radscale import main
+
+METRICS = [
+    *("auprc", "auroc", "f1"),
+    *("sensitivity_at_specificity_90", "sensitivity_at_specificity_95", "brier", "ece"),
+]
+
+
+def _table(rows=400, validation=0, seed=0, labels=(("a", 0.1), ("b", 0.4), ("rare", 0.01))):
+    random = np.random.default_rng(seed)
+    columns = {"patient_id": [f"p{index // 2}" for index in range(rows)]}
+    if validation:
+        columns["split"] = ["validation"] * validation + ["test"] * (rows - validation)
+    for name, share in labels:
+        target = (random.random(rows) < share).astype(int)
+        if share < 0.05:
+            target[:] = 0
+            target[-4:] = 1
+        columns[f"target:{name}"] = target
+        columns[f"logit:{name}"] = np.round(random.normal(size=rows) + 2 * target - 1, 1)
+    return pl.DataFrame(columns)
+
+
+def _score(table, tmp_path, *options):
+    path, out = tmp_path / "P.parquet", tmp_path / "S.parquet"
+    out.unlink(missing_ok=True)
+    table.write_parquet(path)
+    main(["score", "--predictions", str(path), "--out", str(out), *options])
+    return pl.read_parquet(out)
+
+
+def _row(scores, label, metric):
+    return scores.filter((pl.col("label") == label) & (pl.col("metric") == metric)).row(
+        0, named=True
+    )
+
+
+def test_values_equal_scikit_learn(tmp_path):
+    table = _table(validation=150)
+    table = table.with_columns(pl.when(pl.col("target:a").cum_count() % 9 > 0).then("target:a"))
+    scores = _score(table, tmp_path)
+    assert scores.columns == [
+        *("label", "metric", "value", "lower", "upper", "cases", "positives", "note")
+    ]
+    test = table.filter(pl.col("split") == "test")
+    for label in ("a", "b"):
+        known = test.filter(pl.col(f"target:{label}").is_not_null())
+        truth, logits = known[f"target:{label}"].to_numpy(), known[f"logit:{label}"].to_numpy()
+        for metric, function in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
+            row = _row(scores, label, metric)
+            assert row["value"] == pytest.approx(function(truth, logits), abs=1e-12)
+            assert row["lower"] < row["value"] < row["upper"]
+            assert (row["cases"], row["positives"]) == (len(truth), truth.sum())
+        expected = brier_score_loss(truth, expit(logits))
+        assert _row(scores, label, "brier")["value"] == pytest.approx(expected)
+        seen = table.filter(
+            (pl.col("split") == "validation") & pl.col(f"target:{label}").is_not_null()
+        )
+        true, given = seen[f"target:{label}"].to_numpy(), seen[f"logit:{label}"].to_numpy()
+        best = max(np.unique(given), key=lambda cut: (f1_score(true, given >= cut), cut))
+        expected = f1_score(truth, logits >= best)
+        assert _row(scores, label, "f1")["value"] == pytest.approx(expected)
+        cut = min(c for c in [*given, 9.0] if (given[true == 0] < c).mean() >= 0.9 - 1e-12)
+        expected = recall_score(truth, logits >= cut)
+        row = _row(scores, label, "sensitivity_at_specificity_90")
+        assert row["value"] == pytest.approx(expected)
+    mean = np.mean([_row(scores, label, "auroc")["value"] for label in ("a", "b")])
+    assert _row(scores, "macro", "auroc")["value"] == pytest.approx(mean)
+
+
+def test_calibration_error_is_the_weighted_gap_of_its_bins(tmp_path):
+    table = _table()
+    chance, truth = expit(table["logit:b"].to_numpy()), table["target:b"].to_numpy()
+    bins = (chance * 15).astype(int)
+    gaps = [abs(chance[bins == k].mean() - truth[bins == k].mean()) for k in np.unique(bins)]
+    shares = [(bins == k).mean() for k in np.unique(bins)]
+    row = _row(_score(table, tmp_path), "b", "ece")
+    assert row["value"] == pytest.approx(np.dot(gaps, shares))
+
+
+def test_few_positives_have_a_value_and_no_interval_and_leave_the_macro_mean(tmp_path):
+    scores = _score(_table(), tmp_path)
+    row = _row(scores, "rare", "auroc")
+    assert row["value"] is not None
+    assert (row["lower"], row["upper"], row["note"]) == (None, None, "too few")
+    macro = _row(scores, "macro", "auroc")
+    both = [_row(scores, label, "auroc")["value"] for label in ("a", "b")]
+    assert macro["value"] == pytest.approx(np.mean(both))
+    assert macro["lower"] < macro["value"] < macro["upper"]
+    flipped = _table().with_columns(1 - pl.col("target:rare"))
+    assert _row(_score(flipped, tmp_path), "rare", "auroc")["note"] == "too few"
+    alone = _table(labels=(("rare", 0.01),))
+    macro = _row(_score(alone, tmp_path), "macro", "auroc")
+    assert (macro["value"], macro["note"]) == (None, "too few")
+
+
+def test_without_validation_rows_threshold_metrics_are_null(tmp_path):
+    scores = _score(_table(), tmp_path)
+    assert scores.filter(pl.col("label") == "a")["metric"].to_list() == METRICS
+    assert scores["label"].unique(maintain_order=True).to_list() == ["a", "b", "rare", "macro"]
+    for metric in METRICS[2:5]:
+        for label in ("a", "macro"):
+            row = _row(scores, label, metric)
+            assert (row["value"], row["lower"], row["upper"]) == (None, None, None)
+            assert "validation" in row["note"]
+
+
+def test_a_perfect_score_has_a_lower_end(tmp_path):
+    table = _table(rows=120, labels=(("a", 0.1),)).with_columns(
+        (pl.col("target:a") * 10.0).alias("logit:a")
+    )
+    row = _row(_score(table, tmp_path), "a", "auroc")
+    assert row["value"] == row["upper"] == 1
+    assert 0.5 < row["lower"] < 0.999
+
+
+def test_same_seed_same_bytes_and_levels_and_seeds_count(tmp_path):
+    table = _table()
+    first = _score(table, tmp_path, "--resamples", "100")
+    bytes_ = (tmp_path / "S.parquet").read_bytes()
+    _score(table, tmp_path, "--resamples", "100")
+    assert (tmp_path / "S.parquet").read_bytes() == bytes_
+    narrow = _score(table, tmp_path, "--resamples", "100", "--confidence", "0.5")
+    other = _score(table, tmp_path, "--resamples", "100", "--seed", "1")
+    for metric in ("auroc", "brier"):
+        widths = [
+            _row(s, "a", metric)["upper"] - _row(s, "a", metric)["lower"] for s in (first, narrow)
+        ]
+        assert widths[1] < 0.6 * widths[0]
+    assert _row(first, "a", "brier")["lower"] != _row(other, "a", "brier")["lower"]
+
+
+def test_images_of_a_patient_that_are_alike_widen_the_interval(tmp_path):
+    table = _table(rows=300, labels=(("a", 0.2),))
+    alone = table.with_columns(patient_id=pl.int_range(pl.len()).cast(pl.String))
+    thrice = pl.concat([alone] * 3)
+    width = {}
+    for name, one in (("alone", alone), ("thrice", thrice)):
+        for metric in ("auroc", "auprc", "brier"):
+            row = _row(_score(one, tmp_path, "--resamples", "200"), "a", metric)
+            width[name, metric] = row["upper"] - row["lower"]
+    for metric in ("auroc", "brier"):
+        ratio = width["thrice", metric] / width["alone", metric]
+        assert ratio == pytest.approx(1, abs=0.1)
+
+
+def _broken(table, column, row, value, dtype=None):
+    values = table[column].to_list()
+    values[row] = value
+    return table.with_columns(pl.Series(column, values, dtype=dtype, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: _broken(t, "target:a", 6, 2), ("target:a", "row 7")),
+        (lambda t: _broken(t, "target:a", 6, 0.5, pl.Float64), ("target:a", "row 7")),
+        (lambda t: _broken(t, "target:a", 3, float("nan"), pl.Float64), ("target:a", "row 4")),
+        (lambda t: t.with_columns(pl.col("target:a").cast(pl.String)), ("target:a", "row 1")),
+        (lambda t: _broken(t, "logit:b", 4, float("nan")), ("logit:b", "row 5")),
+        (lambda t: _broken(t, "logit:b", 4, float("inf")), ("logit:b", "row 5")),
+        (lambda t: _broken(t, "logit:b", 4, None), ("logit:b", "row 5")),
+        (lambda t: t.drop("target:b"), ("logit:b", "target:b")),
+        (lambda t: t.drop("logit:b"), ("target:b", "logit:b")),
+        (lambda t: t.drop("patient_id"), ("patient_id",)),
+        (lambda t: _broken(t, "patient_id", 2, None), ("patient_id", "row 3")),
+        (lambda t: t.with_columns(split=pl.lit("train")), ("split", "row 1")),
+        (lambda t: t.with_columns(split=pl.lit("validation")), ("test",)),
+        (lambda t: t.clear(), ("no row",)),
+        (lambda t: t.select("patient_id"), ("target:",)),
+        (
+            lambda t: t.rename({"target:a": "target:macro", "logit:a": "logit:macro"}),
+            (":macro",),
+        ),
+    ],
+)
+def test_wrong_tables_are_refused(tmp_path, capsys, change, told):
+    with pytest.raises(SystemExit) as ended:
+        _score(change(_table(rows=60)), tmp_path)
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    for words in told:
+        assert words in said
+    assert "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["P.parquet"]
+
+
+def test_repeated_columns_and_other_files_are_refused(tmp_path, capsys):
+    path = tmp_path / "P.parquet"
+    one = pa.array([1, 0])
+    names = ["patient_id", "target:a", "logit:a", "logit:a"]
+    pq.write_table(pa.Table.from_arrays([one] * 4, names=names), path)
+    command = ["score", "--predictions", str(path), "--out", str(tmp_path / "S.parquet")]
+    with pytest.raises(SystemExit, match="1"):
+        main(command)
+    assert "'logit:a' is there 2 times" in capsys.readouterr().err
+    path.write_text("patient_id,target:a\n")
+    with pytest.raises(SystemExit, match="1"):
+        main(command)
+    assert "cannot be read as Parquet" in capsys.readouterr().err
+    path.unlink()
+    with pytest.raises(SystemExit, match="1"):
+        main(command)
+    assert not (tmp_path / "S.parquet").exists()
