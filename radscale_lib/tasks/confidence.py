@@ -93,12 +93,12 @@ class Confidence:
     def interval(self, confidence: float) -> tuple[float, float]:
         """Lower and upper end; the score itself is always inside."""
         tail = float(ndtri((1 - confidence) / 2))
-        lower = np.interp(tail, self._deviates, self.truth)
-        upper_deviates = np.clip(ndtri(1 - self.up_to), -FARTHEST, FARTHEST)
-        upper = np.interp(-tail, np.maximum.accumulate(upper_deviates), self.truth)
-        if (upper_deviates < -tail).all():
-            upper = 1.0
-        return min(float(lower), self.observed), max(float(upper), self.observed)
+        lower = float(np.interp(tail, self._deviates, self.truth))
+        deviates = np.maximum.accumulate(np.clip(ndtri(1 - self.up_to), -FARTHEST, FARTHEST))
+        upper = 1.0
+        if deviates[-1] > -tail:
+            upper = float(np.interp(-tail, deviates, self.truth))
+        return min(lower, self.observed), max(upper, self.observed)
 
     def draws(self, resamples: Floats) -> Floats:
         """The score's bootstrap draws, moved to this distribution in their own order.

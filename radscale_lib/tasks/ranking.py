@@ -55,17 +55,17 @@ class Ranking:
     @cached_property
     def positives(self) -> Counts:
         """Weight of positives at or above each block."""
-        return np.cumsum(self.new_positives.T, axis=0, dtype=np.int32).T
+        return np.asarray(np.cumsum(self.new_positives.T, axis=0, dtype=np.int32).T)
 
     @cached_property
     def all_positives(self) -> Counts:
         """Weight of all positives."""
-        return self.new_positives.sum(axis=1, dtype=np.int64)
+        return np.asarray(self.new_positives.sum(axis=1, dtype=np.int64))
 
     @cached_property
     def precision(self) -> Floats:
         """Share of positives at or above each block; 0 where nothing has weight."""
-        return self.positives / np.maximum(self.positives + self.negatives, 1)
+        return np.asarray(self.positives / np.maximum(self.positives + self.negatives, 1))
 
     def values(self, metrics: Sequence[RankingMetric]) -> Floats:
         """Metrics [M, B]; NaN where a row has no positive or no negative of positive weight."""
