@@ -86,6 +86,27 @@ class PatientDraws:
         return self.counts.astype(np.float64) @ by_patient
 
 
+def at_prevalence(resamples: Floats, positives: Floats, negatives: Floats) -> Floats:
+    """Draws of a score less what goes with a draw's prevalence (linear in its log odds).
+
+    Prevalence is the test set's, the same for all encoders.
+
+    Args:
+        resamples: [B], NaN where undefined.
+        positives: [B], positive images of each draw.
+        negatives: [B], negative ones.
+    """
+    kept = ~np.isnan(resamples)
+    odds = np.log((positives[kept] + 0.5) / (negatives[kept] + 0.5))
+    odds = odds - odds.mean() if len(odds) else odds
+    total = float(odds @ odds)
+    if not total > 0:
+        return resamples
+    found = resamples.copy()
+    found[kept] -= odds * (float(odds @ resamples[kept]) / total)
+    return found
+
+
 def interval(resamples: Floats, confidence: float) -> tuple[float, float]:
     """Percentile interval of a metric's resamples; NaN entries are left out.
 

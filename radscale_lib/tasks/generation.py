@@ -25,7 +25,7 @@ from radscale_lib.tasks.generator import ReportGenerator, released_model, scratc
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.lexical import MentionReader, claim_counts
-from radscale_lib.tasks.scores import MACRO, Score, macro
+from radscale_lib.tasks.scores import MACRO, Score, macro, sampled_score
 from radscale_lib.tasks.tokens import ReportTokenizer, learn_tokenizer, released_tokenizer
 from radscale_lib.tasks.training import task_seed, train
 
@@ -108,27 +108,32 @@ class Reports:
 def score_reports(reports: Reports, draws: PatientDraws) -> list[Score]:
     """The metrics of reports with their resamples."""
     scores: list[Score] = []
-    cases = len(reports.references)
+    cases, patients = len(reports.references), draws.counts.shape[1]
     for metric in metrics("generation").values():
         assert isinstance(metric, TextMetric)
         if not metric.by_label:
             counts = metric.statistics(reports)
             sums = np.array([[column.sum() for column in counts.T]], np.float64)
             value, resamples = float(metric.of(sums)[0]), metric.of(draws.sums(counts))
-            scores.append(Score(MACRO, metric.name, value, resamples, cases, None))
+            scores.append(
+                sampled_score(MACRO, metric.name, value, resamples, cases, None, patients)
+            )
         elif reports.names:
             counts = metric.statistics(reports)
-            by_label = [
-                Score(
-                    label,
-                    metric.name,
-                    float(metric.of(counts[:, index].sum(0))),
-                    metric.of(draws.sums(counts[:, index])),
-                    cases,
-                    metric.positives(counts[:, index]) if metric.positives else None,
+            by_label = []
+            for index, label in enumerate(reports.names):
+                positives = metric.positives(counts[:, index]) if metric.positives else None
+                by_label.append(
+                    sampled_score(
+                        label,
+                        metric.name,
+                        float(metric.of(counts[:, index].sum(0))),
+                        metric.of(draws.sums(counts[:, index])),
+                        cases,
+                        positives,
+                        patients if positives is None else min(positives, patients),
+                    )
                 )
-                for index, label in enumerate(reports.names)
-            ]
             scores += [*by_label, macro(by_label, cases)]
     return scores
 

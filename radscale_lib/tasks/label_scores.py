@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from radscale_lib.metrics import metrics
 from radscale_lib.metrics.base import RankingMetric
-from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.bootstrap import PatientDraws, at_prevalence
 from radscale_lib.tasks.confidence import Family, Floats
 from radscale_lib.tasks.families import Cases
 from radscale_lib.tasks.ranking import Ranking, resampled
@@ -78,9 +78,7 @@ class _Label:
     ) -> None:
         self.name, self.cases, self.images, self.draws = name, cases, images, draws
         self.few = min(cases.positives, cases.negatives) < FEWEST
-        drawn = self._sums(np.stack([cases.positive, ~cases.positive], axis=1)) + 0.5
-        odds = np.log(drawn[:, 0] / drawn[:, 1])
-        self.odds: Floats = odds - odds.mean()
+        self.drawn = self._sums(np.stack([cases.positive, ~cases.positive], axis=1))
 
     def ranks(self) -> list[Score]:
         """AUROC, AUPRC and other metrics of ranked images."""
@@ -166,15 +164,7 @@ class _Label:
         return self.draws.sums(by_image)
 
     def _at_prevalence(self, resamples: Floats) -> Floats:
-        """Draws less what goes with a draw's prevalence, which is the same for all encoders."""
-        kept = ~np.isnan(resamples)
-        odds = self.odds[kept]
-        total = float(odds @ odds)
-        if not total > 0:
-            return resamples
-        found = resamples.copy()
-        found[kept] -= odds * (float(odds @ resamples[kept]) / total)
-        return found
+        return at_prevalence(resamples, *self.drawn.T)
 
 
 def best_f1_threshold(validation: Validation) -> float:

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from radscale_lib.study.model import Run
-from radscale_lib.tasks.bootstrap import Floats, interval
-from radscale_lib.tasks.confidence import Confidence, Family, correlation_of
+from radscale_lib.tasks.bootstrap import Floats, at_prevalence, interval
+from radscale_lib.tasks.confidence import Confidence, Family, correlation_of, sampled_family
 
 SCHEMA = pl.Schema(
     {
@@ -90,6 +90,44 @@ class Score:
     def draws(self) -> Floats:
         """Draws [B] of what the truth could be, paired with those of other runs."""
         return self.confidence.draws(self.order) if self.confidence else self.resamples
+
+
+def sampled_score(
+    target: str,
+    metric: str,
+    value: float,
+    resamples: Floats,
+    cases: int,
+    positives: int | None,
+    patients: int,
+    drawn: Floats | None = None,
+) -> Score:
+    """A score whose variance its bootstrap draws alone tell.
+
+    Args:
+        target: label, or `macro`.
+        metric: its name.
+        value: the score.
+        resamples: [B].
+        cases: test images.
+        positives: images that have the label; None where there is no label. Fewer than `FEWEST`
+            are too few.
+        patients: patients that the score rests on.
+        drawn: [B], positive images of each draw; None where there is no label.
+    """
+    few = positives is not None and positives < FEWEST
+    ordered = (
+        resamples
+        if drawn is None
+        else at_prevalence(resamples, drawn, cases - np.minimum(drawn, cases))
+    )
+    families: tuple[Family, ...] = ()
+    if not few and 0 <= value <= 1 and not np.isnan(resamples).all():
+        families = (sampled_family(value, float(np.nanvar(ordered)), patients),)
+    note = TOO_FEW if few else None
+    return Score(
+        target, metric, value, resamples, cases, positives, families, ordered=ordered, note=note
+    )
 
 
 def macro(scores: Sequence[Score], cases: int) -> Score:

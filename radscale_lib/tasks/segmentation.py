@@ -16,7 +16,7 @@ from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.masks import TubeMasks
 from radscale_lib.tasks.overlap import COUNTS, overlap_counts
-from radscale_lib.tasks.scores import Score, macro
+from radscale_lib.tasks.scores import Score, macro, sampled_score
 from radscale_lib.tasks.training import task_seed, train
 
 THRESHOLD = 0.5
@@ -59,17 +59,21 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
     draws = PatientDraws.draw(
         test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
     )
+    shown = counts[:, :, COUNTS.index("true")] > 0
+    drawn = draws.sums(shown)
     scores = []
     for metric in metrics(task.kind).values():
         assert isinstance(metric, OverlapMetric)
         by_class = [
-            Score(
+            sampled_score(
                 tube,
                 metric.name,
                 float(metric.of(counts[:, index].sum(0))),
                 metric.of(draws.sums(counts[:, index])),
                 len(test),
-                int((counts[:, index, COUNTS.index("true")] > 0).sum()),
+                int(shown[:, index].sum()),
+                len(np.unique(draws.patient[shown[:, index]])),
+                drawn[:, index],
             )
             for index, tube in enumerate(classes)
         ]
