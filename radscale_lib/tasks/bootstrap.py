@@ -72,7 +72,7 @@ class PatientDraws:
             part = slice(start, start + step)
             yield part, self.by_patient[patient, part]
 
-    def sums(self, values: NDArray[np.number]) -> Floats:
+    def sums(self, values: NDArray[np.generic]) -> Floats:
         """Sum of per-image values in each resample.
 
         Args:
