@@ -15,6 +15,7 @@ STAGES = {
     "draw_subset": "subset",
     "describe_subsets": "subset_card",
     "import_weights": "weights",
+    "make_floor": "floor",
     "pretrain_base": "pretrain",
     "pretrain_arm": "pretrain",
     "interpolate_arm": "interpolate",
@@ -36,7 +37,9 @@ BY_ARCHIVE = {
 }
 """Stage of the rules that each archive has its own of, by the name before the archive's."""
 MAKE_ENCODERS = frozenset(
-    rule for rule, stage in STAGES.items() if stage in ("pretrain", "interpolate", "weights")
+    rule
+    for rule, stage in STAGES.items()
+    if stage in ("pretrain", "interpolate", "weights", "floor")
 )
 
 
@@ -77,7 +80,8 @@ def following(dag: Any) -> dict[int, list[tuple[int, str]]]:
 def expected_seconds(study: Study) -> dict[str, float]:
     """Seconds of a typical job of each rule of the study that takes long."""
     archive = {"archive": "institution", "part": "0"}
-    arm = {"arm": next(iter(study.arms)), "size": str(study.subsets.sizes[0]), "seed": "0"}
+    first = next(iter(study.arms or study.baselines))
+    arm = {"arm": first, "size": str(study.subsets.sizes[0]), "seed": "0"}
     tasks = [{**arm, "task": task} for task in study.evaluation.tasks]
     typical: dict[str, list[dict[str, str]]] = {
         "make_phantom": [archive],

@@ -1,27 +1,39 @@
-"""Make a baseline run of an encoder's released weights."""
+"""Make a baseline run of an encoder's released weights, of a study or by themselves."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.provenance.step import InputError, add_options, step, study_of
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and import."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_options(parser)
-    parser.add_argument("--encoder", required=True, help="entry of 'encoders' with 'weights'")
+    parser.add_argument(
+        "spec",
+        metavar="SPEC",
+        nargs="?",
+        help="without a study: KIND:key=value,… as in a study file, such as "
+        "rad-dino:weights=FOLDER or timm:NAME,weights=FILE, or a folder in Hugging Face form",
+    )
+    add_options(parser, required=False)
+    parser.add_argument("--arm", help="baseline of the study, whose encoder has weights")
     parser.add_argument("--out", type=Path, required=True, help="folder for the run's files")
     args = parser.parse_args(argv)
-    study = study_of(args)
-    known = [name for name, encoder in study.encoders.items() if encoder.weights]
-    if args.encoder not in known:
-        said = f"use one of {', '.join(known)}" if known else "the study has none"
-        parser.exit(1, f"{args.encoder}: no entry of 'encoders' with 'weights': {said}\n")
+    if bool(args.spec) == bool(args.study and args.arm):
+        parser.error("give SPEC, or --study and --arm")
 
-    from radscale_lib.pretrain.released import import_weights
+    from radscale_lib.pretrain.released import import_alone, import_weights
     from radscale_lib.pretrain.run import run_files
 
-    weights, arm = study.encoders[args.encoder].weights, study.baselines[args.encoder]
-    with step(args, study, "weights", [weights], run_files(args.out), arm=arm):
-        import_weights(study, args.encoder, args.out)
+    if args.spec:
+        try:
+            import_alone(args.spec, args.out)
+        except InputError as error:
+            parser.exit(1, f"{error}\n")
+        return
+    study = study_of(args)
+    weights = study.encoders[study.encoder_of(args.arm)].weights
+    with step(args, study, "weights", [weights], run_files(args.out), arm=args.arm):
+        import_weights(study, args.arm, args.out)

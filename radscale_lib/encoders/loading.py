@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from radscale_lib.encoders.features import Tower
 from radscale_lib.encoders.release import ReleaseError, read_release
 from radscale_lib.encoders.storage import EncoderFile, read_encoder, tower_of
-from radscale_lib.study.encoders import Encoder, EncoderSection
+from radscale_lib.study.encoders import ENCODERS, Encoder, EncoderSection
 from radscale_lib.study.encoders.library import LibraryEncoder, read_json
 from radscale_lib.study.encoders.open_clip import CONFIG
 
@@ -48,18 +48,26 @@ def load_file(spec: str | Path | EncoderSection) -> EncoderFile:
     """The encoder file that `load` builds its tower from."""
     if isinstance(spec, EncoderSection):
         return initial(spec)
-    library, colon, rest = str(spec).partition(":")
-    if colon and library in NAMED:
-        return initial(named(library, rest))
     path = Path(spec)
-    if path.is_file():
-        return read_encoder(path)
+    return read_encoder(path) if path.is_file() else initial(section_of(spec))
+
+
+def section_of(spec: str | Path) -> EncoderSection:
+    """The section of a study file that a folder, or `KIND:NAME,key=value…`, stands for.
+
+    Raises:
+        ReleaseError: if it stands for none.
+    """
+    kind, colon, rest = str(spec).partition(":")
+    if colon and kind in ENCODERS:
+        return named(kind, rest)
+    path = Path(spec)
     if not path.is_dir():
         raise ReleaseError(
             f"{spec}: no encoder: give an encoder file, a folder in Hugging Face form, or "
             "timm:NAME or open_clip:NAME with ,weights=PATH"
         )
-    return initial(of_folder(path))
+    return of_folder(path)
 
 
 def initial(section: EncoderSection) -> EncoderFile:
@@ -86,23 +94,26 @@ def random_weights(section: EncoderSection, seed: int) -> EncoderFile:
         torch.manual_seed(seed)
         tower: Tower = module.build_tower(section)
     tensors = {f"image.{name}": each for name, each in tower.state_dict().items()}
-    return EncoderFile(tower.encoder, tensors)
+    without = tower.encoder.model_copy(update={"weights": None})
+    return EncoderFile(without, tensors)
 
 
-def named(library: str, rest: str) -> EncoderSection:
-    """The section of `NAME[,key=value…]`.
+def named(kind: str, rest: str) -> EncoderSection:
+    """The section of a kind with `[NAME,]key=value…`.
 
     Raises:
         ReleaseError: if a key or value is not one of the section.
     """
-    name, *settings = rest.split(",")
-    values: dict[str, Any] = {"kind": library, "name": name or None}
+    settings = rest.split(",")
+    values: dict[str, Any] = {"kind": kind}
+    if kind in NAMED and "=" not in settings[0]:
+        values["name"] = settings.pop(0) or None
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise ReleaseError(f"{library}:{rest}: {setting!r} is no key=value")
+            raise ReleaseError(f"{kind}:{rest}: {setting!r} is no key=value")
         values[key] = value
-    return _parsed(f"{library}:{rest}", values)
+    return _parsed(f"{kind}:{rest}", values)
 
 
 def of_folder(path: Path) -> EncoderSection:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from radscale_lib.encoders.release import ReleaseError, Rules, Tensors, renamed
+from radscale_lib.encoders.release import Rules, Tensors, renamed
 from radscale_lib.encoders.vit import VitTower
 from radscale_lib.study.encoders.rad_dino import RadDino
 
@@ -32,7 +32,7 @@ def build_tower(section: RadDino) -> VitTower:
 
 
 def read_release(section: RadDino, path: Path, load: Callable[[Path], Tensors]) -> Tensors:
-    """A folder with `backbone_compatible` or `model`, and `dino_head`, all `.safetensors`.
+    """A folder with `backbone_compatible` or `model`, and `dino_head` if any, as `.safetensors`.
 
     Args:
         section: not needed.
@@ -49,10 +49,7 @@ def read_release(section: RadDino, path: Path, load: Callable[[Path], Tensors]) 
         tensors = renamed(_with_joined_qkv(load(path / "model.safetensors")), TRANSFORMERS)
     head = path / "dino_head.safetensors"
     if not head.is_file():
-        raise ReleaseError(
-            f"{head}: no such file (DINOv2 collapses when it is continued without its trained "
-            "head): download it with the release"
-        )
+        return tensors
     return tensors | {f"head.{name}": tensor for name, tensor in load(head).items()}
 
 

@@ -15,9 +15,11 @@ from radscale_lib.encoders.features import Tower
 from radscale_lib.encoders.towers import build
 from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
-from radscale_lib.study.encoders import Encoder, EncoderSection
+from radscale_lib.study.encoders import ENCODERS, EncoderSection
+from radscale_lib.study.floors import Pixels
+from radscale_lib.study.kinds import union
 
-_SECTION: TypeAdapter[EncoderSection] = TypeAdapter(Encoder)
+_SECTION: TypeAdapter[EncoderSection] = TypeAdapter(union(ENCODERS | {"pixels": Pixels}, "kind"))
 
 
 class EncoderFileError(InputError):

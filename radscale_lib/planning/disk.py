@@ -51,7 +51,7 @@ def peak_bytes(study: Study, at_once: int = 1) -> float:
 
 def encoder_bytes(study: Study, arm: str) -> float:
     """Bytes of an arm's encoder file, in float32."""
-    return 4 * study.encoders[study.encoder_of(arm)].parameters()
+    return 4 * study.section_of(arm).parameters()
 
 
 def _measured(folder: Path, pattern: str) -> float:

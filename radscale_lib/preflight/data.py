@@ -30,7 +30,7 @@ def data_findings(study: Study) -> Iterator[Finding]:
         yield Finding(f"{path}: cannot be read ({type(error).__name__}): remove it, and run again")
         return
     pool, largest = images.get("pool", 0), study.subsets.sizes[-1]
-    if largest > pool:
+    if study.arms and largest > pool:
         yield Finding(
             f"subsets.sizes: {largest} is above the {pool} images of the pool: lower it, add "
             "files to the archive, or lower the splits"

@@ -11,7 +11,9 @@ def weights_findings(study: Study) -> Iterator[Finding]:
     released = {
         name: encoder
         for name, encoder in study.encoders.items()
-        if encoder.weights is not None and encoder.weights.exists()
+        if encoder.weights is not None
+        and encoder.weights.exists()
+        and name in {study.encoder_of(run.arm) for run in study.baseline_runs}
     }
     if not released:
         return
@@ -19,8 +21,13 @@ def weights_findings(study: Study) -> Iterator[Finding]:
     from radscale_lib.encoders.release import ReleaseError
     from radscale_lib.pretrain.released import released_weights
 
-    for name in released:
+    for name, encoder in released.items():
         try:
-            released_weights(study, name, headers_only=True)
+            released_weights(
+                encoder,
+                f"encoders.{name}",
+                trained=name in study.continued_whole,
+                headers_only=True,
+            )
         except ReleaseError as error:
             yield Finding(f"encoders.{name}.weights: {error}")

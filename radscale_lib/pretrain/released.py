@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from radscale_lib.encoders.library import check_finite
+from radscale_lib.encoders.loading import initial, section_of
 from radscale_lib.encoders.release import ReleaseError, read_release
 from radscale_lib.encoders.storage import EncoderFile, save_encoder
 from radscale_lib.files import file_digest, write_json
@@ -13,59 +15,94 @@ from radscale_lib.pretrain.card import blank_card, versions
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.setup import mismatches
 from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.encoders.library import LibraryEncoder
 from radscale_lib.study.model import Study
 from radscale_lib.study.paradigms import PARADIGMS
 
 
-def import_weights(study: Study, name: str, out: Path) -> None:
-    """Write the run folder of an encoder's released weights: encoder, card and empty log.
+def import_weights(study: Study, arm: str, out: Path) -> None:
+    """Write the run folder of a baseline: encoder, card and empty log.
 
     Args:
         study: the study.
-        name: of the encoder, whose section has `weights`.
+        arm: name of the baseline, whose encoder has weights.
         out: folder for the run's files.
 
     Raises:
         ReleaseError: if the weights are missing, unreadable, or of another architecture.
     """
-    content = released_weights(study, name)
+    name = study.encoder_of(arm)
+    section = study.encoders[name]
+    content = released_weights(section, f"encoders.{name}", trained=name in study.continued_whole)
+    status = "released" if section.weights is not None else "random"
+    write_run(out, content, arm=arm, encoder=name, status=status)
+
+
+def import_alone(spec: str, out: Path) -> None:
+    """Write the run folder of released weights without a study.
+
+    Args:
+        spec: as `encoders.loading.load` takes it.
+        out: folder for the run's files.
+
+    Raises:
+        ReleaseError: if the weights are missing, unreadable, or of another architecture.
+    """
+    section = section_of(spec)
+    content = released_weights(section, spec, trained=False)
+    kind = section.kind.replace("_", "-")
+    write_run(out, content, arm=f"{kind}-open", encoder=kind, status="released")
+
+
+def write_run(out: Path, content: EncoderFile, *, arm: str, encoder: str, status: str) -> None:
+    """Write the folder of a run that was not trained here: encoder, card and empty log."""
     save_encoder(out / "encoder.safetensors", content)
     write_log(out / "log.parquet", [])
     card = blank_card() | {
-        "arm": study.baselines.get(name, f"{name}-open"),
+        "arm": arm,
         "size": 0,
         "seed": 0,
-        "encoder": name,
+        "encoder": encoder,
         "supervision": [],
-        "status": "released",
+        "status": status,
         "base_digest": file_digest(out / "encoder.safetensors"),
         "versions": versions(),
     }
     write_json(out / "encoder.json", card)
 
 
-def released_weights(study: Study, name: str, *, headers_only: bool = False) -> EncoderFile:
+def released_weights(
+    encoder: EncoderSection, key: str, *, trained: bool, headers_only: bool = False
+) -> EncoderFile:
     """An encoder's released weights, compared with the architecture that its section states.
 
     Args:
-        study: the study.
-        name: of the encoder, whose section has `weights`.
+        encoder: the section.
+        key: of the section in the study, for messages.
+        trained: whether an arm trains on from them, which may need more than a tower.
         headers_only: compare names and shapes, without reading the weights.
 
     Raises:
         ReleaseError: if the weights are missing, unreadable, or of another architecture.
     """
-    encoder = study.encoders[name]
     if encoder.weights is None:
-        raise ReleaseError(f"encoders.{name}.weights: nothing to import: name the released weights")
+        return initial(encoder)
     content = read_release(encoder, encoder.weights, headers_only=headers_only)
+    if isinstance(encoder, LibraryEncoder):  # its library has compared them
+        return content
     wrong = mismatches(_model(encoder), content)
+    absent = {name for name in wrong if name not in content.tensors}
+    spared = {name for name in absent if name.startswith(encoder.only_trained)}
+    if spared and trained:
+        raise ReleaseError(f"{encoder.weights}: {encoder.without_trained}")
+    wrong = [name for name in wrong if name not in spared]
     if wrong:
         raise ReleaseError(
             f"{encoder.weights}: {len(wrong)} weights are missing, unknown or of another shape "
-            f"than encoders.{name} says, such as {', '.join(wrong[:3])}: compare that section "
+            f"than {key} says, such as {', '.join(wrong[:3])}: compare that section "
             "with the release's configuration"
         )
+    check_finite(str(encoder.weights), content.tensors)
     return content
 
 

@@ -111,7 +111,7 @@ def step(
 def _check_names(study: Study, names: Mapping[str, str]) -> None:
     known: dict[str, Iterable[str]] = {
         "archive": study.archives,
-        "arm": [*study.baselines.values(), *study.arms],
+        "arm": list(dict.fromkeys(run.arm for run in study.runs)),
         "task": study.evaluation.tasks,
     }
     for kind, name in names.items():

@@ -98,7 +98,7 @@ def write_report(
         decided=_decided(study, verdicts) if verdicts["adjusted"].count() else [],
         allowed=f"{1 - study.scaling.confidence:.0%}",
         figures=_figures(figures),
-        score_sizes=[format_count(size) for size in study.subsets.sizes],
+        score_sizes=[format_count(size) for size in study.subsets.sizes if study.arms],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
         law_tasks=_law_tasks(study, fits, crossovers),
         method=METHOD,
@@ -199,8 +199,12 @@ def _embed(figures: Path, name: str) -> str | None:
     return None
 
 
+SCORED = ("mean", "baseline", "floor")
+"""Kinds of plotted rows that hold a score of an arm at a size, or at none."""
+
+
 def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
-    """Mean score of each arm at each size, its baseline first."""
+    """Mean score of each arm at each size, its baseline first; then other baselines, and floors."""
     cells = {
         (row["arm"], int(row["size"])): {
             "value": number(row["value"]),
@@ -208,18 +212,23 @@ def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
             if row["lower"] is None
             else f"{number(row['lower'])} to {number(row['upper'])}",
         }
-        for row in table.filter(pl.col("kind").is_in(["mean", "baseline"])).iter_rows(named=True)
+        for row in table.filter(pl.col("kind").is_in(SCORED)).iter_rows(named=True)
     }
     nothing = {"value": "–", "ends": ""}
+    sizes = study.subsets.sizes if study.arms else ()
     rows = [
         {
             "arm": arm,
             "cells": [
                 cells.get((study.baseline_of(arm).arm, 0), nothing),
-                *(cells.get((arm, size), nothing) for size in study.subsets.sizes),
+                *(cells.get((arm, size), nothing) for size in sizes),
             ],
         }
         for arm in study.arms
+    ]
+    rows += [
+        {"arm": name, "cells": [cells.get((name, 0), nothing), *[nothing] * len(sizes)]}
+        for name in (*study.baselines, *study.floors)
     ]
     metric = metric_name(study, task)
     return {"title": task_title(study, task), "metric": metric, "rows": rows}
@@ -420,6 +429,10 @@ def _ordered(study: Study, cards: Sequence[Card]) -> list[Card]:
     return sorted(cards, key=lambda card: (place.get(_key(card), len(place)), _key(card)))
 
 
+_UNTRAINED = {"floor": "floor", "random": "random weights"}
+"""What a run of no size is, by its status, if it is no open weights."""
+
+
 def _run_row(card: Card) -> dict[str, str]:
     """A run's card as texts; what a released encoder has no record of is a dash."""
 
@@ -431,7 +444,9 @@ def _run_row(card: Card) -> dict[str, str]:
     flops = "–" if not per_sample or not seen else f"{per_sample * seen:.2g}"
     return {
         "arm": card["arm"],
-        "size": "open weights" if card["size"] == 0 else f"{card['size']:,}",
+        "size": _UNTRAINED.get(card["status"], "open weights")
+        if card["size"] == 0
+        else f"{card['size']:,}",
         "seed": "–" if card["size"] == 0 else str(card["seed"]),
         "status": card["status"],
         "samples": show("samples_seen"),

@@ -50,9 +50,11 @@ def items(study: Study) -> list[Item]:
     """The files of a study that may leave, each with what speaks against it.
 
     Pictures of patients are in the similarity figures, and in a report that shows them; a phantom's
-    are nobody's.
+    are nobody's. The floor of pixels stays.
     """
     secrets = _secrets(study)
+    # Principal components of films show what films look like.
+    shapes_of_films = {name for name, (_, kind) in study.floors.items() if kind == "pixels"}
     with_pictures = study.report.similarity and study.institution.phantom is None
     found = []
     for pattern in PUBLIC:
@@ -60,6 +62,8 @@ def items(study: Study) -> list[Item]:
             if not path.is_file():
                 continue
             name = path.relative_to(study.folder)
+            if path.suffix == ".safetensors" and name.parts[1] in shapes_of_films:
+                continue
             problems = list(_problems(path, secrets))
             shows = name.name.startswith(_PICTURES) and name.parts[0] == "figures"
             if with_pictures and (shows or name.name == "report.html"):

@@ -21,9 +21,13 @@ def studied(study: Study, scores: pl.DataFrame) -> list[str]:
     count = len(study.arms)
     first = (
         f"{count} arm{'s' * (count > 1)}, {arms}, continued from "
-        f"{listed(study.baselines.values())} on nested subsets of {sizes} images, "
+        f"{listed(study.origins.values())} on nested subsets of {sizes} images, "
         f"{_budgets(study)}."
     )
+    if not study.arms:
+        first = "No encoder was trained here."
+    if study.baselines:
+        first += f" Evaluated only: {listed(study.baselines)}."
     most = max([0, *scores["cases"]])
     second = (
         f"Every encoder was frozen and evaluated on {titles}, with up to {most:,} test cases and "
@@ -35,9 +39,8 @@ def studied(study: Study, scores: pl.DataFrame) -> list[str]:
 def _budgets(study: Study) -> str:
     """How many samples the runs of each arm see."""
     arms: dict[int, list[str]] = {}
-    for name, arm in study.arms.items():
-        if not isinstance(arm, Interpolation):
-            arms.setdefault(arm.recipe.optimiser.samples, []).append(name)
+    for name, arm in study.trained_arms.items():
+        arms.setdefault(arm.recipe.optimiser.samples, []).append(name)
     if len(arms) == 1:
         return f"each run seeing {next(iter(arms)):,} samples"
     each = listed(f"{samples:,} samples in {listed(names)}" for samples, names in arms.items())
@@ -87,6 +90,39 @@ def task_results(
         if crossed:
             sentences.append(_overtaking(crossed[0]))
         out.append(" ".join(sentences))
+    return [*out, *_other_baselines(study, series), *_below_floors(study, series)]
+
+
+def _other_baselines(study: Study, series: pl.DataFrame) -> list[str]:
+    """Encoders that are only evaluated, best first."""
+    rows = series.filter(pl.col("arm").is_in(list(study.baselines))).sort(
+        "value", descending=True, nulls_last=True
+    )
+    scores = [
+        f"{row['arm']} {interval(row['value'], row['lower'], row['upper'])}"
+        for row in rows.iter_rows(named=True)
+    ]
+    return [f"Evaluated only: {listed(scores)}."] if scores else []
+
+
+def _below_floors(study: Study, series: pl.DataFrame) -> list[str]:
+    """Scores that are below a floor of their encoder."""
+    floors = {row["arm"]: row["value"] for row in series.filter(kind="floor").iter_rows(named=True)}
+    named = {"random": "its architecture with random weights", "pixels": "the pixels' components"}
+    out = []
+    for row in series.filter(pl.col("kind").is_in(["mean", "baseline"])).iter_rows(named=True):
+        encoder = study.encoder_of(row["arm"])
+        below = [
+            f"{named[kind]} ({number(floors[floor])})"
+            for floor, (of, kind) in study.floors.items()
+            if of == encoder and floor in floors and row["value"] < floors[floor]
+        ]
+        if below:
+            at = "" if row["kind"] == "baseline" else f" at {format_count(row['size'])} images"
+            out.append(
+                f"{row['arm']}{at} ({number(row['value'])}) is below its floor: "
+                f"{listed(below)} {'is' if len(below) == 1 else 'are'} better."
+            )
     return out
 
 

@@ -29,11 +29,11 @@ def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: st
     """The plotted points and curves of one task.
 
     Kinds of rows: `run` (one run's score), `mean` (over the seeds of a size, with the interval over
-    test patients), `fit` (the curve, with its interval), `baseline` (size 0). They are drawn at
-    `images`, the unique images that the runs learnt from.
+    test patients), `fit` (the curve, with its interval), `baseline` and `floor` (size 0). They are
+    drawn at `images`, the unique images that the runs learnt from.
 
     Returns:
-        Rows of SERIES_SCHEMA, arms in the study's order, then baselines.
+        Rows of SERIES_SCHEMA, arms in the study's order, then baselines, then floors.
     """
     metric = study.scaling.metrics[task]
     macro = scores.filter(
@@ -44,14 +44,18 @@ def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: st
     ).sort("arm", "size", "seed")
     chosen = fits.filter((pl.col("task") == task) & pl.col("chosen"))
     rows: list[dict[str, Any]] = []
-    for arm in [*study.arms, *study.baselines.values()]:
+    kinds = {
+        **dict.fromkeys(study.arms, "run"),
+        **dict.fromkeys(study.evaluated_only, "baseline"),
+        **dict.fromkeys(study.floors, "floor"),
+    }
+    for arm, kind in kinds.items():
         runs = macro.filter(pl.col("arm") == arm)
-        kind = "run" if arm in study.arms else "baseline"
         runs = runs.with_columns(images=images_learnt(runs))
         for (size,), group in runs.group_by("size", maintain_order=True):
             seen = {"arm": arm, "size": size, "images": group["images"][0]}
             mean = seen | _mean(group, study.scaling.confidence)
-            if kind == "baseline":
+            if kind != "run":
                 rows.append(mean | {"kind": kind})
                 continue
             rows += [

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
-from radscale_lib.encoders.prepare import map_points, prepare_one, to_input
-from radscale_lib.encoders.storage import load_tower, read_encoder
+from radscale_lib.encoders.prepare import map_points, prepare_one
+from radscale_lib.encoders.storage import read_encoder, tower_of
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Study
+from radscale_lib.study.encoders.library import UnknownFactError
 
 PREFERRED = "chest_tube"
 
@@ -53,10 +55,14 @@ def choose_tip(study: Study, catalog: pl.DataFrame) -> Tip | None:
 
 
 def _visible(study: Study, tip: Tip) -> bool:
-    places = [
-        map_points([(tip.x, tip.y)], tip.height, tip.width, encoder)[0]
-        for encoder in study.encoders.values()
-    ]
+    places = []
+    for encoder in study.encoders.values():
+        try:
+            places.append(map_points([(tip.x, tip.y)], tip.height, tip.width, encoder)[0])
+        except UnknownFactError:  # what a library crops is not known here: what all see will do
+            shorter = min(tip.height, tip.width)
+            edge = [(tip.width - shorter) / 2, (tip.height - shorter) / 2]
+            places.append((np.array([tip.x, tip.y]) - edge) / shorter * 1.3 - 0.15)
     return all(((place > 0.02) & (place < 0.98)).all() for place in places)
 
 
@@ -80,25 +86,26 @@ def similarity_maps(
 
     Returns:
         Rows of SIMILARITY_SCHEMA: the image, then a map for each size and level. No rows if the
-        test split has no tube tip.
+        test split has no tube tip, or all runs failed.
     """
     tip = choose_tip(study, catalog)
     if tip is None:
         return pl.DataFrame(schema=SIMILARITY_SCHEMA)
-    section = study.encoders[study.encoder_of(arm)]
     stored = reader.images([tip.shard], [tip.row])
-    x, y = map_points([(tip.x, tip.y)], tip.height, tip.width, section)[0]
-    square = prepare_one(stored[0], section)
-    shared = {"arm": arm, "label": tip.label, "tip_x": x, "tip_y": y}
-    rows: list[dict[str, Any]] = [
-        shared
-        | {"height": square.shape[0], "width": square.shape[1], "image": square.ravel().tolist()}
-    ]
+    rows: list[dict[str, Any]] = []
     for size, path in zip(sizes, encoders, strict=True):
-        if not read_encoder(path).tensors:
+        content = read_encoder(path)
+        if not content.tensors:
             continue
+        tower = tower_of(content)
+        x, y = map_points([(tip.x, tip.y)], tip.height, tip.width, tower.encoder)[0]
+        shared = {"arm": arm, "label": tip.label, "tip_x": x, "tip_y": y}
+        if not rows:
+            square = prepare_one(stored[0], tower.encoder)
+            image = {"image": square.ravel().tolist()}
+            rows = [shared | {"height": square.shape[0], "width": square.shape[1]} | image]
         with torch.inference_mode():
-            levels = load_tower(path).levels(to_input(stored, section)).levels
+            levels = tower.levels(tower.prepare(stored)).levels
         for level, features in enumerate(levels, start=1):
             values = cosine_map(features[0], float(x), float(y))
             rows.append(

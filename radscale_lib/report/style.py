@@ -22,10 +22,12 @@ PAGE = 7.2
 INK = "#222222"
 MUTED = "#666666"
 BASELINE = "#555555"
+FLOOR = "#999999"
 
 # Okabe and Ito's palette, told apart in all common forms of colour blindness; markers repeat it.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_LEVEL_MARKERS = ("D", "s", "p", "h", "*", "d")
 _DASHES = ((4.0, 2.0), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5), (2.5, 1.0))
 
 _RC: dict[Any, Any] = {
@@ -91,9 +93,28 @@ def arm_styles(study: Study) -> dict[str, ArmStyle]:
     }
 
 
-def baseline_dashes(study: Study) -> dict[str, tuple[float, ...]]:
-    """Dash pattern of each baseline."""
-    return {name: _DASHES[i % len(_DASHES)] for i, name in enumerate(study.baselines.values())}
+@dataclass(frozen=True)
+class LevelStyle:
+    """How a score without a size is drawn: a line across, and a mark at size 0."""
+
+    colour: str
+    dash: tuple[float, ...]
+    marker: str
+    size: float = 4.0
+
+
+def level_styles(study: Study) -> dict[str, LevelStyle]:
+    """Line and mark of each baseline, and of each floor: thin, and lighter."""
+    marks = len(_LEVEL_MARKERS)
+    levels = {
+        name: LevelStyle(BASELINE, _DASHES[i % len(_DASHES)], _LEVEL_MARKERS[i // 4 % marks])
+        for i, name in enumerate(study.evaluated_only)
+    }
+    for name, (encoder, kind) in study.floors.items():
+        gap = 1.5 + 1.5 * list(study.origins).index(encoder)
+        marker = "x" if kind == "random" else "+"
+        levels[name] = LevelStyle(FLOOR, (0.8, gap), marker, 3.5)
+    return levels
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def simulate_scores(
         own_rng = np.random.default_rng([seed, zlib.crc32(task.encode()), 1])
         largest = float(study.subsets.sizes[-1])
         labels = _Labels.draw(own_rng, len(targets), patients, label_sd, largest)
-        for run in study.runs:
+        for run in study.baseline_runs + study.pretraining_runs:
             run_effect = effects.get(run, 0.0)
             own = _contributions(rng, own_sd, (patients, 1))
             errors = truth(run, task) * np.exp(run_effect) * (hard * own)[:, 0]

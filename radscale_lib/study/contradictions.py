@@ -25,6 +25,7 @@ def contradictions(study: Study) -> Iterator[str]:
     yield from _phantom_labels(study)
     yield from _sizes(study)
     yield from _initial_weights(study)
+    yield from _baselines(study)
     for name, base in study.bases.items():
         if study.public is None:
             yield f"bases.{name}: there is no 'public' archive to train it on: add one"
@@ -80,7 +81,7 @@ def _phantom_labels(study: Study) -> Iterator[str]:
 
 def _sizes(study: Study) -> Iterator[str]:
     phantom = study.institution.phantom
-    if phantom is None:
+    if phantom is None or not study.arms:
         return
     most = int(phantom.patients * _IMAGES_PER_PATIENT * study.splits.pool)
     if study.subsets.sizes[-1] > most:
@@ -95,7 +96,7 @@ def _initial_weights(study: Study) -> Iterator[str]:
     used = {arm.encoder for arm in study.arms.values()}
     for name, encoder in study.encoders.items():
         made = [base for base, section in study.bases.items() if section.encoder == name]
-        if encoder.weights is None and name in used and len(made) != 1:
+        if not encoder.has_weights and name in used and len(made) != 1:
             yield (
                 f"encoders.{name}.weights: no initial weights: give released weights, or one entry "
                 f"of 'bases' that trains them (found {len(made)})"
@@ -107,6 +108,39 @@ def _initial_weights(study: Study) -> Iterator[str]:
             )
         for key, problem in encoder.problems():
             yield f"encoders.{name}.{key}: {problem}"
+
+
+def _baselines(study: Study) -> Iterator[str]:
+    if not study.arms and not study.baselines:
+        yield "arms: neither arms nor baselines: name an encoder to train, or one to evaluate"
+    if study.arms and "sizes" not in study.subsets.model_fields_set:
+        yield "subsets.sizes: required key is missing: add it"
+    taken = {*study.bases, *study.arms, *study.origins.values()}
+    for name, baseline in study.baselines.items():
+        key, encoder = f"baselines.{name}", study.encoders.get(baseline.encoder)
+        if name in taken:
+            yield f"{key}: the name is taken by an arm or its initial weights: rename it"
+        if encoder is None:
+            yield (
+                f"{key}.encoder: {baseline.encoder!r} is no encoder: use one of "
+                f"{sorted(study.encoders)}"
+            )
+        elif baseline.encoder in study.origins:
+            yield (
+                f"{key}.encoder: {baseline.encoder!r} is a baseline already, as the initial "
+                "weights of an arm: remove the entry"
+            )
+        elif not encoder.has_weights:
+            yield (
+                f"encoders.{baseline.encoder}.weights: no weights, which baselines.{name} "
+                f"evaluates: name local ones{encoder.without_weights}"
+            )
+    for name in study.floors:
+        if name in taken or name in study.baselines:
+            yield (
+                f"evaluation.floors: {name!r} is the name of a floor: rename the arm or baseline, "
+                "or set floors to false"
+            )
 
 
 def _pretraining(
@@ -186,7 +220,7 @@ def _interpolation(study: Study, name: str, arm: Interpolation) -> Iterator[str]
 
 
 def _arm(study: Study, name: str, arm: Arm | Interpolation) -> Iterator[str]:
-    if name in study.bases or name in study.baselines.values():
+    if name in study.bases or name in study.origins.values():
         yield f"arms.{name}: the name is taken by a baseline: rename the arm"
     unknown = sorted(set(arm.sizes or ()) - set(study.subsets.sizes))
     if unknown:
@@ -243,7 +277,7 @@ RESERVED_CLAIMS = (
 
 
 def _claims(study: Study) -> Iterator[str]:
-    baselines = list(study.baselines.values())
+    baselines = list(study.evaluated_only)
     for name, claim in study.scaling.claims.items():
         key = f"scaling.claims.{name}"
         if name in RESERVED_CLAIMS:

@@ -34,4 +34,9 @@ class Evaluation(Section):
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
     seed: int = Field(0, ge=0, description="Seed of the resamples and of the decoders.")
+    floors: bool = Field(
+        True,
+        description="Also evaluate, for each encoder of an arm, its own architecture with random "
+        "weights, and principal components of the pixels on its grids.",
+    )
     tasks: dict[Name, Task] = Field(min_length=1, description="Tasks by name.")

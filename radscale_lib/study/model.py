@@ -11,9 +11,10 @@ from radscale_lib.study.base import Name, Section
 from radscale_lib.study.compute import Compute
 from radscale_lib.study.contradictions import contradictions
 from radscale_lib.study.disclosure import Disclosure
-from radscale_lib.study.encoders import Encoder
+from radscale_lib.study.encoders import Encoder, EncoderSection
 from radscale_lib.study.evaluation import Evaluation
-from radscale_lib.study.pretrain import Arm, ArmSection, Base, Interpolation
+from radscale_lib.study.floors import FloorKind, Pixels
+from radscale_lib.study.pretrain import Arm, ArmSection, Base, Baseline, Interpolation
 from radscale_lib.study.report import Report
 from radscale_lib.study.scaling import Scaling
 from radscale_lib.study.subsets import Subsets
@@ -43,12 +44,17 @@ class Study(Section):
     )
     labels: Labels = Labels()
     splits: Splits = Splits()
-    subsets: Subsets
+    subsets: Subsets = Subsets()
     encoders: dict[Name, Encoder] = Field(min_length=1, description="Encoders by name.")
     bases: dict[Name, Base] = Field(
         {}, description="Base weights trained on the 'public' archive; each is a baseline."
     )
-    arms: dict[Name, ArmSection] = Field(min_length=1, description="Arms by name.")
+    baselines: dict[Name, Baseline] = Field(
+        {}, description="Further encoders that are only evaluated, by name."
+    )
+    arms: dict[Name, ArmSection] = Field(
+        {}, description="Arms by name; a study of baselines alone has none."
+    )
     evaluation: Evaluation
     scaling: Scaling
     report: Report = Report()
@@ -116,16 +122,42 @@ class Study(Section):
         return {name: arm for name, arm in self.arms.items() if isinstance(arm, Interpolation)}
 
     @property
-    def baselines(self) -> dict[str, str]:
-        """Name of the baseline of each encoder that an arm uses."""
+    def origins(self) -> dict[str, str]:
+        """Name of the initial weights of each encoder that an arm uses."""
         used = dict.fromkeys(arm.encoder for arm in self.arms.values())
         made = {base.encoder: name for name, base in self.bases.items()}
         return {encoder: made.get(encoder, f"{encoder}-open") for encoder in used}
 
     @property
+    def continued_whole(self) -> set[str]:
+        """Encoders that an arm continues with more than their image tower, as with a head."""
+        return {
+            arm.encoder for arm in self.trained_arms.values() if not arm.recipe.any_tower
+        }
+
+    @property
+    def evaluated_only(self) -> dict[str, str]:
+        """Encoder of each baseline by its name: initial weights of arms first, then the others."""
+        initial = {name: encoder for encoder, name in self.origins.items()}
+        return initial | {name: each.encoder for name, each in self.baselines.items()}
+
+    @property
+    def floors(self) -> dict[str, tuple[str, FloorKind]]:
+        """Encoder and kind of each floor by its name."""
+        if not self.evaluation.floors:
+            return {}
+        kinds: tuple[FloorKind, ...] = ("random", "pixels")
+        return {f"{name}-{kind}": (name, kind) for name in self.origins for kind in kinds}
+
+    @property
     def baseline_runs(self) -> list[Run]:
-        """Size 0: the initial weights of each encoder in use."""
-        return [Run(name, 0, 0) for name in self.baselines.values()]
+        """Size 0: the initial weights of each encoder in use, and other encoders."""
+        return [Run(name, 0, 0) for name in self.evaluated_only]
+
+    @property
+    def floor_runs(self) -> list[Run]:
+        """Size 0: what is evaluated as a floor."""
+        return [Run(name, 0, 0) for name in self.floors]
 
     @property
     def pretraining_runs(self) -> list[Run]:
@@ -139,8 +171,8 @@ class Study(Section):
 
     @property
     def runs(self) -> list[Run]:
-        """Every encoder that is evaluated, baselines first."""
-        return self.baseline_runs + self.pretraining_runs
+        """Every encoder that is evaluated, baselines first, floors last."""
+        return self.baseline_runs + self.pretraining_runs + self.floor_runs
 
     def uses_labels(self, archive: str) -> bool:
         """Whether the labels and tubes of an archive are read: a base may need reports only."""
@@ -149,11 +181,17 @@ class Study(Section):
         return any("labels" in base.supervision for base in self.bases.values())
 
     def encoder_of(self, arm: str) -> str:
-        """Name of the encoder of an arm or a baseline."""
-        if arm in self.arms:
-            return self.arms[arm].encoder
-        return next(encoder for encoder, name in self.baselines.items() if name == arm)
+        """Name of the encoder of an arm, a baseline or a floor."""
+        if arm in self.bases or arm in self.arms:
+            return (self.bases | self.arms)[arm].encoder
+        return self.floors[arm][0] if arm in self.floors else self.evaluated_only[arm]
+
+    def section_of(self, arm: str) -> EncoderSection:
+        """The encoder of an arm, a baseline or a floor."""
+        encoder = self.encoders[self.encoder_of(arm)]
+        is_pixels = arm in self.floors and self.floors[arm][1] == "pixels"
+        return Pixels(like=encoder) if is_pixels else encoder
 
     def baseline_of(self, arm: str) -> Run:
         """The size-0 run that an arm starts from."""
-        return Run(self.baselines[self.encoder_of(arm)], 0, 0)
+        return Run(self.origins[self.encoder_of(arm)], 0, 0)

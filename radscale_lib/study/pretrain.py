@@ -47,6 +47,14 @@ class Base(Pretraining):
     seed: int = Field(0, ge=0, description="Seed of the initial weights and of training.")
 
 
+class Baseline(Section):
+    """An encoder that is only evaluated: shown beside the arms in every figure and table."""
+
+    encoder: Name = Field(
+        description="Name of an entry of 'encoders', with weights (or 'random', where it has it)."
+    )
+
+
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Distinct]
 
 

@@ -68,7 +68,10 @@ Order = Annotated[Uniform | Stratified | Curated, Field(discriminator="kind")]
 class Subsets(Section):
     """Nested subsets of the pretraining pool: prefixes of one stable order per seed."""
 
-    sizes: Sizes = Field(description="Numbers of images, ascending.")
+    sizes: Sizes = Field(
+        (1000,),
+        description="Numbers of images, ascending; required where there are arms.",
+    )
     unit: Literal["patient", "study", "image"] = Field(
         "patient", description="What the order keeps together: whole patients, studies, or nothing."
     )

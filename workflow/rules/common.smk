@@ -70,7 +70,7 @@ TASKS = list(STUDY.evaluation.tasks)
 
 wildcard_constraints:
     archive="|".join(STUDY.archives),
-    arm="|".join([*STUDY.arms, *STUDY.baselines.values()]),
+    arm="|".join(dict.fromkeys([*STUDY.bases, *(run.arm for run in STUDY.runs)])),
     task="|".join(TASKS),
     part=r"\d+",
     size=r"\d+",
@@ -152,6 +152,16 @@ def language_model(task):
     """The released language model that a task adapts, if it does."""
     model = getattr(STUDY.evaluation.tasks[task], "language_model", None)
     return given(model) if isinstance(model, Path) else []
+
+
+def described_by(arm):
+    """The file or folder that tells an encoder's architecture, where the study does not."""
+    return STUDY.encoders[STUDY.encoder_of(arm)].described_by
+
+
+def films_of_floor(arm, name):
+    """A table of the institution, for a floor that is learnt on its films."""
+    return data("institution", name) if STUDY.floors[arm][1] == "pixels" else []
 
 
 def dicom(archive):

@@ -41,7 +41,7 @@ if STUDY.bases:
             " --out {params.out:q} --threads {threads} {SCRATCH:q} 2> {log:q}"
 
 
-released = [arm for arm in STUDY.baselines.values() if arm not in STUDY.bases]
+released = [arm for arm in STUDY.evaluated_only if arm not in STUDY.bases]
 
 if released:
 
@@ -64,49 +64,86 @@ if released:
             **needs("weights"),
         params:
             id=identity("weights", "arm"),
-            name=lambda wildcards: STUDY.encoder_of(wildcards.arm),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
         shell:
             "python {SCRIPTS:q}/import_weights.py --study {SETTINGS:q} --id {params.id:q}"
-            " --encoder {params.name:q}"
-            " --out {params.out:q} 2> {log:q}"
+            " --arm {wildcards.arm:q} --out {params.out:q} 2> {log:q}"
 
 
-rule pretrain_arm:
-    input:
-        subset=OUT / "subsets/seed={seed}/n={size}.parquet",
-        base=lambda wildcards: encoder(STUDY.baseline_of(wildcards.arm)),
-        # Where the images lie. What they are is in the subset's digests, so it triggers nothing.
-        catalog=ancient(data("institution", "catalog.parquet")),
-        ranges=ancient(data("institution", "ranges.arrow")),
-    output:
-        encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
-        card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",
-        log=OUT / "encoders/{arm}/n={size}/seed={seed}/log.parquet",
-    log:
-        OUT / "logs/pretrain_arm/{arm}.n={size}.seed={seed}.log",
-    benchmark:
-        OUT / "benchmarks/pretrain_arm/{arm}.n={size}.seed={seed}.tsv"
-    wildcard_constraints:
-        arm="|".join(STUDY.trained_arms),
-    priority: 1
-    conda:
-        "../envs/radscale.yaml"
-    threads: 1
-    resources:
-        **needs_training(),
-    params:
-        id=identity("pretrain", "arm"),
-        shards=str(data("institution", "shards")),
-        work=str(OUT / "work"),
-        out=lambda wildcards, output: str(Path(output.encoder).parent),
-    shell:
-        "{LAUNCH:q} --threads {threads} {SCRIPTS:q}/pretrain.py --study {SETTINGS:q} --id {params.id:q}"
-        " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
-        " --catalog {input.catalog:q} --shards {params.shards:q} --ranges {input.ranges:q}"
-        " --subset {input.subset:q}"
-        " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
-        " --threads {threads} {SCRATCH:q} 2> {log:q}"
+if STUDY.floors:
+
+    rule make_floor:
+        input:
+            described=lambda wildcards: given(described_by(wildcards.arm)),
+            catalog=lambda wildcards: films_of_floor(wildcards.arm, "catalog.parquet"),
+            ranges=lambda wildcards: ancient(films_of_floor(wildcards.arm, "ranges.arrow")),
+        output:
+            encoder=OUT / "encoders/{arm}/n=0/seed=0/encoder.safetensors",
+            card=OUT / "encoders/{arm}/n=0/seed=0/encoder.json",
+            log=OUT / "encoders/{arm}/n=0/seed=0/log.parquet",
+        log:
+            OUT / "logs/make_floor/{arm}.log",
+        benchmark:
+            OUT / "benchmarks/make_floor/{arm}.tsv"
+        wildcard_constraints:
+            arm="|".join(STUDY.floors),
+        conda:
+            "../envs/radscale.yaml"
+        resources:
+            **needs("floor"),
+        params:
+            id=identity("floor", "arm"),
+            films=lambda wildcards, input: (
+                [
+                    *("--catalog", input.catalog, "--ranges", input.ranges),
+                    *("--shards", str(data("institution", "shards"))),
+                ]
+                if input.catalog
+                else []
+            ),
+            out=lambda wildcards, output: str(Path(output.encoder).parent),
+        shell:
+            "python {SCRIPTS:q}/floor.py --study {SETTINGS:q} --id {params.id:q}"
+            " --arm {wildcards.arm:q} {params.films:q} --out {params.out:q} 2> {log:q}"
+
+
+if STUDY.trained_arms:
+
+    rule pretrain_arm:
+        input:
+            subset=OUT / "subsets/seed={seed}/n={size}.parquet",
+            base=lambda wildcards: encoder(STUDY.baseline_of(wildcards.arm)),
+            # Where the images lie. What they are is in the subset's digests, so it triggers nothing.
+            catalog=ancient(data("institution", "catalog.parquet")),
+            ranges=ancient(data("institution", "ranges.arrow")),
+        output:
+            encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
+            card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",
+            log=OUT / "encoders/{arm}/n={size}/seed={seed}/log.parquet",
+        log:
+            OUT / "logs/pretrain_arm/{arm}.n={size}.seed={seed}.log",
+        benchmark:
+            OUT / "benchmarks/pretrain_arm/{arm}.n={size}.seed={seed}.tsv"
+        wildcard_constraints:
+            arm="|".join(STUDY.trained_arms),
+        priority: 1
+        conda:
+            "../envs/radscale.yaml"
+        threads: 1
+        resources:
+            **needs_training(),
+        params:
+            id=identity("pretrain", "arm"),
+            shards=str(data("institution", "shards")),
+            work=str(OUT / "work"),
+            out=lambda wildcards, output: str(Path(output.encoder).parent),
+        shell:
+            "{LAUNCH:q} --threads {threads} {SCRIPTS:q}/pretrain.py --study {SETTINGS:q} --id {params.id:q}"
+            " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
+            " --catalog {input.catalog:q} --shards {params.shards:q} --ranges {input.ranges:q}"
+            " --subset {input.subset:q}"
+            " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
+            " --threads {threads} {SCRATCH:q} 2> {log:q}"
 
 
 if STUDY.interpolated_arms:

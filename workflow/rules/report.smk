@@ -44,7 +44,7 @@ rule draw_figures:
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
-        subsets=OUT / "subsets/card.parquet",
+        subsets=SUBSET_CARD,
     output:
         figures=directory(OUT / "figures"),
         tables=directory(OUT / "tables"),
@@ -61,6 +61,7 @@ rule draw_figures:
         similarity=lambda wildcards, input: (
             ["--similarity", *input.similarity] if COMPARED else []
         ),
+        subsets=lambda wildcards, input: ["--subsets", input.subsets] if input.subsets else [],
         out=str(OUT),
     shell:
         "python {SCRIPTS:q}/figures.py --study {SETTINGS:q} --id {params.id:q}"
@@ -68,7 +69,7 @@ rule draw_figures:
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
         " {params.similarity:q}"
-        " --subsets {input.subsets:q} --out {params.out:q} 2> {log:q}"
+        " {params.subsets:q} --out {params.out:q} 2> {log:q}"
 
 
 rule write_report:
@@ -83,7 +84,7 @@ rule write_report:
         texts=[data(name, "texts.parquet") for name in STUDY.archives],
         cards=[card(run) for run in STUDY.runs],
         figures=OUT / "figures",
-        subsets=OUT / "subsets/card.parquet",
+        subsets=SUBSET_CARD,
     output:
         OUT / "report.html",
     log:
@@ -96,6 +97,7 @@ rule write_report:
         **needs("report"),
     params:
         id=identity("report"),
+        subsets=lambda wildcards, input: ["--subsets", input.subsets] if input.subsets else [],
     shell:
         "python {SCRIPTS:q}/report.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"
@@ -103,7 +105,7 @@ rule write_report:
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
         " --ledgers {input.ledgers:q} --joins {input.joins:q} --texts {input.texts:q}"
         " --cards {input.cards:q}"
-        " --figures {input.figures:q} --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
+        " --figures {input.figures:q} {params.subsets:q} --out {output:q} 2> {log:q}"
 
 
 rule figures:

@@ -77,6 +77,9 @@ rule describe_subsets:
         " --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
 
 
+SUBSET_CARD = OUT / "subsets/card.parquet" if STUDY.arms else []
+
+
 rule subsets:
     input:
-        OUT / "subsets/card.parquet",
+        SUBSET_CARD,

@@ -8,6 +8,7 @@ from typing import Any
 from radscale_lib.planning.scale import archive_images
 from radscale_lib.study.base import Section
 from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.floors import Pixels
 from radscale_lib.study.model import Study
 from radscale_lib.study.paradigms import RecipeSection
 from radscale_lib.study.tasks import TaskSection
@@ -73,8 +74,8 @@ def largest_side(study: Study) -> int:
 
 
 def encoder_of(study: Study, arm: str) -> EncoderSection:
-    """The encoder of an arm, base or baseline."""
-    return study.encoders[study.encoder_of(arm)]
+    """The encoder of an arm, base, baseline or floor."""
+    return study.section_of(arm)
 
 
 def hardware(study: Study) -> Slice:
@@ -88,8 +89,11 @@ def labels_of(study: Study) -> Slice:
 
 
 def arms_encoder(study: Study, arm: str, **names: str) -> Iterator[Kind]:
-    """The kind of an arm's encoder."""
-    yield type(encoder_of(study, arm))
+    """The kind of an arm's encoder, and of the one that a floor is like."""
+    encoder = encoder_of(study, arm)
+    yield type(encoder)
+    if isinstance(encoder, Pixels):
+        yield type(encoder.like)
 
 
 def task_kinds(study: Study, **names: str) -> Iterator[Kind]:

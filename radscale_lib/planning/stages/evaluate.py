@@ -63,7 +63,7 @@ def _evaluate_kinds(study: Study, task: str, arm: str) -> Iterator[Kind]:
     section = study.evaluation.tasks[task]
     yield type(section)
     if section.runs_encoder:
-        yield type(encoder_of(study, arm))
+        yield from arms_encoder(study, arm)
 
 
 def _facts_of_encoders(study: Study) -> list[str]:

@@ -10,6 +10,7 @@ from radscale_lib.planning.stages.base import (
     Kind,
     Slice,
     Stage,
+    arms_encoder,
     encoder_of,
     hardware,
     largest_side,
@@ -20,6 +21,11 @@ from radscale_lib.study.paradigms import PARADIGMS, RecipeSection
 
 
 def _weights(study: Study, arm: str) -> Slice:
+    whole = study.encoder_of(arm) in study.continued_whole
+    return {"encoder": encoder_of(study, arm), "trained": whole}
+
+
+def _floor(study: Study, arm: str) -> Slice:
     return {"encoder": encoder_of(study, arm)}
 
 
@@ -45,7 +51,8 @@ def _interpolate(study: Study, arm: str) -> Slice:
 def _weights_kinds(study: Study, arm: str) -> Iterator[Kind]:
     encoder = encoder_of(study, arm)
     yield type(encoder)
-    yield PARADIGMS[encoder.paradigms[0]]
+    if encoder.paradigms:
+        yield PARADIGMS[encoder.paradigms[0]]
 
 
 def _pretrain_kinds(study: Study, arm: str) -> Iterator[Kind]:
@@ -76,12 +83,25 @@ def _interpolate_seconds(study: Study, names: Mapping[str, str], rate: float) ->
 
 
 def largest_encoder(study: Study) -> float:
-    """Bytes of the largest encoder file of an arm."""
-    return max((encoder_bytes(study, arm) for arm in study.arms), default=0.0)
+    """Bytes of the largest encoder file."""
+    return max(encoder_bytes(study, run.arm) for run in study.runs)
+
+
+def _held_megabytes(study: Study) -> float:
+    """The largest encoder, and what it is copied to."""
+    return 1500 + 2.5 * largest_encoder(study) / 1e6
 
 
 STAGES = {
-    "weights": Stage(script="import_weights.py", reads=_weights, kinds=_weights_kinds),
+    "weights": Stage(
+        script="import_weights.py",
+        reads=_weights,
+        kinds=_weights_kinds,
+        megabytes=_held_megabytes,
+    ),
+    "floor": Stage(
+        script="floor.py", reads=_floor, kinds=arms_encoder, megabytes=_held_megabytes
+    ),
     "pretrain": Stage(
         script="pretrain.py",
         reads=_pretrain,

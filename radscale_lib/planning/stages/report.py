@@ -24,7 +24,7 @@ def _fit(study: Study) -> Slice:
     }
     return {
         "scaling": study.scaling,
-        "baselines": study.baselines,
+        "baselines": study.origins,
         "arms": arms,
         "kinds": kinds,
         **runs_and_tasks(study),
@@ -36,7 +36,8 @@ def _figures(study: Study) -> Slice:
         "report": study.report,
         "scaling": study.scaling,
         "evaluation.confidence": study.evaluation.confidence,
-        "baselines": study.baselines,
+        "baselines": study.evaluated_only,
+        "floors": study.floors,
         "arms": {name: study.encoder_of(name) for name in study.arms},
         **runs_and_tasks(study),
     }

@@ -15,14 +15,14 @@ from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import (
-    BASELINE,
     COLUMN,
     MUTED,
     PAGE,
     ArmStyle,
+    LevelStyle,
     arm_styles,
-    baseline_dashes,
     house_style,
+    level_styles,
     new_figure,
 )
 from radscale_lib.report.words import format_count, listed, metric_name, number, task_title
@@ -32,6 +32,10 @@ NOTE_SIZE = 5.8
 """Size of the notes, points."""
 LINE = NOTE_SIZE * 1.45 / 72
 """Height of a line of notes, inches."""
+
+
+LEVELS = ("baseline", "floor")
+"""Kinds of rows that have no size."""
 
 
 def draw_scaling(study: Study, tables: Tables) -> Iterator[Drawing]:
@@ -68,7 +72,7 @@ def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
             )
     parts += [
         f"{row['arm']} at {number(row['value'])}"
-        for row in table.filter(pl.col("kind") == "baseline").iter_rows(named=True)
+        for row in table.filter(pl.col("kind").is_in(LEVELS)).iter_rows(named=True)
     ]
     metric = metric_name(study, task)
     return f"Line chart of {metric} against the number of images: {listed(parts)}."
@@ -116,7 +120,7 @@ def _grid(
 
 
 def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None:
-    """Draw one task: points, means with intervals, curves with bands, and baselines."""
+    """Draw one task: points, means with intervals, curves with bands, baselines and floors."""
     points = table.filter(pl.col("kind").is_in(["run", "mean"]))
     sizes = sorted(points["size"].unique().to_list()) or [1.0]
     first, last = sizes[0], sizes[-1]
@@ -128,9 +132,9 @@ def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None
     axes.set_xscale("log")
     axes.set_xlim(left, right)
 
-    dashes = baseline_dashes(study)
-    for row in table.filter(pl.col("kind") == "baseline").iter_rows(named=True):
-        _draw_baseline(axes, row, dashes[row["arm"]], zero, right)
+    levels = level_styles(study)
+    for row in table.filter(pl.col("kind").is_in(LEVELS)).iter_rows(named=True):
+        _draw_level(axes, row, levels[row["arm"]], zero, right)
     styles = arm_styles(study)
     arms = [arm for arm in study.arms if arm in set(table["arm"])]
     for i, arm in enumerate(arms):
@@ -139,7 +143,8 @@ def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None
         _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge)
 
     axes.set_ylim(*_limits(table))
-    axes.set_xticks([zero, *sizes], ["0", *map(format_count, sizes)])
+    ticks = sizes if len(points) else []
+    axes.set_xticks([zero, *ticks], ["0", *map(format_count, ticks)])
     axes.xaxis.set_minor_locator(NullLocator())
     _break_axis(axes, (zero * first) ** 0.5)
     axes.set_xlabel("pretraining images")
@@ -148,15 +153,16 @@ def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None
     axes.set_title(task_title(study, task))
 
 
-def _draw_baseline(
-    axes: Axes, row: dict[str, Any], dash: tuple[float, ...], zero: float, right: float
+def _draw_level(
+    axes: Axes, row: dict[str, Any], style: LevelStyle, zero: float, right: float
 ) -> None:
-    ends, value = [zero, right], row["value"]
-    axes.plot(ends, [value, value], color=BASELINE, lw=1, ls=(0, dash), zorder=2)
-    if row["lower"] is not None:
-        axes.fill_between(ends, row["lower"], row["upper"], color=BASELINE, alpha=0.07, lw=0)
-        axes.vlines(zero, row["lower"], row["upper"], color=BASELINE, lw=1, zorder=3)
-    axes.plot(zero, value, **_BASELINE_MARK, zorder=4)
+    """A baseline with its interval, or a floor."""
+    ends, value, colour = [zero, right], row["value"], style.colour
+    axes.plot(ends, [value, value], color=colour, lw=1, ls=(0, style.dash), zorder=2)
+    if row["lower"] is not None and row["kind"] == "baseline":
+        axes.fill_between(ends, row["lower"], row["upper"], color=colour, alpha=0.07, lw=0)
+        axes.vlines(zero, row["lower"], row["upper"], color=colour, lw=1, zorder=3)
+    axes.plot(zero, value, **_level_mark(style), zorder=4)
 
 
 def _draw_arm(axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float) -> None:
@@ -187,9 +193,10 @@ def _draw_arm(axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float) -> 
         axes.plot(runs["images"] * nudge, runs["value"], ls="", **mark, zorder=7)
 
 
-_BASELINE_MARK: dict[str, Any] = {
-    "marker": "D", "mfc": "white", "mec": BASELINE, "ms": 4, "mew": 1
-}  # fmt: skip
+def _level_mark(style: LevelStyle) -> dict[str, Any]:
+    return {
+        "marker": style.marker, "mfc": "white", "mec": style.colour, "ms": style.size, "mew": 1
+    }  # fmt: skip
 
 
 def _mean_mark(style: ArmStyle) -> dict[str, Any]:
@@ -203,12 +210,14 @@ def _handles(study: Study, table: pl.DataFrame) -> list[Line2D]:
         for arm, style in arm_styles(study).items()
         if arm in present
     ]
-    baselines = [
-        Line2D([], [], color=BASELINE, lw=1, ls=(0, dash), label=name, **_BASELINE_MARK)
-        for name, dash in baseline_dashes(study).items()
+    levels = [
+        Line2D(
+            [], [], color=style.colour, lw=1, ls=(0, style.dash), label=name, **_level_mark(style)
+        )
+        for name, style in level_styles(study).items()
         if name in present
     ]
-    return arms + baselines
+    return arms + levels
 
 
 def _break_axis(axes: Axes, x: float) -> None:

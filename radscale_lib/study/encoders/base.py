@@ -52,6 +52,24 @@ class EncoderSection(Section):
     kind: str
     weights: Path | None
 
+    only_trained: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of weights that training alone needs."""
+    without_trained: ClassVar[str] = ""
+    """What a message says where an arm lacks these."""
+
+    @property
+    def described_by(self) -> Path | None:
+        """The file or folder that tells its architecture, where the study does not."""
+        return None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the study says where its initial weights come from."""
+        return self.weights is not None
+
+    without_weights: ClassVar[str] = ""
+    """What a message on missing weights adds: another way to have some."""
+
     @property
     def image_size(self) -> int:
         """Side of the square input, pixels."""

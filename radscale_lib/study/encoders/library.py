@@ -32,6 +32,7 @@ class LibraryEncoder(EncoderSection):
     """
 
     weights_are: ClassVar[Literal["file", "folder", "either"]] = "either"
+    without_weights: ClassVar[str] = ", or give 'random', a seed of random weights"
     more_facts: ClassVar[tuple[str, ...]] = (
         "radscale_lib.study.encoders.input",
         "radscale_lib.study.encoders.library",
@@ -50,6 +51,16 @@ class LibraryEncoder(EncoderSection):
     input: Input | None = Field(
         None, description="Resize, crop and normalisation; null is the published one."
     )
+
+    @property
+    def described_by(self) -> Path | None:
+        """The file or folder that tells its architecture, where the study does not."""
+        return self.weights
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the study says where its initial weights come from."""
+        return self.weights is not None or self.random is not None
 
     @property
     def known_input(self) -> Input | None:

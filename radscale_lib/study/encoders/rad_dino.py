@@ -80,6 +80,13 @@ class RadDino(EncoderSection):
         **EncoderSection.exports,
     }
 
+    only_trained: ClassVar[tuple[str, ...]] = ("head.", "mask_token")
+    without_trained: ClassVar[str] = (
+        "the projection head or the mask token is missing, and DINOv2 collapses when it is "
+        "continued without its trained head: download dino_head.safetensors with the release "
+        "(only an encoder that no arm trains does without)"
+    )
+
     kind: Literal["rad-dino"]
     image: Vit = Vit()
     head: Head = Head()

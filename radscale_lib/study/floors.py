@@ -1,0 +1,56 @@
+"""Floors: what scores are compared with that needs no pretraining."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from radscale_lib.study.encoders import Encoder, EncoderSection
+from radscale_lib.study.encoders.base import Four, Placement
+
+FloorKind = Literal["random", "pixels"]
+FILM_COMPONENTS = 64
+"""Principal components of the whole film, the global embedding."""
+CELL_COMPONENTS = 16
+"""Principal components of each cell's pixels, on the grid of each level."""
+FILM_SIDE = 64
+"""Pixels, at most, that the whole film is reduced to."""
+
+
+class Pixels(EncoderSection):
+    """Principal components of the pixels of a film, on the square and grids of an encoder."""
+
+    implementation: ClassVar[str] = "radscale_lib.encoders.pixels"
+    paradigms: ClassVar[tuple[str, ...]] = ()
+    weights_are: ClassVar[Literal["file", "folder", "either"]] = "file"
+
+    kind: Literal["pixels"] = "pixels"
+    like: Encoder = Field(description="The encoder whose square and grids it shares.")
+    grids: Four | None = Field(None, description="Cells of a side, of each level.")
+    weights: None = None
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, pixels."""
+        return self.like.image_size
+
+    @property
+    def resampling(self) -> str:
+        """How images are resampled: one of Pillow's filters."""
+        return self.like.resampling
+
+    @property
+    def fill(self) -> int:
+        """Grey value beside an image that does not fill the square."""
+        return self.like.fill
+
+    def place(self, height: int, width: int) -> Placement:
+        """How a stored image of this size becomes the square input."""
+        return self.like.place(height, width)
+
+    def flops(self) -> float:
+        """FLOPs for each image: every pixel counts for each component, on four levels."""
+        return 2.0 * 4 * CELL_COMPONENTS * 512**2
+
+    def parameters(self) -> float:
+        """Components of the film, and of cells."""
+        return FILM_COMPONENTS * float(FILM_SIDE) ** 2 + 4 * CELL_COMPONENTS * 32.0**2
