@@ -81,7 +81,7 @@ def _phantom_labels(study: Study) -> Iterator[str]:
 
 def _sizes(study: Study) -> Iterator[str]:
     phantom = study.institution.phantom
-    if phantom is None or not study.arms:
+    if phantom is None or not study.arms or "sizes" not in study.subsets.model_fields_set:
         return
     most = int(phantom.patients * _IMAGES_PER_PATIENT * study.splits.pool)
     if study.subsets.sizes[-1] > most:

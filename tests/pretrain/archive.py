@@ -64,7 +64,7 @@ arms:
       paradigm: supervised
       ema: 0.9
       optimiser: {samples: 96, batch: 8, lr: 1e-3}
-evaluation: {tasks: {findings: {kind: classification, target: findings}}}
+evaluation: {floors: true, tasks: {findings: {kind: classification, target: findings}}}
 scaling: {metrics: {findings: auroc}}
 """
 

@@ -116,6 +116,7 @@ def study_values() -> dict[str, Any]:
     """The demo study with two seeds for every arm."""
     values: dict[str, Any] = yaml.safe_load(Path("config/config.yaml").read_text())
     values["subsets"]["sizes"] = [50, 100, 200, 400, 1200]
+    values["evaluation"]["floors"] = False
     for arm in values["arms"].values():
         arm["seeds"] = [0, 1]
     return values

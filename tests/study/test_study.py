@@ -27,6 +27,7 @@ from radscale_lib.study.archive import PHANTOM_LABELS
 from radscale_lib.study.keys import keys
 
 STUDIES = [Path(f"config/{name}.yaml") for name in ("config", "paper", "smoke")]
+TIMM = {"kind": "timm", "name": "test_vit", "random": 0}
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text())
 
 
@@ -78,7 +79,25 @@ def test_runs_are_baselines_and_then_every_arm_seed_and_size():
 
 def test_released_weights_are_a_baseline_named_after_their_encoder():
     study = load_study(Path("config/paper.yaml"))
-    assert study.baselines == {"mi2": "mi2-open", "rad-dino": "rad-dino-open"}
+    assert study.origins == {"mi2": "mi2-open", "rad-dino": "rad-dino-open"}
+    assert study.evaluated_only == {"mi2-open": "mi2", "rad-dino-open": "rad-dino"}
+    assert [run.arm for run in study.floor_runs] == [
+        *("mi2-random", "mi2-pixels"),
+        *("rad-dino-random", "rad-dino-pixels"),
+    ]
+    assert study.runs[-4:] == study.floor_runs
+    assert study.encoder_of("mi2-pixels") == "mi2"
+    assert study.section_of("mi2-random") == study.encoders["mi2"]
+    floor = study.section_of("mi2-pixels")
+    assert floor.kind == "pixels" and floor.place(900, 700) == study.encoders["mi2"].place(900, 700)
+
+
+def test_a_study_may_have_baselines_alone():
+    values = SMOKE | {"bases": {}, "arms": {}, "encoders": {"vit": TIMM}}
+    values = {key: value for key, value in values.items() if key not in ("public", "subsets")}
+    study = parse_study(values | {"baselines": {"a-vit": {"encoder": "vit"}}})
+    assert study.runs == [Run("a-vit", 0, 0)]
+    assert study.encoder_of("a-vit") == "vit"
 
 
 @given(st.floats(min_value=1e-9, max_value=1e9))

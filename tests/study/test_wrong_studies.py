@@ -30,7 +30,72 @@ def edited(edits):
 
 RECIPE = {"paradigm": "supervised", "optimiser": {"samples": 80, "batch": 16, "lr": 1e-3}}
 LABELS = {"encoder": "rad-dino", "supervision": ["labels"], "recipe": RECIPE}
+TIMM = {"kind": "timm", "name": "test_vit"}
 WRONG = {
+    "nothing to train or to evaluate": (
+        {"arms": {}},
+        "arms: neither arms nor baselines: name an encoder to train, or one to evaluate",
+    ),
+    "arms without sizes": (
+        {"subsets": {}},
+        "subsets.sizes: required key is missing: add it",
+    ),
+    "baseline of no encoder": (
+        {"baselines": {"dinov2": {"encoder": "dino"}}},
+        "baselines.dinov2.encoder: 'dino' is no encoder: use one of ['mi2', 'rad-dino']",
+    ),
+    "baseline that an arm starts from": (
+        {"baselines": {"again": {"encoder": "mi2"}}},
+        "baselines.again.encoder: 'mi2' is a baseline already, as the initial weights of an arm: "
+        "remove the entry",
+    ),
+    "baseline named as an arm": (
+        {"baselines": {"rad-dino": {"encoder": "vit"}}, "encoders.vit": TIMM | {"random": 1}},
+        "baselines.rad-dino: the name is taken by an arm or its initial weights: rename it",
+    ),
+    "baseline named as a floor": (
+        {
+            "baselines": {"mi2-random": {"encoder": "vit"}},
+            "encoders.vit": TIMM | {"random": 1},
+            "evaluation.floors": True,
+        },
+        "evaluation.floors: 'mi2-random' is the name of a floor: rename the arm or baseline, or "
+        "set floors to false",
+    ),
+    "baseline without weights": (
+        {"baselines": {"vit": {"encoder": "vit"}}, "encoders.vit": TIMM},
+        "encoders.vit.weights: no weights, which baselines.vit evaluates: name local ones, or give "
+        "'random', a seed of random weights",
+    ),
+    "timm without a model": (
+        {"encoders.vit": {"kind": "timm"}},
+        "encoders.vit.name: no model: name one of timm's, or give a folder with timm's config.json",
+    ),
+    "open_clip without a model": (
+        {"encoders.clip": {"kind": "open_clip"}},
+        "encoders.clip.name: no model: name one of open_clip's, or give a folder with "
+        "open_clip_config.json",
+    ),
+    "open_clip of no such model": (
+        {"encoders.clip": {"kind": "open_clip", "name": "ViT-B-33"}},
+        "encoders.clip.name: 'ViT-B-33' is none of open_clip's models: use one that "
+        "open_clip.list_models() lists",
+    ),
+    "transformers without a configuration": (
+        {"encoders.dino": {"kind": "transformers"}},
+        "encoders.dino.weights: no config.json in the folder: give a folder in Hugging Face form",
+    ),
+    "code without leave": (
+        {
+            "encoders.dino": {
+                "kind": "transformers",
+                "config": {"model_type": "x", "auto_map": {"AutoModel": "mine.Model"}},
+            }
+        },
+        "encoders.dino.trust_remote_code: the folder brings code of its own (mine.Model), which is "
+        "not run unless this is true: read it, then set it, or give a folder of a model that "
+        "transformers has",
+    ),
     "interpolation of what is no arm": (
         {"arms.wise": {"interpolates": "rad-din"}},
         "arms.wise.interpolates: 'rad-din' is no arm that trains: use one of ['mi2-reports', "
