@@ -79,7 +79,7 @@ def simulate(kind: str, spacing: str, number: int, seed_sd: float) -> dict[str, 
     laws = {(a, t): law(kind, sizes, rng) for a in plan.arms for t in plan.scaling.metrics}
     # Each baseline is what its first arm would reach somewhere around the studied sizes.
     ends = np.log([sizes[0] / 3, sizes[-1] * 3])
-    place = {name: np.exp(rng.uniform(*ends)) for name in plan.baselines.values()}
+    place = {name: np.exp(rng.uniform(*ends)) for name in plan.origins.values()}
     first = {plan.baseline_of(arm).arm: arm for arm in reversed(plan.arms)}
 
     def truth(run: Run, task: str) -> float:

@@ -34,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             parser.exit(1, f"{error}\n")
         return
     study = study_of(args)
+    names = study.evaluated_only.items()
+    known = [name for name, encoder in names if study.encoders[encoder].has_weights]
+    if args.arm not in known:
+        said = f"use one of {', '.join(known)}" if known else "the study has none"
+        parser.exit(1, f"{args.arm}: no baseline whose encoder has weights: {said}\n")
     weights = study.encoders[study.encoder_of(args.arm)].weights
     with step(args, study, "weights", [weights], run_files(args.out), arm=args.arm):
         import_weights(study, args.arm, args.out)

@@ -99,7 +99,7 @@ def random_weights(section: EncoderSection, seed: int) -> EncoderFile:
 
 
 def named(kind: str, rest: str) -> EncoderSection:
-    """The section of a kind with `[NAME,]key=value…`.
+    """The section of a kind with `[NAME,]key=value…`; a key below another is `image.width`.
 
     Raises:
         ReleaseError: if a key or value is not one of the section.
@@ -112,7 +112,11 @@ def named(kind: str, rest: str) -> EncoderSection:
         key, equals, value = setting.partition("=")
         if not equals:
             raise ReleaseError(f"{kind}:{rest}: {setting!r} is no key=value")
-        values[key] = value
+        *above, last = key.split(".")
+        section = values
+        for part in above:
+            section = section.setdefault(part, {})
+        section[last] = value
     return _parsed(f"{kind}:{rest}", values)
 
 

@@ -8,7 +8,6 @@ import polars as pl
 from radscale_lib.report.words import format_count, interval, listed, number, percent, task_title
 from radscale_lib.scaling.tables import NO_TREND
 from radscale_lib.study import Study
-from radscale_lib.study.pretrain import Interpolation
 
 
 def studied(study: Study, scores: pl.DataFrame) -> list[str]:

@@ -342,10 +342,10 @@ def test_weights_of_an_encoder_that_the_study_lacks(
     archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     values = yaml.safe_load(STUDY)
-    options = ["--study", str(tmp_path / "study.yaml"), "--out", str(tmp_path), "--encoder"]
+    options = ["--study", str(tmp_path / "study.yaml"), "--out", str(tmp_path), "--arm"]
     for weights, asked, remedy in (
-        (None, "rad-dino", "the study has none"),
-        (str(tmp_path), "mi3", "use one of rad-dino"),
+        (None, "rad-dino-open", "the study has none"),
+        (str(tmp_path), "mi3", "use one of rad-dino-open"),
     ):
         if weights:
             values["encoders"]["rad-dino"]["weights"] = weights
@@ -353,7 +353,7 @@ def test_weights_of_an_encoder_that_the_study_lacks(
         (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
         with pytest.raises(SystemExit, match="1"):
             import_weights_script([*options, asked])
-        said = f"{asked}: no entry of 'encoders' with 'weights': {remedy}\n"
+        said = f"{asked}: no baseline whose encoder has weights: {remedy}\n"
         assert capsys.readouterr().err == said
 
 
@@ -444,7 +444,7 @@ def test_released_weights_become_a_baseline(archive: Archive, tmp_path: Path) ->
     del values["bases"]["rad-dino-open"]
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
     out = tmp_path / "out"
-    options = ["--study", str(tmp_path / "study.yaml"), "--encoder", "rad-dino", "--out", str(out)]
+    options = ["--study", str(tmp_path / "study.yaml"), "--arm", "rad-dino-open", "--out", str(out)]
     import_weights_script(options)
     card = read_json(out / "encoder.json")
     assert (card["arm"], card["status"], card["size"]) == ("rad-dino-open", "released", 0)
@@ -459,6 +459,18 @@ def test_released_weights_become_a_baseline(archive: Archive, tmp_path: Path) ->
     assert read_json(out / "encoder.json")["status"] == "ok"
 
 
+def test_one_release_is_imported_without_a_study(archive: Archive, tmp_path: Path) -> None:
+    learner, _ = batches_of(job(archive, "rad-dino"), tmp_path / "x")
+    weights = learner.student.image.state_dict() | {"mask_token": learner.encoder()["mask_token"]}
+    save_file(weights, tmp_path / "backbone_compatible.safetensors")
+    image = archive.study.encoders["rad-dino"].image
+    keys = ",".join(f"image.{key}={value}" for key, value in image)
+    import_weights_script([f"rad-dino:weights={tmp_path},{keys}", "--out", str(tmp_path / "out")])
+    tower = load_tower(tmp_path / "out" / "encoder.safetensors")
+    torch.testing.assert_close(dict(tower.state_dict()), dict(learner.student.image.state_dict()))
+    assert read_json(tmp_path / "out" / "encoder.json")["status"] == "released"
+
+
 def test_released_weights_of_another_architecture(archive: Archive, tmp_path: Path) -> None:
     learner, _ = batches_of(job(archive, "rad-dino"), tmp_path / "x")
     save_file(learner.student.image.state_dict(), tmp_path / "backbone_compatible.safetensors")
@@ -467,4 +479,4 @@ def test_released_weights_of_another_architecture(archive: Archive, tmp_path: Pa
     values["encoders"]["rad-dino"]["weights"] = str(tmp_path)
     del values["bases"]["rad-dino-open"]
     with pytest.raises(ReleaseError, match="missing, unknown or of another shape"):
-        import_weights(parse_study(values), "rad-dino", tmp_path / "out")
+        import_weights(parse_study(values), "rad-dino-open", tmp_path / "out")

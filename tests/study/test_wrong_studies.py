@@ -312,7 +312,6 @@ WRONG = {
         {"subsets.sizes": []},
         "subsets.sizes: must not be empty: name at least one (got [])",
     ),
-    "no arms": ({"arms": {}}, "arms: must not be empty: name at least one (got {})"),
     "size above the archive": (
         {"subsets.sizes": [20, 40, 4000]},
         "subsets.sizes: 4000 is above what the pool of a phantom of 60 patients can hold (120): "

@@ -1,0 +1,65 @@
+"""A study with a baseline and floors beside its arm, and one of baselines alone, to the report."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from tests.workflow.checkout import ROOT, TINY, Checkout, copy_checkout
+
+VIT = {"kind": "timm", "name": "test_vit", "random": 0, "resolution": 32}
+
+
+def run(folder: Path, change: dict[str, Any], *removed: str) -> tuple[Checkout, str]:
+    """A changed tiny study, run; its report."""
+    values = yaml.safe_load((ROOT / TINY).read_text()) | change
+    for key in removed:
+        del values[key]
+    checkout = copy_checkout(folder, f"config/{change['name']}.yaml")
+    checkout.study_file.write_text(yaml.safe_dump(values, sort_keys=False))
+    checkout.snakemake()
+    return checkout, (checkout.results / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_baselines_alone_are_evaluated(tmp_path: Path) -> None:
+    change = {
+        "name": "alone",
+        "encoders": {"vit": VIT},
+        "baselines": {"a-vit": {"encoder": "vit"}},
+    }
+    checkout, report = run(tmp_path, change, "arms", "bases", "public", "subsets")
+    scores = pl.read_parquet(checkout.results / "scores.parquet")
+    assert set(scores.select("arm", "task").iter_rows()) == {
+        ("a-vit", "findings"),
+        ("a-vit", "segmentation"),
+    }
+    assert "No encoder was trained here." in report and "random weights" in report
+    assert not (checkout.results / "subsets").exists()
+
+
+@pytest.mark.slow
+def test_floors_and_baselines_stand_beside_an_arm(tmp_path: Path) -> None:
+    values = yaml.safe_load((ROOT / TINY).read_text())
+    change = {
+        "name": "beside",
+        "encoders": values["encoders"] | {"vit": VIT},
+        "baselines": {"a-vit": {"encoder": "vit"}},
+        "arms": {"rad-dino": values["arms"]["rad-dino"]},
+        "evaluation": values["evaluation"] | {"floors": True},
+    }
+    checkout, report = run(tmp_path, change)
+    scores = pl.read_parquet(checkout.results / "scores.parquet")
+    assert set(scores["arm"]) == {
+        *("rad-dino", "rad-dino-open", "a-vit"),
+        *("rad-dino-random", "rad-dino-pixels"),
+    }
+    assert set(scores.filter(pl.col("arm") == "rad-dino-pixels")["task"]) == {
+        *("findings", "segmentation"),
+    }
+    assert all(name in report for name in set(scores["arm"]))
+    figure = (checkout.results / "tables" / "scaling-findings.csv").read_text()
+    assert figure.count(",floor,") == 2 and "a-vit,baseline" in figure
+    assert checkout.plan() == []
