@@ -41,6 +41,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         _step("subset", "draw a nested subset"),
         _step("subset-card", "describe all subsets"),
         _step("import-weights", "released weights as a baseline"),
+        _step("floor", "random weights, or components of pixels"),
         _step("pretrain", "train a run"),
         _step("interpolate", "an encoder between a run and its base"),
         _step("launch", "start the processes of a run"),

@@ -99,9 +99,7 @@ STAGES = {
         kinds=_weights_kinds,
         megabytes=_held_megabytes,
     ),
-    "floor": Stage(
-        script="floor.py", reads=_floor, kinds=arms_encoder, megabytes=_held_megabytes
-    ),
+    "floor": Stage(script="floor.py", reads=_floor, kinds=arms_encoder, megabytes=_held_megabytes),
     "pretrain": Stage(
         script="pretrain.py",
         reads=_pretrain,
