@@ -28,7 +28,7 @@ def code_of(script: Path, modules: Iterable[str] = (), facts: Iterable[str] = ()
     Comments, docstrings and formatting do not count. Imports inside functions do.
 
     Args:
-        script: a Python file; the package lies beside its folder.
+        script: a Python file, if there is one; the package lies beside its folder.
         modules: modules that the script imports by name, and their imports.
         facts: modules of kinds, of which only methods and class variables count: fields are read
             through their values.
@@ -39,9 +39,11 @@ def code_of(script: Path, modules: Iterable[str] = (), facts: Iterable[str] = ()
     """
     root = script.parent.parent
     packages = frozenset({PACKAGE, *(name.partition(".")[0] for name in modules)})
-    found, imports = _definitions(script, script.stem)
-    found = dict(found)
-    seen, pending = set[str](), [*_modules(imports, packages, root), *modules]
+    found, seen, pending = dict[str, str](), set[str](), list(modules)
+    if script.is_file():
+        digests, imports = _definitions(script, script.stem)
+        found |= digests
+        pending += _modules(imports, packages, root)
     while pending:
         module = pending.pop()
         if module in seen or module == PACKAGE or module.startswith(UNHASHED):

@@ -62,7 +62,10 @@ def _code(study: Study, name: str, **names: str) -> dict[str, str]:
 
 @lru_cache
 def _digests(script: str, modules: tuple[str, ...], facts: tuple[str, ...]) -> dict[str, str]:
-    return code_of(ROOT / "scripts" / script, modules, facts)
+    path = ROOT / "scripts" / script
+    if not path.is_file():  # the package is installed without the checkout, whose ids are others
+        modules = (f"radscale_lib.cli.{path.stem}", *modules)
+    return code_of(path, modules, facts)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
