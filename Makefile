@@ -4,7 +4,7 @@
 # make cluster  the smoke study, and some faults, on a SLURM cluster that the tests bring up
 # make test-all the second tier too: all faults of the cluster, and what else takes long
 # make check    static checks only
-# make docs     write the generated pages: the study file's schema and reference
+# make docs     write the generated pages: the study file's schema and reference, the example of docs/extending.md
 # make lock     resolve the dependencies anew: requirements.lock and workflow/envs/radscale.yaml
 #
 # Options: CORES=n (all), PYTHON=python3.11, TESTS="-m 'not slow' tests/study"
@@ -47,6 +47,7 @@ check: .venv/.ready
 
 docs: .venv/.ready
 	python -m radscale_lib.study.reference
+	python -m tests.kinds.pages
 
 lock:
 	$(PYTHON) workflow/envs/lock.py

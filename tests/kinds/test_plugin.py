@@ -1,10 +1,13 @@
 """Kinds from a package outside of the tree: no fork is needed, and their code counts."""
 
+import configparser
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,11 @@ import polars as pl
 import pytest
 import yaml
 
+from tests.kinds.pages import PAGE, PLUGIN, files_by_section, filled
 from tests.workflow.checkout import ROOT, TINY, Checkout, copy_checkout
 
-PLUGIN = Path(__file__).parent / "plugin"
+FILES = {"encoder": 2, "paradigm": 2, "task": 2, "metric": 1, "figure": 1}
+"""Files that a kind of each takes."""
 
 
 def study(**more: Any) -> dict[str, Any]:
@@ -74,6 +79,23 @@ print(json.dumps({
     "fit": of("fit"),
 }))
 """
+
+
+def test_the_page_shows_the_files_that_run() -> None:
+    """`make docs` writes them into docs/extending.md."""
+    text = PAGE.read_text()
+    assert text == filled(text), "docs/extending.md: run make docs"
+    shown = files_by_section(text)
+    assert {title.rpartition(" ")[2]: len(files) for title, files in shown.items()} == FILES
+    files = {path.relative_to(PLUGIN).as_posix() for path in PLUGIN.glob("*/*.py")}
+    assert {name for names in shown.values() for name in names} == {
+        name for name in files if not name.endswith("__init__.py")
+    }
+    installed = configparser.ConfigParser()
+    installed.read(next(PLUGIN.glob("*.dist-info")) / "entry_points.txt")
+    (block,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    points = tomllib.loads(block)["project"]["entry-points"]
+    assert points == {group: dict(installed[group]) for group in installed.sections()}
 
 
 def test_an_unknown_kind_lists_the_known_ones_the_plugins_too() -> None:
