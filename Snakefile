@@ -5,6 +5,7 @@
     snakemake plan --configfile my-study.yaml               what would run, why, and what it costs
     snakemake check --configfile my-study.yaml              what would stop it, found in seconds
     snakemake status --configfile my-study.yaml             what is done, runs, failed, and is left
+    snakemake --report report.zip --configfile my-study.yaml   figures, tables and report in one file
     snakemake verify --configfile my-study.yaml             whether results are still what jobs wrote
 
 Targets: all (default), plan, check, status, verify, and one per stage: archive, ingest, subsets, pretrain,
@@ -14,6 +15,10 @@ evaluate, scale, figures; and exports, the final encoders for other libraries.
 from snakemake.utils import min_version
 
 min_version("9.0")
+
+
+report: "workflow/report/workflow.rst"
+
 
 if not workflow.overwrite_configfiles:
 

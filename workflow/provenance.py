@@ -9,14 +9,17 @@ the size that it wrote. No record is kept in `.snakemake`; a call that only look
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import snakemake.dag
 import snakemake.io
 import snakemake.jobs
 import snakemake.workflow
+from snakemake.persistence import MetadataRecord
 from snakemake.persistence.file import FilePersistence
 
 from radscale_lib.files import read_json
@@ -103,6 +106,19 @@ class Decisions:
             makes = job.output and "id" in dict(job.params.items())
             self._made[job] = self._unless_removed(job) if makes else ""
         return self._made[job]
+
+    def record(self, result: Path) -> MetadataRecord | None:
+        """What Snakemake's own report says of the job that made a result; None if unknown."""
+        name = job_of(self._provenance.name_of(result) or "")
+        manifest = self._provenance.manifest(name) if name else None
+        if manifest is None or "started" not in manifest.run or "finished" not in manifest.run:
+            return None
+        began, ended = (
+            datetime.fromisoformat(manifest.run[key]).timestamp() for key in ("started", "finished")
+        )
+        return MetadataRecord(
+            rule=manifest.stage, job_hash=crc32(str(name).encode()), starttime=began, endtime=ended
+        )
 
     def _unless_removed(self, job: Any) -> str:
         """Why a job must run, also if a running one removes its results meanwhile.
@@ -220,8 +236,8 @@ def install(
 
         code_changed = software_stack_changed = input_changed
 
-        def metadata(self, target: Any) -> None:
-            return None
+        def metadata(self, target: Any) -> MetadataRecord | None:
+            return self._decisions.record(Path(target))
 
         def started(self, job: Any, external_jobid: str | None = None) -> None:
             pass

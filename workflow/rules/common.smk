@@ -335,7 +335,7 @@ def describe():
     LOOKED_AT.write_text(settings_text(STUDY), encoding="utf-8")
 
 
-def report(name, dag):
+def answer(name, dag):
     """Answer `plan` or `status`, by the DAG of a run."""
     with refusals():
         reports.report(STUDY, SITE, at_once(), name, dag)

@@ -6,6 +6,8 @@ Outputs: similarity/<arm>.parquet, figures/<name>.{pdf,svg,png}, tables/<name>.c
 """
 
 COMPARED = compared()
+SHOWN = min(STUDY.report.formats, key=("svg", "png", "pdf").index)
+"""The format in which Snakemake's own report shows figures."""
 
 
 rule draw_similarity:
@@ -46,8 +48,20 @@ rule draw_figures:
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
         subsets=SUBSET_CARD,
     output:
-        figures=directory(OUT / "figures"),
-        tables=directory(OUT / "tables"),
+        figures=report(
+            directory(OUT / "figures"),
+            patterns=[f"{{figure}}.{SHOWN}"],
+            category="Figures",
+            labels={"figure": "{figure}"},
+            caption="../report/figure.rst",
+        ),
+        tables=report(
+            directory(OUT / "tables"),
+            patterns=["{table}.csv"],
+            category="Tables",
+            labels={"table": "{table}"},
+            caption="../report/table.rst",
+        ),
     log:
         OUT / "logs/draw_figures.log",
     benchmark:
@@ -86,7 +100,12 @@ rule write_report:
         figures=OUT / "figures",
         subsets=SUBSET_CARD,
     output:
-        OUT / "report.html",
+        report(
+            OUT / "report.html",
+            category="Report",
+            labels={"report": "the whole study"},
+            caption="../report/report.rst",
+        ),
     log:
         OUT / "logs/write_report.log",
     benchmark:
