@@ -1,6 +1,7 @@
 """Draw the figures of a study, and write the tables they plot."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,17 +10,23 @@ import polars as pl
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.draw import draw_figures
 from radscale_lib.report.figures import Tables
+from radscale_lib.study import StudyError
+
+TABLES = ("scores", "fits", "crossovers", "comparisons", "verdicts")
+REDRAWN = """\
+redraw figures of a finished study from its tables alone:
+  radscale figures --results results/demo --only forest --width 85 --out talk
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_options(parser)
-    parser.add_argument("--scores", type=Path, required=True, help="scores table")
-    parser.add_argument("--fits", type=Path, required=True, help="fits table")
-    parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
-    parser.add_argument("--comparisons", type=Path, required=True, help="comparisons table")
-    parser.add_argument("--verdicts", type=Path, required=True, help="verdicts table")
+    """Run the stage, or redraw figures of a finished study."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=REDRAWN, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(parser, required=False)
+    for name in TABLES:
+        parser.add_argument(f"--{name}", type=Path, help=f"{name} table")
     parser.add_argument(
         "--similarity", type=Path, nargs="*", default=[], help="similarity maps, one file per arm"
     )
@@ -27,9 +34,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder that gets figures/ and tables/"
     )
+    redraw = parser.add_argument_group("redrawing")
+    redraw.add_argument("--results", type=Path, help="folder of a finished study")
+    redraw.add_argument("--only", nargs="+", help="names of the figures, as forest")
+    redraw.add_argument("--width", type=float, help="width, mm; heights follow")
+    redraw.add_argument("--arms", nargs="+", help="arms to show; all others are left out")
+    redraw.add_argument("--style", type=Path, help="matplotlib style file, over the house style")
     args = parser.parse_args(argv)
+    if args.results:
+        _redraw(args)
+        return
+    judged = [getattr(args, name) for name in TABLES]
+    if args.study is None or None in judged:
+        parser.error("give --results, or --study and all tables")
     study = study_of(args)
-    judged = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
     reads = [*judged, args.subsets, *args.similarity]
     with step(args, study, "figures", reads, [args.out / "figures", args.out / "tables"]):
         subsets = pl.read_parquet(args.subsets) if args.subsets else None
@@ -37,3 +55,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         scores, fits, crossovers, comparisons, verdicts = map(pl.read_parquet, judged)
         tables = Tables(scores, fits, crossovers, comparisons, verdicts, subsets, maps)
         draw_figures(study, tables, args.out)
+
+
+def _redraw(args: argparse.Namespace) -> None:
+    from radscale_lib.report.finished import of_arms, settings_of, tables_of
+
+    if args.out.resolve() == args.results.resolve():
+        sys.exit(f"--out {args.out}: holds the study's own figures: give another folder")
+    try:
+        study = study_of(args) if args.study else settings_of(args.results)
+        tables = tables_of(args.results)
+        if args.arms:
+            study, tables = of_arms(study, tables, args.arms)
+        draw_figures(study, tables, args.out, args.only, args.width, args.style)
+    except (StudyError, ValueError, OSError) as error:
+        sys.exit(str(error))

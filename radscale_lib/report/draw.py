@@ -6,12 +6,13 @@ from typing import TypedDict
 
 from radscale_lib.exports import write_csv
 from radscale_lib.files import atomic_write, read_json, write_json
-from radscale_lib.report.figures import Tables, figures
-from radscale_lib.report.style import COLUMN, save
+from radscale_lib.report.figures import Drawing, FigureKind, Tables, figures
+from radscale_lib.report.style import COLUMN, save, styled
 from radscale_lib.study import Study
 from radscale_lib.texts import plain
 
 LIST = "figures.json"
+MM_PER_INCH = 25.4
 
 
 class Listed(TypedDict):
@@ -25,7 +26,12 @@ class Listed(TypedDict):
 
 
 def draw_figures(
-    study: Study, tables: Tables, out: Path, only: Collection[str] | None = None
+    study: Study,
+    tables: Tables,
+    out: Path,
+    only: Collection[str] | None = None,
+    width: float | None = None,
+    style: Path | None = None,
 ) -> None:
     """Write `figures/<name>.<format>`, `tables/<name>.csv`, and the list `figures/figures.json`.
 
@@ -34,31 +40,49 @@ def draw_figures(
         tables: the study's tables.
         out: folder that gets `figures/` and `tables/`.
         only: names of the kinds of figures to draw; None draws all.
+        width: of every figure, mm; its height follows. None leaves figures as they are drawn.
+        style: matplotlib style file, over the house style.
 
     Raises:
-        ValueError: for a name in `only` that no kind has.
+        ValueError: for a name in `only` that no kind has, or a width of none.
+        OSError: if the style cannot be read.
     """
     kinds = figures()
     unknown = sorted(set(only or ()) - set(kinds))
     if unknown:
         raise ValueError(f"no figure {', '.join(unknown)}: use {', '.join(kinds)}")
+    if width is not None and not 20 <= width <= 1000:
+        raise ValueError(f"width {width:g} mm: use 20 to 1000 mm")
     listed: list[Listed] = []
-    for kind in kinds.values():
-        if only is not None and kind.name not in only:
-            continue
-        for drawing in kind.draw(study, tables):
-            name = drawing.name
-            save(drawing.figure, out / "figures", name, study.report.formats, study.report.dpi)
-            with atomic_write(out / "tables" / f"{name}.csv") as partial:
-                write_csv(drawing.table, partial)
-            if drawing.in_report:
-                caption, alt = plain(drawing.caption), plain(drawing.alt)
-                wide = bool(drawing.figure.get_figwidth() > COLUMN)
-                listed.append(
-                    Listed(name=name, section=kind.section, wide=wide, caption=caption, alt=alt)
-                )
+    with styled(style):
+        for kind in kinds.values():
+            drawings = kind.draw(study, tables) if only is None or kind.name in only else ()
+            for drawing in drawings:
+                _write(study, drawing, out, width)
+                if drawing.in_report:
+                    listed.append(_listed(kind, drawing))
     listed.sort(key=lambda one: not one["wide"])
     write_json(out / "figures" / LIST, {"figures": listed})
+
+
+def _write(study: Study, drawing: Drawing, out: Path, width: float | None) -> None:
+    figure, name = drawing.figure, drawing.name
+    if width is not None:
+        inches = width / MM_PER_INCH
+        figure.set_size_inches(inches, inches * figure.get_figheight() / figure.get_figwidth())
+    save(figure, out / "figures", name, study.report.formats, study.report.dpi)
+    with atomic_write(out / "tables" / f"{name}.csv") as partial:
+        write_csv(drawing.table, partial)
+
+
+def _listed(kind: FigureKind, drawing: Drawing) -> Listed:
+    return Listed(
+        name=drawing.name,
+        section=kind.section,
+        wide=bool(drawing.figure.get_figwidth() > COLUMN),
+        caption=plain(drawing.caption),
+        alt=plain(drawing.alt),
+    )
 
 
 def listed_figures(folder: Path) -> list[Listed]:

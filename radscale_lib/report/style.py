@@ -117,11 +117,37 @@ def level_styles(study: Study) -> dict[str, LevelStyle]:
     return levels
 
 
+_over: list[Path] = []
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw, and save, in the style of this module."""
     with mpl.rc_context(_RC):
+        for path in _over:
+            mpl.rcParams.update(mpl.rc_params_from_file(path, use_default_template=False))
         yield
+
+
+@contextmanager
+def styled(path: Path | None) -> Iterator[None]:
+    """Draw with a style file over the house style.
+
+    Args:
+        path: matplotlib style file; None changes nothing.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    if path is None:
+        yield
+        return
+    path.open().close()
+    _over.append(path)
+    try:
+        yield
+    finally:
+        _over.pop()
 
 
 def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:

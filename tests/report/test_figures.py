@@ -5,6 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from radscale_lib.cli.figures import main
 from radscale_lib.report.draw import draw_figures, listed_figures
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import arm_styles
@@ -165,3 +166,41 @@ def test_labels_of_few_images_are_not_shown(example, tmp_path):
     draw_figures(parse_study(values), example.all_tables(scores=few), tmp_path, ["classes"])
     gains = pl.read_csv(tmp_path / "tables" / "classes-tubes.csv")
     assert set(gains["target"]) == {"ett", "ngt", "chest_tube"}
+
+
+def test_figures_of_a_finished_study_are_redrawn_from_its_tables(example, tmp_path):
+    (tmp_path / "mine.mplstyle").write_text("axes.facecolor: 123456\n")
+    command = ["--results", example.folder, "--study", example.study_file, "--out", tmp_path]
+    command += ["--only", "scaling", "forest", "--width", 100, "--arms", "rad-dino", "mi2-reports"]
+    main([*map(str, command), "--style", str(tmp_path / "mine.mplstyle")])
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
+    assert drawn == {
+        "forest",
+        "scaling",
+        *(f"scaling-{task}" for task in example.study.scaling.metrics),
+    }
+    text = (tmp_path / "figures" / "forest.svg").read_text()
+    assert f'width="{100 / 25.4 * 72:.4f}'[:12] in text
+    assert "#123456" in text
+    assert "mi2-reports-labels" not in (tmp_path / "tables" / "scaling.csv").read_text()
+    assert "#123456" not in (example.folder / "figures" / "forest.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--only", "pie"], "no figure pie"),
+        (["--arms", "x"], "no arm x: use mi2-reports"),
+        (["--width", "2"], "width 2 mm: use 20 to 1000 mm"),
+        (["--style", "missing.mplstyle"], "missing.mplstyle"),
+    ],
+)
+def test_what_cannot_be_redrawn_is_said(example, tmp_path, options, said):
+    command = ["--results", example.folder, "--study", example.study_file, "--out", tmp_path]
+    with pytest.raises(SystemExit, match=said):
+        main([*map(str, command), *options])
+
+
+def test_a_folder_without_a_study_is_not_redrawn(tmp_path):
+    with pytest.raises(SystemExit, match="not the folder of a finished study"):
+        main(["--results", str(tmp_path), "--out", str(tmp_path / "out")])

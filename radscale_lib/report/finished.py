@@ -1,0 +1,84 @@
+"""A finished study by its folder of results: its settings and its tables."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from radscale_lib.provenance.manifest import path_of, read_manifest
+from radscale_lib.provenance.settings import FOLDER, read_settings
+from radscale_lib.report.figures import Tables
+from radscale_lib.study import Study, StudyError
+
+
+def settings_of(results: Path) -> Study:
+    """The settings by which a study's figures were drawn.
+
+    Args:
+        results: the study's folder, as `results/demo`.
+
+    Raises:
+        StudyError: if the folder does not say.
+    """
+    manifest = read_manifest(path_of(results, "figures"))
+    if manifest is None:
+        raise StudyError(
+            f"{results}: not the folder of a finished study (provenance/figures.json is missing): "
+            "give the folder that has scores.parquet, or --study"
+        )
+    return read_settings(results / FOLDER / f"{manifest.settings}.json")
+
+
+def tables_of(results: Path) -> Tables:
+    """The tables that figures are drawn from.
+
+    Args:
+        results: the study's folder.
+
+    Raises:
+        StudyError: if a table is missing.
+    """
+    names = ("scores", "fits", "crossovers", "comparisons", "verdicts")
+    missing = [name for name in names if not (results / f"{name}.parquet").exists()]
+    if missing:
+        raise StudyError(f"{results}: {missing[0]}.parquet is missing: finish the study first")
+    card = results / "subsets" / "card.parquet"
+    scores, fits, crossovers, comparisons, verdicts = (
+        pl.read_parquet(results / f"{name}.parquet") for name in names
+    )
+    return Tables(
+        scores,
+        fits,
+        crossovers,
+        comparisons,
+        verdicts,
+        subsets=pl.read_parquet(card) if card.exists() else None,
+        similarity=[pl.read_parquet(path) for path in sorted(results.glob("similarity/*.parquet"))],
+    )
+
+
+def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study, Tables]:
+    """A study and its tables with some of its arms only.
+
+    Raises:
+        StudyError: for an arm that the study has not.
+    """
+    unknown = sorted(set(arms) - set(study.arms))
+    if unknown:
+        raise StudyError(f"no arm {', '.join(unknown)}: use {', '.join(study.arms)}")
+    left_out = sorted(set(study.arms) - set(arms))
+
+    def kept(table: pl.DataFrame) -> pl.DataFrame:
+        for name in {"arm", "other"} & set(table.columns):
+            table = table.filter(~pl.col(name).is_in(left_out) | pl.col(name).is_null())
+        return table
+
+    shown = {name: arm for name, arm in study.arms.items() if name in arms}
+    names = ("scores", "fits", "crossovers", "comparisons", "verdicts")
+    some = replace(
+        tables,
+        **{name: kept(getattr(tables, name)) for name in names},
+        similarity=[table for table in map(kept, tables.similarity) if len(table)],
+    )
+    return study.model_copy(update={"arms": shown}), some
