@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from radscale_lib.api.encoder import embed_images, load_encoder
     from radscale_lib.api.figure import draw_figure
     from radscale_lib.api.film import read_dicom, read_image
+    from radscale_lib.api.predictions import score_predictions
     from radscale_lib.api.results import StudyResults, open_study
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "open_study",
     "read_dicom",
     "read_image",
+    "score_predictions",
 ]
 
 _MODULES = {
@@ -41,6 +43,7 @@ _MODULES = {
     "open_study": "results",
     "read_dicom": "film",
     "read_image": "film",
+    "score_predictions": "predictions",
 }
 """Module of `radscale_lib.api` that defines each name."""
 

@@ -51,7 +51,9 @@ def test_the_surface_is_what_it_says() -> None:
         _ = radscale_lib.nothing
 
 
-@pytest.mark.parametrize("name", ["curve", "dataset", "encoder", "figure", "film", "results"])
+@pytest.mark.parametrize(
+    "name", ["curve", "dataset", "encoder", "figure", "film", "predictions", "results"]
+)
 def test_examples_of_the_docstrings(name: str, folder: Path) -> None:
     module = importlib.import_module(f"radscale_lib.api.{name}")
     ended = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
@@ -61,7 +63,7 @@ def test_examples_of_the_docstrings(name: str, folder: Path) -> None:
 def test_the_example_of_the_documentation(folder: Path) -> None:
     page = (ROOT / "docs/python.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)

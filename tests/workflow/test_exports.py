@@ -9,7 +9,7 @@ from tests.workflow.checkout import Checkout
 
 @pytest.mark.slow
 def test_final_encoders_are_exported_once(tiny: Checkout) -> None:
-    tiny.snakemake("exports")
+    tiny.snakemake("--", "exports")
     folders = sorted(path.parent for path in tiny.results.glob("exports/*/*/*/README.md"))
     runs = [path.relative_to(tiny.results / "exports").as_posix() for path in folders]
     assert runs == [
@@ -24,7 +24,7 @@ def test_final_encoders_are_exported_once(tiny: Checkout) -> None:
     card = (folders[3] / "README.md").read_text()
     assert "Images in the training subset: 16" in card and "| findings | auroc |" in card
     assert "an embedded archive of phantoms" in card
-    assert "Nothing to be done" in tiny.snakemake("exports")
+    assert "Nothing to be done" in tiny.snakemake("--", "exports")
     (folders[1] / "model.safetensors").unlink()
     jobs = [job["rule"] for job in tiny.plan("exports")]
     assert jobs == ["export_encoder"]
