@@ -1,11 +1,12 @@
-"""Exports: every arm's encoders at the largest size, in the first form that their kind has.
+"""Exports: every arm's encoders at the largest size, and bases, in the first form of their kind.
 
 Inputs: encoders/ and their cards, scores.parquet. Outputs: exports/<arm>/n=N/seed=S/, folders that
 other libraries load. No part of `all`: `snakemake exports` makes them.
 """
 
-LARGEST = {run.arm: max(run.size, 1) for run in sorted(STUDY.runs, key=lambda run: run.size)}
-FINAL = [run for run in STUDY.runs if run.size == LARGEST[run.arm]]
+LARGEST = {run.arm: run.size for run in sorted(STUDY.pretraining_runs, key=lambda run: run.size)}
+FINAL = [Run(name, 0, 0) for name in STUDY.bases]
+FINAL += [run for run in STUDY.pretraining_runs if run.size == LARGEST[run.arm]]
 
 
 rule export_encoder:
