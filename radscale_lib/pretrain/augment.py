@@ -58,6 +58,11 @@ def random_blur(rng: np.random.Generator, image: Grey) -> Grey:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
+def solarise(image: Grey) -> Grey:
+    """Invert greys of 128 and above (arXiv 1902.07638, appendix)."""
+    return np.where(image < 128, image, 255 - image)
+
+
 def random_erase(rng: np.random.Generator, image: Grey, fill: float) -> Grey:
     """Replace a random rectangle by one grey (`fill`, in [0, 1]); arXiv 1708.04896."""
     top, left, height, width = _rectangle(rng, image, ERASED_AREA, ERASED_ASPECT)

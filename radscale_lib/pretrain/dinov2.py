@@ -1,5 +1,6 @@
 """Starting a RAD-DINO run: multi-crops of images alone."""
 
+from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.pretrain.dinov2_data import Dinov2Batches
 from radscale_lib.pretrain.dinov2_learner import Dinov2Learner, RadDinoModel
 from radscale_lib.pretrain.setup import Setup, Trainable, continue_from
@@ -9,18 +10,38 @@ from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 
 def build(setup: Setup) -> Trainable:
-    """DINOv2 on images alone; a base brings its head.
+    """DINOv2 on images alone; a base brings its head, or the heads are warmed up.
 
     Raises:
         PretrainError: if the base does not fit the architecture.
     """
     encoder, recipe = setup.encoder, setup.section.recipe
     assert isinstance(encoder, RadDino) and isinstance(recipe, Dinov2)
-    model = RadDinoModel(encoder)
+    model = RadDinoModel(encoder, recipe.separate_ibot_head)
     if setup.base:
-        continue_from(setup.base, model)
+        continue_from(_with_heads(setup.base, model, recipe), model)
     batches = Dinov2Batches(setup.source, encoder.image, recipe, setup.share)
     return Trainable(Dinov2Learner(model, recipe), batches)
+
+
+def _with_heads(base: EncoderFile, model: RadDinoModel, recipe: Dinov2) -> EncoderFile:
+    """A base with the heads of the model: what it lacks is new where heads are warmed up.
+
+    A head for patches starts as a copy of the base's one head; one that is not asked for is left
+    behind.
+    """
+    if not base.tensors:
+        return base
+    tensors = dict(base.tensors)
+    if not model.ibot_head:
+        tensors = {name: x for name, x in tensors.items() if not name.startswith("ibot_head.")}
+    elif not any(name.startswith("ibot_head.") for name in tensors):
+        copies = {f"ibot_{name}": x for name, x in tensors.items() if name.startswith("head.")}
+        tensors |= copies
+    if recipe.head_warmup and not any(name.startswith("head.") for name in tensors):
+        new = model.state_dict()
+        tensors = {name: x for name, x in new.items() if not name.startswith("image.")} | tensors
+    return EncoderFile(base.encoder, tensors)
 
 
 def build_model(encoder: EncoderSection) -> RadDinoModel:

@@ -76,18 +76,24 @@ def multi_crop(
         recipe: sizes, areas, and strengths of the changes.
         middle: the grey about which contrast changes, in [0, 1].
     """
+    first, second, local = recipe.blurs
 
-    def view(size: int, area: tuple[float, float]) -> Grey:
+    def view(size: int, area: tuple[float, float], blurred: float, solarised: float = 0) -> Grey:
         crop = augment.random_crop(rng, image, size, area)
         jitter, blur = rng.random(2)
         if jitter < JITTERED:
             crop = augment.random_intensity(rng, crop, recipe.intensity, middle)
-        if blur < recipe.blur:
+        if blur < blurred:
             crop = augment.random_blur(rng, crop)
+        if solarised and rng.random() < solarised:
+            crop = augment.solarise(crop)
         return crop
 
-    wide = [view(side, recipe.global_scale) for _ in range(GLOBAL_CROPS)]
-    narrow = [view(recipe.local_size, recipe.local_scale) for _ in range(recipe.local_crops)]
+    wide = [
+        view(side, recipe.global_scale, first),
+        view(side, recipe.global_scale, second, recipe.solarise),
+    ]
+    narrow = [view(recipe.local_size, recipe.local_scale, local) for _ in range(recipe.local_crops)]
     return wide, narrow
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from radscale_lib.encoders.vit import VitTower
 from radscale_lib.pretrain.dinov2_data import GLOBAL_CROPS
 from radscale_lib.pretrain.head import DinoHead
 from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group, layer_scales
+from radscale_lib.pretrain.losses.centre import Centre
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
@@ -25,11 +26,23 @@ PATCH_EMBED_LR = 0.2
 class RadDinoModel(nn.Module):
     """Tower, projection head and mask token; parameters are named as in `encoder.safetensors`."""
 
-    def __init__(self, encoder: RadDino) -> None:
+    def __init__(self, encoder: RadDino, separate_ibot_head: bool = False) -> None:
         super().__init__()
         self.image = VitTower(encoder)
         self.head = DinoHead(self.image.width, encoder.head)
+        self.ibot_head = DinoHead(self.image.width, encoder.head) if separate_ibot_head else None
         self.mask_token = nn.Parameter(torch.zeros(1, self.image.width))
+
+    def heads(self) -> list[DinoHead]:
+        """The heads: one for class tokens and masked patches, or one for each."""
+        return [self.head, self.ibot_head] if self.ibot_head else [self.head]
+
+    def logits(self, classes: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Prototype logits [B, K] of class tokens [B, D] and [M, K] of patches [M, D]."""
+        if self.ibot_head:
+            return self.head(classes), self.ibot_head(patches)
+        logits = self.head(torch.cat([classes, patches]))
+        return logits[: len(classes)], logits[len(classes) :]
 
 
 class Dinov2Learner(Learner):
@@ -46,6 +59,9 @@ class Dinov2Learner(Learner):
         self.steps = recipe.optimiser.steps
         self.student = model
         self.teacher = copy.deepcopy(model).requires_grad_(False)
+        prototypes, momentum = len(model.head.last_layer.weight_g), recipe.centre_momentum
+        centred = ("classes", "patches") if recipe.centring == "softmax" else ()
+        self.centres = nn.ModuleDict({name: Centre(prototypes, momentum) for name in centred})
 
     def train(self, mode: bool = True) -> Self:
         """Set the student's mode; the teacher has no stochastic depth."""
@@ -55,6 +71,8 @@ class Dinov2Learner(Learner):
 
     def passes(self, batch: Batch, count: int, reseed: Callable[[int], None]) -> list[Batch]:
         """Cut every crop's images into `count` stretches."""
+        for centre in self._centres():
+            centre.forget()
         images = len(batch["mask"]) // GLOBAL_CROPS
         cut: list[Batch] = [{} for _ in range(count)]
         for name, crops in batch.items():
@@ -75,19 +93,18 @@ class Dinov2Learner(Learner):
         classes = [cls]
         if "local" in batch:
             classes.append(self.student.image.tokens(batch["local"].float() / 255)[0])
-        logits = self.student.head(torch.cat([*classes, masked]))
-        crops = sum(map(len, classes))
+        logits, patch_logits = self.student.logits(torch.cat(classes), masked)
         per_crop = mask.sum(dim=1)
         weights = 1 / per_crop.clamp(min=1).repeat_interleave(per_crop) / len(mask)
 
         temperature = recipe.student_temperature
         losses = {
             "dino": dino_loss(
-                logits[:crops].view(-1, images, logits.shape[1]),
+                logits.view(-1, images, logits.shape[1]),
                 targets.view(GLOBAL_CROPS, images, targets.shape[1]),
                 temperature,
             ),
-            "ibot": ibot_loss(logits[crops:], patch_targets, weights, temperature),
+            "ibot": ibot_loss(patch_logits, patch_targets, weights, temperature),
             "koleo": torch.stack([koleo_loss(crop) for crop in cls.chunk(GLOBAL_CROPS)]).sum(),
         }
         total = (
@@ -103,8 +120,14 @@ class Dinov2Learner(Learner):
         warmup = round(self.recipe.teacher_warmup * self.steps)
         temperature = linear(step, warmup, *self.recipe.teacher_temperature)
         cls, tokens = self.teacher.image.tokens(wide, patches=patches)
-        logits = self.teacher.head(torch.cat([cls, tokens]))
-        return sinkhorn(logits[: len(cls)], temperature), sinkhorn(logits[len(cls) :], temperature)
+        logits, patch_logits = self.teacher.logits(cls, tokens)
+        if self.recipe.centring == "softmax":
+            balance, balance_patches = self._centres()
+            return balance(logits, temperature), balance_patches(patch_logits, temperature)
+        return sinkhorn(logits, temperature), sinkhorn(patch_logits, temperature)
+
+    def _centres(self) -> list[Centre]:
+        return [cast(Centre, centre) for centre in self.centres.values()]
 
     def groups(self) -> list[Group]:
         """Layer-wise learning rates of the tower; no decay of vectors and embeddings."""
@@ -129,13 +152,19 @@ class Dinov2Learner(Learner):
         return first if last is None else cosine(step, self.steps, first, last)
 
     def before_update(self, step: int) -> None:
-        """Hold the prototypes still at the start."""
+        """Hold the prototypes still at the start, and the tower while heads warm up."""
+        still: list[nn.Parameter] = []
         if step < round(self.recipe.freeze_last_layer * self.steps):
-            for parameter in self.student.head.last_layer.parameters():
-                parameter.grad = None
+            still += [p for head in self.student.heads() for p in head.last_layer.parameters()]
+        if step < round(self.recipe.head_warmup * self.steps):
+            still += [*self.student.image.parameters(), self.student.mask_token]
+        for parameter in still:
+            parameter.grad = None
 
     def after_update(self, step: int) -> None:
-        """Let the teacher follow."""
+        """Let the teacher follow, and the centres."""
+        for centre in self._centres():
+            centre.update()
         ema_update(self.teacher, self.student, cosine(step, self.steps, *self.recipe.momentum))
 
     def encoder(self) -> dict[str, Tensor]:

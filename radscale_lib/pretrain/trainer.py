@@ -139,7 +139,7 @@ class Trainer:
         self.adamw.zero_grad()
         losses = self.backward(batch)
         self.learner.before_update(step)
-        norm = nn.utils.clip_grad_norm_(self.learner.parameters(), self.optimiser.clip)
+        norm = self._clip()
         # The gradient's norm is the same on all processes; the loss is not.
         if torch.isfinite(norm):
             self.adamw.step()
@@ -153,6 +153,18 @@ class Trainer:
             )
         self.learner.after_update(step)
         return losses
+
+    def _clip(self) -> Tensor:
+        """Limit the gradient's norm; returns what it was, over all parts."""
+        if not self.optimiser.clip_each:
+            return nn.utils.clip_grad_norm_(self.learner.parameters(), self.optimiser.clip)
+        parts: dict[str, list[nn.Parameter]] = {}
+        for group in self.adamw.param_groups:
+            for name, parameter in zip(group["names"], group["params"], strict=True):
+                parts.setdefault(name.partition(".")[0], []).append(parameter)
+        norms = [nn.utils.clip_grad_norm_(part, self.optimiser.clip) for part in parts.values()]
+        total: Tensor = torch.stack(norms).square().sum().sqrt()
+        return total
 
     def backward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Add the gradient of a step's loss; returns the losses, in the mean over passes."""

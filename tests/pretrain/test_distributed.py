@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from radscale_lib.pretrain.distributed import gather, join
 from radscale_lib.pretrain.learner import Batch
+from radscale_lib.pretrain.losses.centre import Centre
 from radscale_lib.pretrain.losses.koleo import koleo_loss
 from radscale_lib.pretrain.losses.pairs import compare
 from radscale_lib.pretrain.losses.siglip import siglip_loss
@@ -95,6 +96,10 @@ def on_two(rank: int, port: int, folder: Path, archive: Archive) -> None:
 
         parts = [slice(0, 1), slice(1, 6)][rank]  # processes hold different numbers of patches
         rows = sinkhorn(x[parts], 0.2)
+        centre = Centre(5, 0.5)
+        centre(x[parts], 0.2)
+        centre.update()
+        results["centre"] = centre.mean
         padded = torch.zeros(5, 5)
         padded[: len(rows)] = rows
         both = gather(padded[None])
@@ -155,6 +160,10 @@ def test_koleo(two: dict[str, torch.Tensor]) -> None:
 
 def test_sinkhorn(two: dict[str, torch.Tensor]) -> None:
     close(two["sinkhorn"], sinkhorn(inputs()[0], 0.2))
+
+
+def test_centre(two: dict[str, torch.Tensor]) -> None:
+    close(two["centre"], inputs()[0].mean(dim=0) / 2)
 
 
 @pytest.mark.parametrize("arm", ARMS)

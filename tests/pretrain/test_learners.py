@@ -40,8 +40,9 @@ def dinov2(study: Study, **values: object) -> Dinov2Learner:
     assert isinstance(recipe, Dinov2)
     encoder = study.encoders["rad-dino"]
     image = encoder.image.model_copy(update={"layer_scale": 0.5, "drop_path": 0.0})
-    model = RadDinoModel(encoder.model_copy(update={"image": image}))
-    return Dinov2Learner(model, recipe.model_copy(update=values))
+    recipe = recipe.model_copy(update=values)
+    model = RadDinoModel(encoder.model_copy(update={"image": image}), recipe.separate_ibot_head)
+    return Dinov2Learner(model, recipe)
 
 
 def unicl(study: Study, **values: object) -> UniclLearner:
@@ -168,6 +169,119 @@ def test_prototypes_are_held_at_the_start(study: Study) -> None:
     step(learner, crops(), 3)
     moved = learner.student.head.last_layer.weight_v - before["weight_v"]
     assert moved.abs().max() > 0
+
+
+def test_towers_are_held_while_heads_warm_up(study: Study) -> None:
+    learner = dinov2(study, head_warmup=0.25, freeze_last_layer=0.0)  # 3 of 12 steps
+    before = copy.deepcopy(learner.student.state_dict())
+    step(learner, crops(), 2)
+    moved = {n for n, x in learner.student.state_dict().items() if not torch.equal(x, before[n])}
+    assert moved == {name for name in before if name.startswith("head.")}
+    step(learner, crops(), 3)
+    assert not torch.equal(learner.student.image.cls_token, before["image.cls_token"])
+
+
+def test_patches_may_have_a_head_of_their_own(study: Study) -> None:
+    """iBOT goes through it, DINO does not; without masks it is part of the graph all the same."""
+    learner = dinov2(study, separate_ibot_head=True, freeze_last_layer=0.0)
+    assert learner.student.ibot_head is not None
+    batch = crops()
+    losses = learner(batch, 0)
+    before = {name: losses[name].item() for name in ("dino", "ibot")}
+    with torch.no_grad():
+        for model in (learner.student, learner.teacher):
+            model.ibot_head.last_layer.weight_v.mul_(-1)
+            model.ibot_head.mlp[0].bias.add_(1)
+    after = {name: value.item() for name, value in learner(batch, 0).items()}
+    assert after["dino"] == before["dino"]
+    assert after["ibot"] != before["ibot"]
+    learner(crops(masked=False), 0)["loss"].backward()
+    assert all(p.grad is not None for p in learner.student.parameters())
+    names = [name for group in learner.groups() for name in group["names"]]
+    assert set(names) == set(dict(learner.student.named_parameters()))
+    assert "ibot_head.last_layer.weight_v" in learner.encoder()
+    held = dinov2(study, separate_ibot_head=True, freeze_last_layer=1.0)
+    held(batch, 0)["loss"].backward()
+    held.before_update(0)
+    assert all(
+        p.grad is None for head in held.student.heads() for p in head.last_layer.parameters()
+    )
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_bases_and_heads(separate: bool, archive: Archive, tmp_path: Path) -> None:
+    """One head becomes two alike, two become one, and none becomes new ones that warm up."""
+    study = archive.study.model_dump(mode="json")
+    recipe = study["arms"]["rad-dino"]["recipe"]
+    encoder, base = archive.study.encoders["rad-dino"], tmp_path / "base.safetensors"
+    for before in (False, True):
+        recipe["separate_ibot_head"] = before
+        made = job(archive, "rad-dino", study=parse_study(study))
+        given = {n: x + 1 for n, x in batches_of(made, tmp_path)[0].encoder().items()}
+        save_encoder(base, EncoderFile(encoder, given))
+        recipe["separate_ibot_head"] = separate
+        made = job(archive, "rad-dino", study=parse_study(study), base=base)
+        kept = batches_of(made, tmp_path)[0].encoder()
+        assert any(name.startswith("ibot_head.") for name in kept) == separate
+        for name, tensor in kept.items():
+            source = name if name in given else name.removeprefix("ibot_")
+            assert torch.equal(tensor, given[source]), name
+    bare = {name: x for name, x in given.items() if name.startswith("image.")}
+    save_encoder(base, EncoderFile(encoder, bare))
+    made = job(archive, "rad-dino", study=parse_study(study), base=base)
+    with pytest.raises(PretrainError, match="weights of the base are missing"):
+        batches_of(made, tmp_path)
+    recipe["head_warmup"] = 0.1
+    made = job(archive, "rad-dino", study=parse_study(study), base=base)
+    kept = batches_of(made, tmp_path)[0].encoder()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in bare.items())
+    assert "head.last_layer.weight_v" in kept and torch.equal(
+        kept["mask_token"], torch.zeros(1, 16)
+    )
+
+
+def test_softmax_centring(study: Study) -> None:
+    """Assignments are a softmax about the mean of earlier steps; a step moves it at its end."""
+    learner = dinov2(study, centring="softmax", centre_momentum=0.75, teacher_warmup=0.0).eval()
+    batch = crops()
+    wide, chosen = batch["global"].float() / 255, batch["mask"].flatten()
+    with torch.no_grad():
+        cls, patches = learner.teacher.image.tokens(wide, patches=torch.arange(8 * 16))
+        logits = learner.teacher.head(cls), learner.teacher.head(patches[chosen])
+    mean = torch.zeros(64)
+    for number in range(2):
+        (pass_,) = learner.passes(batch, 1, lambda _: None)
+        targets, _ = learner._targets(wide, chosen.nonzero().squeeze(1), number)
+        learner(pass_, number)  # the flops are counted so, too: seen twice is seen once
+        torch.testing.assert_close(targets, ((logits[0] - mean) / 0.07).softmax(dim=1))
+        learner.after_update(number)
+        mean = 0.75 * mean + 0.25 * logits[0].mean(dim=0)
+        torch.testing.assert_close(learner.centres["classes"].mean, mean)
+        learner.teacher.load_state_dict(copy.deepcopy(learner.student.state_dict()))
+    patch_mean = (1 - 0.75**2) * logits[1].mean(dim=0)
+    torch.testing.assert_close(learner.centres["patches"].mean, patch_mean)
+    assert "centres.classes.mean" in learner.state_dict()
+
+
+def test_each_part_may_be_clipped_by_itself(archive: Archive, tmp_path: Path) -> None:
+    """As clip_grad_norm_ of each would; together, large gradients of one shrink the others."""
+    for each in (False, True):
+        made = with_recipe(archive, "rad-dino", 0.0, clip=1e-3, clip_each=each)
+        trainer, batches = trainer_of(made, tmp_path)
+        trainer.backward(batches[0])
+        raw = gradients(trainer.learner)
+        norm = trainer._clip()
+        parts = {name.split(".")[1] for name in raw}
+        norms = {
+            part: torch.stack([g.norm() for n, g in raw.items() if n.split(".")[1] == part]).norm()
+            for part in parts
+        }
+        total = torch.stack(list(norms.values())).norm()
+        torch.testing.assert_close(norm, total)
+        for name, gradient in gradients(trainer.learner).items():
+            of = norms[name.split(".")[1]] if each else total
+            expected = raw[name] * min(1.0, 1e-3 / float(of))
+            torch.testing.assert_close(gradient, expected, rtol=2e-3, atol=1e-9)
 
 
 def test_temperature_is_limited(study: Study) -> None:

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from radscale_lib.pretrain import augment
+from radscale_lib.pretrain.dinov2_data import multi_crop
 from radscale_lib.pretrain.masks import block_mask, mask_counts
+from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 seeds = st.integers(0, 10_000)
 
@@ -95,6 +98,39 @@ def test_blur_scales_with_the_side() -> None:
         return float(255 / slope.max() / side)
 
     assert width_of(448) == pytest.approx(width_of(896), rel=0.15)
+
+
+def test_solarised_greys() -> None:
+    """As Pillow's, which DINOv2's own code uses."""
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    expected = ImageOps.solarize(Image.fromarray(image))
+    np.testing.assert_array_equal(augment.solarise(image), np.asarray(expected))
+
+
+def test_crops_are_blurred_and_solarised_by_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DINOv2's: the first global crop always blurred, the second at times inverted, no other."""
+    done: list[str] = []
+    for name in ("random_crop", "random_blur", "solarise"):
+        real = getattr(augment, name)
+        monkeypatch.setattr(augment, name, lambda *a, f=real, n=name: (done.append(n), f(*a))[1])
+    common = {"paradigm": "dinov2", "optimiser": {"samples": 8, "batch": 8, "lr": 1e-3}}
+    recipe = Dinov2(**common, local_crops=2, local_size=16, blur=(1.0, 0.1, 0.5), solarise=0.2)
+    assert Dinov2(**common).blurs == (0.5, 0.5, 0.5)
+    image = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
+    counts = {"random_blur": np.zeros(4), "solarise": np.zeros(4)}
+    for seed in range(400):
+        done.clear()
+        multi_crop(np.random.default_rng(seed), image, 32, recipe, 0.5)
+        place = -1
+        for name in done:
+            if name == "random_crop":
+                place += 1
+            else:
+                counts[name][place] += 1
+    assert counts["random_blur"] == pytest.approx([400, 40, 200, 200], abs=45)
+    assert counts["random_blur"][0] == 400
+    assert counts["solarise"] == pytest.approx([0, 80, 0, 0], abs=30)
+    assert counts["solarise"][[0, 2, 3]].sum() == 0
 
 
 @given(seed=seeds)

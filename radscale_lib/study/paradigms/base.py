@@ -1,6 +1,6 @@
 """What every paradigm of pretraining states about itself."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -43,6 +43,11 @@ class OptimiserConfig(Section):
     weight_decay: float = Field(0.05, ge=0, description="Decay of matrices (not norms or biases).")
     warmup: Fraction = Field(0.1, description="Share of the steps spent warming up.")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    clip_each: bool = Field(
+        False,
+        description="Whether that is the norm of each part of the model (`image`, `head`, `text`, "
+        "…) by itself, as in DINOv2's own code, and not of all together.",
+    )
     beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's second moment decay.")
     freeze: tuple[Pattern, ...] = Field(
         (),
@@ -91,4 +96,8 @@ class RecipeSection(Section):
 
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
         """Settings that do not fit an encoder, as key below the recipe, and message."""
+        yield from ()
+
+    def lacking(self, weights: Collection[str]) -> Iterator[tuple[str, str]]:
+        """What a base with weights of these names lacks to be continued, as `problems` says it."""
         yield from ()

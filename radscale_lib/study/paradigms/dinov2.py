@@ -1,6 +1,6 @@
 """DINOv2: self-distillation on images alone."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -28,13 +28,38 @@ class Dinov2(RecipeSection):
     intensity: float = Field(
         0.4, ge=0, lt=1, description="Largest relative change of brightness and contrast."
     )
-    blur: Fraction = Field(0.5, description="Probability of a Gaussian blur.")
+    blur: Fraction | tuple[Fraction, Fraction, Fraction] = Field(
+        0.5,
+        description="Probability of a Gaussian blur: of every crop, or of the first global, the "
+        "second global, and the local ones (DINOv2: [1.0, 0.1, 0.5]).",
+    )
+    solarise: Fraction = Field(
+        0.0,
+        description="Probability that greys above the middle are inverted in the second global "
+        "crop (DINOv2: 0.2).",
+    )
     mask_probability: Fraction = Field(0.5, description="Share of global crops that are masked.")
     mask_ratio: Interval = Field(
         (0.1, 0.5), description="Smallest and largest share of masked patches."
     )
     ibot_weight: float = Field(1.0, ge=0, description="Weight of the masked-patch loss.")
     koleo_weight: float = Field(0.1, ge=0, description="Weight of the KoLeo regulariser.")
+    centring: Literal["sinkhorn", "softmax"] = Field(
+        "sinkhorn",
+        description="How the teacher's assignments are balanced: by Sinkhorn-Knopp over the batch, "
+        "or by a softmax of what exceeds a moving mean.",
+    )
+    centre_momentum: float = Field(
+        0.9, ge=0, lt=1, description="Momentum of that mean, with `centring: softmax`."
+    )
+    separate_ibot_head: bool = Field(
+        False, description="Whether masked patches have a head of their own."
+    )
+    head_warmup: Fraction = Field(
+        0.0,
+        description="Share of the steps during which only the heads learn. Above 0, a base without "
+        "head (DINOv2's own weights have none) is continued with a new one.",
+    )
     student_temperature: float = Field(0.1, gt=0, description="Temperature of the student.")
     teacher_temperature: tuple[Temperature, Temperature] = Field(
         (0.04, 0.07), description="Temperature of the teacher, at the start and after warm-up."
@@ -58,6 +83,11 @@ class Dinov2(RecipeSection):
         "null keeps it constant.",
     )
 
+    @property
+    def blurs(self) -> tuple[float, float, float]:
+        """Probability of a blur of the first and second global crop, and of local ones."""
+        return self.blur if isinstance(self.blur, tuple) else (self.blur,) * 3
+
     def sample_flops(self, encoder: EncoderSection) -> float:
         """Student on all crops, forward and backward; teacher on the global ones, forward."""
         assert isinstance(encoder, RadDino)
@@ -69,6 +99,15 @@ class Dinov2(RecipeSection):
         student += project * (2 + self.local_crops + 2 * masked)
         teacher = 2 * whole + project * (2 + 2 * masked)
         return BACKWARD * student + teacher
+
+    def lacking(self, weights: Collection[str]) -> Iterator[tuple[str, str]]:
+        """DINOv2 collapses when it is continued without its trained head."""
+        if not self.head_warmup and not any(name.startswith("head.") for name in weights):
+            yield (
+                "head_warmup",
+                "0, and the released weights have no head, without which DINOv2 collapses: add "
+                "dino_head.safetensors, or let a new head learn first (0.1, say)",
+            )
 
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
         """Local crops are whole patches."""

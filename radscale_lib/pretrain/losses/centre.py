@@ -1,0 +1,48 @@
+"""Centring of the teacher's assignments by a moving mean (DINO, arXiv 2104.14294, section 3.1)."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from radscale_lib.pretrain.distributed import world_size
+
+
+class Centre(nn.Module):
+    """Mean logits [K] over the batches so far, which assignments are made without.
+
+    What is seen during a step moves the mean at its end, so that all passes of a step, on all
+    devices, share one mean.
+    """
+
+    mean: Tensor
+
+    def __init__(self, prototypes: int, momentum: float) -> None:
+        """Start from a mean of 0."""
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(prototypes))
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a step: nothing of it has been seen."""
+        self._sum: Tensor | float = 0.0
+        self._count = 0
+
+    def forward(self, logits: Tensor, temperature: float) -> Tensor:
+        """Assignments float32 [B, K] of logits [B, K]; each row sums to 1."""
+        logits = logits.float()
+        self._sum = self._sum + logits.sum(dim=0)
+        self._count += len(logits)
+        return ((logits - self.mean) / temperature).softmax(dim=1)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the mean by what was seen on all devices, if that is finite and anything."""
+        seen = torch.cat(
+            [self._sum + torch.zeros_like(self.mean), self.mean.new_tensor([self._count])]
+        )
+        if world_size() > 1:
+            dist.all_reduce(seen)
+        if seen[-1] > 0 and seen.isfinite().all():
+            self.mean.lerp_(seen[:-1] / seen[-1], 1 - self.momentum)
+        self.forget()
