@@ -16,6 +16,7 @@ from radscale_lib.files import write_json
 from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.preflight import archives
 from radscale_lib.preflight.check import findings
+from radscale_lib.pretrain.dinov2 import build_model
 from radscale_lib.provenance.manifest import (
     DONE,
     Manifest,
@@ -171,6 +172,23 @@ def test_weights_are_judged_by_their_headers(
     [problem] = found(values)
     assert problem.startswith(f"encoders.mi2.weights: {released}: ")
     assert name in problem or name.removeprefix("lang_encoder.") in problem
+
+
+def test_a_head_is_missing_to_an_arm_that_needs_it(values: dict[str, Any], tmp_path: Path) -> None:
+    """DINOv2's own weights have none: an arm continues them with a new head, warmed up."""
+    del values["bases"]["rad-dino-open"]
+    values["encoders"]["rad-dino"]["weights"] = str(tmp_path)
+    section = parse_study(values).encoders["rad-dino"]
+    tower = build_model(section).image.state_dict()
+    save_file(tower, tmp_path / "backbone_compatible.safetensors")
+    [problem] = found(values)
+    assert problem.startswith("arms.rad-dino.recipe.head_warmup: 0, and the released weights have ")
+    values["arms"]["rad-dino"]["recipe"]["head_warmup"] = 0.1
+    assert found(values) == []
+    del tower["norm.bias"]
+    save_file(tower, tmp_path / "backbone_compatible.safetensors")
+    [problem] = found(values)
+    assert "1 weights are missing" in problem and "image.norm.bias" in problem
 
 
 def catalog(study: Study, **columns: list[Any]) -> None:
