@@ -4,6 +4,7 @@ import numpy as np
 
 from radscale_lib.pretrain import augment
 from radscale_lib.pretrain.augment import Grey
+from radscale_lib.pretrain.trivial import trivial_augment
 from radscale_lib.study.paradigms.supervised import Supervised
 from radscale_lib.study.paradigms.unicl import Unicl
 
@@ -21,7 +22,10 @@ def random_view(
         middle: the grey about which contrast changes, and of what is erased, in [0, 1].
     """
     view = augment.random_crop(rng, image, side, recipe.crop_scale)
-    view = augment.random_intensity(rng, view, recipe.intensity, middle)
+    if recipe.trivial_augment:
+        view = trivial_augment(rng, view)
+    else:
+        view = augment.random_intensity(rng, view, recipe.intensity, middle)
     if rng.random() < recipe.erase:
         view = augment.random_erase(rng, view, middle)
     return view

@@ -1,15 +1,20 @@
 """Augmentation and masks."""
 
+from collections.abc import Callable
+from math import atan, degrees
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from torchvision.transforms import functional as tv
 
 from radscale_lib.pretrain import augment
 from radscale_lib.pretrain.dinov2_data import multi_crop
 from radscale_lib.pretrain.masks import block_mask, mask_counts
+from radscale_lib.pretrain.trivial import OPERATIONS, SIGNED, trivial_augment
 from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 seeds = st.integers(0, 10_000)
@@ -131,6 +136,59 @@ def test_crops_are_blurred_and_solarised_by_their_place(monkeypatch: pytest.Monk
     assert counts["random_blur"][0] == 400
     assert counts["solarise"] == pytest.approx([0, 80, 0, 0], abs=30)
     assert counts["solarise"][[0, 2, 3]].sum() == 0
+
+
+def sheared(image: Image.Image, *angles: float) -> Image.Image:
+    return tv.affine(image, 0, [0, 0], 1, list(angles), center=[0, 0])
+
+
+TRIVIAL: dict[str, Callable[[Image.Image, float], Image.Image]] = {
+    "shear_x": lambda i, by: tv.affine(
+        i, 0, [0, 0], 1, [degrees(atan(0.99 * by)), 0], center=[0, 0]
+    ),
+    "shear_y": lambda i, by: tv.affine(
+        i, 0, [0, 0], 1, [0, degrees(atan(0.99 * by))], center=[0, 0]
+    ),
+    "translate_x": lambda i, by: tv.affine(i, 0, [round(by * 9), 0], 1, [0, 0]),
+    "translate_y": lambda i, by: tv.affine(i, 0, [0, round(by * 9)], 1, [0, 0]),
+    "rotate": lambda i, by: tv.rotate(i, 135 * by),
+    "brightness": lambda i, by: tv.adjust_brightness(i, 1 + 0.99 * by),
+    "contrast": lambda i, by: tv.adjust_contrast(i, 1 + 0.99 * by),
+    "sharpness": lambda i, by: tv.adjust_sharpness(i, 1 + 0.99 * by),
+    "posterise": lambda i, by: tv.posterize(i, 8 - round(6 * by)),
+    "solarise": lambda i, by: tv.solarize(i, 255 * (1 - by)),
+    "autocontrast": lambda i, by: tv.autocontrast(i),
+    "equalise": lambda i, by: tv.equalize(i),
+}
+
+
+@pytest.mark.parametrize("name", TRIVIAL)
+def test_operations_are_those_of_torchvision(name: str) -> None:
+    """On Pillow's images; where a pixel lies between two, either may be taken."""
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(20, 230, (63, 63), np.uint8), (0, 0), 1.5)
+    geometric = name in ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+    for by in (0.0, 0.2, 0.5, 1.0, *((-0.3, -1.0) if name in SIGNED else ())):
+        found = OPERATIONS[name](image, by).astype(int)
+        theirs = np.asarray(TRIVIAL[name](Image.fromarray(image), by)).astype(int)
+        off = np.abs(found - theirs)
+        if geometric:
+            assert (off > 2).mean() < 0.04, (by, (off > 2).mean())
+        else:
+            assert off.max() <= 1, (by, off.max())
+
+
+def test_one_operation_at_random() -> None:
+    image = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(20, 230, (32, 32), np.uint8), (0, 0), 1.5
+    )
+    before = image.copy()
+    views = [trivial_augment(np.random.default_rng(seed), image) for seed in range(300)]
+    assert np.array_equal(image, before)
+    assert {(view.shape, view.dtype.name) for view in views} == {((32, 32), "uint8")}
+    same = np.mean([np.array_equal(view, image) for view in views])
+    assert 1 / 13 < same < 0.3  # identity, and operations of no strength
+    assert np.array_equal(views[5], trivial_augment(np.random.default_rng(5), image))
 
 
 @given(seed=seeds)

@@ -42,6 +42,11 @@ class Unicl(RecipeSection):
     intensity: float = Field(
         0.2, ge=0, lt=1, description="Largest relative change of brightness and contrast."
     )
+    trivial_augment: bool = Field(
+        False,
+        description="Whether one operation of random strength (TrivialAugment, as MedImageInsight "
+        "was trained with) takes the place of the change of brightness and contrast.",
+    )
     erase: Fraction = Field(0.25, description="Probability of random erasing.")
     ema: float = Field(
         0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
