@@ -143,12 +143,8 @@ def sheared(image: Image.Image, *angles: float) -> Image.Image:
 
 
 TRIVIAL: dict[str, Callable[[Image.Image, float], Image.Image]] = {
-    "shear_x": lambda i, by: tv.affine(
-        i, 0, [0, 0], 1, [degrees(atan(0.99 * by)), 0], center=[0, 0]
-    ),
-    "shear_y": lambda i, by: tv.affine(
-        i, 0, [0, 0], 1, [0, degrees(atan(0.99 * by))], center=[0, 0]
-    ),
+    "shear_x": lambda i, by: sheared(i, degrees(atan(0.99 * by)), 0),
+    "shear_y": lambda i, by: sheared(i, 0, degrees(atan(0.99 * by))),
     "translate_x": lambda i, by: tv.affine(i, 0, [round(by * 9), 0], 1, [0, 0]),
     "translate_y": lambda i, by: tv.affine(i, 0, [0, round(by * 9)], 1, [0, 0]),
     "rotate": lambda i, by: tv.rotate(i, 135 * by),
