@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from radscale_lib.preflight.archives import archive_findings
 from radscale_lib.preflight.data import data_findings
 from radscale_lib.preflight.finding import Finding
-from radscale_lib.preflight.settings import settings_findings
+from radscale_lib.preflight.settings import pattern_findings, settings_findings
 from radscale_lib.preflight.tables import table_findings
 from radscale_lib.preflight.weights import weights_findings
 from radscale_lib.study.model import Study
@@ -13,6 +13,7 @@ from radscale_lib.study.paths import path_problems
 
 CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
     settings_findings,
+    pattern_findings,
     archive_findings,
     table_findings,
     weights_findings,

@@ -1,12 +1,37 @@
 """Settings that are valid each, and cannot work."""
 
 from collections.abc import Iterator
+from importlib import import_module
 
 from radscale_lib.preflight.finding import Finding
 from radscale_lib.study.model import Study
 
 SMALLEST_PASS = 2
 """Images that a pass needs: a contrastive loss of one pair is constant, KoLeo undefined."""
+
+
+def pattern_findings(study: Study) -> Iterator[Finding]:
+    """Patterns of weights that match none; models are built without memory, where there are any."""
+    runs = {f"bases.{name}": base for name, base in study.bases.items()}
+    runs |= {f"arms.{name}": arm for name, arm in study.trained_arms.items()}
+    for key, run in runs.items():
+        recipe, encoder = run.recipe, study.encoders[run.encoder]
+        if not (recipe.optimiser.freeze or recipe.optimiser.factors):
+            continue
+        # torch takes seconds to import: only for a study with patterns.
+        import torch
+
+        from radscale_lib.encoders.release import ReleaseError
+        from radscale_lib.pretrain.tuning import pattern_problems
+
+        try:
+            with torch.device("meta"):
+                model = import_module(recipe.implementation).build_model(encoder, recipe)
+        except ReleaseError:
+            continue  # said of the encoder's weights
+        names = [name for name, _ in model.named_parameters()]
+        for below, problem in pattern_problems(names, recipe.optimiser):
+            yield Finding(f"{key}.recipe.optimiser.{below}: {problem}")
 
 
 def settings_findings(study: Study) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ def _with_heads(base: EncoderFile, model: RadDinoModel, recipe: Dinov2) -> Encod
     return EncoderFile(base.encoder, tensors)
 
 
-def build_model(encoder: EncoderSection) -> RadDinoModel:
-    """The model that an encoder file with released weights belongs to."""
+def build_model(encoder: EncoderSection, recipe: Dinov2 | None = None) -> RadDinoModel:
+    """The model that a recipe trains; without one, that of released weights."""
     assert isinstance(encoder, RadDino)
-    return RadDinoModel(encoder)
+    return RadDinoModel(encoder, recipe is not None and recipe.separate_ibot_head)

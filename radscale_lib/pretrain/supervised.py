@@ -145,9 +145,9 @@ def build(setup: Setup) -> Trainable:
     return Trainable(SupervisedLearner(model, recipe, known), batches)
 
 
-def build_model(encoder: EncoderSection) -> nn.Module:
-    """What an encoder file of an image tower alone belongs to."""
-    return nn.ModuleDict({"image": build_tower(encoder)})
+def build_model(encoder: EncoderSection, recipe: Supervised | None = None) -> nn.Module:
+    """The model that a recipe trains, with one label; without one, an image tower alone."""
+    return LabelModel(encoder, 1) if recipe else nn.ModuleDict({"image": build_tower(encoder)})
 
 
 def _tower(base: EncoderFile, model: LabelModel) -> EncoderFile:

@@ -38,10 +38,10 @@ def build(setup: Setup) -> Trainable:
     return Trainable(UniclLearner(model, recipe), batches, tokenizer.json)
 
 
-def build_model(encoder: EncoderSection) -> Mi2Model:
-    """The model that an encoder file with released weights belongs to."""
+def build_model(encoder: EncoderSection, recipe: Unicl | None = None) -> Mi2Model:
+    """The model that a recipe trains, with CLIP's words; without one, that of released weights."""
     assert isinstance(encoder, Mi2)
-    return Mi2Model(encoder, load_tokenizer(encoder, None))
+    return Mi2Model(encoder, load_tokenizer(encoder, None), recipe.loss if recipe else "unicl")
 
 
 def _with_logits(base: EncoderFile, loss: Literal["unicl", "siglip"]) -> EncoderFile:

@@ -174,6 +174,27 @@ def test_weights_are_judged_by_their_headers(
     assert name in problem or name.removeprefix("lang_encoder.") in problem
 
 
+def test_patterns_that_match_no_weight(values: dict[str, Any]) -> None:
+    """Of every paradigm; those that match something pass."""
+    arms = values["arms"]
+    supervised = {"paradigm": "supervised", "optimiser": {"samples": 16, "batch": 8, "lr": 1e-3}}
+    arms["labels"] = {"encoder": "rad-dino", "supervision": ["labels"], "recipe": supervised}
+    arms["mi2-reports"]["recipe"]["optimiser"]["freeze"] = ["text.*"]
+    arms["rad-dino"]["recipe"]["optimiser"]["factors"] = {"head.*": {"lr": 0.5}}
+    supervised["optimiser"]["freeze"] = ["image.*"]
+    assert found(values) == []
+    arms["mi2-reports"]["recipe"]["optimiser"]["freeze"] = ["texts.*"]
+    arms["rad-dino"]["recipe"]["optimiser"]["factors"] = {"ibot_head.*": {"lr": 0.5}}
+    supervised["optimiser"]["freeze"] = ["*"]
+    assert sorted(problem.partition(": compare")[0] for problem in found(values)) == [
+        "arms.labels.recipe.optimiser.freeze: ['*'] leaves no weight to train: name fewer",
+        "arms.mi2-reports.recipe.optimiser.freeze: 'texts.*' matches no weight",
+        "arms.rad-dino.recipe.optimiser.factors: 'ibot_head.*' matches no weight",
+    ]
+    arms["rad-dino"]["recipe"]["separate_ibot_head"] = True
+    assert len(found(values)) == 2
+
+
 def test_a_head_is_missing_to_an_arm_that_needs_it(values: dict[str, Any], tmp_path: Path) -> None:
     """DINOv2's own weights have none: an arm continues them with a new head, warmed up."""
     del values["bases"]["rad-dino-open"]

@@ -81,7 +81,7 @@ class RecipeSection(Section):
     """A paradigm with its settings, and the facts that others ask for."""
 
     implementation: ClassVar[str]
-    """Module with `build(setup)` and `build_model(section)`; imported when torch is needed."""
+    """Module with `build(setup)` and `build_model(section, recipe=None)`; imported when torch is needed."""
     pairs: ClassVar[tuple[Supervision, ...]]
     """What images may be paired with (`supervision`); nothing if it learns from images alone."""
     any_tower: ClassVar[bool] = False

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from radscale_dummy.encoder import MeanEncoder
+from radscale_dummy.paradigm import Brightness
 from radscale_dummy.tower import MeanTower
 from radscale_lib.encoders.prepare import prepare_one
 from radscale_lib.pretrain.learner import Batch, Group, Learner, group
@@ -65,5 +66,5 @@ def build(setup: Setup) -> Trainable:
     return Trainable(BrightnessLearner(model), Batches(setup))
 
 
-def build_model(encoder: MeanEncoder) -> MeanModel:
+def build_model(encoder: MeanEncoder, recipe: Brightness | None = None) -> MeanModel:
     return MeanModel(encoder)
