@@ -5,16 +5,21 @@ from importlib import import_module
 
 from radscale_lib.preflight.finding import Finding
 from radscale_lib.study.model import Study
+from radscale_lib.study.pretrain import Pretraining
 
 SMALLEST_PASS = 2
 """Images that a pass needs: a contrastive loss of one pair is constant, KoLeo undefined."""
 
 
+def _trainings(study: Study) -> Iterator[tuple[str, Pretraining]]:
+    """Bases and arms that train, by their keys."""
+    yield from ((f"bases.{name}", base) for name, base in study.bases.items())
+    yield from ((f"arms.{name}", arm) for name, arm in study.trained_arms.items())
+
+
 def pattern_findings(study: Study) -> Iterator[Finding]:
     """Patterns of weights that match none; models are built without memory, where there are any."""
-    runs = {f"bases.{name}": base for name, base in study.bases.items()}
-    runs |= {f"arms.{name}": arm for name, arm in study.trained_arms.items()}
-    for key, run in runs.items():
+    for key, run in _trainings(study):
         recipe, encoder = run.recipe, study.encoders[run.encoder]
         if not (recipe.optimiser.freeze or recipe.optimiser.factors):
             continue
@@ -36,10 +41,7 @@ def pattern_findings(study: Study) -> Iterator[Finding]:
 
 def settings_findings(study: Study) -> Iterator[Finding]:
     """Sizes and budgets that fail, or mean nothing, once a job gets to them."""
-    for key, section in [
-        *((f"bases.{name}", base) for name, base in study.bases.items()),
-        *((f"arms.{name}", arm) for name, arm in study.trained_arms.items()),
-    ]:
+    for key, section in _trainings(study):
         optimiser = section.recipe.optimiser
         images = optimiser.batch // optimiser.passes
         if images < SMALLEST_PASS:

@@ -39,8 +39,9 @@ def _with_heads(base: EncoderFile, model: RadDinoModel, recipe: Dinov2) -> Encod
         copies = {f"ibot_{name}": x for name, x in tensors.items() if name.startswith("head.")}
         tensors |= copies
     if recipe.head_warmup and not any(name.startswith("head.") for name in tensors):
-        new = model.state_dict()
-        tensors = {name: x for name, x in new.items() if not name.startswith("image.")} | tensors
+        new = {n: x for n, x in model.state_dict().items() if not n.startswith("image.")}
+        kept = {n: x for n, x in tensors.items() if n in new or n.startswith("image.")}
+        tensors = new | kept
     return EncoderFile(base.encoder, tensors)
 
 

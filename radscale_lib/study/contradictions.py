@@ -186,7 +186,7 @@ def _paradigms(encoder: EncoderSection) -> list[str]:
 def _continued(study: Study, name: str, arm: Arm) -> Iterator[str]:
     """What an image tower alone cannot be continued with."""
     for base, section in study.bases.items():
-        tower_only = section.recipe.any_tower and not arm.recipe.any_tower
+        tower_only = section.recipe.any_tower and arm.recipe.continues_whole
         if section.encoder == arm.encoder and tower_only:
             yield (
                 f"arms.{name}.recipe.paradigm: {arm.recipe.paradigm!r} continues more than an "

@@ -131,7 +131,7 @@ class Study(Section):
     @property
     def continued_whole(self) -> set[str]:
         """Encoders that an arm continues with more than their image tower, as with a head."""
-        return {arm.encoder for arm in self.trained_arms.values() if not arm.recipe.any_tower}
+        return {arm.encoder for arm in self.trained_arms.values() if arm.recipe.continues_whole}
 
     @property
     def evaluated_only(self) -> dict[str, str]:

@@ -203,13 +203,9 @@ def test_a_head_is_missing_to_an_arm_that_needs_it(values: dict[str, Any], tmp_p
     tower = build_model(section).image.state_dict()
     save_file(tower, tmp_path / "backbone_compatible.safetensors")
     [problem] = found(values)
-    assert problem.startswith("arms.rad-dino.recipe.head_warmup: 0, and the released weights have ")
+    assert "collapses when it is continued without its trained head" in problem
     values["arms"]["rad-dino"]["recipe"]["head_warmup"] = 0.1
     assert found(values) == []
-    del tower["norm.bias"]
-    save_file(tower, tmp_path / "backbone_compatible.safetensors")
-    [problem] = found(values)
-    assert "1 weights are missing" in problem and "image.norm.bias" in problem
 
 
 def catalog(study: Study, **columns: list[Any]) -> None:

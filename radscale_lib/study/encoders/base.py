@@ -49,9 +49,6 @@ class EncoderSection(Section):
     """Forms for other libraries, and the module that writes each (`radscale_lib.hub`); the first is
     the one that `snakemake exports` makes. No result depends on them."""
 
-    dispensable: ClassVar[tuple[str, ...]] = ()
-    """Parts of an encoder file, by the start of their names, that a release may lack."""
-
     kind: str
     weights: Path | None
 

@@ -84,7 +84,7 @@ class RadDino(EncoderSection):
     without_trained: ClassVar[str] = (
         "the projection head or the mask token is missing, and DINOv2 collapses when it is "
         "continued without its trained head: download dino_head.safetensors with the release "
-        "(only an encoder that no arm trains does without)"
+        "(an encoder that no arm trains does without, and an arm with a head_warmup)"
     )
 
     kind: Literal["rad-dino"]

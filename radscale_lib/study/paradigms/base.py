@@ -1,6 +1,6 @@
 """What every paradigm of pretraining states about itself."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -81,7 +81,8 @@ class RecipeSection(Section):
     """A paradigm with its settings, and the facts that others ask for."""
 
     implementation: ClassVar[str]
-    """Module with `build(setup)` and `build_model(section, recipe=None)`; imported when torch is needed."""
+    """Module with `build(setup)` and `build_model(section, recipe=None)`; imported when torch is
+    needed."""
     pairs: ClassVar[tuple[Supervision, ...]]
     """What images may be paired with (`supervision`); nothing if it learns from images alone."""
     any_tower: ClassVar[bool] = False
@@ -94,10 +95,11 @@ class RecipeSection(Section):
         """FLOPs of a training step, per image; matrix products only, two per multiply-add."""
         raise NotImplementedError
 
+    @property
+    def continues_whole(self) -> bool:
+        """Whether it continues more of a base than its image tower, as a head."""
+        return not self.any_tower
+
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
         """Settings that do not fit an encoder, as key below the recipe, and message."""
-        yield from ()
-
-    def lacking(self, weights: Collection[str]) -> Iterator[tuple[str, str]]:
-        """What a base with weights of these names lacks to be continued, as `problems` says it."""
         yield from ()

@@ -1,6 +1,6 @@
 """DINOv2: self-distillation on images alone."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -100,14 +100,10 @@ class Dinov2(RecipeSection):
         teacher = 2 * whole + project * (2 + 2 * masked)
         return BACKWARD * student + teacher
 
-    def lacking(self, weights: Collection[str]) -> Iterator[tuple[str, str]]:
-        """DINOv2 collapses when it is continued without its trained head."""
-        if not self.head_warmup and not any(name.startswith("head.") for name in weights):
-            yield (
-                "head_warmup",
-                "0, and the released weights have no head, without which DINOv2 collapses: add "
-                "dino_head.safetensors, or let a new head learn first (0.1, say)",
-            )
+    @property
+    def continues_whole(self) -> bool:
+        """Unless new heads are warmed up."""
+        return not self.head_warmup
 
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
         """Local crops are whole patches."""
