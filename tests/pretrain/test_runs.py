@@ -268,16 +268,29 @@ def test_a_stop_signal_gives_its_exit_code(tmp_path: Path) -> None:
     assert not any((tmp_path / name).exists() for name in OUTPUTS)
 
 
-@pytest.mark.parametrize("arm", ["mi2-open", "rad-dino-open"])
+SWITCHED = {"centring": "softmax", "separate_ibot_head": True, "head_warmup": 0.5}
+"""Switches of a recipe that a checkpoint must hold, or must not disturb."""
+
+
+@pytest.mark.parametrize(
+    ("arm", "switches"), [("mi2-open", {}), ("rad-dino-open", {}), ("rad-dino-open", SWITCHED)]
+)
 def test_stopped_runs_go_on_exactly(
     arm: str,
+    switches: dict[str, object],
     archive: Archive,
     bases: dict[str, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Stopped by a signal in steps 3 and 8 of 12."""
-    made = job(archive, arm, work=tmp_path / "work")
+    study = archive.study.model_dump(mode="json")
+    study["bases"][arm]["recipe"] |= switches
+    made = job(archive, arm, study=parse_study(study), work=tmp_path / "work")
+    whole = bases[arm]
+    if switches:
+        whole = tmp_path / "whole"
+        pretrain(replace(made, work=whole / "work"), whole, 1)
     trained = Trainer._step
 
     def interrupted(self: Trainer, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -295,7 +308,7 @@ def test_stopped_runs_go_on_exactly(
         assert not any((tmp_path / name).exists() for name in OUTPUTS), resumed
     pretrain(made, tmp_path, 1)
     assert read_json(tmp_path / "encoder.json")["resumed"] == 2
-    same_results(tmp_path, bases[arm])
+    same_results(tmp_path, whole)
 
 
 def failing(archive: Archive, strict: bool = False) -> Archive:
