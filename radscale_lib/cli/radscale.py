@@ -1,9 +1,10 @@
 """The command `radscale`: finds the command line that is asked for, and imports no other."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 
 class Command(NamedTuple):
@@ -63,7 +64,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: with 2 for an unknown command, else as the sub-command ends.
     """
-    name, *arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
+    try:
+        try:
+            _run(sys.argv[1:] if argv is None else list(argv))
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells do
+    except BrokenPipeError:  # as under `| head`
+        _end_quietly()
+
+
+def _run(argv: list[str]) -> None:
+    name, *arguments = argv or ["--help"]
     if name in ("-h", "--help"):
         print(overview())
         return
@@ -76,10 +89,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name not in commands:
         sys.exit(_unknown(name, list(commands)))
     sys.argv = [f"radscale {name}", *arguments]  # argparse takes the program's name from here
-    try:
-        import_module(commands[name].module).main(arguments)
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells do
+    import_module(commands[name].module).main(arguments)
+
+
+def _end_quietly() -> NoReturn:
+    """End where nobody reads on, without the complaint of a second flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(141)  # as shells do
 
 
 def overview() -> str:

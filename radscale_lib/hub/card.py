@@ -70,12 +70,16 @@ clinical decision may rest on it."""
 
 
 def _what_it_is(encoder: EncoderSection, run: Mapping[str, Any]) -> str:
-    supervision = [FIELDS.get(each, each) for each in run.get("supervision") or ()]
-    trained = f"continued by {run['paradigm']}" if run.get("paradigm") else "not trained further"
-    with_ = f" with {' and '.join(supervision)}" if supervision else ""
+    history = "whose training is not known"
+    if run.get("status") == "released":
+        history = "with released weights, not trained further here"
+    elif run.get("paradigm"):
+        supervision = [FIELDS.get(each, each) for each in run.get("supervision") or ()]
+        with_ = f" with {' and '.join(supervision)}" if supervision else ""
+        history = f"trained by {run['paradigm']}{with_}"
     return (
         f"Image encoder of kind `{encoder.kind}` for grey radiographs, {encoder.image_size} × "
-        f"{encoder.image_size} pixels, {trained}{with_}. Made with radscale."
+        f"{encoder.image_size} pixels, {history}. Made with radscale."
     )
 
 

@@ -107,3 +107,10 @@ def test_the_wheel_has_all_that_its_commands_need(tmp_path: Path) -> None:
     assert (tmp_path / "embeddings.parquet").stat().st_size
     radscale("make-phantom", "--study", "study.yaml", "--archive", "public", "--out", "phantom")
     assert (tmp_path / "phantom" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("arguments", ["--help", "embed --help"])
+def test_a_reader_that_stops_costs_no_traceback(arguments: str) -> None:
+    command = f"{sys.executable} -m radscale_lib.cli {arguments} | true"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in run.stderr and "Broken" not in run.stderr

@@ -12,6 +12,7 @@ import pytest
 import timm
 import torch
 import yaml
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModel
 
@@ -180,8 +181,13 @@ def test_refusals_name_the_remedy_and_write_nothing(
 
 
 def card_of(folder: Path) -> tuple[dict[str, Any], str]:
+    """The card's metadata, as the Hub's own library reads it too, and its text."""
+    loaded = ModelCard.load(folder / "README.md")
     _, front, text = (folder / "README.md").read_text().split("---\n", 2)
-    return yaml.safe_load(front), text
+    meta = yaml.safe_load(front)
+    assert loaded.data.license == meta["license"]
+    assert len(loaded.data.eval_results or ()) == len(meta.get("model-index", ()))
+    return meta, text
 
 
 def test_the_card_says_what_is_known_and_what_is_not(tmp_path: Path) -> None:
@@ -189,6 +195,7 @@ def test_the_card_says_what_is_known_and_what_is_not(tmp_path: Path) -> None:
     encoder = write_encoder(run, Mi2.model_validate(MI2))
     meta, text = card_of(exported(encoder, "timm", tmp_path / "bare"))
     assert meta["license"] == "other" and "model-index" not in meta
+    assert "whose training is not known" in text
     assert "Images in the training subset: not known" in text and "Not known: the scores" in text
     write_json(
         run / "encoder.json",
@@ -210,5 +217,5 @@ def test_the_card_says_what_is_known_and_what_is_not(tmp_path: Path) -> None:
     assert result["metrics"] == [{"type": "auroc", "value": 0.8123}]
     assert "| findings | auroc | 0.812 | 0.790 to 0.830 | 1,200 |" in text
     assert "unique images seen: 198" in text and "nodule" not in text
-    assert "with radiology reports and labels" in text
+    assert "trained by unicl with radiology reports and labels" in text
     assert "Any image of a patient" in text and "Tasks other than findings" in text
