@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from radscale_lib.report.cells import apart, merged, told
 from radscale_lib.report.draw import listed_figures
 from radscale_lib.report.figures.base import SECTIONS
 from radscale_lib.report.flow import flow_diagram
+from radscale_lib.report.inline import inline_svg
 from radscale_lib.report.series import task_series
 from radscale_lib.report.subsets import subset_rows
 from radscale_lib.report.words import (
@@ -98,6 +100,8 @@ def write_report(
         decided=_decided(study, verdicts) if verdicts["adjusted"].count() else [],
         allowed=f"{1 - study.scaling.confidence:.0%}",
         figures=_figures(figures),
+        arms={arm: place for place, arm in enumerate(study.arms)},
+        script=files("radscale_lib.report").joinpath("templates/report.js").read_text("utf-8"),
         score_sizes=[format_count(size) for size in study.subsets.sizes if study.arms],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
         law_tasks=_law_tasks(study, fits, crossovers),
@@ -181,22 +185,21 @@ def _decided(study: Study, verdicts: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _figures(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The figures of each section of the report, with caption and alternative text."""
+    """The figures of each section of the report, with caption and alternative text.
+
+    A figure is SVG in the page, or else a picture; it is left out if it has no format that browsers
+    show.
+    """
     found: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
-    for figure in listed_figures(folder):
-        source = _embed(folder, figure["name"])
-        if source is not None:
-            found[figure["section"]].append({**figure, "source": source})
+    for place, figure in enumerate(listed_figures(folder)):
+        svg, png = (folder / f"{figure['name']}.{suffix}" for suffix in ("svg", "png"))
+        if svg.exists():
+            drawn = inline_svg(svg, f"f{place}", figure["alt"])
+            found[figure["section"]].append({**figure, "svg": drawn})
+        elif png.exists():
+            source = f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode()}"
+            found[figure["section"]].append({**figure, "svg": "", "source": source})
     return found
-
-
-def _embed(figures: Path, name: str) -> str | None:
-    """A figure as a data URI; None if it was not drawn in a format that browsers show."""
-    for suffix, kind in (("svg", "svg+xml"), ("png", "png")):
-        path = figures / f"{name}.{suffix}"
-        if path.exists():
-            return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    return None
 
 
 SCORED = ("mean", "baseline", "floor")

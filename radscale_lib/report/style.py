@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -31,7 +32,7 @@ _LEVEL_MARKERS = ("D", "s", "p", "h", "*", "d")
 _DASHES = ((4.0, 2.0), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5), (2.5, 1.0))
 
 _RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": ["DejaVu Sans", "sans-serif"],
     "font.size": 7.5,
     "axes.titlesize": 8.5,
     "axes.titleweight": "bold",
@@ -62,7 +63,7 @@ _RC: dict[Any, Any] = {
     "text.color": INK,
     "savefig.facecolor": "white",
     "svg.hashsalt": "radscale",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text as text: smaller, searchable, and read aloud
     "text.parse_math": False,  # names may have dollar signs
     "pdf.fonttype": 42,
 }
@@ -148,6 +149,16 @@ def styled(path: Path | None) -> Iterator[None]:
         yield
     finally:
         _over.pop()
+
+
+@contextmanager
+def drawn_for(axes: Axes, study: Study, arm: str) -> Iterator[None]:
+    """Mark what is drawn in this block as an arm's, so that a page can switch it off."""
+    before = set(axes.get_children())
+    yield
+    panel = axes.figure.axes.index(axes)
+    for i, artist in enumerate(one for one in axes.get_children() if one not in before):
+        artist.set_gid(f"arm{list(study.arms).index(arm)}-{panel}-{len(before) + i}")
 
 
 def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:

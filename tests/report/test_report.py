@@ -70,14 +70,18 @@ def test_every_section_is_there(document):
 
 def test_it_is_one_accessible_file(document):
     assert document.get("lang") == "en"
-    assert not document.xpath("//script | //link | //iframe")
-    sources = document.xpath("//@src") + document.xpath("//*[@href]/@href")
+    assert not document.xpath("//script[@src] | //link | //iframe")
+    sources = document.xpath("//@src | //@href | //@*[local-name() = 'xlink:href']")
     assert all(source.startswith(("data:image/", "#")) for source in sources)
     assert "url(" not in document.xpath("string(//style)")
-    images = document.xpath("//img")
-    assert len(images) == 2 + 4 + 3 + 2 + 1
-    assert all(len(image.get("alt")) > 40 for image in images)
-    targets = {node.get("id") for node in document.xpath("//*[@id]")}
+    images = document.xpath("//figure/svg[@role='img' and @aria-label]")
+    assert len(images) == 2 + 4 + 3 + 2 + 1 + 2
+    assert all(len(image.get("aria-label")) > 40 for image in images)
+    ids = [node.get("id") for node in document.xpath("//*[@id]")]
+    targets = set(ids)
+    assert len(ids) == len(targets)
+    inner = document.xpath("//svg//@*[starts-with(., 'url(#')]")
+    assert inner and {text[5:-1] for text in inner} <= targets
     assert {link[1:] for link in document.xpath("//nav//@href")} <= targets
     for table in document.xpath("//table"):
         assert table.xpath("./thead//th[@scope='col']")
@@ -87,6 +91,18 @@ def test_it_is_one_accessible_file(document):
             assert sum(int(cell.get("colspan", 1)) for cell in cells) == width
     for label in document.xpath("//@aria-labelledby"):
         assert label in targets
+
+
+def test_what_is_drawn_for_an_arm_can_be_switched_off(example, document):
+    boxes = document.xpath("//fieldset[@id='arms']//input")
+    labels = [box.getparent().text_content().strip() for box in boxes]
+    assert labels == list(example.study.arms)
+    for place, arm in enumerate(example.study.arms):
+        drawn = document.xpath(f"//svg//*[@data-arm='{place}']")
+        assert len(drawn) > 20
+        rows = document.xpath(f"//tr[@data-arm='{place}']")
+        assert {row.xpath("string(./th)") for row in rows} == {arm}
+    assert document.get_element_by_id("arms").get("hidden") is not None  # needs the script
 
 
 def test_it_says_phantom_first(document):
@@ -313,7 +329,8 @@ def test_texts_are_escaped(example, tmp_path):
     card = other.folder / "encoders" / "mi2-reports" / "n=400" / "seed=1" / "encoder.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"reason": "<b>NaN</b>"}))
     page = other.report().html
-    assert "<script>" not in page
+    assert page.count("<script>") == 1  # ours
+    assert "<script>alert" not in page
     assert "<b>NaN" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; co" in page
 

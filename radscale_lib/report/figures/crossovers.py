@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import COLUMN, ArmStyle, arm_styles, house_style, new_figure
+from radscale_lib.report.style import (
+    COLUMN,
+    ArmStyle,
+    arm_styles,
+    drawn_for,
+    house_style,
+    new_figure,
+)
 from radscale_lib.report.words import format_count, task_title
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
@@ -56,7 +63,8 @@ def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
         of = [row for row in rows if row["task"] == task]
         ticks.append(place + (len(of) - 1) / 2)
         for row in of:
-            _draw(axes, row, place, styles[row["arm"]], (left, sizes[0], sizes[-1], right))
+            with drawn_for(axes, study, row["arm"]):
+                _draw(axes, row, place, styles[row["arm"]], (left, sizes[0], sizes[-1], right))
             place += 1
         place += 1
     axes.set_ylim(place - 1, -1)

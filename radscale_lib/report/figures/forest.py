@@ -15,6 +15,7 @@ from radscale_lib.report.style import (
     PAGE,
     ArmStyle,
     arm_styles,
+    drawn_for,
     house_style,
     new_figure,
 )
@@ -85,7 +86,8 @@ def _forest(study: Study, panels: dict[str, Rows], tasks: Sequence[str]) -> Figu
         axes.axvline(0, color=BASELINE, lw=0.8)
         for row in rows:
             place = tasks.index(row["task"]) * step + arms.index(row["arm"])
-            _draw_row(axes, row, place, styles[row["arm"]])
+            with drawn_for(axes, study, row["arm"]):
+                _draw_row(axes, row, place, styles[row["arm"]])
         axes.set_title(title, fontsize=7.5)
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)

@@ -21,6 +21,7 @@ from radscale_lib.report.style import (
     ArmStyle,
     LevelStyle,
     arm_styles,
+    drawn_for,
     house_style,
     level_styles,
     new_figure,
@@ -140,7 +141,8 @@ def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None
     for i, arm in enumerate(arms):
         # Arms of one size stand side by side, so that their intervals can be read.
         nudge = (right / left) ** (0.007 * (i - (len(arms) - 1) / 2))
-        _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge)
+        with drawn_for(axes, study, arm):
+            _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge)
 
     axes.set_ylim(*_limits(table))
     ticks = sizes if len(points) else []
