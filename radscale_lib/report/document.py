@@ -30,6 +30,7 @@ from radscale_lib.report.words import (
     task_title,
 )
 from radscale_lib.scaling.diagnostics import METHOD
+from radscale_lib.scaling.heads import of_head
 from radscale_lib.study import Run, Study
 from radscale_lib.texts import plain
 
@@ -467,6 +468,7 @@ def _gaps(study: Study, scores: pl.DataFrame, cards: Sequence[Card]) -> list[dic
     """Runs that failed, or that have no score on some task."""
     by_run = {_key(card): card for card in cards}
     tasks = [task for task in study.scaling.metrics if task in set(scores["task"])]
+    scores = pl.concat([scores.clear(), *(of_head(study, scores, task) for task in tasks)])
     keys = scores.filter(pl.col("value").is_not_nan()).select("arm", "size", "seed", "task")
     scored = {(Run(arm, size, seed), task) for arm, size, seed, task in keys.iter_rows()}
     rows = []

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from radscale_lib.scaling.heads import of_head
 from radscale_lib.scaling.study_curves import images_learnt
 from radscale_lib.study import Study
 
@@ -36,12 +37,15 @@ def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: st
         Rows of SERIES_SCHEMA, arms in the study's order, then baselines, then floors.
     """
     metric = study.scaling.metrics[task]
-    macro = scores.filter(
-        (pl.col("task") == task)
-        & (pl.col("metric") == metric)
-        & (pl.col("target") == "macro")
-        & pl.col("value").is_not_nan()
-    ).sort("arm", "size", "seed")
+    macro = (
+        of_head(study, scores, task)
+        .filter(
+            (pl.col("metric") == metric)
+            & (pl.col("target") == "macro")
+            & pl.col("value").is_not_nan()
+        )
+        .sort("arm", "size", "seed")
+    )
     chosen = fits.filter((pl.col("task") == task) & pl.col("chosen"))
     rows: list[dict[str, Any]] = []
     kinds = {

@@ -15,7 +15,7 @@ Truth = Callable[[Run, str], float]
 """Expected error (1 - metric) of a run on a task."""
 
 COLUMNS = [
-    *("arm", "encoder", "size", "images", "seed", "task", "target", "metric"),
+    *("arm", "encoder", "size", "images", "seed", "task", "head", "target", "metric"),
     *("value", "lower", "upper", "confidence", "cases", "positives", "resamples_used", "resamples"),
 ]
 
@@ -74,7 +74,7 @@ def simulate_scores(
                 continue
             head = {"arm": run.arm, "encoder": study.encoder_of(run.arm)} | {
                 "size": run.size, "images": run.size or None, "seed": run.seed,
-                "task": task, "metric": metric,
+                "task": task, "head": study.head_of(task), "metric": metric,
                 "confidence": study.evaluation.confidence, "cases": patients,
                 "resamples_used": resamples,
             }  # fmt: skip

@@ -11,6 +11,7 @@ from radscale_lib.digests import text_number
 from radscale_lib.scaling.course import Course, course, course_of
 from radscale_lib.scaling.errors import ScalingError, chance_error, to_error
 from radscale_lib.scaling.fit import Fit
+from radscale_lib.scaling.heads import of_head
 from radscale_lib.scaling.laws import Array
 from radscale_lib.scaling.pooling import LabelRuns, Labels, pool
 from radscale_lib.scaling.study_curves import StudyCurve, level_draws, resampled
@@ -117,12 +118,15 @@ def fit_tasks(study: Study, scores: pl.DataFrame) -> list[TaskFits]:
 
 def _fit_task(study: Study, scores: pl.DataFrame, task: str) -> TaskFits:
     metric = study.scaling.metrics[task]
-    rows = scores.filter(
-        (pl.col("task") == task)
-        & (pl.col("metric") == metric)
-        & pl.col("value").is_not_null()
-        & pl.col("value").is_not_nan()
-    ).sort("arm", "size", "seed", "target")
+    rows = (
+        of_head(study, scores, task)
+        .filter(
+            (pl.col("metric") == metric)
+            & pl.col("value").is_not_null()
+            & pl.col("value").is_not_nan()
+        )
+        .sort("arm", "size", "seed", "target")
+    )
     macro, by_label = rows.filter(MACRO), rows.filter(~MACRO)
     cap = chance_error(metric, _prevalence(by_label))
     arms: dict[str, FittedArm] = {}

@@ -32,7 +32,7 @@ def _schema(*columns: tuple[Any, str]) -> pl.Schema:
 
 
 FITS_SCHEMA = _schema(
-    (pl.String, "arm task metric form"),
+    (pl.String, "arm task head metric form"),
     (pl.String, "trend"),
     (pl.Boolean, "identified chosen"),
     (pl.Int64, "sizes runs runs_expected"),
@@ -46,14 +46,14 @@ FITS_SCHEMA = _schema(
     (pl.List(pl.String), "diagnostics"),
 )
 CROSSOVERS_SCHEMA = _schema(
-    (pl.String, "arm task metric baseline"),
+    (pl.String, "arm task head metric baseline"),
     (pl.Float64, "baseline_value size size_lower size_upper"),
     (pl.String, "state"),
     (pl.Float64, "ahead difference difference_lower difference_upper"),
     (pl.String, "text"),
 )
 COMPARISONS_SCHEMA = _schema(
-    (pl.String, "arm other task metric"),
+    (pl.String, "arm other task head metric"),
     (pl.Float64, "size"),
     (pl.Boolean, "studied"),
     (pl.Float64, "images other_images"),
@@ -62,7 +62,7 @@ COMPARISONS_SCHEMA = _schema(
     (pl.Float64, "slope slope_lower slope_upper"),
 )
 LABEL_FITS_SCHEMA = _schema(
-    (pl.String, "arm task target metric"),
+    (pl.String, "arm task head target metric"),
     (pl.Int64, "positives runs"),
     (pl.Float64, "own rises change change_lower change_upper gain gain_lower gain_upper"),
     (pl.List(_POINT), "curve"),
@@ -100,7 +100,8 @@ def fit_study(study: Study, scores: pl.DataFrame) -> Tables:
     comparisons: list[dict[str, Any]] = []
     labels: list[dict[str, Any]] = []
     for of_task in tasks:
-        names = {"task": of_task.task, "metric": of_task.metric}
+        drawn = study.head_of(of_task.task)
+        names = {"task": of_task.task, "head": drawn, "metric": of_task.metric}
         for name in study.arms:
             arm, key = of_task.arms.get(name), (name, of_task.task)
             head = _head(study, of_task, name)
@@ -128,6 +129,7 @@ def _head(study: Study, of_task: TaskFits, arm: str) -> dict[str, Any]:
     return {
         "arm": arm,
         "task": of_task.task,
+        "head": study.head_of(of_task.task),
         "metric": of_task.metric,
         "sizes": rows["size"].n_unique(),
         "runs": len(rows),

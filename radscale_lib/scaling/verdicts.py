@@ -43,7 +43,17 @@ def verdicts(study: Study, tasks: Sequence[TaskFits]) -> pl.DataFrame:
     """
     confidence = study.scaling.confidence
     rows = decide(claims_of(study, tasks), 1 - confidence)
-    return pl.DataFrame([row | {"confidence": confidence} for row in rows], schema=VERDICTS_SCHEMA)
+    heads = {fits.task: study.head_of(fits.task) for fits in tasks}
+    return pl.DataFrame(
+        [row | {"head": _heads(row["task"], heads), "confidence": confidence} for row in rows],
+        schema=VERDICTS_SCHEMA,
+    )
+
+
+def _heads(tasks: str | None, heads: dict[str, str]) -> str | None:
+    """The heads of the tasks that a claim names, each once."""
+    named = [heads[task] for task in (tasks or "").split(", ") if task in heads]
+    return ", ".join(dict.fromkeys(named)) or None
 
 
 def claims_of(study: Study, tasks: Sequence[TaskFits]) -> list[Claim]:
@@ -63,7 +73,7 @@ def decide(claims: Sequence[Claim], level: float) -> list[dict[str, Any]]:
     of the whole study (`multiplicity.gate`), and that of what it needs.
 
     Returns:
-        A row for each claim, in their order, without the confidence.
+        A row for each claim, in their order, without head and confidence.
     """
     families: dict[str, list[int]] = {}
     for index, claim in enumerate(claims):
@@ -108,7 +118,6 @@ def _row(claim: Claim, adjusted: float, level: float, chance: float | None) -> d
         "task": claim.task,
         "target": claim.target,
         "metric": claim.metric,
-        "head": None,
         "size": claim.size,
         "verdict": verdict,
         "value": value,

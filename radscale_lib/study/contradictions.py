@@ -40,6 +40,7 @@ def contradictions(study: Study) -> Iterator[str]:
         yield from _arm(study, name, arm)
     yield from _tasks(study)
     yield from _metrics(study)
+    yield from _heads(study)
     yield from _claims(study)
     for name in study.report.colours:
         if name not in study.arms:
@@ -263,6 +264,17 @@ def _metrics(study: Study) -> Iterator[str]:
             yield (
                 f"scaling.metrics.{name}: {metric!r} has no phrases in "
                 f"{study.institution.language!r}: use {' or '.join(others)}"
+            )
+
+
+def _heads(study: Study) -> Iterator[str]:
+    tasks = study.evaluation.tasks
+    for name, head in study.scaling.heads.items():
+        if name not in tasks:
+            yield f"scaling.heads.{name}: no such task: remove it, or use one of {sorted(tasks)}"
+        elif head not in (known := tasks[name].head_names):
+            yield (
+                f"scaling.heads.{name}: {head!r} is no head of this task: use one of {list(known)}"
             )
 
 

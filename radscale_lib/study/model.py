@@ -111,6 +111,10 @@ class Study(Section):
         """Patients of an archive that a published cell holds at least; a phantom has none."""
         return 1 if self.archives[archive].phantom else self.disclosure.smallest_cell
 
+    def head_of(self, task: str) -> str:
+        """The head of a task that is fitted and drawn."""
+        return self.scaling.heads.get(task, self.evaluation.tasks[task].head_names[0])
+
     @property
     def trained_arms(self) -> dict[str, Arm]:
         """The arms that train."""

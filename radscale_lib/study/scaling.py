@@ -37,6 +37,11 @@ class Scaling(Section):
     metrics: dict[str, str] = Field(
         description="The metric of each task that is fitted and drawn, by task name."
     )
+    heads: dict[str, str] = Field(
+        {},
+        description="The head of a task that is fitted and drawn, by task name, as its rows of the "
+        "scores are called; the task's first where none is named.",
+    )
     forms: tuple[Literal["power", "power_floor", "double_saturating"], ...] = Field(
         ("power", "power_floor"),
         description="Forms fitted: power law, with floor, and with floor and start.",

@@ -85,7 +85,8 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
         print(f"{run.path} {name}: the run failed: no scores", file=sys.stderr)
         predictions = task.predictions_schema(study, name).to_frame()
     encoder, confidence = study.encoder_of(run.arm), study.evaluation.confidence
-    table = score_table(scores, run, encoder, name, confidence, _images(inputs))
+    head = study.evaluation.tasks[name].head_names[0]
+    table = score_table(scores, run, encoder, name, confidence, _images(inputs), head)
     for filename, content in (("predictions", predictions), ("scores", table)):
         with atomic_write(out / f"{filename}.parquet") as partial:
             content.write_parquet(partial)
@@ -93,7 +94,12 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
         figures = ", ".join(
             f"{key} {row[key]:.3f}" for key in ("value", "lower", "upper") if row[key] is not None
         )
-        print(f"{run.path} {name}: {row['metric']} {figures or 'undefined'}", file=sys.stderr)
+        what = f"{run.path} {name} ({row['head']}): {row['metric']}"
+        print(f"{what} {figures or row['note'] or 'undefined'}", file=sys.stderr)
+    for head, choice in (
+        table.drop_nulls("choice").select("head", "choice").unique().sort("head").iter_rows()
+    ):
+        print(f"{run.path} {name} ({head}): chosen on validation: {choice}", file=sys.stderr)
 
 
 def set_up_libraries(threads: int, device: str) -> None:

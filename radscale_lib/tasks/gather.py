@@ -31,11 +31,16 @@ def gather(study: Study, paths: Sequence[Path], out: Path) -> None:
     """
     tables = [
         pl.read_parquet(path).match_to_schema(
-            SCHEMA, missing_columns=dict.fromkeys(("images", "note"), "insert")
+            SCHEMA, missing_columns=dict.fromkeys(("images", "head", "note", "choice"), "insert")
         )
         for path in paths
     ]
-    scores = pl.concat([SCHEMA.to_frame(), *tables]).sort(ORDER)
+    first = {name: task.head_names[0] for name, task in study.evaluation.tasks.items()}
+    scores = (
+        pl.concat([SCHEMA.to_frame(), *tables])
+        .with_columns(pl.col("head").fill_null(pl.col("task").replace_strict(first, default=None)))
+        .sort(ORDER)
+    )
     scored = set(scores.select("task", "arm", "size", "seed").unique().iter_rows())
     missing = [
         f"{task} of {run.path}"

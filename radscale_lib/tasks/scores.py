@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radscale_lib.study.model import Run
-from radscale_lib.tasks.bootstrap import Floats, at_prevalence, interval
+from radscale_lib.tasks.bootstrap import Floats, PatientDraws, at_prevalence, interval
 from radscale_lib.tasks.confidence import Confidence, Family, correlation_of, sampled_family
 
 SCHEMA = pl.Schema(
@@ -19,6 +20,7 @@ SCHEMA = pl.Schema(
         "images": pl.Int64(),
         "seed": pl.Int64(),
         "task": pl.String(),
+        "head": pl.String(),
         "target": pl.String(),
         "metric": pl.String(),
         "value": pl.Float64(),
@@ -30,9 +32,10 @@ SCHEMA = pl.Schema(
         "resamples_used": pl.Int64(),
         "resamples": pl.List(pl.Float64),
         "note": pl.String(),
+        "choice": pl.String(),
     }
 )
-ORDER = ["arm", "size", "seed", "task", "target", "metric"]
+ORDER = ["arm", "size", "seed", "task", "head", "target", "metric"]
 MACRO = "macro"
 FEWEST = 5
 """Positives, and negatives, below which a label's score has no interval."""
@@ -53,6 +56,8 @@ class Score:
         ordered: the resamples less what is not the score's own, such as a draw's prevalence; by
             them scores are paired. None: the resamples.
         note: why there is no interval, or no value.
+        head: what was trained on the frozen features; None: the task's first head.
+        choice: what the head chose on validation.
     """
 
     target: str
@@ -65,6 +70,8 @@ class Score:
     correlation: Floats | None = None
     ordered: Floats | None = None
     note: str | None = None
+    head: str | None = None
+    choice: str | None = None
 
     @property
     def order(self) -> Floats:
@@ -162,6 +169,33 @@ def macro(scores: Sequence[Score], cases: int) -> Score:
     )
 
 
+def unscored(
+    labels: Sequence[str],
+    metrics: Sequence[str],
+    truth: NDArray[np.floating],
+    draws: PatientDraws,
+    note: str,
+) -> list[Score]:
+    """Scores without a value: of an encoder that cannot have a head.
+
+    Args:
+        labels: K names.
+        metrics: names.
+        truth: [N, K], 1, 0 or NaN (unknown), of the test images.
+        draws: of their patients.
+        note: why there is no value.
+    """
+    nothing = np.full(len(draws), np.nan)
+    known, positive = (~np.isnan(truth)).sum(axis=0), (truth == 1).sum(axis=0)
+    rows = [*zip(labels, known.tolist(), positive.tolist(), strict=True)]
+    rows.append((MACRO, len(truth), int(positive.sum())))
+    return [
+        Score(label, metric, float("nan"), nothing, cases, positives, note=note)
+        for metric in metrics
+        for label, cases, positives in rows
+    ]
+
+
 def score_table(
     scores: Sequence[Score],
     run: Run,
@@ -169,6 +203,7 @@ def score_table(
     task: str,
     confidence: float,
     images: int | None = None,
+    head: str | None = None,
 ) -> pl.DataFrame:
     """Rows of the scores table, sorted.
 
@@ -179,6 +214,7 @@ def score_table(
         task: the task's name.
         confidence: of the intervals.
         images: unique images that the run learnt from, where its card says so.
+        head: of the scores that name none.
     """
     rows = []
     for score in scores:
@@ -191,6 +227,7 @@ def score_table(
                 "images": images,
                 "seed": run.seed,
                 "task": task,
+                "head": score.head or head,
                 "target": score.target,
                 "metric": score.metric,
                 "value": score.value,
@@ -202,6 +239,7 @@ def score_table(
                 "resamples_used": int(np.isfinite(score.resamples).sum()),
                 "resamples": score.resamples.tolist(),
                 "note": score.note,
+                "choice": score.choice,
             }
         )
     table = pl.DataFrame(rows, schema=SCHEMA)

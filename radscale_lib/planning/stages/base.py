@@ -9,12 +9,13 @@ from radscale_lib.planning.scale import archive_images
 from radscale_lib.study.base import Section
 from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.floors import Pixels
+from radscale_lib.study.heads import HeadSection
 from radscale_lib.study.model import Study
 from radscale_lib.study.paradigms import RecipeSection
 from radscale_lib.study.tasks import TaskSection
 
 Slice = dict[str, Any]
-Kind = type[EncoderSection | RecipeSection | TaskSection]
+Kind = type[EncoderSection | RecipeSection | TaskSection | HeadSection]
 
 START_SECONDS = 5.0
 """Assumed: start of a process with torch."""

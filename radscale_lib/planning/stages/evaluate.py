@@ -36,7 +36,7 @@ def _evaluate(study: Study, task: str, arm: str) -> Slice:
     protocol = {
         name: getattr(study.evaluation, name) for name in ("resamples", "confidence", "seed")
     }
-    shared = {} if section.runs_encoder else {"features": study.evaluation.features}
+    shared = {"features": study.evaluation.features} if section.reads_features else {}
     machine = hardware(study) if section.runs_encoder else {}
     reports = {}
     if section.needs == "reports":
@@ -48,6 +48,11 @@ def _evaluate(study: Study, task: str, arm: str) -> Slice:
 def runs_and_tasks(study: Study) -> Slice:
     """Which scores a study has."""
     return {"runs": [run.path for run in study.runs], "tasks": list(study.evaluation.tasks)}
+
+
+def heads_drawn(study: Study) -> dict[str, str]:
+    """The head of each task that is fitted and drawn."""
+    return {task: study.head_of(task) for task in study.evaluation.tasks}
 
 
 def _similarity(study: Study, arm: str) -> Slice:
@@ -62,6 +67,7 @@ def _similarity(study: Study, arm: str) -> Slice:
 def _evaluate_kinds(study: Study, task: str, arm: str) -> Iterator[Kind]:
     section = study.evaluation.tasks[task]
     yield type(section)
+    yield from section.head_kinds()
     if section.runs_encoder:
         yield from arms_encoder(study, arm)
 

@@ -1,7 +1,7 @@
 """Fits, figures and the report."""
 
 from radscale_lib.planning.stages.base import Slice, Stage, task_kinds, without
-from radscale_lib.planning.stages.evaluate import runs_and_tasks
+from radscale_lib.planning.stages.evaluate import heads_drawn, runs_and_tasks
 from radscale_lib.study.kinds import modules_of
 from radscale_lib.study.model import Study
 from radscale_lib.study.pretrain import Arm
@@ -27,6 +27,7 @@ def _fit(study: Study) -> Slice:
         "baselines": study.origins,
         "arms": arms,
         "kinds": kinds,
+        "heads": heads_drawn(study),
         **runs_and_tasks(study),
     }
 
@@ -39,6 +40,7 @@ def _figures(study: Study) -> Slice:
         "baselines": study.evaluated_only,
         "floors": study.floors,
         "arms": {name: study.encoder_of(name) for name in study.arms},
+        "heads": heads_drawn(study),
         **runs_and_tasks(study),
     }
 

@@ -11,6 +11,7 @@ from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.release import small_labels, without_labels
 from radscale_lib.report.style import INK, PAGE, house_style, new_figure
 from radscale_lib.report.words import metric_name, number, task_title
+from radscale_lib.scaling.heads import of_head
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
@@ -41,7 +42,7 @@ def draw_classes(study: Study, tables: Tables) -> Iterator[Drawing]:
         of = gains.filter(task=task)
         if of.is_empty():
             continue
-        table = _table(study, of, tables.scores.filter(task=task), task)
+        table = _table(study, of, of_head(study, tables.scores, task), task)
         if table.is_empty():
             continue
         with house_style():

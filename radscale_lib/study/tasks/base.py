@@ -8,6 +8,7 @@ from pydantic import Field
 
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.base import Section
+from radscale_lib.study.heads.base import HeadSection
 
 
 class Decoder(Section):
@@ -31,10 +32,27 @@ class TaskSection(Section):
     """Module with `evaluate(study, name, inputs)` and `predictions_schema(study, name)`."""
     needs: ClassVar[Literal["labels", "tubes", "reports"]]
     """The table of the institution that it learns from and is scored on."""
-    runs_encoder: ClassVar[bool]
-    """Whether it runs the encoder on images; else it reads the pooled features."""
 
     kind: str
+
+    @property
+    def runs_encoder(self) -> bool:
+        """Whether it runs the encoder on images; else it reads the pooled features alone."""
+        return False
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether it reads the pooled features."""
+        return not self.runs_encoder
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Its heads, as the scores name them; the first is fitted unless the study says other."""
+        return ("default",)
+
+    def head_kinds(self) -> Iterator[type[HeadSection]]:
+        """The kinds of its heads, if it has any."""
+        yield from ()
 
     @property
     def names(self) -> str | None:

@@ -1,26 +1,58 @@
-"""Classification: a probe on pooled features."""
+"""Classification: heads on frozen features."""
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from radscale_lib.study.base import Name
+from radscale_lib.study.heads import Head, HeadSection
+from radscale_lib.study.heads.linear import Linear
 from radscale_lib.study.tasks.base import TaskSection
 
 
 class Classification(TaskSection):
-    """Multi-label logistic probe on pooled features; AUROC and AUPRC."""
+    """Multi-label classification by one or more heads on frozen features; AUROC and AUPRC."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.classification"
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "labels"
-    runs_encoder: ClassVar[bool] = False
 
     kind: Literal["classification"]
     target: Literal["findings", "tubes"] = Field(description="Label columns to predict.")
     penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4),
         min_length=1,
-        description="L2 penalties tried; chosen on the validation split.",
+        description="L2 penalties that linear heads try; chosen on the validation split.",
     )
+    heads: dict[Name, Head] = Field(
+        {"linear": Linear()},
+        min_length=1,
+        description="Heads by name, each with rows of its own in the scores; the first is fitted "
+        "and drawn unless scaling.heads names another.",
+    )
+
+    @property
+    def runs_encoder(self) -> bool:
+        """Whether a head does."""
+        return any(head.runs_encoder for head in self.heads.values())
+
+    @property
+    def reads_features(self) -> bool:
+        """Their index names its images."""
+        return True
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Its heads, each followed by its shares of the labels."""
+        return tuple(row for name, head in self.heads.items() for row in head.names(name))
+
+    def head_kinds(self) -> Iterator[type[HeadSection]]:
+        """The kinds of its heads."""
+        yield from map(type, self.heads.values())
+
+    def images_encoded(self, tested: float) -> float:
+        """Images that its heads run the encoder on, with `tested` test images."""
+        return sum(head.images_encoded(tested) for head in self.heads.values())
 
     @property
     def names(self) -> str:

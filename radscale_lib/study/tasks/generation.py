@@ -36,7 +36,6 @@ class Generation(TaskSection):
 
     implementation: ClassVar[str] = "radscale_lib.tasks.generation"
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "reports"
-    runs_encoder: ClassVar[bool] = True
 
     kind: Literal["generation"]
     decoder: Decoder
@@ -80,6 +79,16 @@ class Generation(TaskSection):
                 "trained from scratch: set it to 0, or language_model to a folder"
             )
         return self
+
+    @property
+    def runs_encoder(self) -> bool:
+        """The language model reads grids, which are not kept."""
+        return True
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Its one decoder."""
+        return ("language-model",)
 
     def title(self, words: str) -> str:
         """What the task is called in a heading."""

@@ -12,7 +12,6 @@ class Segmentation(TaskSection):
 
     implementation: ClassVar[str] = "radscale_lib.tasks.segmentation"
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "tubes"
-    runs_encoder: ClassVar[bool] = True
 
     kind: Literal["segmentation"]
     decoder: Decoder
@@ -24,6 +23,16 @@ class Segmentation(TaskSection):
         0.012, gt=0, lt=0.2, description="Width a polyline is drawn with, as a share of the side."
     )
     tolerance: int = Field(1, ge=0, description="Tolerance of clDice, pixels of the mask.")
+
+    @property
+    def runs_encoder(self) -> bool:
+        """The decoder reads grids, which are not kept."""
+        return True
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Its one decoder."""
+        return ("pyramid",)
 
     @property
     def names(self) -> str:

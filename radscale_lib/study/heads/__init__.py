@@ -1,0 +1,16 @@
+"""Kinds of heads, one module each: what is trained on frozen features for classification."""
+
+from typing import TYPE_CHECKING
+
+from radscale_lib.study.heads.base import FeatureHead, HeadSection
+from radscale_lib.study.kinds import kinds, union
+
+HEADS = kinds(__name__, HeadSection, "kind", "radscale.heads")
+"""Every kind of head by name, those of installed packages too."""
+
+if TYPE_CHECKING:
+    Head = HeadSection
+else:
+    Head = union(HEADS, "kind")
+
+__all__ = ["HEADS", "FeatureHead", "Head", "HeadSection"]
