@@ -125,7 +125,12 @@ def _default(info: FieldInfo) -> str:
         return "its defaults"
     if isinstance(value, Path):
         value = str(value)
-    return f"`{json.dumps(value, ensure_ascii=False)}`"
+    return f"`{json.dumps(value, ensure_ascii=False, default=_plain)}`"
+
+
+def _plain(section: BaseModel) -> dict[str, Any]:
+    """A section that is within a default value, as the study file would have it."""
+    return section.model_dump(mode="json", exclude_defaults=True)
 
 
 def _type(info: FieldInfo) -> str:

@@ -41,7 +41,7 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
     labels: tuple[str, ...] = getattr(study.labels, task.target)
     truth = targets(index, columns(study.labels, task.target), study.labels)
     known = ~np.isnan(truth).all(1)
-    index, pooled, truth = index.filter(known), pooled[known], truth[known]
+    index, pooled, truth = index.filter(pl.Series(known)), pooled[known], truth[known]
     split = index["split"].to_numpy()
     train = np.flatnonzero(split == "train")
     for part in ("train", "test"):

@@ -95,6 +95,26 @@ WRONG = {
         "encoders.dino.trust_remote_code: the folder brings code of its own (mine.Model), which is "
         "not run unless this is true: read it, then set it, or give a folder of a model that "
         "transformers has",
+    "a head of no known kind": (
+        {"evaluation.tasks.findings.heads": {"tree": {"kind": "forest"}}},
+        "evaluation.tasks.findings.heads.tree.kind: must be one of 'knn', 'linear' (got 'forest')",
+    ),
+    "no head": (
+        {"evaluation.tasks.findings.heads": {}},
+        "evaluation.tasks.findings.heads: must not be empty: name at least one (got {})",
+    ),
+    "a share of more than all labels": (
+        {"evaluation.tasks.findings.heads": {"few": {"kind": "knn", "label_shares": [1.5]}}},
+        "evaluation.tasks.findings.heads.few.label_shares.0: must be less than 1 (got 1.5)",
+    ),
+    "a head that is fitted and not there": (
+        {"scaling.heads": {"findings": "knn"}},
+        "scaling.heads.findings: 'knn' is no head of this task: use one of ['linear']",
+    ),
+    "the head of a task that is not there": (
+        {"scaling.heads": {"finding": "linear"}},
+        "scaling.heads.finding: no such task: remove it, or use one of ['findings', 'reports', "
+        "'segmentation', 'tubes']",
     ),
     "interpolation of what is no arm": (
         {"arms.wise": {"interpolates": "rad-din"}},

@@ -10,4 +10,4 @@ class Linear(FeatureHead):
 
     implementation: ClassVar[str] = "radscale_lib.tasks.heads.linear"
 
-    kind: Literal["linear"] = "linear"
+    kind: Literal["linear"]

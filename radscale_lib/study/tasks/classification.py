@@ -25,7 +25,7 @@ class Classification(TaskSection):
         description="L2 penalties that linear heads try; chosen on the validation split.",
     )
     heads: dict[Name, Head] = Field(
-        {"linear": Linear()},
+        {"linear": Linear(kind="linear")},
         min_length=1,
         description="Heads by name, each with rows of its own in the scores; the first is fitted "
         "and drawn unless scaling.heads names another.",

@@ -10,7 +10,6 @@ class BrightnessTask(TaskSection):
 
     implementation: ClassVar[str] = "radscale_dummy.evaluate"
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "labels"
-    runs_encoder: ClassVar[bool] = False
 
     kind: Literal["brightness"]
 
