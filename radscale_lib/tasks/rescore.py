@@ -97,6 +97,7 @@ def read_predictions(path: Path) -> tuple[list[str], Predictions, Predictions]:
     """
     labels = _labels(path)
     table = pl.read_parquet(path)
+    _one_head(table)
     split = _split(table)
     if table["patient_id"].null_count():
         row = int(table["patient_id"].is_null().arg_max() or 0)
@@ -144,6 +145,15 @@ def _labels(path: Path) -> list[str]:
     if not targets:
         raise PredictionsError("no columns 'target:<label>' and 'logit:<label>': nothing to score")
     return targets
+
+
+def _one_head(table: pl.DataFrame) -> None:
+    """Refuse rows of several heads, which would count every image more than once."""
+    heads = table["head"].unique().drop_nulls().sort() if "head" in table.columns else []
+    if len(heads) > 1:
+        raise PredictionsError(
+            f"column 'head': predictions of {', '.join(map(str, heads))}: keep the rows of one"
+        )
 
 
 def _split(table: pl.DataFrame) -> NDArray[np.str_]:

@@ -43,6 +43,22 @@ def study(**changes: Any) -> Study:
             {"evaluation__tasks__findings__target": "tubes"},
             id="stated claims find tasks by their target",
         ),
+        pytest.param(
+            "fit",
+            {},
+            {"evaluation__tasks__findings__heads": {"near": {"kind": "knn"}}},
+            id="the first head of a task is fitted",
+        ),
+        pytest.param(
+            "evaluate",
+            {"task": "findings", "arm": "rad-dino"},
+            {
+                "evaluation__tasks__findings__heads": {
+                    "linear": {"kind": "linear", "label_shares": [0.1]}
+                }
+            },
+            id="a task has the heads that it names",
+        ),
     ],
 )
 def test_what_a_stage_reads_is_in_its_id(
@@ -59,3 +75,18 @@ def test_the_code_that_places_images_counts_for_every_encoder() -> None:
     modules = {name.partition(":")[0] for name in code}
     assert {"radscale_lib.study.encoders.mi2", "radscale_lib.study.encoders.rad_dino"} <= modules
     assert "radscale_lib.encoders.davit" not in modules
+
+
+def test_the_code_of_a_head_counts_for_the_tasks_that_use_it() -> None:
+    two = study(evaluation__tasks__findings__heads={"a": {"kind": "linear"}, "b": {"kind": "knn"}})
+    modules = {
+        task: {
+            name.partition(":")[0]
+            for name in components(two, "evaluate", task=task, arm="rad-dino")["code"]
+        }
+        for task in ("findings", "tubes")
+    }
+    linear, knn = (f"radscale_lib.tasks.heads.{name}" for name in ("linear", "knn"))
+    assert {linear, knn} <= modules["findings"]
+    assert linear in modules["tubes"]
+    assert knn not in modules["tubes"]

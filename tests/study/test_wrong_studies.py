@@ -95,6 +95,7 @@ WRONG = {
         "encoders.dino.trust_remote_code: the folder brings code of its own (mine.Model), which is "
         "not run unless this is true: read it, then set it, or give a folder of a model that "
         "transformers has",
+    ),
     "a head of no known kind": (
         {"evaluation.tasks.findings.heads": {"tree": {"kind": "forest"}}},
         "evaluation.tasks.findings.heads.tree.kind: must be one of 'knn', 'linear' (got 'forest')",

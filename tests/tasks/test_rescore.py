@@ -218,3 +218,13 @@ def test_repeated_columns_and_other_files_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit, match="1"):
         main(command)
     assert not (tmp_path / "S.parquet").exists()
+
+
+def test_predictions_of_several_heads_are_refused(tmp_path):
+    path = tmp_path / "P.parquet"
+    table = pl.DataFrame({"patient_id": ["a", "b"], "target:x": [1, 0], "logit:x": [0.1, 0.2]})
+    table.with_columns(pl.Series("head", ["knn", "linear"])).write_parquet(path)
+    with pytest.raises(PredictionsError, match="'head': predictions of knn, linear: keep the rows"):
+        read_predictions(path)
+    table.with_columns(head=pl.lit("knn")).write_parquet(path)
+    assert read_predictions(path)[0] == ["x"]
