@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from radscale_lib.cli.radscale import main
+from radscale_lib.tasks.rescore import PredictionsError, read_predictions
 
 METRICS = [
     *("auprc", "auroc", "f1"),
