@@ -24,6 +24,8 @@ ABBREVIATIONS = {
 }
 
 
+KNOWN_TEXTS = 2**14
+"""Texts whose tokens are counted once, at most."""
 WORDS = 2048
 """Columns that the words of a text are told apart by, for near-duplicates."""
 
@@ -34,6 +36,7 @@ class Drawn(NamedTuple):
     Attributes:
         text: as the model reads it.
         number: of the section of the report, or of the label set, that it is of: int64.
+        said: of the text itself: int64, the same for the same words.
         by_labels: whether it is a label text.
         tokens: of all that could be said, start and end included.
         left_out: tokens of it that are not in the text.
@@ -41,6 +44,7 @@ class Drawn(NamedTuple):
 
     text: str
     number: int
+    said: int
     by_labels: bool
     tokens: int
     left_out: int
@@ -111,6 +115,7 @@ class Pairing:
         self._states = np.nan_to_num(states, nan=-1).astype(np.int8)
         self._says = label_samples(recipe, states, others)
         self._nothing = nothing_found(states, others)
+        self._known: dict[str, int] = {}
 
     def draw(
         self, rng: np.random.Generator, index: int, row: dict[str, Any], tokenizer: TextTokenizer
@@ -128,11 +133,23 @@ class Pairing:
             number = signed_number(f"labels {self.states(index).tolist()}")
             base, negatives = self._parts(index, row["view"])
             full = ", ".join([base, *negatives])
-            text, tokens, left = fitted(rng, full, [base, *negatives], ", ", tokenizer, first=True)
-            return Drawn(text, number, True, tokens, left)
+            parts = [base, *negatives]
+            tokens = self._tokens(full, tokenizer)
+            text, left = fitted(rng, full, tokens, parts, ", ", tokenizer, first=True)
+            return Drawn(text, number, report_number(text), True, tokens, left)
         full = sections[int(section * len(sections))]
-        text, tokens, left = fitted(rng, full, sentences(full), " ", tokenizer)
-        return Drawn(text, report_number(full), False, tokens, left)
+        tokens, number = self._tokens(full, tokenizer), report_number(full)
+        text, left = fitted(rng, full, tokens, sentences(full), " ", tokenizer)
+        said = number if text == full else report_number(text)
+        return Drawn(text, number, said, False, tokens, left)
+
+    def _tokens(self, text: str, tokenizer: TextTokenizer) -> int:
+        """Tokens of a text, counted once for as long as few texts are known."""
+        if text not in self._known:
+            if len(self._known) >= KNOWN_TEXTS:
+                self._known.clear()
+            (self._known[text],) = tokenizer.lengths([text])
+        return self._known[text]
 
     def states(self, index: int) -> NDArray[np.int8]:
         """Labels of the image at `index`: int8 [L]: 1, 0, or -1 where nothing is known."""
@@ -171,28 +188,29 @@ def sentences(text: str) -> list[str]:
 def fitted(
     rng: np.random.Generator,
     text: str,
+    tokens: int,
     parts: Sequence[str],
     between: str,
     tokenizer: TextTokenizer,
     first: bool = False,
-) -> tuple[str, int, int]:
+) -> tuple[str, int]:
     """A text if it fits the tokenizer's context, else some of its parts that do.
 
     Args:
         rng: draws the parts.
         text: the whole.
+        tokens: of the whole.
         parts: what it consists of.
         between: what joins parts.
         tokenizer: counts.
         first: whether the first part is kept whatever is drawn.
 
     Returns:
-        The text, tokens of the whole, and tokens left out. Where not even one part fits, it is one
-        part, whose end the tokenizer cuts.
+        The text, and tokens left out. Where not even one part fits, it is one part, whose end the
+        tokenizer cuts.
     """
-    (tokens,) = tokenizer.lengths([text])
     if tokens <= tokenizer.context:
-        return text, tokens, 0
+        return text, 0
     ends = tokenizer.lengths([""])[0]
     ahead = ["" if first else between, *[between] * (len(parts) - 1)]
     sizes = tokenizer.lengths([a + part for a, part in zip(ahead, parts, strict=True)])
@@ -208,7 +226,7 @@ def fitted(
     chosen = sorted(chosen) or order[:1]
     text = between.join(parts[place] for place in chosen)
     (kept,) = tokenizer.lengths([text])
-    return text, tokens, tokens - min(kept, tokenizer.context)
+    return text, tokens - min(kept, tokenizer.context)
 
 
 def normalised(text: str) -> str:

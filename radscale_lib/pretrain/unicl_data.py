@@ -9,7 +9,7 @@ from radscale_lib.encoders.text import TextTokenizer
 from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
 from radscale_lib.pretrain.randomness import Purpose, generator
 from radscale_lib.pretrain.rows import Rows
-from radscale_lib.pretrain.texts import Drawn, Pairing, report_number, word_columns
+from radscale_lib.pretrain.texts import Drawn, Pairing, word_columns
 from radscale_lib.pretrain.views import random_view
 from radscale_lib.study.encoders.mi2 import Davit
 from radscale_lib.study.paradigms.unicl import Unicl
@@ -52,7 +52,7 @@ class UniclBatches(Dataset[dict[str, Tensor]]):
             "tokens": self._tokenizer([each.text for each in drawn]),
             "study": torch.from_numpy(self._study[rows]),
             "text": torch.tensor([each.number for each in drawn]),
-            "said": torch.tensor([report_number(each.text) for each in drawn]),
+            "said": torch.tensor([each.said for each in drawn]),
             "by_labels": torch.tensor([each.by_labels for each in drawn]),
             "states": torch.from_numpy(np.stack([self._pairing.states(row) for row in rows])),
             "section_tokens": torch.tensor([each.tokens for each in drawn]),
