@@ -16,7 +16,7 @@ from radscale_lib.encoders.features import Tower
 from radscale_lib.encoders.release import ReleaseError
 from radscale_lib.study.encoders.library import LibraryEncoder
 
-WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "teacher")
 """Keys under which training codes store the weights, first choice first."""
 PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
 """What compiled and distributed models put before names."""

@@ -1,13 +1,21 @@
 """MI2: its image tower, and MedImageInsight's released files."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+import torch.nn.functional as F
+from torch import Tensor
 
 from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.release import Rules, Tensors, renamed
 from radscale_lib.study.encoders.mi2 import Mi2
 
 MEDIMAGEINSIGHT: Rules = (
+    (r"^visual\.", "image_encoder."),
+    (r"^text\.", "lang_encoder."),
+    (r"^vision_projection$", "image_projection"),
+    (r"^text_projection$", "lang_projection"),
     (r"^image_encoder\.convs\.0\.proj\.", "image.stem.conv."),
     (r"^image_encoder\.convs\.0\.norm\.", "image.stem.norm."),
     (r"^image_encoder\.convs\.(\d+)\.proj\.", r"image.stages.\1.downsample.conv."),
@@ -24,7 +32,8 @@ MEDIMAGEINSIGHT: Rules = (
     (r"^image_projection$", "projection.image"),
     (r"^lang_projection$", "projection.text"),
 )
-"""MedImageInsight's parameter names to ours, applied in this order."""
+"""MedImageInsight's parameter names, older ones first, to ours, applied in this order."""
+POSITIONS = "text.positional_embedding"
 
 
 def build_tower(section: Mi2) -> DavitTower:
@@ -36,7 +45,7 @@ def read_release(section: Mi2, path: Path, load: Callable[[Path], Tensors]) -> T
     """MedImageInsight's file of both towers: a safetensors file, although published as `.pt`.
 
     Args:
-        section: not needed.
+        section: whose text context the positions are interpolated to, where it is another.
         path: the file.
         load: reads a safetensors file.
 
@@ -44,6 +53,13 @@ def read_release(section: Mi2, path: Path, load: Callable[[Path], Tensors]) -> T
         ReleaseError: if the file cannot be read.
     """
     tensors = renamed(load(path), MEDIMAGEINSIGHT)
-    if "logit_scale" in tensors:
-        tensors["logit_scale"] = tensors["logit_scale"].reshape(())
-    return tensors
+    tensors = tensors.changed(lambda scale: scale.reshape(()), "logit_scale")
+    return tensors.changed(partial(_interpolated, section.text.context), POSITIONS)
+
+
+def _interpolated(context: int, positions: Tensor) -> Tensor:
+    """Position embeddings [L, D] -> [context, D], linearly, as MedImageInsight's own code does."""
+    if len(positions) == context:
+        return positions
+    along = F.interpolate(positions.float().T[None], size=context, mode="linear")
+    return along[0].T.contiguous()

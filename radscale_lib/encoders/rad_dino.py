@@ -1,13 +1,26 @@
 """RAD-DINO: its image tower, and its released files."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from radscale_lib.encoders.release import Rules, Tensors, renamed
+from radscale_lib.encoders.library import check_finite, read_state_dict, tell
+from radscale_lib.encoders.release import Lazy, Rules, Tensors, load_headers, renamed
 from radscale_lib.encoders.vit import VitTower
 from radscale_lib.study.encoders.rad_dino import RadDino
+
+TEACHER: Rules = (
+    (r"^backbone\.mask_token$", "mask_token"),
+    (r"^backbone\.", "image."),
+    (r"^image\.blocks\.\d+\.(\d+)\.", r"image.blocks.\1."),
+    (r"^dino_head\.", "head."),
+    (r"\.last_layer\.parametrizations\.weight\.original0$", ".last_layer.weight_g"),
+    (r"\.last_layer\.parametrizations\.weight\.original1$", ".last_layer.weight_v"),
+)
+"""Names of `teacher_checkpoint.pth`, which DINOv2's training writes: blocks may lie in chunks."""
 
 DINOV2: Rules = ((r"^(?!mask_token$)", "image."),)
 """Names of the original DINOv2 code (`backbone_compatible.safetensors`), which are timm's."""
@@ -34,14 +47,27 @@ def build_tower(section: RadDino) -> VitTower:
 def read_release(section: RadDino, path: Path, load: Callable[[Path], Tensors]) -> Tensors:
     """A folder with `backbone_compatible` or `model`, and `dino_head` if any, as `.safetensors`.
 
+    Or `teacher_checkpoint.pth` of DINOv2's training, by itself or in the folder. A separate iBOT
+    head is left out: one head serves class tokens and patches here.
+
     Args:
         section: not needed.
-        path: the folder.
+        path: the folder, or the checkpoint.
         load: reads a safetensors file.
 
     Raises:
         ReleaseError: if a file cannot be read.
     """
+    teacher = path if path.is_file() else path / "teacher_checkpoint.pth"
+    if teacher.is_file():
+        headers_only = load is load_headers
+        weights = read_state_dict(teacher, headers_only=headers_only)
+        check_finite(str(teacher), weights)
+        tensors = renamed(weights, TEACHER)
+        ibot = [name for name in tensors if name.startswith("ibot_head.")]
+        if ibot:
+            tell(f"{teacher}: the separate iBOT head is left out: one head serves both losses here")
+        return tensors.without(*ibot)
     original = path / "backbone_compatible.safetensors"
     if original.is_file():
         tensors = renamed(load(original), DINOV2)
@@ -50,13 +76,18 @@ def read_release(section: RadDino, path: Path, load: Callable[[Path], Tensors]) 
     head = path / "dino_head.safetensors"
     if not head.is_file():
         return tensors
-    return tensors | {f"head.{name}": tensor for name, tensor in load(head).items()}
+    return tensors | renamed(load(head), ((r"^", "head."),))
 
 
-def _with_joined_qkv(tensors: Tensors) -> Tensors:
-    joined = dict(tensors)
+def _with_joined_qkv(tensors: Tensors) -> Lazy:
+    joined = Lazy.of(tensors)
     for name in tensors:
         if ".attention.attention.query." in name:
             parts = [name.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
-            joined[name.replace(".query.", ".qkv.")] = torch.cat([joined.pop(p) for p in parts])
+            together = partial(_joined, tensors, parts)
+            joined = joined.without(*parts) | Lazy({name.replace(".query.", ".qkv."): together})
     return joined
+
+
+def _joined(tensors: Tensors, names: list[str]) -> Tensor:
+    return torch.cat([tensors[name] for name in names])

@@ -1,12 +1,17 @@
-"""Reading released weights under our names; which files and names is each kind's to say."""
+"""Reading released weights under our names; which files and names is each kind's to say.
 
+Tensors are read when they are asked for, one at a time: a release is larger than a job's memory
+need be.
+"""
+
+import json
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +21,7 @@ from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders import EncoderSection
 
-Tensors = dict[str, Tensor]
+Tensors = Mapping[str, Tensor]
 Rules = tuple[tuple[str, str], ...]
 
 _DTYPES = {
@@ -32,6 +37,53 @@ class ReleaseError(InputError):
     """Released weights that are missing or cannot be read."""
 
 
+class Lazy(Mapping[str, Tensor]):
+    """Tensors by name, each made when it is asked for."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Tensor]]) -> None:
+        """Take what makes each tensor."""
+        self._makers = dict(makers)
+
+    @classmethod
+    def of(cls, tensors: Tensors) -> "Lazy":
+        """A mapping of tensors as one that asks it."""
+        return cls({name: partial(tensors.__getitem__, name) for name in tensors})
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The tensor, made now."""
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        """Names."""
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        """Number of tensors."""
+        return len(self._makers)
+
+    def __or__(self, other: Tensors) -> "Lazy":
+        """Both, those of `other` first."""
+        return Lazy({**self._makers, **Lazy.of(other)._makers})
+
+    def without(self, *names: str) -> "Lazy":
+        """All but some."""
+        return Lazy({name: make for name, make in self._makers.items() if name not in names})
+
+    def changed(self, change: Callable[[Tensor], Tensor], *names: str) -> "Lazy":
+        """With some tensors changed as they are made; without names, all."""
+        return self | Lazy(
+            {
+                name: partial(_changed, change, self._makers[name])
+                for name in names or self._makers
+                if name in self._makers
+            }
+        )
+
+
+def _changed(change: Callable[[Tensor], Tensor], make: Callable[[], Tensor]) -> Tensor:
+    return change(make())
+
+
 def read_release(encoder: EncoderSection, path: Path, *, headers_only: bool = False) -> EncoderFile:
     """Released weights as float32 tensors under the names of an encoder file.
 
@@ -41,8 +93,8 @@ def read_release(encoder: EncoderSection, path: Path, *, headers_only: bool = Fa
         headers_only: read names, shapes and single numbers only; the tensors have no storage.
 
     Raises:
-        ReleaseError: if a file is missing or no safetensors file, or a tensor is not of floating
-            point or a single number not finite.
+        ReleaseError: if a file is missing or no safetensors file. If a tensor is not of floating
+            point, or not finite, at the latest when it is asked for.
     """
     module = import_module(encoder.implementation)
     if hasattr(module, "import_release"):
@@ -50,64 +102,88 @@ def read_release(encoder: EncoderSection, path: Path, *, headers_only: bool = Fa
         return content
     load = load_headers if headers_only else load_tensors
     tensors: Tensors = module.read_release(encoder, path, load)
-    return EncoderFile(encoder, {name: tensor.float() for name, tensor in tensors.items()})
+    return EncoderFile(encoder, Lazy.of(tensors).changed(Tensor.float))
 
 
-def renamed(tensors: Tensors, rules: Rules) -> Tensors:
+def renamed(tensors: Tensors, rules: Rules) -> Lazy:
     """Tensors under names that each rule (pattern, replacement) was applied to, in order."""
-    out = {}
-    for name, tensor in tensors.items():
+    out: dict[str, Callable[[], Tensor]] = {}
+    for name in tensors:
+        new = name
         for pattern, replacement in rules:
-            name = re.sub(pattern, replacement, name)
-        out[name] = tensor
-    return out
+            new = re.sub(pattern, replacement, new)
+        out[new] = partial(tensors.__getitem__, name)
+    return Lazy(out)
 
 
-def load_tensors(path: Path) -> Tensors:
-    """All tensors of a safetensors file.
+def load_tensors(path: Path) -> Lazy:
+    """The tensors of a safetensors file, each read when it is asked for.
 
     Raises:
-        ReleaseError: if the file is missing or no safetensors file, or a tensor of another kind.
+        ReleaseError: if the file is missing or no safetensors file, or a tensor of another kind;
+            when it is asked for, if a tensor is not finite.
     """
-    with _opened(path) as file:
-        return {name: _checked(path, name, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    parts, data = _layout(path)
+    return Lazy({name: partial(_read, path, name, part, data) for name, part in parts.items()})
 
 
-def load_headers(path: Path) -> Tensors:
+def load_headers(path: Path) -> Lazy:
     """The same without storage (on torch's device `meta`), but for single numbers.
 
     Raises:
         ReleaseError: as `load_tensors`.
     """
-    with _opened(path) as file:
-        tensors = {}
-        for name in file.keys():  # noqa: SIM118
-            part = file.get_slice(name)
-            if math.prod(part.get_shape()) == 1:
-                tensor = file.get_tensor(name)
-            else:
-                dtype = _DTYPES.get(part.get_dtype(), torch.int8)
-                tensor = torch.empty(part.get_shape(), dtype=dtype, device="meta")
-            tensors[name] = _checked(path, name, tensor)
-        return tensors
+    parts, data = _layout(path)
+
+    def header(name: str) -> Tensor:
+        part = parts[name]
+        if math.prod(part["shape"]) == 1:
+            return _read(path, name, part, data)
+        return torch.empty(part["shape"], dtype=_DTYPES[part["dtype"]], device="meta")
+
+    found = Lazy({name: partial(header, name) for name in parts})
+    for name in found:
+        found[name]
+    return found
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _layout(path: Path) -> tuple[dict[str, Any], int]:
+    """What a file's header says of each tensor, and where the data begin."""
     if not path.is_file():
         raise ReleaseError(f"{path}: no such file: download it with the release")
     try:
-        with safe_open(path, framework="pt") as file:
-            yield file
+        with safe_open(path, framework="pt"):  # the library checks header and length
+            pass
+        with path.open("rb") as file:
+            parts, data = read_header(file)
     except SafetensorError as error:
         raise ReleaseError(f"{path}: no safetensors file: {error}") from None
+    for name, part in parts.items():
+        if part["dtype"] not in _DTYPES:
+            raise ReleaseError(
+                f"{path}: {name} is no floating-point tensor: take the release's file as published"
+            )
+    return parts, data
 
 
-def _checked(path: Path, name: str, tensor: Tensor) -> Tensor:
-    if not tensor.is_floating_point():
-        raise ReleaseError(
-            f"{path}: {name} is no floating-point tensor: take the release's file as published"
-        )
-    if tensor.numel() == 1 and not tensor.isfinite().all():
+def read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where its data begin."""
+    length = int.from_bytes(file.read(8), "little")
+    header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return header, 8 + length
+
+
+def _read(path: Path, name: str, part: Mapping[str, Any], data: int) -> Tensor:
+    """One tensor, without mapping the file: a mapping's pages count as the job's memory."""
+    begin, end = part["data_offsets"]
+    buffer = bytearray(end - begin)
+    with path.open("rb") as file:
+        file.seek(data + begin)
+        file.readinto(buffer)
+    dtype = _DTYPES[part["dtype"]]
+    flat = torch.frombuffer(buffer, dtype=dtype) if buffer else torch.empty(0, dtype=dtype)
+    tensor = flat.reshape(part["shape"])
+    if not tensor.isfinite().all():
         raise ReleaseError(f"{path}: {name} is not finite: the file is damaged, download it again")
     return tensor

@@ -1,14 +1,15 @@
 """Encoder files: safetensors with the study's encoder section (and a tokenizer) as metadata."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from radscale_lib.encoders.features import Tower
@@ -19,6 +20,17 @@ from radscale_lib.study.encoders import ENCODERS, EncoderSection
 from radscale_lib.study.floors import Pixels
 from radscale_lib.study.kinds import union
 
+_NAMES = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""Types as safetensors names them."""
 _SECTION: TypeAdapter[EncoderSection] = TypeAdapter(union(ENCODERS | {"pixels": Pixels}, "kind"))
 
 
@@ -52,26 +64,35 @@ class EncoderFile:
 
 
 def save_encoder(path: Path, content: EncoderFile) -> None:
-    """Write an encoder file, whole; equal contents give equal bytes."""
+    """Write an encoder file, whole, a tensor at a time; equal contents give equal bytes."""
     metadata = {"config": json.dumps(content.encoder.model_dump(mode="json"), sort_keys=True)}
     if content.tokenizer is not None:
         metadata["tokenizer"] = content.tokenizer
-    tensors = {name: value.detach().cpu().contiguous() for name, value in content.tensors.items()}
-    with atomic_write(path) as partial:
-        partial.write_bytes(_ordered(save(tensors, metadata)))
-
-
-def _ordered(data: bytes) -> bytes:
-    """Put a safetensors header into a fixed order: the library's order of metadata is random."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
-    encoded = header.encode()
+    header: dict[str, Any] = {"__metadata__": metadata}
+    places: list[tuple[int, str]] = []
+    for name, tensor in content.tensors.items():
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape)}
+        places.append((-tensor.element_size(), name))
+    end = 0
+    for size, name in sorted(places):  # as the library lays tensors out: aligned, then by name
+        begin, end = end, end - size * math.prod(header[name]["shape"])
+        header[name]["data_offsets"] = [begin, end]
+    # In a fixed order, which the library's own is not.
+    encoded = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % 8)
-    return len(encoded).to_bytes(8, "little") + encoded + data[8 + length :]
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        for _, name in sorted(places):
+            values = content.tensors[name].detach().cpu().contiguous()
+            file.write(values.flatten().view(torch.uint8).numpy().data)
 
 
-def read_encoder(path: Path) -> EncoderFile:
+def read_encoder(path: Path, part: str = "") -> EncoderFile:
     """Read an encoder file.
+
+    Args:
+        path: the file.
+        part: read tensors only whose names begin so.
 
     Raises:
         EncoderFileError: if it is no safetensors file of an encoder.
@@ -80,7 +101,8 @@ def read_encoder(path: Path) -> EncoderFile:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Copied: in the file, tensors are not aligned, which changes the last bit of products.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            names = [name for name in file.keys() if name.startswith(part)]  # noqa: SIM118
+            tensors = {name: file.get_tensor(name).clone() for name in names}
         encoder = _SECTION.validate_json(metadata["config"])
     except (SafetensorError, OSError, KeyError, ValidationError) as error:
         raise EncoderFileError(
@@ -96,7 +118,7 @@ def load_tower(path: Path) -> Tower:
     Raises:
         EncoderFileError: if the file is no encoder file, or belongs to a failed run.
     """
-    content = read_encoder(path)
+    content = read_encoder(path, "image.")
     if not content.tensors:
         raise EncoderFileError(f"{path}: the run failed, so there is no encoder: see encoder.json")
     return tower_of(content)

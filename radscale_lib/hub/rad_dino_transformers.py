@@ -6,6 +6,8 @@ The folder has the form of RAD-DINO's own release, so a study takes it as `weigh
 import re
 from pathlib import Path
 
+from torch import Tensor
+
 from radscale_lib.encoders.release import Tensors
 from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.encoders.vit import EPSILON
@@ -76,7 +78,7 @@ def export(content: EncoderFile, folder: Path) -> str:
 
 
 def _renamed(content: EncoderFile) -> Tensors:
-    tensors: Tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, tensor in content.tensors.items():
         if name.startswith("head."):
             continue

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from radscale_lib.encoders.library import check_finite
 from radscale_lib.encoders.loading import initial, section_of
 from radscale_lib.encoders.release import ReleaseError, read_release
 from radscale_lib.encoders.storage import EncoderFile, save_encoder
@@ -88,9 +87,9 @@ def released_weights(
     """
     if encoder.weights is None:
         return initial(encoder)
-    content = read_release(encoder, encoder.weights, headers_only=headers_only)
-    if isinstance(encoder, LibraryEncoder):  # its library has compared them
-        return content
+    if isinstance(encoder, LibraryEncoder):  # its library compares them
+        return read_release(encoder, encoder.weights, headers_only=headers_only)
+    content = read_release(encoder, encoder.weights, headers_only=True)
     wrong = mismatches(_model(encoder), content)
     given = content.tensors
     lacking = tuple(part for part in encoder.only_trained if not _any_of(part, given))
@@ -103,8 +102,7 @@ def released_weights(
         )
     if spared and trained:
         raise ReleaseError(f"{encoder.weights}: {encoder.without_trained}")
-    check_finite(str(encoder.weights), content.tensors)
-    return content
+    return content if headers_only else read_release(encoder, encoder.weights)
 
 
 def _any_of(beginning: str, names: Iterable[str]) -> bool:

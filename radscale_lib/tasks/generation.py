@@ -187,8 +187,10 @@ def _train(
         tokenizer = learn_tokenizer(reports, task.language_model.vocabulary)
         generator = ReportGenerator(scratch_model(task.language_model, len(tokenizer)), width)
     else:
-        tokenizer = released_tokenizer(task.language_model)
-        generator = ReportGenerator(released_model(task.language_model, task.lora_rank), width)
+        folder, trusted = task.language_model, task.trust_remote_code
+        tokenizer = released_tokenizer(folder, trust_remote_code=trusted)
+        model = released_model(folder, task.lora_rank, trust_remote_code=trusted)
+        generator = ReportGenerator(model, width)
     generator.to(frozen.device)
     texts = _Texts.encode(reports, tokenizer, task.max_tokens)
 

@@ -94,8 +94,12 @@ def scratch_model(section: LanguageModel, vocabulary: int) -> Llama:
     return Llama(vocabulary, section.width, section.layers, section.heads)
 
 
-def released_model(folder: Path, lora_rank: int) -> PreTrainedModel:
+def released_model(
+    folder: Path, lora_rank: int, *, trust_remote_code: bool = False
+) -> PreTrainedModel:
     """A frozen language model from a folder in Hugging Face form, adapted by LoRA if asked.
+
+    Code that comes in the folder is run only if `trust_remote_code`; nobody is asked.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -107,7 +111,9 @@ def released_model(folder: Path, lora_rank: int) -> PreTrainedModel:
         raise FileNotFoundError(
             f"language_model {folder}: no config.json in it: give a folder in Hugging Face form"
         )
-    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=trust_remote_code
+    )
     model.requires_grad_(False)
     if not lora_rank:
         return model

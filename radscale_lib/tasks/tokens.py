@@ -45,7 +45,7 @@ def learn_tokenizer(texts: Sequence[str], vocabulary: int) -> ReportTokenizer:
     return ReportTokenizer(tokenizer, start=0, end=1)
 
 
-def released_tokenizer(folder: Path) -> ReportTokenizer:
+def released_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> ReportTokenizer:
     """The tokenizer of a language model's folder.
 
     Raises:
@@ -53,7 +53,9 @@ def released_tokenizer(folder: Path) -> ReportTokenizer:
     """
     from transformers import AutoTokenizer
 
-    released = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
+    released = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, use_fast=True, trust_remote_code=trust_remote_code
+    )
     end = released.eos_token_id
     if end is None:
         raise ValueError(f"language_model {folder}: its tokenizer names no end token (eos_token)")

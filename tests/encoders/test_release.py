@@ -1,8 +1,12 @@
 """Released weights: small checkpoints in the releases' own layouts, and what they compute."""
 
 import math
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -95,7 +99,7 @@ def test_masking_is_that_of_transformers(rad_dino: RadDino, tmp_path: Path) -> N
 def test_rad_dino_in_original_names(rad_dino: RadDino, tmp_path: Path) -> None:
     """`backbone_compatible.safetensors` holds what `model.safetensors` holds."""
     model = transformers_release(rad_dino, tmp_path)
-    expected = read_release(rad_dino, tmp_path).tensors
+    expected = dict(read_release(rad_dino, tmp_path).tensors)
     embeddings = model.embeddings
     original: dict[str, Tensor] = {
         "cls_token": embeddings.cls_token,
@@ -326,6 +330,120 @@ def test_medimageinsight(mi2: Mi2, tmp_path: Path) -> None:
     torch.testing.assert_close(u, expected, atol=2e-5, rtol=1e-4)
     torch.testing.assert_close(v, texts, atol=2e-5, rtol=1e-4)
     assert model.logit_scale.item() == 4.5
+
+
+def test_older_names_of_medimageinsight(mi2: Mi2, tmp_path: Path) -> None:
+    encoder = mi2.model_copy(update={"text": mi2.text.model_copy(update={"vocabulary": None})})
+    weights = medimageinsight(encoder, 300)
+    save_file(weights, tmp_path / "new.pt")
+    older = {
+        "image_encoder.": "visual.",
+        "lang_encoder.": "text.",
+        "image_projection": "vision_projection",
+        "lang_projection": "text_projection",
+    }
+    old = {}
+    for name, tensor in weights.items():
+        for beginning, before in older.items():
+            if name.startswith(beginning):
+                name = before + name.removeprefix(beginning)
+        old[name] = tensor
+    assert not any(name.startswith(("image_", "lang_")) for name in old)
+    save_file(old, tmp_path / "old.pt")
+    expected = dict(read_release(encoder, tmp_path / "new.pt").tensors)
+    torch.testing.assert_close(
+        dict(read_release(encoder, tmp_path / "old.pt").tensors), expected, rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize("context", [16, 24, 9])
+def test_positions_of_another_context_are_interpolated(
+    mi2: Mi2, context: int, tmp_path: Path
+) -> None:
+    weights = medimageinsight(mi2, 300)
+    save_file(weights, tmp_path / "x.pt")
+    text = mi2.text.model_copy(update={"context": context})
+    content = read_release(mi2.model_copy(update={"text": text}), tmp_path / "x.pt")
+    found = content.tensors["text.positional_embedding"].numpy()
+    before = weights["lang_encoder.positional_embedding"].numpy()
+    places = (np.arange(context) + 0.5) * len(before) / context - 0.5
+    expected = [np.interp(places, np.arange(len(before)), column) for column in before.T]
+    np.testing.assert_allclose(found, np.stack(expected, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_teacher_of_dinov2s_training(
+    rad_dino: RadDino, chunked: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transformers_release(rad_dino, tmp_path / "folder")
+    expected = dict(read_release(rad_dino, tmp_path / "folder").tensors)
+    half = rad_dino.image.depth // 2
+    teacher = {}
+    for name, tensor in expected.items():
+        name = re.sub(r"^(?:image\.|(?=mask_token))", "backbone.", name)
+        name = re.sub(r"^head\.", "dino_head.", name)
+        if chunked:
+            name = re.sub(r"blocks\.(\d+)\.", lambda m: f"blocks.{int(m[1]) // half}.{m[1]}.", name)
+            for number, part in enumerate("gv"):
+                new = f"last_layer.parametrizations.weight.original{number}"
+                name = name.replace(f"last_layer.weight_{part}", new)
+        teacher[name] = tensor
+    teacher |= {"ibot_head.mlp.0.weight": torch.ones(3, 3)}
+    path = tmp_path / "teacher_checkpoint.pth"
+    torch.save({"teacher": teacher, "iteration": 7}, path)
+    for given in (path, tmp_path):
+        section = rad_dino.model_copy(update={"weights": given})
+        found = dict(released_weights(section, "encoders.rad-dino", trained=True).tensors)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert "the separate iBOT head is left out" in capsys.readouterr().err
+
+
+def test_what_is_no_number_is_named(rad_dino: RadDino, tmp_path: Path) -> None:
+    transformers_release(rad_dino, tmp_path)
+    path = tmp_path / "model.safetensors"
+    good = load_file(path)
+    name = "encoder.layer.5.mlp.fc1.weight"
+    for bad, said in (
+        (torch.where(torch.eye(64, 16).bool(), math.nan, good[name]), "is not finite"),
+        (torch.where(torch.eye(64, 16).bool(), math.inf, good[name]), "is not finite"),
+        (good[name].int(), "is no floating-point tensor"),
+    ):
+        save_file(good | {name: bad}, path)
+        with pytest.raises(ReleaseError, match=f"{name} {said}"):
+            save_encoder(tmp_path / "out.safetensors", read_release(rad_dino, tmp_path))
+        assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_release_is_imported_a_tensor_at_a_time(tmp_path: Path) -> None:
+    """The peak of memory is that of the largest tensor, not of the file."""
+    code = """
+import json, resource, sys
+from pathlib import Path
+from radscale_lib.pretrain.released import _model, import_alone, section_of
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+folder = Path(sys.argv[1])
+spec = f"rad-dino:weights={folder},image.image_size=224,image.depth=8"
+header, end = {}, 0
+for name, tensor in _model(section_of(spec)).state_dict().items():
+    if not name.startswith("head."):
+        begin, end = end, end + 4 * tensor.numel()
+        entry = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        header[name.removeprefix("image.")] = entry
+text = json.dumps(header).encode()
+with open(folder / "backbone_compatible.safetensors", "wb") as file:
+    file.write(len(text).to_bytes(8, "little") + text)
+    file.truncate(8 + len(text) + end)
+before = peak()
+import_alone(spec, folder / "out")
+print(end, peak() - before)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    size, grown = map(int, ended.stdout.split())
+    assert size > 200e6 and grown < size / 4
 
 
 def test_full_size_medimageinsight_has_the_published_size() -> None:

@@ -249,6 +249,19 @@ def test_a_language_model_with_too_few_places(values: dict[str, Any], tmp_path: 
     assert "16 and 4 visual tokens are more than the 16 places" in places
 
 
+def test_a_language_model_with_code_of_its_own(values: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").touch()
+    (folder / "config.json").write_text('{"auto_map": {"AutoModelForCausalLM": "mine.Model"}}')
+    task = values["evaluation"]["tasks"]["reports"]
+    task["language_model"] = str(folder)
+    [problem] = found(values)
+    assert problem.startswith("evaluation.tasks.reports.trust_remote_code: ")
+    task["trust_remote_code"] = True
+    assert found(values) == []
+
+
 def test_tables_that_cannot_be_read_or_joined(values: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "reports.csv").write_text("accession_number;findings\nacc0;Clear.\nacc1;Clear.\n")
     (tmp_path / "labels.csv").write_text("ACC0,0,1,0,1\n")

@@ -73,7 +73,7 @@ class RadDino(EncoderSection):
 
     implementation: ClassVar[str] = "radscale_lib.encoders.rad_dino"
     paradigms: ClassVar[tuple[str, ...]] = ("dinov2",)
-    weights_are: ClassVar[Literal["file", "folder"]] = "folder"
+    weights_are: ClassVar[Literal["file", "folder", "either"]] = "either"
     exports: ClassVar[Mapping[str, str]] = {
         "transformers": "radscale_lib.hub.rad_dino_transformers",
         "timm": "radscale_lib.hub.rad_dino_timm",
@@ -91,7 +91,9 @@ class RadDino(EncoderSection):
     image: Vit = Vit()
     head: Head = Head()
     weights: Path | None = Field(
-        None, description="Released weights (folder with backbone and dino_head safetensors)."
+        None,
+        description="Released weights: a folder with backbone and dino_head safetensors, or "
+        "teacher_checkpoint.pth of DINOv2's training.",
     )
 
     @property

@@ -46,6 +46,10 @@ class Generation(TaskSection):
     ] = Field(
         LanguageModel(), description="A small model from scratch, or a folder in Hugging Face form."
     )
+    trust_remote_code: bool = Field(
+        False,
+        description="Run code that comes in language_model's folder; false refuses such a folder.",
+    )
     lora_rank: int = Field(
         0,
         ge=0,
@@ -121,6 +125,12 @@ class Generation(TaskSection):
                     "in Hugging Face form",
                 )
                 continue
+            if not self.trust_remote_code and values.get("auto_map"):
+                yield (
+                    "trust_remote_code",
+                    f"{str(folder)!r} brings code of its own, which is not run unless this is "
+                    "true: read it, then set it, or give a folder of a model that transformers has",
+                )
             if isinstance(places, int) and self.visual_tokens + self.max_tokens > places:
                 yield (
                     "max_tokens",
