@@ -31,9 +31,7 @@ def prepare_one(image: NDArray[np.uint8], encoder: EncoderSection) -> NDArray[np
     """A stored grey image, uint8 [H, W], as a tower's square: uint8 [S, S]."""
     size = encoder.image_size
     height, width, top, left = encoder.place(*image.shape)
-    if image.shape != (height, width):
-        how = Image.Resampling[encoder.resampling.upper()]
-        image = np.asarray(Image.fromarray(image).resize((width, height), how))
+    image = resized(image, (height, width), encoder.resampling)
     if min(top, left) < 0 or top + size > height or left + size > width:
         square = np.full((size, size), encoder.fill, np.uint8)
         above, beside = max(-top, 0), max(-left, 0)
@@ -41,6 +39,24 @@ def prepare_one(image: NDArray[np.uint8], encoder: EncoderSection) -> NDArray[np
         square[above : above + part.shape[0], beside : beside + part.shape[1]] = part
         return square
     return image[top : top + size, left : left + size]
+
+
+def resized(
+    image: NDArray[np.uint8], size: tuple[int, int], resampling: str = "bicubic"
+) -> NDArray[np.uint8]:
+    """A grey image, uint8 [H, W], at another size, rows and columns; with antialiasing.
+
+    Films of an evaluation and crops of a training both go through here.
+
+    Args:
+        image: the image.
+        size: rows and columns of the result.
+        resampling: one of Pillow's filters.
+    """
+    if image.shape == size:
+        return image
+    how = Image.Resampling[resampling.upper()]
+    return np.asarray(Image.fromarray(image).resize(size[::-1], how))
 
 
 def map_points(

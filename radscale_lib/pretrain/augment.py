@@ -1,6 +1,7 @@
 """Random views of a grey image: crop and resize, one grey-level table, blur, erasing.
 
-On uint8 images of one channel with OpenCV, whose cost is a small share of a training step. There
+On uint8 images of one channel, whose cost is a small share of a training step. Crops are resized as
+evaluation resizes films (`encoders.prepare`); the rest is OpenCV's. There
 are no flips, which would break laterality, and no inversion.
 """
 
@@ -9,6 +10,8 @@ import math
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from radscale_lib.encoders.prepare import resized
 
 Grey = NDArray[np.uint8]
 Range = tuple[float, float]
@@ -33,11 +36,7 @@ def random_crop(rng: np.random.Generator, image: Grey, size: int, area: Range) -
         area: smallest and largest area, as a share of the image; aspect ratios 3/4 to 4/3.
     """
     top, left, height, width = _rectangle(rng, image, area, ASPECT)
-    part = image[top : top + height, left : left + width]
-    shrinks = max(height, width) > 1.5 * size
-    # Cubic interpolation samples 4 pixels a side and would alias where it shrinks by more.
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(part, (size, size), interpolation=method), np.uint8)
+    return resized(image[top : top + height, left : left + width], (size, size)).copy()
 
 
 def random_intensity(rng: np.random.Generator, image: Grey, change: float, middle: float) -> Grey:

@@ -54,6 +54,19 @@ def test_a_whole_crop_is_the_resized_image() -> None:
     assert any(exact)
 
 
+@pytest.mark.parametrize("size", [24, 40, 90])
+def test_a_crop_is_resized_as_evaluation_resizes(size: int) -> None:
+    """Pillow's bicubic with antialiasing, as torchvision's transforms of released encoders."""
+    image = np.random.default_rng(1).integers(0, 256, (70, 60), np.uint8)
+    for seed in range(5):
+        drawn = augment._rectangle(np.random.default_rng(seed), image, (0.2, 1.0), augment.ASPECT)
+        top, left, height, width = drawn
+        part = Image.fromarray(image[top : top + height, left : left + width])
+        expected = np.asarray(tv.resize(part, [size, size], tv.InterpolationMode.BICUBIC))
+        view = augment.random_crop(np.random.default_rng(seed), image, size, (0.2, 1.0))
+        assert np.array_equal(view, expected) and view.flags.writeable
+
+
 def test_crops_shrink_without_aliasing() -> None:
     """A pattern finer than the crop's pixels averages to grey instead of stripes."""
     stripes = np.tile(np.array([0, 255], np.uint8), (256, 128))
