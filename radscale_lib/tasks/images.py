@@ -1,6 +1,10 @@
 """Which images a decoder is trained on and scored on."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radscale_lib.provenance.step import InputError
 from radscale_lib.pseudonyms import unit_interval
@@ -17,16 +21,16 @@ def select(catalog: pl.DataFrame, split: str, limit: int | None) -> pl.DataFrame
     catalog's order.
     """
     rows = catalog.filter(pl.col("split") == split)
-    if limit is None or len(rows) <= limit:
-        return rows
-    place = [unit_interval(image, "decoder images") for image in rows["image_id"]]
-    return (
-        rows.with_columns(pl.Series("place", place))
-        .sort("place", "image_id")
-        .head(limit)
-        .sort("image_id")
-        .drop("place")
-    )
+    return rows[first(rows["image_id"].to_list(), limit)]
+
+
+def first(images: Sequence[str], limit: int | None) -> NDArray[np.intp]:
+    """Positions of at most `limit` images, the first by keyed hash of their id, in given order."""
+    if limit is None or len(images) <= limit:
+        return np.arange(len(images))
+    hashed = sorted((unit_interval(image, "decoder images"), image) for image in images)
+    kept = {image for _, image in hashed[:limit]}
+    return np.flatnonzero([image in kept for image in images])
 
 
 def require(rows: pl.DataFrame, task: str, split: str, what: str) -> None:

@@ -149,10 +149,12 @@ def _labels(path: Path) -> list[str]:
 
 def _one_head(table: pl.DataFrame) -> None:
     """Refuse rows of several heads, which would count every image more than once."""
-    heads = table["head"].unique().drop_nulls().sort() if "head" in table.columns else []
+    heads = (
+        sorted(set(table["head"].cast(pl.String).fill_null(""))) if "head" in table.columns else ()
+    )
     if len(heads) > 1:
         raise PredictionsError(
-            f"column 'head': predictions of {', '.join(map(str, heads))}: keep the rows of one"
+            f"column 'head': predictions of {', '.join(heads)}: keep the rows of one"
         )
 
 

@@ -98,7 +98,8 @@ WRONG = {
     ),
     "a head of no known kind": (
         {"evaluation.tasks.findings.heads": {"tree": {"kind": "forest"}}},
-        "evaluation.tasks.findings.heads.tree.kind: must be one of 'knn', 'linear' (got 'forest')",
+        "evaluation.tasks.findings.heads.tree.kind: must be one of 'attention', 'knn', 'linear' "
+        "(got 'forest')",
     ),
     "no head": (
         {"evaluation.tasks.findings.heads": {}},

@@ -1,17 +1,23 @@
 """Heads on frozen features: their votes, what they choose, and the rows they leave."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from radscale_lib.study import parse_study
+from radscale_lib.study.heads.attention import CHECKS, Attention
 from radscale_lib.study.heads.knn import Knn
 from radscale_lib.tasks.evaluate import write_task
 from radscale_lib.tasks.extraction import extract
-from radscale_lib.tasks.heads import knn
+from radscale_lib.tasks.frozen import Grids
+from radscale_lib.tasks.heads import attention, knn
 from radscale_lib.tasks.heads.cases import Cases, chosen
 from radscale_lib.tasks.inputs import Inputs
 from tests.tasks.conftest import STUDY
@@ -147,3 +153,91 @@ def test_each_head_has_its_rows_and_leaves_the_others_as_they_are(inputs, tmp_pa
     assert [name for (name,) in by_head] == names
     ids = by_head["near",]["image_id"]
     assert all(table["image_id"].equals(ids) for table in by_head.values())
+
+
+def hidden_cell(images, seed):
+    """Grids of four levels, in which one cell of the first says whether the image is positive."""
+    random = np.random.default_rng(seed)
+    truth = (random.random((images, 2)) < 0.5).astype(np.float32)
+    levels = [random.normal(size=(images, 6, side, side)) for side in (8, 4, 4, 2)]
+    for image in range(images):
+        for label in (0, 1):
+            row, column = random.integers(0, 8, 2)
+            levels[0][image, 2 * label : 2 * label + 2, row, column] = [
+                6,
+                4 if truth[image, label] else -4,
+            ]
+    truth[random.random(truth.shape) < 0.1] = np.nan
+    kept = [torch.from_numpy(level.astype(np.float16)) for level in levels]
+    frozen = SimpleNamespace(device=torch.device("cpu"), batch=32)
+    return Grids(frozen, [*kept, torch.zeros(images, 3)]), truth
+
+
+def test_attention_finds_the_cell_that_tells():
+    """A mean over the grid cannot: each label's sign is in one cell of 64."""
+    section = Attention(kind="attention", width=16, steps=150, rates=(1e-4, 1e-2), batch=32)
+    train, test = hidden_cell(400, 1), hidden_cell(200, 2)
+    model, note = attention.fit(section, *train, *test, 5, "task")
+    again, _ = attention.fit(section, *train, *test, 5, "task")
+    assert note.startswith("rate 0.01 (at the edge of what was tried); steps ")
+    same = zip(model.state_dict().values(), again.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in same)
+    grids, truth = hidden_cell(300, 3)
+    with torch.no_grad():
+        logits = model(grids(torch.arange(300)).levels).numpy()
+    pooled = [
+        np.concatenate([level.float().mean((2, 3)).numpy() for level in each.kept[:4]], axis=1)
+        for each in (train[0], grids)
+    ]
+    for label in (0, 1):
+        known = ~np.isnan(truth[:, label])
+        learnt = ~np.isnan(train[1][:, label])
+        mean = LogisticRegression().fit(pooled[0][learnt], train[1][learnt, label])
+        of_mean = roc_auc_score(truth[known, label], mean.decision_function(pooled[1])[known])
+        of_attention = roc_auc_score(truth[known, label], logits[known, label])
+        assert of_attention > 0.97 > 0.85 > of_mean
+
+
+def test_attention_keeps_the_weights_of_least_validation_loss(monkeypatch):
+    """Labels without a pattern are learnt by heart, so that the loss on others rises."""
+    (train, truth), (validation, expected) = hidden_cell(24, 1), hidden_cell(60, 2)
+    random = np.random.default_rng(4)
+    truth, expected = (random.permutation(each) for each in (truth, expected))
+    section = Attention(kind="attention", width=16, steps=100, rates=(1e-2,), patience=3)
+    losses = []
+    true_losses = attention.validation_losses
+
+    def recorded(*given):
+        losses.extend(true_losses(*given))
+        return losses[-1:]
+
+    monkeypatch.setattr(attention, "validation_losses", recorded)
+    model, note = attention.fit(section, train, truth, validation, expected, 5, "")
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 1 + section.patience < CHECKS
+    assert note.split("; ")[1].split(" (")[0] == f"steps {5 * (best + 1)}"
+    assert true_losses([model], validation, expected) == [losses[best]]
+    assert losses[-1] > losses[best]
+
+
+def test_attention_of_an_encoder_has_its_rows(inputs, tmp_path):
+    heads = {
+        "linear": {"kind": "linear"},
+        "tokens": {
+            "kind": "attention",
+            "width": 8,
+            "steps": 40,
+            "batch": 16,
+            "rates": [1e-2],
+            "train_images": 25,
+        },
+    }
+    (scores, predictions), (again, _) = (
+        evaluated(inputs, tmp_path / name, heads) for name in ("one", "two")
+    )
+    assert scores.equals(again)
+    of = scores.filter(head="tokens", target="macro", metric="auroc")
+    assert of["choice"].item().startswith("rate 0.01; steps ")
+    assert len(predictions.filter(head="tokens")) == len(predictions.filter(head="linear"))
+    effusion = scores.filter(head="tokens", target="effusion", metric="auroc")["value"].item()
+    assert effusion > 0.7

@@ -107,6 +107,13 @@ def _evaluate_seconds(study: Study, names: Mapping[str, str], rate: float) -> fl
     return START_SECONDS + encoded * encoder_of(study, names["arm"]).flops() * 2 / rate
 
 
+def _evaluate_minutes(study: Study) -> float:
+    """For the task that runs the encoder most often."""
+    tested = archive_images(study) * study.splits.test
+    encoded = [task.images_encoded(tested) for task in study.evaluation.tasks.values()]
+    return 15 + max(min(_tested(study), 2e5), *encoded) / _encoded_a_second(study) / 60
+
+
 STAGES = {
     "features": Stage(
         script="features.py",
@@ -121,7 +128,7 @@ STAGES = {
         reads=_evaluate,
         kinds=_evaluate_kinds,
         megabytes=lambda study: 3500 + 8000 * megaimages(study) + 100 * _tiles(study),
-        minutes=lambda study: 15 + min(_tested(study), 2e5) / _encoded_a_second(study) / 60,
+        minutes=_evaluate_minutes,
         seconds=_evaluate_seconds,
     ),
     "gather": Stage(script="gather.py", reads=runs_and_tasks),

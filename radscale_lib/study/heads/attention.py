@@ -1,0 +1,52 @@
+"""Attention head: a learnt query for each label over the patch tokens of all levels."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from radscale_lib.study.base import Distinct
+from radscale_lib.study.heads.base import HeadSection
+
+CHECKS = 20
+"""Times that the validation loss is computed over all steps."""
+
+
+class Attention(HeadSection):
+    """Attention pooling over the tokens of all four levels, with a learnt query for each label."""
+
+    implementation: ClassVar[str] = "radscale_lib.tasks.heads.attention"
+    runs_encoder: ClassVar[bool] = True
+
+    kind: Literal["attention"]
+    width: int = Field(256, ge=4, description="Width of keys and values.")
+    rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Distinct] = Field(
+        (3e-4, 1e-3, 3e-3),
+        min_length=1,
+        description="Learning rates tried, on the same batches; chosen on the validation split.",
+    )
+    weight_decays: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Distinct] = Field(
+        (0.05,),
+        min_length=1,
+        description="Weight decays tried with each rate; chosen on the validation split.",
+    )
+    steps: int = Field(
+        2000,
+        ge=1,
+        description="Optimiser steps, at most: the weights kept are those of least validation "
+        f"loss, which is computed {CHECKS} times.",
+    )
+    patience: int = Field(
+        5, ge=1, description="A rate ends after so many validation losses without a lower one."
+    )
+    batch: int = Field(64, ge=1, description="Images per step.")
+    train_images: int | None = Field(
+        20_000, ge=2, description="Training images used (first by keyed hash); null takes all."
+    )
+    validation_images: int | None = Field(
+        5_000, ge=2, description="Validation images used (first by keyed hash); null takes all."
+    )
+
+    def images_encoded(self, tested: float) -> float:
+        """Images that it runs the encoder on, with `tested` test images."""
+        checked = tested if self.validation_images is None else self.validation_images
+        return self.steps * self.batch + CHECKS * checked + tested

@@ -1,0 +1,214 @@
+"""Attention head: a learnt query for each label over the patch tokens of all levels."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from radscale_lib.adamw import AdamW
+from radscale_lib.study.heads.attention import CHECKS, Attention
+from radscale_lib.tasks.frozen import FrozenEncoder, Grids
+from radscale_lib.tasks.heads.cases import Answer, Cases, chosen
+from radscale_lib.tasks.images import first
+from radscale_lib.tasks.probe import log_loss
+from radscale_lib.tasks.progress import Progress
+from radscale_lib.tasks.training import WARMUP, batches, task_seed
+
+
+class AttentionPool(nn.Module):
+    """Logits of K labels, each from its own mean over tokens.
+
+    Levels are standardised per channel (batch statistics, no scale or shift) and projected to one
+    width, with a learnt offset for each level; all their cells are tokens of one set. A label's
+    weights over the tokens are the softmax of their product with its query, and its logit is linear
+    in the mean that they give.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int, prior: Tensor) -> None:
+        """Build the head.
+
+        Args:
+            channels: channels of the four levels.
+            width: of keys and values.
+            prior: [K], share of the training images that have each label: the first logits.
+        """
+        super().__init__()
+        self.standardise = nn.ModuleList(nn.BatchNorm1d(c, affine=False) for c in channels)
+        self.project = nn.ModuleList(nn.Linear(c, width) for c in channels)
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Parameter(torch.randn(len(prior), width))
+        self.weight = nn.Parameter(torch.zeros(len(prior), width))
+        self.bias = nn.Parameter(torch.logit(prior))
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Logits [B, K] from four levels [B, C, H, W]."""
+        tokens = torch.cat(
+            [
+                project(standardise(level.flatten(2)).transpose(1, 2))
+                for level, standardise, project in zip(
+                    levels, self.standardise, self.project, strict=True
+                )
+            ],
+            dim=1,
+        )
+        tokens = self.norm(tokens)
+        share = (tokens @ self.query.T / tokens.shape[-1] ** 0.5).softmax(dim=1)
+        # Values are weighed before they are summed: [B, T, K] is smaller than [B, K, width].
+        logits: Tensor = (share * (tokens @ self.weight.T)).sum(dim=1) + self.bias
+        return logits
+
+
+@dataclass
+class Candidate:
+    """A head in training, and the weights of its least validation loss."""
+
+    model: AttentionPool
+    optimiser: AdamW
+    rate: float
+    decay: float
+    loss: float = float("inf")
+    step: int = 0
+    waited: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    def learn(self, levels: Sequence[Tensor], truth: Tensor, rate: float) -> None:
+        """One step; `truth` [B, K] is 1, 0 or NaN (unknown)."""
+        known = ~truth.isnan()
+        cells = F.binary_cross_entropy_with_logits(
+            self.model(levels), truth.nan_to_num(), reduction="none"
+        )
+        loss = (cells * known).sum() / known.sum().clamp(min=1)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.optimiser.step()
+
+    def check(self, step: int, loss: float) -> None:
+        """Keep the weights if their validation loss is the least."""
+        self.waited += 1
+        if loss < self.loss:
+            self.loss, self.step, self.waited = loss, step, 0
+            self.state = deepcopy(self.model.state_dict())
+
+
+def predict(section: Attention, cases: Cases) -> Answer:
+    """Train the head on the training rows, choosing on validation, without touching the encoder.
+
+    Args:
+        section: the head's settings.
+        cases: images and labels.
+
+    Raises:
+        NoCasesError: without validation images.
+    """
+    study = cases.study
+    catalog = pl.read_parquet(cases.inputs.catalog, columns=["image_id", "shard", "row"])
+    rows = cases.index.select("image_id").join(catalog, on="image_id", maintain_order="left")
+    used = [
+        part[first(rows["image_id"].gather(part).to_list(), limit)]
+        for part, limit in (
+            (cases.train, section.train_images),
+            (cases.validation, section.validation_images),
+        )
+    ]
+    frozen = FrozenEncoder(cases.inputs, rows, study.compute, section.batch)
+    train, validation = (
+        Grids.for_encoder(frozen.over(rows[part]), f"{cases.task}: attention features")
+        for part in used
+    )
+    truths = [cases.truth[part] for part in used]
+    seed = task_seed(study.evaluation.seed, f"{cases.task} attention")
+    model, note = fit(section, train, truths[0], validation, truths[1], seed, cases.task)
+    with torch.no_grad():
+        logits = [
+            model(features.levels).cpu()
+            for _, features in frozen.over(rows[cases.asked]).batches(f"{cases.task}: attention")
+        ]
+    return Answer(torch.cat(logits).numpy().astype(np.float32), note)
+
+
+def fit(
+    section: Attention,
+    train: Grids,
+    truth: NDArray[np.float32],
+    validation: Grids,
+    expected: NDArray[np.float32],
+    seed: int,
+    label: str,
+) -> tuple[AttentionPool, str]:
+    """The head of least validation loss, summed over labels, in evaluation mode.
+
+    All rates and decays learn from the same batches, from the same first weights. The rate rises
+    over the first tenth of the steps.
+
+    Args:
+        section: the head's settings.
+        train: grids of N training images.
+        truth: [N, K], 1, 0 or NaN (unknown).
+        validation: grids of n validation images.
+        expected: [n, K], their truth.
+        seed: of first weights and batches.
+        label: what to call the work in progress lines.
+
+    Returns:
+        The head, and what was chosen.
+    """
+    device = train.encoder.device
+    known = (~np.isnan(truth)).sum(axis=0)
+    prior = torch.from_numpy((np.nansum(truth, axis=0) + 0.5) / (known + 1)).float()
+    tried = []
+    for rate, decay in product(section.rates, section.weight_decays):
+        torch.manual_seed(seed)
+        model = AttentionPool(train.channels[0], section.width, prior).to(device)
+        group = {"params": list(model.parameters())}
+        optimiser = AdamW([group], rate, betas=(0.9, 0.95), weight_decay=decay)
+        tried.append(Candidate(model, optimiser, rate, decay))
+    targets = torch.from_numpy(truth)
+    every = max(1, section.steps // CHECKS)
+    warm = max(1.0, WARMUP * section.steps)
+    progress = Progress(f"{label}: attention", section.steps, "steps")
+    for step, images in enumerate(batches(len(truth), section.batch, section.steps, seed), start=1):
+        levels, batch = train(images).levels, targets[images].to(device)
+        going = [each for each in tried if each.waited < section.patience]
+        for each in going:
+            each.model.train()
+            each.learn(levels, batch, each.rate * min(1.0, step / warm))
+        if step % every == 0 or step == section.steps:
+            losses = validation_losses([each.model for each in going], validation, expected)
+            for each, loss in zip(going, losses, strict=True):
+                each.check(step, loss)
+        if all(each.waited >= section.patience for each in tried):
+            break
+        progress.reach(step)
+    best = min(tried, key=lambda each: each.loss)
+    if best.state:
+        best.model.load_state_dict(best.state)
+    notes = [chosen("rate", best.rate, section.rates)]
+    if len(section.weight_decays) > 1:
+        notes.append(chosen("weight decay", best.decay, section.weight_decays))
+    notes.append(chosen("steps", best.step, (every, section.steps)))
+    return best.model.eval(), "; ".join(notes)
+
+
+@torch.no_grad()
+def validation_losses(
+    models: Sequence[AttentionPool], validation: Grids, expected: NDArray[np.float32]
+) -> list[float]:
+    """Logistic loss of each model, summed over labels."""
+    logits: list[list[NDArray[np.float64]]] = [[] for _ in models]
+    for model in models:
+        model.eval()
+    for start in range(0, len(expected), validation.encoder.batch):
+        images = torch.arange(start, min(start + validation.encoder.batch, len(expected)))
+        levels = validation(images).levels
+        for model, found in zip(models, logits, strict=True):
+            found.append(model(levels).double().cpu().numpy())
+    return [float(np.nansum(log_loss(np.concatenate(found), expected))) for found in logits]
