@@ -13,6 +13,7 @@ import open_clip
 import torch
 from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed
+from open_clip.tokenizer import HFTokenizer
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
@@ -108,7 +109,10 @@ def create(section: OpenClip, *, image_only: bool = False) -> Any:
     with TemporaryDirectory() as folder_, torch.device("cpu"), _quiet():
         Path(folder_, CONFIG).write_text(json.dumps(config))
         return open_clip.create_model(
-            f"local-dir:{folder_}", load_weights=False, force_image_size=section.resolution
+            f"local-dir:{folder_}",
+            load_weights=False,
+            pretrained_text=False,
+            force_image_size=section.resolution,
         )
 
 
@@ -143,7 +147,7 @@ def tokenizer_of(section: OpenClip) -> Any:
         return open_clip.SimpleTokenizer(context_length=text.get("context_length", 77))
     for folder in (section.tokenizer, section.weights):
         if folder is not None and folder.is_dir() and any(folder.glob("*token*")):
-            return open_clip.HFTokenizer(
+            return HFTokenizer(
                 str(folder),
                 context_length=text.get("context_length", 77),
                 **text.get("tokenizer_kwargs", {}),

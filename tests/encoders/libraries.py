@@ -198,6 +198,7 @@ def open_clip_folder(folder: Path, config: dict[str, Any]) -> Any:
     """Write a folder as open_clip does for the Hub; the model."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "open_clip_config.json").write_text(json.dumps(config))
-    model = stirred(open_clip.create_model(f"local-dir:{folder}", load_weights=False))
+    made = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+    model = stirred(made)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return model

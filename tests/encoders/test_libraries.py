@@ -13,6 +13,7 @@ import pytest
 import timm
 import torch
 import transformers as hf
+from open_clip.tokenizer import HFTokenizer
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor
@@ -25,6 +26,7 @@ from radscale_lib.encoders.prepare import map_points
 from radscale_lib.encoders.release import ReleaseError, load_tensors
 from radscale_lib.encoders.storage import load_tower, read_encoder, save_encoder
 from radscale_lib.provenance.step import InputError
+from radscale_lib.study.encoders.open_clip import OpenClip
 from radscale_lib.study.encoders.timm import Timm
 from radscale_lib.study.encoders.transformers import Transformers
 from tests.encoders.libraries import (
@@ -188,6 +190,34 @@ def test_a_text_tower_whose_files_are_not_there_is_left_out(
     assert "the text tower is left out" in capsys.readouterr().err
     inputs = tower.prepare(films())
     same(tower(inputs), model.encode_image(tower._normalised(inputs)))
+
+
+@torch.no_grad()
+def test_a_text_tower_of_transformers_comes_with_its_folder(tmp_path: Path) -> None:
+    """BiomedCLIP's form: a BERT, whose configuration and tokenizer lie in a folder of their own."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "no", "pleural", "effusion", "tube", "tip"]
+    bert = tmp_path / "bert"
+    hf.BertTokenizer(vocab={word: n for n, word in enumerate(words)}).save_pretrained(bert)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    hf.BertConfig(
+        vocab_size=len(words), intermediate_size=32, max_position_embeddings=16, **sizes
+    ).save_pretrained(bert)
+
+    def config(name: str) -> dict[str, Any]:
+        text = {"hf_model_name": name, "hf_tokenizer_name": name, "context_length": 12}
+        text |= {"hf_proj_type": "mlp", "hf_pooler_type": "cls_last_hidden_state_pooler"}
+        base = OPEN_CLIP["ViT-B-32-like"]["model_cfg"]
+        return {"model_cfg": base | {"text_cfg": text, "custom_text": True}, "preprocess_cfg": {}}
+
+    folder = tmp_path / "clip"
+    model = open_clip_folder(folder, config(str(bert)))
+    (folder / "open_clip_config.json").write_text(json.dumps(config("someone/bert")))
+    path = tmp_path / "encoder.safetensors"
+    save_encoder(path, load_file(OpenClip(kind="open_clip", weights=folder, tokenizer=bert)))
+    texts = ["no pleural effusion", "tube tip"]
+    tokens = HFTokenizer(str(bert), context_length=12)(texts)
+    assert len({tuple(row) for row in tokens.tolist()}) == 2
+    same(load_text_tower(read_encoder(path))(texts), model.encode_text(tokens))
 
 
 def test_names_and_files_are_given_as_text(tmp_path: Path) -> None:
