@@ -64,6 +64,10 @@ def _embed(args: argparse.Namespace) -> int:
         from radscale_lib.encoders import load
 
         torch.set_num_threads(args.threads)
+        try:
+            torch.zeros(1, device=args.device)
+        except (AssertionError, RuntimeError):
+            raise InputError(f"--device {args.device}: torch has none here: use cpu") from None
         tower = load(args.spec).to(args.device)
         pixels = read_all(paths, image, args.threads)
         counts = write_embeddings(
@@ -76,6 +80,6 @@ def _embed(args: argparse.Namespace) -> int:
     if counts.bad:
         said += f", {counts.bad:,} bad files left out"
     if others:
-        said += f", {others:,} other files ignored"
+        said += f", {others:,} {'file' if others == 1 else 'files'} that are no images ignored"
     print(f"{said}: {args.out}", file=sys.stderr)
     return SOME_BAD if counts.bad else 0

@@ -80,7 +80,7 @@ def test_rows_are_the_images_by_path_with_the_towers_features(
         for number, level in enumerate(features.levels, 1):
             np.testing.assert_allclose(row[f"level{number}"], level.mean((2, 3))[0], atol=2e-6)
     said = capsys.readouterr().err
-    assert "4 images embedded, 2 other files ignored" in said
+    assert "4 images embedded, 2 files that are no images ignored" in said
     assert "SECRET" not in said and b"SECRET" not in out.read_bytes()
 
 
@@ -108,6 +108,8 @@ def test_nothing_is_written_where_nothing_can_be_embedded(
     (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert ended(encoder, folder, "--out", out) == 1
     assert "none of 1 image files can be read" in capsys.readouterr().err
+    assert ended(encoder, folder, "--out", out, "--device", "moon") == 1
+    assert "--device moon: torch has none here: use cpu" in capsys.readouterr().err
     assert ended(tmp_path / "none.safetensors", folder, "--out", out) == 1
     assert "none.safetensors" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
