@@ -37,4 +37,5 @@ def main(argv: Sequence[str] | None = None) -> None:
             continue
         ends = [row[key] for key in ("value", "lower", "upper")]
         said = ["unknown" if end is None else f"{end:.3f}" for end in ends]
-        print(f"{row['task']}: {row['metric']} {said[0]} ({said[1]} to {said[2]})")
+        what = f"{row['task']} ({row['head']}): {row['metric']}"
+        print(f"{what} {said[0]} ({said[1]} to {said[2]})")

@@ -10,6 +10,11 @@ from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.model import Study
 
 MACRO = "macro"
+COLUMNS = frozenset({
+    "arm", "size", "seed", "task", "head", "target", "metric", "value", "lower", "upper",
+    "confidence", "cases",
+})  # fmt: skip
+"""Of the scores that a card is made of."""
 LIBRARIES = {"transformers": "transformers", "timm": "timm", "open_clip": "open_clip"}
 """Names of libraries on the Hub, by form."""
 FIELDS = {"reports": "radiology reports", "labels": "labels"}
@@ -111,7 +116,7 @@ def _of_run(scores: pl.DataFrame | None, run: Mapping[str, Any]) -> list[dict[st
         return []
     same = [pl.col(key) == run[key] for key in ("arm", "size", "seed")]
     rows = scores.filter(*same, pl.col("target") == MACRO, pl.col("value").is_not_null())
-    return rows.sort("task", "metric").to_dicts()
+    return rows.sort("task", "head", "metric").to_dicts()
 
 
 def _results(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -120,7 +125,13 @@ def _results(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "task": {"type": "image-feature-extraction", "name": row["task"]},
             "dataset": {"name": "test split of the study", "type": "private"},
-            "metrics": [{"type": row["metric"], "value": round(row["value"], 4)}],
+            "metrics": [
+                {
+                    "type": row["metric"],
+                    "value": round(row["value"], 4),
+                    "name": f"{row['metric']} ({row['head']} head)",
+                }
+            ],
         }
         for row in rows
     ]
@@ -133,12 +144,13 @@ def _scores(rows: list[dict[str, Any]], run: Mapping[str, Any]) -> Iterator[str]
     confidence = f"{rows[0]['confidence']:.0%}"
     yield "Frozen features, test split of the study (patients unseen in training), means of labels."
     yield ""
-    yield f"| task | metric | value | {confidence} interval | test cases |"
-    yield "|---|---|---|---|---|"
+    yield f"| task | head | metric | value | {confidence} interval | test cases |"
+    yield "|---|---|---|---|---|---|"
     for row in rows:
         ends = [row["lower"], row["upper"]]
         interval = "unknown" if None in ends else f"{ends[0]:.3f} to {ends[1]:.3f}"
-        cells = [row["task"], row["metric"], f"{row['value']:.3f}", interval, f"{row['cases']:,}"]
+        cells = [row["task"], row["head"], row["metric"], f"{row['value']:.3f}", interval]
+        cells.append(f"{row['cases']:,}")
         yield f"| {' | '.join(cells)} |"
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from radscale_lib.encoders.loading import load_file
 from radscale_lib.files import read_json
-from radscale_lib.hub.card import model_card
+from radscale_lib.hub.card import COLUMNS, model_card
 from radscale_lib.hub.files import ExportError
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders import EncoderSection
@@ -54,7 +54,7 @@ def export(
     facts = path.with_name("encoder.json")
     run = read_json(facts) if path.is_file() and facts.is_file() else {}
     scores = scores or _scores_of(path)
-    table = pl.read_parquet(scores) if scores else None
+    table = _read_scores(scores) if scores else None
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -80,6 +80,18 @@ def module_of(encoder: EncoderSection, form: str) -> str:
             f"{', '.join(encoder.exports)}"
         )
     return encoder.exports[form]
+
+
+def _read_scores(path: Path) -> pl.DataFrame:
+    try:
+        table = pl.read_parquet(path)
+    except pl.exceptions.PolarsError:
+        table = pl.DataFrame()
+    if not set(table.columns) >= COLUMNS:
+        raise ExportError(
+            f"{path}: no table of a study's scores: name results/<study>/scores.parquet"
+        )
+    return table
 
 
 def _scores_of(encoder: Path) -> Path | None:

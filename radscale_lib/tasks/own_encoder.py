@@ -64,7 +64,8 @@ def evaluate_encoder(
         scores, predictions = import_module(known[task].implementation).evaluate(
             study, task, inputs
         )
-        table = score_table(scores, run, name, task, study.evaluation.confidence)
+        head = known[task].head_names[0]
+        table = score_table(scores, run, name, task, study.evaluation.confidence, head=head)
         for filename, content in (("predictions", predictions), ("scores", table)):
             with atomic_write(out / "tasks" / task / f"{filename}.parquet") as partial:
                 content.write_parquet(partial)

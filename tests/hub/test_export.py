@@ -190,7 +190,9 @@ def card_of(folder: Path) -> tuple[dict[str, Any], str]:
     return meta, text
 
 
-def test_the_card_says_what_is_known_and_what_is_not(tmp_path: Path) -> None:
+def test_the_card_says_what_is_known_and_what_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "study" / "encoders" / "labels" / "n=200" / "seed=1"
     encoder = write_encoder(run, Mi2.model_validate(MI2))
     meta, text = card_of(exported(encoder, "timm", tmp_path / "bare"))
@@ -204,8 +206,8 @@ def test_the_card_says_what_is_known_and_what_is_not(tmp_path: Path) -> None:
          "samples_seen": 12_800, "repeats_per_image": 64.0, "stage_id": "0123"},
     )  # fmt: skip
     row = dict.fromkeys(SCHEMA) | {
-        "arm": "labels", "size": 200, "seed": 1, "task": "findings", "target": "macro",
-        "metric": "auroc", "value": 0.81234, "lower": 0.79, "upper": 0.83, "confidence": 0.95,
+        "arm": "labels", "size": 200, "seed": 1, "task": "findings", "head": "linear",
+        "target": "macro", "metric": "auroc", "value": 0.81234, "lower": 0.79, "upper": 0.83, "confidence": 0.95,
         "cases": 1200,
     }  # fmt: skip
     rows = [row, row | {"seed": 2, "value": 0.5}, row | {"target": "nodule", "value": 0.7}]
@@ -214,8 +216,14 @@ def test_the_card_says_what_is_known_and_what_is_not(tmp_path: Path) -> None:
     meta, text = card_of(exported(run, "timm", tmp_path / "full", *options))
     assert meta["license"] == "apache-2.0" and meta["library_name"] == "timm"
     (result,) = meta["model-index"][0]["results"]
-    assert result["metrics"] == [{"type": "auroc", "value": 0.8123}]
-    assert "| findings | auroc | 0.812 | 0.790 to 0.830 | 1,200 |" in text
+    assert result["metrics"] == [{"type": "auroc", "value": 0.8123, "name": "auroc (linear head)"}]
+    assert "| findings | linear | auroc | 0.812 | 0.790 to 0.830 | 1,200 |" in text
     assert "unique images seen: 198" in text and "nodule" not in text
     assert "trained by unicl with radiology reports and labels" in text
+    other = tmp_path / "other.parquet"
+    pl.DataFrame({"arm": ["labels"]}).write_parquet(other)
+    with pytest.raises(SystemExit):
+        exported(run, "timm", tmp_path / "none", "--scores", other)
+    assert "other.parquet: no table of a study's scores" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
     assert "Any image of a patient" in text and "Tasks other than findings" in text

@@ -36,11 +36,11 @@ def test_a_runs_encoder_has_the_runs_scores(
         pl.col("arm") == "rad-dino"
     )
     assert set(own["arm"]) == {"mine"} and len(own)
-    compared = ["task", "target", "metric", "value", "lower", "upper", "cases", "resamples"]
+    compared = ["task", "head", "target", "metric", "value", "lower", "upper", "cases", "resamples"]
     assert_frame_equal(
-        own.select(compared).sort(compared[:3]), known.select(compared).sort(compared[:3])
+        own.select(compared).sort(compared[:4]), known.select(compared).sort(compared[:4])
     )
-    assert "findings: auroc 0." in capsys.readouterr().out
+    assert "findings (linear): auroc 0." in capsys.readouterr().out
 
 
 def test_any_encoder_by_the_tasks_that_are_asked_for(study: Path) -> None:

@@ -22,7 +22,7 @@ def test_final_encoders_are_exported_once(tiny: Checkout) -> None:
     _, told = AutoModel.from_pretrained(folders[3], output_loading_info=True)
     assert not told["missing_keys"]
     card = (folders[3] / "README.md").read_text()
-    assert "Images in the training subset: 16" in card and "| findings | auroc |" in card
+    assert "Images in the training subset: 16" in card and "| findings | linear | auroc |" in card
     assert "an embedded archive of phantoms" in card
     assert "Nothing to be done" in tiny.snakemake("--", "exports")
     (folders[1] / "model.safetensors").unlink()
