@@ -207,8 +207,8 @@ def test_the_card_says_what_is_known_and_what_is_not(
     )  # fmt: skip
     row = dict.fromkeys(SCHEMA) | {
         "arm": "labels", "size": 200, "seed": 1, "task": "findings", "head": "linear",
-        "target": "macro", "metric": "auroc", "value": 0.81234, "lower": 0.79, "upper": 0.83, "confidence": 0.95,
-        "cases": 1200,
+        "target": "macro", "metric": "auroc", "value": 0.81234, "lower": 0.79, "upper": 0.83,
+        "confidence": 0.95, "cases": 1200,
     }  # fmt: skip
     rows = [row, row | {"seed": 2, "value": 0.5}, row | {"target": "nodule", "value": 0.7}]
     pl.DataFrame(rows, SCHEMA).write_parquet(tmp_path / "study" / "scores.parquet")
