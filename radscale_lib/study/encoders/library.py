@@ -15,6 +15,8 @@ PARAMETERS = 86e6
 """Assumed, of an encoder whose weights are not there: a ViT-B's."""
 CELL = 16
 """Assumed, of an encoder whose files do not tell: pixels of a token's side."""
+LONGEST_HEADER = 2**27
+"""Bytes of a safetensors file's header, at most."""
 SIDE = 224
 """Assumed, of an encoder whose files do not tell: side of its square input, pixels."""
 
@@ -144,9 +146,11 @@ def counted(weights: Path) -> float:
 def _counted(path: Path, stamp: int) -> float:
     """Elements in a safetensors file, by its header; of another file, if they are float32."""
     with path.open("rb") as file:
+        if path.suffix != ".safetensors":
+            return path.stat().st_size / 4
         length = int.from_bytes(file.read(8), "little")
         try:
-            header = json.loads(file.read(length)) if length < 2**27 else {}
+            header = json.loads(file.read(min(length, LONGEST_HEADER)))
             header.pop("__metadata__", None)
             return float(sum(prod(each["shape"]) for each in header.values()))
         except (ValueError, AttributeError, KeyError, TypeError):
