@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from radscale_lib.archive.formats import FORMATS, CollectionError, Picture, Tables
 from radscale_lib.archive.listing import NOT_A_FILE, walk
-from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.secondary import Capture, derived_uid, rewrite_header, write_capture
 from radscale_lib.files import atomic_write
+from radscale_lib.progress import Progress
 
 _PICTURES = {".png", ".jpg", ".jpeg"}
 _DICOM = {".dcm", ".dicom"}

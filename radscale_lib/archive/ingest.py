@@ -30,7 +30,6 @@ from radscale_lib.archive.outcomes import (
     is_environment,
     postponed,
 )
-from radscale_lib.archive.progress import Progress
 from radscale_lib.archive.resize import position
 from radscale_lib.archive.scratch import scratch
 from radscale_lib.archive.sections import Texts
@@ -41,6 +40,7 @@ from radscale_lib.archive.texts import TextCounts, TextReader
 from radscale_lib.archive.tubes import Points, Tube
 from radscale_lib.archive.workers import WorkerDied, Workers
 from radscale_lib.files import make_private
+from radscale_lib.progress import Progress
 from radscale_lib.pseudonyms import device_code, pseudonym
 from radscale_lib.shards import codec
 from radscale_lib.shards.schema import finding_column, image_digest, other_columns, tube_column

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from radscale_lib.archive.progress import Progress
 from radscale_lib.embedding.folder import Bad
 from radscale_lib.encoders.features import Features, Tower
 from radscale_lib.files import atomic_write
+from radscale_lib.progress import Progress
 from radscale_lib.provenance.step import InputError
 from radscale_lib.shards.codec import Grey
 from radscale_lib.texts import plain

@@ -34,8 +34,6 @@ UNLABELLED = 0.02
 
 _OUR_PATH = re.compile(r"[0-9a-f]{10}(/[0-9a-f]{10}(/[0-9a-f]{12}\.dcm)?)?")
 
-Progress = Callable[[int, int], None]
-
 
 class FolderInUseError(FileExistsError):
     """The folder holds files that no phantom wrote."""
@@ -58,7 +56,7 @@ def write_archive(
     phantom: Phantom,
     folder: Path,
     patients: range | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> None:
     """Write a phantom archive; the same phantom gives the same bytes.
 
@@ -70,7 +68,7 @@ def write_archive(
         phantom: the archive's section of the study file.
         folder: where to write; what an earlier phantom left in its `dicom` folder is removed.
         patients: numbers of the patients to write; all by default.
-        progress: called after each patient with the patients done and to do.
+        progress: called after each patient with the number of patients done.
 
     Raises:
         FolderInUseError: if `folder/dicom` holds files that no phantom wrote.
@@ -87,7 +85,7 @@ def write_archive(
         patient = draw_patient(phantom.seed, phantom.site, number)
         _write_patient(patient, phantom.pixels, folder, defects.get(number, []), tables)
         if progress:
-            progress(done, len(numbers))
+            progress(done)
     _write_csv(folder, "reports.csv", ["accession_number", "findings", "impression"],
                tables.reports, tables)  # fmt: skip
     _write_csv(folder, "labels.csv", ["accession_number", *FINDINGS, *TUBES],

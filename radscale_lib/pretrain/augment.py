@@ -9,11 +9,10 @@ import math
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from radscale_lib.encoders.prepare import resized
+from radscale_lib.shards.codec import Grey
 
-Grey = NDArray[np.uint8]
 Range = tuple[float, float]
 
 cv2.setNumThreads(1)

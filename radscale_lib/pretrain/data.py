@@ -10,20 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.sampler import Sample, samples
+from radscale_lib.shards.codec import Grey
 from radscale_lib.shards.errors import DamagedImageError
 from radscale_lib.shards.reader import Request, ShardReader
 
 RESIDENT_PIXELS = 2**29
 """Runs with fewer pixels than this are decoded once and kept in memory (512 MiB)."""
-
-Grey = NDArray[np.uint8]
 
 
 class Loaded(NamedTuple):

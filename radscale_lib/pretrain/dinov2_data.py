@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from radscale_lib.pretrain import augment
-from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
+from radscale_lib.pretrain.data import ImageSource, Loaded, Share
 from radscale_lib.pretrain.masks import block_mask, mask_counts
 from radscale_lib.pretrain.randomness import Purpose, generator
+from radscale_lib.shards.codec import Grey
 from radscale_lib.study.encoders.rad_dino import Vit
 from radscale_lib.study.paradigms.dinov2 import Dinov2
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from radscale_lib.pretrain.augment import Grey
+from radscale_lib.shards.codec import Grey
 
 Operation = Callable[[Grey, float], Grey]
 Real = NDArray[np.floating]

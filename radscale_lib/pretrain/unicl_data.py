@@ -6,11 +6,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from radscale_lib.encoders.text import TextTokenizer
-from radscale_lib.pretrain.data import Grey, ImageSource, Loaded, Share
+from radscale_lib.pretrain.data import ImageSource, Loaded, Share
 from radscale_lib.pretrain.randomness import Purpose, generator
 from radscale_lib.pretrain.rows import Rows
 from radscale_lib.pretrain.texts import Drawn, Pairing, word_columns
 from radscale_lib.pretrain.views import random_view
+from radscale_lib.shards.codec import Grey
 from radscale_lib.study.encoders.mi2 import Davit
 from radscale_lib.study.paradigms.unicl import Unicl
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from radscale_lib.pretrain import augment
-from radscale_lib.pretrain.augment import Grey
 from radscale_lib.pretrain.trivial import trivial_augment
+from radscale_lib.shards.codec import Grey
 from radscale_lib.study.paradigms.supervised import Supervised
 from radscale_lib.study.paradigms.unicl import Unicl
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from radscale_lib.shards import codec
+from radscale_lib.shards.codec import Grey
 from radscale_lib.shards.errors import DamagedImageError, ShardError
 from radscale_lib.shards.ranges import Ranges, Span, checksum, fingerprint
 from radscale_lib.shards.schema import image_digest
@@ -22,7 +23,6 @@ REQUESTS = 16
 VIEWED_BYTES = 256 * 2**20
 """Pages of the page cache that count as a process's memory at once."""
 
-Grey = NDArray[np.uint8]
 Encoded = bytes | memoryview
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from radscale_lib.encoders.features import Features, Tower
 from radscale_lib.encoders.prepare import to_input
 from radscale_lib.encoders.storage import load_tower
+from radscale_lib.progress import Progress
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study.compute import Compute
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.progress import Progress
 
 KEPT_BYTES = 2 * 2**30
 """Grids up to this size are computed once and kept in memory; larger ones are recomputed."""

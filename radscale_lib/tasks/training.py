@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from radscale_lib.adamw import AdamW
 from radscale_lib.digests import text_number
+from radscale_lib.progress import Progress
 from radscale_lib.study.tasks import Decoder
-from radscale_lib.tasks.progress import Progress
 
 WARMUP = 0.1
 """Share of a decoder's steps over which its learning rate rises."""

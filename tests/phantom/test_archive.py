@@ -43,7 +43,7 @@ def test_same_phantom_gives_same_bytes_even_after_an_interruption(
     class Killed(Exception):
         pass
 
-    def kill(done: int, total: int) -> None:
+    def kill(done: int) -> None:
         if done == 7:
             raise Killed
 

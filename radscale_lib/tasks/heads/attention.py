@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radscale_lib.adamw import AdamW
+from radscale_lib.progress import Progress
 from radscale_lib.study.heads.attention import CHECKS, Attention
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.heads.cases import Answer, Cases, chosen
 from radscale_lib.tasks.images import first
 from radscale_lib.tasks.probe import log_loss
-from radscale_lib.tasks.progress import Progress
 from radscale_lib.tasks.training import WARMUP, batches, task_seed
 
 
