@@ -376,4 +376,4 @@ provenance.install(
 )
 
 if workflow.is_main_process:
-    CALL.on(run=prepare, look=describe, report=report)
+    CALL.on(run=prepare, look=describe, report=answer)
