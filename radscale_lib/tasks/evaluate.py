@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from radscale_lib.files import atomic_write, read_json
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Run, Study
+from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.scores import MACRO, Score, score_table
 
@@ -46,21 +47,31 @@ def check_run(study: Study, run: Run, task: str | None = None) -> None:
 
 
 def extract_features(study: Study, run: Run, inputs: Inputs, threads: int) -> None:
-    """Write the pooled features of a run to `inputs.features`; empty ones if the run failed."""
+    """Write the pooled features of a run to `inputs.features`.
+
+    Empty ones if the run failed, or if its features are not finite.
+    """
     from radscale_lib.tasks.extraction import extract, write_empty
 
     check_run(study, run)
     set_up_libraries(threads, study.compute.device)
     catalog = pl.read_parquet(inputs.catalog)
     if has_encoder(inputs):
-        extract(study, inputs, catalog, run.path)
+        try:
+            extract(study, inputs, catalog, run.path)
+        except NotFiniteError as error:
+            print(f"{run.path}: {error}: no features", file=sys.stderr)
+            write_empty(study, inputs, catalog, str(error))
     else:
         print(f"{run.path}: the run failed: no features", file=sys.stderr)
         write_empty(study, inputs, catalog)
 
 
 def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, threads: int) -> None:
-    """Write the scores and predictions of one task and run; empty tables if the run failed.
+    """Write the scores and predictions of one task and run.
+
+    Empty tables if the run failed, or if its features or what a decoder makes of them is not
+    finite: scores of such values would look like those of a very bad encoder.
 
     Args:
         study: the study.
@@ -79,11 +90,14 @@ def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, thr
     task = import_module(study.evaluation.tasks[name].implementation)
     set_up_libraries(threads, study.compute.device)
     scores: list[Score] = []
+    predictions = task.predictions_schema(study, name).to_frame()
     if has_encoder(inputs):
-        scores, predictions = task.evaluate(study, name, inputs)
+        try:
+            scores, predictions = task.evaluate(study, name, inputs)
+        except NotFiniteError as error:
+            print(f"{run.path} {name}: {error}: no scores", file=sys.stderr)
     else:
         print(f"{run.path} {name}: the run failed: no scores", file=sys.stderr)
-        predictions = task.predictions_schema(study, name).to_frame()
     encoder, confidence = study.encoder_of(run.arm), study.evaluation.confidence
     head = study.evaluation.tasks[name].head_names[0]
     table = score_table(scores, run, encoder, name, confidence, _images(inputs), head)

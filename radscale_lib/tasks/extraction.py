@@ -19,6 +19,9 @@ def extract(study: Study, inputs: Inputs, catalog: pl.DataFrame, label: str) -> 
         inputs: the run's files; the features are written.
         catalog: the institution's catalog.
         label: the run, for progress lines.
+
+    Raises:
+        NotFiniteError: naming level and image.
     """
     index = index_of(catalog, study.labels)
     rows = index.select("image_id").join(
@@ -34,8 +37,10 @@ def extract(study: Study, inputs: Inputs, catalog: pl.DataFrame, label: str) -> 
     save_features(inputs.features, index, means, global_, inputs.encoder)
 
 
-def write_empty(study: Study, inputs: Inputs, catalog: pl.DataFrame) -> None:
-    """Write features of no image, for a run without an encoder."""
+def write_empty(
+    study: Study, inputs: Inputs, catalog: pl.DataFrame, fault: str | None = None
+) -> None:
+    """Write features of no image, for a run without an encoder, or without finite features."""
     nothing = np.zeros((0, 1), np.float16)
     index = index_of(catalog, study.labels).clear()
-    save_features(inputs.features, index, [nothing] * len(LEVELS), nothing, inputs.encoder)
+    save_features(inputs.features, index, [nothing] * len(LEVELS), nothing, inputs.encoder, fault)

@@ -1,6 +1,7 @@
 """Pooled features of a frozen encoder on disk: a safetensors file and its index of images."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,11 +13,14 @@ from radscale_lib.files import atomic_write, file_digest
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.evaluation import Features
+from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.labels import columns
 
 LEVELS = (1, 2, 3, 4)
 ENCODER = "encoder"
 """Key of the file's metadata: SHA-256 of the encoder that the features are of."""
+FAULT = "not finite"
+"""Name of a tensor that holds, in UTF-8, why an encoder has no features."""
 SPLITS = ("train", "validation", "test")
 AGAIN = "run scripts/features.py again"
 
@@ -35,6 +39,7 @@ def save_features(
     means: list[NDArray[np.float16]],
     global_: NDArray[np.float16],
     encoder: Path,
+    fault: str | None = None,
 ) -> None:
     """Write features and index, whole; rows of both are the same images.
 
@@ -44,8 +49,13 @@ def save_features(
         means: mean over the grid of each level, [N, C].
         global_: global embedding, [N, D].
         encoder: the encoder's file; the features carry its digest.
+        fault: why there are none, if they were not finite.
     """
-    tensors = {f"mean.{level}": mean for level, mean in zip(LEVELS, means, strict=True)}
+    tensors: dict[str, NDArray[Any]] = {
+        f"mean.{level}": mean for level, mean in zip(LEVELS, means, strict=True)
+    }
+    if fault is not None:
+        tensors[FAULT] = np.frombuffer(fault.encode(), np.uint8)
     with atomic_write(folder / "features.safetensors") as partial:
         metadata = {ENCODER: file_digest(encoder)}
         save_file(tensors | {"global": global_}, partial, metadata)
@@ -68,10 +78,13 @@ def read_features(
 
     Raises:
         InputError: if a file is damaged or missing, or the files do not belong together.
+        NotFiniteError: if the encoder's features were not finite.
     """
     tensors, made_by = _read_tensors(folder / "features.safetensors")
     if made_by != file_digest(encoder):
         raise InputError(f"{folder}: features of another encoder than {encoder}: {AGAIN}")
+    if FAULT in tensors:
+        raise NotFiniteError(tensors[FAULT].tobytes().decode())
     index = _read_index(folder / "index.parquet")
     names = [f"mean.{level}" for level in section.levels if "mean" in section.pool]
     names += ["global"] if "cls" in section.pool else []
@@ -85,7 +98,7 @@ def read_features(
     return np.concatenate(parts, axis=1, dtype=np.float32), index
 
 
-def _read_tensors(path: Path) -> tuple[dict[str, NDArray[np.float16]], str | None]:
+def _read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], str | None]:
     """Tensors by name, and the digest of their encoder."""
     try:
         with safe_open(path, "numpy") as file:

@@ -14,6 +14,7 @@ from radscale_lib.encoders.storage import load_tower
 from radscale_lib.progress import Progress
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study.compute import Compute
+from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.inputs import Inputs
 
 KEPT_BYTES = 2 * 2**30
@@ -62,20 +63,46 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def features(self, images: list[int]) -> Features:
-        """Features of some images in one forward pass, float16, on the device."""
+        """Features of some images in one forward pass, rounded to float16, on the device.
+
+        Returns:
+            float32.
+
+        Raises:
+            NotFiniteError: naming level and image.
+        """
         places = self.rows[images]
         stored = self.reader.images(places["shard"].to_list(), places["row"].to_list())
         inputs = to_input(stored, self.tower.encoder).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
             features = self.tower.levels(inputs)
-        return _cast(features, torch.float16)
+        features = _cast(_cast(features, torch.float16), torch.float32)
+        self._require_finite(features, places)
+        return features
+
+    @staticmethod
+    def _require_finite(features: Features, places: pl.DataFrame) -> None:
+        parts = [*features.levels, features.global_]
+        # One pass, and one wait for a GPU: sums of numbers of float16 are finite.
+        if bool(torch.stack([part.sum() for part in parts]).isfinite().all()):
+            return
+        for name, part in zip(("1", "2", "3", "4", "global"), parts, strict=True):
+            wrong = ~part.isfinite().flatten(1).all(1)
+            if wrong.any():
+                first = int(wrong.nonzero()[0])
+                shard, row = places[first].select("shard", "row").row(0)
+                kind = "NaN" if bool(part[first].isnan().any()) else "beyond the numbers of float16"
+                raise NotFiniteError(
+                    f"features of level {name} are {kind}, first of the image in row {row} of "
+                    f"{shard}: the encoder's weights are damaged, or its training diverged"
+                )
 
     def batches(self, label: str) -> Iterator[tuple[list[int], Features]]:
         """Positions and float32 features of all images, in order, with progress lines."""
         progress = Progress(label, len(self), "images")
         for start in range(0, len(self), self.batch):
             images = list(range(start, min(start + self.batch, len(self))))
-            yield images, _cast(self.features(images), torch.float32)
+            yield images, self.features(images)
             progress.reach(images[-1] + 1)
 
 
@@ -93,7 +120,7 @@ class Grids:
             return cls(encoder, None)
         first = encoder.features([0])
         parts = [*first.levels, first.global_]
-        if len(encoder) * sum(part.nbytes for part in parts) > limit:
+        if len(encoder) * sum(2 * part.numel() for part in parts) > limit:
             return cls(encoder, None)
         kept = [torch.empty(len(encoder), *part.shape[1:], dtype=torch.float16) for part in parts]
         for images, features in encoder.batches(label):
@@ -104,7 +131,7 @@ class Grids:
     def __call__(self, images: Tensor) -> Features:
         """Features of the images at some positions, float32, on the encoder's device."""
         if self.kept is None:
-            return _cast(self.encoder.features(images.tolist()), torch.float32)
+            return self.encoder.features(images.tolist())
         one, two, three, four, global_ = (
             part[images].to(self.encoder.device, torch.float32) for part in self.kept
         )

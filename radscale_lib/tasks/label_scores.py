@@ -11,6 +11,7 @@ from radscale_lib.metrics.base import RankingMetric
 from radscale_lib.tasks.bootstrap import PatientDraws, at_prevalence
 from radscale_lib.tasks.confidence import Family, Floats
 from radscale_lib.tasks.families import Cases
+from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.ranking import Ranking, resampled
 from radscale_lib.tasks.scores import FEWEST, TOO_FEW, Score, macro
 
@@ -36,7 +37,7 @@ def label_scores(
     Args:
         labels: K names.
         truth: [N, K], 1, 0 or NaN (unknown), of the test images.
-        logits: [N, K], finite.
+        logits: [N, K].
         draws: bootstrap draws of the test images' patients.
         validation: truth and logits of the validation images, which thresholds are taken from.
 
@@ -45,7 +46,13 @@ def label_scores(
         `radscale_lib.metrics` for ranks; `f1` and `sensitivity_at_specificity_<percent>` at
         thresholds (NaN without validation images of both kinds); `brier`; `ece` (Naeini et al.
         2015, `BINS` bins).
+
+    Raises:
+        NotFiniteError: naming the label; a ranking would take NaN for the lowest logit.
     """
+    for label, column in zip(labels, logits.T, strict=True):
+        if not np.isfinite(column).all():
+            raise NotFiniteError(f"logits of {label} are not finite")
     by_metric: dict[str, list[Score]] = {}
     for column, label in enumerate(labels):
         images = np.flatnonzero(~np.isnan(truth[:, column]))

@@ -11,6 +11,7 @@ from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.segmentation import Segmentation
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss
+from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
@@ -120,7 +121,12 @@ def _score(
     """Overlap counts [N, classes, 7]."""
     counts = np.zeros((len(frozen), len(masks.classes), len(COUNTS)), np.int64)
     for images, features in frozen.batches(f"{name}: test images"):
-        predicted = (decoder(features.levels).sigmoid() > THRESHOLD).cpu().numpy()
+        logits = decoder(features.levels)
+        if not bool(torch.aminmax(logits).max.isfinite()):
+            raise NotFiniteError(
+                f"{name}: logits of masks are not finite, of test image {images[0]} or soon after"
+            )
+        predicted = (logits.sigmoid() > THRESHOLD).cpu().numpy()
         for image, pair in zip(images, zip(predicted, masks(images), strict=True), strict=True):
             for index, (mask, truth) in enumerate(zip(*pair, strict=True)):
                 counts[image, index] = overlap_counts(mask, truth, tolerance)

@@ -10,6 +10,7 @@ from radscale_lib.adamw import AdamW
 from radscale_lib.digests import text_number
 from radscale_lib.progress import Progress
 from radscale_lib.study.tasks import Decoder
+from radscale_lib.tasks.finite import NotFiniteError
 
 WARMUP = 0.1
 """Share of a decoder's steps over which its learning rate rises."""
@@ -68,6 +69,9 @@ def train(
         decoder: steps, batch and peak learning rate.
         seed: seed of the batches.
         label: what to call the work in progress lines.
+
+    Raises:
+        NotFiniteError: if the training diverged.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     group = {"params": parameters}
@@ -82,4 +86,6 @@ def train(
         optimiser.param_groups[0]["lr"] = one_cycle(step - 1, decoder.steps, decoder.lr)
         optimiser.step()
         progress.reach(step, value.detach())
+    if not all(bool(parameter.isfinite().all()) for parameter in parameters):
+        raise NotFiniteError(f"{label}: its weights are not finite: lower decoder.lr")
     model.eval()

@@ -1,0 +1,119 @@
+"""What is not finite leaves a run without scores, and is told where it is made."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from safetensors.torch import load_file, save_file
+
+from radscale_lib.shards.reader import ShardReader
+from radscale_lib.study import Run, parse_study
+from radscale_lib.tasks import frozen
+from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.evaluate import extract_features, write_task
+from radscale_lib.tasks.finite import NotFiniteError
+from radscale_lib.tasks.gather import gather
+from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.label_scores import label_scores
+from tests.tasks.conftest import STUDY
+
+RUN = Run("rad-dino-open", 0, 0)
+
+
+def _damaged(files, folder, change):
+    """The study's RAD-DINO with one tensor changed."""
+    from safetensors import safe_open
+
+    source = files.encoder("rad-dino-open")
+    folder.mkdir()
+    shutil.copy(source.with_name("encoder.json"), folder)
+    with safe_open(source, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(source)
+    change(tensors)
+    save_file(tensors, folder / "encoder.safetensors", metadata)
+    return Inputs(folder / "encoder.safetensors", folder / "features", files.catalog, files.shards)
+
+
+def _first(tensors, *parts):
+    return next(name for name in sorted(tensors) if all(part in name for part in parts))
+
+
+def _nan_weight(tensors):
+    tensors[_first(tensors, "patch", "weight")].view(-1)[3] = float("nan")
+
+
+def _large_activation(tensors):
+    tensors[_first(tensors, "image.norm", "bias")].view(-1)[0] = 70_000.0
+
+
+def _scores(study, inputs, task, out):
+    write_task(study, RUN, task, inputs, out, threads=1)
+    return pl.read_parquet(out / "scores.parquet"), pl.read_parquet(out / "predictions.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(_nan_weight, "level 1 are NaN"), (_large_activation, "level 1 are beyond the numbers")],
+)
+def test_an_encoder_that_is_not_finite_has_no_scores(files, tmp_path, capsys, change, told):
+    inputs = _damaged(files, tmp_path / "encoder", change)
+    extract_features(files.study, RUN, inputs, threads=1)
+    said = capsys.readouterr().err
+    assert f"{RUN.path}: features of {told}" in said
+    assert "row 0 of part=0.parquet" in said
+    paths = []
+    for task in ("findings", "segmentation", "reports"):
+        scores, predictions = _scores(files.study, inputs, task, tmp_path / task)
+        assert len(scores) == len(predictions) == 0
+        assert f"{RUN.path} {task}: " in (said := capsys.readouterr().err)
+        assert told in said
+        paths.append(tmp_path / task / "scores.parquet")
+    gather(files.study, paths, tmp_path / "scores.parquet")
+    assert f"no scores: findings of {RUN.path}" in capsys.readouterr().err
+    assert len(pl.read_parquet(tmp_path / "scores.parquet")) == 0
+
+
+def test_one_image_that_is_not_finite_is_named(files, tmp_path, monkeypatch, capsys):
+    catalog = pl.read_parquet(files.catalog).filter(
+        pl.col("split") == "train", pl.col("tubes").is_not_null()
+    )
+    shard, row = catalog.select("shard", "row").row(5)
+    [stored] = ShardReader(files.shards).images([shard], [row])
+    prepare = frozen.to_input
+
+    def spoilt(images, encoder):
+        inputs = prepare(images, encoder)
+        for target, image in zip(inputs, images, strict=True):
+            if np.array_equal(image, stored):
+                target[0, 3, 3] = float("nan")
+        return inputs
+
+    monkeypatch.setattr(frozen, "to_input", spoilt)
+    encoder = files.encoder("rad-dino-open")
+    inputs = Inputs(encoder, Path("unread"), files.catalog, files.shards)
+    scores, predictions = _scores(files.study, inputs, "segmentation", tmp_path)
+    assert len(scores) == len(predictions) == 0
+    assert f"level 1 are NaN, first of the image in row {row} of {shard}" in capsys.readouterr().err
+
+
+def test_a_decoder_that_diverges_has_no_scores(files, tmp_path, capsys):
+    values = yaml.safe_load(yaml.safe_dump(STUDY))
+    values["evaluation"]["tasks"]["segmentation"]["decoder"]["lr"] = 1e38
+    encoder = files.encoder("rad-dino-open")
+    inputs = Inputs(encoder, Path("unread"), files.catalog, files.shards)
+    scores, _ = _scores(parse_study(values), inputs, "segmentation", tmp_path)
+    assert len(scores) == 0
+    assert "lower decoder.lr" in capsys.readouterr().err
+
+
+def test_logits_that_are_not_finite_are_not_ranked():
+    draws = PatientDraws.draw([str(index) for index in range(40)], 20, 0)
+    truth = (np.arange(40) % 2.0)[:, None]
+    logits = np.arange(40.0)[:, None]
+    logits[3] = np.nan
+    with pytest.raises(NotFiniteError, match="logits of effusion"):
+        label_scores(["effusion"], truth, logits, draws)
