@@ -23,6 +23,8 @@ MOMENTS: Mapping[str, Callable[[Floats, int, int, Floats], Moments]] = {
 """Metrics whose spread the binormal model gives; of others the bootstrap alone tells it."""
 TRUSTED = 400
 """Cases of the rarer class at which the variance that was found counts as much as the model's."""
+KNOWN = 20
+"""Positives at which the spread follows the separation half-way."""
 EXPECTED_SHARE = 0.5
 """Correlation of a patient's images that is expected beforehand, as of as many patients:"""
 EXPECTED_PATIENTS = 10
@@ -82,10 +84,10 @@ class Cases:
     def ranking_families(self, scores: Mapping[str, tuple[float, float]]) -> dict[str, Family]:
         """Families of ranking metrics.
 
-        The truth is moved along the binormal model's separation. The positives' spread is half-way
-        (in logarithm) between the one that is most likely given the score and the one most likely
-        under each separation: the first makes intervals too narrow near 1, the second too wide
-        (docs/intervals.md).
+        The truth is moved along the binormal model's separation. The positives' spread lies (in
+        logarithm) between the one that is most likely given the score and the one most likely
+        under each separation, nearer to the second with more positives (`KNOWN`): of few, the
+        first makes intervals near 1 too narrow, the second too wide (docs/intervals.md).
 
         Args:
             scores: value, and variance of its bootstrap draws, by name of the metric.
@@ -94,6 +96,7 @@ class Cases:
         design = self.design_effect(effect)
         separations = np.linspace(DEVIATES[0], DEVIATES[-1], 181)
         spreads = spreads_given(separations, placements, self.negatives)
+        moved = self.positives / (self.positives + KNOWN)
         trust = int(self.rarer.sum()) / (int(self.rarer.sum()) + TRUSTED)
         families = {}
         for name, (value, sampled) in scores.items():
@@ -105,7 +108,7 @@ class Cases:
             seen = 1 - 0.25 / self.positives if value == 1 else value
             start = np.interp(seen, np.maximum.accumulate(expected), separations)
             spread = np.interp(start + SHIFTS, separations, spreads)
-            spread = np.sqrt(spread * spread[len(SHIFTS) // 2])
+            spread = spread**moved * spread[len(SHIFTS) // 2] ** (1 - moved)
             model = moments(start + SHIFTS, self.positives, self.negatives, spread)
             here = float(model.variance[len(SHIFTS) // 2]) * design
             found = float((np.bincount(self.patient, effect) ** 2).sum())
@@ -174,7 +177,7 @@ class Cases:
         truth = score(*moved)
         first_variance, second_variance = variances(*moved)
         variance = (first_variance + second_variance) * self.design_effect(effect)
-        return Family(truth, truth, variance, 0.25 / high)
+        return Family(truth, truth, variance, 0.25 * by_hit / high)
 
     def sampled(self, value: float, variance: float, bias: float = 0.0) -> Family:
         """Family of a score whose variance, and bias, the bootstrap alone tells."""

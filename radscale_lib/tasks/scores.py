@@ -237,7 +237,7 @@ def score_table(
                 "cases": score.cases,
                 "positives": score.positives,
                 "resamples_used": int(np.isfinite(score.resamples).sum()),
-                "resamples": score.resamples.tolist(),
+                "resamples": score.draws.tolist(),
                 "note": score.note,
                 "choice": score.choice,
             }
