@@ -99,6 +99,10 @@ def read_predictions(path: Path) -> tuple[list[str], Predictions, Predictions]:
     table = pl.read_parquet(path)
     _one_head(table)
     split = _split(table)
+    heads = table["head"].unique(maintain_order=True).to_list() if "head" in table.columns else []
+    if len(heads) > 1:
+        known = ", ".join(str(head) for head in heads)
+        raise PredictionsError(f"column 'head' holds {known}: keep the rows of one head")
     if table["patient_id"].null_count():
         row = int(table["patient_id"].is_null().arg_max() or 0)
         raise _wrong("patient_id", row, "no patient", "give every image its patient")

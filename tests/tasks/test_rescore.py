@@ -184,6 +184,7 @@ def _broken(table, column, row, value, dtype=None):
         (lambda t: t.with_columns(split=pl.lit("train")), ("split", "row 1")),
         (lambda t: t.with_columns(split=pl.lit("validation")), ("test",)),
         (lambda t: t.clear(), ("no row",)),
+        (lambda t: pl.concat([t.with_columns(head=pl.lit(h)) for h in "ab"]), ("a, b",)),
         (lambda t: t.select("patient_id"), ("target:",)),
         (
             lambda t: t.rename({"target:a": "target:macro", "logit:a": "logit:macro"}),
