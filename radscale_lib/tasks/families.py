@@ -24,7 +24,7 @@ MOMENTS: Mapping[str, Callable[[Floats, int, int, Floats], Moments]] = {
 TRUSTED = 400
 """Cases of the rarer class at which the variance that was found counts as much as the model's."""
 KNOWN = 20
-"""Positives at which the spread follows the separation half-way."""
+"""Positives up to which the spread follows the separation half-way; more, and it follows more."""
 EXPECTED_SHARE = 0.5
 """Correlation of a patient's images that is expected beforehand, as of as many patients:"""
 EXPECTED_PATIENTS = 10
@@ -84,10 +84,10 @@ class Cases:
     def ranking_families(self, scores: Mapping[str, tuple[float, float]]) -> dict[str, Family]:
         """Families of ranking metrics.
 
-        The truth is moved along the binormal model's separation. The positives' spread lies (in
-        logarithm) between the one that is most likely given the score and the one most likely
-        under each separation, nearer to the second with more positives (`KNOWN`): of few, the
-        first makes intervals near 1 too narrow, the second too wide (docs/intervals.md).
+        The truth is moved along the binormal model's separation. The positives' spread is half-way
+        (in logarithm) between the one that is most likely given the score and the one most likely
+        under each separation, or nearer to the second (`KNOWN`): of few positives the first makes
+        intervals near 1 too narrow, the second too wide (docs/intervals.md).
 
         Args:
             scores: value, and variance of its bootstrap draws, by name of the metric.
@@ -96,7 +96,7 @@ class Cases:
         design = self.design_effect(effect)
         separations = np.linspace(DEVIATES[0], DEVIATES[-1], 181)
         spreads = spreads_given(separations, placements, self.negatives)
-        moved = self.positives / (self.positives + KNOWN)
+        moved = max(0.5, self.positives / (self.positives + KNOWN))
         trust = int(self.rarer.sum()) / (int(self.rarer.sum()) + TRUSTED)
         families = {}
         for name, (value, sampled) in scores.items():
