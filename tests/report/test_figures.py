@@ -7,6 +7,7 @@ import pytest
 
 from radscale_lib.cli.figures import main
 from radscale_lib.report.draw import draw_figures, listed_figures
+from radscale_lib.report.figures.heads import draw_heads
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import arm_styles
 from radscale_lib.study import parse_study
@@ -123,7 +124,7 @@ def test_the_study_sets_colours_and_formats(example, tmp_path):
 
 def test_an_unknown_figure_lists_the_known_ones(example, tmp_path):
     with pytest.raises(
-        ValueError, match=r"no figure pie: use classes, crossovers, forest, scaling"
+        ValueError, match=r"no figure pie: use classes, crossovers, forest, heads, scaling"
     ):
         draw_figures(example.study, example.all_tables(), tmp_path, ["pie"])
 
@@ -204,3 +205,32 @@ def test_what_cannot_be_redrawn_is_said(example, tmp_path, options, said):
 def test_a_folder_without_a_study_is_not_redrawn(tmp_path):
     with pytest.raises(SystemExit, match="not the folder of a finished study"):
         main(["--results", str(tmp_path), "--out", str(tmp_path / "out")])
+
+
+def test_tasks_of_several_heads_show_them(example):
+    values = example.study.model_dump(mode="json")
+    values["evaluation"]["tasks"]["findings"]["heads"] = {
+        "linear": {"kind": "linear", "label_shares": [0.1]},
+        "knn": {"kind": "knn"},
+    }
+    study = parse_study(values)
+    scores = example.table("scores")
+    of_findings = scores.filter(task="findings")
+    others = [
+        of_findings.with_columns(pl.lit(head).alias("head"), pl.col("value") - less)
+        for head, less in (("knn", 0.05), ("linear@10%", 0.1))
+    ]
+    tables = example.all_tables(scores=pl.concat([scores, *others]))
+    (drawing,) = draw_heads(study, tables)
+    assert drawing.name == "heads-findings"
+    table = drawing.table
+    heads = ["linear", "linear@10%", "knn"]
+    assert table["head"].unique(maintain_order=True).to_list() == heads
+    expected = of_findings.filter(
+        pl.col("size") == example.study.subsets.sizes[-1], arm="rad-dino", target="macro"
+    )
+    means = table.filter(arm="rad-dino")["value"]
+    assert means.to_list() == pytest.approx(
+        [expected["value"].mean() - less for less in (0, 0.1, 0.05)]
+    )
+    assert list(draw_heads(study, example.all_tables())) == []

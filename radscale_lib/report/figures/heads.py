@@ -1,0 +1,72 @@
+"""Heads: what each head of a task makes of the same frozen encoders."""
+
+from collections.abc import Iterator
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.style import COLUMN, arm_styles, drawn_for, house_style, new_figure
+from radscale_lib.report.words import metric_name, task_title
+from radscale_lib.study import Study
+from radscale_lib.texts import one_line
+
+ROW = 0.22
+"""Height of a row, inches."""
+
+
+def draw_heads(study: Study, tables: Tables) -> Iterator[Drawing]:
+    """`heads-<task>`: each arm at its largest size, by head, for tasks of several heads."""
+    if "head" not in tables.scores.columns:
+        return
+    for task, metric in study.scaling.metrics.items():
+        table = _table(study, tables.scores.filter(task=task, metric=metric, target="macro"))
+        heads = table["head"].unique(maintain_order=True).to_list()
+        if len(heads) < 2:
+            continue
+        with house_style():
+            figure = _chart(study, table, heads, task)
+        caption = (
+            f"{task_title(study, task)}: {metric_name(study, task)} of each arm at its largest "
+            "size (mean over seeds), by head on the same frozen encoders. Heads named with a "
+            f"percentage learnt from that share of the labels; fits are of {study.head_of(task)}."
+        )
+        alt = f"Dot chart of {len(heads)} heads and {table['arm'].n_unique()} arms."
+        yield Drawing(f"heads-{task}", figure, table, caption, alt)
+
+
+def _table(study: Study, macro: pl.DataFrame) -> pl.DataFrame:
+    """A row for each head and arm, both in the study's order."""
+    names = [name for task in study.evaluation.tasks.values() for name in task.head_names]
+    known = pl.col("value").is_not_null() & pl.col("value").is_not_nan()
+    of = macro.filter(known & pl.col("arm").is_in(list(study.arms)) & pl.col("head").is_in(names))
+    largest = of.filter(pl.col("size") == pl.col("size").max().over("arm"))
+    means = largest.group_by("task", "metric", "head", "arm", "size").agg(
+        pl.col("value").mean(), pl.len().alias("seeds")
+    )
+    return means.sort(
+        pl.col("head").replace_strict({name: i for i, name in enumerate(dict.fromkeys(names))}),
+        pl.col("arm").replace_strict({name: i for i, name in enumerate(study.arms)}),
+    )
+
+
+def _chart(study: Study, table: pl.DataFrame, heads: list[str], task: str) -> Figure:
+    figure = new_figure(COLUMN, 0.9 + ROW * len(heads))
+    axes = figure.add_subplot()
+    for arm, style in arm_styles(study).items():
+        of = table.filter(arm=arm)
+        places = [heads.index(head) for head in of["head"]]
+        with drawn_for(axes, study, arm):
+            axes.plot(
+                of["value"].to_list(), places, label=one_line(arm), marker=style.marker,
+                color=style.colour, ls="", ms=4,
+            )  # fmt: skip
+    axes.set_yticks(range(len(heads)), [one_line(head) for head in heads])
+    axes.set_ylim(len(heads) - 0.5, -0.5)
+    axes.set_xlabel(one_line(metric_name(study, task)))
+    axes.set_title(one_line(task_title(study, task)))
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+FIGURE = FigureKind("heads", "results", draw_heads)
