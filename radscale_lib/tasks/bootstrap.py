@@ -83,7 +83,12 @@ class PatientDraws:
         """
         by_patient = np.zeros((self.counts.shape[1], values.shape[1]))
         np.add.at(by_patient, self.patient, values)
-        return self.counts.astype(np.float64) @ by_patient
+        sums = np.empty((len(self), values.shape[1]))
+        step = max(1, CELLS // max(1, len(by_patient)))
+        for start in range(0, len(self), step):
+            part = slice(start, start + step)
+            sums[part] = self.counts[part].astype(np.float64) @ by_patient
+        return sums
 
 
 def at_prevalence(resamples: Floats, positives: Floats, negatives: Floats) -> Floats:

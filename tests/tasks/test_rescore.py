@@ -122,6 +122,14 @@ def test_without_validation_rows_threshold_metrics_are_null(tmp_path):
             assert "validation" in row["note"]
 
 
+def test_a_label_that_is_not_known_of_any_image_has_no_value(tmp_path):
+    table = _table(validation=100).with_columns(pl.lit(None).alias("target:rare"))
+    scores = _score(table, tmp_path, "--resamples", "50")
+    for row in scores.filter(label="rare").iter_rows(named=True):
+        assert (row["value"], row["cases"], row["note"]) == (None, 0, "too few")
+    assert _row(scores, "macro", "f1")["value"] is not None
+
+
 def test_a_perfect_score_has_a_lower_end(tmp_path):
     table = _table(rows=120, labels=(("a", 0.1),)).with_columns(
         (pl.col("target:a") * 10.0).alias("logit:a")
