@@ -17,11 +17,13 @@ class NoCasesError(InputError):
 def select(catalog: pl.DataFrame, split: str, limit: int | None) -> pl.DataFrame:
     """Images of a split, at most `limit`: the first by keyed hash of their id.
 
-    The choice depends on the catalog only, so it is the same for every encoder. Rows keep the
-    catalog's order.
+    The choice depends on the catalog only, so it is the same for every encoder. Chosen rows are in
+    the order of their ids, as the catalog's are.
     """
     rows = catalog.filter(pl.col("split") == split)
-    return rows[first(rows["image_id"].to_list(), limit)]
+    if limit is None or len(rows) <= limit:
+        return rows
+    return rows[first(rows["image_id"].to_list(), limit)].sort("image_id")
 
 
 def first(images: Sequence[str], limit: int | None) -> NDArray[np.intp]:
