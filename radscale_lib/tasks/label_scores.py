@@ -58,8 +58,8 @@ def label_scores(
         images = np.flatnonzero(~np.isnan(truth[:, column]))
         positive = truth[images, column] == 1
         cases = Cases(positive, logits[images, column], draws.patient[images])
-        one = _Label(label, cases, images, draws)
-        for score in (*one.ranks(), *one.thresholds(_known(validation, column)), *one.chances()):
+        one = _Label(label, cases, images, draws, _known(validation, column))
+        for score in (*one.ranks(), *one.thresholds(), *one.chances()):
             by_metric.setdefault(score.metric, []).append(score)
     return [
         score for scores in by_metric.values() for score in (*scores, macro(scores, len(truth)))
@@ -81,11 +81,29 @@ class _Label:
     """One label: its cases, which of the draws' images they are, and its scores."""
 
     def __init__(
-        self, name: str, cases: Cases, images: NDArray[np.intp], draws: PatientDraws
+        self,
+        name: str,
+        cases: Cases,
+        images: NDArray[np.intp],
+        draws: PatientDraws,
+        validation: Validation | None,
     ) -> None:
         self.name, self.cases, self.images, self.draws = name, cases, images, draws
         self.few = min(cases.positives, cases.negatives) < FEWEST
-        self.drawn = self._sums(np.stack([cases.positive, ~cases.positive], axis=1))
+        thresholds = (
+            {} if validation is None else {n: rule(validation) for n, rule in RULES.items()}
+        )
+        self.called = {name: cases.logits >= least for name, least in thresholds.items()}
+        self.values = {"kind": np.stack([cases.positive, ~cases.positive], axis=1)}
+        self.values["chances"] = _gaps(cases)
+        for metric, called in self.called.items():
+            wrong = called & ~cases.positive & (metric == "f1")
+            hits = called & cases.positive
+            self.values[metric] = np.stack([hits, wrong, cases.positive], axis=1)
+        # All at once: the draws are read once.
+        sums = self._sums(np.concatenate(list(self.values.values()), axis=1))
+        ends = np.cumsum([each.shape[1] for each in self.values.values()])[:-1]
+        self.sums = dict(zip(self.values, np.split(sums, ends, axis=1), strict=True))
 
     def ranks(self) -> list[Score]:
         """AUROC, AUPRC and other metrics of ranked images."""
@@ -105,36 +123,25 @@ class _Label:
             for name, value, sample in zip(names, values, samples, strict=True)
         ]
 
-    def thresholds(self, validation: Validation | None) -> list[Score]:
+    def thresholds(self) -> list[Score]:
         """F1, and sensitivity at some specificities, at thresholds of the validation images."""
-        rules: dict[str, Callable[[Validation], float]] = {"f1": best_f1_threshold} | {
-            f"sensitivity_at_specificity_{percent}": _at_specificity(percent / 100)
-            for percent in SPECIFICITIES
-        }
         scores = []
-        for name, rule in rules.items():
-            if validation is None:
+        for name in RULES:
+            if name not in self.called:
                 nothing = np.full(len(self.draws), np.nan)
                 scores.append(self._score(name, float("nan"), nothing, None, NO_THRESHOLD))
                 continue
-            called, alone = self.cases.logits >= rule(validation), name != "f1"
-            positive = self.cases.positive
-            wrong = called & ~positive & (not alone)
-            counts = np.stack([called & positive, wrong, positive], axis=1)
-            value = float(_f1_or_sensitivity(counts.sum(axis=0), alone))
-            sample = _f1_or_sensitivity(self._sums(counts), alone)
-            family = None if self.few else self.cases.threshold_family(called, alone)
+            alone = name != "f1"
+            value = float(_f1_or_sensitivity(self.values[name].sum(axis=0), alone))
+            sample = _f1_or_sensitivity(self.sums[name], alone)
+            family = None if self.few else self.cases.threshold_family(self.called[name], alone)
             scores.append(self._score(name, value, sample, family))
         return scores
 
     def chances(self) -> list[Score]:
         """Brier score and expected calibration error of the probabilities; smaller is better."""
-        chance = expit(self.cases.logits.astype(np.float64))
-        bins = np.minimum((chance * BINS).astype(int), BINS - 1)
-        gaps = np.zeros((len(chance), BINS + 2))
-        gaps[np.arange(len(chance)), bins] = chance - self.cases.positive
-        gaps[:, BINS], gaps[:, BINS + 1] = (chance - self.cases.positive) ** 2, 1
-        sums = np.concatenate([gaps.sum(axis=0, keepdims=True), self._sums(gaps)])
+        whole = self.values["chances"].sum(axis=0, keepdims=True)
+        sums = np.concatenate([whole, self.sums["chances"]])
         with np.errstate(invalid="ignore"):
             brier = sums[:, BINS] / sums[:, BINS + 1]
             error = np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS + 1]
@@ -171,7 +178,7 @@ class _Label:
         return self.draws.sums(by_image)
 
     def _at_prevalence(self, resamples: Floats) -> Floats:
-        return at_prevalence(resamples, *self.drawn.T)
+        return at_prevalence(resamples, *self.sums["kind"].T)
 
 
 def best_f1_threshold(validation: Validation) -> float:
@@ -194,6 +201,23 @@ def _at_specificity(least: float) -> Callable[[Validation], float]:
         return float(np.nextafter(low[int(np.ceil(least * len(low) - 1e-9)) - 1], np.inf))
 
     return rule
+
+
+RULES: dict[str, Callable[[Validation], float]] = {"f1": best_f1_threshold} | {
+    f"sensitivity_at_specificity_{percent}": _at_specificity(percent / 100)
+    for percent in SPECIFICITIES
+}
+"""Metrics at a threshold, and how it is chosen."""
+
+
+def _gaps(cases: Cases) -> Floats:
+    """By case: chance less truth in its bin [n, BINS], the square of it, and 1."""
+    chance = expit(cases.logits.astype(np.float64))
+    bins = np.minimum((chance * BINS).astype(int), BINS - 1)
+    gaps = np.zeros((len(chance), BINS + 2))
+    gaps[np.arange(len(chance)), bins] = chance - cases.positive
+    gaps[:, BINS], gaps[:, BINS + 1] = (chance - cases.positive) ** 2, 1
+    return gaps
 
 
 def _f1_or_sensitivity(sums: NDArray[np.number], alone: bool) -> Floats:
