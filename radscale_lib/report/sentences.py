@@ -105,24 +105,21 @@ def _other_baselines(study: Study, series: pl.DataFrame) -> list[str]:
 
 
 def _below_floors(study: Study, series: pl.DataFrame) -> list[str]:
-    """Scores that are below a floor of their encoder."""
+    """Scores that are below a floor of their encoder, a sentence for each floor."""
     floors = {row["arm"]: row["value"] for row in series.filter(kind="floor").iter_rows(named=True)}
     named = {"random": "its architecture with random weights", "pixels": "the pixels' components"}
-    out = []
+    below: dict[tuple[str, str], list[str]] = {}
     for row in series.filter(pl.col("kind").is_in(["mean", "baseline"])).iter_rows(named=True):
-        encoder = study.encoder_of(row["arm"])
-        below = [
-            f"{named[kind]} ({number(floors[floor])})"
-            for floor, (of, kind) in study.floors.items()
-            if of == encoder and floor in floors and row["value"] < floors[floor]
-        ]
-        if below:
-            at = "" if row["kind"] == "baseline" else f" at {format_count(row['size'])} images"
-            out.append(
-                f"{row['arm']}{at} ({number(row['value'])}) is below its floor: "
-                f"{listed(below)} {'is' if len(below) == 1 else 'are'} better."
-            )
-    return out
+        encoder, value = study.encoder_of(row["arm"]), number(row["value"])
+        for floor, (of, kind) in study.floors.items():
+            if of == encoder and floor in floors and row["value"] < floors[floor]:
+                better = f"{named[kind]} ({number(floors[floor])})"
+                at = "" if row["kind"] == "baseline" else f" at {format_count(row['size'])} images"
+                below.setdefault((row["arm"], better), []).append(f"{value}{at}")
+    return [
+        f"{arm} ({', '.join(values)}) is below a floor: {better}."
+        for (arm, better), values in below.items()
+    ]
 
 
 def _course(mean: dict[str, Any], first: float, fit: dict[str, Any] | None) -> str:

@@ -43,7 +43,8 @@ def scores(of: Study) -> pl.DataFrame:
         rows.append(
             {
                 **run._asdict(),
-                **{"encoder": of.encoder_of(run.arm), "task": "findings", "target": "macro"},
+                **{"encoder": of.encoder_of(run.arm), "task": "findings", "head": "linear"},
+                "target": "macro",
                 **{"metric": "auroc", "value": value, "lower": value - 0.02},
                 **{"upper": value + 0.02, "confidence": 0.95, "cases": 100, "positives": 20},
                 "resamples_used": 3,
@@ -98,8 +99,8 @@ def test_what_is_below_its_floor_is_said() -> None:
         of, series(of), FITS_SCHEMA.to_frame(), CROSSOVERS_SCHEMA.to_frame(), "findings"
     )
     assert "Evaluated only: dinov2 0.750 (0.741 to 0.759) and biomedclip" in " ".join(told)
-    below = [line for line in told if "below its floor" in line]
-    assert "mi2-open (0.700) is below its floor: the pixels' components (0.710) is better." in below
+    below = [line for line in told if "is below a floor" in line]
+    assert "mi2-open (0.700) is below a floor: the pixels' components (0.710)." in below
     assert not any("rad-dino" in line for line in below)
     assert "Evaluated only: dinov2 and biomedclip." in studied(of, scores(of))[0]
 

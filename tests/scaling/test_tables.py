@@ -297,7 +297,9 @@ def test_a_baseline_without_draws_leaves_the_runs_theirs(small, findings):
 def test_values_out_of_range_spare_the_other_arms(small, findings, tmp_path):
     wrong = (pl.col("arm") == "rad-dino") & (pl.col("size") == 400) & MACRO
     findings = findings.with_columns(value=pl.when(wrong).then(1.3).otherwise(pl.col("value")))
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(small.model_dump(mode="json")))
+    (tmp_path / "study.yaml").write_text(
+        yaml.safe_dump(small.model_dump(mode="json"), sort_keys=False)
+    )
     findings.write_parquet(tmp_path / "scores.parquet")
     names = ("fits", "crossovers", "comparisons", "label-fits", "verdicts")
     outputs = [part for name in names for part in (f"--{name}", str(tmp_path / name))]
