@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +11,19 @@ from typing import Any
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, shared: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block succeeds.
 
     Readers never see a half-written file, and a killed job leaves only a `.partial` file that the
     next try overwrites. The file's content is on disk before the rename.
+
+    Args:
+        path: the file.
+        shared: whether several jobs may write it at once: each has a temporary path of its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    mine = f".{uuid.uuid4().hex}" if shared else ""
+    partial = path.with_name(f".{path.name}{mine}.partial")
     yield partial
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
@@ -34,9 +40,9 @@ def make_private(folder: Path, mode: int = PRIVATE) -> None:
         folder.chmod(mode)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, whole."""
-    with atomic_write(path) as partial:
+def write_json(path: Path, value: Any, shared: bool = False) -> None:
+    """Write `value` as indented JSON with sorted keys, whole; for `shared` see `atomic_write`."""
+    with atomic_write(path, shared) as partial:
         partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 

@@ -167,7 +167,7 @@ class _Record:
             stage, names, now, command, args.study.stem, STARTED, inputs, run={"started": _clock()}
         )
         if not (known := components_file(folder, now)).exists():
-            write_json(known, parts)
+            write_json(known, parts, shared=True)  # by all jobs with this id
         record = cls(folder, job, manifest, makes)
         write_manifest(record._path, manifest)
         return record
