@@ -103,6 +103,7 @@ def test_what_is_said_of_the_rise_agrees_with_the_change(study, simulate):
     assert {(True, False), (False, True)} <= seen
 
 
+@pytest.mark.long
 def test_flat_curves_are_called_flat_as_often_as_is_said(study, simulate):
     """Nominal 0.9 of curves without a trend; the arms of a task share their test patients."""
     rises = []

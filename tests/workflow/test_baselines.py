@@ -41,16 +41,20 @@ def test_baselines_alone_are_evaluated(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_floors_and_baselines_stand_beside_an_arm(tmp_path: Path) -> None:
+def test_floors_and_baselines_stand_beside_an_arm(finished_tiny: Checkout, tmp_path: Path) -> None:
+    """They are added to a finished study: its own encoders stay."""
     values = yaml.safe_load((ROOT / TINY).read_text())
     change = {
-        "name": "beside",
         "encoders": values["encoders"] | {"vit": VIT},
         "baselines": {"a-vit": {"encoder": "vit"}},
         "arms": {"rad-dino": values["arms"]["rad-dino"]},
         "evaluation": values["evaluation"] | {"floors": True},
     }
-    checkout, report = run(tmp_path, change)
+    checkout = finished_tiny.copy(tmp_path / "checkout")
+    checkout.study_file.write_text(yaml.safe_dump(values | change, sort_keys=False))
+    assert "pretrain_arm" not in {job["rule"] for job in checkout.plan()}
+    checkout.snakemake()
+    report = (checkout.results / "report.html").read_text()
     scores = pl.read_parquet(checkout.results / "scores.parquet")
     assert set(scores["arm"]) == {
         *("rad-dino", "rad-dino-open", "a-vit"),
