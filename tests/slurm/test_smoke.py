@@ -9,6 +9,7 @@ from radscale_lib.planning.stages import STAGES
 from tests.slurm.cluster import Cluster
 from tests.slurm.study import ClusterStudy, tries
 from tests.workflow.checkout import Checkout, copy_checkout
+from workflow.jobs import stage_of
 from workflow.journal import NAME, read_journal
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -28,7 +29,9 @@ def test_the_smoke_study_has_the_scores_of_the_local_run(
 ) -> None:
     """Every stage runs in jobs of the cluster."""
     study = ClusterStudy(copy_checkout(tmp_path / "checkout").folder, cluster, tmp_path)
-    scripts = {stage.script for name, stage in STAGES.items() if name != "weights"}
+    local = read_journal(finished.results / NAME).entries
+    scripts = {STAGES[stage_of(entry.rule)].script for entry in local if entry.rule != "all"}
+    assert {"pretrain.py", "features.py", "evaluate.py", "report.py"} < scripts
     seen = [study.fault(script, times=0) for script in scripts]
     members = [f"{rule}={group}" for group, rules in GROUPS.items() for rule in rules]
     # A group asks for the CPUs of all its jobs that can run at once, and a node has 16.
