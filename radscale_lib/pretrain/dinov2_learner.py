@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Self, cast
+from typing import NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,19 @@ from radscale_lib.pretrain.losses.centre import Centre
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
-from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
+from radscale_lib.pretrain.losses.prototypes import Assignments, sinkhorn
 from radscale_lib.pretrain.schedules import cosine, linear
 from radscale_lib.study.encoders.rad_dino import RadDino
 from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 PATCH_EMBED_LR = 0.2
+
+
+class Projected(NamedTuple):
+    """Tokens [B, bottleneck] and prototypes [K, bottleneck], whose products are logits [B, K]."""
+
+    tokens: Tensor
+    prototypes: Tensor
 
 
 class RadDinoModel(nn.Module):
@@ -37,12 +44,16 @@ class RadDinoModel(nn.Module):
         """The heads: one for class tokens and masked patches, or one for each."""
         return [self.head, self.ibot_head] if self.ibot_head else [self.head]
 
-    def logits(self, classes: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Prototype logits [B, K] of class tokens [B, D] and [M, K] of patches [M, D]."""
+    def projected(self, classes: Tensor, patches: Tensor) -> tuple[Projected, Projected]:
+        """Class tokens [B, D] and patches [M, D], each with the prototypes of its head."""
+        prototypes = self.head.prototypes()
         if self.ibot_head:
-            return self.head(classes), self.ibot_head(patches)
-        logits = self.head(torch.cat([classes, patches]))
-        return logits[: len(classes)], logits[len(classes) :]
+            of_patches = Projected(self.ibot_head(patches), self.ibot_head.prototypes())
+            return Projected(self.head(classes), prototypes), of_patches
+        tokens = self.head(torch.cat([classes, patches]))
+        parts = tokens.split([len(classes), len(patches)])
+        first, second = (Projected(part, prototypes) for part in parts)
+        return first, second
 
 
 class Dinov2Learner(Learner):
@@ -93,18 +104,19 @@ class Dinov2Learner(Learner):
         classes = [cls]
         if "local" in batch:
             classes.append(self.student.image.tokens(batch["local"].float() / 255)[0])
-        logits, patch_logits = self.student.logits(torch.cat(classes), masked)
+        student, student_patches = self.student.projected(torch.cat(classes), masked)
         per_crop = mask.sum(dim=1)
         weights = 1 / per_crop.clamp(min=1).repeat_interleave(per_crop) / len(mask)
 
         temperature = recipe.student_temperature
         losses = {
             "dino": dino_loss(
-                logits.view(-1, images, logits.shape[1]),
+                student.tokens.view(-1, images, student.tokens.shape[1]),
+                student.prototypes,
                 targets.view(GLOBAL_CROPS, images, targets.shape[1]),
                 temperature,
             ),
-            "ibot": ibot_loss(patch_logits, patch_targets, weights, temperature),
+            "ibot": ibot_loss(*student_patches, patch_targets, weights, temperature),
             "koleo": torch.stack([koleo_loss(crop) for crop in cls.chunk(GLOBAL_CROPS)]).sum(),
         }
         total = (
@@ -115,16 +127,21 @@ class Dinov2Learner(Learner):
         return {"loss": total, **losses}
 
     @torch.no_grad()
-    def _targets(self, wide: Tensor, patches: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def _targets(self, wide: Tensor, patches: Tensor, step: int) -> tuple[Tensor, Assignments]:
         """The teacher's assignments of unmasked class tokens [2 B, K] and patches [M, K]."""
         warmup = round(self.recipe.teacher_warmup * self.steps)
         temperature = linear(step, warmup, *self.recipe.teacher_temperature)
         cls, tokens = self.teacher.image.tokens(wide, patches=patches)
-        logits, patch_logits = self.teacher.logits(cls, tokens)
+        balances: list[Callable[[Tensor, Tensor, float], Assignments]] = [sinkhorn, sinkhorn]
         if self.recipe.centring == "softmax":
-            balance, balance_patches = self._centres()
-            return balance(logits, temperature), balance_patches(patch_logits, temperature)
-        return sinkhorn(logits, temperature), sinkhorn(patch_logits, temperature)
+            balances = [*self._centres()]
+        classes, found = (
+            balance(*projected, temperature)
+            for balance, projected in zip(
+                balances, self.teacher.projected(cls, tokens), strict=True
+            )
+        )
+        return classes.whole(), found
 
     def _centres(self) -> list[Centre]:
         return [cast(Centre, centre) for centre in self.centres.values()]

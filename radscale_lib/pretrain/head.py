@@ -19,9 +19,9 @@ class Prototypes(nn.Module):
         self.weight_g = nn.Parameter(torch.ones(prototypes, 1))
         self.weight_v = nn.Parameter(nn.Linear(bottleneck, prototypes, bias=False).weight.detach())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, bottleneck] -> [B, prototypes]."""
-        return F.linear(x, self.weight_g * F.normalize(self.weight_v, dim=1, eps=0.0))
+    def forward(self) -> Tensor:
+        """The rows [prototypes, bottleneck]."""
+        return self.weight_g * F.normalize(self.weight_v, dim=1, eps=0.0)
 
 
 class DinoHead(nn.Module):
@@ -46,6 +46,14 @@ class DinoHead(nn.Module):
         self.last_layer = Prototypes(config.bottleneck, config.prototypes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens [B, width] -> logits over prototypes [B, K]."""
-        logits: Tensor = self.last_layer(F.normalize(self.mlp(x), dim=-1, eps=1e-12))
-        return logits
+        """Tokens [B, width] -> their place among the prototypes [B, bottleneck], of norm 1.
+
+        Logits are the products with `prototypes`: for all masked patches of a batch they are too
+        many to be held at once (`losses.prototypes`).
+        """
+        return F.normalize(self.mlp(x), dim=-1, eps=1e-12)
+
+    def prototypes(self) -> Tensor:
+        """Prototypes [K, bottleneck]."""
+        rows: Tensor = self.last_layer()
+        return rows

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.text import TextTokenizer, TextTower
-from radscale_lib.pretrain.distributed import gather
+from radscale_lib.pretrain.distributed import average, gather
 from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group, layer_scales
 from radscale_lib.pretrain.losses.pairs import compare
 from radscale_lib.pretrain.losses.siglip import siglip_loss
@@ -137,22 +137,23 @@ class UniclLearner(Learner):
         (`same_text_before`).
         """
         pairs = compare(batch, self.recipe.near_duplicates)
-        study, said, by_labels, tokens, cut = (
-            gather(batch[name])
-            for name in ("study", "said", "by_labels", "section_tokens", "left_out_tokens")
+        by_labels, tokens, cut = (
+            batch[name] for name in ("by_labels", "section_tokens", "left_out_tokens")
         )
-        same = said[:, None] == said[None, :]
-        reports = ~(by_labels[:, None] | by_labels[None, :])
-        of_others = same & reports & (study[:, None] != study[None, :])
-        return {
-            "label_samples": by_labels.float().mean(),
-            "cut_texts": (cut > 0).float().mean(),
-            "cut_tokens": cut.sum() / tokens.sum(),
-            "positives": pairs.positive.float().sum(dim=1).mean(),
-            "undecided": (~(pairs.positive | pairs.negative)).float().mean(),
-            "same_text_before": of_others.any(dim=1).float().mean(),
-            "same_text": (same & pairs.negative).any(dim=1).float().mean(),
+        same = batch["said"][:, None] == gather(batch["said"])
+        reports = ~(by_labels[:, None] | gather(by_labels))
+        of_others = same & reports & (batch["study"][:, None] != gather(batch["study"]))
+        means = {
+            "label_samples": by_labels,
+            "cut_texts": cut > 0,
+            "cut_tokens": cut,
+            "positives": pairs.positive.sum(dim=1),
+            "undecided": ~(pairs.positive | pairs.negative),
+            "same_text_before": of_others.any(dim=1),
+            "same_text": (same & pairs.negative).any(dim=1),
         }
+        found = {name: average(values.float().mean()) for name, values in means.items()}
+        return found | {"cut_tokens": found["cut_tokens"] / average(tokens.float().mean())}
 
     def _embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         u, v = self.model(batch["images"].float() / 255, batch["tokens"])

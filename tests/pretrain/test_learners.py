@@ -16,7 +16,7 @@ from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
-from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
+from radscale_lib.pretrain.losses.prototypes import sinkhorn
 from radscale_lib.pretrain.schedules import cosine, linear, warmup_cosine
 from radscale_lib.pretrain.setup import continue_from
 from radscale_lib.pretrain.unicl_learner import Mi2Model, UniclLearner
@@ -247,7 +247,8 @@ def test_softmax_centring(study: Study) -> None:
     wide, chosen = batch["global"].float() / 255, batch["mask"].flatten()
     with torch.no_grad():
         cls, patches = learner.teacher.image.tokens(wide, patches=torch.arange(8 * 16))
-        logits = learner.teacher.head(cls), learner.teacher.head(patches[chosen])
+        rows = learner.teacher.head.prototypes().T
+        logits = [learner.teacher.head(x) @ rows for x in (cls, patches[chosen])]
     mean = torch.zeros(64)
     for number in range(2):
         (pass_,) = learner.passes(batch, 1, lambda _: None)
@@ -310,14 +311,17 @@ def test_dinov2_loss_is_its_parts(study: Study) -> None:
         teacher, student = learner.teacher, learner.student
         everything = torch.arange(8 * 16)
         cls, patches = teacher.image.tokens(wide, patches=everything)
-        targets = sinkhorn(teacher.head(cls), temperature).unflatten(0, (2, 4))
+        rows = teacher.head.prototypes()
+        targets = sinkhorn(teacher.head(cls), rows, temperature).whole().unflatten(0, (2, 4))
         chosen = batch["mask"].flatten()
-        patch_targets = sinkhorn(teacher.head(patches[chosen]), temperature)
+        patch_targets = sinkhorn(teacher.head(patches[chosen]), rows, temperature).whole()
         s_cls, s_patches = student.image.tokens(wide, batch["mask"], student.mask_token, everything)
         l_cls, _ = student.image.tokens(local)
-        logits = student.head(torch.cat([s_cls, l_cls])).unflatten(0, (4, 4))
-        dino = dino_loss(logits, targets, recipe.student_temperature)
-        log_p = (student.head(s_patches[chosen]) / recipe.student_temperature).log_softmax(-1)
+        rows = student.head.prototypes()
+        tokens = student.head(torch.cat([s_cls, l_cls])).unflatten(0, (4, 4))
+        dino = dino_loss(tokens, rows, targets, recipe.student_temperature)
+        logits = student.head(s_patches[chosen]) @ rows.T
+        log_p = (logits / recipe.student_temperature).log_softmax(-1)
         entropies = -(patch_targets * log_p).sum(-1)
         ibot = (entropies[:5].mean() + entropies[5:].mean()) / 8
         koleo = koleo_loss(s_cls[:4]) + koleo_loss(s_cls[4:])

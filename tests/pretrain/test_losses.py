@@ -13,9 +13,12 @@ from torch import Tensor
 from radscale_lib.pretrain.losses.dino import dino_loss
 from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
+from radscale_lib.pretrain.losses import pairs as pairs_module
+from radscale_lib.pretrain.losses import prototypes
+from radscale_lib.pretrain.losses.centre import Centre
 from radscale_lib.pretrain.losses.pairs import Pairs, compare
+from radscale_lib.pretrain.losses.prototypes import Assignments, sinkhorn
 from radscale_lib.pretrain.losses.siglip import siglip_loss
-from radscale_lib.pretrain.losses.sinkhorn import sinkhorn
 from radscale_lib.pretrain.losses.unicl import unicl_loss
 
 
@@ -196,14 +199,16 @@ def test_dino_equals_the_sum_over_pairs() -> None:
         if s != t
     ]
     assert len(terms) == 8
-    torch.testing.assert_close(dino_loss(student, teacher, 0.1), torch.stack(terms).mean())
+    torch.testing.assert_close(
+        dino_loss(student, torch.eye(7), teacher, 0.1), torch.stack(terms).mean()
+    )
 
 
 def test_dino_is_least_at_the_targets() -> None:
     teacher = torch.randn(2, 3, 7).softmax(-1)
     teacher[1] = teacher[0]
     same = (teacher.log() * 0.1).requires_grad_()
-    loss = dino_loss(same, teacher, 0.1)
+    loss = dino_loss(same, torch.eye(7), teacher, 0.1)
     entropy = -(teacher * teacher.log()).sum(-1).mean()
     torch.testing.assert_close(loss, entropy)
     loss.backward()
@@ -221,8 +226,81 @@ def test_ibot_is_a_mean_of_means() -> None:
     ]
     weights = torch.tensor([1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2]) / len(crops)
     expected = torch.stack(means).sum() / len(crops)
-    torch.testing.assert_close(ibot_loss(student, teacher, weights, 0.2), expected)
-    assert float(ibot_loss(student[:0], teacher[:0], weights[:0], 0.2)) == 0
+    same = torch.eye(7)
+    given = [Assignments(rows.log(), same, 1.0) for rows in (teacher, teacher[:0])]
+    torch.testing.assert_close(ibot_loss(student, same, given[0], weights, 0.2), expected)
+    assert float(ibot_loss(student[:0], same, given[1], weights[:0], 0.2)) == 0
+
+
+@pytest.mark.parametrize("balance", ["sinkhorn", "centre"])
+def test_chunks_of_rows_change_nothing(balance: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses and gradients equal those of all logits at once, by autograd, whatever the chunk."""
+    torch.manual_seed(0)
+    classes, patches = torch.randn(5, 3, 6, requires_grad=True), torch.randn(8, 6).requires_grad_()
+    rows = torch.randn(11, 6, requires_grad=True)
+    teacher_classes, teacher_patches = torch.randn(6, 6), torch.randn(8, 6)
+    weights = torch.rand(8)
+    inputs = (classes, patches, rows)
+    mean = torch.zeros(11)
+    if balance == "sinkhorn":
+        targets = [
+            sinkhorn_by_definition(x @ rows.detach().T, 0.3, 3)
+            for x in (teacher_classes, teacher_patches)
+        ]
+    else:
+        mean = torch.randn(11)
+        targets = [
+            ((x @ rows.detach().T - mean) / 0.3).softmax(1)
+            for x in (teacher_classes, teacher_patches)
+        ]
+    terms = [
+        -(targets[0].view(2, 3, 11)[t] * (classes[s] @ rows.T / 0.2).log_softmax(-1)).sum(-1).mean()
+        for t in range(2)
+        for s in range(5)
+        if s != t
+    ]
+    entropies = -(targets[1] * (patches @ rows.T / 0.2).log_softmax(-1)).sum(-1)
+    expected = torch.stack([torch.stack(terms).mean(), weights @ entropies])
+    gradients = torch.autograd.grad(expected @ torch.tensor([1.0, 0.7]), inputs)
+    for at_once in (1000, 3):
+        monkeypatch.setattr(prototypes, "LOGITS", 11 * at_once)
+        balanced = []
+        for x in (teacher_classes, teacher_patches):
+            centre = Centre(11, 0.9)
+            centre.mean.copy_(mean)
+            make = sinkhorn if balance == "sinkhorn" else centre
+            balanced.append(make(x, rows.detach(), 0.3))
+        assert len(balanced[1].chunks) == (1 if at_once == 1000 else 3)
+        found = torch.stack([
+            dino_loss(classes, rows, balanced[0].whole().view(2, 3, 11), 0.2),
+            ibot_loss(patches, rows, balanced[1], weights, 0.2),
+        ])  # fmt: skip
+        torch.testing.assert_close(found, expected)
+        followed = torch.autograd.grad(found @ torch.tensor([1.0, 0.7]), inputs)
+        torch.testing.assert_close(followed, gradients)
+
+
+def test_what_needs_no_gradient_has_none() -> None:
+    tokens, rows = torch.randn(4, 6, requires_grad=True), torch.randn(5, 6)
+    teacher = Assignments(torch.randn(4, 6), rows, 1.0)
+    ibot_loss(tokens, rows, teacher, torch.ones(4), 0.1).backward()
+    assert tokens.grad is not None and rows.grad is None
+    with torch.no_grad():
+        assert not ibot_loss(tokens, rows, teacher, torch.ones(4), 0.1).requires_grad
+
+
+@pytest.mark.parametrize("name", ["unicl", "siglip"])
+def test_chunks_of_similarities_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    inputs = [*torch.randn(2, 7, 5), torch.tensor(1.5), torch.tensor(-2.0)]
+    inputs = [x.requires_grad_() for x in inputs[: 3 if name == "unicl" else 4]]
+    known = pairs([0, 1, 0, 2, 3, 3, 4], neither=[(1, 3)])
+    found = []
+    for at_once in (7, 2):
+        monkeypatch.setattr(pairs_module, "SIMILARITIES", 7 * at_once)
+        loss = {"unicl": unicl_loss, "siglip": siglip_loss}[name](*inputs, known)
+        found.append((loss, *torch.autograd.grad(loss, inputs)))
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_koleo() -> None:
@@ -271,13 +349,14 @@ def test_sinkhorn_equals_its_usual_form(iterations: int) -> None:
     torch.manual_seed(0)
     logits = torch.randn(20, 12)
     expected = sinkhorn_by_definition(logits, 0.3, iterations)
-    torch.testing.assert_close(sinkhorn(logits, 0.3, iterations), expected)
+    found = sinkhorn(logits, torch.eye(12), 0.3, iterations).whole()
+    torch.testing.assert_close(found, expected)
     assert logits.std() == pytest.approx(1, abs=0.2)  # the input is not written to
 
 
 def test_sinkhorn_balances_prototypes() -> None:
     torch.manual_seed(0)
-    q = sinkhorn(torch.randn(64, 8) + torch.arange(8), 1.0, iterations=50)
+    q = sinkhorn(torch.randn(64, 8) + torch.arange(8), torch.eye(8), 1.0, iterations=50).whole()
     torch.testing.assert_close(q.sum(dim=1), torch.ones(64))
     torch.testing.assert_close(q.sum(dim=0), torch.full((8,), 8.0), rtol=1e-3, atol=1e-3)
 
@@ -286,10 +365,10 @@ def test_sinkhorn_balances_prototypes() -> None:
 def test_sinkhorn_is_finite_for_any_logits(scale: float, seed: int) -> None:
     """The usual form overflows at eight times the usual logits and temperature 0.04."""
     torch.manual_seed(seed)
-    q = sinkhorn(scale * torch.randn(10, 6), 0.04)
+    q = sinkhorn(scale * torch.randn(10, 6), torch.eye(6), 0.04).whole()
     assert torch.isfinite(q).all()
     torch.testing.assert_close(q.sum(dim=1), torch.ones(10))
 
 
 def test_sinkhorn_of_nothing() -> None:
-    assert sinkhorn(torch.zeros(0, 5), 0.1).shape == (0, 5)
+    assert sinkhorn(torch.zeros(0, 5), torch.eye(5), 0.1).whole().shape == (0, 5)

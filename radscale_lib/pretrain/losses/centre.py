@@ -5,6 +5,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from radscale_lib.pretrain.distributed import world_size
+from radscale_lib.pretrain.losses.prototypes import Assignments
 
 
 class Centre(nn.Module):
@@ -28,12 +29,14 @@ class Centre(nn.Module):
         self._sum: Tensor | float = 0.0
         self._count = 0
 
-    def forward(self, logits: Tensor, temperature: float) -> Tensor:
-        """Assignments float32 [B, K] of logits [B, K]; each row sums to 1."""
-        logits = logits.float()
-        self._sum = self._sum + logits.sum(dim=0)
-        self._count += len(logits)
-        return ((logits - self.mean) / temperature).softmax(dim=1)
+    def forward(self, tokens: Tensor, prototypes: Tensor, temperature: float) -> Assignments:
+        """Assignments of tokens [B, D] to prototypes [K, D]."""
+        assignments = Assignments(tokens, prototypes, temperature)
+        for rows in assignments.chunks:
+            self._sum = self._sum + temperature * assignments.logits(rows).sum(dim=0)
+        self._count += len(tokens)
+        assignments.offsets = self.mean / temperature
+        return assignments
 
     @torch.no_grad()
     def update(self) -> None:

@@ -1,15 +1,25 @@
-"""Which images and texts of a global batch belong together, and of which nobody knows."""
+"""Which images and texts of a global batch belong together, and of which nobody knows.
 
+Each process holds the rows of its own pairs: B of a global batch of G.
+"""
+
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from radscale_lib.pretrain.distributed import gather
 
+SIMILARITIES = 2**24
+"""Similarities that are held at a time, at most: 64 MiB of each buffer in float32."""
+
 
 class Pairs(NamedTuple):
-    """Relations between the image-text pairs of a global batch, bool [G, G], symmetric.
+    """Relations of this process's image-text pairs to all of a global batch, bool [B, G].
+
+    They are symmetric: of an image to the texts as of its text to the images.
 
     Attributes:
         positive: the text of one describes the image of the other; true of a pair and itself.
@@ -36,26 +46,53 @@ def compare(batch: dict[str, Tensor], near: float = 1.0) -> Pairs:
             is below 1.
         near: Jaccard similarity of two reports' words from which they are the same.
     """
-    study, text, said = (_equal(gather(batch[name])) for name in ("study", "text", "said"))
-    by_labels = gather(batch["by_labels"])
-    label_sets, reports = (each[:, None] & each[None, :] for each in (by_labels, ~by_labels))
-    with torch.autocast(by_labels.device.type, enabled=False):
+    study, text, said = (_equal(batch[name]) for name in ("study", "text", "said"))
+    own, by_labels = batch["by_labels"], gather(batch["by_labels"])
+    label_sets, reports = own[:, None] & by_labels, ~(own[:, None] | by_labels)
+    with torch.autocast(own.device.type, enabled=False):
         states = gather(batch["states"])
-        present, absent = (states == 1).float(), (states == 0).float()
-        differing = (present @ absent.T + absent @ present.T) > 0
+        present, absent = ((batch["states"] == state).float() for state in (1, 0))
+        differing = (present @ (states == 0).float().T + absent @ (states == 1).float().T) > 0
         same = study | said
         if near < 1:
-            same |= _jaccard(gather(batch["words"]).float()) >= near
+            same |= _jaccard(batch["words"]) >= near
     positive = text | (reports & same)
     return Pairs(positive, ~positive & torch.where(label_sets, differing, ~study))
 
 
 def _equal(numbers: Tensor) -> Tensor:
-    return numbers[:, None] == numbers[None, :]
+    return numbers[:, None] == gather(numbers)[None, :]
 
 
 def _jaccard(words: Tensor) -> Tensor:
-    """Similarity [G, G] of sets, given as rows of 0 and 1; empty ones are like nothing."""
-    shared = words @ words.T
-    sizes = words.sum(dim=1)
-    return shared / (sizes[:, None] + sizes[None, :] - shared).clamp(min=1)
+    """Similarity [B, G] of sets, given as rows of 0 and 1; empty ones are like nothing."""
+    own, everyone = words.float(), gather(words).float()
+    shared = own @ everyone.T
+    sizes, others = own.sum(dim=1), everyone.sum(dim=1)
+    return shared / (sizes[:, None] + others[None, :] - shared).clamp(min=1)
+
+
+def sum_over_rows(
+    loss: Callable[[Tensor, Pairs], Tensor], own: Tensor, others: Tensor, pairs: Pairs
+) -> Tensor:
+    """Sum of a loss on the similarities own @ others.T [B, G], which are held in chunks of rows.
+
+    Args:
+        loss: of some rows of similarities, and the relations of these rows; summed over them.
+        own: [B, D].
+        others: [G, D].
+        pairs: relations [B, G].
+    """
+
+    def of_rows(own: Tensor, *pairs: Tensor) -> Tensor:
+        return loss(own @ others.T, Pairs(*pairs))
+
+    step = max(SIMILARITIES // len(others), 1)
+    if len(own) <= step:
+        return of_rows(own, *pairs)
+    chunks = zip(*(torch.split(each, step) for each in (own, *pairs)), strict=True)
+    parts = [
+        checkpoint(of_rows, *chunk, use_reentrant=False, preserve_rng_state=False)
+        for chunk in chunks
+    ]
+    return torch.stack(parts).sum()

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radscale_lib.pretrain.distributed import gather
-from radscale_lib.pretrain.losses.pairs import Pairs
+from radscale_lib.pretrain.losses.pairs import Pairs, sum_over_rows
 
 
 def siglip_loss(
@@ -21,14 +21,18 @@ def siglip_loss(
         texts: text embeddings [B, D], any norm.
         log_scale: logarithm of the inverse temperature, scalar.
         bias: added to every logit, scalar.
-        pairs: relations over the global batch.
+        pairs: relations of this process's pairs to all.
 
     Returns:
-        The loss, scalar, float32 whatever the autocast, the same on every process.
+        The mean over this process's images, scalar, float32 whatever the autocast; the mean over
+        processes is the loss.
     """
-    with torch.autocast(images.device.type, enabled=False):
-        u = gather(F.normalize(images.float(), dim=-1))
-        v = gather(F.normalize(texts.float(), dim=-1))
-        logits = log_scale.float().exp() * u @ v.T + bias.float()
+
+    def cross_entropy(scaled: Tensor, pairs: Pairs) -> Tensor:
         signs = pairs.positive.float() - pairs.negative.float()
-        return -(signs.abs() * F.logsigmoid(signs * logits)).sum() / len(u)
+        return -(signs.abs() * F.logsigmoid(signs * (scaled + bias.float()))).sum()
+
+    with torch.autocast(images.device.type, enabled=False):
+        u, v = F.normalize(images.float(), dim=-1), F.normalize(texts.float(), dim=-1)
+        scale = log_scale.float().exp()
+        return sum_over_rows(cross_entropy, scale * u, gather(v), pairs) / len(u)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radscale_lib.pretrain.distributed import gather
-from radscale_lib.pretrain.losses.pairs import Pairs
+from radscale_lib.pretrain.losses.pairs import Pairs, sum_over_rows
 
 
 def unicl_loss(images: Tensor, texts: Tensor, log_scale: Tensor, pairs: Pairs) -> Tensor:
@@ -20,20 +20,23 @@ def unicl_loss(images: Tensor, texts: Tensor, log_scale: Tensor, pairs: Pairs) -
         images: image embeddings of this process [B, D], any norm.
         texts: text embeddings [B, D], any norm.
         log_scale: logarithm of the inverse temperature, scalar.
-        pairs: relations over the global batch.
+        pairs: relations of this process's pairs to all.
 
     Returns:
-        The loss, scalar, float32 whatever the autocast, the same on every process.
+        The mean over this process's rows, scalar, float32 whatever the autocast; the mean over
+        processes is the loss.
     """
     with torch.autocast(images.device.type, enabled=False):
-        u = gather(F.normalize(images.float(), dim=-1))
-        v = gather(F.normalize(texts.float(), dim=-1))
-        logits = log_scale.float().exp() * u @ v.T
-        return (_soft_cross_entropy(logits, pairs) + _soft_cross_entropy(logits.T, pairs)) / 2
+        u, v = F.normalize(images.float(), dim=-1), F.normalize(texts.float(), dim=-1)
+        scale = log_scale.float().exp()
+        rows = sum_over_rows(_soft_cross_entropy, scale * u, gather(v), pairs)
+        columns = sum_over_rows(_soft_cross_entropy, scale * v, gather(u), pairs)
+        return (rows + columns) / (2 * len(u))
 
 
 def _soft_cross_entropy(logits: Tensor, pairs: Pairs) -> Tensor:
+    """Of each row of logits [B, G], summed."""
     neither = ~(pairs.positive | pairs.negative)
-    log_shares = logits.masked_fill(neither, float("-inf")).log_softmax(dim=1)
-    targets = pairs.positive / pairs.positive.sum(dim=1, keepdim=True)
-    return -(targets * log_shares.masked_fill(neither, 0)).sum(dim=1).mean()
+    sums = logits.masked_fill(neither, float("-inf")).logsumexp(dim=1)
+    means = (pairs.positive * logits).sum(dim=1) / pairs.positive.sum(dim=1)
+    return (sums - means).sum()
