@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from radscale_lib.pretrain.losses.dino import dino_loss
-from radscale_lib.pretrain.losses.ibot import ibot_loss
-from radscale_lib.pretrain.losses.koleo import koleo_loss
 from radscale_lib.pretrain.losses import pairs as pairs_module
 from radscale_lib.pretrain.losses import prototypes
 from radscale_lib.pretrain.losses.centre import Centre
+from radscale_lib.pretrain.losses.dino import dino_loss
+from radscale_lib.pretrain.losses.ibot import ibot_loss
+from radscale_lib.pretrain.losses.koleo import koleo_loss
 from radscale_lib.pretrain.losses.pairs import Pairs, compare
 from radscale_lib.pretrain.losses.prototypes import Assignments, sinkhorn
 from radscale_lib.pretrain.losses.siglip import siglip_loss
