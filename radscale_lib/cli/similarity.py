@@ -1,4 +1,4 @@
-"""Patch-similarity maps of one tube tip: an arm's smallest subset against its largest."""
+"""Patch-similarity maps of one tube tip, for several encoders of one arm."""
 
 import argparse
 from collections.abc import Sequence

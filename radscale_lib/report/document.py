@@ -240,7 +240,11 @@ def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
 
 def _law_tasks(study: Study, fits: pl.DataFrame, crossovers: pl.DataFrame) -> list[dict[str, Any]]:
     """The law, crossover and gain of every arm, by task."""
-    crossed = {(row["task"], row["arm"]): row for row in crossovers.iter_rows(named=True)}
+    crossed = {
+        (row["task"], row["arm"]): row
+        for row in crossovers.iter_rows(named=True)
+        if row["baseline"] == study.baseline_of(row["arm"]).arm
+    }
     tasks = []
     for task in study.scaling.metrics:
         of_task = fits.filter(pl.col("task") == task)

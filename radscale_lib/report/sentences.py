@@ -83,7 +83,8 @@ def task_results(
     for row in last.sort("value", descending=True).iter_rows(named=True):
         of_arm = (pl.col("task") == task) & (pl.col("arm") == row["arm"])
         chosen = fits.filter(of_arm & pl.col("chosen")).rows(named=True)
-        crossed = crossovers.filter(of_arm).rows(named=True)
+        opened = pl.col("baseline") == study.baseline_of(row["arm"]).arm
+        crossed = crossovers.filter(of_arm & opened).rows(named=True)
         first = means.filter(arm=row["arm"])["size"][0]
         sentences = [_course(row, first, chosen[0] if chosen else None)]
         if crossed:

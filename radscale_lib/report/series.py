@@ -76,6 +76,39 @@ def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: st
     return pl.DataFrame([shared | row for row in rows], schema=SERIES_SCHEMA)
 
 
+def level_gains(study: Study, scores: pl.DataFrame, task: str, target: str) -> dict[str, float]:
+    """How far floors and other baselines are from open weights, by name.
+
+    A floor is compared with the open weights of its encoder, another baseline with those of the
+    study's first arm.
+
+    Args:
+        study: names them.
+        scores: the scores table.
+        task: the task.
+        target: a label, or `macro`.
+    """
+    rows = of_head(study, scores, task).filter(
+        (pl.col("metric") == study.scaling.metrics[task])
+        & (pl.col("target") == target)
+        & (pl.col("size") == 0)
+    )
+    values = {
+        row["arm"]: row["value"]
+        for row in rows.drop_nulls("value").iter_rows(named=True)
+        if np.isfinite(row["value"])
+    }
+    opened = {name: study.origins[encoder] for name, (encoder, _) in study.floors.items()}
+    if study.arms:
+        first = study.baseline_of(next(iter(study.arms))).arm
+        opened |= dict.fromkeys(study.baselines, first)
+    return {
+        name: values[name] - values[base]
+        for name, base in opened.items()
+        if name in values and base in values
+    }
+
+
 def _mean(group: pl.DataFrame, confidence: float) -> dict[str, float | None]:
     """Mean over seeds, and its interval over the bootstrap draws of the test patients."""
     value = float(np.mean(group["value"].to_numpy()))

@@ -91,6 +91,11 @@ class TaskFits:
     macro: pl.DataFrame
     positives: dict[str, int | None] = field(default_factory=dict)
 
+    def value(self, baseline: str) -> float | None:
+        """The score of open weights; None without one."""
+        rows = self.macro.filter(pl.col("arm") == baseline)
+        return float(rows["value"][0]) if len(rows) else None
+
     def level(self, baseline: str, arm: FittedArm) -> Array | None:
         """Error of any open weights at each draw of an arm's fit; None without a score."""
         rows = self.macro.filter(pl.col("arm") == baseline)

@@ -1,5 +1,6 @@
 """From the study's scores to its tables of fits and claims (docs/data-contracts.md)."""
 
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -110,8 +111,8 @@ def fit_study(study: Study, scores: pl.DataFrame) -> Tables:
                 fits.append(head | unfitted | {"note": of_task.refused[name]})
                 continue
             fits += [head | row for row in _fit_rows(study, arm, trends[key])]
-            if arm.curve.baseline is not None:
-                row = _crossover_row(arm, study.scaling.confidence, overtaken[key])
+            decided_here = overtaken.get(key) != "undecided"
+            for row in _crossover_rows(study, of_task, arm, decided_here):
                 crossovers.append({"arm": name} | names | row)
             labels += [names | row for row in _label_rows(study, of_task, arm)]
         comparisons += [names | row for row in _comparison_rows(of_task, study)]
@@ -233,29 +234,42 @@ def _parameters(fitted: Fit, form: str, tail: float) -> dict[str, float]:
     return out
 
 
-def _crossover_row(arm: FittedArm, confidence: float, verdict: str) -> dict[str, Any]:
+def _crossover_rows(
+    study: Study, of_task: TaskFits, arm: FittedArm, sure: bool
+) -> Iterator[dict[str, Any]]:
+    """Where an arm overtakes its open weights, if the study is sure that it does, and others.
+
+    Claims about other baselines are not among those that a study corrects for: what is said of
+    them is of this curve alone.
+    """
     curve, level = arm.curve, arm.curve.baseline_level(arm.fit)
-    assert curve.baseline is not None
-    assert level is not None
-    found = crossover(
-        arm.fit.ensemble,
-        level,
-        float(curve.images.min()),
-        confidence,
-        known=curve.baseline,
-        decided=verdict != "undecided",
-    )
-    known = "" if curve.baseline_draws is not None else "; the baseline's own noise is not known"
+    if curve.baseline is not None and level is not None:
+        noise = curve.baseline_draws is not None
+        yield _crossover_row(study, arm, arm.baseline, (curve.baseline, level), noise, sure)
+    for other in study.baselines:
+        level, value = of_task.level(other, arm), of_task.value(other)
+        if level is not None and value is not None and other != arm.baseline:
+            noise = bool(np.ptp(level))
+            yield _crossover_row(study, arm, other, (1 - value, level), noise, True)
+
+
+def _crossover_row(
+    study: Study, arm: FittedArm, baseline: str, level: tuple[float, Array], noise: bool, sure: bool
+) -> dict[str, Any]:
+    known, draws = level
+    smallest, confidence = float(arm.curve.images.min()), study.scaling.confidence
+    found = crossover(arm.fit.ensemble, draws, smallest, confidence, known=known, decided=sure)
+    unknown = "" if noise else "; the baseline's own noise is not known"
     return {
-        "baseline": arm.baseline,
-        "baseline_value": 1 - curve.baseline,
+        "baseline": baseline,
+        "baseline_value": 1 - known,
         "size": found.size,
         "size_lower": found.lower,
         "size_upper": found.upper,
         "state": found.state,
         "ahead": found.ahead,
         **_interval("difference", found.difference),
-        "text": found.text + known,
+        "text": found.text + unknown,
     }
 
 

@@ -276,6 +276,12 @@ def _heads(study: Study) -> Iterator[str]:
             yield (
                 f"scaling.heads.{name}: {head!r} is no head of this task: use one of {list(known)}"
             )
+    for name in study.scaling.metrics:
+        if name in tasks and name not in study.scaling.heads and tasks[name].only_head is None:
+            yield (
+                f"scaling.heads.{name}: missing, and the task has several heads: name the one that "
+                f"is fitted and drawn, one of {list(tasks[name].head_names)}"
+            )
 
 
 RESERVED_CLAIMS = (

@@ -112,8 +112,9 @@ class Study(Section):
         return 1 if self.archives[archive].phantom else self.disclosure.smallest_cell
 
     def head_of(self, task: str) -> str:
-        """The head of a task that is fitted and drawn."""
-        return self.scaling.heads.get(task, self.evaluation.tasks[task].head_names[0])
+        """The head of a task that is fitted and drawn; of a task that is not, its first."""
+        section = self.evaluation.tasks[task]
+        return self.scaling.heads.get(task) or section.only_head or section.head_names[0]
 
     @property
     def trained_arms(self) -> dict[str, Arm]:

@@ -40,7 +40,7 @@ class Scaling(Section):
     heads: dict[str, str] = Field(
         {},
         description="The head of a task that is fitted and drawn, by task name, as its rows of the "
-        "scores are called; the task's first where none is named.",
+        "scores are called; needed for a task of several heads.",
     )
     forms: tuple[Literal["power", "power_floor", "double_saturating"], ...] = Field(
         ("power", "power_floor"),

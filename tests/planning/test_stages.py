@@ -78,7 +78,10 @@ def test_the_code_that_places_images_counts_for_every_encoder() -> None:
 
 
 def test_the_code_of_a_head_counts_for_the_tasks_that_use_it() -> None:
-    two = study(evaluation__tasks__findings__heads={"a": {"kind": "linear"}, "b": {"kind": "knn"}})
+    two = study(
+        evaluation__tasks__findings__heads={"a": {"kind": "linear"}, "b": {"kind": "knn"}},
+        scaling__heads={"findings": "a"},
+    )
     modules = {
         task: {
             name.partition(":")[0]

@@ -213,6 +213,7 @@ def test_tasks_of_several_heads_show_them(example):
         "linear": {"kind": "linear", "label_shares": [0.1]},
         "knn": {"kind": "knn"},
     }
+    values["scaling"]["heads"] = {"findings": "linear"}
     study = parse_study(values)
     scores = example.table("scores")
     of_findings = scores.filter(task="findings")

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 import yaml
 
 from radscale_lib.report.document import _score_rows
 from radscale_lib.report.figures import Tables
+from radscale_lib.report.figures.classes import draw_classes
+from radscale_lib.report.figures.crossovers import draw_crossovers
+from radscale_lib.report.figures.forest import draw_forest
 from radscale_lib.report.figures.scaling import draw_scaling
 from radscale_lib.report.sentences import studied, task_results
 from radscale_lib.report.series import task_series
-from radscale_lib.scaling.tables import CROSSOVERS_SCHEMA, FITS_SCHEMA
+from radscale_lib.scaling.tables import CROSSOVERS_SCHEMA, FITS_SCHEMA, fit_study
 from radscale_lib.study import Run, Study, parse_study
 from radscale_lib.tasks.scores import SCHEMA
 
@@ -119,3 +123,27 @@ def test_a_study_of_baselines_alone_is_drawn_and_told() -> None:
     assert _score_rows(of, "findings", series(of))["rows"] == [
         {"arm": "dinov2", "cells": [{"value": "0.750", "ends": "0.741 to 0.759"}]}
     ]
+
+
+def test_the_other_figures_hold_them_too() -> None:
+    of = study()
+    every = scores(of)
+    labels = every.with_columns(target=pl.lit("effusion"), value=pl.col("value") + 0.1)
+    every = pl.concat([every, labels])
+    fitted = fit_study(of, every)
+    tables = Tables(every, fitted.fits, fitted.crossovers, fitted.comparisons, fitted.verdicts)
+    pairs = set(fitted.crossovers.select("arm", "baseline").iter_rows())
+    assert {("rad-dino", "dinov2"), ("rad-dino", "rad-dino-open")} <= pairs
+    drawn = [next(iter(draw(of, tables))) for draw in (draw_forest, draw_crossovers, draw_classes)]
+    forest, crossovers, classes = (each.table for each in drawn)
+    rows = forest.filter(pl.col("lower").is_null(), task="findings")
+    gains = dict(rows.select("arm", "value").iter_rows())
+    assert gains["dinov2"] == pytest.approx(0.75 - 0.70)
+    assert gains["rad-dino-random"] == pytest.approx(0.60 - 0.66)
+    assert set(of.baselines) <= set(crossovers["baseline"])
+    assert {*of.baselines, *of.floors} <= set(classes["arm"])
+    legends = [text.get_text() for text in drawn[0].figure.legends[0].get_texts()]
+    assert {"dinov2", "mi2-pixels"} <= set(legends)
+    # What is said of an arm is said of its own open weights.
+    told = task_results(of, series(of), fitted.fits, fitted.crossovers, "findings")
+    assert not any("dinov2" in line for line in told if "Evaluated only" not in line)

@@ -19,9 +19,13 @@ SCORES = pl.DataFrame(
 
 @pytest.mark.parametrize(
     ("setting", "values"),
-    [({}, [0.1]), ({"findings": "near"}, [0.3]), ({"findings": "linear@10%"}, [0.2])],
+    [
+        ({"findings": "linear"}, [0.1]),
+        ({"findings": "near"}, [0.3]),
+        ({"findings": "linear@10%"}, [0.2]),
+    ],
 )
-def test_the_head_that_is_set_is_fitted_else_the_first(setting, values):
+def test_the_head_that_is_set_is_fitted_else_the_only_one(setting, values):
     study = parse_study(
         edited({"evaluation.tasks.findings.heads": HEADS, "scaling.heads": setting})
     )

@@ -113,6 +113,16 @@ WRONG = {
         {"scaling.heads": {"findings": "knn"}},
         "scaling.heads.findings: 'knn' is no head of this task: use one of ['linear']",
     ),
+    "several heads and none is named": (
+        {
+            "evaluation.tasks.findings.heads": {
+                "near": {"kind": "knn"},
+                "linear": {"kind": "linear"},
+            }
+        },
+        "scaling.heads.findings: missing, and the task has several heads: name the one that is "
+        "fitted and drawn, one of ['near', 'linear']",
+    ),
     "the head of a task that is not there": (
         {"scaling.heads": {"finding": "linear"}},
         "scaling.heads.finding: no such task: remove it, or use one of ['findings', 'reports', "

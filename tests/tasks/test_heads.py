@@ -126,7 +126,7 @@ def evaluated(inputs, out, heads):
     study = parse_study(
         STUDY
         | {"evaluation": {"resamples": 30, "tasks": {"findings": FINDINGS | {"heads": heads}}}}
-        | {"scaling": {"metrics": {"findings": "auroc"}}}
+        | {"scaling": {"metrics": {"findings": "auroc"}, "heads": {"findings": next(iter(heads))}}}
     )
     run = next(run for run in study.runs if run.arm == RUN)
     write_task(study, run, "findings", inputs, out, 1)

@@ -188,17 +188,18 @@ def run_of(wildcards):
 
 
 def compared():
-    """The arms whose patch similarity is drawn: the first of each encoder, smallest and largest."""
+    """Runs whose patch similarity is drawn, by arm: open weights, smallest and largest size.
+
+    A further baseline has a figure of its own.
+    """
     if not (STUDY.report.similarity and STUDY.institution.has_tubes and STUDY.labels.tubes):
         return {}
-    first = {}
+    drawn = {name: [Run(name, 0, 0)] for name in STUDY.baselines}
     for name, arm in STUDY.arms.items():
-        first.setdefault(arm.encoder, name)
-    sizes = {name: STUDY.arms[name].sizes or STUDY.subsets.sizes for name in first.values()}
-    return {
-        name: [Run(name, size, STUDY.arms[name].seeds[0]) for size in (of[0], of[-1])]
-        for name, of in sizes.items()
-    }
+        sizes = arm.sizes or STUDY.subsets.sizes
+        runs = [Run(name, size, arm.seeds[0]) for size in dict.fromkeys((sizes[0], sizes[-1]))]
+        drawn[name] = [STUDY.baseline_of(name), *runs]
+    return drawn
 
 
 def gpus(wildcards):

@@ -2,7 +2,7 @@
 
 from radscale_lib.planning.stages.base import Slice, Stage, task_kinds, without
 from radscale_lib.planning.stages.evaluate import heads_drawn, runs_and_tasks
-from radscale_lib.study.kinds import modules_of
+from radscale_lib.plugins import modules_of
 from radscale_lib.study.model import Study
 from radscale_lib.study.pretrain import Arm
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.release import small_labels, without_labels
+from radscale_lib.report.series import level_gains
 from radscale_lib.report.style import INK, PAGE, house_style, new_figure
 from radscale_lib.report.words import metric_name, number, task_title
 from radscale_lib.scaling.heads import of_head
@@ -42,7 +43,7 @@ def draw_classes(study: Study, tables: Tables) -> Iterator[Drawing]:
         of = gains.filter(task=task)
         if of.is_empty():
             continue
-        table = _table(study, of, of_head(study, tables.scores, task), task)
+        table = _table(study, of, tables.scores, task)
         if table.is_empty():
             continue
         with house_style():
@@ -53,18 +54,24 @@ def draw_classes(study: Study, tables: Tables) -> Iterator[Drawing]:
             "largest size, by label. Labels are titled with test positives and the open weights' "
             "value; bold differences hold after correction for all claims on labels."
         )
-        best = table.row(int(table["difference"].arg_max() or 0), named=True)
+        if set(table["arm"]) - set(study.arms):
+            caption += (
+                " Floors are compared with the open weights of their encoder, other baselines with "
+                "those of the first arm."
+            )
+        trained = table.filter(pl.col("arm").is_in(list(study.arms)))
+        best = trained.row(int(trained["difference"].arg_max() or 0), named=True)
         alt = (
-            f"Heat map of {table['target'].n_unique()} labels and {table['arm'].n_unique()} arms; "
-            f"the largest gain is {number(best['difference'], sign=True)} for {best['target']} by "
-            f"{best['arm']}."
+            f"Heat map of {table['target'].n_unique()} labels and {trained['arm'].n_unique()} "
+            f"arms; the largest gain is {number(best['difference'], sign=True)} for "
+            f"{best['target']} by {best['arm']}."
         )
         yield Drawing(f"classes-{task}", figure, table, caption, alt)
 
 
 def _table(study: Study, gains: pl.DataFrame, scores: pl.DataFrame, task: str) -> pl.DataFrame:
     """A row for each label and arm, labels by their number of positives."""
-    of = scores.filter(metric=study.scaling.metrics[task])
+    of = of_head(study, scores, task).filter(metric=study.scaling.metrics[task])
     rows = []
     for row in gains.iter_rows(named=True):
         opened = of.filter(arm=row["other"], target=row["target"])
@@ -83,6 +90,13 @@ def _table(study: Study, gains: pl.DataFrame, scores: pl.DataFrame, task: str) -
                 "verdict": row["verdict"],
             }
         )
+    for target in dict.fromkeys(row["target"] for row in rows):
+        first = next(row for row in rows if row["target"] == target)
+        kept = {name: first[name] for name in ("task", "target", "positives", "cases")}
+        rows += [
+            kept | {"arm": name, "difference": gain}
+            for name, gain in level_gains(study, scores, task, target).items()
+        ]
     few = small_labels(of, study.smallest_cell("institution"))
     return without_labels(pl.DataFrame(rows, SCHEMA), few).sort(
         "positives", descending=True, nulls_last=True, maintain_order=True
@@ -91,7 +105,8 @@ def _table(study: Study, gains: pl.DataFrame, scores: pl.DataFrame, task: str) -
 
 def _heat_map(study: Study, table: pl.DataFrame, task: str) -> Figure:
     targets = table["target"].unique(maintain_order=True).to_list()
-    arms = [arm for arm in study.arms if arm in set(table["arm"])]
+    columns = (*study.arms, *study.baselines, *study.floors)
+    arms = [arm for arm in columns if arm in set(table["arm"])]
     values = np.full((len(targets), len(arms)), np.nan)
     sure = np.zeros_like(values, bool)
     for row in table.iter_rows(named=True):
@@ -110,7 +125,13 @@ def _heat_map(study: Study, table: pl.DataFrame, task: str) -> Figure:
                 j, i, number(float(value), sign=True), ha="center", va="center", fontsize=6.5,
                 color="white" if dark else INK, weight="bold" if sure[i, j] else "normal",
             )  # fmt: skip
-    axes.set_xticks(range(len(arms)), [one_line(arm) for arm in arms])
+    many = len(arms) > 4
+    axes.set_xticks(
+        range(len(arms)),
+        [one_line(arm) for arm in arms],
+        rotation=30 * many,
+        ha="right" if many else "center",
+    )
     axes.set_yticks(range(len(targets)), [_title(table, target) for target in targets])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -126,7 +147,8 @@ def _title(table: pl.DataFrame, target: str) -> str:
     """`pneumothorax (31 of 840; open 0.812)`: positives, cases and the open weights' values."""
     of = table.filter(target=target)
     row = of.row(0, named=True)
-    opened = " / ".join(number(value) for value in of["open"].unique(maintain_order=True))
+    values = of["open"].drop_nulls().unique(maintain_order=True)
+    opened = " / ".join(number(value) for value in values)
     counts = "" if row["positives"] is None else f"{row['positives']:,} of {row['cases']:,}; "
     return one_line(f"{target.replace('_', ' ')} ({counts}open {opened})")
 

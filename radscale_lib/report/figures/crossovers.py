@@ -11,10 +11,12 @@ from matplotlib.ticker import NullLocator
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.style import (
     COLUMN,
+    INK,
     ArmStyle,
     arm_styles,
     drawn_for,
     house_style,
+    level_styles,
     new_figure,
 )
 from radscale_lib.report.words import format_count, task_title
@@ -39,8 +41,9 @@ def draw_crossovers(study: Study, tables: Tables) -> Iterator[Drawing]:
         figure = _chart(study, rows)
     shown = pl.DataFrame(rows, tables.crossovers.schema)
     confidence = f"{study.scaling.confidence:.0%}"
+    also = " and, dashed, each other baseline" if study.baselines else ""
     caption = (
-        f"Images at which each arm overtakes its open weights, with {confidence} intervals. "
+        f"Images at which each arm overtakes its open weights{also}, with {confidence} intervals. "
         "Arrows: before the smallest size, or not within the studied sizes."
     )
     within = sum(row["state"] == "within" for row in rows)
@@ -59,12 +62,17 @@ def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
     axes.axvspan(left, sizes[0], color="#f0f0f0", lw=0)
     axes.axvspan(sizes[-1], right, color="#f0f0f0", lw=0)
     styles, place, ticks = arm_styles(study), 0.0, []
+    levels = level_styles(study)
+    others = [name for name in study.baselines if any(row["baseline"] == name for row in rows)]
+    dashes: dict[str, Any] = {row["baseline"]: "-" for row in rows}
+    dashes |= {name: (0, levels[name].dash or (1, 1)) for name in others}
     for task in tasks:
         of = [row for row in rows if row["task"] == task]
         ticks.append(place + (len(of) - 1) / 2)
         for row in of:
             with drawn_for(axes, study, row["arm"]):
-                _draw(axes, row, place, styles[row["arm"]], (left, sizes[0], sizes[-1], right))
+                edges = (left, sizes[0], sizes[-1], right)
+                _draw(axes, row, place, styles[row["arm"]], dashes[row["baseline"]], edges)
             place += 1
         place += 1
     axes.set_ylim(place - 1, -1)
@@ -81,6 +89,10 @@ def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
         )[0]
         for arm, style in styles.items()
     ]
+    handles += [
+        axes.plot([], [], label=one_line(f"over {name}"), color=INK, lw=1.3, ls=dashes[name])[0]
+        for name in others
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
@@ -90,6 +102,7 @@ def _draw(
     row: dict[str, Any],
     place: float,
     style: ArmStyle,
+    dash: Any,
     edges: tuple[float, float, float, float],
 ) -> None:
     """The interval, open to the side where it has no end, and the crossing where it is known."""
@@ -102,7 +115,7 @@ def _draw(
     elif row["state"] == "below" and not row["size_upper"]:
         lower = upper = before
     faint = 0.35 if row["state"] == "undetermined" else 1.0
-    axes.hlines(place, lower, upper, color=style.colour, lw=1.3, alpha=faint)
+    axes.hlines(place, lower, upper, color=style.colour, lw=1.3, ls=dash, alpha=faint)
     for end, arrow in (
         (lower, "<" if lower <= before else ""),
         (upper, ">" if upper >= after else ""),

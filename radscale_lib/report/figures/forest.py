@@ -1,6 +1,7 @@
 """Forest figure: gain over the open weights, labels over reports, and twice the data."""
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import Any
 
 import polars as pl
@@ -10,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from radscale_lib.report.answers import label_comparisons
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.series import level_gains
 from radscale_lib.report.style import (
     BASELINE,
     PAGE,
@@ -17,6 +19,7 @@ from radscale_lib.report.style import (
     arm_styles,
     drawn_for,
     house_style,
+    level_styles,
     new_figure,
 )
 from radscale_lib.report.words import task_title
@@ -25,6 +28,7 @@ from radscale_lib.texts import one_line
 
 ROW = 0.17
 """Height of a row, inches."""
+GAIN = "gain over the open weights"
 Rows = list[dict[str, Any]]
 
 
@@ -33,7 +37,7 @@ def draw_forest(study: Study, tables: Tables) -> Iterator[Drawing]:
     macro = tables.verdicts.filter((pl.col("target") == "macro") & (pl.col("kind") != "stated"))
     horizon = f"{study.scaling.horizon:g}"
     panels: dict[str, Rows] = {
-        "gain over the open weights": macro.filter(kind="overtakes").rows(named=True),
+        GAIN: macro.filter(kind="overtakes").rows(named=True),
         "labels minus reports alone": label_comparisons(tables.verdicts),
         f"gain by {horizon} × the images": macro.filter(kind="gains").rows(named=True),
     }
@@ -47,8 +51,11 @@ def draw_forest(study: Study, tables: Tables) -> Iterator[Drawing]:
     tasks = [
         task for task in study.scaling.metrics if any(_of(rows, task) for rows in panels.values())
     ]
+    levels = {
+        task: level_gains(study, tables.scores, task, "macro") for task in tasks
+    } if GAIN in panels else {}  # fmt: skip
     with house_style():
-        figure = _forest(study, panels, tasks)
+        figure = _forest(study, panels, tasks, levels)
     table = pl.DataFrame(
         [
             {"panel": title}
@@ -58,6 +65,11 @@ def draw_forest(study: Study, tables: Tables) -> Iterator[Drawing]:
             }
             for title, rows in panels.items()
             for row in rows
+        ]
+        + [
+            {"panel": GAIN, "task": task, "arm": name, "value": value}
+            for task, gains in levels.items()
+            for name, value in gains.items()
         ],
         infer_schema_length=None,
     )
@@ -66,8 +78,14 @@ def draw_forest(study: Study, tables: Tables) -> Iterator[Drawing]:
         f"Differences in each task's metric, with {confidence} intervals: {'; '.join(panels)}. "
         "Filled marks hold after correction for all claims of the study; open ones do not."
     )
-    sure = len(table.filter(pl.col("verdict") != "undecided"))
-    alt = f"Forest plot of {len(table)} differences, {sure} of them sure after correction."
+    if any(levels.values()):
+        caption += (
+            " Below each task's arms: the floors, minus the open weights of their encoder, and "
+            "other baselines, minus those of the first arm."
+        )
+    judged = table.drop_nulls("verdict")
+    sure = len(judged.filter(pl.col("verdict") != "undecided"))
+    alt = f"Forest plot of {len(judged)} differences, {sure} of them sure after correction."
     yield Drawing("forest", figure, table, caption, alt)
 
 
@@ -75,11 +93,18 @@ def _of(rows: Rows, task: str) -> Rows:
     return [row for row in rows if row["task"] == task]
 
 
-def _forest(study: Study, panels: dict[str, Rows], tasks: Sequence[str]) -> Figure:
+def _forest(
+    study: Study,
+    panels: dict[str, Rows],
+    tasks: Sequence[str],
+    levels: dict[str, dict[str, float]],
+) -> Figure:
     """One panel per question, side by side; a task's arms are at the same heights in all."""
     shown = {row["arm"] for rows in panels.values() for row in rows}
     styles = {arm: style for arm, style in arm_styles(study).items() if arm in shown}
-    arms, step = list(styles), len(styles) + 1
+    below = {name for gains in levels.values() for name in gains}
+    marks = _level_marks(study, below)
+    arms, step = list(styles), len(styles) + 1 + bool(marks)
     figure = new_figure(PAGE, 0.8 + ROW * step * len(tasks))
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, rows) in zip(grid, panels.items(), strict=True):
@@ -88,6 +113,10 @@ def _forest(study: Study, panels: dict[str, Rows], tasks: Sequence[str]) -> Figu
             place = tasks.index(row["task"]) * step + arms.index(row["arm"])
             with drawn_for(axes, study, row["arm"]):
                 _draw_row(axes, row, place, styles[row["arm"]])
+        for task, gains in levels.items() if title == GAIN else ():
+            for name, value in gains.items():
+                place = tasks.index(task) * step + len(arms)
+                axes.plot(value, place, ls="", **marks[name])
         axes.set_title(title, fontsize=7.5)
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)
@@ -100,6 +129,7 @@ def _forest(study: Study, panels: dict[str, Rows], tasks: Sequence[str]) -> Figu
         Line2D([], [], ls="", label=one_line(arm), **_mark(style, filled=True))
         for arm, style in styles.items()
     ]
+    handles += [Line2D([], [], ls="", label=one_line(name), **mark) for name, mark in marks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(arms), 4))
     return figure
 
@@ -108,6 +138,16 @@ def _draw_row(axes: Axes, row: dict[str, Any], place: int, style: ArmStyle) -> N
     axes.hlines(place, row["lower"], row["upper"], color=style.colour, lw=1.1)
     filled = row["verdict"] in ("supported", "contradicted")
     axes.plot(row["value"], place, ls="", **_mark(style, filled))
+
+
+def _level_marks(study: Study, names: set[str]) -> dict[str, dict[str, Any]]:
+    """How each baseline and floor is marked, where there is no line to tell them apart."""
+    styles, marks = level_styles(study), dict[str, dict[str, Any]]()
+    for kinds, markers in ((study.baselines, "Dph*8<>"), (study.floors, "x+1234")):
+        for name, marker in zip((n for n in kinds if n in names), cycle(markers), strict=False):
+            colour = styles[name].colour
+            marks[name] = {"marker": marker, "mec": colour, "mfc": "none", "ms": 4, "mew": 1}
+    return marks
 
 
 def _mark(style: ArmStyle, filled: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Drawing patch-similarity maps: one figure per arm, smallest against largest subset."""
+"""Patch-similarity maps: a figure for each arm, from its open weights to the largest subset."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ COSINE, COLOURS = Normalize(-1, 1), "cividis"
 
 WHAT = (
     "cosine similarity between the patch at the tip of a tube and all others, at four layers, "
-    "smallest subset above largest"
+    "from the open weights to the largest subset"
 )
 
 
@@ -61,7 +61,8 @@ def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
         if i == 0:
             cell.set_title(f"layer {row['level']}", fontsize=7.5, weight="normal", loc="center")
         if j == 0:
-            cell.set_ylabel(f"{format_count(row['size'])} images", fontsize=7.5)
+            seen = f"{format_count(row['size'])} images" if row["size"] else "open weights"
+            cell.set_ylabel(seen, fontsize=7.5)
         cells.append(cell)
     scale = ScalarMappable(COSINE, COLOURS)
     bar = figure.colorbar(scale, ax=cells, shrink=0.8, aspect=26, pad=0.015, ticks=[-1, 0, 1])

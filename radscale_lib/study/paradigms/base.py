@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from radscale_lib.study.base import Fraction, Section
+from radscale_lib.study.base import Fraction, Interval, Section
 from radscale_lib.study.encoders.base import EncoderSection
 
 BACKWARD = 3
@@ -103,3 +103,29 @@ class RecipeSection(Section):
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
         """Settings that do not fit an encoder, as key below the recipe, and message."""
         yield from ()
+
+
+class OneCropRecipe(RecipeSection):
+    """A paradigm that sees one random crop of each image and keeps averaged weights."""
+
+    crop_scale: Interval = Field(
+        (0.8, 1.0), description="Area of the random crop, as a share of the image."
+    )
+    intensity: float = Field(
+        0.2, ge=0, lt=1, description="Largest relative change of brightness and contrast."
+    )
+    trivial_augment: bool = Field(
+        False,
+        description="Whether one operation of random strength (TrivialAugment, as MedImageInsight "
+        "was trained with) takes the place of the change of brightness and contrast.",
+    )
+    erase: Fraction = Field(0.25, description="Probability of random erasing.")
+    ema: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
+    )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Decay of the learning rate from each block of a tower to the one below.",
+    )

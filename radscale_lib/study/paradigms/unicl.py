@@ -4,13 +4,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from radscale_lib.study.base import Fraction, Interval
+from radscale_lib.study.base import Fraction
 from radscale_lib.study.encoders.base import EncoderSection
 from radscale_lib.study.encoders.mi2 import Mi2
-from radscale_lib.study.paradigms.base import BACKWARD, OptimiserConfig, RecipeSection, Supervision
+from radscale_lib.study.paradigms.base import BACKWARD, OneCropRecipe, OptimiserConfig, Supervision
 
 
-class Unicl(RecipeSection):
+class Unicl(OneCropRecipe):
     """Image-text contrastive training (CLIP; UniCL, arXiv 2204.03610, where labels are used)."""
 
     implementation: ClassVar[str] = "radscale_lib.pretrain.unicl"
@@ -35,27 +35,6 @@ class Unicl(RecipeSection):
         le=1,
         description="Share of common words (Jaccard) from which two reports are no negatives of "
         "each other; 1 takes the same words in the same order.",
-    )
-    crop_scale: Interval = Field(
-        (0.8, 1.0), description="Area of the random crop, as a share of the image."
-    )
-    intensity: float = Field(
-        0.2, ge=0, lt=1, description="Largest relative change of brightness and contrast."
-    )
-    trivial_augment: bool = Field(
-        False,
-        description="Whether one operation of random strength (TrivialAugment, as MedImageInsight "
-        "was trained with) takes the place of the change of brightness and contrast.",
-    )
-    erase: Fraction = Field(0.25, description="Probability of random erasing.")
-    ema: float = Field(
-        0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
-    )
-    layer_decay: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="Decay of the learning rate from each block of a tower to the one below.",
     )
 
     def sample_flops(self, encoder: EncoderSection) -> float:

@@ -47,8 +47,13 @@ class TaskSection(Section):
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """Its heads, as the scores name them; the first is fitted unless the study says other."""
+        """Its heads, as the scores name them."""
         return ("default",)
+
+    @property
+    def only_head(self) -> str | None:
+        """The head that is fitted and drawn where the study names none; None if it has several."""
+        return self.head_names[0]
 
     def head_kinds(self) -> Iterator[type[HeadSection]]:
         """The kinds of its heads, if it has any."""

@@ -27,8 +27,8 @@ class Classification(TaskSection):
     heads: dict[Name, Head] = Field(
         {"linear": Linear(kind="linear")},
         min_length=1,
-        description="Heads by name, each with rows of its own in the scores; the first is fitted "
-        "and drawn unless scaling.heads names another.",
+        description="Heads by name, each with rows of its own in the scores; where there are "
+        "several, scaling.heads names the one that is fitted and drawn.",
     )
 
     @property
@@ -45,6 +45,11 @@ class Classification(TaskSection):
     def head_names(self) -> tuple[str, ...]:
         """Its heads, each followed by its shares of the labels."""
         return tuple(row for name, head in self.heads.items() for row in head.names(name))
+
+    @property
+    def only_head(self) -> str | None:
+        """The one head, if there are no more."""
+        return next(iter(self.heads)) if len(self.heads) == 1 else None
 
     def head_kinds(self) -> Iterator[type[HeadSection]]:
         """The kinds of its heads."""
