@@ -10,7 +10,7 @@ from torch import Tensor
 from radscale_lib.encoders.library import check_finite, read_state_dict, tell
 from radscale_lib.encoders.release import Lazy, Rules, Tensors, load_headers, renamed
 from radscale_lib.encoders.vit import VitTower
-from radscale_lib.study.encoders.rad_dino import RadDino
+from radscale_lib.study.encoders.rad_dino import IBOT, RadDino
 
 TEACHER: Rules = (
     (r"^backbone\.mask_token$", "mask_token"),
@@ -47,8 +47,8 @@ def build_tower(section: RadDino) -> VitTower:
 def read_release(section: RadDino, path: Path, load: Callable[[Path], Tensors]) -> Tensors:
     """A folder with `backbone_compatible` or `model`, and `dino_head` if any, as `.safetensors`.
 
-    Or `teacher_checkpoint.pth` of DINOv2's training, by itself or in the folder. A separate iBOT
-    head is left out: one head serves class tokens and patches here.
+    Or `teacher_checkpoint.pth` of DINOv2's training, by itself or in the folder. Its separate iBOT
+    head is kept if it has the other head's sizes, since a study states one.
 
     Args:
         section: not needed.
@@ -64,10 +64,14 @@ def read_release(section: RadDino, path: Path, load: Callable[[Path], Tensors]) 
         weights = read_state_dict(teacher, headers_only=headers_only)
         check_finite(str(teacher), weights)
         tensors = renamed(weights, TEACHER)
-        ibot = [name for name in tensors if name.startswith("ibot_head.")]
-        if ibot:
-            tell(f"{teacher}: the separate iBOT head is left out: one head serves both losses here")
-        return tensors.without(*ibot)
+        sizes = [
+            {name[len(part) :]: x.shape for name, x in tensors.items() if name.startswith(part)}
+            for part in (IBOT, "head.")
+        ]
+        if sizes[0] and sizes[0] != sizes[1]:
+            tell(f"{teacher}: the iBOT head is left out: it has other sizes than the DINO head")
+            return tensors.without(*(name for name in tensors if name.startswith(IBOT)))
+        return tensors
     original = path / "backbone_compatible.safetensors"
     if original.is_file():
         tensors = renamed(load(original), DINOV2)

@@ -90,7 +90,8 @@ def released_weights(
     if isinstance(encoder, LibraryEncoder):  # its library compares them
         return read_release(encoder, encoder.weights, headers_only=headers_only)
     content = read_release(encoder, encoder.weights, headers_only=True)
-    wrong = mismatches(_model(encoder), content)
+    needed = {n: x for n, x in content.tensors.items() if not n.startswith(encoder.spare)}
+    wrong = mismatches(_model(encoder), EncoderFile(encoder, needed))
     given = content.tensors
     lacking = tuple(part for part in encoder.only_trained if not _any_of(part, given))
     spared = {name for name in wrong if name.startswith(lacking)}

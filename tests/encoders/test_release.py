@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from radscale_lib.encoders.release import ReleaseError, read_release
 from radscale_lib.encoders.storage import load_tower, save_encoder
 from radscale_lib.encoders.text import ClipTokenizer
+from radscale_lib.pretrain.dinov2 import _with_heads
+from radscale_lib.pretrain.dinov2_learner import RadDinoModel
 from radscale_lib.pretrain.head import DinoHead
 from radscale_lib.pretrain.released import released_weights
-from radscale_lib.pretrain.setup import mismatches
+from radscale_lib.pretrain.setup import continue_from, mismatches
 from radscale_lib.pretrain.unicl_learner import Mi2Model
 from radscale_lib.study.encoders.mi2 import Mi2
 from radscale_lib.study.encoders.rad_dino import RadDino
+from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 # The released head was built with the first of torch's two weight normalisations.
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
@@ -395,7 +398,19 @@ def test_a_teacher_of_dinov2s_training(
         section = rad_dino.model_copy(update={"weights": given})
         found = dict(released_weights(section, "encoders.rad-dino", trained=True).tensors)
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    assert "the separate iBOT head is left out" in capsys.readouterr().err
+    assert "the iBOT head is left out: it has other sizes" in capsys.readouterr().err
+    del teacher["ibot_head.mlp.0.weight"]
+    own = {n.replace("dino_", "ibot_"): x + 1 for n, x in teacher.items() if "dino_head" in n}
+    torch.save({"teacher": teacher | own}, path)
+    section = rad_dino.model_copy(update={"weights": path})
+    found = released_weights(section, "encoders.rad-dino", trained=True)
+    name = "head.mlp.0.weight"
+    assert torch.equal(found.tensors[f"ibot_{name}"], found.tensors[name] + 1)
+    for separate in (False, True):  # only an arm that trains it continues it
+        recipe = Dinov2.model_construct(separate_ibot_head=separate, head_warmup=0.0)
+        model = RadDinoModel(rad_dino, separate)
+        continue_from(_with_heads(found, model, recipe), model)
+        assert (f"ibot_{name}" in model.state_dict()) == separate
 
 
 def test_what_is_no_number_is_named(rad_dino: RadDino, tmp_path: Path) -> None:

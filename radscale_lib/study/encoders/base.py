@@ -56,6 +56,8 @@ class EncoderSection(Section):
     """Beginnings of the names of weights that training alone needs."""
     without_trained: ClassVar[str] = ""
     """What a message says where an arm lacks these."""
+    spare: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of weights that some recipes train, and others leave behind."""
 
     @property
     def described_by(self) -> Path | None:

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from radscale_lib.study.base import Section, whole_heads
 from radscale_lib.study.encoders.base import EncoderSection, Placement
 
+IBOT = "ibot_head."
+"""Beginning of the names of a separate head for masked patches."""
+
 
 class Vit(Section):
     """ViT image tower; the defaults are RAD-DINO's (ViT-B/14 at 518 px)."""
@@ -86,6 +89,8 @@ class RadDino(EncoderSection):
         "continued without its trained head: download dino_head.safetensors with the release "
         "(an encoder that no arm trains does without, and an arm with a head_warmup)"
     )
+
+    spare: ClassVar[tuple[str, ...]] = (IBOT,)
 
     kind: Literal["rad-dino"]
     image: Vit = Vit()
