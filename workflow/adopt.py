@@ -26,7 +26,7 @@ from radscale_lib.provenance.manifest import (
 from radscale_lib.provenance.settings import write_settings
 from radscale_lib.provenance.step import measured
 from radscale_lib.study.model import Study
-from workflow.jobs import MAKE_ENCODERS, names_of, stage_of
+from workflow.jobs import makes_encoder, names_of, stage_of
 from workflow.plan import Job
 
 
@@ -84,7 +84,7 @@ def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> Ado
             continue
         lost = [path for path in job.outputs if path not in there]
         lost += [path for path in job.inputs if not path.exists() and path not in newer]
-        if lost and not (there and job.rule in MAKE_ENCODERS):
+        if lost and not (there and makes_encoder(job.rule)):
             left.add(job.number)
             continue
         known, wrong = _recorded(study, job, records)

@@ -9,6 +9,8 @@ from radscale_lib.planning import stages
 from radscale_lib.planning.costs import Costs
 from radscale_lib.study.model import Run, Study
 
+TRAINING = "pretrain_arm"
+"""The rule of arms that keep no encoder on the way; of others its name begins so."""
 STAGES = {
     "make_phantom": "phantom",
     "ingest_partition": "ingest",
@@ -17,7 +19,7 @@ STAGES = {
     "import_weights": "weights",
     "make_floor": "floor",
     "pretrain_base": "pretrain",
-    "pretrain_arm": "pretrain",
+    TRAINING: "pretrain",
     "interpolate_arm": "interpolate",
     "extract_features": "features",
     "evaluate_task": "evaluate",
@@ -36,11 +38,15 @@ BY_ARCHIVE = {
     "index_shards": "ranges",
 }
 """Stage of the rules that each archive has its own of, by the name before the archive's."""
-MAKE_ENCODERS = frozenset(
-    rule
-    for rule, stage in STAGES.items()
-    if stage in ("pretrain", "interpolate", "weights", "floor")
-)
+
+
+def training_rules(study: Study) -> dict[str, list[str]]:
+    """The arms that each rule trains: those that keep encoders at the same shares of the budget."""
+    rules: dict[str, list[str]] = {}
+    for name, arm in study.trained_arms.items():
+        shares = "_".join(f"{100 * share:g}".replace(".", "p") for share in arm.kept)
+        rules.setdefault(f"{TRAINING}_keeping_{shares}" if shares else TRAINING, []).append(name)
+    return rules
 
 
 def stage_of(rule: str) -> str:
@@ -51,7 +57,19 @@ def stage_of(rule: str) -> str:
     """
     if rule in STAGES:
         return STAGES[rule]
-    return next(BY_ARCHIVE[name] for name in BY_ARCHIVE if rule.startswith(f"{name}_"))
+    families = BY_ARCHIVE | {TRAINING: STAGES[TRAINING]}
+    for name, stage in families.items():
+        if rule.startswith(f"{name}_"):
+            return stage
+    raise KeyError(rule)
+
+
+def makes_encoder(rule: str) -> bool:
+    """Whether the jobs of a rule make encoders."""
+    try:
+        return stage_of(rule) in ("pretrain", "interpolate", "weights", "floor")
+    except KeyError:
+        return False
 
 
 def names_of(rule: str, wildcards: Mapping[str, str]) -> dict[str, str]:
@@ -87,7 +105,10 @@ def expected_seconds(study: Study) -> dict[str, float]:
         "make_phantom": [archive],
         "ingest_partition": [archive],
         "pretrain_base": [{"arm": name} for name in study.bases],
-        "pretrain_arm": [{**arm, "arm": name} for name in study.trained_arms],
+        **{
+            rule: [{**arm, "arm": name} for name in names]
+            for rule, names in training_rules(study).items()
+        },
         "extract_features": [arm],
         "evaluate_task": tasks,
         "fit_scaling": [{}],

@@ -11,7 +11,7 @@ from typing import Any
 from radscale_lib.files import read_json
 from radscale_lib.study.model import Run, Study
 from workflow import guard
-from workflow.jobs import MAKE_ENCODERS, run_of
+from workflow.jobs import makes_encoder, run_of
 from workflow.journal import NAME, Entry, read_journal
 from workflow.plan import Job, totals
 from workflow.progress import duration
@@ -64,9 +64,9 @@ def status(study: Study, jobs: Iterable[Job]) -> Status:
         for entry in call.of("failed")
         if _key(entry) in left
     ]
-    trained = {run_of(job.wildcards) for job in jobs if job.rule in MAKE_ENCODERS}
+    trained = {run_of(job.wildcards) for job in jobs if makes_encoder(job.rule)}
     active = {
-        run_of(entry.wildcards): entry for entry in call.entries if entry.rule in MAKE_ENCODERS
+        run_of(entry.wildcards): entry for entry in call.entries if makes_encoder(entry.rule)
     }
     if not process:
         active = {run: entry for run, entry in active.items() if entry.state != "started"}

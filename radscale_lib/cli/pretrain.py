@@ -24,12 +24,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--base", type=Path, help="encoder.safetensors to continue")
     parser.add_argument("--work", type=Path, required=True, help="folder of training states")
     parser.add_argument("--out", type=Path, required=True, help="folder for the run's files")
+    parser.add_argument(
+        "--kept",
+        type=Path,
+        nargs="*",
+        help="folders for encoders kept on the way, by rising share (default: OUT/share=S)",
+    )
     parser.add_argument("--scratch", type=Path, help="node-local folder for copies of the shards")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     args = parser.parse_args(argv)
     study = study_of(args)
     reads = [args.catalog, args.ranges, args.subset, args.base]
-    with step(args, study, "pretrain", reads, run_files(args.out), arm=args.arm) as stage:
+    makes = run_files(args.out, *(args.kept or ()))
+    with step(args, study, "pretrain", reads, makes, arm=args.arm) as stage:
         job = Job(
             study=study,
             run=Run(args.arm, args.size, args.seed),
@@ -43,6 +50,6 @@ def main(argv: list[str] | None = None) -> None:
             scratch=args.scratch,
         )
         try:
-            pretrain(job, args.out, args.threads)
-        except PretrainError as error:  # of a strict study; of others the card says it
+            pretrain(job, args.out, args.threads, args.kept)
+        except PretrainError as error:  # of others than a strict study the card mostly says it
             parser.exit(1, f"{job.run.path} failed: {error}\n")

@@ -47,6 +47,11 @@ class Job:
         return self.study.encoders[self.section.encoder]
 
     @property
+    def kept(self) -> dict[float, int]:
+        """Steps after which the encoder is kept, by share of the budget, before its end."""
+        return {} if isinstance(self.section, Base) else self.section.kept
+
+    @property
     def seed(self) -> int:
         """Seed of every draw of the run."""
         return self.section.seed if isinstance(self.section, Base) else self.run.seed

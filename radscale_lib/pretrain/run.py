@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,30 @@ from radscale_lib.files import atomic_write, file_digest, write_json
 from radscale_lib.pretrain.card import blank_card
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.job import Job
+from radscale_lib.pretrain.kept import PassedError, kept_facts, kept_folder
 from radscale_lib.shards.errors import ShardError
 
 OUTPUTS = ("encoder.safetensors", "log.parquet", "encoder.json")
 
 
-def run_files(folder: Path) -> list[Path]:
-    """The files of a run in its folder."""
-    return [folder / name for name in OUTPUTS]
+def run_files(*folders: Path) -> list[Path]:
+    """The files of runs in their folders."""
+    return [folder / name for folder in folders for name in OUTPUTS]
 
 
-def pretrain(job: Job, out: Path, threads: int) -> None:
+def pretrain(job: Job, out: Path, threads: int, kept: Sequence[Path] | None = None) -> None:
     """Make the outputs of a run in the folder `out`: encoder, log and card.
 
-    A run that was finished with equal inputs is copied, without training. Training goes on from
-    its last checkpoint. Where it fails for good, the card says so and the encoder is empty, unless
-    the study is strict.
+    A run that was finished with equal inputs is copied, without training, unless encoders are to be
+    kept now that were not then. Training goes on from its last checkpoint. Where it fails for good,
+    the card says so and the encoder is empty, unless the study is strict.
 
     Args:
         job: the run and its inputs.
         out: folder for the outputs.
         threads: threads of the CPU: of training if the device is the CPU, else of data loading.
+        kept: folders for the same of each encoder that is kept on the way, by rising share; None:
+            `share=S` below `out`.
 
     Raises:
         SystemExit: with 128 + the signal's number, on SIGTERM or SIGUSR1; a later call goes on.
@@ -55,15 +59,24 @@ def pretrain(job: Job, out: Path, threads: int) -> None:
         "subset_digest": subset,
         "base_digest": base,
     }
-    if not finished.is_dir():
+    places = {1.0: out} | dict(zip(job.kept, kept or _in(out, job.kept), strict=True))
+    if not all(path.is_file() for path in run_files(*_in(finished, places))):
         reason = _train(job, folder, card, threads)
         if reason is not None:
-            _write_failure(out, job, card | {"status": "failed", "reason": reason})
+            failed = card | {"status": "failed", "reason": reason}
+            for share, place in places.items():
+                _write_failure(place, job, failed | kept_facts(job, share))
             return
     if int(os.environ.get("RANK", "0")) == 0:
-        for name in OUTPUTS:
-            with atomic_write(out / name) as partial:
-                shutil.copyfile(finished / name, partial)
+        for source, place in zip(_in(finished, places), places.values(), strict=True):
+            for name in OUTPUTS:
+                with atomic_write(place / name) as partial:
+                    shutil.copyfile(source / name, partial)
+
+
+def _in(folder: Path, shares: Iterable[float]) -> list[Path]:
+    """Below a run's folder, those of its encoders at some shares of the budget."""
+    return [folder if share == 1 else kept_folder(folder, share) for share in shares]
 
 
 def digest_rows(table: Path) -> str:
@@ -89,7 +102,7 @@ def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> str | 
 
     try:
         train(job, folder, card, threads)
-    except (OSError, MemoryError, torch.OutOfMemoryError, ShardError):
+    except (OSError, MemoryError, torch.OutOfMemoryError, ShardError, PassedError):
         raise
     except Exception as error:
         # An error of one process alone leaves the others waiting: their launcher must end them.

@@ -15,12 +15,13 @@ import torch.distributed as dist
 from radscale_lib.encoders.storage import EncoderFile, read_encoder, save_encoder
 from radscale_lib.files import write_json
 from radscale_lib.pretrain.card import hardware, versions
-from radscale_lib.pretrain.checkpoint import Progress, checkpoints
+from radscale_lib.pretrain.checkpoint import LogRow, Progress, checkpoints
 from radscale_lib.pretrain.data import ImageSource, Share, damaged_images
 from radscale_lib.pretrain.distributed import World, join
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.flops import flops_per_sample
 from radscale_lib.pretrain.job import Job
+from radscale_lib.pretrain.kept import ENCODER, check_passed, copy_kept, kept_facts, kept_folder, seen
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.requeue import requeue
 from radscale_lib.pretrain.rows import Rows, known_labels, write_rows
@@ -61,6 +62,11 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         job = replace(job, shards=_shards(job, rows, world))
         setup = _setup(job, folder, rows, share)
         learner, batches, tokenizer = _build(setup)
+
+        def keep(share: float) -> None:
+            content = EncoderFile(setup.encoder, learner.encoder(), tokenizer)
+            save_encoder(kept_folder(folder, share) / ENCODER, content)
+
         trainer = Trainer(
             learner.to(world.device),
             batches,
@@ -70,7 +76,9 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             job.seed,
             folder,
             workers=0 if compute.device == "cpu" else threads,
+            after={step: partial(keep, share) for share, step in job.kept.items()},
         )
+        check_passed(job, folder, trainer.progress.step)
         if trainer.progress.flops_per_sample is None:
             first = trainer.to_device(batches[0])
             trainer.progress.flops_per_sample = flops_per_sample(
@@ -84,18 +92,17 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             raise
         if trainer.ownership:
             trainer.ownership.check()
-            _finish(
-                folder,
-                EncoderFile(setup.encoder, learner.encoder(), tokenizer),
-                progress,
+            done = (
                 card
                 | _outcome(job, progress, len(rows), world)
                 | {
                     "damaged_images": damaged_images(folder / DAMAGED),
                     "left_out": left_out,
-                    "texts": _means(progress, learner.described),
-                },
+                    "texts": _means(progress.log, learner.described),
+                }
             )
+            content = EncoderFile(setup.encoder, learner.encoder(), tokenizer)
+            _finish(job, folder, content, progress, len(rows), done)
         if world.size > 1:
             dist.barrier()
 
@@ -163,19 +170,15 @@ def _build(setup: Setup) -> Trainable:
     return trainable
 
 
-def _means(progress: Progress, names: Sequence[str]) -> dict[str, float]:
+def _means(log: Sequence[LogRow], names: Sequence[str]) -> dict[str, float]:
     """Means over the logged steps."""
-    return {name: sum(row[name] for row in progress.log) / len(progress.log) for name in names}
+    return {name: sum(row[name] for row in log) / len(log) for name in names}
 
 
 def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[str, Any]:
-    seen = min(images, progress.samples)
     return {
         "status": "ok",
-        "samples_seen": progress.samples,
-        "steps": progress.step,
-        "images": seen,
-        "repeats_per_image": progress.samples / seen,
+        **seen(images, progress.step, job.section.recipe.optimiser.batch),
         "flops_per_sample": progress.flops_per_sample,
         "images_per_second": progress.samples / progress.seconds,
         "seconds": progress.seconds,
@@ -189,13 +192,33 @@ def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[st
     }
 
 
-def _finish(folder: Path, encoder: EncoderFile, progress: Progress, card: dict[str, Any]) -> None:
-    """Write `finished/`, which appears whole, and delete what is no longer needed."""
+def _finish(
+    job: Job,
+    folder: Path,
+    encoder: EncoderFile,
+    progress: Progress,
+    images: int,
+    card: dict[str, Any],
+) -> None:
+    """Write `finished/`, which appears whole, and delete what is no longer needed.
+
+    An encoder that was kept on the way has the card of its run, with what it had seen by then.
+    """
     unfinished = folder / ".finished.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
     save_encoder(unfinished / "encoder.safetensors", encoder)
     write_log(unfinished / "log.parquet", progress.log)
-    write_json(unfinished / "encoder.json", card)
+    write_json(unfinished / "encoder.json", card | kept_facts(job, 1))
+    for share, place in copy_kept(folder, unfinished, job.kept).items():
+        step = job.kept[share]
+        log = [row for row in progress.log if row["step"] <= step]
+        facts = seen(images, step, job.section.recipe.optimiser.batch)
+        facts |= {"seconds": None, "final_loss": log[-1]["loss"] if log else None}
+        write_log(place / "log.parquet", log)
+        write_json(place / "encoder.json", card | facts | kept_facts(job, share))
+    shutil.rmtree(folder / "finished", ignore_errors=True)  # of a run that kept less
     unfinished.rename(folder / "finished")
+    for share in job.kept:
+        shutil.rmtree(kept_folder(folder, share))
     for path in [*checkpoints(folder), folder / "rows.arrow", folder / "owner"]:
         path.unlink()

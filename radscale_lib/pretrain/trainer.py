@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Trainer:
         seed: int,
         folder: Path,
         workers: int = 0,
+        after: Mapping[int, Callable[[], None]] | None = None,
     ) -> None:
         """Prepare to train.
 
@@ -65,6 +67,8 @@ class Trainer:
             seed: of the run; keys the stochastic depth of each step.
             folder: for checkpoints.
             workers: processes that load data; with 0, data are loaded between steps.
+            after: what the leading process does after a number of steps; a run that goes on from
+                before it does it again.
         """
         self.learner = learner.train()
         self.optimiser = optimiser
@@ -72,6 +76,7 @@ class Trainer:
         self.world = world
         self.seed = seed
         self.folder = folder
+        self.after = after or {}
         self.ownership = FolderOwnership(folder) if world.leads else None
         self.adamw = AdamW(
             tuned(learner.groups(), optimiser), optimiser.lr, betas=(0.9, optimiser.beta2)
@@ -111,6 +116,9 @@ class Trainer:
                 progress.seconds += tick - ticked
                 ticked = tick
                 self._log(losses, batch)
+                if self.ownership and progress.step in self.after:
+                    self.ownership.check()
+                    self.after[progress.step]()
                 due = tick - saved > 60 * self.compute.checkpoint_minutes
                 if self._checkpoint(request, due):
                     saved = time.monotonic()

@@ -8,9 +8,11 @@ _RESULTS = (
     (r"data/([^/]+)/[^/]+\.parquet", r"catalog/\1"),
     (r"data/([^/]+)/ranges\.arrow", r"ranges/\1"),
     (r"(subsets/(?:seed=\d+/n=\d+|card))\.parquet", r"\1"),
+    # A training makes the encoders that it keeps on the way too.
+    (r"encoders/([^/@]+)@[^/]+/(n=\d+/seed=\d+)/[^/]+", r"encoders/\1/\2"),
     (r"((?:encoders|features|tasks/[^/]+)/[^/]+/n=\d+/seed=\d+)/[^/]+", r"\1"),
     (r"(exports/[^/]+/n=\d+/seed=\d+)(?:/.+)?", r"\1"),
-    (r"scores\.parquet", "scores"),
+    (r"(?:scores|checkpoints)\.parquet", "scores"),
     (r"[^/]+\.parquet", "fits"),
     (r"(similarity/[^/]+)\.parquet", r"\1"),
     (r"(?:figures|tables)(?:/.+)?", "figures"),

@@ -41,6 +41,7 @@ def contradictions(study: Study) -> Iterator[str]:
     yield from _tasks(study)
     yield from _metrics(study)
     yield from _heads(study)
+    yield from _checkpoints(study)
     yield from _claims(study)
     for name in study.report.colours:
         if name not in study.arms:
@@ -282,6 +283,17 @@ def _heads(study: Study) -> Iterator[str]:
                 f"scaling.heads.{name}: missing, and the task has several heads: name the one that "
                 f"is fitted and drawn, one of {list(tasks[name].head_names)}"
             )
+
+
+def _checkpoints(study: Study) -> Iterator[str]:
+    key, by = "scaling.checkpoint_by", study.scaling.checkpoint_by
+    if by is None:
+        return
+    known = [name for name, task in study.evaluation.tasks.items() if task.kind == "classification"]
+    if by not in known:
+        yield f"{key}: {by!r} is no classification task: use one of {known}"
+    if not study.kept:
+        yield f"{key}: no arm keeps an encoder on the way: give one 'keep', or remove this"
 
 
 RESERVED_CLAIMS = (

@@ -20,6 +20,15 @@ from radscale_lib.study.scaling import Scaling
 from radscale_lib.study.subsets import Subsets
 
 
+KEPT = "@"
+"""Between an arm and a share of its budget, in the name of an encoder that was kept there."""
+
+
+def kept_name(arm: str, share: float) -> str:
+    """Name of an arm's encoder at a share of its budget, as `rad-dino@0.25`."""
+    return f"{arm}{KEPT}{share:g}"
+
+
 class Run(NamedTuple):
     """One encoder of the study: an arm at a size and seed, or a baseline at size 0."""
 
@@ -127,6 +136,15 @@ class Study(Section):
         return {name: arm for name, arm in self.arms.items() if isinstance(arm, Interpolation)}
 
     @property
+    def kept(self) -> dict[str, tuple[str, float]]:
+        """Arm, and share of its budget, of the encoders kept on the way, by name: `arm@0.25`."""
+        return {
+            kept_name(name, share): (name, share)
+            for name, arm in self.trained_arms.items()
+            for share in arm.kept
+        }
+
+    @property
     def origins(self) -> dict[str, str]:
         """Name of the initial weights of each encoder that an arm uses."""
         used = dict.fromkeys(arm.encoder for arm in self.arms.values())
@@ -173,9 +191,20 @@ class Study(Section):
         ]
 
     @property
+    def kept_runs(self) -> list[Run]:
+        """Every encoder that is kept before its run's budget is spent."""
+        runs = self.pretraining_runs
+        return [
+            Run(name, run.size, run.seed)
+            for name, (arm, _) in self.kept.items()
+            for run in runs
+            if run.arm == arm
+        ]
+
+    @property
     def runs(self) -> list[Run]:
         """Every encoder that is evaluated, baselines first, floors last."""
-        return self.baseline_runs + self.pretraining_runs + self.floor_runs
+        return self.baseline_runs + self.pretraining_runs + self.kept_runs + self.floor_runs
 
     def uses_labels(self, archive: str) -> bool:
         """Whether the labels and tubes of an archive are read: a base may need reports only."""
@@ -184,7 +213,8 @@ class Study(Section):
         return any("labels" in base.supervision for base in self.bases.values())
 
     def encoder_of(self, arm: str) -> str:
-        """Name of the encoder of an arm, a baseline or a floor."""
+        """Name of the encoder of an arm, kept or not, a baseline or a floor."""
+        arm = arm.partition(KEPT)[0]
         if arm in self.bases or arm in self.arms:
             return (self.bases | self.arms)[arm].encoder
         return self.floors[arm][0] if arm in self.floors else self.evaluated_only[arm]

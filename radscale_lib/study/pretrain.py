@@ -55,6 +55,7 @@ class Baseline(Section):
     )
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Distinct]
 
 
@@ -69,6 +70,34 @@ class Arm(Pretraining):
     sizes: Sizes | None = Field(
         None, description="Sizes of this arm where they are fewer than the study's."
     )
+    keep: Annotated[tuple[Share, ...], Distinct] = Field(
+        (),
+        description="Shares of the budget at which a run's encoder is kept and evaluated too, such "
+        "as [0.25, 0.5]; that of the whole budget always is. Changing it trains nothing again but "
+        "for shares that were not kept.",
+    )
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> Self:
+        steps = self.recipe.optimiser.steps
+        for share in self.keep:
+            if round(share * steps) < 1:
+                raise ValueError(
+                    f"keep {share:g} of {steps} steps is less than one: keep {1 / steps:g} or more"
+                )
+        at = [round(share * steps) for share in self.keep]
+        if len(set(at)) < len(at):
+            raise ValueError(
+                f"keep {list(self.keep)} of {steps} steps names a step twice: name fewer shares"
+            )
+        return self
+
+    @property
+    def kept(self) -> dict[float, int]:
+        """Steps after which the encoder is kept, by share, before the end of the budget."""
+        steps = self.recipe.optimiser.steps
+        at = {share: round(share * steps) for share in sorted(self.keep)}
+        return {share: step for share, step in at.items() if step < steps}
 
 
 class Interpolation(Section):

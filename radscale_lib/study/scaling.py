@@ -42,6 +42,13 @@ class Scaling(Section):
         description="The head of a task that is fitted and drawn, by task name, as its rows of the "
         "scores are called; needed for a task of several heads.",
     )
+    checkpoint_by: Name | None = Field(
+        None,
+        description="A classification task: of the encoders that a run keeps on the way "
+        "(`arms.<name>.keep`), the one with the best mean of its metric over the labels, on the "
+        "validation images, is the run's chosen one, whose test scores make a further curve. "
+        "Curves and fits stay those of whole budgets.",
+    )
     forms: tuple[Literal["power", "power_floor", "double_saturating"], ...] = Field(
         ("power", "power_floor"),
         description="Forms fitted: power law, with floor, and with floor and start.",

@@ -9,6 +9,7 @@ import polars as pl
 from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Study
+from radscale_lib.tasks.checkpoints import separated, validation_scores
 from radscale_lib.tasks.scores import ORDER, SCHEMA
 
 
@@ -16,7 +17,13 @@ class MissingScoresError(InputError):
     """A strict study lacks the scores of a run."""
 
 
-def gather(study: Study, paths: Sequence[Path], out: Path) -> None:
+def gather(
+    study: Study,
+    paths: Sequence[Path],
+    out: Path,
+    checkpoints: Path | None = None,
+    predictions: Sequence[Path] = (),
+) -> None:
     """Write the rows of all tasks and runs as one sorted table.
 
     Runs of the study without scores are named on standard error.
@@ -24,7 +31,9 @@ def gather(study: Study, paths: Sequence[Path], out: Path) -> None:
     Args:
         study: the study.
         paths: `scores.parquet` of tasks and runs; an empty table is a failed run.
-        out: the table.
+        out: the table; encoders that were kept on the way are not in it.
+        checkpoints: the table of these, and of the whole runs of their arms.
+        predictions: of the task that checkpoints are chosen by.
 
     Raises:
         MissingScoresError: if the study is strict and scores are missing.
@@ -54,8 +63,11 @@ def gather(study: Study, paths: Sequence[Path], out: Path) -> None:
             f"{len(missing)} of {expected} scores are missing: {', '.join(missing)}: run them "
             "again, or set strict to false"
         )
-    with atomic_write(out) as partial:
-        scores.write_parquet(partial)
+    whole, along = separated(study, scores, validation_scores(study, predictions))
+    for table, path in ((whole, out), (along, checkpoints)):
+        if path is not None:
+            with atomic_write(path) as partial:
+                table.write_parquet(partial)
     for name in missing:
         print(f"no scores: {name}", file=sys.stderr)
     found = expected - len(missing)

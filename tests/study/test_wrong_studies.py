@@ -36,6 +36,24 @@ WRONG = {
         {"arms": {}},
         "arms: neither arms nor baselines: name an encoder to train, or one to evaluate",
     ),
+    "a share that is less than a step": (
+        {"arms.rad-dino.keep": [0.05, 0.5]},
+        "arms.rad-dino: keep 0.05 of 5 steps is less than one: keep 0.2 or more",
+    ),
+    "two shares of one step": (
+        {"arms.rad-dino.keep": [0.4, 0.41]},
+        "arms.rad-dino: keep [0.4, 0.41] of 5 steps names a step twice: name fewer shares",
+    ),
+    "checkpoints chosen by a task of another kind": (
+        {"arms.rad-dino.keep": [0.4], "scaling.checkpoint_by": "reports"},
+        "scaling.checkpoint_by: 'reports' is no classification task: use one of "
+        "['findings', 'tubes']",
+    ),
+    "checkpoints chosen that nobody keeps": (
+        {"scaling.checkpoint_by": "findings"},
+        "scaling.checkpoint_by: no arm keeps an encoder on the way: give one 'keep', or remove "
+        "this",
+    ),
     "arms without sizes": (
         {"subsets": {}},
         "subsets.sizes: required key is missing: add it",

@@ -31,6 +31,7 @@ from radscale_lib.provenance.settings import are_settings, settings_file, settin
 from radscale_lib.provenance.settings import write_settings
 from radscale_lib.provenance.step import restate
 from radscale_lib.study import Run, StudyError, parse_study
+from radscale_lib.study.model import kept_name
 from radscale_lib.study.paths import path_problems
 from radscale_lib.texts import plain
 from workflow.configuration import read_configuration
@@ -228,6 +229,14 @@ def needs_training():
     processes = STUDY.compute.devices // NODES
     memory = lambda wildcards, attempt: megabytes(STUDY, "pretrain") * processes * attempt
     return needs("pretrain", gpus, **SITE.training(STUDY.compute)) | {"mem_mb": memory}
+
+
+def set_as_for(rule, other):
+    """What profiles and the command line set for a rule holds for another one too."""
+    settings = workflow.resource_settings
+    for given in (settings._parsed_overwrite_threads, settings._parsed_overwrite_resources):
+        if other in given:
+            given.setdefault(rule, given[other])
 
 
 def one_gpu(wildcards):

@@ -1,7 +1,8 @@
 """Pretraining: base weights, and each arm continued on each subset under one budget; means of both.
 
 Inputs: subsets/, data/<archive>/{catalog.parquet,shards/}, released weights.
-Outputs: encoders/<arm>/n=N/seed=S/{encoder.safetensors,encoder.json,log.parquet}.
+Outputs: encoders/<arm>/n=N/seed=S/{encoder.safetensors,encoder.json,log.parquet}; the same of <arm>@<share>, for
+shares of the budget that the arm keeps.
 The catalog stands for the shards: naming each of thousands in every job would make the DAG slow.
 Training state lives in work/ below the study's folder, keyed by what is trained on what: it is no
 declared output, since Snakemake deletes the outputs of a failed job.
@@ -107,9 +108,14 @@ if STUDY.floors:
             " --arm {wildcards.arm:q} {params.films:q} --out {params.out:q} 2> {log:q}"
 
 
-if STUDY.trained_arms:
+# A rule for the arms that keep the same encoders on the way, since a rule's outputs are fixed.
+for training, trained in jobs.training_rules(STUDY).items():
+    set_as_for(training, jobs.TRAINING)
+    KEPT = [kept_name("{arm}", share) for share in STUDY.arms[trained[0]].kept]
 
-    rule pretrain_arm:
+    rule:
+        name:
+            training
         input:
             subset=OUT / "subsets/seed={seed}/n={size}.parquet",
             base=lambda wildcards: encoder(STUDY.baseline_of(wildcards.arm)),
@@ -120,12 +126,17 @@ if STUDY.trained_arms:
             encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
             card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",
             log=OUT / "encoders/{arm}/n={size}/seed={seed}/log.parquet",
+            kept=[
+                OUT / f"encoders/{name}/n={{size}}/seed={{seed}}/{file}"
+                for name in KEPT
+                for file in ("encoder.safetensors", "encoder.json", "log.parquet")
+            ],
         log:
-            OUT / "logs/pretrain_arm/{arm}.n={size}.seed={seed}.log",
+            OUT / f"logs/{training}/{{arm}}.n={{size}}.seed={{seed}}.log",
         benchmark:
-            OUT / "benchmarks/pretrain_arm/{arm}.n={size}.seed={seed}.tsv"
+            OUT / f"benchmarks/{training}/{{arm}}.n={{size}}.seed={{seed}}.tsv"
         wildcard_constraints:
-            arm="|".join(STUDY.trained_arms),
+            arm="|".join(trained),
         priority: 1
         conda:
             "../envs/radscale.yaml"
@@ -137,12 +148,17 @@ if STUDY.trained_arms:
             shards=str(data("institution", "shards")),
             work=str(OUT / "work"),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
+            kept=lambda wildcards, output: (
+                ["--kept", *dict.fromkeys(str(Path(file).parent) for file in output.kept)]
+                if output.kept
+                else []
+            ),
         shell:
             "{LAUNCH:q} --threads {threads} {SCRIPTS:q}/pretrain.py --study {SETTINGS:q} --id {params.id:q}"
             " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
             " --catalog {input.catalog:q} --shards {params.shards:q} --ranges {input.ranges:q}"
             " --subset {input.subset:q}"
-            " --base {input.base:q} --work {params.work:q} --out {params.out:q}"
+            " --base {input.base:q} --work {params.work:q} --out {params.out:q} {params.kept:q}"
             " --threads {threads} {SCRATCH:q} 2> {log:q}"
 
 

@@ -1,16 +1,25 @@
 """Scaling: one table of scores, and the fits.
 
 Inputs: tasks/<task>/<run>/scores.parquet.
-Outputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet,
+Outputs: scores.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet,
 verdicts.parquet.
 """
 
 
+CHOSEN_BY = STUDY.scaling.checkpoint_by
+KEEPING = {arm for arm, _ in STUDY.kept.values()}
+ALONG = STUDY.kept_runs + [run for run in STUDY.pretraining_runs if run.arm in KEEPING]
+
+
 rule gather_scores:
     input:
-        SCORES,
+        scores=SCORES,
+        predictions=[
+            OUT / f"tasks/{CHOSEN_BY}/{run.path}/predictions.parquet" for run in ALONG if CHOSEN_BY
+        ],
     output:
-        OUT / "scores.parquet",
+        scores=OUT / "scores.parquet",
+        checkpoints=OUT / "checkpoints.parquet",
     log:
         OUT / "logs/gather_scores.log",
     benchmark:
@@ -23,8 +32,8 @@ rule gather_scores:
         id=identity("gather"),
     shell:
         "python {SCRIPTS:q}/gather.py --study {SETTINGS:q} --id {params.id:q}"
-        " --scores {input:q} --out {output:q}"
-        " 2> {log:q}"
+        " --scores {input.scores:q} --predictions {input.predictions:q}"
+        " --out {output.scores:q} --checkpoints {output.checkpoints:q} 2> {log:q}"
 
 
 rule fit_scaling:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from radscale_lib.languages.phrases import digest_of as phrases_digest
+from radscale_lib.metrics import modules as metric_modules
 from radscale_lib.planning.scale import archive_images, held_out
 from radscale_lib.planning.stages.base import (
     START_SECONDS,
@@ -48,6 +49,25 @@ def _evaluate(study: Study, task: str, arm: str) -> Slice:
 def runs_and_tasks(study: Study) -> Slice:
     """Which scores a study has."""
     return {"runs": [run.path for run in study.runs], "tasks": list(study.evaluation.tasks)}
+
+
+def _gather(study: Study) -> Slice:
+    """Which scores there are, and what is known of encoders that were kept on the way."""
+    by = study.scaling.checkpoint_by
+    chosen = [by, study.scaling.metrics[by], study.head_of(by)] if by else None
+    kept = study.kept
+    spent = {
+        arm: [
+            study.trained_arms[arm].recipe.optimiser.samples,
+            study.trained_arms[arm].recipe.sample_flops(encoder_of(study, arm)),
+        ]
+        for arm, _ in kept.values()
+    }
+    return runs_and_tasks(study) | {"kept": kept, "spent": spent, "checkpoint_by": chosen}
+
+
+def _gather_modules(study: Study) -> list[str]:
+    return list(metric_modules("classification").values()) if study.scaling.checkpoint_by else []
 
 
 def heads_drawn(study: Study) -> dict[str, str]:
@@ -131,7 +151,7 @@ STAGES = {
         minutes=_evaluate_minutes,
         seconds=_evaluate_seconds,
     ),
-    "gather": Stage(script="gather.py", reads=runs_and_tasks),
+    "gather": Stage(script="gather.py", reads=_gather, modules=_gather_modules),
     "similarity": Stage(
         script="similarity.py",
         reads=_similarity,

@@ -35,7 +35,7 @@ def _pretrain(study: Study, arm: str) -> Slice:
     archive = "public" if arm in study.bases else "institution"
     return {
         **({"smallest_cell": study.smallest_cell(archive)} if encoder.learns_words else {}),
-        arm: without(section, "seeds", "sizes"),
+        arm: without(section, "seeds", "sizes", "keep"),
         "encoder": without(encoder, "weights"),
         "labels": study.labels,
         "devices": study.compute.devices,
