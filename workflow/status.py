@@ -65,9 +65,7 @@ def status(study: Study, jobs: Iterable[Job]) -> Status:
         if _key(entry) in left
     ]
     trained = {run_of(job.wildcards) for job in jobs if makes_encoder(job.rule)}
-    active = {
-        run_of(entry.wildcards): entry for entry in call.entries if makes_encoder(entry.rule)
-    }
+    active = {run_of(entry.wildcards): entry for entry in call.entries if makes_encoder(entry.rule)}
     if not process:
         active = {run: entry for run, entry in active.items() if entry.state != "started"}
     runs = [_run_status(study, run, active.get(run), run in trained) for run in study.runs]

@@ -11,8 +11,8 @@ PACKAGES = ("torch", "tokenizers", "safetensors", "numpy")
 def blank_card() -> dict[str, Any]:
     """Every field of a card, empty (`docs/data-contracts.md`)."""
     fields = (
-        "arm", "size", "seed", "budget_share", "encoder", "paradigm", "supervision", "status", "reason",
-        "samples_budget", "samples_seen", "steps", "images", "repeats_per_image",
+        "arm", "size", "seed", "encoder", "paradigm", "supervision", "status", "reason",
+        "budget_share", "samples_budget", "samples_seen", "steps", "images", "repeats_per_image",
         "flops_per_sample", "images_per_second", "seconds", "device", "hardware", "versions",
         "stage_id", "subset_digest", "base_digest", "resumed", "started", "finished", "final_loss",
         "damaged_images", "interpolates", "left_out", "texts",

@@ -21,7 +21,14 @@ from radscale_lib.pretrain.distributed import World, join
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.flops import flops_per_sample
 from radscale_lib.pretrain.job import Job
-from radscale_lib.pretrain.kept import ENCODER, check_passed, copy_kept, kept_facts, kept_folder, seen
+from radscale_lib.pretrain.kept import (
+    ENCODER,
+    check_passed,
+    copy_kept,
+    kept_facts,
+    kept_folder,
+    seen,
+)
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.requeue import requeue
 from radscale_lib.pretrain.rows import Rows, known_labels, write_rows

@@ -19,7 +19,6 @@ from radscale_lib.study.report import Report
 from radscale_lib.study.scaling import Scaling
 from radscale_lib.study.subsets import Subsets
 
-
 KEPT = "@"
 """Between an arm and a share of its budget, in the name of an encoder that was kept there."""
 

@@ -62,7 +62,7 @@ def separated(
     facts = facts.with_columns(_validation(facts, validated)).with_columns(_chosen())
     along = scores.join(facts, on=["arm", "size", "seed"]).with_columns(arm=pl.col("of"))
     names = list(CHECKPOINTS_SCHEMA)
-    return whole, along.select(names).cast(dict(CHECKPOINTS_SCHEMA)).sort(*ORDER, "share")
+    return whole, along.select(names).sort(*ORDER, "share")
 
 
 def _seen(study: Study, arm: str, share: float) -> tuple[int, float]:
@@ -124,5 +124,7 @@ def macro_score(predictions: pl.DataFrame, metric: RankingMetric) -> float | Non
         truth, logits = known["truth"].to_numpy() == 1, known[f"logit:{label}"].to_numpy()
         if truth.any() and not truth.all():
             everyone = np.ones((len(truth), 1), np.uint8)
-            values.append(float(Ranking.from_scores(truth, logits, everyone).values([metric])[0, 0]))
+            values.append(
+                float(Ranking.from_scores(truth, logits, everyone).values([metric])[0, 0])
+            )
     return float(np.mean(values)) if values else None

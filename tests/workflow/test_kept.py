@@ -40,8 +40,12 @@ def test_a_study_with_kept_encoders(checkout: Checkout) -> None:
     along = pl.read_parquet(checkout.results / "checkpoints.parquet")
     assert not scores["arm"].str.contains("@").any()
     assert along["share"].unique().sort().to_list() == [0.5, 1.0]
-    assert along.filter(pl.col("share") == 1).select("task", "metric", "target", "value").equals(
-        scores.filter(pl.col("arm") == "rad-dino").select("task", "metric", "target", "value")
+    assert (
+        along.filter(pl.col("share") == 1)
+        .select("task", "metric", "target", "value")
+        .equals(
+            scores.filter(pl.col("arm") == "rad-dino").select("task", "metric", "target", "value")
+        )
     )
     halves = along.filter(pl.col("share") == 0.5)["value"]
     assert halves.drop_nulls().len() > 0

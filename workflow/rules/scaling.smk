@@ -5,7 +5,6 @@ Outputs: scores.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet, 
 verdicts.parquet.
 """
 
-
 CHOSEN_BY = STUDY.scaling.checkpoint_by
 KEEPING = {arm for arm, _ in STUDY.kept.values()}
 ALONG = STUDY.kept_runs + [run for run in STUDY.pretraining_runs if run.arm in KEEPING]
