@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ def merge(
     texts: Path | None = None,
     language: str = "en",
     most_foreign_reports: float = 1.0,
+    everyone: str = "pool",
 ) -> None:
     """Merge the partitions of an archive into one ledger and one catalog.
 
@@ -92,7 +93,7 @@ def merge(
 
     Args:
         partitions: in order of their numbers.
-        splits: shares of patients; None puts everyone in the pool.
+        splits: shares of patients; None puts everyone in one split.
         most_quarantined: share of the files; more is an error.
         ledger: the table of all files to write.
         catalog: the table of accepted images to write.
@@ -106,6 +107,7 @@ def merge(
             wanted.
         language: code of the language that the archive declares.
         most_foreign_reports: share of the reports in another; more is an error.
+        everyone: the split of every patient without `splits`.
 
     Raises:
         CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate +
@@ -131,7 +133,11 @@ def merge(
         raise CatalogError("\n".join(problems))
     models = _models(partitions, copies, smallest_cell)
     images = sum(part.accepted for part in parts)
-    _write_catalog(catalog, partitions, copies, splits, images, audit, models)
+
+    def split(patients: pl.Series) -> pl.Series:
+        return _split(patients, splits, everyone)
+
+    _write_catalog(catalog, partitions, copies, split, images, audit, models)
     if joins is not None:
         write_joins(joins, audit)
     if texts is not None:
@@ -322,7 +328,7 @@ def _write_catalog(
     path: Path,
     partitions: Sequence[Partition],
     copies: pl.DataFrame,
-    splits: Splits | None,
+    split: Callable[[pl.Series], pl.Series],
     images: int,
     joins: Joins,
     models: Mapping[str, str],
@@ -337,7 +343,7 @@ def _write_catalog(
         spilled = [folder / f"{bucket}.arrow" for bucket in range(buckets)]
         streams: list[pa.ipc.RecordBatchStreamWriter] = []
         for partition in partitions:
-            rows = joins.apply(partition.number, _images(partition, copies, splits)).with_columns(
+            rows = joins.apply(partition.number, _images(partition, copies, split)).with_columns(
                 pl.col("scanner").replace(models)
             )
             if not streams:
@@ -385,7 +391,9 @@ def _models(
     return {code: named[code] for code in enough if code in named}
 
 
-def _images(partition: Partition, copies: pl.DataFrame, splits: Splits | None) -> pl.DataFrame:
+def _images(
+    partition: Partition, copies: pl.DataFrame, split: Callable[[pl.Series], pl.Series]
+) -> pl.DataFrame:
     """Rows of a partition for the catalog."""
     columns = [name for name in pq.read_schema(partition.shard).names if name != "image"]
     here = copies.filter(pl.col("partition") == partition.number)["row"]
@@ -397,11 +405,11 @@ def _images(partition: Partition, copies: pl.DataFrame, splits: Splits | None) -
         )
         .filter(~pl.col("row").is_in(here.implode()))
     )
-    return rows.with_columns(_split(rows["patient_id"], splits))
+    return rows.with_columns(split(rows["patient_id"]))
 
 
-def _split(patients: pl.Series, splits: Splits | None) -> pl.Series:
+def _split(patients: pl.Series, splits: Splits | None, everyone: str) -> pl.Series:
     if splits is None:
-        return pl.Series("split", ["pool"] * len(patients), pl.String)
+        return pl.Series("split", [everyone] * len(patients), pl.String)
     names = {patient: split_of(patient, splits) for patient in patients.unique()}
     return pl.Series("split", [names[patient] for patient in patients], pl.String)

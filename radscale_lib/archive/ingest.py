@@ -43,7 +43,13 @@ from radscale_lib.files import make_private
 from radscale_lib.progress import Progress
 from radscale_lib.pseudonyms import device_code, pseudonym
 from radscale_lib.shards import codec
-from radscale_lib.shards.schema import finding_column, image_digest, other_columns, tube_column
+from radscale_lib.shards.schema import (
+    finding_column,
+    image_digest,
+    other_columns,
+    position_columns,
+    tube_column,
+)
 from radscale_lib.shards.writer import open_shard
 from radscale_lib.study.archive import TABLES, Archive, Image, Labels, Select
 
@@ -79,6 +85,7 @@ def ingest(
     sources: Sources,
     outputs: Outputs,
     processes: int = 1,
+    known: Labels | None = None,
 ) -> Counter[str]:
     """Turn the files of a listing into a shard, and account for each of them.
 
@@ -96,6 +103,7 @@ def ingest(
         sources: the DICOM folder and the tables.
         outputs: the files to write.
         processes: how many decode.
+        known: those of the labels that the tables have; None: all. The others are null.
 
     Returns:
         Number of files by outcome.
@@ -104,6 +112,7 @@ def ingest(
         ListingError: if the listing is damaged.
         TableError: if a table cannot be used.
     """
+    known = known or labels
     accounts = [Account(entry) for entry in read_listing(listing)]
     for output in (outputs.index, outputs.ledger, outputs.shard):
         make_private(output.parent)
@@ -116,14 +125,13 @@ def ingest(
             progress.step()
         progress = Progress("images", len(selected))
         first = _First()
-        joins = _joins(archive, labels, sources, outputs, accounts)
+        joins = _joins(archive, known, sources, outputs, accounts)
         with (
             Workers(partial(_try_to_prepare, archive.image), processes, MOST_SECONDS) as workers,
             open_shard(outputs.shard, labels, stage) as writer,
         ):
-            tables = _Tables(
-                joins, sources, labels, [instance for _, instance in selected], archive
-            )
+            instances = [instance for _, instance in selected]
+            tables = _Tables(joins, sources, labels, known, instances, archive)
             results = workers.map((account.entry, instance) for account, instance in selected)
             for (account, instance), result in zip(selected, results, strict=True):
                 with _recorded(account):
@@ -325,20 +333,21 @@ class _Tables:
         joins: Mapping[str, Join],
         sources: Sources,
         labels: Labels,
+        known: Labels,
         instances: Sequence[Instance],
         archive: Archive,
     ) -> None:
-        self._joins, self._names = joins, labels
+        self._joins, self._names, self._known = joins, labels, known
         self._reports = self._labels = self._tubes = None
         if "reports" in joins:
             reader = TextReader(archive.language, archive.scrub_reports)
             self._reports = Reports(joins["reports"], reader)
         if "labels" in joins:
-            self._labels = LabelTable(joins["labels"], labels)
+            self._labels = LabelTable(joins["labels"], known)
         if "tubes" in joins:
             given = archive.tubes or sources.tubes
             assert given is not None
-            self._tubes = TubeTable(joins["tubes"], given, labels, instances)
+            self._tubes = TubeTable(joins["tubes"], given, known, instances)
         self._joined: Counter[str] = Counter()
         self._missing: Counter[str] = Counter()
 
@@ -363,13 +372,16 @@ class _Tables:
         elif tubes is not None and values:
             drawn = {tube.label for tube in tubes}
             missing = [
-                name for name in self._names.tubes if values[name] == 1 and name not in drawn
+                name for name in self._known.tubes if values[name] == 1 and name not in drawn
             ]
             self._missing.update(missing)
             if not tubes and missing:  # nobody knows where they are
                 tubes = None
         known = values or {}
-        others = zip(other_columns(self._names), self._names.others, strict=True)
+        others = [
+            *zip(other_columns(self._names), self._names.others, strict=True),
+            *zip(position_columns(self._names), self._names.positions, strict=True),
+        ]
         columns = {
             **(texts or Texts())._asdict(),
             **{finding_column(name): known.get(name) for name in self._names.findings},
@@ -383,7 +395,7 @@ class _Tables:
     def _without_tubes(self, values: dict[str, int | None]) -> bool:
         """Whether the labels say that there is no tube to draw."""
         absent = (0, None) if self._names.blank == "negative" else (0,)
-        return all(values[name] in absent for name in self._names.tubes)
+        return all(values[name] in absent for name in self._known.tubes)
 
     def report(self, accepted: int) -> None:
         """Say how many images found their rows."""

@@ -45,7 +45,8 @@ _DIGITS = 16
 _TAKEN_BACK: dict[str, Callable[[str], bool]] = {
     "reports": lambda name: name in Texts._fields,
     "labels": lambda name: (
-        name.startswith(("finding:", "tube:", "other:")) or name in ("labelled", "tubes")
+        name.startswith(("finding:", "tube:", "other:", "position:"))
+        or name in ("labelled", "tubes")
     ),
     "tubes": lambda name: name == "tubes",
 }

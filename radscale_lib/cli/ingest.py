@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     """Ingest the files of one listing and print how many had which outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
-    parser.add_argument("--archive", choices=("institution", "public"), required=True)
+    parser.add_argument("--archive", required=True)
     parser.add_argument("--dicom", type=Path, required=True, help="folder of DICOM files")
     parser.add_argument("--reports", type=Path, help="table of reports")
     parser.add_argument("--labels", type=Path, help="table of labels")
@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
                 Sources(args.dicom, args.reports, args.labels, args.tubes),
                 Outputs(args.index, args.ledger, args.shard),
                 args.threads,
+                known=study.labels_in(args.archive),
             )
         except (KeyMissingError, ListingError, TableError) as error:
             parser.exit(1, f"{error}\n")

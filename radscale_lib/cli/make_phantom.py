@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
-    parser.add_argument("--archive", choices=("institution", "public"), required=True)
+    parser.add_argument("--archive", required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments = parser.parse_args(argv)
     study = study_of(arguments)

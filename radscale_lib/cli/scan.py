@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     """Write part=K.tsv for every partition; listings that did not change keep their time stamp."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
-    parser.add_argument("--archive", choices=("institution", "public"), required=True)
+    parser.add_argument("--archive", required=True)
     parser.add_argument("--dicom", type=Path, required=True, help="folder of DICOM files")
     parser.add_argument("--after", type=Path, help="manifest of the archive, if it is a phantom")
     parser.add_argument("--tubes", type=Path, help="table of tubes, whose masks are listed too")

@@ -15,14 +15,15 @@ def main(argv: list[str] | None = None) -> None:
     """Write a table of rows and keys for each table; what is wrong with all of them is said."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
-    parser.add_argument("--archive", choices=("institution", "public"), required=True)
+    parser.add_argument("--archive", required=True)
     parser.add_argument("--reports", type=Path, help="table of reports")
     parser.add_argument("--labels", type=Path, help="table of labels")
     parser.add_argument("--tubes", type=Path, help="table of tubes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables to write")
     args = parser.parse_args(argv)
     study = study_of(args)
-    archive, problems = study.archives[args.archive], []
+    archive, labels = study.archives[args.archive], study.labels_in(args.archive)
+    problems = []
     given = {name: path for name in TABLES if (path := getattr(args, name)) is not None}
     makes = [args.out / f"{name}.parquet" for name in given]
     with step(args, study, "tables", given.values(), makes, archive=args.archive):
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         for (name, path), ready in zip(given.items(), makes, strict=True):
             form, ignore = form_of(archive, name), getattr(archive.joins, name).ignore
             try:
-                facts = write_join_table(name, path, study.labels, ready, form, ignore)
+                facts = write_join_table(name, path, labels, ready, form, ignore)
             except TableError as error:
                 problems.append(str(error))
             else:

@@ -1,14 +1,18 @@
 """MI2: its image tower, and MedImageInsight's released files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.release import Rules, Tensors, renamed
+from radscale_lib.encoders.shared_space import SharedSpace
+from radscale_lib.encoders.storage import EncoderFile
+from radscale_lib.encoders.text import TextTower, load_tokenizer
 from radscale_lib.study.encoders.mi2 import Mi2
 
 MEDIMAGEINSIGHT: Rules = (
@@ -55,6 +59,24 @@ def read_release(section: Mi2, path: Path, load: Callable[[Path], Tensors]) -> T
     tensors = renamed(load(path), MEDIMAGEINSIGHT)
     tensors = tensors.changed(lambda scale: scale.reshape(()), "logit_scale")
     return tensors.changed(partial(_interpolated, section.text.context), POSITIONS)
+
+
+def shared_space(content: EncoderFile, device: str) -> SharedSpace:
+    """The space of both towers."""
+    section, parts = content.encoder, content.part("projection")
+    assert isinstance(section, Mi2)
+    tokenizer = load_tokenizer(section, content.tokenizer)
+    with torch.device("meta"):
+        tower = TextTower(section, tokenizer.size, tokenizer.end)
+    tower.load_state_dict(content.part("text"), assign=True)
+    tower = tower.to(device).eval().requires_grad_(False)
+    projection = parts["text"].to(device)
+
+    def embed(texts: Sequence[str]) -> Tensor:
+        embeddings: Tensor = tower(tokenizer(texts).to(device)) @ projection
+        return embeddings
+
+    return SharedSpace(embed, parts["image"], float(content.tensors["logit_scale"].exp()))
 
 
 def _interpolated(context: int, positions: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from radscale_lib.encoders.library import (
     weights_file,
 )
 from radscale_lib.encoders.release import ReleaseError
+from radscale_lib.encoders.shared_space import SharedSpace
 from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.encoders.timm_tower import stages
 from radscale_lib.study.encoders.open_clip import CONFIG, OpenClip
@@ -210,6 +211,12 @@ def load_text_tower(content: EncoderFile) -> TextTower:
     images = {f"visual.{name}": each for name, each in content.part("image.model").items()}
     tower.model.load_state_dict(weights | images)
     return tower.eval().requires_grad_(False)
+
+
+def shared_space(content: EncoderFile, device: str) -> SharedSpace:
+    """The space of both towers: the global embedding lies in it."""
+    tower = load_text_tower(content).to(device)
+    return SharedSpace(tower, None, float(content.tensors["text.logit_scale"].exp()))
 
 
 def import_release(section: OpenClip, path: Path, *, headers_only: bool = False) -> EncoderFile:

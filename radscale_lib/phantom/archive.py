@@ -23,6 +23,7 @@ from radscale_lib.phantom.dicom import (
 from radscale_lib.phantom.draws import digest, stream
 from radscale_lib.phantom.film import Film, render
 from radscale_lib.phantom.population import Patient, Study, draw_patient, draw_study
+from radscale_lib.phantom.positions import POSITIONS, write_positions
 from radscale_lib.phantom.reports import write_labels, write_report
 from radscale_lib.phantom.sites import FINDINGS, TUBES
 from radscale_lib.study.archive import Phantom
@@ -88,7 +89,7 @@ def write_archive(
             progress(done)
     _write_csv(folder, "reports.csv", ["accession_number", "findings", "impression"],
                tables.reports, tables)  # fmt: skip
-    _write_csv(folder, "labels.csv", ["accession_number", *FINDINGS, *TUBES],
+    _write_csv(folder, "labels.csv", ["accession_number", *FINDINGS, *TUBES, *POSITIONS],
                tables.labels, tables)  # fmt: skip
     _write_csv(folder, "tubes.csv", ["sop_instance_uid", "label", "data"],
                tables.tubes, tables)  # fmt: skip
@@ -113,7 +114,7 @@ def _write_patient(
         place = f"dicom/{study_folder(study)}"
         (folder / place).mkdir(parents=True, exist_ok=True)
         films = [render(study, image, pixels) for image in range(len(study.views))]
-        _write_texts(study, tables)
+        _write_texts(study, films, tables)
         for image, film in enumerate(films):
             _write_file(folder, _file_name(place, study, image),
                         to_bytes(dataset(study, image, film)), tables)  # fmt: skip
@@ -137,7 +138,7 @@ def _file_name(place: str, study: Study, image: int) -> str:
     return f"{place}/{digest('file', *study.key, image).hex()[:12]}.dcm"
 
 
-def _write_texts(study: Study, tables: _Tables) -> None:
+def _write_texts(study: Study, films: list[Film], tables: _Tables) -> None:
     accession = accession_number(study)
     report = write_report(study)
     rng = stream(*study.key, "tables")
@@ -146,8 +147,9 @@ def _write_texts(study: Study, tables: _Tables) -> None:
     if rng.random() >= UNREPORTED:
         tables.reports.append([accession, report.findings, report.impression])
     if rng.random() >= UNLABELLED:
-        labels = write_labels(study, report).values()
-        tables.labels.append([accession, *("" if v is None else str(v) for v in labels)])
+        unseen = frozenset.intersection(*(film.unseen for film in films if film.view != "LL"))
+        labels = write_labels(study, report) | write_positions(study, unseen)
+        tables.labels.append([accession, *("" if v is None else str(v) for v in labels.values())])
 
 
 def _add_tubes(instance: str, film: Film, tables: _Tables) -> None:

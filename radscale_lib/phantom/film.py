@@ -15,6 +15,8 @@ from radscale_lib.phantom.lateral import lateral_thickness
 from radscale_lib.phantom.population import Study, View
 
 POLYLINE_POINTS = 32
+EDGE = 0.1
+"""Share of the shorter side: nobody tells whether a tube ends as near to the film's edge."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Film:
         masks: bool [height, width] of each visible tube.
         view: projection.
         spacing_mm: side of a pixel at the detector.
+        unseen: tubes whose tip lies outside of the film, or too near to its edge (`EDGE`).
     """
 
     grey: Plane
@@ -35,6 +38,7 @@ class Film:
     masks: dict[str, npt.NDArray[np.bool_]]
     view: View
     spacing_mm: float
+    unseen: frozenset[str] = frozenset()
 
 
 def render(study: Study, image: int, pixels: int) -> Film:
@@ -49,6 +53,7 @@ def render(study: Study, image: int, pixels: int) -> Film:
     spacing = float(np.round(site.millimetres * rng.uniform(0.94, 1.06) / pixels, 4))
     polylines: dict[str, Points] = {}
     masks = {}
+    unseen = set()
     if view == "LL":
         thickness = lateral_thickness(canvas, study, image)
     else:
@@ -61,13 +66,16 @@ def render(study: Study, image: int, pixels: int) -> Film:
         tubes, coverage = draw_tubes(chest, courses)
         thickness = canvas.warp(thickness, pose) + tubes + draw_leads(chest, image)
         for name, course in courses.items():
-            line = _cut(canvas.to_pixels(course), canvas)
+            course = canvas.to_pixels(course)
+            if not _inside(course[-1:], canvas, EDGE * pixels).all():
+                unseen.add(name)
+            line = _cut(course, canvas)
             if len(line) >= 2:
                 polylines[name] = line
                 masks[name] = coverage[name] > 0.5
     grey = expose(thickness, canvas, site, view == "AP", rng)
     grey = lay_markers(grey, canvas, stream(*study.key, image, "marker"))
-    return Film(grey, polylines, masks, view, spacing)
+    return Film(grey, polylines, masks, view, spacing, frozenset(unseen))
 
 
 def _canvas(pixels: int, rng: np.random.Generator) -> Canvas:
@@ -93,7 +101,7 @@ def _cut(line: Points, canvas: Canvas) -> Points:
     """The longest part of a polyline that lies on the film, resampled by length."""
     fine = np.linspace(0, len(line) - 1, 8 * len(line))
     dense = np.stack([np.interp(fine, np.arange(len(line)), line[:, k]) for k in (0, 1)], axis=1)
-    inside = ((dense >= 0) & (dense <= (canvas.width - 1, canvas.height - 1))).all(axis=1)
+    inside = _inside(dense, canvas)
     turns = np.flatnonzero(np.diff(inside, prepend=False, append=False)).reshape(-1, 2)
     start, stop = max(turns.tolist(), key=lambda run: run[1] - run[0], default=(0, 0))
     dense = dense[start:stop]
@@ -102,3 +110,9 @@ def _cut(line: Points, canvas: Canvas) -> Points:
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(dense, axis=0).T))])
     at = np.linspace(0, along[-1], POLYLINE_POINTS)
     return np.stack([np.interp(at, along, dense[:, k]) for k in (0, 1)], axis=1)
+
+
+def _inside(points: Points, canvas: Canvas, margin: float = 0.0) -> npt.NDArray[np.bool_]:
+    """Which points [n, 2] lie on the film, so many pixels from its edge at least: [n]."""
+    edge = (canvas.width - 1, canvas.height - 1)
+    return np.asarray(((points >= margin) & (points <= np.subtract(edge, margin))).all(axis=1))

@@ -25,11 +25,12 @@ def archive_findings(study: Study) -> Iterator[Finding]:
     yield from _overlap(study)
     for name, archive in study.archives.items():
         if archive.dicom is not None and archive.dicom.is_dir():
-            yield from _sample_findings(name, archive, study.folder / "data" / name / "listing")
-        yield from _key_findings(name, archive, study.folder)
+            listing = study.folder / "data" / name / "listing"
+            yield from _sample_findings(study.key_of(name), archive, listing)
+        yield from _key_findings(name, study.key_of(name), archive, study.folder)
 
 
-def _key_findings(name: str, archive: Archive, study: Path) -> Iterator[Finding]:
+def _key_findings(name: str, place: str, archive: Archive, study: Path) -> Iterator[Finding]:
     """A weak key stops a new archive; of one that was ingested with it, it is only said.
 
     Another key than the archive was ingested with stops it.
@@ -43,7 +44,7 @@ def _key_findings(name: str, archive: Archive, study: Path) -> Iterator[Finding]
     now, before = key_fingerprint(key), _former_key(name, study)
     if before not in (None, now):
         yield Finding(
-            f"{name}.key_file: the key has the fingerprint {now}, and the archive was ingested "
+            f"{place}.key_file: the key has the fingerprint {now}, and the archive was ingested "
             f"with one of fingerprint {before}: another gives other pseudonyms and results; "
             f"bring the former key back, or delete {study / 'data' / name} to ingest anew"
         )
@@ -53,7 +54,7 @@ def _key_findings(name: str, archive: Archive, study: Path) -> Iterator[Finding]
 
         folder = study / "data" / name
         used = was_keyed(key, folder / "listing/part=0.tsv", folder / "ledger/part=0.parquet")
-        yield Finding(f"{name}.key_file: {problem}", stops=not used)
+        yield Finding(f"{place}.key_file: {problem}", stops=not used)
 
 
 def _former_key(name: str, study: Path) -> str | None:
@@ -69,22 +70,28 @@ def _former_key(name: str, study: Path) -> str | None:
 
 
 def _overlap(study: Study) -> Iterator[Finding]:
-    """`public` and `institution` must not hold the same files, by whatever path."""
-    if study.public is None or not (study.public.dicom and study.institution.dicom):
-        return
-    public, institution = study.public.dicom.resolve(), study.institution.dicom.resolve()
-    if public == institution:
-        how = "is the institution's folder too"
-    elif public.is_relative_to(institution):
-        how = "lies in the institution's folder"
-    elif institution.is_relative_to(public):
-        how = "holds the institution's folder"
-    else:
-        return
-    yield Finding(
-        f"public.dicom: {str(study.public.dicom)!r} {how} ({str(institution)!r}): baselines would "
-        "have seen the test patients: give another archive"
-    )
+    """Archives must not hold the files of those that are learnt from, by whatever path."""
+    for name, archive in study.archives.items():
+        for other, learnt in study.learnt_archives.items():
+            if name == other or (name, other) == ("institution", "public"):
+                continue
+            how = archive.dicom and learnt.dicom and _how_they_overlap(archive.dicom, learnt.dicom)
+            if how:
+                whose = "the institution's" if other == "institution" else f"{other}'s"
+                yield Finding(
+                    f"{study.key_of(name)}.dicom: {str(archive.dicom)!r} {how.format(whose)} "
+                    f"({str(learnt.dicom and learnt.dicom.resolve())!r}): encoders would have seen "
+                    "the test patients: give another archive"
+                )
+
+
+def _how_they_overlap(one: Path, other: Path) -> str | None:
+    one, other = one.resolve(), other.resolve()
+    if one == other:
+        return "is {} folder too"
+    if one.is_relative_to(other):
+        return "lies in {} folder"
+    return "holds {} folder" if other.is_relative_to(one) else None
 
 
 def sample(folder: Path, listing: Path) -> list[Path]:

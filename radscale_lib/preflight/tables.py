@@ -64,7 +64,7 @@ def _findings(
     from radscale_lib.archive.jointable import form_of, write_join_table
     from radscale_lib.archive.tablefile import TableError
 
-    archive = study.archives[name]
+    archive, place = study.archives[name], study.key_of(name)
     join_section = getattr(archive.joins, table)
     with tempfile.TemporaryDirectory(prefix="radscale-check-") as folder:
         ready = Path(folder) / f"{table}.parquet"
@@ -72,27 +72,27 @@ def _findings(
             facts = write_join_table(
                 table,
                 path,
-                study.labels,
+                study.labels_in(name),
                 ready,
                 replace(form_of(archive, table), most=MOST_BYTES),
                 join_section.ignore,
                 MOST_ROWS,
             )
         except TableError as error:
-            yield Finding(f"{name}.{table}: {error}")
+            yield Finding(f"{place}.{table}: {error}")
             return
         join = Join(ready, identities)
         if table == "reports" and (problem := _language_problem(archive, ready)):
-            yield Finding(f"{name}.{problem}")
+            yield Finding(f"{place}.{problem}")
     if facts.rows == 0:
-        yield Finding(f"{name}.{table}: {path} has a header and no rows", stops=False)
+        yield Finding(f"{place}.{table}: {path} has a header and no rows", stops=False)
         return
     without_key = facts.placeholders + facts.without_key
     if without_key > join_section.most_unmatched * facts.rows:
         yield Finding(
-            f"{name}.{table}: {without_key:,} of {facts.rows:,} rows have no key in "
+            f"{place}.{table}: {without_key:,} of {facts.rows:,} rows have no key in "
             f"{', '.join(facts.keys)}, or a placeholder such as 0 or N/A, which is more than "
-            f"{name}.joins.{table}.most_unmatched ({join_section.most_unmatched:.1%}): fill it"
+            f"{place}.joins.{table}.most_unmatched ({join_section.most_unmatched:.1%}): fill it"
         )
     matches = [match for match in map(join.match_of, identities) if match]
     complete = facts.rows < MOST_ROWS
@@ -106,7 +106,7 @@ def _findings(
         reasons.append(f"{shared:,} have a {', '.join(facts.keys)} that several patients share")
     told = f" ({'; '.join(reasons)})" if reasons else ""
     yield Finding(
-        f"{name}.{table}: none of {len(identities)} files looked at has a row, by "
+        f"{place}.{table}: none of {len(identities)} files looked at has a row, by "
         f"{', '.join(facts.keys)}{told}: compare the table's keys with the headers'",
         stops=False,
     )

@@ -1,7 +1,6 @@
 """Texts that images are paired with, and the numbers that say which texts are the same."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -12,17 +11,11 @@ from numpy.typing import NDArray
 
 from radscale_lib.digests import text_number
 from radscale_lib.encoders.text import TextTokenizer
+from radscale_lib.encoders.wording import WORD, normalised, plain, spelt_out, words_of
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.paradigms.unicl import Unicl
 
 VIEWS = {"PA": "posteroanterior", "AP": "anteroposterior", "LL": "lateral", "RL": "lateral"}
-ABBREVIATIONS = {
-    "ett": "endotracheal tube",
-    "ngt": "nasogastric tube",
-    "cvc": "central venous catheter",
-    "picc": "peripherally inserted central catheter",
-}
-
 
 KNOWN_TEXTS = 2**14
 """Texts whose tokens are counted once, at most."""
@@ -58,14 +51,9 @@ def label_prompt(view: str, present: Sequence[str], absent: Sequence[str] = ()) 
         present: names of the labels that are present, in the study's order.
         absent: names of those that are said to be absent; with neither, the text says "no finding".
     """
-    said = [*map(_spelt_out, present), *(f"no {_spelt_out(name)}" for name in absent)]
+    said = [*map(spelt_out, present), *(f"no {spelt_out(name)}" for name in absent)]
     words = ["x-ray chest", VIEWS.get(view, ""), ", ".join(said) or "no finding"]
     return " ".join(filter(None, words))
-
-
-def _spelt_out(name: str) -> str:
-    words = re.split(r"[\s_-]+", name.strip().lower())
-    return " ".join(ABBREVIATIONS.get(word, word) for word in words)
 
 
 def nothing_found(states: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -174,7 +162,7 @@ class Pairing:
             absent = []
         first = absent[:1] if not present else []
         rest = absent[len(first) :]
-        return label_prompt(view, present, first), [f"no {_spelt_out(name)}" for name in rest]
+        return label_prompt(view, present, first), [f"no {spelt_out(name)}" for name in rest]
 
 
 _SENTENCE = re.compile(r"(?<=[.!?;])(?<!\d\.)\s+|(?<=[\u3002\uff01\uff1f\uff1b])|\n+")
@@ -229,11 +217,6 @@ def fitted(
     return text, tokens - min(kept, tokenizer.context)
 
 
-def normalised(text: str) -> str:
-    """A text's words, in whatever case, spacing and punctuation they are written."""
-    return " ".join(_words(text))
-
-
 def report_number(text: str) -> int:
     """The number of a report text, the same for texts of the same words in the same order."""
     return signed_number(f"report {normalised(text)}")
@@ -247,7 +230,7 @@ def signed_number(text: str) -> int:
 def word_columns(text: str) -> NDArray[np.uint8]:
     """Which words a text has: uint8 [WORDS], 1 in the column of each."""
     columns = np.zeros(WORDS, np.uint8)
-    columns[[text_number(word) % WORDS for word in set(_words(text))]] = 1
+    columns[[text_number(word) % WORDS for word in set(words_of(text))]] = 1
     return columns
 
 
@@ -268,22 +251,8 @@ def shared_words(
     counts: Counter[str] = Counter()
     order = np.argsort(patients, kind="stable")
     for _, of_patient in groupby(order, key=lambda place: int(patients[place])):
-        counts.update({word for place in of_patient for word in _words(texts[place])})
+        counts.update({word for place in of_patient for word in words_of(texts[place])})
     return [
-        _WORD.sub(
-            lambda match: match[0] if counts[_plain(match[0])] >= smallest_cell else " ", text
-        )
+        WORD.sub(lambda match: match[0] if counts[plain(match[0])] >= smallest_cell else " ", text)
         for text in texts
     ]
-
-
-_WORD = re.compile(r"\w+")
-
-
-def _words(text: str) -> list[str]:
-    return [_plain(word) for word in _WORD.findall(text)]
-
-
-def _plain(word: str) -> str:
-    """A word as the tokenizer reads it."""
-    return unicodedata.normalize("NFKC", word).lower()

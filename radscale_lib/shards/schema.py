@@ -31,6 +31,11 @@ def label_columns(labels: Labels) -> list[str]:
     ]
 
 
+def position_columns(labels: Labels) -> list[str]:
+    """Columns of the positions of tubes, which no encoder learns from."""
+    return [f"position:{name}" for name in labels.positions]
+
+
 def other_columns(labels: Labels) -> list[str]:
     """Columns of the labels whose presence forbids "no finding"."""
     return [f"other:{name}" for name in labels.others]
@@ -61,6 +66,7 @@ def shard_schema(labels: Labels) -> pa.Schema:
         pa.field("indication", pa.string()),
         pa.field("comparison", pa.string()),
         *(pa.field(name, pa.int8()) for name in label_columns(labels) + other_columns(labels)),
+        *(pa.field(name, pa.int8()) for name in position_columns(labels)),
         pa.field("labelled", pa.bool_(), **required),
         pa.field("tubes", pa.string()),
         pa.field("digest", pa.string(), **required),

@@ -1,5 +1,6 @@
 """Archives: where the images, reports and labels come from, and how they become shards."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,6 +43,11 @@ PHANTOM_LABELS = {
         "atelectasis",
     ),
     "tubes": ("ett", "ngt", "cvc", "chest_tube"),
+    "positions": (
+        *("ett_normal", "ett_borderline", "ett_abnormal"),
+        *("ngt_normal", "ngt_borderline", "ngt_abnormal", "ngt_incomplete"),
+        *("cvc_normal", "cvc_borderline", "cvc_abnormal"),
+    ),
 }
 """Label columns of a phantom archive."""
 
@@ -319,6 +325,15 @@ class Archive(Section):
         return self.phantom is not None or self.tubes is not None
 
 
+class TestArchive(Archive):
+    """A further archive on which trained heads are scored; nothing learns from it."""
+
+    without_labels: Annotated[tuple[str, ...], Distinct] = Field(
+        (),
+        description="Labels of the study that its tables do not have: they are not scored there.",
+    )
+
+
 class Labels(Section):
     """Names of the label columns, and what an uncertain label (-1) means."""
 
@@ -327,6 +342,11 @@ class Labels(Section):
     )
     tubes: Annotated[tuple[str, ...], Distinct] = Field(
         (), description="Label columns of the tube tasks and of the label arm; also mask classes."
+    )
+    positions: Annotated[tuple[str, ...], Distinct] = Field(
+        (),
+        description="Label columns of tube positions, as `ETT - Abnormal`, for classification with "
+        "target: positions; no encoder learns from them.",
     )
     others: Annotated[tuple[str, ...], Distinct] = Field(
         (),
@@ -343,13 +363,25 @@ class Labels(Section):
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the label table that is read, once."""
-        return tuple(dict.fromkeys([*self.findings, *self.tubes, *self.others]))
+        every = (*self.findings, *self.tubes, *self.positions, *self.others)
+        return tuple(dict.fromkeys(every))
+
+    def without(self, names: Collection[str]) -> "Labels":
+        """The same but for some labels."""
+        keys = ("findings", "tubes", "positions", "others")
+        left = {key: tuple(n for n in getattr(self, key) if n not in names) for key in keys}
+        return self.model_copy(update=left)
 
     @model_validator(mode="after")
     def _others_are_others(self) -> "Labels":
-        twice = [name for name in self.others if name in (*self.findings, *self.tubes)]
-        if twice:
-            raise ValueError(f"others: {twice} are labels of the study already: remove them here")
+        taken = {*self.findings, *self.tubes}
+        for key in ("positions", "others"):
+            twice = [name for name in getattr(self, key) if name in taken]
+            if twice:
+                raise ValueError(
+                    f"{key}: {twice} are labels of the study already: remove them here"
+                )
+            taken |= {*getattr(self, key)}
         return self
 
 

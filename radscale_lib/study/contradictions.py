@@ -49,6 +49,7 @@ def contradictions(study: Study) -> Iterator[str]:
 
 
 def _archives(study: Study) -> Iterator[str]:
+    yield from _test_archives(study)
     if study.public is None:
         return
     if study.public.dicom is not None and study.public.dicom == study.institution.dicom:
@@ -63,20 +64,55 @@ def _archives(study: Study) -> Iterator[str]:
         )
 
 
+def _test_archives(study: Study) -> Iterator[str]:
+    for name, archive in study.test_archives.items():
+        key = f"test_archives.{name}"
+        if name in ("institution", "public"):
+            yield f"{key}: the name is taken by an archive that is learnt from: rename it"
+        for other, taken in study.learnt_archives.items():
+            if archive.dicom is not None and archive.dicom == taken.dicom:
+                yield (
+                    f"{key}.dicom: {str(archive.dicom)!r} is the folder of '{other}' too, which "
+                    "encoders learn from: give another archive"
+                )
+            if archive.phantom is not None and archive.phantom == taken.phantom:
+                yield (
+                    f"{key}.phantom.seed: {archive.phantom.seed} with the same settings gives the "
+                    f"images of '{other}' again: give another seed"
+                )
+        if archive.image != study.institution.image:
+            yield (
+                f"{key}.image: differs from institution.image, so that scores would tell of the "
+                "preparation too: write both alike"
+            )
+        unknown = [label for label in archive.without_labels if label not in study.labels.columns]
+        if unknown:
+            yield (
+                f"{key}.without_labels: {unknown} not among the study's labels: use some of "
+                f"{list(study.labels.columns)}"
+            )
+        if not (archive.has_reports or archive.has_labels or archive.has_tubes):
+            yield f"{key}: no table to score by: give reports, labels or tubes"
+
+
 def _phantom_labels(study: Study) -> Iterator[str]:
-    if all(
-        archive.phantom is None or not study.uses_labels(name)
+    phantoms = [
+        name
         for name, archive in study.archives.items()
-    ):
+        if archive.phantom is not None and study.uses_labels(name)
+    ]
+    if not phantoms:
         return
     for key, known in PHANTOM_LABELS.items():
-        unknown = [name for name in getattr(study.labels, key) if name not in known]
+        named = {label for name in phantoms for label in getattr(study.labels_in(name), key)}
+        unknown = [label for label in getattr(study.labels, key) if label in named - {*known}]
         if unknown:
             yield (
                 f"labels.{key}: {unknown} not among the phantom's labels: use some of {list(known)}"
             )
-    every = [name for known in PHANTOM_LABELS.values() for name in known]
-    unknown = [name for name in study.labels.others if name not in every]
+    every = [*PHANTOM_LABELS["findings"], *PHANTOM_LABELS["tubes"]]
+    named = {label for name in phantoms for label in study.labels_in(name).others}
+    unknown = [label for label in study.labels.others if label in named - {*every}]
     if unknown:
         yield f"labels.others: {unknown} not among the phantom's labels: use some of {every}"
 

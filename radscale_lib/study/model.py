@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from radscale_lib.study.archive import Archive, Labels, Splits
+from radscale_lib.study.archive import Archive, Labels, Splits, TestArchive
 from radscale_lib.study.base import Name, Section
 from radscale_lib.study.compute import Compute
 from radscale_lib.study.contradictions import contradictions
@@ -49,6 +49,11 @@ class Study(Section):
     institution: Archive = Field(description="The archive whose data are scaled.")
     public: Archive | None = Field(
         None, description="The archive that base weights are trained on, if they are made here."
+    )
+    test_archives: dict[Name, TestArchive] = Field(
+        {},
+        description="Further archives by name, ingested by the same path; what was trained on the "
+        "institution's labels is scored on them too, and nothing learns from them.",
     )
     labels: Labels = Labels()
     splits: Splits = Splits()
@@ -113,7 +118,21 @@ class Study(Section):
     @property
     def archives(self) -> dict[str, Archive]:
         """The study's archives by name."""
+        return self.learnt_archives | self.test_archives
+
+    @property
+    def learnt_archives(self) -> dict[str, Archive]:
+        """The archives that encoders learn from."""
         return {"institution": self.institution} | ({"public": self.public} if self.public else {})
+
+    def key_of(self, archive: str) -> str:
+        """The key of an archive in the study file."""
+        return f"test_archives.{archive}" if archive in self.test_archives else archive
+
+    def labels_in(self, archive: str) -> Labels:
+        """The labels that the tables of an archive have."""
+        test = self.test_archives.get(archive)
+        return self.labels.without(test.without_labels) if test else self.labels
 
     def smallest_cell(self, archive: str) -> int:
         """Patients of an archive that a published cell holds at least; a phantom has none."""
@@ -207,7 +226,7 @@ class Study(Section):
 
     def uses_labels(self, archive: str) -> bool:
         """Whether the labels and tubes of an archive are read: a base may need reports only."""
-        if archive == "institution":
+        if archive != "public":
             return True
         return any("labels" in base.supervision for base in self.bases.values())
 

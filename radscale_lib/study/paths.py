@@ -20,7 +20,7 @@ def path_problems(study: Study) -> list[str]:
     problems = [
         problem
         for name, archive in study.archives.items()
-        for problem in _archive_problems(name, archive)
+        for problem in _archive_problems(study.key_of(name), archive)
     ]
     if study.subsets.order.kind == "curated":
         problems += _absent("subsets.order.table", study.subsets.order.table, "file")

@@ -14,7 +14,7 @@ from radscale_lib.provenance.step import InputError
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.evaluation import Features
 from radscale_lib.tasks.finite import NotFiniteError
-from radscale_lib.tasks.labels import columns
+from radscale_lib.tasks.labels import TARGETS, columns
 
 LEVELS = (1, 2, 3, 4)
 ENCODER = "encoder"
@@ -27,7 +27,7 @@ AGAIN = "run scripts/features.py again"
 
 def index_of(catalog: pl.DataFrame, labels: Labels) -> pl.DataFrame:
     """Index of the images whose features are kept: ids, split and labels, in catalog order."""
-    names = [*columns(labels, "findings"), *columns(labels, "tubes")]
+    names = [name for target in TARGETS for name in columns(labels, target)]
     return catalog.filter(pl.col("split").is_in(SPLITS)).select(
         "image_id", "patient_id", "split", "labelled", *names
     )

@@ -2,8 +2,11 @@
 
 from radscale_lib.study.archive import Labels
 
+TARGETS = ("findings", "tubes", "positions")
+"""What classification can have for a target."""
+
 
 def columns(labels: Labels, target: str) -> list[str]:
-    """Column names of a target in the catalog: `finding:<name>` or `tube:<name>`."""
-    prefix = {"findings": "finding", "tubes": "tube"}[target]
+    """Column names of a target in the catalog: `finding:<name>`, `tube:` or `position:<name>`."""
+    prefix = {"findings": "finding", "tubes": "tube", "positions": "position"}[target]
     return [f"{prefix}:{name}" for name in getattr(labels, target)]

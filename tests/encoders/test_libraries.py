@@ -24,6 +24,7 @@ from radscale_lib.encoders.loading import load_file
 from radscale_lib.encoders.open_clip_tower import load_text_tower
 from radscale_lib.encoders.prepare import map_points
 from radscale_lib.encoders.release import ReleaseError, load_tensors
+from radscale_lib.encoders.shared_space import load_shared_space
 from radscale_lib.encoders.storage import load_tower, read_encoder, save_encoder
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders.open_clip import OpenClip
@@ -174,6 +175,12 @@ def test_an_open_clip_file_keeps_its_text_tower(tmp_path: Path) -> None:
     tower = load_text_tower(read_encoder(path))
     tokens = open_clip.SimpleTokenizer(context_length=12)(texts)
     same(tower(texts), model.encode_text(tokens))
+    space = load_shared_space(path)
+    assert space is not None and space.scale == pytest.approx(model.logit_scale.exp().item())
+    same(torch.from_numpy(space.texts(texts)), model.encode_text(tokens, normalize=True))
+    embeddings = model.encode_image(torch.rand(2, 3, 64, 64))
+    unit = torch.nn.functional.normalize(embeddings, dim=-1)
+    same(torch.from_numpy(space.images(embeddings.numpy())), unit)
 
 
 @torch.no_grad()

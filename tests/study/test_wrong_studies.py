@@ -31,6 +31,7 @@ def edited(edits):
 RECIPE = {"paradigm": "supervised", "optimiser": {"samples": 80, "batch": 16, "lr": 1e-3}}
 LABELS = {"encoder": "rad-dino", "supervision": ["labels"], "recipe": RECIPE}
 TIMM = {"kind": "timm", "name": "test_vit"}
+IMAGE = {"image": SMOKE["institution"]["image"]}
 WRONG = {
     "nothing to train or to evaluate": (
         {"arms": {}},
@@ -118,6 +119,45 @@ WRONG = {
         {"evaluation.tasks.findings.heads": {"tree": {"kind": "forest"}}},
         "evaluation.tasks.findings.heads.tree.kind: must be one of 'attention', 'knn', 'linear' "
         "(got 'forest')",
+    ),
+    "positions without their columns": (
+        {"evaluation.tasks.tubes.target": "positions"},
+        "labels.positions: [] leaves task 'tubes' without a target: name its columns",
+    ),
+    "positions that are tubes too": (
+        {"labels.positions": ["ett"]},
+        "labels: positions: ['ett'] are labels of the study already: remove them here",
+    ),
+    "a test archive that is learnt from": (
+        {"test_archives": {"other": {"phantom": SMOKE["institution"]["phantom"], **IMAGE}}},
+        "test_archives.other.phantom.seed: 11 with the same settings gives the images of "
+        "'institution' again: give another seed",
+    ),
+    "a test archive of another preparation": (
+        {"test_archives": {"other": {"phantom": {"patients": 5, "seed": 3}}}},
+        "test_archives.other.image: differs from institution.image, so that scores would tell of "
+        "the preparation too: write both alike",
+    ),
+    "a test archive named like the institution": (
+        {"test_archives": {"public": {"phantom": {"patients": 5, "seed": 3}, **IMAGE}}},
+        "test_archives.public: the name is taken by an archive that is learnt from: rename it",
+    ),
+    "a test archive without an unknown label": (
+        {
+            "test_archives": {
+                "other": {
+                    "phantom": {"patients": 5, "seed": 3},
+                    "without_labels": ["mass"],
+                    **IMAGE,
+                }
+            }
+        },
+        "test_archives.other.without_labels: ['mass'] not among the study's labels: use some of "
+        "['cardiomegaly', 'effusion', 'ett', 'cvc']",
+    ),
+    "a test archive without tables": (
+        {"test_archives": {"other": {"dicom": "films", **IMAGE}}},
+        "test_archives.other: no table to score by: give reports, labels or tubes",
     ),
     "no head": (
         {"evaluation.tasks.findings.heads": {}},

@@ -165,6 +165,11 @@ def films_of_floor(arm, name):
     return data("institution", name) if STUDY.floors[arm][1] == "pixels" else []
 
 
+def compared_with(archive):
+    """The archives that a test archive must not share patients or images with."""
+    return list(STUDY.learnt_archives) if archive in STUDY.test_archives else []
+
+
 def dicom(archive):
     source = STUDY.archives[archive]
     return data(archive, "phantom", "dicom") if source.phantom else source.dicom

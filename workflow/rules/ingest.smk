@@ -2,7 +2,7 @@
 
 Inputs: data/<archive>/listing/, the tables of reports, labels and tubes.
 Outputs: data/<archive>/tables/<table>.parquet, {index,ledger,shards}/part=K.parquet, ledger.parquet,
-catalog.parquet, joins.parquet, texts.parquet.
+catalog.parquet, joins.parquet, texts.parquet; of a test archive leakage.parquet.
 """
 
 for name in STUDY.archives:
@@ -86,7 +86,9 @@ for name in STUDY.archives:
             indexes=partitions(name, "index/part={part}.parquet"),
             ledgers=partitions(name, "ledger/part={part}.parquet"),
             shards=partitions(name, "shards/part={part}.parquet"),
+            learnt=[data(other, "catalog.parquet") for other in compared_with(name)],
         output:
+            **({"leakage": data(name, "leakage.parquet")} if name in STUDY.test_archives else {}),
             ledger=data(name, "ledger.parquet"),
             catalog=data(name, "catalog.parquet"),
             joins=data(name, "joins.parquet"),
@@ -102,12 +104,17 @@ for name in STUDY.archives:
         params:
             id=identity("catalog", archive=name),
             archive=name,
+            learnt=lambda wildcards, input, name=name: [
+                argument
+                for other, catalog in zip(compared_with(name), input.learnt)
+                for argument in ("--learnt", other, catalog)
+            ],
         shell:
             "python {SCRIPTS:q}/catalog.py --study {SETTINGS:q} --id {params.id:q}"
             " --archive {params.archive:q}"
             " --listings {input.listings:q} --ledgers {input.ledgers:q} --shards {input.shards:q}"
             " --ledger {output.ledger:q} --catalog {output.catalog:q} --joins {output.joins:q}"
-            " --texts {output.texts:q} 2> {log:q}"
+            " --texts {output.texts:q} {params.learnt:q} 2> {log:q}"
 
 
 rule ingest:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.planning.scale import archive_images
+from radscale_lib.study.archive import Labels
 from radscale_lib.study.base import Section
 from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.floors import Pixels
@@ -86,7 +87,12 @@ def hardware(study: Study) -> Slice:
 
 def labels_of(study: Study) -> Slice:
     """What cards and tasks read of the labels."""
-    return without(study.labels, "others")
+    return without(study.labels, "others", "positions")
+
+
+def positions_of(labels: Labels) -> Slice:
+    """Tube positions; a study without them has the ids it had before there were any."""
+    return {"labels.positions": labels.positions} if labels.positions else {}
 
 
 def arms_encoder(study: Study, arm: str, **names: str) -> Iterator[Kind]:

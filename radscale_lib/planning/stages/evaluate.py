@@ -16,6 +16,7 @@ from radscale_lib.planning.stages.base import (
     labels_of,
     largest_side,
     megaimages,
+    positions_of,
     without,
 )
 from radscale_lib.study.model import Study
@@ -28,6 +29,7 @@ def _features(study: Study, arm: str) -> Slice:
     return {
         "features": study.evaluation.features,
         "labels": labels_of(study),
+        **positions_of(study.labels),
         **hardware(study),
     }
 
@@ -43,7 +45,8 @@ def _evaluate(study: Study, task: str, arm: str) -> Slice:
     if section.needs == "reports":
         language = study.institution.language
         reports = {"language": language, "language.phrases": phrases_digest(language)}
-    return {task: section, "labels": labels_of(study), **protocol, **shared, **machine, **reports}
+    labels = labels_of(study) | positions_of(study.labels)
+    return {task: section, "labels": labels, **protocol, **shared, **machine, **reports}
 
 
 def runs_and_tasks(study: Study) -> Slice:

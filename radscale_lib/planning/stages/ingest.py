@@ -11,10 +11,11 @@ from radscale_lib.planning.stages.base import (
     Slice,
     Stage,
     megaimages,
+    positions_of,
     without,
 )
 from radscale_lib.pseudonyms import KeyMissingError, key_fingerprint, read_key
-from radscale_lib.study.archive import TABLES, Archive
+from radscale_lib.study.archive import TABLES, Archive, Labels
 from radscale_lib.study.model import Study
 
 MB_PER_MPIXEL = 60
@@ -40,18 +41,19 @@ def _scan(study: Study, archive: str) -> Slice:
     return {"partitions": study.archives[archive].partitions}
 
 
-def _others(study: Study) -> Slice:
+def _others(labels: Labels) -> Slice:
     """Labels beside the study's; a study without them has the ids it had before there were any."""
-    return {"labels.others": study.labels.others} if study.labels.others else {}
+    return {"labels.others": labels.others} if labels.others else {}
 
 
 def _tables(study: Study, archive: str) -> Slice:
-    joins = study.archives[archive].joins
+    joins, labels = study.archives[archive].joins, study.labels_in(archive)
     return {
         **{f"joins.{name}": without(getattr(joins, name), "most_unmatched") for name in TABLES},
-        "labels.findings": study.labels.findings,
-        "labels.tubes": study.labels.tubes,
-        **_others(study),
+        "labels.findings": labels.findings,
+        "labels.tubes": labels.tubes,
+        **_others(labels),
+        **positions_of(labels),
     }
 
 
@@ -67,14 +69,25 @@ def _ingest(study: Study, archive: str) -> Slice:
         "key": _key(source),
         "labels.findings": study.labels.findings,
         "labels.tubes": study.labels.tubes,
-        **_others(study),
+        **_others(study.labels),
+        **positions_of(study.labels),
+        **_lacking(study, archive),
     }
 
 
+def _lacking(study: Study, archive: str) -> Slice:
+    """Labels that an archive lacks, if it does."""
+    lacking = [
+        name for name in study.labels.columns if name not in study.labels_in(archive).columns
+    ]
+    return {"lacking": lacking} if lacking else {}
+
+
 def _catalog(study: Study, archive: str) -> Slice:
-    splits = study.splits if archive == "institution" else None
+    splits = {"institution": study.splits, "public": None}.get(archive, "test")
     source = study.archives[archive]
     return {
+        **(_compared(study, archive) if archive in study.test_archives else {}),
         "splits": splits,
         "partitions": source.partitions,
         "most_quarantined": source.most_quarantined,
@@ -86,6 +99,15 @@ def _catalog(study: Study, archive: str) -> Slice:
             f"joins.{name}.most_unmatched": getattr(source.joins, name).most_unmatched
             for name in TABLES
         },
+    }
+
+
+def _compared(study: Study, archive: str) -> Slice:
+    """What a test archive can be compared by with those that are learnt from."""
+    test = study.archives[archive]
+    return {
+        f"compared.{name}": [_key(test) == _key(other), test.image == other.image]
+        for name, other in study.learnt_archives.items()
     }
 
 

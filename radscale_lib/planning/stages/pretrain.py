@@ -37,7 +37,7 @@ def _pretrain(study: Study, arm: str) -> Slice:
         **({"smallest_cell": study.smallest_cell(archive)} if encoder.learns_words else {}),
         arm: without(section, "seeds", "sizes", "keep"),
         "encoder": without(encoder, "weights"),
-        "labels": study.labels,
+        "labels": without(study.labels, "positions"),
         "devices": study.compute.devices,
         **hardware(study),
     }

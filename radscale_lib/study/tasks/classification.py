@@ -18,7 +18,10 @@ class Classification(TaskSection):
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "labels"
 
     kind: Literal["classification"]
-    target: Literal["findings", "tubes"] = Field(description="Label columns to predict.")
+    target: Literal["findings", "tubes", "positions"] = Field(
+        description="Label columns to predict: those of labels.findings, labels.tubes or "
+        "labels.positions."
+    )
     penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4),
         min_length=1,
