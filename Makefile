@@ -1,3 +1,4 @@
+# make env      the environment that runs studies, .venv; CPU=1 without 4 GB of CUDA (docs/environments.md)
 # make study    the embedded study, from DICOM files to the report
 # make smoke    the smallest study, every stage, arm and task once, in a minute or two
 # make test     all checks, and the tests of the first tier: minutes
@@ -5,18 +6,23 @@
 # make test-all the second tier too: all faults of the cluster, and what else takes long
 # make check    static checks only
 # make docs     write the generated pages: the study file's schema and reference, the example of docs/extending.md
-# make lock     resolve the dependencies anew: requirements.lock and workflow/envs/radscale.yaml
+# make wheel    the package with the workflow in it, for project folders: dist/
+# make lock     resolve the dependencies: requirements.lock, tests/requirements.lock, workflow/envs/radscale.yaml
 #
-# Options: CORES=n (all), PYTHON=python3.11, TESTS="-m 'not slow' tests/study"
+# Options: CORES=n (all), PYTHON=python3.11, TESTS="-m 'not slow' tests/study", UPGRADE=1 (of lock)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= $(shell nproc)
 TESTS ?=
+CPU ?=
+UPGRADE ?=
 
 # Rules call `python`: it is the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study smoke test test-all suite cluster check docs lock
+.PHONY: env study smoke test test-all suite cluster check docs wheel lock
+
+env: .venv/.ready
 
 study: .venv/.ready
 	snakemake --cores $(CORES)
@@ -26,36 +32,52 @@ smoke: .venv/.ready
 	@echo "Report: results/smoke/report.html"
 
 # Static checks run beside the tests.
-test: .venv/.ready
+test: .venv/.tests
 	$(MAKE) --jobs 2 check suite
 
-suite: .venv/.ready
+suite: .venv/.tests
 	pytest --numprocesses $(CORES) --dist worksteal $(TESTS)
 
-cluster: .venv/.ready
+cluster: .venv/.tests
 	RADSCALE_CLUSTER=required pytest --numprocesses 3 -m cluster tests/slurm
 
 test-all: test
 	pytest --numprocesses $(CORES) --dist worksteal -m "cluster or cluster_faults or long"
 
-check: .venv/.ready
+check: .venv/.tests
 	ruff check
 	ruff format --check
 	snakefmt --check Snakefile workflow/rules
 	mypy
 	lint-imports
 
-docs: .venv/.ready
+docs: .venv/.tests
 	python -m radscale_lib.study.reference
 	python -m tests.kinds.pages
 
-lock:
-	$(PYTHON) workflow/envs/lock.py
+wheel: .venv/.ready
+	.venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
-# The environment is made again where the lock is newer. The lock is complete, so pip resolves nothing.
-.venv/.ready: requirements.lock pyproject.toml workflow/logger/pyproject.toml
+lock:
+	$(PYTHON) workflow/envs/lock.py $(if $(UPGRADE),--upgrade)
+
+# The environment is made again where a lock is newer. Locks are complete, so pip resolves nothing, and
+# have the digest of every file that it may install.
+INSTALL = .venv/bin/pip install --quiet --no-deps
+
+.venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --no-deps --requirement requirements.lock
-	.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable . --editable workflow/logger
+ifdef CPU
+	$(PYTHON) workflow/envs/lock.py --for-cpu > .venv/cpu.lock
+	$(INSTALL) --require-hashes --requirement .venv/cpu.lock
+	$(INSTALL) $$($(PYTHON) workflow/envs/lock.py --cpu-builds)
+else
+	$(INSTALL) --require-hashes --requirement requirements.lock
+endif
+	$(INSTALL) --no-build-isolation --editable .
+	touch $@
+
+.venv/.tests: .venv/.ready tests/requirements.lock
+	$(INSTALL) --require-hashes --requirement tests/requirements.lock
 	touch $@

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from radscale_lib.planning.identity import ROOT
+from radscale_lib.places import snakefile
 from radscale_lib.study.model import Study
 from workflow.plan import Job, read_jobs
 
@@ -29,7 +29,7 @@ def planned(study: Study, options: Sequence[str]) -> list[Job]:
     with tempfile.TemporaryDirectory() as folder:
         jobs = Path(folder, "jobs.json")
         command = [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())),
             # Options first: several of snakemake's take all names that follow.
             *("--dry-run", "--cores", "1", "--nolock", *options, "--logger", "radscale"),
         ]

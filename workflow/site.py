@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from radscale_lib.planning.identity import ROOT
+from radscale_lib.places import workflow_folder
 from radscale_lib.study.base import Section
 from radscale_lib.study.compute import Compute
 
@@ -107,8 +107,11 @@ class Site(Section):
 
 
 def site_file() -> Path:
-    """The site file: RADSCALE_SITE, or the repository's."""
-    return Path(os.environ.get("RADSCALE_SITE", ROOT / "profiles/slurm/site.yaml"))
+    """The site file: RADSCALE_SITE, else the working folder's, else the workflow's own."""
+    if given := os.environ.get("RADSCALE_SITE"):
+        return Path(given)
+    own = Path("profiles/slurm/site.yaml")
+    return own if own.is_file() else workflow_folder() / own
 
 
 def load_site(path: Path) -> Site:

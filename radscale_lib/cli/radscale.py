@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 
 
 class Command(NamedTuple):
-    """A sub-command: its module has `main(argv)`."""
+    """A sub-command: its module has `main(argv)`; without one, it is a script of the workflow."""
 
     module: str
     does: str
@@ -18,12 +18,25 @@ def _step(name: str, does: str) -> tuple[str, Command]:
     return name, Command(f"radscale_lib.cli.{name.replace('-', '_')}", does)
 
 
+def _script(name: str, does: str) -> tuple[str, Command]:
+    return name, Command("", does)
+
+
 GROUPS: dict[str, dict[str, Command]] = {
     "Encoders and predictions, without a study": dict([
         _step("embed", "embed a folder of images by any encoder"),
         _step("export", "write an encoder for another library"),
         _step("fetch-weights", "published weights from the Hub, where there is a network"),
         _step("score", "score a table of predictions, with intervals"),
+    ]),
+    "A study of your own": dict([
+        _step("init", "write a project folder: study file, Snakefile, profiles"),
+        _step("key", "make the secret key of an archive's pseudonyms"),
+        _step("make-export", "procedural films as a hospital exports them, to practise"),
+        _script("plan", "what a run would do, why, and its cost"),
+        _script("status", "what is done, runs, failed, and is left"),
+        _script("accept", "existing results after a harmless change"),
+        _script("adopt", "results from before manifests"),
     ]),
     "A study, beside its run": dict([
         _step("evaluate-encoder", "any encoder by a study's tasks, on its ingested archive"),
@@ -89,7 +102,20 @@ def _run(argv: list[str]) -> None:
     if name not in commands:
         sys.exit(_unknown(name, list(commands)))
     sys.argv = [f"radscale {name}", *arguments]  # argparse takes the program's name from here
-    import_module(commands[name].module).main(arguments)
+    if module := commands[name].module:
+        import_module(module).main(arguments)
+    else:
+        _run_script(name)
+
+
+def _run_script(name: str) -> None:
+    """Run a script that starts the workflow, or changes what it decides by."""
+    from runpy import run_path
+
+    from radscale_lib.places import workflow_folder
+
+    sys.path.insert(0, str(workflow_folder()))
+    run_path(str(workflow_folder() / "scripts" / f"{name}.py"), run_name="__main__")
 
 
 def _end_quietly() -> NoReturn:
@@ -106,8 +132,7 @@ def overview() -> str:
         lines += [f"  {name:<16} {command.does}" for name, command in group.items()]
     lines += [
         "",
-        "A whole study runs by snakemake in a checkout of the project; plan, status, accept and",
-        "adopt are scripts there: see its README.md.",
+        "A study runs by snakemake, in a folder that `radscale init` wrote or in a checkout.",
     ]
     return "\n".join(lines)
 

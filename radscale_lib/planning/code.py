@@ -22,22 +22,28 @@ FOR_OTHERS = ("exports",)
 """Class variables of kinds that no result depends on."""
 
 
-def code_of(script: Path, modules: Iterable[str] = (), facts: Iterable[str] = ()) -> dict[str, str]:
+def code_of(
+    script: Path,
+    modules: Iterable[str] = (),
+    facts: Iterable[str] = (),
+    root: Path | None = None,
+) -> dict[str, str]:
     """Digest every definition that a script reaches.
 
     Comments, docstrings and formatting do not count. Imports inside functions do.
 
     Args:
-        script: a Python file, if there is one; the package lies beside its folder.
+        script: a Python file, if there is one.
         modules: modules that the script imports by name, and their imports.
         facts: modules of kinds, of which only methods and class variables count: fields are read
             through their values.
+        root: folder that holds the package; by default the script's folder lies in it.
 
     Returns:
         `module:definition` -> SHA-256 (first 16 hex digits) of its syntax tree. Top-level
         statements that define no function or class come as `module:<module>`.
     """
-    root = script.parent.parent
+    root = root or script.parent.parent
     packages = frozenset({PACKAGE, *(name.partition(".")[0] for name in modules)})
     found, seen, pending = dict[str, str](), set[str](), list(modules)
     if script.is_file():

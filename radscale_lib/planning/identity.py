@@ -9,10 +9,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from radscale_lib.metrics import modules as metric_modules
+from radscale_lib.places import LIBRARY, workflow_folder
 from radscale_lib.planning.code import code_of
 from radscale_lib.planning.stages import STAGES
 from radscale_lib.planning.stages.base import without
@@ -20,8 +20,6 @@ from radscale_lib.study.base import Section
 from radscale_lib.study.kinds import kind_name
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks import TaskSection
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def components(study: Study, stage: str, **names: str) -> dict[str, dict[str, str]]:
@@ -62,10 +60,7 @@ def _code(study: Study, name: str, **names: str) -> dict[str, str]:
 
 @lru_cache
 def _digests(script: str, modules: tuple[str, ...], facts: tuple[str, ...]) -> dict[str, str]:
-    path = ROOT / "scripts" / script
-    if not path.is_file():  # the package is installed without the checkout, whose ids are others
-        modules = (f"radscale_lib.cli.{path.stem}", *modules)
-    return code_of(path, modules, facts)
+    return code_of(workflow_folder() / "scripts" / script, modules, facts, LIBRARY)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

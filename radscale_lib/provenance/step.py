@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from radscale_lib.files import write_json
+from radscale_lib.places import LIBRARY
 from radscale_lib.planning.code import recall
-from radscale_lib.planning.identity import ROOT, components, stage_id
+from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.provenance.digests import files_of
 from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import (
@@ -259,9 +260,9 @@ def _software() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    if not (ROOT / ".git").exists():
+    if not (LIBRARY / ".git").exists():
         return None
-    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    command = ["git", "-C", str(LIBRARY), "rev-parse", "HEAD"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:

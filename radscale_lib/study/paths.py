@@ -52,7 +52,7 @@ def _archive_problems(name: str, archive: Archive) -> Iterator[str]:
     elif not os.environ.get(KEY_VARIABLE):
         yield (
             f"{name}.key_file: no secret key for the pseudonyms: set it, or the environment "
-            f"variable {KEY_VARIABLE} (make one with: openssl rand -hex 32)"
+            f"variable {KEY_VARIABLE} (make one with: radscale key new FILE)"
         )
 
 

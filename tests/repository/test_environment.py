@@ -1,4 +1,4 @@
-"""The environment: one set of pins, direct dependencies that are used, and their licences."""
+"""The environment: two locks with digests, direct dependencies that are used, their licences."""
 
 import ast
 import importlib.util
@@ -13,8 +13,6 @@ import yaml
 from packaging.requirements import Requirement
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-PINS = [line for line in Path("requirements.lock").read_text().splitlines() if line[0] != "#"]
-
 NOT_IMPORTED = {
     "pygments": "of snakemake --report",
     "pylibjpeg": "plug-in of pydicom",
@@ -34,6 +32,9 @@ spec = importlib.util.spec_from_file_location("lock", "workflow/envs/lock.py")
 lock = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(lock)
 
+RUNS, TESTS = lock.read(lock.LOCK), lock.read(lock.TESTS_LOCK)
+PINS = lock.pins_of(RUNS) + lock.pins_of(TESTS)
+
 
 def direct(*groups):
     """Requirements of pyproject.toml by canonical name."""
@@ -43,6 +44,10 @@ def direct(*groups):
 
 RUNTIME = direct(PROJECT["dependencies"])
 ALL = direct(PROJECT["dependencies"], PROJECT["optional-dependencies"]["dev"])
+
+
+def version_of(name):
+    return RUNS[name].split()[0].partition("==")[2]
 
 
 def imported(*folders):
@@ -75,14 +80,36 @@ def distributions(modules):
     }
 
 
-def test_the_lock_has_exact_versions_sorted_and_nothing_else():
-    assert [pin for pin in PINS if not re.fullmatch(r"[a-z0-9-]+==[\w.+!]+", pin)] == []
-    assert sorted(PINS, key=lock.canonical) == PINS
+@pytest.mark.parametrize("of", [lock.LOCK, lock.TESTS_LOCK], ids=["runs", "tests"])
+def test_a_lock_has_exact_versions_with_digests_and_nothing_else(of):
+    entry = r"([a-z0-9-]+)==[\w.+!]+ \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+"
+    text = re.sub(r"\A(#.*\n)+", "", of.read_text())
+    assert re.sub(entry, "", text) == ""
+    assert list(lock.read(of)) == sorted(lock.read(of)) == [m[1] for m in re.finditer(entry, text)]
+
+
+def test_what_only_tests_need_is_not_where_studies_run():
+    assert RUNS.keys() & TESTS.keys() == set()
+    assert {"moto", "flask", "boto3", "simpleitk", "pytest"} <= TESTS.keys()
+    assert set(RUNTIME) | {"hatchling"} <= RUNS.keys()
+
+
+def test_a_machine_without_a_gpu_has_the_same_but_cuda():
+    left, builds = lock.for_cpu(RUNS)
+    out = RUNS.keys() - left.keys()
+    assert {"torch", "torchvision", "triton", "nvidia-cudnn-cu13", "cuda-toolkit"} <= out
+    assert all(re.match("cuda|nvidia|torch|triton", name) for name in out)
+    assert builds == [
+        f"torch=={version_of('torch')}+cpu",
+        f"torchvision=={version_of('torchvision')}+cpu",
+    ]
 
 
 def test_this_environment_is_the_lock():
     different = {}
-    for pin in PINS:
+    on_cpu = version("torch").endswith("+cpu")
+    runs, builds = lock.for_cpu(RUNS) if on_cpu else (RUNS, [])
+    for pin in [*lock.pins_of(runs), *builds, *lock.pins_of(TESTS)]:
         name, expected = pin.split("==")
         try:
             found = version(name)
@@ -105,7 +132,7 @@ def test_direct_dependencies_are_locked_within_their_bounds():
 
 def test_the_conda_file_has_the_pins_of_the_lock():
     text = lock.CONDA.read_text()
-    assert text == lock.conda_file(PINS)
+    assert text == lock.conda_file(lock.pins_of(RUNS))
     pip = yaml.safe_load(text)["dependencies"][-1]["pip"]
     assert {lock.canonical(pin) for pin in pip} == set(RUNTIME)
 

@@ -81,8 +81,6 @@ def test_contributing_names_every_script():
 def test_one_version():
     assert f"## [{VERSION}]" in Path("CHANGELOG.md").read_text()
     assert yaml.safe_load(Path("CITATION.cff").read_text())["version"] == VERSION
-    logger = tomllib.loads(Path("workflow/logger/pyproject.toml").read_text())
-    assert logger["project"]["version"] == VERSION
 
 
 def test_each_release_says_what_alters_results():

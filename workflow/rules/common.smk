@@ -12,12 +12,21 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, workflow.basedir)
+# The folder of this Snakefile. In a checkout the library lies beside it, and none other is used.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+sys.path.insert(0, str(ROOT))
 # The jobs of a DAG stay: looking through them for garbage as often as usual is a tenth of a dry run.
 gc.set_threshold(200_000, 50, 100)
-# Rules call `python`: the one that runs Snakemake, unless a conda environment is activated over it;
-# the library is the one beside this workflow.
-for variable, folder in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", workflow.basedir)):
+# Rules call `python`: the one that runs Snakemake, unless a conda environment is activated over it.
+FIRST = {"PATH": Path(sys.executable).parent}
+if (ROOT / "radscale_lib").is_dir():
+    FIRST["PYTHONPATH"] = ROOT
+elif workflow.deployment_settings.deployment_method:
+    raise WorkflowError(
+        "environments by conda or containers lack the installed package radscale: leave "
+        "--software-deployment-method out, or use a checkout of the project"
+    )
+for variable, folder in FIRST.items():
     environ[variable] = pathsep.join(filter(None, [str(folder), environ.get(variable)]))
 
 from radscale_lib.archive import listing, retries
@@ -51,7 +60,7 @@ except (StudyError, SiteError) as error:
 OUT = STUDY.folder
 PRIVATE = ("data", "subsets", "features", "similarity", "tasks", "work")
 """Folders with rows of images and patients."""
-SCRIPTS = f"{workflow.basedir}/scripts"
+SCRIPTS = str(ROOT / "scripts")
 SETTINGS = settings_file(STUDY)
 """The study as every job reads it."""
 if not workflow.is_main_process:
@@ -67,6 +76,10 @@ LOOKED_AT = workflow.snakemake_tmp_dir / "study.json"
 """The study as this call of snakemake has it, for the targets that only look."""
 SCRATCH = ["--scratch", SITE.scratch] if SITE.scratch else []
 TASKS = list(STUDY.evaluation.tasks)
+# As a module of another Snakefile: Snakemake looks there for the names in shell commands.
+workflow.modifier_stack[0].globals.update(
+    SCRIPTS=SCRIPTS, SETTINGS=SETTINGS, LAUNCH=LAUNCH, SCRATCH=SCRATCH
+)
 
 
 wildcard_constraints:

@@ -15,8 +15,12 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from radscale_lib.places import workflow_folder
 from radscale_lib.planning.disk import write_problem
 from radscale_lib.texts import plain
+
+sys.path.insert(0, str(workflow_folder()))  # Snakemake starts its logger before the Snakefile
+
 from workflow import configuration
 from workflow.dry_run import ASKED
 from workflow.progress import Progress, duration, expected_seconds, following, journals

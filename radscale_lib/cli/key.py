@@ -1,0 +1,49 @@
+"""Make the secret key of an archive's pseudonyms: a file that only you can read, written once."""
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from radscale_lib.pseudonyms import key_fingerprint
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    new = commands.add_parser("new", help="write a new key; a file that is there stays as it is")
+    new.add_argument("file", type=Path, help="as the study's key_file names it")
+    args = parser.parse_args(argv)
+    try:
+        key = new_key(args.file)
+    except FileExistsError:
+        sys.exit(
+            f"{args.file}: is there already, and stays as it is: another key would give other "
+            "pseudonyms and other results. For another archive, name another file"
+        )
+    except OSError as error:
+        sys.exit(f"{args.file}: cannot be written ({error.strerror}): choose another place")
+    print(
+        f"{args.file}: a new key, of fingerprint {key_fingerprint(key)}. Keep a copy in a safe "
+        "place: pseudonyms cannot be made again without it."
+    )
+
+
+def new_key(path: Path) -> bytes:
+    """Write 32 random bytes, in hexadecimal, to a new file of mode 0600.
+
+    Raises:
+        FileExistsError: if the file is there.
+    """
+    key = secrets.token_hex(32).encode()
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(key + b"\n")
+        os.fsync(file.fileno())
+    try:
+        os.link(partial, path)  # fails where a file is, also one that another call just wrote
+    finally:
+        partial.unlink()
+    return key

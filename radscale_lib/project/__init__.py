@@ -1,0 +1,1 @@
+"""Folders of studies apart from the code: what `radscale init` writes."""

@@ -1,0 +1,94 @@
+"""A project folder: study file, Snakefile, profiles; the code stays in the installed package."""
+
+import re
+from pathlib import Path
+
+from radscale_lib.files import atomic_write
+from radscale_lib.places import workflow_folder
+from radscale_lib.study import StudyError, parse_study, read_values
+from radscale_lib.study.base import NAME
+
+TEMPLATES = Path(__file__).parent / "templates"
+STUDIES = {"demo": "config.yaml", "hospital": "hospital.yaml", "paper": "paper.yaml"}
+"""Study files that come with the workflow, by the name of their study."""
+_NAME_KEY = re.compile(r"^name:.*$", re.MULTILINE)
+
+
+class ProjectError(ValueError):
+    """A project folder that cannot be written; the message names the remedy."""
+
+
+def write_project(folder: Path, study: str | Path, name: str | None = None) -> list[Path]:
+    """Write a project folder. What is there stays: nothing is overwritten.
+
+    Args:
+        folder: is made, if it is not there.
+        study: study file that the project begins with, or one of `STUDIES`.
+        name: of the study; by default the folder's.
+
+    Returns:
+        The files that were written, relative to the folder.
+
+    Raises:
+        ProjectError: if a file is there already, the name cannot be a study's, or the study file
+            cannot be used.
+    """
+    contents = _contents(study, name or _name_of(folder))
+    there = [file for file in contents if (folder / file).exists()]
+    if there:
+        raise ProjectError(
+            f"{folder}: {', '.join(map(str, there))} there already, and nothing was written: "
+            "choose another folder, or move what is there away"
+        )
+    for file, text in contents.items():
+        with atomic_write(folder / file) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return list(contents)
+
+
+def _contents(study: str | Path, name: str) -> dict[Path, str]:
+    """Content of each file of a project."""
+    ours = workflow_folder()
+    copied = [
+        *("config/study.schema.json", "profiles/default/config.yaml"),
+        *("profiles/slurm/config.yaml", "profiles/slurm/site.yaml"),
+    ]
+    return {
+        Path("Snakefile"): _read(TEMPLATES / "Snakefile"),
+        Path(".gitignore"): _read(TEMPLATES / "gitignore"),
+        Path("config/config.yaml"): _study_text(study, name),
+        Path("config/README.md"): _read(TEMPLATES / "README.md"),
+        **{Path(file): _read(ours / file) for file in copied},
+    }
+
+
+def _name_of(folder: Path) -> str:
+    """The name of a study in a folder: lower case, with hyphens for what a name cannot hold."""
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    if not re.fullmatch(NAME, name):
+        raise ProjectError(f"{folder}: its name cannot be a study's: give one with --name")
+    return name
+
+
+def _study_text(study: str | Path, name: str) -> str:
+    """A study file's text, with its comments, under another name."""
+    if not re.fullmatch(NAME, name):
+        raise ProjectError(f"--name {name}: must be of lower-case letters, digits and hyphens")
+    path = workflow_folder() / "config" / STUDIES[study] if study in STUDIES else Path(study)
+    try:
+        values = read_values(path)
+    except StudyError as error:
+        known = f", or one of {', '.join(STUDIES)}" if not path.exists() else ""
+        raise ProjectError(f"{error}{known}") from None
+    text, named = _NAME_KEY.subn(f"name: {name}", _read(path), count=1)
+    if not named:
+        raise ProjectError(f"{path}: no line 'name: …' to put the study's name in: add one")
+    try:
+        parse_study({**values, "name": name}, str(path))
+    except StudyError as error:
+        raise ProjectError(str(error)) from None
+    return text
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
