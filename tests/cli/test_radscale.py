@@ -1,28 +1,25 @@
 """The command `radscale`: light, complete, and the same as the scripts."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
 
-import PIL.Image
 import pytest
 
 from radscale_lib.cli.radscale import GROUPS
 
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
-IN_A_CHECKOUT = {"accept", "adopt", "plan", "status"}
-"""Scripts that start or change the workflow: these need its Snakefile."""
+WORKFLOWS = {name for name, command in COMMANDS.items() if not command.module}
+"""Scripts that start or change the workflow."""
 
 
 def test_every_script_is_a_command_and_runs_its_main() -> None:
     scripts = {path.stem for path in Path("scripts").glob("*.py")}
-    modules = {command.module.rpartition(".")[2] for command in COMMANDS.values()}
-    assert scripts - IN_A_CHECKOUT <= modules
+    modules = {command.module.rpartition(".")[2] for command in COMMANDS.values()} - {""}
+    assert scripts - modules == WORKFLOWS == {"accept", "adopt", "plan", "status"}
     for name in sorted(scripts & modules):
         text = Path("scripts", f"{name}.py").read_text()
         assert f"from radscale_lib.cli.{name} import main\n" in text
@@ -79,34 +76,10 @@ def test_the_command_radscale(arguments: list[str], code: int, said: str) -> Non
     assert run.returncode == code and said in run.stdout + run.stderr
 
 
-@pytest.mark.slow
-def test_the_wheel_has_all_that_its_commands_need(tmp_path: Path) -> None:
-    """Built and unpacked, away from the checkout: a step by hand, and an encoder by its name."""
-    root, source = Path.cwd(), tmp_path / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / name, source)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(root / "radscale_lib", source / "radscale_lib", ignore=ignored)
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "-w", tmp_path, source], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    shutil.unpack_archive(wheel, tmp_path / "installed", "zip")
-    PIL.Image.new("L", (40, 30), 90).save(tmp_path / "film.png")
-    shutil.copy(root / "config/smoke.yaml", tmp_path / "study.yaml")
-
-    def radscale(*arguments: str) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "radscale_lib.cli", *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(tmp_path / "installed")},
-            check=True,
-        )
-
-    radscale("embed", "timm:test_vit,random=0", "film.png", "--out", "embeddings.parquet")
-    assert (tmp_path / "embeddings.parquet").stat().st_size
-    radscale("make-phantom", "--study", "study.yaml", "--archive", "public", "--out", "phantom")
-    assert (tmp_path / "phantom" / "manifest.json").is_file()
+def test_a_script_of_the_workflow_is_a_command() -> None:
+    command = [sys.executable, "-m", "radscale_lib.cli", "accept", "--help"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0 and "usage: radscale accept" in run.stdout, run.stderr
 
 
 @pytest.mark.parametrize("arguments", ["--help", "embed --help"])

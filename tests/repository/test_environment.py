@@ -99,10 +99,7 @@ def test_a_machine_without_a_gpu_has_the_same_but_cuda():
     out = RUNS.keys() - left.keys()
     assert {"torch", "torchvision", "triton", "nvidia-cudnn-cu13", "cuda-toolkit"} <= out
     assert all(re.match("cuda|nvidia|torch|triton", name) for name in out)
-    assert builds == [
-        f"torch=={version_of('torch')}+cpu",
-        f"torchvision=={version_of('torchvision')}+cpu",
-    ]
+    assert builds == [f"{name}=={version_of(name)}+cpu" for name in ("torch", "torchvision")]
 
 
 def test_this_environment_is_the_lock():
