@@ -154,9 +154,8 @@ def test_the_pinned_version_is_the_cured_and_tested_one() -> None:
     """Another version needs these tests first, then all of tests/slurm."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f"{slurm_cures.PLUGIN}=={slurm_cures.CURED}" in project["dependencies"]
-    assert (
-        f"\n{slurm_cures.PLUGIN}=={slurm_cures.CURED} " in (ROOT / "requirements.lock").read_text()
-    )
+    locked = (ROOT / "requirements.lock").read_text()
+    assert f"\n{slurm_cures.PLUGIN}=={slurm_cures.CURED} " in locked
     assert version(slurm_cures.PLUGIN) == slurm_cures.CURED
 
 
