@@ -105,17 +105,17 @@ def _run(argv: list[str]) -> None:
     if module := commands[name].module:
         import_module(module).main(arguments)
     else:
-        _run_script(name)
+        _run_script(name, arguments)
 
 
-def _run_script(name: str) -> None:
+def _run_script(name: str, arguments: list[str]) -> None:
     """Run a script that starts the workflow, or changes what it decides by."""
     from runpy import run_path
 
     from radscale_lib.places import workflow_folder
 
     sys.path.insert(0, str(workflow_folder()))
-    run_path(str(workflow_folder() / "scripts" / f"{name}.py"), run_name="__main__")
+    run_path(str(workflow_folder() / "scripts" / f"{name}.py"))["main"](arguments)
 
 
 def _end_quietly() -> NoReturn:

@@ -48,7 +48,8 @@ def _archive_problems(name: str, archive: Archive) -> Iterator[str]:
         if path is not None:
             yield from _absent(f"{name}.{key}", path, "file")
     if archive.key_file is not None:
-        yield from _absent(f"{name}.key_file", archive.key_file, "file")
+        make = f"; radscale key new {archive.key_file} makes one for a new archive"
+        yield from (each + make for each in _absent(f"{name}.key_file", archive.key_file, "file"))
     elif not os.environ.get(KEY_VARIABLE):
         yield (
             f"{name}.key_file: no secret key for the pseudonyms: set it, or the environment "

@@ -179,7 +179,7 @@ def test_a_key_in_the_environment_will_do(monkeypatch):
     monkeypatch.delenv("RADSCALE_KEY", raising=False)
     assert keys_asked() == [
         "institution.key_file: no secret key for the pseudonyms: set it, or the environment "
-        "variable RADSCALE_KEY (make one with: openssl rand -hex 32)"
+        "variable RADSCALE_KEY (make one with: radscale key new FILE)"
     ]
     monkeypatch.setenv("RADSCALE_KEY", "0123456789abcdef")
     assert keys_asked() == []
