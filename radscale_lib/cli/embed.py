@@ -78,8 +78,8 @@ def _embed(args: argparse.Namespace) -> int:
         return 1
     said = f"{counts.embedded:,} images embedded"
     if counts.bad:
-        said += f", {counts.bad:,} bad files left out"
+        said += f", {counts.bad:,} bad file{'s' * (counts.bad != 1)} left out"
     if others:
-        said += f", {others:,} {'file' if others == 1 else 'files'} that are no images ignored"
+        said += f", {others:,} other file{'s' * (others != 1)} ignored"
     print(f"{said}: {args.out}", file=sys.stderr)
     return SOME_BAD if counts.bad else 0

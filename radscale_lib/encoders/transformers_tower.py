@@ -26,6 +26,8 @@ from radscale_lib.study.encoders.transformers import Transformers
 
 VISION: dict[str, Any] = {"clip": CLIPVisionModel, "siglip": SiglipVisionModel}
 """Image towers of models that have a text tower, too."""
+FLEXIBLE = ("siglip2", "siglip2_vision_model")
+"""Model types that read images as lists of patches, not as squares."""
 NORMS = ("layernorm", "norm", "post_layernorm", "vision_model.post_layernorm")
 """Where models keep their last norm."""
 
@@ -100,6 +102,12 @@ class TransformersTower(LibraryTower):
         batch, length, width = tokens.shape
         side = self.encoder.image_size // (self.encoder.cell or 0) if self.encoder.cell else 0
         side = side or isqrt(length)
+        if length < side * side:
+            kind = self.encoder.vision.get("model_type")
+            raise ReleaseError(
+                f"transformers, model type {kind!r}: {length} tokens for {side} × {side} patches: "
+                "only plain vision transformers are served: take timm's model of this family"
+            )
         return tokens[:, length - side * side :].transpose(1, 2).reshape(batch, width, side, side)
 
 
@@ -176,16 +184,22 @@ def resolve(section: Transformers) -> Transformers:
         raise ReleaseError(f"{section.weights}: {code}")
     if not located.config:
         raise ReleaseError(f"{section.weights}: no config.json: give a folder in Hugging Face form")
+    if located.config.get("model_type") in FLEXIBLE:
+        raise ReleaseError(
+            f"{section.weights}: model type {located.config['model_type']!r} takes patches of any "
+            "shape and number, which is not served: take the family's model of fixed resolution "
+            "(SigLIP 2: model type 'siglip')"
+        )
     if section.input:
         return located
     try:
+        values = located.processor_values()
         if located.processor is None:
             family = located.config.get("model_type")
             tell(
                 f"{section.weights or family}: no preprocessor_config.json: images are prepared as "
                 f"is usual for {family} models, at the model's image_size"
             )
-        values = located.processor_values()
         complete = processor_of(located.model_copy(update={"processor": values})).to_dict()
         complete = {key: value for key, value in complete.items() if _is_json(value)}
         section.input_of(complete)

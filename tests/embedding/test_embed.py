@@ -80,7 +80,7 @@ def test_rows_are_the_images_by_path_with_the_towers_features(
         for number, level in enumerate(features.levels, 1):
             np.testing.assert_allclose(row[f"level{number}"], level.mean((2, 3))[0], atol=2e-6)
     said = capsys.readouterr().err
-    assert "4 images embedded, 2 files that are no images ignored" in said
+    assert "4 images embedded, 2 other files ignored" in said
     assert "SECRET" not in said and b"SECRET" not in out.read_bytes()
 
 

@@ -295,6 +295,20 @@ def test_a_transformers_folder_that_lacks_weights_is_refused(tmp_path: Path) -> 
 
 
 @torch.no_grad()
+def test_models_that_are_no_plain_transformers_on_squares_are_refused(tmp_path: Path) -> None:
+    hf.SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    sizes = {"image_size": 32, "patch_size": 4, "embed_dim": 16, "window_size": 4}
+    config = hf.SwinConfig(depths=[1, 1], num_heads=[1, 2], **sizes)
+    hf.SwinModel(config).save_pretrained(tmp_path)
+    tower = load(tmp_path)
+    with pytest.raises(ReleaseError, match=r"'swin': .* only plain vision transformers"):
+        tower.levels(tower.prepare(films()))
+    hf.Siglip2Config().save_pretrained(tmp_path)
+    with pytest.raises(ReleaseError, match="'siglip2' takes patches of any shape"):
+        load(tmp_path)
+
+
+@torch.no_grad()
 def test_without_a_pooler_the_class_token_is_taken(tmp_path: Path) -> None:
     """As of a classifier's checkpoint: transformers would draw the pooler's weights."""
     config = hf.ViTConfig(**TRANSFORMERS["vit"][2])
