@@ -65,7 +65,9 @@ class EncoderFile:
 
 def save_encoder(path: Path, content: EncoderFile) -> None:
     """Write an encoder file, whole, a tensor at a time; equal contents give equal bytes."""
-    metadata = {"config": json.dumps(content.encoder.model_dump(mode="json"), sort_keys=True)}
+    metadata = {
+        "config": json.dumps(content.encoder.stored().model_dump(mode="json"), sort_keys=True)
+    }
     if content.tokenizer is not None:
         metadata["tokenizer"] = content.tokenizer
     header: dict[str, Any] = {"__metadata__": metadata}

@@ -59,6 +59,10 @@ class EncoderSection(Section):
     spare: ClassVar[tuple[str, ...]] = ()
     """Beginnings of the names of weights that some recipes train, and others leave behind."""
 
+    def stored(self) -> Self:
+        """The section as encoder files hold it: without the place of the weights it began from."""
+        return self.model_copy(update={"weights": None})
+
     @property
     def described_by(self) -> Path | None:
         """The file or folder that tells its architecture, where the study does not."""

@@ -54,6 +54,10 @@ class LibraryEncoder(EncoderSection):
         None, description="Resize, crop and normalisation; null is the published one."
     )
 
+    def stored(self) -> Self:
+        """The section as it is: code that came with the weights may be needed again."""
+        return self
+
     @property
     def described_by(self) -> Path | None:
         """The file or folder that tells its architecture, where the study does not."""
