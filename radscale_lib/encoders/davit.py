@@ -3,13 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radscale_lib.encoders.features import Features, Tower
-from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights
+from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights, run
 from radscale_lib.study.encoders.mi2 import Mi2
 
 
@@ -44,6 +45,17 @@ class DavitTower(Tower):
     def width(self) -> int:
         """Channels of the global embedding."""
         return self.encoder.image.dims[-1]
+
+    def recompute(self) -> None:
+        """Compute activations anew in backward passes, block by block."""
+        for stage in self.stages:
+            cast(Stage, stage).recomputes = True
+
+    def compile_blocks(self) -> None:
+        """Compile the blocks, each for its shape."""
+        for module in self.stages.modules():
+            if isinstance(module, Block):
+                module.compile(dynamic=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Global embedding [B, D] of grey images, float32 [B, 1, S, S] in [0, 1]."""
@@ -117,6 +129,7 @@ class Stage(nn.Module):
     ) -> None:
         """Make a stage; without `narrow`, the map keeps its size and channels."""
         super().__init__()
+        self.recomputes = False
         self.downsample = Downsample(narrow, wide) if narrow else nn.Identity()
         self.blocks = nn.Sequential(*(
             nn.Sequential(OrderedDict([
@@ -128,7 +141,10 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']."""
-        x = self.blocks(self.downsample(x))
+        x = self.downsample(x)
+        for pair in self.blocks.children():
+            for block in pair.children():
+                x = run(block, self.recomputes, x)
         return x
 
 

@@ -36,6 +36,22 @@ class Tower(nn.Module):
 
     encoder: EncoderSection
 
+    def recompute(self) -> None:
+        """Compute activations anew in backward passes, block by block (arXiv 1604.06174).
+
+        Raises:
+            ValueError: if this tower cannot.
+        """
+        raise ValueError(f"a {self.encoder.kind} encoder cannot compute activations anew")
+
+    def compile_blocks(self) -> None:
+        """Have torch compile the blocks, or the whole, at their next use.
+
+        Each shape is compiled by itself: code must not hang on what came before, so that a resumed
+        run has the same.
+        """
+        self.compile(dynamic=False)
+
     def prepare(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Stored grey images, uint8 [H, W] each, as the tower's input: float32 [B, 1, S, S]."""
         return to_input(images, self.encoder)

@@ -4,8 +4,11 @@ The towers are written out here, since a library of all vision models takes long
 torch itself: timm loads torchvision, and that torch's compiler.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 FIRST_WEIGHTS_SD = 0.02
 
@@ -23,6 +26,17 @@ def draw_linear_weights(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         draw_weights(module.weight)
         nn.init.zeros_(module.bias)
+
+
+def run(layer: Callable[..., Tensor], recompute: bool, *inputs: object) -> Tensor:
+    """layer(*inputs); if asked for, its activations are computed anew in the backward pass.
+
+    What it draws at random is drawn again, the same.
+    """
+    if not (recompute and torch.is_grad_enabled()):
+        return layer(*inputs)
+    again: Tensor = checkpoint(layer, *inputs, use_reentrant=False)
+    return again
 
 
 class Mlp(nn.Module):

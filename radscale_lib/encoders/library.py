@@ -32,6 +32,21 @@ class LibraryTower(Tower):
     encoder: LibraryEncoder
     model: Any
 
+    def recompute(self) -> None:
+        """Compute activations anew in backward passes, as the library does.
+
+        Raises:
+            ValueError: if this model cannot.
+        """
+        model = getattr(self.model, "trunk", self.model)
+        try:
+            if hasattr(model, "gradient_checkpointing_enable"):
+                model.gradient_checkpointing_enable({"use_reentrant": False})
+            else:
+                model.set_grad_checkpointing()
+        except (AssertionError, AttributeError, ValueError):
+            super().recompute()
+
     def _normalised(self, images: Tensor) -> Tensor:
         """[B, 1, S, S] -> [B, 3, S, S]: the grey channel, normalised for each input channel."""
         known = self.encoder.known_input

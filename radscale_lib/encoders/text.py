@@ -17,6 +17,7 @@ from tokenizers import (
 )
 from torch import Tensor, nn
 
+from radscale_lib.encoders.layers import run
 from radscale_lib.study.encoders.mi2 import Mi2
 
 PAD = 0
@@ -44,6 +45,7 @@ class TextTower(nn.Module):
         super().__init__()
         config = encoder.text
         self.heads, self.end = config.heads, end
+        self._recomputes = False
         self.token_embedding = nn.Embedding(tokens, config.width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context, config.width))
         blocks = [TextBlock(config.width, config.heads) for _ in range(config.layers)]
@@ -55,6 +57,15 @@ class TextTower(nn.Module):
         for block in blocks:
             block.draw_weights(deep)
 
+    def recompute(self) -> None:
+        """Compute activations anew in backward passes, block by block."""
+        self._recomputes = True
+
+    def compile_blocks(self) -> None:
+        """Compile the blocks, for texts of any length."""
+        for block in self.transformer["resblocks"].children():
+            block.compile(dynamic=True)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings [B, D] of texts, int64 [B, L], as tokenizers give them."""
         batch, length = tokens.shape
@@ -62,7 +73,7 @@ class TextTower(nn.Module):
         x = self.token_embedding(tokens) + self.positional_embedding[:length]
         mask = self._mask(ends, length, x)
         for block in self.transformer["resblocks"].children():
-            x = block(x, mask)
+            x = run(block, self._recomputes, x, mask)
         pooled: Tensor = self.ln_final(x)[torch.arange(batch, device=x.device), ends]
         return pooled
 

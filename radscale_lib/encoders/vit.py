@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radscale_lib.encoders.features import Features, Tower
-from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights, draw_weights
+from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights, draw_weights, run
 from radscale_lib.study.encoders.rad_dino import RadDino
 
 EPSILON = 1e-6
@@ -48,11 +49,22 @@ class VitTower(Tower):
         self.apply(draw_linear_weights)
         self.encoder = encoder
         self._resampling: dict[tuple[int, int], Tensor] = {}
+        self._recomputes = False
+        self._branches = (_attended, _expanded)
 
     @property
     def width(self) -> int:
         """Channels of the global embedding."""
         return self.encoder.image.width
+
+    def recompute(self) -> None:
+        """Compute activations anew in backward passes, but for the last block's."""
+        self._recomputes = True
+
+    def compile_blocks(self) -> None:
+        """Compile what the blocks add, once for all blocks and each shape."""
+        compiled = [torch.compile(branch, dynamic=False) for branch in self._branches]
+        self._branches = (compiled[0], compiled[1])
 
     def forward(self, images: Tensor) -> Tensor:
         """Class token [B, D], after the final norm, of grey images, float32 [B, 1, S, S]."""
@@ -97,7 +109,7 @@ class VitTower(Tower):
         x, _ = self._embed(images, mask, mask_token)
         *blocks, last = self._blocks()
         for block in blocks:
-            x = self._through(block, x)
+            x = run(self._through, self._recomputes, block, x)
         batch, length, _ = x.shape
         rows = torch.arange(batch, device=x.device) * length
         if patches is not None:
@@ -158,8 +170,9 @@ class VitTower(Tower):
         return torch.randperm(batch, device=device)[: max(int(batch * (1 - rate)), 1)]
 
     def _through(self, block: Block, x: Tensor) -> Tensor:
-        x = self._residual(x, lambda part: block.ls1(block.attn(block.norm1(part))))
-        return self._residual(x, lambda part: block.ls2(block.mlp(block.norm2(part))))
+        for branch in self._branches:
+            x = self._residual(x, partial(branch, block))
+        return x
 
     def _residual(self, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
         kept = self._kept(len(x), x.device)
@@ -198,6 +211,18 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=EPSILON)
         self.mlp = Mlp(width)
         self.ls2 = LayerScale(width, layer_scale)
+
+
+def _attended(block: Block, x: Tensor) -> Tensor:
+    """What a block's attention adds to tokens [B, N, D]."""
+    change: Tensor = block.ls1(block.attn(block.norm1(x)))
+    return change
+
+
+def _expanded(block: Block, x: Tensor) -> Tensor:
+    """What a block's MLP adds to tokens [B, N, D]."""
+    change: Tensor = block.ls2(block.mlp(block.norm2(x)))
+    return change
 
 
 class LayerScale(nn.Module):

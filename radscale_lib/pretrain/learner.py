@@ -45,6 +45,11 @@ class Learner(nn.Module):
         """Losses of a pass: `loss`, whose gradient is followed, and its parts."""
         raise NotImplementedError
 
+    def towers(self, name: str) -> list[nn.Module]:
+        """Its towers of a name, such as `image` or `text`, and those of its average or teacher."""
+        named = self.named_modules()
+        return [module for path, module in named if path.partition(".")[2] == name]
+
     def describe(self, batch: Batch) -> dict[str, Tensor]:
         """What the log says of a step's batch besides the losses, the same on every process."""
         return {}

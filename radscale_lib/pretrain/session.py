@@ -29,6 +29,7 @@ from radscale_lib.pretrain.kept import (
     kept_folder,
     seen,
 )
+from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.log import write_log
 from radscale_lib.pretrain.requeue import requeue
 from radscale_lib.pretrain.rows import Rows, known_labels, write_rows
@@ -91,6 +92,8 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             trainer.progress.flops_per_sample = flops_per_sample(
                 trainer, first, len(share.positions)
             )
+        if compute.compile:
+            _compile(learner)
         try:
             progress = trainer.run()
         except StoppedError:
@@ -112,6 +115,38 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             _finish(job, folder, content, progress, len(rows), done)
         if world.size > 1:
             dist.barrier()
+
+
+def _build(setup: Setup) -> Trainable:
+    """Only the paradigm that is trained is imported."""
+    recipe = setup.section.recipe
+    trainable: Trainable = import_module(recipe.implementation).build(setup)
+    for name in recipe.recompute:
+        for tower in trainable.learner.towers(name):
+            try:
+                tower.recompute()  # type: ignore[operator]
+            except ValueError as error:
+                raise PretrainError(f"{error}: remove recipe.recompute") from None
+    return trainable
+
+
+def _compile(learner: Learner) -> None:
+    """Have torch compile the towers at their next use.
+
+    Raises:
+        FileNotFoundError: if there is no C++ compiler.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise FileNotFoundError(
+            f"compute.compile needs a C++ compiler, and there is no {compiler}: load one (modules "
+            "of the site file; CXX names another), or set compute.compile to false"
+        )
+    # One piece of code serves all blocks; each of its shapes is a version.
+    torch._dynamo.config.recompile_limit = 64
+    for name in ("image", "text"):
+        for tower in learner.towers(name):
+            tower.compile_blocks()  # type: ignore[operator]
 
 
 def _set_up_libraries(device: str, threads: int) -> None:
@@ -169,12 +204,6 @@ def _setup(job: Job, folder: Path, rows: Rows, share: Share) -> Setup:
     cell = job.study.smallest_cell(_archive(job))
     encoder = job.encoder.resolved(base.encoder) if base else job.encoder
     return Setup(encoder, job.section, rows, source, share, base, cell)
-
-
-def _build(setup: Setup) -> Trainable:
-    """Only the paradigm that is trained is imported."""
-    trainable: Trainable = import_module(setup.section.recipe.implementation).build(setup)
-    return trainable
 
 
 def _means(log: Sequence[LogRow], names: Sequence[str]) -> dict[str, float]:

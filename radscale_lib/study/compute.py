@@ -22,6 +22,11 @@ class Compute(Section):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="Autocast precision; master weights and teacher stay fp32."
     )
+    compile: bool = Field(
+        False,
+        description="Whether torch compiles the towers that are trained: it takes minutes at the "
+        "start, and a C++ compiler. Results differ by rounding.",
+    )
     devices: int = Field(1, ge=1, description="Devices of one pretraining run.")
     tflops: float = Field(
         0.05,

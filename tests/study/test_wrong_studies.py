@@ -489,6 +489,10 @@ WRONG = {
         {"arms.rad-dino.recipe.local_size": 20},
         "arms.rad-dino.recipe.local_size: 20 is no multiple of the encoder's patch 8: take 16",
     ),
+    "activations of a tower that is not there": (
+        {"arms.rad-dino.recipe.recompute": ["text"]},
+        "arms.rad-dino.recipe.recompute: dinov2 trains no text tower, but image",
+    ),
     "interval upside down": (
         {"arms.mi2-reports.recipe.crop_scale": [1.0, 0.5]},
         "arms.mi2-reports.recipe.crop_scale: [1, 0.5] is no interval: write it as [0.5, 1]",

@@ -39,6 +39,7 @@ def _pretrain(study: Study, arm: str) -> Slice:
         "encoder": without(encoder, "weights"),
         "labels": without(study.labels, "positions"),
         "devices": study.compute.devices,
+        **({"compile": True} if study.compute.compile else {}),
         **hardware(study),
     }
 

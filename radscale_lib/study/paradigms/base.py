@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from radscale_lib.study.base import Fraction, Interval, Section
+from radscale_lib.study.base import Distinct, Fraction, Interval, Section
 from radscale_lib.study.encoders.base import EncoderSection
 
 BACKWARD = 3
@@ -88,8 +88,16 @@ class RecipeSection(Section):
     any_tower: ClassVar[bool] = False
     """Whether it trains the image tower of any kind of encoder, and keeps nothing else of it."""
 
+    towers: ClassVar[tuple[str, ...]] = ("image",)
+    """The towers that it trains."""
+
     paradigm: str
     optimiser: OptimiserConfig
+    recompute: Annotated[tuple[Literal["image", "text"], ...], Distinct] = Field(
+        (),
+        description="Towers whose activations are computed anew in the backward pass (activation "
+        "checkpointing): a third more compute for a fraction of the memory; the results are equal.",
+    )
 
     def sample_flops(self, encoder: EncoderSection) -> float:
         """FLOPs of a training step, per image; matrix products only, two per multiply-add."""
@@ -102,7 +110,14 @@ class RecipeSection(Section):
 
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
         """Settings that do not fit an encoder, as key below the recipe, and message."""
-        yield from ()
+        for tower in self.recompute:
+            if tower not in self.towers:
+                trained = " and ".join(self.towers)
+                yield "recompute", f"{self.paradigm} trains no {tower} tower, but {trained}"
+
+    def training_passes(self, tower: str) -> int:
+        """Forward and backward pass of a tower together, in forward passes."""
+        return BACKWARD + (tower in self.recompute)
 
 
 class OneCropRecipe(RecipeSection):

@@ -95,10 +95,10 @@ class Dinov2(RecipeSection):
         local = encoder.image.flops(self.local_size)
         project = 2.0 * encoder.head.parameters(encoder.image.width)
         masked = self.mask_probability * sum(self.mask_ratio) / 2 * encoder.image.patches
-        student = 2 * whole + self.local_crops * local
-        student += project * (2 + self.local_crops + 2 * masked)
+        student = self.training_passes("image") * (2 * whole + self.local_crops * local)
+        student += BACKWARD * project * (2 + self.local_crops + 2 * masked)
         teacher = 2 * whole + project * (2 + 2 * masked)
-        return BACKWARD * student + teacher
+        return student + teacher
 
     @property
     def continues_whole(self) -> bool:
@@ -107,6 +107,7 @@ class Dinov2(RecipeSection):
 
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
         """Local crops are whole patches."""
+        yield from super().problems(encoder)
         if isinstance(encoder, RadDino) and self.local_size % encoder.image.patch:
             patch = encoder.image.patch
             yield (

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from radscale_lib.study.encoders.base import EncoderSection
-from radscale_lib.study.paradigms.base import BACKWARD, OneCropRecipe, OptimiserConfig, Supervision
+from radscale_lib.study.paradigms.base import OneCropRecipe, OptimiserConfig, Supervision
 
 
 class Supervised(OneCropRecipe):
@@ -18,4 +18,4 @@ class Supervised(OneCropRecipe):
 
     def sample_flops(self, encoder: EncoderSection) -> float:
         """The image tower, forward and backward."""
-        return BACKWARD * encoder.flops()
+        return self.training_passes("image") * encoder.flops()

@@ -7,7 +7,7 @@ from pydantic import Field
 from radscale_lib.study.base import Fraction
 from radscale_lib.study.encoders.base import EncoderSection
 from radscale_lib.study.encoders.mi2 import Mi2
-from radscale_lib.study.paradigms.base import BACKWARD, OneCropRecipe, OptimiserConfig, Supervision
+from radscale_lib.study.paradigms.base import OneCropRecipe, OptimiserConfig, Supervision
 
 
 class Unicl(OneCropRecipe):
@@ -15,6 +15,7 @@ class Unicl(OneCropRecipe):
 
     implementation: ClassVar[str] = "radscale_lib.pretrain.unicl"
     pairs: ClassVar[tuple[Supervision, ...]] = ("reports", "labels")
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
 
     paradigm: Literal["unicl"]
     optimiser: OptimiserConfig
@@ -40,4 +41,5 @@ class Unicl(OneCropRecipe):
     def sample_flops(self, encoder: EncoderSection) -> float:
         """Both towers, forward and backward."""
         assert isinstance(encoder, Mi2)
-        return BACKWARD * (encoder.flops() + encoder.text.flops())
+        images = self.training_passes("image") * encoder.flops()
+        return images + self.training_passes("text") * encoder.text.flops()
