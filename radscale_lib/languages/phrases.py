@@ -9,6 +9,8 @@ They are in `<code>.phrases.toml`; an ellipsis stands for up to four words:
 - `termset`: list of negspacy that is read first; `dropped` of it ("atelectasis versus
   consolidation" denies neither, and hedges both).
 - `negations_before`, `negations_after`: deny a mention that follows, or stands before.
+- `removals`: deny the mention before them, and those that `conjunctions` join to it: a drain that
+  was removed says nothing of an effusion. `not_removals` hold such a word and deny nothing.
 - `not_negations`: hold a negating word and deny nothing.
 - `hedges_before`, `hedges_after`: make a mention in their clause uncertain.
 - `clause_ends`: end the reach of a hedge, and where there is no termset, of a denial: "possible
@@ -37,6 +39,9 @@ class Phrases:
     hedges_before: tuple[str, ...]
     hedges_after: tuple[str, ...]
     clause_ends: tuple[str, ...]
+    removals: tuple[str, ...] = ()
+    not_removals: tuple[str, ...] = ()
+    conjunctions: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     termset: str | None = None
 

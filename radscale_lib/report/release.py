@@ -32,8 +32,8 @@ PRIVATE_COLUMNS = frozenset({
 """Columns of tables about single images."""
 DIGESTS = ("subset_digest", "base_digest")
 """Fields of a run's card that whoever has the same files could compare."""
-MACRO = "macro"
-"""Target of what is said of all labels of a task."""
+ALL_LABELS = ("macro", "micro")
+"""Targets of what is said of all labels of a task."""
 _PICTURES = "similarity-"
 _HEADER_LENGTH = 8
 
@@ -117,7 +117,8 @@ def small_labels(scores: pl.DataFrame, smallest: int) -> pl.DataFrame:
     """Labels that fewer test images than `smallest` have, or lack: columns `task, target`."""
     counts = pl.col("positives"), pl.col("cases") - pl.col("positives")
     few = pl.any_horizontal(count.is_between(1, smallest - 1) for count in counts)
-    return scores.filter(few & (pl.col("target") != MACRO)).select("task", "target").unique()
+    of_labels = ~pl.col("target").is_in(ALL_LABELS)
+    return scores.filter(few & of_labels).select("task", "target").unique()
 
 
 def without_labels(table: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
@@ -130,7 +131,7 @@ def without_labels(table: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     table = table.join(labels, on=["task", "target"], how="anti", maintain_order="left")
     if "positives" not in table.columns:
         return table
-    tells = (pl.col("target") == MACRO) & pl.col("task").is_in(labels["task"].implode())
+    tells = pl.col("target").is_in(ALL_LABELS) & pl.col("task").is_in(labels["task"].implode())
     return table.with_columns(pl.when(tells).then(None).otherwise("positives").alias("positives"))
 
 

@@ -18,6 +18,7 @@ from radscale_lib.scaling.study_curves import StudyCurve, level_draws, resampled
 from radscale_lib.study import Study
 
 MACRO = pl.col("target") == "macro"
+LABELS = ~pl.col("target").is_in(["macro", "micro"])
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _fit_task(study: Study, scores: pl.DataFrame, task: str) -> TaskFits:
         )
         .sort("arm", "size", "seed", "target")
     )
-    macro, by_label = rows.filter(MACRO), rows.filter(~MACRO)
+    macro, by_label = rows.filter(MACRO), rows.filter(LABELS)
     cap = chance_error(metric, _prevalence(by_label))
     arms: dict[str, FittedArm] = {}
     refused: dict[str, str] = {}

@@ -94,7 +94,7 @@ def _shares(
     for group in GROUPS:
         if group in pool.columns:
             known = pl.col(group).is_not_null()
-            for name, values in _merged(pool, part, group, smallest_cell).items():
+            for name, values in merged(pool, part, group, smallest_cell).items():
                 shares.append((group, name, pl.col(group).is_in(values), known))
     for kind, names in (("finding", labels.findings), ("tube", labels.tubes)):
         for name in names:
@@ -106,7 +106,7 @@ def _shares(
     return shares
 
 
-def _merged(
+def merged(
     pool: pl.DataFrame, part: pl.DataFrame, group: str, smallest_cell: int
 ) -> dict[str, list[object]]:
     """Values of a group by their names, those of few patients under `OTHERS`, which is last.

@@ -52,6 +52,15 @@ class PatientDraws:
         """Number of resamples B."""
         return len(self.counts)
 
+    def of(self, images: NDArray[np.intp]) -> "PatientDraws":
+        """The same draws, of some of the images: scores of several such parts are paired.
+
+        Args:
+            images: [n], indices of images.
+        """
+        kept, patient = np.unique(self.patient[images], return_inverse=True)
+        return PatientDraws(self.counts[:, kept], patient)
+
     @cached_property
     def by_patient(self) -> NDArray[np.uint8]:
         """Draws of each patient, [P, B]."""

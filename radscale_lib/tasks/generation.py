@@ -25,7 +25,7 @@ from radscale_lib.tasks.generator import ReportGenerator, released_model, scratc
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.lexical import MentionReader, claim_counts
-from radscale_lib.tasks.scores import MACRO, Score, macro, sampled_score
+from radscale_lib.tasks.scores import MACRO, MICRO, Score, macro, sampled_score
 from radscale_lib.tasks.tokens import ReportTokenizer, learn_tokenizer, released_tokenizer
 from radscale_lib.tasks.training import task_seed, train
 
@@ -120,22 +120,30 @@ def score_reports(reports: Reports, draws: PatientDraws) -> list[Score]:
             )
         elif reports.names:
             counts = metric.statistics(reports)
-            by_label = []
-            for index, label in enumerate(reports.names):
-                positives = metric.positives(counts[:, index]) if metric.positives else None
-                by_label.append(
-                    sampled_score(
-                        label,
-                        metric.name,
-                        float(metric.of(counts[:, index].sum(0))),
-                        metric.of(draws.sums(counts[:, index])),
-                        cases,
-                        positives,
-                        patients if positives is None else min(positives, patients),
-                    )
-                )
-            scores += [*by_label, macro(by_label, cases)]
+            by_label = [
+                _label_score(metric, label, counts[:, index], draws)
+                for index, label in enumerate(reports.names)
+            ]
+            micro = _label_score(metric, MICRO, counts.sum(axis=1), draws)
+            scores += [*by_label, micro, macro(by_label, cases)]
     return scores
+
+
+def _label_score(
+    metric: TextMetric, label: str, counts: NDArray[np.generic], draws: PatientDraws
+) -> Score:
+    """A metric of one label, or of all, from the statistics [N, C]."""
+    positives = metric.positives(counts) if metric.positives else None
+    patients = draws.counts.shape[1]
+    return sampled_score(
+        label,
+        metric.name,
+        float(metric.of(counts.sum(0))),
+        metric.of(draws.sums(counts)),
+        len(counts),
+        positives,
+        patients if positives is None else min(positives, patients),
+    )
 
 
 def visual_tokens(features: Features, tokens: int) -> Tensor:

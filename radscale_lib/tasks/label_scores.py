@@ -1,6 +1,7 @@
 """Scores of labels from their logits: of ranks, at thresholds, and of probabilities."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from radscale_lib.tasks.confidence import Family, Floats
 from radscale_lib.tasks.families import Cases
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.ranking import Ranking, resampled
-from radscale_lib.tasks.scores import FEWEST, TOO_FEW, Score, macro
+from radscale_lib.tasks.scores import FEWEST, MICRO, TOO_FEW, Score, macro
 
 SPECIFICITIES = (90, 95)
 """At which sensitivity is given, per cent."""
@@ -32,7 +33,10 @@ def label_scores(
     draws: PatientDraws,
     validation: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
 ) -> list[Score]:
-    """All scores of some labels, and their macro means.
+    """All scores of some labels, their macro means, and micro averages.
+
+    A micro average is the score of all labels' known cells together; of F1 and sensitivity, of
+    those labels that have a threshold, at their own.
 
     Args:
         labels: K names.
@@ -42,7 +46,7 @@ def label_scores(
         validation: truth and logits of the validation images, which thresholds are taken from.
 
     Returns:
-        By metric: the labels' in their order, then `macro`. Metrics: those of
+        By metric: the labels' in their order, then `micro` and `macro`. Metrics: those of
         `radscale_lib.metrics` for ranks; `f1` and `sensitivity_at_specificity_<percent>` at
         thresholds (NaN without validation images of both kinds); `brier`; `ece` (Naeini et al.
         2015, `BINS` bins).
@@ -54,16 +58,45 @@ def label_scores(
         if not np.isfinite(column).all():
             raise NotFiniteError(f"logits of {label} are not finite")
     by_metric: dict[str, list[Score]] = {}
+    ones = []
     for column, label in enumerate(labels):
         images = np.flatnonzero(~np.isnan(truth[:, column]))
         positive = truth[images, column] == 1
         cases = Cases(positive, logits[images, column], draws.patient[images])
-        one = _Label(label, cases, images, draws, _known(validation, column))
+        known = _known(validation, column)
+        thresholds = {} if known is None else {name: rule(known) for name, rule in RULES.items()}
+        called = {name: cases.logits >= least for name, least in thresholds.items()}
+        ones.append(_Label(label, cases, images, draws, called))
+    for one in ones:
         for score in (*one.ranks(), *one.thresholds(), *one.chances()):
             by_metric.setdefault(score.metric, []).append(score)
+    if len(ones) == 1:
+        micro = {metric: replace(scores[0], target=MICRO) for metric, scores in by_metric.items()}
+    else:
+        every, called_ones = _pooled(ones), [one for one in ones if one.called]
+        at_thresholds = every if len(called_ones) in (0, len(ones)) else _pooled(called_ones)
+        pooled = (*every.ranks(), *at_thresholds.thresholds(), *every.chances())
+        micro = {score.metric: score for score in pooled}
     return [
-        score for scores in by_metric.values() for score in (*scores, macro(scores, len(truth)))
+        score
+        for metric, scores in by_metric.items()
+        for score in (*scores, micro[metric], macro(scores, len(truth)))
     ]
+
+
+def _pooled(ones: Sequence["_Label"]) -> "_Label":
+    """All cells of some labels as one."""
+    parts = [one.cases for one in ones]
+    cases = Cases(
+        np.concatenate([part.positive for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate([part.patient for part in parts]),
+    )
+    images = np.concatenate([one.images for one in ones])
+    called = {}
+    if all(one.called for one in ones):
+        called = {name: np.concatenate([one.called[name] for one in ones]) for name in RULES}
+    return _Label(MICRO, cases, images, ones[0].draws, called)
 
 
 def _known(
@@ -78,7 +111,10 @@ def _known(
 
 
 class _Label:
-    """One label: its cases, which of the draws' images they are, and its scores."""
+    """One label, or all as one: its cases, which of the draws' images they are, and its scores.
+
+    `called` says which cases are called positive, at each threshold; it is empty without any.
+    """
 
     def __init__(
         self,
@@ -86,14 +122,11 @@ class _Label:
         cases: Cases,
         images: NDArray[np.intp],
         draws: PatientDraws,
-        validation: Validation | None,
+        called: dict[str, NDArray[np.bool_]],
     ) -> None:
         self.name, self.cases, self.images, self.draws = name, cases, images, draws
         self.few = min(cases.positives, cases.negatives) < FEWEST
-        thresholds = (
-            {} if validation is None else {n: rule(validation) for n, rule in RULES.items()}
-        )
-        self.called = {name: cases.logits >= least for name, least in thresholds.items()}
+        self.called = called
         self.values = {"kind": np.stack([cases.positive, ~cases.positive], axis=1)}
         self.values["chances"] = _gaps(cases)
         for metric, called in self.called.items():
@@ -174,7 +207,7 @@ class _Label:
     def _sums(self, values: NDArray[np.generic]) -> Floats:
         """Sums of the cases' values [n, C] in each draw: [B, C]."""
         by_image = np.zeros((len(self.draws.patient), values.shape[1]))
-        by_image[self.images] = values
+        np.add.at(by_image, self.images, values)
         return self.draws.sums(by_image)
 
     def _at_prevalence(self, resamples: Floats) -> Floats:

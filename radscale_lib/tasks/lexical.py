@@ -2,18 +2,29 @@
 
 No learnt labeller is involved and the figure is not comparable with CheXbert's or RadGraph's F1: it
 measures whether a generated report affirms what its reference affirms, in the words of
-`radscale_lib.languages.phrases`. Negation follows NegEx (Chapman et al. 2001, package negspacy).
+`radscale_lib.languages.phrases`. Negation follows NegEx (Chapman et al. 2001, package negspacy). A
+removal denies what it follows, and nothing else.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radscale_lib.languages.phrases import Phrases, phrases
 
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
+
 PRESENT, ABSENT, UNCERTAIN, UNMENTIONED = 1, 0, -1, -2
+REMOVAL_REACH = 8
+"""Words between what was removed and the word that says so, at most."""
+LIST_REACH = 4
+"""Words between two of a list that was removed, at most."""
 
 
 def phrases_of(
@@ -44,6 +55,7 @@ class MentionReader:
         import spacy
         from negspacy import negation  # noqa: F401  (registers the component "negex")
         from negspacy.termsets import termset
+        from spacy.matcher import PhraseMatcher
 
         self.labels = list(labels)
         self._known = known = phrases(language)
@@ -75,6 +87,10 @@ class MentionReader:
         negations["following_negations"] += known.negations_after
         for term in known.dropped:
             negations["preceding_negations"].remove(term)
+        self._conjunctions = frozenset(known.conjunctions)
+        self._removals = PhraseMatcher(self.nlp.vocab, attr="LOWER")
+        for key in ("removals", "not_removals"):
+            self._removals.add(key, list(self.nlp.tokenizer.pipe(getattr(known, key))))
         for name, patterns in (("negated", negations), ("hedged", hedges)):
             self.nlp.add_pipe(
                 "negex",
@@ -97,11 +113,50 @@ class MentionReader:
         rank = {UNMENTIONED: 0, ABSENT: 1, UNCERTAIN: 2, PRESENT: 3}
         states = np.full((len(texts), len(self.labels)), UNMENTIONED, np.int8)
         for row, document in zip(states, self.nlp.pipe(texts), strict=True):
-            for span in document.spans["mentions"]:
-                state = UNCERTAIN if span._.hedged else ABSENT if span._.negated else PRESENT
+            removed = self._removed(document)
+            for place, span in enumerate(document.spans["mentions"]):
+                denied = span._.negated or place in removed
+                state = UNCERTAIN if span._.hedged else ABSENT if denied else PRESENT
                 label = int(span.label_)
                 row[label] = max(row[label], state, key=lambda value: rank[int(value)])
         return states
+
+    def _removed(self, document: Doc) -> set[int]:
+        """Places of the mentions that a removal denies: the last before it, and its list."""
+        matches = self._removals(document, as_spans=True)
+        pending = [span for span in matches if span.label_ == "not_removals"]
+        mentions = sorted(
+            (
+                (span.end, span.start, place)
+                for place, span in enumerate(document.spans["mentions"])
+            ),
+            reverse=True,
+        )
+        removed: set[int] = set()
+        for span in matches:
+            if span in pending or any(o.start <= span.start and span.end <= o.end for o in pending):
+                continue
+            sentence, first, listed = span.sent.start, span.start, False
+            for end, start, place in mentions:
+                if end > span.start:
+                    continue
+                if start < sentence:
+                    break
+                between = {token.lower_ for token in document[end:first]}
+                listed = listed or bool(between & self._conjunctions)
+                if first == span.start:
+                    joined = first - end <= REMOVAL_REACH
+                else:
+                    joined = end > first or (
+                        listed
+                        and first - end <= LIST_REACH
+                        and bool(between & {",", *self._conjunctions})
+                    )
+                if not joined:
+                    break
+                removed.add(place)
+                first = min(first, start)
+        return removed
 
     def _patterns(self, phrase: str) -> list[list[dict[str, object]]]:
         """Token patterns of a phrase, in the singular and with a plural s."""

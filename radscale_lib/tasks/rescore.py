@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from radscale_lib.files import atomic_write
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.label_scores import label_scores
-from radscale_lib.tasks.scores import MACRO
+from radscale_lib.tasks.scores import MACRO, MICRO
 
 SCHEMA = pl.Schema(
     {
@@ -56,7 +56,7 @@ def score_predictions(
         predictions: Parquet with `patient_id`, and `target:<label>` and `logit:<label>` for each
             label; with `split`, rows of `validation` choose thresholds and rows of `test` are
             scored; without, all rows are scored.
-        out: Parquet of `SCHEMA`, labels in the order of their columns, means over labels last.
+        out: Parquet of `SCHEMA`, labels in the order of their columns, then those of all labels.
         resamples: bootstrap draws of patients.
         confidence: level of the intervals.
         seed: of the draws.
@@ -68,7 +68,7 @@ def score_predictions(
     draws = PatientDraws.draw(test.patients, resamples, seed)
     known = (validation.truth, validation.logits) if validation.patients else None
     scores = label_scores(labels, test.truth, test.logits, draws, known)
-    place = {name: position for position, name in enumerate((*labels, MACRO))}
+    place = {name: position for position, name in enumerate((*labels, MICRO, MACRO))}
     rows = []
     for score in sorted(scores, key=lambda score: place[score.target]):
         lower, upper = score.interval(confidence)
@@ -142,7 +142,7 @@ def _labels(path: Path) -> list[str]:
                 raise PredictionsError(
                     f"column '{kind}{label}' has no column '{other}{label}': give both or none"
                 )
-            if label in ("", MACRO):
+            if label in ("", MICRO, MACRO):
                 raise PredictionsError(
                     f"column '{kind}{label}': no label may be called {label!r}: rename it"
                 )

@@ -37,6 +37,11 @@ SCHEMA = pl.Schema(
 )
 ORDER = ["arm", "size", "seed", "task", "head", "target", "metric"]
 MACRO = "macro"
+"""Target of the mean over labels."""
+MICRO = "micro"
+"""Target of all labels' cells together."""
+SMALLER_IS_BETTER = frozenset({"brier", "ece"})
+"""Metrics of which it is."""
 FEWEST = 5
 """Positives, and negatives, below which a label's score has no interval."""
 TOO_FEW = "too few"

@@ -85,6 +85,38 @@ def test_values_equal_scikit_learn(tmp_path):
     assert _row(scores, "macro", "auroc")["value"] == pytest.approx(mean)
 
 
+def test_micro_averages_are_the_scores_of_all_known_cells_together(tmp_path):
+    table = _table(validation=150)
+    table = table.with_columns(pl.when(pl.col("target:a").cum_count() % 9 > 0).then("target:a"))
+    scores = _score(table, tmp_path)
+    test = table.filter(pl.col("split") == "test")
+    truth, logits = (
+        np.concatenate([test[f"{part}:{label}"].to_numpy() for label in ("a", "b", "rare")])
+        for part in ("target", "logit")
+    )
+    known = ~np.isnan(truth)
+    for metric, function in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
+        row = _row(scores, "micro", metric)
+        assert row["value"] == pytest.approx(function(truth[known], logits[known]), abs=1e-12)
+        assert row["lower"] < row["value"] < row["upper"]
+        assert (row["cases"], row["positives"]) == (known.sum(), truth[known].sum())
+    expected = brier_score_loss(truth[known], expit(logits[known]))
+    assert _row(scores, "micro", "brier")["value"] == pytest.approx(expected)
+    hits = positives = called = 0
+    for label in ("a", "b"):  # `rare` has no validation image, and no threshold
+        of_label = table.filter(pl.col(f"target:{label}").is_not_null())
+        seen, asked = (of_label.filter(split=split) for split in ("validation", "test"))
+        true, given = seen[f"target:{label}"].to_numpy(), seen[f"logit:{label}"].to_numpy()
+        best = max(np.unique(given), key=lambda cut: (f1_score(true, given >= cut), cut))
+        positive = asked[f"target:{label}"].to_numpy() == 1
+        above = asked[f"logit:{label}"].to_numpy() >= best
+        hits += (positive & above).sum()
+        positives += positive.sum()
+        called += above.sum()
+    expected = 2 * hits / (positives + called)
+    assert _row(scores, "micro", "f1")["value"] == pytest.approx(expected)
+
+
 def test_calibration_error_is_the_weighted_gap_of_its_bins(tmp_path):
     table = _table()
     chance, truth = expit(table["logit:b"].to_numpy()), table["target:b"].to_numpy()
@@ -114,7 +146,14 @@ def test_few_positives_have_a_value_and_no_interval_and_leave_the_macro_mean(tmp
 def test_without_validation_rows_threshold_metrics_are_null(tmp_path):
     scores = _score(_table(), tmp_path)
     assert scores.filter(pl.col("label") == "a")["metric"].to_list() == METRICS
-    assert scores["label"].unique(maintain_order=True).to_list() == ["a", "b", "rare", "macro"]
+    labels = scores["label"].unique(maintain_order=True).to_list()
+    assert labels == ["a", "b", "rare", "micro", "macro"]
+        "a",
+        "b",
+        "rare",
+        "micro",
+        "macro",
+    ]
     for metric in METRICS[2:5]:
         for label in ("a", "macro"):
             row = _row(scores, label, metric)

@@ -1,4 +1,4 @@
-"""BLEU and ROUGE-L against sacreBLEU and rouge_score, resamples included."""
+"""BLEU, chrF and ROUGE-L against sacreBLEU and rouge_score, resamples included."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 
 from radscale_lib.metrics.bleu import bleu_statistics, corpus_bleu
+from radscale_lib.metrics.chrf import chrf_statistics, corpus_chrf
 from radscale_lib.metrics.rouge_l import rouge_l
 from radscale_lib.tasks.bootstrap import PatientDraws
 
@@ -51,6 +53,14 @@ def test_resampled_bleu_equals_scoring_the_drawn_reports():
         expected = _reference([generated[r] for r in rows], [references[r] for r in rows])
         assert resampled[draw] == pytest.approx(expected, abs=1e-12)
     assert len(set(resampled.round(6))) > 10
+
+
+@given(PAIRS)
+def test_chrf_equals_sacrebleu(pairs):
+    generated, references = zip(*pairs, strict=True)
+    sums = chrf_statistics(generated, references).sum(0, keepdims=True).astype(float)
+    expected = CHRF().corpus_score(list(generated), [list(references)]).score / 100
+    assert corpus_chrf(sums)[0] == pytest.approx(expected, abs=1e-12)
 
 
 @given(TEXTS, TEXTS)

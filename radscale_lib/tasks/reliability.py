@@ -1,0 +1,87 @@
+"""How often what was predicted with a probability was there: the data of a calibration figure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from radscale_lib.tasks.label_scores import BINS
+
+SCHEMA = pl.Schema(
+    {
+        "target": pl.String(),
+        "lower": pl.Float64(),
+        "upper": pl.Float64(),
+        "mean": pl.Float64(),
+        "cases": pl.Int64(),
+        "positives": pl.Int64(),
+    }
+)
+
+
+def reliability(
+    labels: Sequence[str],
+    truth: NDArray[np.floating],
+    logits: NDArray[np.floating],
+    patients: NDArray[np.intp],
+    smallest: int = 1,
+) -> pl.DataFrame:
+    """Bins of predicted probability of each label: those of the calibration error, or wider ones.
+
+    A bin of few patients with the label, or without, is joined with the next, and the last with
+    the one before; a label that few have, or lack, has no bins.
+
+    Args:
+        labels: K names.
+        truth: [N, K], 1, 0 or NaN (unknown).
+        logits: [N, K].
+        patients: [N], index of each image's patient.
+        smallest: number of patients from which a count is told.
+
+    Returns:
+        Rows of `SCHEMA`, labels in their order, probabilities rising; bins without cases are left
+        out. `mean` is the mean probability.
+    """
+    edges = np.arange(BINS + 1) / BINS
+    rows = []
+    for label, true, logit in zip(labels, truth.T, logits.T, strict=True):
+        known = ~np.isnan(true)
+        positive, chance = true[known] == 1, expit(logit[known].astype(np.float64))
+        places = np.minimum((chance * BINS).astype(int), BINS - 1)
+        for first, last in _joined(places, positive, patients[known], smallest):
+            here = (places >= first) & (places <= last)
+            if here.any():
+                found = (int(here.sum()), int(positive[here].sum()))
+                ends = (float(edges[first]), float(edges[last + 1]), float(chance[here].mean()))
+                rows.append((label, *ends, *found))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _joined(
+    places: NDArray[np.intp],
+    positive: NDArray[np.bool_],
+    patients: NDArray[np.intp],
+    smallest: int,
+) -> list[tuple[int, int]]:
+    """First and last bin of each that is told."""
+
+    def few(first: int, last: int) -> bool:
+        here = (places >= first) & (places <= last)
+        return any(
+            0 < len(np.unique(patients[here & kind])) < smallest for kind in (positive, ~positive)
+        )
+
+    kept: list[tuple[int, int]] = []
+    first = 0
+    for last in range(BINS):
+        if not few(first, last):
+            kept.append((first, last))
+            first = last + 1
+    while first < BINS and kept:
+        first, _ = kept.pop()
+        if not few(first, BINS - 1):
+            kept.append((first, BINS - 1))
+            first = BINS
+    return kept
