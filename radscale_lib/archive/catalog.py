@@ -22,7 +22,7 @@ from radscale_lib.archive.scratch import scratch
 from radscale_lib.archive.texts import language_problem, read_counts, write_counts
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.shards.parquet import ROWS_PER_GROUP, open_table
-from radscale_lib.study.archive import TABLES, Splits
+from radscale_lib.study.archive import DEMOGRAPHICS, TABLES, Splits
 
 UNUSABLE = frozenset({"quarantined", "postponed"})
 """Outcomes of which an archive may have few."""
@@ -132,12 +132,13 @@ def merge(
     if problems:
         raise CatalogError("\n".join(problems))
     models = _models(partitions, copies, smallest_cell)
+    rare = _rare(partitions, copies, smallest_cell)
     images = sum(part.accepted for part in parts)
 
     def split(patients: pl.Series) -> pl.Series:
         return _split(patients, splits, everyone)
 
-    _write_catalog(catalog, partitions, copies, split, images, audit, models)
+    _write_catalog(catalog, partitions, copies, split, images, audit, models, rare)
     if joins is not None:
         write_joins(joins, audit)
     if texts is not None:
@@ -332,6 +333,7 @@ def _write_catalog(
     images: int,
     joins: Joins,
     models: Mapping[str, str],
+    rare: Mapping[str, Sequence[str]],
 ) -> None:
     """Sort the images by id, bucket after bucket (ids are uniform hashes)."""
     buckets = max(1, images // ROWS_PER_GROUP)
@@ -344,7 +346,12 @@ def _write_catalog(
         streams: list[pa.ipc.RecordBatchStreamWriter] = []
         for partition in partitions:
             rows = joins.apply(partition.number, _images(partition, copies, split)).with_columns(
-                pl.col("scanner").replace(models)
+                pl.col("scanner").replace(models),
+                *(
+                    pl.when(~pl.col(name).is_in(values)).then(name).alias(name)
+                    for name, values in rare.items()
+                    if values
+                ),
             )
             if not streams:
                 schema = rows.head(0).to_arrow().schema
@@ -389,6 +396,33 @@ def _models(
     patients = pl.concat(shared).unique().group_by("scanner").len("patients")
     enough = patients.filter(pl.col("patients") >= smallest_cell)["scanner"]
     return {code: named[code] for code in enough if code in named}
+
+
+def _rare(
+    partitions: Sequence[Partition], copies: pl.DataFrame, smallest_cell: int
+) -> dict[str, list[str]]:
+    """Values of each property of patients that too few of them share."""
+    if not partitions:
+        return {}
+    kept = [name for name in DEMOGRAPHICS if name in pq.read_schema(partitions[0].shard).names]
+    if not kept:
+        return {}
+    shared = []
+    for partition in partitions:
+        here = copies.filter(pl.col("partition") == partition.number)["row"]
+        table = pl.read_parquet(partition.shard, columns=["patient_id", *kept])
+        table = table.with_row_index("row").filter(~pl.col("row").is_in(here.implode()))
+        shared.append(table.drop("row").unique())
+    everyone = pl.concat(shared)
+    return {
+        name: everyone.group_by(name)
+        .agg(pl.col("patient_id").n_unique().alias("patients"))
+        .filter(pl.col("patients") < smallest_cell)[name]
+        .drop_nulls()
+        .sort()
+        .to_list()
+        for name in kept
+    }
 
 
 def _images(

@@ -128,7 +128,7 @@ def ingest(
         joins = _joins(archive, known, sources, outputs, accounts)
         with (
             Workers(partial(_try_to_prepare, archive.image), processes, MOST_SECONDS) as workers,
-            open_shard(outputs.shard, labels, stage) as writer,
+            open_shard(outputs.shard, labels, stage, archive.demographics) as writer,
         ):
             instances = [instance for _, instance in selected]
             tables = _Tables(joins, sources, labels, known, instances, archive)
@@ -150,7 +150,8 @@ def ingest(
                     account.outcome, account.stage = "accepted", None
                     account.detail = _remarks(masked_lines, missing, instance.patient_id)
                 if account.outcome == "accepted":
-                    account.row = writer.append(ids | prepared | joined)
+                    of_patient = {name: getattr(instance, name) for name in archive.demographics}
+                    account.row = writer.append(ids | prepared | of_patient | joined)
                 progress.step()
     write_index(outputs.index, accounts)
     facts = {name: join.facts for name, join in joins.items()}

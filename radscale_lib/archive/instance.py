@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 
+from radscale_lib.archive.demographics import age_band, sex
 from radscale_lib.archive.elements import Elements
 from radscale_lib.archive.grey import GreyScale, Lut, Window, WindowFunction
 from radscale_lib.archive.header import Header, PixelElement
@@ -63,6 +64,8 @@ class Instance:
     """Of the study's date, as it stands in the file."""
     scanner: str | None
     """Model of the device."""
+    sex: str | None = field(repr=False)
+    age_band: str | None = field(repr=False)
 
 
 def instance_of(
@@ -119,6 +122,8 @@ def instance_of(
         aspect=_aspect(elements, spacing),
         year=_year(elements.text("StudyDate")),
         scanner=device_model(elements),
+        sex=sex(elements),
+        age_band=age_band(elements),
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -41,8 +41,13 @@ def other_columns(labels: Labels) -> list[str]:
     return [f"other:{name}" for name in labels.others]
 
 
-def shard_schema(labels: Labels) -> pa.Schema:
-    """Schema of the shards of a study (`docs/data-contracts.md`)."""
+def shard_schema(labels: Labels, demographics: Sequence[str] = ()) -> pa.Schema:
+    """Schema of the shards of a study (`docs/data-contracts.md`).
+
+    Args:
+        labels: label names of the study.
+        demographics: columns of the patient that the archive keeps.
+    """
     required = {"nullable": False}
     fields = [
         pa.field("image_id", pa.string(), **required),
@@ -55,6 +60,7 @@ def shard_schema(labels: Labels) -> pa.Schema:
         pa.field("view", pa.string(), **required),
         pa.field("year", pa.int16()),
         pa.field("scanner", pa.string()),
+        *(pa.field(name, pa.string()) for name in demographics),
         pa.field("source_height", pa.int32(), **required),
         pa.field("source_width", pa.int32(), **required),
         pa.field("spacing_mm", pa.float64()),

@@ -1,6 +1,6 @@
 """Writing a shard: one Parquet file whose images can be fetched in small groups."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ class ShardWriter:
 
 
 @contextmanager
-def open_shard(path: Path, labels: Labels, stage: str) -> Iterator[ShardWriter]:
+def open_shard(
+    path: Path, labels: Labels, stage: str, demographics: Sequence[str] = ()
+) -> Iterator[ShardWriter]:
     """Open a shard for writing; it appears whole when the block ends without error.
 
     The image column is PLAIN and uncompressed without dictionary or statistics, since PNG does
@@ -50,8 +52,9 @@ def open_shard(path: Path, labels: Labels, stage: str) -> Iterator[ShardWriter]:
         path: the Parquet file to make.
         labels: label names of the study.
         stage: the stage id, kept in the file's metadata.
+        demographics: columns of the patient that the archive keeps.
     """
-    schema = shard_schema(labels).with_metadata(
+    schema = shard_schema(labels, demographics).with_metadata(
         {"radscale.schema": VERSION, "radscale.stage": stage}
     )
     others = [name for name in schema.names if name != "image"]

@@ -11,6 +11,9 @@ from radscale_lib.study.base import Distinct, Fraction, Section
 TABLES = ("reports", "labels", "tubes")
 """Tables of an archive."""
 
+DEMOGRAPHICS = ("sex", "age_band")
+"""Columns of the patient that an archive may keep."""
+
 Difference = Literal["apostrophe", "decimals", "case", "punctuation", "leading_zeros"]
 
 Interpolation = Literal[
@@ -285,6 +288,12 @@ class Archive(Section):
         description="Share of the images above which one patient stops the study: a placeholder "
         "in Patient ID makes one of many. 100 images and half of the archive are always plausible; "
         "1.0 switches it off.",
+    )
+    demographics: Annotated[tuple[Literal["sex", "age_band"], ...], Distinct] = Field(
+        (),
+        description="What of the patient is kept, for scores of subgroups: sex; age in bands "
+        "(0-17, 18-39, 40-64, 65-79, 80+). The catalog leaves out what few patients share "
+        "(disclosure.smallest_cell).",
     )
     select: Select = Field(Select(), description="Which instances enter the study.")
     image: Image = Field(Image(), description="How an image is prepared and stored.")

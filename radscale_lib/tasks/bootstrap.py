@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-CELLS = 2_000_000
-"""Weights that are held at once (2 MB), whatever the number of test images."""
+CELLS = 1_000_000
+"""Weights and sums that are held at once (4 MB each), whatever the number of test images."""
+FEWEST_AT_ONCE = 16
+"""Resamples that are held at once, however many test images there are."""
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,19 @@ class PatientDraws:
         kept, patient = np.unique(self.patient[images], return_inverse=True)
         return PatientDraws(self.counts[:, kept], patient)
 
-    @cached_property
-    def by_patient(self) -> NDArray[np.uint8]:
-        """Draws of each patient, [P, B]."""
-        return np.ascontiguousarray(self.counts.T)
-
-    def weights(self, images: NDArray[np.intp]) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-        """Weights of some images, a few resamples at a time.
+    def weights(self, rows: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
+        """Weights of the patients, some resamples at a time.
 
         Args:
-            images: [n], indices of images.
+            rows: of what is computed of each resample, and held at once.
 
         Yields:
-            The resamples, and their weights [n, b].
+            The resamples, and the weights [P, b].
         """
-        patient = self.patient[images]
-        step = max(1, CELLS // max(1, len(images)))
+        step = max(FEWEST_AT_ONCE, CELLS // max(1, rows))
         for start in range(0, len(self), step):
             part = slice(start, start + step)
-            yield part, self.by_patient[patient, part]
+            yield part, np.ascontiguousarray(self.counts[part].T, np.int32)
 
     def sums(self, values: NDArray[np.generic]) -> Floats:
         """Sum of per-image values in each resample.

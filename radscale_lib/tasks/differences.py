@@ -1,11 +1,39 @@
-"""Differences between scores of two encoders on the same test images."""
+"""Differences between scores of encoders on the same test images."""
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
-from radscale_lib.tasks.confidence import correlation_of
+from radscale_lib.tasks.bootstrap import interval
+from radscale_lib.tasks.confidence import Floats, correlation_of
 from radscale_lib.tasks.scores import Score
+
+SCHEMA = pl.Schema(
+    {
+        "task": pl.String(),
+        "head": pl.String(),
+        "target": pl.String(),
+        "metric": pl.String(),
+        "arm": pl.String(),
+        "size": pl.Int64(),
+        "seeds": pl.Int64(),
+        "other": pl.String(),
+        "other_size": pl.Int64(),
+        "other_seeds": pl.Int64(),
+        "difference": pl.Float64(),
+        "lower": pl.Float64(),
+        "upper": pl.Float64(),
+        "confidence": pl.Float64(),
+        "cases": pl.Int64(),
+        "note": pl.String(),
+    }
+)
+NOT_SHARED = "other draws"
+"""Note of a pair whose draws are not of the same test patients."""
 
 
 class Difference(NamedTuple):
@@ -29,10 +57,111 @@ def paired_difference(first: Score, second: Score, confidence: float) -> Differe
     """
     draws = np.array([first.order, second.order])
     correlation = float(correlation_of(draws)[0, 1])
-    (low, high), (other_low, other_high) = (s.interval(confidence) for s in (first, second))
-    down, up = first.value - low, high - first.value
-    other_down, other_up = second.value - other_low, other_high - second.value
-    value = first.value - second.value
+    ours, theirs = ((one.value, *one.interval(confidence)) for one in (first, second))
+    return _mover(ours, theirs, correlation)
+
+
+def _mover(
+    first: tuple[float, float, float], second: tuple[float, float, float], correlation: float
+) -> Difference:
+    """Difference of two estimates, given each with its ends."""
+    down, up = first[0] - first[1], first[2] - first[0]
+    other_down, other_up = second[0] - second[1], second[2] - second[0]
+    value = first[0] - second[0]
     lower = down**2 + other_up**2 - 2 * correlation * down * other_up
     upper = up**2 + other_down**2 - 2 * correlation * up * other_down
     return Difference(value, value - np.sqrt(max(lower, 0)), value + np.sqrt(max(upper, 0)))
+
+
+def difference_table(scores: pl.DataFrame, arms: Sequence[str]) -> pl.DataFrame:
+    """Differences between all encoders: arms at their sizes, baselines and floors.
+
+    Of an encoder with several seeds the mean of its scores is compared. Intervals are of single
+    pairs: not adjusted for their number. They hold the test patients' sampling error, not that
+    between seeds.
+
+    Args:
+        scores: the scores table with its draws (`resamples`).
+        arms: names in the order in which they are compared.
+
+    Returns:
+        Rows of `SCHEMA` in order of tasks, heads, targets, metrics and pairs; the first of a pair
+        comes earlier in `arms`, or is the larger. Scores without value are left out; `note` says
+        why there is no interval.
+    """
+    place = {arm: number for number, arm in enumerate(arms)}
+    known = scores.filter(pl.col("value").is_not_null() & pl.col("value").is_not_nan()).sort(
+        "task", "head", "target", "metric", pl.col("arm").replace_strict(place, default=len(place)),
+        "arm", "size", "seed", descending=[*[False] * 6, True, False],
+    )  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    groups = known.group_by("task", "head", "target", "metric", maintain_order=True)
+    for key, group in groups:
+        shared = dict(zip(("task", "head", "target", "metric"), key, strict=True))
+        encoders = [
+            _encoder(name, of_one)
+            for name, of_one in group.group_by("arm", "size", maintain_order=True)
+        ]
+        rows += [shared | row for row in _pairs(encoders)]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+class _Encoder(NamedTuple):
+    """Mean over the seeds of an arm at a size."""
+
+    name: tuple[str, int, int]
+    """Arm, size and number of seeds."""
+    found: tuple[float, float, float]
+    """Value, and its ends; NaN where there is no interval."""
+    draws: Floats | None
+    confidence: float
+    cases: int
+    note: str | None
+
+
+def _encoder(name: tuple[Any, ...], rows: pl.DataFrame) -> _Encoder:
+    value = float(rows["value"].to_numpy().mean())
+    confidence, cases = float(rows["confidence"][0]), int(rows["cases"][0])
+    note = next((text for text in rows["note"] if text), None)
+    draws = _draws(rows)
+    lower, upper = rows["lower"][0], rows["upper"][0]
+    if note is not None or lower is None or upper is None:
+        ends = (float("nan"), float("nan"))
+    elif len(rows) == 1:
+        ends = (float(lower), float(upper))
+    else:
+        ends = (float("nan"), float("nan")) if draws is None else interval(draws, confidence)
+    found = (value, *(min(ends[0], value), max(ends[1], value)))
+    arm, size = name
+    return _Encoder((arm, size, len(rows)), found, draws, confidence, cases, note)
+
+
+def _draws(rows: pl.DataFrame) -> Floats | None:
+    """Mean of the draws of some seeds."""
+    resamples = rows["resamples"]
+    if resamples.null_count() or resamples.list.len().n_unique() != 1:
+        return None
+    draws: Floats = np.array(resamples.to_list(), dtype=np.float64).mean(axis=0)
+    return draws
+
+
+def _pairs(encoders: Sequence[_Encoder]) -> Iterator[dict[str, Any]]:
+    """Every pair of encoders on one metric of one target."""
+    lengths = {None if one.draws is None else len(one.draws) for one in encoders}
+    related: NDArray[np.float64] | None = None
+    if None not in lengths and len(lengths) == 1:
+        related = correlation_of(np.array([one.draws for one in encoders]))
+    for (i, first), (j, second) in combinations(enumerate(encoders), 2):
+        note = first.note or second.note or (NOT_SHARED if related is None else None)
+        if note or related is None:
+            found = Difference(first.found[0] - second.found[0], float("nan"), float("nan"))
+        else:
+            found = _mover(first.found, second.found, float(related[i, j]))
+        ends = [None if np.isnan(end) else float(end) for end in found[1:]]
+        yield {
+            **dict(zip(("arm", "size", "seeds"), first.name, strict=True)),
+            **dict(zip(("other", "other_size", "other_seeds"), second.name, strict=True)),
+            "difference": float(found.value),
+            **dict(zip(("lower", "upper"), ends, strict=True)),
+            **{"confidence": first.confidence, "cases": first.cases, "note": note},
+        }

@@ -1,7 +1,7 @@
 """Scores of labels from their logits: of ranks, at thresholds, and of probabilities."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,7 @@ def label_scores(
         positive = truth[images, column] == 1
         cases = Cases(positive, logits[images, column], draws.patient[images])
         known = _known(validation, column)
-        thresholds = {} if known is None else {name: rule(known) for name, rule in RULES.items()}
-        called = {name: cases.logits >= least for name, least in thresholds.items()}
-        ones.append(_Label(label, cases, images, draws, called))
+        ones.append(_Label.of(label, cases, images, draws, known))
     for one in ones:
         for score in (*one.ranks(), *one.thresholds(), *one.chances()):
             by_metric.setdefault(score.metric, []).append(score)
@@ -93,10 +91,14 @@ def _pooled(ones: Sequence["_Label"]) -> "_Label":
         np.concatenate([part.patient for part in parts]),
     )
     images = np.concatenate([one.images for one in ones])
-    called = {}
-    if all(one.called for one in ones):
-        called = {name: np.concatenate([one.called[name] for one in ones]) for name in RULES}
-    return _Label(MICRO, cases, images, ones[0].draws, called)
+    named = [name for name in RULES if all(name in one.called for one in ones)]
+    called = {name: np.concatenate([one.called[name] for one in ones]) for name in named}
+    kept = ("kind", "chances", *named)
+    totals, sums = (
+        {name: np.sum([getattr(one, what)[name] for one in ones], axis=0) for name in kept}
+        for what in ("totals", "sums")
+    )
+    return _Label(MICRO, cases, images, ones[0].draws, called, totals, sums)
 
 
 def _known(
@@ -110,33 +112,62 @@ def _known(
     return (positive, logits[known]) if positive.any() and not positive.all() else None
 
 
+@dataclass(frozen=True)
 class _Label:
-    """One label, or all as one: its cases, which of the draws' images they are, and its scores.
+    """One label, or all as one.
 
-    `called` says which cases are called positive, at each threshold; it is empty without any.
+    Attributes:
+        name: of the label.
+        cases: its known cells.
+        images: [n], which of the draws' images these are.
+        draws: of the test images.
+        called: [n] each, whether a case is called positive, by name of the threshold; empty
+            without any.
+        totals: sums over the cases of what metrics are made of, by name: [C] each.
+        sums: the same in each draw: [B, C] each.
     """
 
-    def __init__(
-        self,
+    name: str
+    cases: Cases
+    images: NDArray[np.intp]
+    draws: PatientDraws
+    called: dict[str, NDArray[np.bool_]]
+    totals: dict[str, Floats]
+    sums: dict[str, Floats]
+
+    @classmethod
+    def of(
+        cls,
         name: str,
         cases: Cases,
         images: NDArray[np.intp],
         draws: PatientDraws,
-        called: dict[str, NDArray[np.bool_]],
-    ) -> None:
-        self.name, self.cases, self.images, self.draws = name, cases, images, draws
-        self.few = min(cases.positives, cases.negatives) < FEWEST
-        self.called = called
-        self.values = {"kind": np.stack([cases.positive, ~cases.positive], axis=1)}
-        self.values["chances"] = _gaps(cases)
-        for metric, called in self.called.items():
-            wrong = called & ~cases.positive & (metric == "f1")
-            hits = called & cases.positive
-            self.values[metric] = np.stack([hits, wrong, cases.positive], axis=1)
+        validation: Validation | None,
+    ) -> "_Label":
+        """From its cases, and those that thresholds are taken from."""
+        called = {}
+        if validation is not None:
+            called = {name: cases.logits >= rule(validation) for name, rule in RULES.items()}
+        values = {"kind": np.stack([cases.positive, ~cases.positive], axis=1)}
+        values["chances"] = _gaps(cases)
+        for metric, above in called.items():
+            wrong = above & ~cases.positive & (metric == "f1")
+            values[metric] = np.stack([above & cases.positive, wrong, cases.positive], axis=1)
         # All at once: the draws are read once.
-        sums = self._sums(np.concatenate(list(self.values.values()), axis=1))
-        ends = np.cumsum([each.shape[1] for each in self.values.values()])[:-1]
-        self.sums = dict(zip(self.values, np.split(sums, ends, axis=1), strict=True))
+        together = np.concatenate(list(values.values()), axis=1)
+        by_image = np.zeros((len(draws.patient), together.shape[1]))
+        by_image[images] = together
+        ends = np.cumsum([each.shape[1] for each in values.values()])[:-1]
+        totals, sums = (
+            dict(zip(values, np.split(part, ends, axis=-1), strict=True))
+            for part in (together.sum(axis=0), draws.sums(by_image))
+        )
+        return cls(name, cases, images, draws, called, totals, sums)
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few cases for an interval."""
+        return min(self.cases.positives, self.cases.negatives) < FEWEST
 
     def ranks(self) -> list[Score]:
         """AUROC, AUPRC and other metrics of ranked images."""
@@ -165,7 +196,7 @@ class _Label:
                 scores.append(self._score(name, float("nan"), nothing, None, NO_THRESHOLD))
                 continue
             alone = name != "f1"
-            value = float(_f1_or_sensitivity(self.values[name].sum(axis=0), alone))
+            value = float(_f1_or_sensitivity(self.totals[name], alone))
             sample = _f1_or_sensitivity(self.sums[name], alone)
             family = None if self.few else self.cases.threshold_family(self.called[name], alone)
             scores.append(self._score(name, value, sample, family))
@@ -173,8 +204,7 @@ class _Label:
 
     def chances(self) -> list[Score]:
         """Brier score and expected calibration error of the probabilities; smaller is better."""
-        whole = self.values["chances"].sum(axis=0, keepdims=True)
-        sums = np.concatenate([whole, self.sums["chances"]])
+        sums = np.concatenate([self.totals["chances"][None], self.sums["chances"]])
         with np.errstate(invalid="ignore"):
             brier = sums[:, BINS] / sums[:, BINS + 1]
             error = np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS + 1]
@@ -203,12 +233,6 @@ class _Label:
             ordered=self._at_prevalence(resamples),
             note=TOO_FEW if self.few else note or None,
         )
-
-    def _sums(self, values: NDArray[np.generic]) -> Floats:
-        """Sums of the cases' values [n, C] in each draw: [B, C]."""
-        by_image = np.zeros((len(self.draws.patient), values.shape[1]))
-        np.add.at(by_image, self.images, values)
-        return self.draws.sums(by_image)
 
     def _at_prevalence(self, resamples: Floats) -> Floats:
         return at_prevalence(resamples, *self.sums["kind"].T)

@@ -90,7 +90,7 @@ class MentionReader:
         self._conjunctions = frozenset(known.conjunctions)
         self._removals = PhraseMatcher(self.nlp.vocab, attr="LOWER")
         for key in ("removals", "not_removals"):
-            self._removals.add(key, list(self.nlp.tokenizer.pipe(getattr(known, key))))
+            self._removals.add(key, [self.nlp.make_doc(phrase) for phrase in getattr(known, key)])
         for name, patterns in (("negated", negations), ("hedged", hedges)):
             self.nlp.add_pipe(
                 "negex",

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from radscale_lib.metrics.base import RankingMetric
 from radscale_lib.tasks.bootstrap import Floats, PatientDraws
@@ -14,10 +15,83 @@ Counts = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
+class Order:
+    """Images of a label by falling logit, in blocks: the positives' T distinct logits.
+
+    Each row sums the weights of some images, over the patients whose weights these are: [., P].
+
+    Attributes:
+        positives: of the positives of each block: T rows.
+        negatives: of the negatives between a block and the one before, and of those below all:
+            T + 1 rows.
+        ties: of the negatives of those blocks that have any.
+        tied: which blocks these are.
+    """
+
+    positives: csr_array
+    negatives: csr_array
+    ties: csr_array
+    tied: NDArray[np.intp]
+
+    @classmethod
+    def from_scores(
+        cls,
+        truth: NDArray[np.bool_],
+        score: NDArray[np.floating],
+        patient: NDArray[np.intp],
+        patients: int,
+    ) -> "Order":
+        """Sort images.
+
+        Args:
+            truth: [N].
+            score: [N], higher means more likely positive.
+            patient: [N], index of each image's patient.
+            patients: number P of them.
+        """
+        order = np.argsort(-score, kind="stable")
+        positive, negative = order[truth[order]], order[~truth[order]]
+        logits = score[positive]
+        starts = np.flatnonzero(np.append(True, logits[1:] != logits[:-1])[: len(logits)])
+        falling = -score[negative]
+        above = np.searchsorted(falling, -logits[starts], "left")
+        at = np.searchsorted(falling, -logits[starts], "right")
+        tied = np.flatnonzero(at > above)
+        together = [np.arange(above[block], at[block]) for block in tied]
+        equal = np.concatenate([np.zeros(0, np.intp), *together])
+
+        def rows(images: NDArray[np.intp], ends: NDArray[np.integer]) -> csr_array:
+            pointers = np.append(0, ends).astype(np.int32)
+            parts = np.ones(len(images), np.int32), patient[images].astype(np.int32), pointers
+            return csr_array(parts, shape=(len(ends), patients))
+
+        return cls(
+            rows(positive, np.append(starts[1:], len(positive))[: len(starts)]),
+            rows(negative, np.append(at, len(negative))),
+            rows(negative[equal], np.cumsum(at[tied] - above[tied])),
+            tied,
+        )
+
+    def weighted(self, weights: NDArray[np.int32]) -> "Ranking":
+        """The ranking under weights [P, B] of the patients."""
+        negatives = np.cumsum(_by_draw(self.negatives @ weights), axis=1, dtype=np.int32)
+        new_positives = _by_draw(self.positives @ weights)
+        tied = np.zeros_like(new_positives)
+        if len(self.tied):
+            tied[:, self.tied] = _by_draw(self.ties @ weights)
+        return Ranking(new_positives, negatives[:, :-1], tied, negatives[:, -1].astype(np.int64))
+
+
+def _by_draw(sums: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Sums [T, B] as [B, T], one draw after the other in memory."""
+    return np.ascontiguousarray(sums.T)
+
+
+@dataclass(frozen=True)
 class Ranking:
     """A label's images by falling logit, under B rows of weights; see `metrics.base.Ranked`.
 
-    Arrays are [B, T] views of memory that holds one block after the other.
+    Arrays are [B, T].
     """
 
     new_positives: Counts
@@ -36,26 +110,13 @@ class Ranking:
             score: [N], higher means more likely positive.
             weights: [N, B], whole numbers that are not negative, of a sum below 2^31.
         """
-        order = np.argsort(-score, kind="stable")
-        positive, negative = order[truth[order]], order[~truth[order]]
-        logits = score[positive]
-        starts = np.flatnonzero(np.append(True, logits[1:] != logits[:-1])[: len(logits)])
-        falling = -score[negative]
-        # Negatives above each block, and negatives at it too.
-        above = np.searchsorted(falling, -logits[starts], "left")
-        at = np.searchsorted(falling, -logits[starts], "right")
-        new_positives = _sums(weights, positive, starts)
-        negatives = np.cumsum(_sums(weights, negative, np.append(0, at), drop_last=True), axis=0)
-        tied = np.zeros((len(starts), weights.shape[1]), np.int32)
-        for block in np.flatnonzero(at > above):
-            tied[block] = weights[negative[above[block] : at[block]]].sum(axis=0, dtype=np.int32)
-        everyone = weights[negative].sum(axis=0, dtype=np.int64)
-        return cls(new_positives.T, negatives.T, tied.T, everyone)
+        order = Order.from_scores(truth, score, np.arange(len(truth)), len(truth))
+        return order.weighted(weights.astype(np.int32))
 
     @cached_property
     def positives(self) -> Counts:
         """Weight of positives at or above each block."""
-        return np.asarray(np.cumsum(self.new_positives.T, axis=0, dtype=np.int32).T)
+        return np.asarray(np.cumsum(self.new_positives, axis=1, dtype=np.int32))
 
     @cached_property
     def all_positives(self) -> Counts:
@@ -94,27 +155,7 @@ def resampled(
         [M, B], NaN where a resample holds one class only.
     """
     values = np.empty((len(metrics), len(draws)))
-    for part, weights in draws.weights(images):
-        values[:, part] = Ranking.from_scores(truth, score, weights).values(metrics)
+    order = Order.from_scores(truth, score, draws.patient[images], draws.counts.shape[1])
+    for part, weights in draws.weights(max(order.positives.shape)):
+        values[:, part] = order.weighted(weights).values(metrics)
     return values
-
-
-def _sums(
-    weights: NDArray[np.integer],
-    images: NDArray[np.intp],
-    starts: NDArray[np.intp],
-    drop_last: bool = False,
-) -> Counts:
-    """Weights [N, B] of images, summed from each start to the next: [starts, B]."""
-    if drop_last:
-        starts, images = starts[:-1], images[: starts[-1]]
-    sums = np.zeros((len(starts), weights.shape[1]), np.int32)
-    held = np.diff(np.append(starts, len(images))) > 0
-    if held.all() and len(starts) == len(images):
-        sums[:] = weights[images]
-    elif held.any():
-        first = starts[held]
-        sums[held] = np.add.reduceat(
-            weights[images[first[0] :]], first - first[0], axis=0, dtype=np.int32
-        )
-    return sums

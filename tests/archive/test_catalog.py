@@ -24,10 +24,11 @@ SPLITS = Splits(train=0.2, validation=0.1, test=0.3)
 FILES = {"a.dcm": 0, "b.dcm": 1, "c/copy of a.dcm": 0, "d.dcm": 2, "e/copy of b.dcm": 1, "f.dcm": 3}
 
 
-def build(dicom: Path, out: Path, partitions: int):
+def build(dicom: Path, out: Path, partitions: int, **settings):
     """Ingest every partition."""
     refresh(dicom, out / "listing", partitions)
-    archive = Archive(dicom=dicom, image=Image(shorter_side=16), partitions=partitions)
+    image = Image(shorter_side=16)
+    archive = Archive(dicom=dicom, image=image, partitions=partitions, **settings)
     for k in range(partitions):
         outputs = Outputs(
             *(out / kind / f"part={k}.parquet" for kind in ("index", "ledger", "shards"))
@@ -326,3 +327,21 @@ def test_a_missing_partition(partitions, tmp_path):
         partitions_of(listings, ledgers, [shards[0], *shards[2:]])
     with pytest.raises(CatalogError, match="no file of a partition"):
         partitions_of([tmp_path / "list.tsv"], ledgers, shards)
+
+
+def test_sex_and_age_are_kept_where_asked_for_and_not_of_few_patients(
+    make_dicom, make_image, tmp_path
+):
+    people = [("F", "031Y"), ("F", "035Y"), ("M", "039Y"), ("M", "089Y"), ("O", "003M")]
+    for k, (sex, age) in enumerate(people):
+        image = make_image(70, 80, 255, seed=k).astype("u1")
+        tags = {"PatientID": f"patient-{k}", "PatientSex": sex, "PatientAge": age}
+        make_dicom(tmp_path / "dicom" / f"{k}.dcm", image, k, **tags)
+    partitions = build(tmp_path / "dicom", tmp_path, 2, demographics=("sex", "age_band"))
+    _, catalog = merge(partitions, None, smallest_cell=2)
+    assert sorted(catalog["sex"].fill_null("?")) == ["?", "F", "F", "M", "M"]
+    assert sorted(catalog["age_band"].fill_null("?")) == ["18-39"] * 3 + ["?", "?"]
+    _, catalog = merge(partitions, None)
+    assert set(catalog["age_band"]) == {"0-17", "18-39", "80+"}
+    _, catalog = merge(build(tmp_path / "dicom", tmp_path / "without", 1), None)
+    assert not {"sex", "age_band"} & set(catalog.columns)

@@ -24,8 +24,9 @@ from radscale_lib.archive import ingest as ingest_module
 from radscale_lib.archive import pixels as pixels_module
 from radscale_lib.archive import stored as stored_module
 from radscale_lib.archive import workers
-from radscale_lib.archive.header import quiet_pydicom
+from radscale_lib.archive.header import quiet_pydicom, read_header
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
+from radscale_lib.archive.instance import instance_of
 from radscale_lib.archive.ledger import path_digest
 from radscale_lib.archive.listing import read_listing, refresh
 from radscale_lib.archive.resize import resize
@@ -118,6 +119,28 @@ def test_rows_of_a_shard(plant, run, make_image):
     other = make_image(96, 72, 4095, seed=1)
     grey = resize((255 - other / 4095 * 255).astype(np.float32), 43, 32, "centred")
     assert np.abs(second - grey.clip(0, 255)).max() < 0.51
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"PatientSex": "F", "PatientAge": "064Y"}, ("F", "40-64")),
+        ({"PatientSex": "m", "PatientAge": "010M"}, ("M", "0-17")),
+        ({"PatientBirthDate": "19400201", "StudyDate": "20200131"}, (None, "65-79")),
+        ({"PatientBirthDate": "19400201", "StudyDate": "20200201"}, (None, "80+")),
+        ({"PatientBirthDate": "19400201", "StudyDate": "20200201", "PatientAge": "017Y"},
+         (None, "0-17")),
+        ({"PatientBirthDate": "18000101", "StudyDate": "20200201"}, (None, None)),
+        ({"PatientBirthDate": "20200202", "StudyDate": "20200201"}, (None, None)),
+        ({"PatientSex": "X", "PatientAge": "old"}, (None, None)),
+    ],
+)  # fmt: skip
+def test_sex_and_age_are_coarse(make_dicom, make_image, tmp_path, tags, expected):
+    image = make_image(70, 80, 255).astype("u1")
+    header = read_header(make_dicom(tmp_path / "0.dcm", image, 0, **tags))
+    instance = instance_of(header, "PA")
+    assert (instance.sex, instance.age_band) == expected
+    assert "sex" not in repr(instance) and "age_band" not in repr(instance)
 
 
 @pytest.mark.parametrize(

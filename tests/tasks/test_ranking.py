@@ -88,6 +88,7 @@ def test_chunks_do_not_change_the_resamples(monkeypatch):
     draws = PatientDraws.draw(patients, 21, seed=0)
     whole = resampled(METRICS, truth, score, np.arange(30), draws)
     monkeypatch.setattr("radscale_lib.tasks.bootstrap.CELLS", 70)
+    monkeypatch.setattr("radscale_lib.tasks.bootstrap.FEWEST_AT_ONCE", 1)
     assert CELLS > 70
     parts = resampled(METRICS, truth, score, np.arange(30), draws)
     assert np.array(parts) == pytest.approx(np.array(whole), abs=1e-12, nan_ok=True)

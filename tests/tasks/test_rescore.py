@@ -148,12 +148,6 @@ def test_without_validation_rows_threshold_metrics_are_null(tmp_path):
     assert scores.filter(pl.col("label") == "a")["metric"].to_list() == METRICS
     labels = scores["label"].unique(maintain_order=True).to_list()
     assert labels == ["a", "b", "rare", "micro", "macro"]
-        "a",
-        "b",
-        "rare",
-        "micro",
-        "macro",
-    ]
     for metric in METRICS[2:5]:
         for label in ("a", "macro"):
             row = _row(scores, label, metric)

@@ -67,6 +67,7 @@ def _ingest(study: Study, archive: str) -> Slice:
         "language.rules": digest_of(source.language),
         "partitions": source.partitions,
         "key": _key(source),
+        **({"demographics": source.demographics} if source.demographics else {}),
         "labels.findings": study.labels.findings,
         "labels.tubes": study.labels.tubes,
         **_others(study.labels),
