@@ -45,10 +45,12 @@ class Grouping:
         by: the property.
         parts: by name of the group, its rows with those of validation, and draws of its test
             images' patients.
+        target: the only label that is scored; None: all.
     """
 
     by: str
     parts: Mapping[str, tuple[pl.DataFrame, PatientDraws]]
+    target: str | None = None
 
 
 def groupings(
@@ -111,7 +113,7 @@ def shortcut(
         other = pl.Series(tested & (has != wanted)) & (pl.col(column) == 1)
         left = pl.when(other).then(None).otherwise(column).alias(column)
         parts[f"{words} {tube}"] = alone.with_columns(left), draws
-    return Grouping(f"{finding} by {tube}", parts)
+    return Grouping(f"{finding} by {tube}", parts, finding)
 
 
 def subgroup_scores(
@@ -134,7 +136,11 @@ def subgroup_scores(
         Rows of `SCHEMA`.
     """
     found = {
-        group: {(one.metric, one.target): one for one in score(*part)}
+        group: {
+            (one.metric, one.target): one
+            for one in score(*part)
+            if grouping.target in (None, one.target)
+        }
         for group, part in grouping.parts.items()
     }
     return compared(grouping.by, _with_means(found), confidence, smallest)
@@ -205,8 +211,8 @@ def _with_means(
             if all(_is_sure(scores.get((metric, label))) for scores in found.values())
         ]
         for group, scores in found.items():
-            whole[group].pop((metric, MACRO), None)
-            if kept:
+            mean = whole[group].pop((metric, MACRO), None)
+            if kept and mean is not None:
                 of_labels = [scores[metric, label] for label in kept]
                 whole[group][metric, MACRO] = macro(of_labels, max(s.cases for s in of_labels))
     return whole
