@@ -382,6 +382,15 @@ class Labels(Section):
         return self.model_copy(update=left)
 
     @model_validator(mode="after")
+    def _no_means(self) -> "Labels":
+        taken = [name for name in self.columns if name in ("macro", "micro")]
+        if taken:
+            raise ValueError(
+                f"{taken[0]!r} is what scores of all labels are called: rename the label"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _others_are_others(self) -> "Labels":
         taken = {*self.findings, *self.tubes}
         for key in ("positions", "others"):

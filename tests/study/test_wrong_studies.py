@@ -231,6 +231,10 @@ WRONG = {
         "arms.rad-dino.recipe.paradigm: 'dinov2' continues more than an image tower, which is all "
         "that bases.rad-dino-open (supervised) makes: train that base with the same paradigm",
     ),
+    "a label that is called as means are": (
+        {"labels.findings": ["edema", "micro"]},
+        "labels: 'micro' is what scores of all labels are called: rename the label",
+    ),
     "a label besides that is one of the study": (
         {"labels.others": ["edema", "ett"]},
         "labels: others: ['ett'] are labels of the study already: remove them here",
