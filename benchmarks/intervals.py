@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri
+from scipy.stats import norm
 
 from radscale_lib.files import atomic_write
 from radscale_lib.metrics.cldice import cl_dice
@@ -23,7 +24,7 @@ from radscale_lib.metrics.dice import dice
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.bootstrap import interval as percentiles
 from radscale_lib.tasks.differences import paired_difference
-from radscale_lib.tasks.label_scores import best_f1_threshold, label_scores
+from radscale_lib.tasks.label_scores import BINS, best_f1_threshold, label_scores
 from radscale_lib.tasks.scores import Score, macro, sampled_score
 
 Floats = NDArray[np.float64]
@@ -88,6 +89,25 @@ class Label:
         hits = ndtr((self.separation - threshold) / self.spread)
         alarms = ndtr(-threshold) * self.negatives / self.positives
         return float(2 * hits / (1 + hits + alarms))
+
+    def chances(self, logits: Floats, sureness: float) -> Floats:
+        """Log odds by Bayes' rule (spread 1), times how sure the model is of itself."""
+        odds = np.log(self.positives / self.negatives)
+        return sureness * (self.separation * logits - self.separation**2 / 2 + odds)
+
+    def calibration(self, sureness: float) -> dict[str, float]:
+        """Brier score and calibration error of such log odds in the population."""
+        logits = np.linspace(-12, 12 + self.separation, 400_001)
+        share = self.positives / (self.positives + self.negatives)
+        densities = [norm.pdf(logits - self.separation) * share, norm.pdf(logits) * (1 - share)]
+        high, low = (density / sum(map(np.sum, densities)) for density in densities)
+        chance = expit(self.chances(logits, sureness))
+        gaps = chance * (high + low) - high
+        bins = np.minimum((chance * BINS).astype(int), BINS - 1)
+        return {
+            "brier": float((high * (chance - 1) ** 2 + low * chance**2).sum()),
+            "ece": float(np.abs(np.bincount(bins, gaps)).sum()),
+        }
 
     def draw(self, random: np.random.Generator) -> tuple[Floats, Floats]:
         """Truth and logits of a test set: [N]."""
@@ -167,8 +187,29 @@ def labels(label: Label, studies: int) -> dict[str, list[Outcome]]:
     return found
 
 
-def means(label: Label, count: int, studies: int) -> dict[str, list[Outcome]]:
-    """Intervals of the mean over labels with positives of their own and correlated logits."""
+def calibrated(label: Label, sureness: float, studies: int) -> dict[str, list[Outcome]]:
+    """Intervals of the Brier score and the calibration error."""
+    random = np.random.default_rng(studies)
+    total = label.positives + label.negatives
+    draws = PatientDraws.draw([str(i // label.images) for i in range(total)], DRAWS, 0)
+    true = label.calibration(sureness)
+    found: dict[str, list[Outcome]] = {name: [] for name in true}
+    for _ in range(studies):
+        truth, logits = label.draw(random)
+        chances = label.chances(logits, sureness)
+        for score in label_scores(["a"], truth[:, None], chances[:, None], draws):
+            if score.target == "a" and score.metric in found:
+                found[score.metric].append(outcome(score, true[score.metric]))
+    return found
+
+
+def means(
+    label: Label, count: int, studies: int, target: str = "macro"
+) -> dict[str, list[Outcome]]:
+    """Intervals of all labels, with positives of their own and correlated logits.
+
+    `target` is `macro`, their mean, or `micro`, their cells together: they have the same truth.
+    """
     random = np.random.default_rng(studies)
     total = label.positives + label.negatives
     draws = PatientDraws.draw([str(i // label.images) for i in range(total)], DRAWS, 0)
@@ -181,7 +222,7 @@ def means(label: Label, count: int, studies: int) -> dict[str, list[Outcome]]:
         noise = random.normal(size=(total, 1)) + random.normal(size=(total, count))
         logits = noise / np.sqrt(2) + label.separation * truth
         for score in label_scores(names, truth, logits, draws):
-            if score.target == "macro" and score.metric in found:
+            if score.target == target and score.metric in found:
                 true = label.area if score.metric == "auroc" else label.precision
                 found[score.metric].append(outcome(score, true))
     return found
@@ -276,6 +317,20 @@ def rows(studies: int) -> Iterator[tuple[str, Callable[[], dict[str, list[Outcom
         one = Label(area, positives, 500 - positives)
         text = f"mean of {count} labels: {area:g}, {positives} of 500"
         yield text, lambda one=one, count=count: means(one, count, studies)  # type: ignore[misc]
+    for count, area, positives in ((5, 0.9, 8), (14, 0.8, 20)):
+        one = Label(area, positives, 500 - positives)
+        text = f"micro average of {count} labels: {area:g}, {positives} of 500"
+        yield text, lambda one=one, count=count: means(one, count, studies, "micro")  # type: ignore[misc]
+    for positives in (5, 10, 20, 50, 200):
+        for area in (0.8, 0.9, 0.97):
+            for sureness in (1.0, 1.5):
+                one = Label(area, positives, max(500, 4 * positives))
+                words = "calibrated" if sureness == 1 else f"{sureness:g} times too sure"
+                text = f"{words}: {area:g}, {positives} of {positives + one.negatives}"
+                yield (
+                    text,
+                    lambda one=one, sureness=sureness: calibrated(one, sureness, studies),  # type: ignore[misc]
+                )
     for positives, areas in ((10, (0.9, 0.95)), (20, (0.97, 0.985)), (50, (0.8, 0.83))):
         pair = [Label(area, positives, 500) for area in areas]
         text = f"difference of {areas[0]:g} and {areas[1]:g}, {positives} of {positives + 500}"
