@@ -179,6 +179,39 @@ class Cases:
         variance = (first_variance + second_variance) * self.design_effect(effect)
         return Family(truth, truth, variance, 0.25 * by_hit / high)
 
+    def calibration_family(
+        self, chance: Floats, bins: NDArray[np.intp], gaps: Floats, variance: Floats
+    ) -> Family:
+        """Family of the expected calibration error: the sum over bins of the gaps' sizes.
+
+        Noise of a bin adds to the error whatever its sign, the more the smaller the gap. Gaps are
+        normal, so that their sizes are folded normal; true ones are in proportion to those found.
+
+        Args:
+            chance: [n], predicted probability.
+            bins: [n], which of the K bins each case is in.
+            gaps: [K], sum of chance less truth in each bin, by the number of cases.
+            variance: [K], of the gaps, by the bootstrap; no less than that of a binomial share is
+                taken, since a few cases may all be alike.
+        """
+        count = len(gaps)
+        held = np.bincount(bins, minlength=count)
+        expected = np.bincount(bins, chance, minlength=count) / np.maximum(held, 1)
+        share = (np.bincount(bins, self.positive, minlength=count) + expected) / (held + 1)
+        least = held * share * (1 - share) / len(chance) ** 2
+        noise = np.sqrt(np.maximum(variance, least)) + 1e-12
+        found = np.abs(gaps)
+        start = max(float(found.sum()), float(np.sqrt((noise**2).sum())))
+        truth = ndtr(ndtri(min(start, 1 - 1e-6)) + SHIFTS)
+        truth[0] = 0.0  # without any error, the best that could be
+        shape = found / found.sum() if found.sum() > 0 else noise / noise.sum()
+        gap = truth[:, None] * shape
+        deviate = gap / noise
+        mean = noise * np.sqrt(2 / np.pi) * np.exp(-(deviate**2) / 2)
+        mean += gap * (1 - 2 * ndtr(-deviate))
+        spread = np.maximum(gap**2 + noise**2 - mean**2, 0)
+        return Family(truth, mean.sum(axis=1), spread.sum(axis=1))
+
     def sampled(self, value: float, variance: float, bias: float = 0.0) -> Family:
         """Family of a score whose variance, and bias, the bootstrap alone tells."""
         return sampled_family(value, variance, len(np.unique(self.patient[self.rarer])), bias)

@@ -179,7 +179,7 @@ class _Label:
         names = [metric.name for metric in computed]
         families: dict[str, Family] = {}
         if not self.few:
-            spread = [float(np.nanvar(self._at_prevalence(sample))) for sample in samples]
+            spread = [self._variance(sample) for sample in samples]
             pairs = zip(values.tolist(), spread, strict=True)
             families = self.cases.ranking_families(dict(zip(names, pairs, strict=True)))
         return [
@@ -208,16 +208,19 @@ class _Label:
         with np.errstate(invalid="ignore"):
             brier = sums[:, BINS] / sums[:, BINS + 1]
             error = np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS + 1]
-        scores = []
-        for name, (value, *sample) in (("brier", brier), ("ece", error)):
-            draws = np.array(sample)
-            family = None
-            if not self.few:
-                # Noise in the bins adds to the error, in a draw once more than in the images.
-                bias = max(float(np.nanmean(draws)) - value, 0.0) if name == "ece" else 0.0
-                family = self.cases.sampled(float(value), float(np.nanvar(draws)), bias)
-            scores.append(self._score(name, float(value), draws, family))
-        return scores
+        families: dict[str, Family | None] = {"brier": None, "ece": None}
+        if not self.few:
+            families["brier"] = self.cases.sampled(float(brier[0]), self._variance(brier[1:]))
+            gaps = sums[:, :BINS] / sums[:, [BINS + 1]]
+            families["ece"] = self.cases.calibration_family(
+                *chances(self.cases.logits),
+                gaps[0],
+                np.array([self._variance(gap) for gap in gaps[1:].T]),
+            )
+        return [
+            self._score(name, float(value), np.array(sample), families[name])
+            for name, (value, *sample) in (("brier", brier), ("ece", error))
+        ]
 
     def _score(
         self, metric: str, value: float, resamples: Floats, family: Family | None, note: str = ""
@@ -233,6 +236,10 @@ class _Label:
             ordered=self._at_prevalence(resamples),
             note=TOO_FEW if self.few else note or None,
         )
+
+    def _variance(self, resamples: Floats) -> float:
+        """Variance of draws at the test set's prevalence."""
+        return float(np.nanvar(self._at_prevalence(resamples)))
 
     def _at_prevalence(self, resamples: Floats) -> Floats:
         return at_prevalence(resamples, *self.sums["kind"].T)
@@ -267,10 +274,15 @@ RULES: dict[str, Callable[[Validation], float]] = {"f1": best_f1_threshold} | {
 """Metrics at a threshold, and how it is chosen."""
 
 
+def chances(logits: NDArray[np.floating]) -> tuple[Floats, NDArray[np.intp]]:
+    """Probabilities [n] of log odds, and the bin of the calibration error that each is in."""
+    chance = expit(logits.astype(np.float64))
+    return chance, np.minimum((chance * BINS).astype(np.intp), BINS - 1)
+
+
 def _gaps(cases: Cases) -> Floats:
     """By case: chance less truth in its bin [n, BINS], the square of it, and 1."""
-    chance = expit(cases.logits.astype(np.float64))
-    bins = np.minimum((chance * BINS).astype(int), BINS - 1)
+    chance, bins = chances(cases.logits)
     gaps = np.zeros((len(chance), BINS + 2))
     gaps[np.arange(len(chance)), bins] = chance - cases.positive
     gaps[:, BINS], gaps[:, BINS + 1] = (chance - cases.positive) ** 2, 1

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from radscale_lib.tasks.label_scores import BINS
+from radscale_lib.tasks.label_scores import BINS, chances
 
 SCHEMA = pl.Schema(
     {
@@ -48,8 +47,8 @@ def reliability(
     rows = []
     for label, true, logit in zip(labels, truth.T, logits.T, strict=True):
         known = ~np.isnan(true)
-        positive, chance = true[known] == 1, expit(logit[known].astype(np.float64))
-        places = np.minimum((chance * BINS).astype(int), BINS - 1)
+        positive = true[known] == 1
+        chance, places = chances(logit[known])
         for first, last in _joined(places, positive, patients[known], smallest):
             here = (places >= first) & (places <= last)
             if here.any():

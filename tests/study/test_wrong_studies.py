@@ -330,7 +330,8 @@ WRONG = {
                 "language": "zh",
             },
         },
-        "scaling.metrics.reports: 'lexical_f1' has no phrases in 'zh': use 'bleu' or 'rouge_l'",
+        "scaling.metrics.reports: 'lexical_f1' has no phrases in 'zh': use 'bleu' or "
+        "'chrf' or 'rouge_l'",
     ),
     "a phantom in another language": (
         {"institution.language": "de"},

@@ -166,7 +166,7 @@ def test_scores(files, results, arm):
         "findings": of_labels,
         "tubes": of_labels,
         "segmentation": {"dice", "cldice"},
-        "reports": {"bleu", "rouge_l", "lexical_f1"},
+        "reports": {"bleu", "chrf", "rouge_l", "lexical_f1"},
     }
     for task in TASKS:
         scores = pl.read_parquet(results / arm / task / "scores.parquet")
