@@ -1,4 +1,4 @@
-"""Scores and predictions of one task for one run."""
+"""Features and predictions of a run."""
 
 from radscale_lib.cli.evaluate import main
 

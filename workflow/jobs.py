@@ -21,8 +21,8 @@ STAGES = {
     "pretrain_base": "pretrain",
     TRAINING: "pretrain",
     "interpolate_arm": "interpolate",
-    "extract_features": "features",
-    "evaluate_task": "evaluate",
+    "evaluate_run": "evaluate",
+    "score_run": "score",
     "gather_scores": "gather",
     "fit_scaling": "fit",
     "draw_similarity": "similarity",
@@ -73,7 +73,7 @@ def makes_encoder(rule: str) -> bool:
 
 
 def names_of(rule: str, wildcards: Mapping[str, str]) -> dict[str, str]:
-    """What a job's slice of the study depends on: `archive`, `arm` or `task`, or nothing."""
+    """What a job's slice of the study depends on: `archive` or `arm`, or nothing."""
     wanted = signature(stages.STAGES[stage_of(rule)].reads).parameters
     names = {"archive": rule.rpartition("_")[2], **wildcards}  # or of a rule for one archive
     return {name: names[name] for name in wanted if name != "study"}
@@ -100,7 +100,6 @@ def expected_seconds(study: Study) -> dict[str, float]:
     archive = {"archive": "institution", "part": "0"}
     first = next(iter(study.arms or study.baselines))
     arm = {"arm": first, "size": str(study.subsets.sizes[0]), "seed": "0"}
-    tasks = [{**arm, "task": task} for task in study.evaluation.tasks]
     typical: dict[str, list[dict[str, str]]] = {
         "make_phantom": [archive],
         "ingest_partition": [archive],
@@ -109,8 +108,8 @@ def expected_seconds(study: Study) -> dict[str, float]:
             rule: [{**arm, "arm": name} for name in names]
             for rule, names in training_rules(study).items()
         },
-        "extract_features": [arm],
-        "evaluate_task": tasks,
+        "evaluate_run": [arm],
+        "score_run": [arm],
         "fit_scaling": [{}],
         "draw_figures": [{}],
     }

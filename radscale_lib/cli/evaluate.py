@@ -1,4 +1,4 @@
-"""Scores and predictions of one task for one run."""
+"""Features of a run, and the predictions of its tasks; what was kept is not made anew."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,34 +6,43 @@ from pathlib import Path
 
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.study import Run
-from radscale_lib.tasks.evaluate import UnknownRunError, check_run, write_task
+from radscale_lib.tasks.evaluate import evaluate_run
+from radscale_lib.tasks.features import FILES
 from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.runs import TABLE, UnknownRunError, check_run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
-    parser.add_argument("--task", required=True, help="name of the task")
     parser.add_argument("--arm", required=True, help="arm or baseline of the run")
     parser.add_argument("--size", type=int, required=True, help="images of the run's subset")
     parser.add_argument("--seed", type=int, required=True, help="seed of the run")
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.safetensors")
-    parser.add_argument("--features", type=Path, required=True, help="folder of the features")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
     parser.add_argument("--shards", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--ranges", type=Path, help="index of the shards (index_shards.py)")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the two tables")
+    parser.add_argument("--features", type=Path, required=True, help="folder of the features")
+    parser.add_argument(
+        "--tasks",
+        type=Path,
+        required=True,
+        help="folder that gets <task>/<run>/predictions.parquet",
+    )
+    parser.add_argument("--task", action="append", help="of the study; may be repeated (all)")
+    parser.add_argument("--work", type=Path, help="folder that parts are kept in (none)")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)
     inputs = Inputs(args.encoder, args.features, args.catalog, args.shards, args.ranges)
     study = study_of(args)
+    tasks = args.task or list(study.evaluation.tasks)
     try:
-        check_run(study, run, args.task)
+        check_run(study, run, tasks)
     except UnknownRunError as error:
         parser.exit(1, f"{error}\n")
-    reads = inputs.files(study, args.task)
-    makes = [args.out / "scores.parquet", args.out / "predictions.parquet"]
-    with step(args, study, "evaluate", reads, makes, task=args.task, arm=args.arm):
-        write_task(study, run, args.task, inputs, args.out, args.threads)
+    tables = {task: args.tasks / task / run.path / TABLE for task in tasks}
+    makes = [*(args.features / name for name in FILES), *tables.values()]
+    with step(args, study, "evaluate", inputs.files(study, tasks), makes, arm=args.arm):
+        evaluate_run(study, run, inputs, tables, args.threads, args.work)

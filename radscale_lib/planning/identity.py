@@ -7,7 +7,6 @@ job as input files and are not part of its id.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,8 +14,7 @@ from radscale_lib.metrics import modules as metric_modules
 from radscale_lib.places import LIBRARY, workflow_folder
 from radscale_lib.planning.code import code_of
 from radscale_lib.planning.stages import STAGES
-from radscale_lib.planning.stages.base import without
-from radscale_lib.study.base import Section
+from radscale_lib.planning.stages.base import flatten
 from radscale_lib.study.kinds import kind_name
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks import TaskSection
@@ -28,7 +26,7 @@ def components(study: Study, stage: str, **names: str) -> dict[str, dict[str, st
     Args:
         study: the resolved study.
         stage: a key of `STAGES`.
-        **names: what the slice depends on: `archive`, `arm` or `task`.
+        **names: what the slice depends on: `archive`, `arm`, `task` or `part`.
 
     Returns:
         `study`: dotted key -> canonical JSON of its value; `code`: definition -> digest.
@@ -49,10 +47,10 @@ def _code(study: Study, name: str, **names: str) -> dict[str, str]:
     code, facts = list[str](), list[str]()
     for kind in dict.fromkeys(stage.kinds(study, **names)):
         facts += [kind.__module__, *kind.more_facts]
-        code += [] if stage.titles else [kind.implementation]
-        if issubclass(kind, TaskSection):
+        code += [getattr(kind, stage.runs)] if stage.runs else []
+        if issubclass(kind, TaskSection) and stage.runs != "implementation":
             computed = metric_modules(kind_name(kind, "kind")).values()
-            (facts if stage.titles else code).extend(computed)
+            (code if stage.runs else facts).extend(computed)
     code += stage.modules(study)
     facts += stage.facts(study)
     return _digests(stage.script, tuple(code), tuple(facts))
@@ -61,20 +59,6 @@ def _code(study: Study, name: str, **names: str) -> dict[str, str]:
 @lru_cache
 def _digests(script: str, modules: tuple[str, ...], facts: tuple[str, ...]) -> dict[str, str]:
     return code_of(workflow_folder() / "scripts" / script, modules, facts, LIBRARY)
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings and sections as one mapping with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Section):
-            value = without(value)
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{name}.")
-        else:
-            flat[name] = value
-    return flat
 
 
 def canonical(value: Any) -> str:

@@ -10,7 +10,9 @@ _RESULTS = (
     (r"(subsets/(?:seed=\d+/n=\d+|card))\.parquet", r"\1"),
     # A training makes the encoders that it keeps on the way too.
     (r"encoders/([^/@]+)@[^/]+/(n=\d+/seed=\d+)/[^/]+", r"encoders/\1/\2"),
-    (r"((?:encoders|features|tasks/[^/]+)/[^/]+/n=\d+/seed=\d+)/[^/]+", r"\1"),
+    (r"(encoders/[^/]+/n=\d+/seed=\d+)/[^/]+", r"\1"),
+    (r"features/([^/]+/n=\d+/seed=\d+)/[^/]+", r"predictions/\1"),
+    (r"tasks/[^/]+/([^/]+/n=\d+/seed=\d+)/(predictions|scores)\.parquet", r"\2/\1"),
     (r"(exports/[^/]+/n=\d+/seed=\d+)(?:/.+)?", r"\1"),
     (r"(?:scores|checkpoints)\.parquet", "scores"),
     (r"[^/]+\.parquet", "fits"),
@@ -28,7 +30,7 @@ def job_of(result: str) -> str | None:
         result: a file or folder, relative to the study's folder, with slashes.
 
     Returns:
-        As `features/rad-dino/n=256/seed=0`; None for what no job makes.
+        As `predictions/rad-dino/n=256/seed=0`; None for what no job makes.
     """
     for pattern, name in _RESULTS:
         if found := re.fullmatch(pattern, result):

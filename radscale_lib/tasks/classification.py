@@ -1,82 +1,69 @@
 """Findings and tube classification: heads on frozen features."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from radscale_lib.metrics import metrics
 from radscale_lib.shards.labels import targets
-from radscale_lib.study.heads.base import share_name
+from radscale_lib.study.heads.base import HeadSection, share_name
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.classification import Classification
-from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.features import read_features
+from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.heads.cases import Answer, Cases, require
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.label_scores import label_scores
 from radscale_lib.tasks.labels import columns
-from radscale_lib.tasks.scores import Score, unscored
+from radscale_lib.tasks.predictions import HEAD, Predicted
 
 
-def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.DataFrame]:
-    """Fit each head on the train split, let it choose on validation, score it on test.
+def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
+    """Fit a head on the train split, on all labels and on its shares of them.
 
     Args:
         study: the study.
         name: the task's name.
+        part: the head's name.
         inputs: the run's files.
 
     Returns:
-        Scores, and target and log odds of each label of each validation and test image, by head.
+        Target and log odds of each label of each validation and test image.
 
     Raises:
         NoCasesError: if a split has no labelled image.
+        NotFiniteError: if log odds are not finite.
     """
     task = _task(study, name)
-    pooled, index = read_features(inputs.features, study.evaluation.features, inputs.encoder)
+    pooled, index = read_features(inputs, study.evaluation.features)
     labels: tuple[str, ...] = getattr(study.labels, task.target)
     truth = targets(index, columns(study.labels, task.target), study.labels)
     known = ~np.isnan(truth).all(1)
     index, pooled, truth = index.filter(pl.Series(known)), pooled[known], truth[known]
     split = index["split"].to_numpy()
     train = np.flatnonzero(split == "train")
-    for part in ("train", "test"):
-        require(int((split == part).sum()), name, part)
+    for each in ("train", "test"):
+        require(int((split == each).sum()), name, each)
     cases = Cases(study, name, inputs, labels, index, pooled, truth, split, train)
 
-    rows, truth, split = index[cases.asked], truth[cases.asked], split[cases.asked]
-    test, validation = split == "test", split == "validation"
-    draws = PatientDraws.draw(
-        rows["patient_id"].to_numpy()[test].tolist(),
-        study.evaluation.resamples,
-        study.evaluation.seed,
-    )
-    scores: list[Score] = []
-    predictions = [predictions_schema(study, name).to_frame()]
-    for head, answer in _answers(task, cases):
-        if answer.logits is None:
-            of_head = unscored(labels, list(metrics(task.kind)), truth[test], draws, answer.note)
-        else:
-            logits = answer.logits
-            thresholds = (truth[validation], logits[validation]) if validation.any() else None
-            of_head = label_scores(labels, truth[test], logits[test], draws, thresholds)
-            predictions.append(_predictions(head, rows, labels, truth, logits))
-        choice = None if answer.logits is None else answer.note
-        scores += [replace(score, head=head, choice=choice) for score in of_head]
-    return scores, pl.concat(predictions)
+    rows, truth = index[cases.asked], truth[cases.asked]
+    section = task.heads[part]
+    head = import_module(section.implementation)
+    tables = [predictions_schema(study, name).to_frame()]
+    said: dict[bool, dict[str, str]] = {True: {}, False: {}}
+    for row, of_head in _trained_on(part, section, cases):
+        answer: Answer = head.predict(section, of_head)
+        tables.append(_predictions(row, rows, labels, truth, answer.logits))
+        said[answer.logits is not None][row] = answer.note
+    return Predicted(pl.concat(tables), choices=said[True], notes=said[False])
 
 
-def _answers(task: Classification, cases: Cases) -> Iterator[tuple[str, Answer]]:
-    """What each head says, trained on all labels and on each of its shares of them."""
-    for name, section in task.heads.items():
-        head = import_module(section.implementation)
-        yield name, head.predict(section, cases)
-        for share in section.shares():
-            yield share_name(name, share), head.predict(section, cases.share(share))
+def _trained_on(part: str, section: HeadSection, cases: Cases) -> Iterator[tuple[str, Cases]]:
+    """What a head is called, and its cases, with all labels and with each of its shares of them."""
+    yield part, cases
+    for share in section.shares():
+        yield share_name(part, share), cases.share(share)
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:
@@ -87,7 +74,7 @@ def predictions_schema(study: Study, name: str) -> pl.Schema:
         for label in labels
         for part, dtype in (("target", pl.Int8()), ("logit", pl.Float32()))
     }
-    ids = dict.fromkeys(("head", "image_id", "patient_id", "split"), pl.String())
+    ids = dict.fromkeys((HEAD, "image_id", "patient_id", "split"), pl.String())
     return pl.Schema({**ids, **columns})
 
 
@@ -102,12 +89,18 @@ def _predictions(
     rows: pl.DataFrame,
     labels: Sequence[str],
     truth: NDArray[np.float32],
-    logits: NDArray[np.float32],
+    logits: NDArray[np.float32] | None,
 ) -> pl.DataFrame:
-    table = rows.select(pl.lit(head).alias("head"), "image_id", "patient_id", "split")
+    table = rows.select(pl.lit(head).alias(HEAD), "image_id", "patient_id", "split")
     for column, label in enumerate(labels):
         table = table.with_columns(
-            pl.Series(f"target:{label}", truth[:, column]).fill_nan(None).cast(pl.Int8),
-            pl.Series(f"logit:{label}", logits[:, column]),
+            pl.Series(f"target:{label}", truth[:, column]).fill_nan(None).cast(pl.Int8)
         )
+        if logits is None:
+            said = pl.lit(None, pl.Float32)
+        elif np.isfinite(logits[:, column]).all():
+            said = pl.lit(pl.Series(logits[:, column]))
+        else:
+            raise NotFiniteError(f"{head}: logits of {label} are not finite")
+        table = table.with_columns(said.alias(f"logit:{label}"))
     return table

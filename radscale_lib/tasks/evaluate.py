@@ -1,19 +1,64 @@
-"""One task of one run: dispatch to the kind of task, and the tables it leaves."""
+"""The evaluation of a run: its features, and the predictions of all tasks and heads."""
 
-import os
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-import polars as pl
-from threadpoolctl import threadpool_limits
-
-from radscale_lib.files import atomic_write, read_json
-from radscale_lib.provenance.step import InputError
+from radscale_lib.files import read_json
+from radscale_lib.planning.identity import components, stage_id
+from radscale_lib.provenance.digests import digest, files_of
 from radscale_lib.study.model import Run, Study
+from radscale_lib.tasks.features import FILES, write_empty
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.scores import MACRO, Score, score_table
+from radscale_lib.tasks.kept import FOLDER, Kept, link
+from radscale_lib.tasks.libraries import set_up_libraries
+from radscale_lib.tasks.parts import predict_part
+from radscale_lib.tasks.predictions import Predicted
+from radscale_lib.tasks.runs import TABLE
+
+FAILED = "the run failed"
+
+
+def evaluate_run(
+    study: Study,
+    run: Run,
+    inputs: Inputs,
+    tables: Mapping[str, Path],
+    threads: int,
+    work: Path | None = None,
+) -> None:
+    """Write the features of a run to `inputs.features`, and the predictions of tasks.
+
+    A part, which is the features or one head of one task, is computed only if it is not kept from
+    before, made of the same by the same code. Features have no image and predictions no row if the
+    run failed, or if its values are not finite.
+
+    Args:
+        study: the study.
+        run: which encoder of the study, or of elsewhere.
+        inputs: the run's files.
+        tables: `predictions.parquet` of each task, by name.
+        threads: threads of the numerical libraries.
+        work: folder that parts are kept in; None keeps none.
+
+    Raises:
+        NoCasesError: if a task has no image to learn from or to be scored on.
+    """
+    kept = Kept(work / FOLDER / run.path) if work else None
+    made = _Parts(study, run, inputs, threads, kept, has_encoder(inputs))
+    made.features()
+    for name, path in tables.items():
+        parts = [made.head(name, part) for part in study.evaluation.tasks[name].parts]
+        whole = Predicted.of_parts(parts)
+        replace(whole, encoder=inputs.encoder_digest, images=_images(inputs)).write(path)
+        for head, fault in whole.faults.items():
+            print(f"{run.path} {name} ({head}): {fault}: no predictions", file=sys.stderr)
+        for head, choice in whole.choices.items():
+            print(f"{run.path} {name} ({head}): chosen on validation: {choice}", file=sys.stderr)
 
 
 def has_encoder(inputs: Inputs) -> bool:
@@ -23,104 +68,78 @@ def has_encoder(inputs: Inputs) -> bool:
 
 
 def _images(inputs: Inputs) -> int | None:
-    """Unique images that an encoder learnt from; null if its card does not say."""
+    """Unique images that an encoder learnt from; None if its card does not say."""
     images = read_json(inputs.card).get("images") if inputs.card.exists() else None
     return None if images is None else int(images)
 
 
-class UnknownRunError(InputError):
-    """A run or task that the study does not have."""
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of a run's evaluation, computed or kept."""
 
+    study: Study
+    run: Run
+    inputs: Inputs
+    threads: int
+    kept: Kept | None
+    has_encoder: bool
+    digest: Callable[[Path], str] = field(default_factory=lambda: cache(digest))
 
-def check_run(study: Study, run: Run, task: str | None = None) -> None:
-    """Check that the study has a run, and a task.
+    def features(self) -> None:
+        """Write the features, or link those that are kept."""
+        if not self.has_encoder:
+            print(f"{self.run.path}: {FAILED}: no features", file=sys.stderr)
+            write_empty(self.inputs, self.study.labels)
+        elif self.kept is None:
+            self._extract(self.inputs)
+        else:
+            folder = self.kept.folder("features")
+            of = self._made_of("features")
+            if not self.kept.has("features", of):
+                self._extract(replace(self.inputs, features=folder))
+                self.kept.keep("features", of, FILES)
+            for name in FILES:
+                link(folder / name, self.inputs.features / name)
 
-    Raises:
-        UnknownRunError: naming what there is.
-    """
-    if run not in study.runs:
-        known = ", ".join(sorted(each.path for each in study.runs))
-        raise UnknownRunError(f"{run.path}: no run of study {study.name}: use one of {known}")
-    if task is not None and task not in study.evaluation.tasks:
-        known = ", ".join(study.evaluation.tasks)
-        raise UnknownRunError(f"{task}: no task of study {study.name}: use one of {known}")
+    def head(self, task: str, part: str) -> Predicted:
+        """The predictions of one head of a task."""
+        if not self.has_encoder:
+            implementation = import_module(self.study.evaluation.tasks[task].implementation)
+            empty = implementation.predictions_schema(self.study, task).to_frame()
+            return Predicted(empty, faults={part: FAILED})
+        if self.kept is None:
+            return self._predict(task, part)
+        name = f"{task}.{part}"
+        path = self.kept.folder(name) / TABLE
+        of = self._made_of("head", task, part)
+        if not self.kept.has(name, of):
+            self._predict(task, part).write(path)
+            self.kept.keep(name, of, [TABLE])
+        return Predicted.read(path)
 
+    def _predict(self, task: str, part: str) -> Predicted:
+        return predict_part(self.study, task, part, self.inputs, self.threads)
 
-def extract_features(study: Study, run: Run, inputs: Inputs, threads: int) -> None:
-    """Write the pooled features of a run to `inputs.features`.
+    def _extract(self, inputs: Inputs) -> None:
+        from radscale_lib.tasks.extraction import extract
 
-    Empty ones if the run failed, or if its features are not finite.
-    """
-    from radscale_lib.tasks.extraction import extract, write_empty
-
-    check_run(study, run)
-    set_up_libraries(threads, study.compute.device)
-    catalog = pl.read_parquet(inputs.catalog)
-    if has_encoder(inputs):
+        set_up_libraries(self.threads, self.study.compute.device)
         try:
-            extract(study, inputs, catalog, run.path)
+            extract(self.study, inputs, self.run.path)
         except NotFiniteError as error:
-            print(f"{run.path}: {error}: no features", file=sys.stderr)
-            write_empty(study, inputs, catalog, str(error))
-    else:
-        print(f"{run.path}: the run failed: no features", file=sys.stderr)
-        write_empty(study, inputs, catalog)
+            print(f"{self.run.path}: {error}: no features", file=sys.stderr)
+            write_empty(inputs, self.study.labels, str(error))
 
-
-def write_task(study: Study, run: Run, name: str, inputs: Inputs, out: Path, threads: int) -> None:
-    """Write the scores and predictions of one task and run.
-
-    Empty tables if the run failed, or if its features or what a decoder makes of them is not
-    finite: scores of such values would look like those of a very bad encoder.
-
-    Args:
-        study: the study.
-        run: which encoder of the study.
-        name: the task's name.
-        inputs: the run's files.
-        out: folder that gets `scores.parquet` and `predictions.parquet`.
-        threads: threads of the numerical libraries.
-
-    Raises:
-        UnknownRunError: if the study has no such run or task.
-        NoCasesError: if the task has no image to learn from or to be scored on.
-    """
-    check_run(study, run, name)
-    # Imported alone: start-up is most of a small task.
-    task = import_module(study.evaluation.tasks[name].implementation)
-    set_up_libraries(threads, study.compute.device)
-    scores: list[Score] = []
-    predictions = task.predictions_schema(study, name).to_frame()
-    if has_encoder(inputs):
-        try:
-            scores, predictions = task.evaluate(study, name, inputs)
-        except NotFiniteError as error:
-            print(f"{run.path} {name}: {error}: no scores", file=sys.stderr)
-    else:
-        print(f"{run.path} {name}: the run failed: no scores", file=sys.stderr)
-    encoder, confidence = study.encoder_of(run.arm), study.evaluation.confidence
-    head = study.evaluation.tasks[name].head_names[0]
-    table = score_table(scores, run, encoder, name, confidence, _images(inputs), head)
-    for filename, content in (("predictions", predictions), ("scores", table)):
-        with atomic_write(out / f"{filename}.parquet") as partial:
-            content.write_parquet(partial)
-    for row in table.filter(pl.col("target") == MACRO).iter_rows(named=True):
-        figures = ", ".join(
-            f"{key} {row[key]:.3f}" for key in ("value", "lower", "upper") if row[key] is not None
-        )
-        what = f"{run.path} {name} ({row['head']}): {row['metric']}"
-        print(f"{what} {figures or row['note'] or 'undefined'}", file=sys.stderr)
-    for head, choice in (
-        table.drop_nulls("choice").select("head", "choice").unique().sort("head").iter_rows()
-    ):
-        print(f"{run.path} {name} ({head}): chosen on validation: {choice}", file=sys.stderr)
-
-
-def set_up_libraries(threads: int, device: str) -> None:
-    """Bound the threads of the numerical libraries that are in use; equal results on a GPU too."""
-    threadpool_limits(threads)
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(threads)
-        if device == "cuda":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.set_deterministic_debug_mode("warn")  # loads no compiler, as its other name does
+    def _made_of(self, stage: str, task: str = "", part: str = "") -> dict[str, str]:
+        """Stage id of a part, and digests of what it reads."""
+        names = {"task": task, "part": part} if task else {}
+        section = self.study.evaluation.tasks.get(task)
+        files = [self.inputs.catalog]
+        if section:
+            files += [self.inputs.features / name for name in FILES if section.reads_features]
+            files += [folder for _, folder in section.folders()]
+        return {
+            "stage": stage_id(components(self.study, stage, arm=self.run.arm, **names)),
+            "encoder": self.inputs.encoder_digest,
+            "files": " ".join(self.digest(file) for path in files for file in files_of(path)),
+        }

@@ -11,18 +11,18 @@ from radscale_lib.tasks.frozen import FrozenEncoder
 from radscale_lib.tasks.inputs import Inputs
 
 
-def extract(study: Study, inputs: Inputs, catalog: pl.DataFrame, label: str) -> None:
+def extract(study: Study, inputs: Inputs, label: str) -> None:
     """Write the pooled features of all images outside the pool.
 
     Args:
         study: the study.
         inputs: the run's files; the features are written.
-        catalog: the institution's catalog.
         label: the run, for progress lines.
 
     Raises:
         NotFiniteError: naming level and image.
     """
+    catalog = pl.read_parquet(inputs.catalog)
     index = index_of(catalog, study.labels)
     rows = index.select("image_id").join(
         catalog.select("image_id", "shard", "row"), on="image_id", maintain_order="left"
@@ -34,13 +34,4 @@ def extract(study: Study, inputs: Inputs, catalog: pl.DataFrame, label: str) -> 
         for part, values in zip(pooled, vectors, strict=True):
             part.append(values.to(torch.float16).cpu().numpy())
     *means, global_ = (np.concatenate(part) for part in pooled)
-    save_features(inputs.features, index, means, global_, inputs.encoder)
-
-
-def write_empty(
-    study: Study, inputs: Inputs, catalog: pl.DataFrame, fault: str | None = None
-) -> None:
-    """Write features of no image, for a run without an encoder, or without finite features."""
-    nothing = np.zeros((0, 1), np.float16)
-    index = index_of(catalog, study.labels).clear()
-    save_features(inputs.features, index, [nothing] * len(LEVELS), nothing, inputs.encoder, fault)
+    save_features(inputs, index, means, global_)

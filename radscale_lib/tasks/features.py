@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from radscale_lib.files import atomic_write, file_digest
+from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.evaluation import Features
 from radscale_lib.tasks.finite import NotFiniteError
+from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.labels import TARGETS, columns
 
 LEVELS = (1, 2, 3, 4)
@@ -21,8 +22,9 @@ ENCODER = "encoder"
 """Key of the file's metadata: SHA-256 of the encoder that the features are of."""
 FAULT = "not finite"
 """Name of a tensor that holds, in UTF-8, why an encoder has no features."""
+FILES = ("features.safetensors", "index.parquet")
 SPLITS = ("train", "validation", "test")
-AGAIN = "run scripts/features.py again"
+AGAIN = "run scripts/evaluate.py again"
 
 
 def index_of(catalog: pl.DataFrame, labels: Labels) -> pl.DataFrame:
@@ -34,21 +36,19 @@ def index_of(catalog: pl.DataFrame, labels: Labels) -> pl.DataFrame:
 
 
 def save_features(
-    folder: Path,
+    inputs: Inputs,
     index: pl.DataFrame,
     means: list[NDArray[np.float16]],
     global_: NDArray[np.float16],
-    encoder: Path,
     fault: str | None = None,
 ) -> None:
     """Write features and index, whole; rows of both are the same images.
 
     Args:
-        folder: gets `features.safetensors` and `index.parquet`.
+        inputs: whose folder of features gets `FILES`; they carry the digest of its encoder.
         index: see `index_of`.
         means: mean over the grid of each level, [N, C].
         global_: global embedding, [N, D].
-        encoder: the encoder's file; the features carry its digest.
         fault: why there are none, if they were not finite.
     """
     tensors: dict[str, NDArray[Any]] = {
@@ -56,22 +56,25 @@ def save_features(
     }
     if fault is not None:
         tensors[FAULT] = np.frombuffer(fault.encode(), np.uint8)
-    with atomic_write(folder / "features.safetensors") as partial:
-        metadata = {ENCODER: file_digest(encoder)}
-        save_file(tensors | {"global": global_}, partial, metadata)
-    with atomic_write(folder / "index.parquet") as partial:
+    with atomic_write(inputs.features / FILES[0]) as partial:
+        save_file(tensors | {"global": global_}, partial, {ENCODER: inputs.encoder_digest})
+    with atomic_write(inputs.features / FILES[1]) as partial:
         index.write_parquet(partial)
 
 
-def read_features(
-    folder: Path, section: Features, encoder: Path
-) -> tuple[NDArray[np.float32], pl.DataFrame]:
+def write_empty(inputs: Inputs, labels: Labels, fault: str | None = None) -> None:
+    """Write features of no image, for a run without an encoder, or without finite features."""
+    nothing = np.zeros((0, 1), np.float16)
+    index = index_of(pl.read_parquet(inputs.catalog), labels).clear()
+    save_features(inputs, index, [nothing] * len(LEVELS), nothing, fault)
+
+
+def read_features(inputs: Inputs, section: Features) -> tuple[NDArray[np.float32], pl.DataFrame]:
     """Features under the study's pooling, and their index.
 
     Args:
-        folder: what `write_features` made.
+        inputs: the files of a run, whose features must be of its encoder.
         section: poolings and levels that are concatenated.
-        encoder: the file of the encoder that the features must be of.
 
     Returns:
         float32 [N, D], and the index.
@@ -80,12 +83,13 @@ def read_features(
         InputError: if a file is damaged or missing, or the files do not belong together.
         NotFiniteError: if the encoder's features were not finite.
     """
-    tensors, made_by = _read_tensors(folder / "features.safetensors")
-    if made_by != file_digest(encoder):
-        raise InputError(f"{folder}: features of another encoder than {encoder}: {AGAIN}")
+    folder = inputs.features
+    tensors, made_by = _read_tensors(folder / FILES[0])
+    if made_by != inputs.encoder_digest:
+        raise InputError(f"{folder}: features of another encoder than {inputs.encoder}: {AGAIN}")
     if FAULT in tensors:
         raise NotFiniteError(tensors[FAULT].tobytes().decode())
-    index = _read_index(folder / "index.parquet")
+    index = _read_index(folder / FILES[1])
     names = [f"mean.{level}" for level in section.levels if "mean" in section.pool]
     names += ["global"] if "cls" in section.pool else []
     if missing := [name for name in names if name not in tensors]:

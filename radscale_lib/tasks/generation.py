@@ -1,48 +1,41 @@
 """Report generation from a frozen encoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import isqrt
 
-import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from radscale_lib.encoders.features import Features
-from radscale_lib.languages.phrases import has_phrases
-from radscale_lib.metrics import metrics
-from radscale_lib.metrics.base import TextMetric
-from radscale_lib.study.archive import Labels
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.generation import Generation, LanguageModel
-from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.lexical import MentionReader, claim_counts
-from radscale_lib.tasks.scores import MACRO, MICRO, Score, macro, sampled_score
+from radscale_lib.tasks.predictions import HEAD, Predicted
 from radscale_lib.tasks.tokens import ReportTokenizer, learn_tokenizer, released_tokenizer
 from radscale_lib.tasks.training import task_seed, train
 
 
-def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.DataFrame]:
-    """Train the generator on the train split's reports and score it on the test split's.
+def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
+    """Train the generator on the train split's reports, and write those of the test split.
 
     Args:
         study: the study.
         name: the task's name.
+        part: the generator's name.
         inputs: the run's files; the pooled features are not read.
 
     Returns:
-        Scores, and the generated and reference report of each test image.
+        The generated and reference report of each test image.
 
     Raises:
         NoCasesError: if no train or test image has this report section.
+        NotFiniteError: if features or weights are not finite.
     """
     task = _task(study, name)
     catalog = pl.read_parquet(inputs.catalog)
@@ -59,91 +52,21 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
     frozen = frozen.over(test)
     generated = _write(generator, tokenizer, frozen, task, name)
     references = [text.strip() for text in test[task.section]]
-    draws = PatientDraws.draw(
-        test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
+    return Predicted(
+        test.select(
+            pl.lit(part).alias(HEAD),
+            "image_id",
+            "patient_id",
+            pl.Series("reference", references),
+            pl.Series("generated", generated),
+        )
     )
-    language = study.institution.language
-    reports = Reports(generated, references, study.labels, task.phrases, language)
-    scores = score_reports(reports, draws)
-    predictions = test.select(
-        "image_id",
-        "patient_id",
-        pl.Series("reference", references),
-        pl.Series("generated", generated),
-    )
-    return scores, predictions
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:
     """Columns of the predictions table."""
-    return pl.Schema(
-        dict.fromkeys(("image_id", "patient_id", "reference", "generated"), pl.String())
-    )
-
-
-@dataclass(frozen=True)
-class Reports:
-    """Generated reports with their references; see `metrics.base.ReportPairs`."""
-
-    generated: list[str]
-    references: list[str]
-    labels: Labels
-    phrases: Mapping[str, Sequence[str]]
-    language: str = "en"
-
-    @property
-    def names(self) -> list[str]:
-        """The labels that claims are about; none in a language without phrases."""
-        known = has_phrases(self.language)
-        return [*self.labels.findings, *self.labels.tubes] if known else []
-
-    @cached_property
-    def claims(self) -> NDArray[np.int64]:
-        """What both say of each label, by the lexical reader: [N, K, 3]."""
-        reader = MentionReader(self.names, self.phrases, self.language)
-        states = reader.read(self.generated), reader.read(self.references)
-        return claim_counts(*states, self.labels.uncertain)
-
-
-def score_reports(reports: Reports, draws: PatientDraws) -> list[Score]:
-    """The metrics of reports with their resamples."""
-    scores: list[Score] = []
-    cases, patients = len(reports.references), draws.counts.shape[1]
-    for metric in metrics("generation").values():
-        assert isinstance(metric, TextMetric)
-        if not metric.by_label:
-            counts = metric.statistics(reports)
-            sums = np.array([[column.sum() for column in counts.T]], np.float64)
-            value, resamples = float(metric.of(sums)[0]), metric.of(draws.sums(counts))
-            scores.append(
-                sampled_score(MACRO, metric.name, value, resamples, cases, None, patients)
-            )
-        elif reports.names:
-            counts = metric.statistics(reports)
-            by_label = [
-                _label_score(metric, label, counts[:, index], draws)
-                for index, label in enumerate(reports.names)
-            ]
-            micro = _label_score(metric, MICRO, counts.sum(axis=1), draws)
-            scores += [*by_label, micro, macro(by_label, cases)]
-    return scores
-
-
-def _label_score(
-    metric: TextMetric, label: str, counts: NDArray[np.generic], draws: PatientDraws
-) -> Score:
-    """A metric of one label, or of all, from the statistics [N, C]."""
-    positives = metric.positives(counts) if metric.positives else None
-    patients = draws.counts.shape[1]
-    return sampled_score(
-        label,
-        metric.name,
-        float(metric.of(counts.sum(0))),
-        metric.of(draws.sums(counts)),
-        len(counts),
-        positives,
-        patients if positives is None else min(positives, patients),
-    )
+    ids = (HEAD, "image_id", "patient_id")
+    return pl.Schema(dict.fromkeys((*ids, "reference", "generated"), pl.String()))
 
 
 def visual_tokens(features: Features, tokens: int) -> Tensor:

@@ -1,8 +1,11 @@
 """Files that an evaluation reads."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from radscale_lib.files import file_digest
 from radscale_lib.study.model import Study
 
 
@@ -29,14 +32,17 @@ class Inputs:
         """The run's card, beside its encoder; there is none beside an encoder from elsewhere."""
         return self.encoder.with_name("encoder.json")
 
-    def files(self, study: Study, task: str) -> list[Path]:
-        """The files that a task reads, without the shards: a released language model is one."""
-        released = getattr(study.evaluation.tasks[task], "language_model", None)
+    @cached_property
+    def encoder_digest(self) -> str:
+        """SHA-256 of the encoder's file."""
+        return file_digest(self.encoder)
+
+    def files(self, study: Study, tasks: Iterable[str]) -> list[Path]:
+        """The files that tasks read, without the shards: released language models are some."""
         return [
             self.encoder,
             *([self.card] if self.card.exists() else []),
-            *(self.features / name for name in ("features.safetensors", "index.parquet")),
             self.catalog,
             *([self.ranges] if self.ranges else []),
-            *([released] if isinstance(released, Path) else []),
+            *(folder for task in tasks for _, folder in study.evaluation.tasks[task].folders()),
         ]

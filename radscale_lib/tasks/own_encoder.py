@@ -1,6 +1,5 @@
 """Any encoder on a study's ingested archive: the study's tasks, and nothing else of its run."""
 
-from importlib import import_module
 from pathlib import Path
 
 import polars as pl
@@ -10,10 +9,10 @@ from radscale_lib.encoders.storage import save_encoder
 from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Run, Study
-from radscale_lib.tasks.evaluate import set_up_libraries
-from radscale_lib.tasks.extraction import extract
+from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.scores import score_table
+from radscale_lib.tasks.runs import SCORES, TABLE
+from radscale_lib.tasks.scoring import score_run
 
 
 def evaluate_encoder(
@@ -46,7 +45,6 @@ def evaluate_encoder(
     chosen = list(known) if tasks is None else tasks
     if unknown := [task for task in chosen if task not in known]:
         raise InputError(f"{unknown[0]}: no task of study {study.name}: use {', '.join(known)}")
-    set_up_libraries(threads, study.compute.device)
     file = out / "encoder.safetensors"
     save_encoder(file, load_file(spec))
     ranges = data / "ranges.arrow"
@@ -57,20 +55,10 @@ def evaluate_encoder(
         data / "shards",
         ranges if ranges.is_file() else None,
     )
-    extract(study, inputs, pl.read_parquet(inputs.catalog), name)
     run = Run(name, 0, 0)
-    tables = []
-    for task in chosen:
-        scores, predictions = import_module(known[task].implementation).evaluate(
-            study, task, inputs
-        )
-        head = known[task].head_names[0]
-        table = score_table(scores, run, name, task, study.evaluation.confidence, head=head)
-        for filename, content in (("predictions", predictions), ("scores", table)):
-            with atomic_write(out / "tasks" / task / f"{filename}.parquet") as partial:
-                content.write_parquet(partial)
-        tables.append(table)
-    everything = pl.concat(tables)
-    with atomic_write(out / "scores.parquet") as partial:
-        everything.write_parquet(partial)
-    return everything
+    tables = {task: out / "tasks" / task / TABLE for task in chosen}
+    evaluate_run(study, run, inputs, tables, threads)
+    scores = score_run(study, run, name, tables)
+    with atomic_write(out / SCORES) as partial:
+        scores.write_parquet(partial)
+    return scores

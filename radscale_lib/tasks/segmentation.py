@@ -1,15 +1,12 @@
-"""Segmentation of lines and tubes: a pyramid decoder on a frozen encoder; Dice and clDice."""
+"""Segmentation of lines and tubes: a pyramid decoder on a frozen encoder."""
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from radscale_lib.metrics import metrics
-from radscale_lib.metrics.base import OverlapMetric
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.segmentation import Segmentation
-from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
@@ -17,28 +14,29 @@ from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.masks import TubeMasks
 from radscale_lib.tasks.overlap import COUNTS, overlap_counts
-from radscale_lib.tasks.scores import Score, macro, sampled_score
+from radscale_lib.tasks.predictions import HEAD, Predicted
 from radscale_lib.tasks.training import task_seed, train
 
 THRESHOLD = 0.5
 
 
-def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.DataFrame]:
-    """Train the decoder on the train split and score it on the test split.
+def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
+    """Train the decoder on the train split, and compare its masks of the test split with the truth.
 
-    Masks are the encoder's square input, at `output_size`. metrics pool the pixels of all
-    test images per tube; macro is the mean over tubes.
+    Masks are the encoder's square input, at `output_size`.
 
     Args:
         study: the study.
         name: the task's name.
+        part: the decoder's name.
         inputs: the run's files; the pooled features are not read.
 
     Returns:
-        Scores, and the overlap counts of each test image.
+        The overlap counts of each test image.
 
     Raises:
         NoCasesError: if no train or test image has tube annotations.
+        NotFiniteError: if features, weights or logits are not finite.
     """
     task = _task(study, name)
     catalog = pl.read_parquet(inputs.catalog)
@@ -57,38 +55,17 @@ def evaluate(study: Study, name: str, inputs: Inputs) -> tuple[list[Score], pl.D
     frozen = frozen.over(test)
     masks = TubeMasks(test, classes, task, frozen.tower.encoder)
     counts = _score(decoder, frozen, masks, task.tolerance, name)
-    draws = PatientDraws.draw(
-        test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
-    )
-    shown = counts[:, :, COUNTS.index("true")] > 0
-    drawn = draws.sums(shown)
-    scores = []
-    for metric in metrics(task.kind).values():
-        assert isinstance(metric, OverlapMetric)
-        by_class = [
-            sampled_score(
-                tube,
-                metric.name,
-                float(metric.of(counts[:, index].sum(0))),
-                metric.of(draws.sums(counts[:, index])),
-                len(test),
-                int(shown[:, index].sum()),
-                len(np.unique(draws.patient[shown[:, index]])),
-                drawn[:, index],
-            )
-            for index, tube in enumerate(classes)
-        ]
-        scores += [*by_class, macro(by_class, len(test))]
-    ids = test.select("image_id", "patient_id")
     flat = counts.reshape(len(test), -1)
-    columns = list(predictions_schema(study, name))[2:]
-    return scores, ids.hstack([pl.Series(c, flat[:, i]) for i, c in enumerate(columns)])
+    columns = list(predictions_schema(study, name))[3:]
+    ids = test.select(pl.lit(part).alias(HEAD), "image_id", "patient_id")
+    return Predicted(ids.hstack([pl.Series(c, flat[:, i]) for i, c in enumerate(columns)]))
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:
     """Columns of the predictions table: pixel counts per tube, see `overlap.COUNTS`."""
     counts = {f"{count}:{tube}": pl.Int64() for tube in study.labels.tubes for count in COUNTS}
-    return pl.Schema({"image_id": pl.String(), "patient_id": pl.String(), **counts})
+    ids = dict.fromkeys((HEAD, "image_id", "patient_id"), pl.String())
+    return pl.Schema({**ids, **counts})
 
 
 def _task(study: Study, name: str) -> Segmentation:

@@ -18,7 +18,7 @@ import yaml
 from tests.kinds.pages import PAGE, PLUGIN, files_by_section, filled
 from tests.workflow.checkout import ROOT, TINY, Checkout, copy_checkout
 
-FILES = {"encoder": 2, "paradigm": 2, "task": 2, "metric": 1, "figure": 1}
+FILES = {"encoder": 2, "paradigm": 2, "task": 3, "metric": 1, "figure": 1}
 """Files that a kind of each takes."""
 
 
@@ -74,7 +74,9 @@ of = lambda stage, **names: stage_id(components(study, stage, **names))
 print(json.dumps({
     "pretrain": of("pretrain", arm="means"),
     "features": of("features", arm="means"),
-    "evaluate": of("evaluate", arm="means", task="greys"),
+    "evaluate": of("evaluate", arm="means"),
+    "head": of("head", arm="means", task="greys", part="default"),
+    "score": of("score", arm="means"),
     "figures": of("figures"),
     "fit": of("fit"),
 }))
@@ -115,11 +117,12 @@ def ids() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("file", "old", "new", "changed"),
     [
-        ("tower.py", "(8, 4, 2, 1)", "(8, 4, 2, 2)", {"pretrain", "features"}),
+        ("tower.py", "(8, 4, 2, 1)", "(8, 4, 2, 2)", {"pretrain", "features", "evaluate"}),
         ("learner.py", "- 2 * target", "- 3 * target", {"pretrain"}),
-        ("evaluate.py", "[:, -1]", "[:, -2]", {"evaluate"}),
-        ("correlation.py", ") ** 2", ") ** 4", {"evaluate"}),
-        ("task.py", "(mean grey)", "(greys)", {"evaluate", "figures"}),
+        ("evaluate.py", "[:, -1]", "[:, -2]", {"evaluate", "head"}),
+        ("score.py", "sum(0,", "sum(axis=0,", {"score"}),
+        ("correlation.py", ") ** 2", ") ** 4", {"score"}),
+        ("task.py", "(mean grey)", "(greys)", {"evaluate", "head", "score", "figures"}),
         ("histogram.py", "bin_count=5", "bin_count=6", {"figures"}),
         ("encoder.py", '"""Means over cells."""', '"""Means."""', set()),
     ],

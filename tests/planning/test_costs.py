@@ -64,18 +64,18 @@ def test_a_training_costs_what_it_took_or_its_arm_or_its_flops(study: Study) -> 
 
 
 def test_other_jobs_cost_their_benchmark_or_that_of_their_kind(study: Study) -> None:
-    job = {"task": "findings", "arm": "rad-dino", "size": "200", "seed": "0"}
-    folder = study.folder / "benchmarks/evaluate_task"
-    own = folder / "findings.rad-dino.n=50.seed=0.tsv"
+    job = {"arm": "rad-dino", "size": "200", "seed": "0"}
+    folder = study.folder / "benchmarks/evaluate_run"
+    own = folder / "rad-dino.n=50.seed=0.tsv"
 
     def found() -> tuple[str, float]:
         cost = Costs(study).of("evaluate", job, benchmark=own)
         return cost.source, cost.seconds
 
     folder.mkdir(parents=True)
-    (folder / "findings-more.rad-dino.n=50.seed=0.tsv").write_text("s\tmax_rss\n9.0\t1\n")
+    (folder / "rad-dino-more.n=50.seed=0.tsv").write_text("s\tmax_rss\n9.0\t1\n")
     assert found()[0] == "computed"
-    (folder / "findings.rad-dino.n=100.seed=0.tsv").write_text("s\tmax_rss\n30.0\t1\n")
+    (folder / "rad-dino.n=100.seed=0.tsv").write_text("s\tmax_rss\n30.0\t1\n")
     assert found() == ("similar", 30)
     own.write_text("s\tmax_rss\n40.0\t1\n")
     assert found() == ("measured", 40)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from radscale_lib.planning.identity import components, stage_id
+from radscale_lib.planning.stages.evaluate import parts_of
 from radscale_lib.study import Study, parse_study
 
 
@@ -51,7 +52,7 @@ def study(**changes: Any) -> Study:
         ),
         pytest.param(
             "evaluate",
-            {"task": "findings", "arm": "rad-dino"},
+            {"arm": "rad-dino"},
             {
                 "evaluation__tasks__findings__heads": {
                     "linear": {"kind": "linear", "label_shares": [0.1]}
@@ -77,19 +78,73 @@ def test_the_code_that_places_images_counts_for_every_encoder() -> None:
     assert "radscale_lib.encoders.davit" not in modules
 
 
-def test_the_code_of_a_head_counts_for_the_tasks_that_use_it() -> None:
-    two = study(
-        evaluation__tasks__findings__heads={"a": {"kind": "linear"}, "b": {"kind": "knn"}},
-        scaling__heads={"findings": "a"},
-    )
-    modules = {
-        task: {
-            name.partition(":")[0]
-            for name in components(two, "evaluate", task=task, arm="rad-dino")["code"]
-        }
-        for task in ("findings", "tubes")
-    }
+ARM = {"arm": "rad-dino"}
+HEADS = {"linear": {"kind": "linear"}, "near": {"kind": "knn"}, "tokens": {"kind": "attention"}}
+
+
+NEAREST = HEADS | {"near": {"kind": "knn", "neighbours": [3]}}
+OF_FINDINGS = [f"findings.{head}" for head in HEADS]
+
+
+def evaluation_ids(values: Study) -> dict[str, str]:
+    """Stage ids of all that an evaluation is made of."""
+    ids = {stage: components(values, stage, **ARM) for stage in ("features", "evaluate", "score")}
+    for task, part in parts_of(values):
+        ids[f"{task}.{part}"] = components(values, "head", task=task, part=part, **ARM)
+    return {name: stage_id(parts) for name, parts in ids.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "anew"),
+    [
+        ({"resamples": 77}, set()),
+        ({"tasks__reports__phrases": {"effusion": ["wet"]}}, set()),
+        ({"tasks__findings__penalties": [0.1, 0.2]}, {"findings.linear"}),
+        ({"tasks__findings__heads": NEAREST}, {"findings.near"}),
+        ({"tasks__findings__target": "tubes"}, set(OF_FINDINGS)),
+        ({"tasks__segmentation__decoder__lr": 0.5}, {"segmentation.pyramid"}),
+        ({"features": {"levels": [1, 4]}}, {*OF_FINDINGS, "tubes.linear"}),
+        ({"features": {"batch": 65}}, {"features"}),
+    ],
+)
+def test_a_change_is_in_the_ids_of_the_parts_that_it_changes(
+    changes: dict[str, Any], anew: set[str]
+) -> None:
+    """And always in those of the jobs: `score` reads the sections of all tasks."""
+    base = {"evaluation__tasks__findings__heads": HEADS}
+    before = evaluation_ids(study(**base))
+    values = {f"evaluation__{key}": value for key, value in changes.items()}
+    after = evaluation_ids(study(**base | values))
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed - {"evaluate", "score"} == anew
+    assert ("evaluate" in changed) == bool(anew)
+    assert ("score" in changed) == ("features" not in changes)
+
+
+def modules_of(values: Study, stage: str, **names: str) -> set[str]:
+    code = components(values, stage, **ARM, **names)["code"]
+    return {name.partition(":")[0] for name in code}
+
+
+def test_the_code_of_a_head_counts_where_it_is_used() -> None:
+    values = study(evaluation__tasks__findings__heads=HEADS)
     linear, knn = (f"radscale_lib.tasks.heads.{name}" for name in ("linear", "knn"))
-    assert {linear, knn} <= modules["findings"]
-    assert linear in modules["tubes"]
-    assert knn not in modules["tubes"]
+    of = {
+        (task, part): modules_of(values, "head", task=task, part=part)
+        for task, part in parts_of(values)
+    }
+    assert linear in of["findings", "linear"] and knn not in of["findings", "linear"]
+    assert knn in of["findings", "near"] and linear not in of["findings", "near"]
+    assert linear in of["tubes", "linear"]
+    assert {linear, knn} <= modules_of(values, "evaluate")
+
+
+def test_metrics_and_intervals_count_for_scores_alone() -> None:
+    scoring = ("metrics.", "tasks.bootstrap", "tasks.confidence", "tasks.scores", "tasks.ranking")
+    everything = study()
+    for stage, counts in (("evaluate", False), ("score", True)):
+        modules = modules_of(everything, stage)
+        for each in scoring:
+            found = any(name.startswith(f"radscale_lib.{each}") for name in modules)
+            assert found == counts, (stage, each)
+    assert "radscale_lib.tasks.training" not in modules_of(everything, "score")

@@ -88,7 +88,7 @@ class ClusterStudy(Checkout):
         }
 
     def command(self, *options: str, cores: int = 2) -> list[str]:
-        threads = ("pretrain_base", "pretrain_arm", "extract_features", "evaluate_task")
+        threads = ("pretrain_base", "pretrain_arm", "evaluate_run")
         return [
             *(sys.executable, "-m", "snakemake", *options, "--configfile", "config/smoke.yaml"),
             *("--workflow-profile", "profiles/slurm", "--latency-wait", "10"),

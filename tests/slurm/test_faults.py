@@ -35,7 +35,10 @@ def evaluation(study: ClusterStudy, finished: Checkout) -> Iterator[ClusterStudy
     yield study
     as_before(study, finished)
     ran = read_journal(study.results / NAME).entries
-    assert {(entry.rule, entry.state) for entry in ran} <= {("evaluate_task", "done")}
+    assert {(entry.rule, entry.state) for entry in ran} <= {
+        ("evaluate_run", "done"),
+        ("score_run", "done"),
+    }
 
 
 @pytest.fixture
@@ -70,9 +73,9 @@ def test_status_says_why_a_job_failed_for_good(evaluation: ClusterStudy) -> None
     evaluation.fault("evaluate.py", exit="no such luck")
     evaluation.finish(SCORES, "--retries", "0", code=1)
     now = evaluation.told("status.py", SCORES)
-    job = f"evaluate_task findings {RUN.replace('/n=', ' ').replace('/seed=', ' ')}"
+    job = f"evaluate_run {RUN.replace('/n=', ' ').replace('/seed=', ' ')}"
     assert now["failed_jobs"] == [{"job": job, "reason": "FAILED: SystemExit: no such luck"}]
-    assert now["left"]["jobs"] == 1 and now["process"] is None
+    assert now["left"]["jobs"] == 2 and now["process"] is None
     evaluation.finish(SCORES)
 
 
@@ -80,7 +83,7 @@ def test_status_says_why_a_job_failed_for_good(evaluation: ClusterStudy) -> None
 def test_a_job_over_its_memory_gets_more(evaluation: ClusterStudy) -> None:
     """The nested snakemakes take some 200 MB, evaluation some 450 MB."""
     seen = evaluation.fault("evaluate.py", megabytes=700)
-    evaluation.finish(SCORES, "--set-resources", "evaluate_task:mem_mb=500 * attempt * attempt")
+    evaluation.finish(SCORES, "--set-resources", "evaluate_run:mem_mb=500 * attempt * attempt")
     assert len(tries(seen)) == len(set(tries(seen))) == 2
     assert "FAILED" in {state for state, _ in evaluation.cluster.jobs().values()}
 
@@ -88,7 +91,7 @@ def test_a_job_over_its_memory_gets_more(evaluation: ClusterStudy) -> None:
 @pytest.mark.cluster_faults
 def test_a_job_over_its_time_gets_more(evaluation: ClusterStudy) -> None:
     seen = evaluation.fault("evaluate.py", sleep=900)
-    evaluation.finish(SCORES, "--set-resources", "evaluate_task:runtime=1 if attempt == 1 else 10")
+    evaluation.finish(SCORES, "--set-resources", "evaluate_run:runtime=1 if attempt == 1 else 10")
     assert len(tries(seen)) == len(set(tries(seen))) == 2
     assert evaluation.cluster.jobs()[tries(seen)[0]][0] == "TIMEOUT"
 
@@ -220,7 +223,7 @@ def test_what_jobs_of_a_killed_head_made_is_made_again_on_record(
     """Snakemake takes their outputs for done, and would not notice later changes of settings."""
     evaluation.fault("evaluate.py", sleep=10)
     head = evaluation.start(SCORES)
-    evaluation.job("evaluate_task")
+    evaluation.job("evaluate_run")
     head.send_signal(signal.SIGKILL)
     head.wait()
     wait_until(lambda: not evaluation.cluster.active(), PATIENCE, "end of the job")
@@ -276,7 +279,7 @@ def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(
 ) -> None:
     """It fills up while a job runs, and the next head finds it full."""
     seen = evaluation.fault("evaluate.py", sleep=5)
-    evaluation.undo("*/evaluate_task/findings.*")  # what a job replaces frees its room
+    evaluation.undo("*/evaluate_run/*")  # what a job replaces frees its room
     with own_disk(evaluation.results):
         head = evaluation.start(SCORES, "--retries", "0")
         evaluation.first_try(seen)
@@ -308,7 +311,7 @@ def test_a_training_that_always_fails_leaves_the_rest_of_the_study(study: Cluste
     """A learning rate without end; the figures say n of N."""
     with study.study(arms__rad_of_dino__recipe__optimiser__lr=1e30):
         study.finish(
-            *("--groups", "extract_features=runs", "evaluate_task=runs"),
+            *("--groups", "evaluate_run=runs", "score_run=runs"),
             *("--group-components", "runs=10"),
         )
     cards = {path: read_json(path) for path in study.results.glob("encoders/*/*/*/encoder.json")}

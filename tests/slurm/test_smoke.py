@@ -18,7 +18,7 @@ GROUPS = {
     "archives": ("make_phantom", "scan_institution", "scan_public"),
     "catalogs": ("catalog_institution", "catalog_public", "index_shards_institution"),
     "subsets": ("draw_subset", "describe_subsets"),
-    "runs": ("extract_features", "evaluate_task"),
+    "runs": ("evaluate_run", "score_run"),
     "results": ("draw_similarity", "gather_scores", "fit_scaling", "draw_figures", "write_report"),
 }
 """Rules whose jobs share a job, since each costs seconds of its own."""
@@ -31,7 +31,7 @@ def test_the_smoke_study_has_the_scores_of_the_local_run(
     study = ClusterStudy(copy_checkout(tmp_path / "checkout").folder, cluster, tmp_path)
     local = read_journal(finished.results / NAME).entries
     scripts = {STAGES[stage_of(entry.rule)].script for entry in local if entry.rule != "all"}
-    assert {"pretrain.py", "features.py", "evaluate.py", "report.py"} < scripts
+    assert {"pretrain.py", "evaluate.py", "score_run.py", "report.py"} < scripts
     seen = [study.fault(script, times=0) for script in scripts]
     members = [f"{rule}={group}" for group, rules in GROUPS.items() for rule in rules]
     # A group asks for the CPUs of all its jobs that can run at once, and a node has 16.

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from radscale_lib.provenance.step import InputError
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Run
 from radscale_lib.tasks.bootstrap import PatientDraws
-from radscale_lib.tasks.evaluate import UnknownRunError, check_run
 from radscale_lib.tasks.features import read_features
 from radscale_lib.tasks.frozen import FrozenEncoder, Grids
 from radscale_lib.tasks.gather import MissingScoresError, gather
@@ -29,6 +29,7 @@ from radscale_lib.tasks.images import NoCasesError, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.ranking import resampled
 from radscale_lib.tasks.rescore import score_predictions
+from radscale_lib.tasks.runs import UnknownRunError, check_run
 from radscale_lib.tasks.scores import SCHEMA
 from tests.startup import HEAVY, run_without
 
@@ -57,17 +58,19 @@ def _arguments(files, arm, encoder=None, study=None):
     return [text for key, value in values.items() for text in (f"--{key}", str(value))]
 
 
-def _features(files, arm, out, **changes):
-    _script("features")([*_arguments(files, arm, **changes), "--out", str(out)])
-    return out
-
-
-def _evaluate(files, arm, task, features, out, **changes):
+def _evaluate(files, arm, out, *tasks, work=None, **changes):
+    """Features, predictions and scores of a run below `out`."""
     arguments = _arguments(files, arm, **changes)
-    _script("evaluate")(
-        [*arguments, "--task", task, "--features", str(features), "--out", str(out)]
-    )
+    places = ["--features", str(out / "features"), "--tasks", str(out)]
+    chosen = [text for task in tasks for text in ("--task", task)]
+    kept = ["--work", str(work)] if work else []
+    _script("evaluate")([*arguments, *places, *chosen, *kept])
+    _script("score_run")([*arguments[:8], "--tasks", str(out), *chosen])
     return out
+
+
+def _folder(results, arm, task):
+    return results / arm / task / arm / "n=0" / "seed=0"
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +78,13 @@ def results(files, tmp_path_factory):
     """Everything of both encoders, once."""
     root = tmp_path_factory.mktemp("results")
     for arm in ARMS:
-        features = _features(files, arm, root / arm / "features")
-        for task in TASKS:
-            _evaluate(files, arm, task, features, root / arm / task)
+        _evaluate(files, arm, root / arm)
     return root
+
+
+def _inputs(files, results, arm, **changes):
+    inputs = Inputs(files.encoder(arm), results / arm / "features", files.catalog, files.shards)
+    return replace(inputs, **changes)
 
 
 def test_features_are_the_towers_pooled_levels(files, results):
@@ -102,59 +108,54 @@ def test_features_are_the_towers_pooled_levels(files, results):
 
 def test_pooling_follows_the_study(files, results):
     section = files.study.evaluation.features
-    folder = results / "mi2-open" / "features"
-    tensors = load_file(folder / "features.safetensors")
-    encoder = files.encoder("mi2-open")
+    inputs = _inputs(files, results, "mi2-open")
+    tensors = load_file(inputs.features / "features.safetensors")
     levels = section.model_copy(update={"levels": (2, 4)})
-    both, _ = read_features(folder, levels, encoder)
+    both, _ = read_features(inputs, levels)
     parts = [tensors[name] for name in ("mean.2", "mean.4", "global")]
     assert np.array_equal(both, np.concatenate(parts, 1).astype(np.float32))
-    only, _ = read_features(folder, section.model_copy(update={"pool": ("cls",)}), encoder)
+    only, _ = read_features(inputs, section.model_copy(update={"pool": ("cls",)}))
     assert np.array_equal(only, tensors["global"].astype(np.float32))
 
 
 def test_features_of_another_encoder_are_refused(files, results):
-    other = files.encoder("rad-dino-open")
-    with pytest.raises(ValueError, match="features of another encoder"):
-        read_features(results / "mi2-open" / "features", files.study.evaluation.features, other)
+    mixed = _inputs(files, results, "mi2-open", encoder=files.encoder("rad-dino-open"))
+    with pytest.raises(InputError, match="features of another encoder"):
+        read_features(mixed, files.study.evaluation.features)
 
 
 @pytest.mark.parametrize("name", ["features.safetensors", "index.parquet"])
 def test_damaged_features_are_named(files, results, tmp_path, name):
-    section, encoder = files.study.evaluation.features, files.encoder("mi2-open")
+    section = files.study.evaluation.features
     shutil.copytree(results / "mi2-open" / "features", tmp_path / "features")
+    inputs = _inputs(files, results, "mi2-open", features=tmp_path / "features")
     path = tmp_path / "features" / name
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match=f"{path}: damaged, .*: run scripts/features.py again"):
-        read_features(path.parent, section, encoder)
+    with pytest.raises(InputError, match=f"{path}: damaged, .*: run scripts/evaluate.py again"):
+        read_features(inputs, section)
     path.unlink()
-    with pytest.raises(InputError, match=f"{path}: missing: run scripts/features.py again"):
-        read_features(path.parent, section, encoder)
+    with pytest.raises(InputError, match=f"{path}: missing: run scripts/evaluate.py again"):
+        read_features(inputs, section)
 
 
 def test_the_card_is_among_the_files_of_a_task(files, tmp_path):
     """If there is one: an encoder from elsewhere has none."""
     inputs = Inputs(tmp_path / "encoder.safetensors", tmp_path, files.catalog, files.shards)
-    assert inputs.card not in inputs.files(files.study, "findings")
+    assert inputs.card not in inputs.files(files.study, ["findings"])
     inputs.card.touch()
-    assert inputs.card in inputs.files(files.study, "findings")
+    assert inputs.card in inputs.files(files.study, ["findings"])
 
 
-def test_features_and_images_that_are_not_what_jobs_made_end_without_a_traceback(
-    files, results, tmp_path, capsys
-):
-    features = results / "mi2-open" / "features"
-    with pytest.raises(SystemExit, match="1"):
-        _evaluate(files, "rad-dino-open", "findings", features, tmp_path / "scores")
-    said = capsys.readouterr().err
-    assert "features of another encoder" in said and "Traceback" not in said
+def test_images_that_are_not_what_jobs_made_end_without_a_traceback(files, tmp_path, capsys):
     catalog = tmp_path / "catalog.parquet"
     pl.read_parquet(files.catalog).with_columns(row=pl.col("row") + 10_000).write_parquet(catalog)
     arguments = _arguments(files, "mi2-open")
     arguments[arguments.index("--catalog") + 1] = str(catalog)
     with pytest.raises(SystemExit, match="1"):
-        _script("features")([*arguments, "--out", str(tmp_path / "features")])
-    assert ".parquet: " in capsys.readouterr().err
+        places = ["--features", str(tmp_path / "features"), "--tasks", str(tmp_path / "tasks")]
+        _script("evaluate")([*arguments, *places])
+    said = capsys.readouterr().err
+    assert ".parquet: " in said and "Traceback" not in said
     assert not list(tmp_path.glob("*/*"))
 
 
@@ -169,7 +170,7 @@ def test_scores(files, results, arm):
         "reports": {"bleu", "chrf", "rouge_l", "lexical_f1"},
     }
     for task in TASKS:
-        scores = pl.read_parquet(results / arm / task / "scores.parquet")
+        scores = pl.read_parquet(_folder(results, arm, task) / "scores.parquet")
         assert scores.schema == SCHEMA
         assert set(scores["metric"]) == metrics[task]
         assert set(scores["encoder"]) == {files.study.encoder_of(arm)}
@@ -181,7 +182,7 @@ def test_scores(files, results, arm):
 
 
 def test_scores_follow_from_the_predictions(files, results, tmp_path):
-    folder = results / "rad-dino-open" / "findings"
+    folder = _folder(results, "rad-dino-open", "findings")
     scores = pl.read_parquet(folder / "scores.parquet")
     catalog = pl.read_parquet(files.catalog)
     for split in ("validation", "test"):
@@ -214,7 +215,7 @@ def test_uncertain_and_unlabelled_images_are_left_out(files, results):
     index = pl.read_parquet(results / "mi2-open" / "features" / "index.parquet")
     by_patient = dict(zip(index["patient_id"].str.slice(0, 2), index["split"], strict=True))
     assert (by_patient["07"], by_patient["08"]) == ("train", "test")
-    predictions = pl.read_parquet(results / "mi2-open" / "findings" / "predictions.parquet")
+    predictions = pl.read_parquet(_folder(results, "mi2-open", "findings") / "predictions.parquet")
     blank = predictions.filter(pl.col("patient_id").str.starts_with("08"))
     assert blank["target:nodule"].to_list() == [0]
 
@@ -222,13 +223,15 @@ def test_uncertain_and_unlabelled_images_are_left_out(files, results):
 def test_probes_find_what_is_drawn(results):
     """Even random towers pass a bright corner on: a broken join or order would give 0.5."""
     for arm in ARMS:
-        scores = pl.read_parquet(results / arm / "findings" / "scores.parquet")
+        scores = pl.read_parquet(_folder(results, arm, "findings") / "scores.parquet")
         effusion = scores.filter(pl.col("target") == "effusion", pl.col("metric") == "auroc")
         assert effusion["value"][0] > 0.9
 
 
 def test_segmentation_counts_are_those_of_annotated_test_images(files, results):
-    predictions = pl.read_parquet(results / "mi2-open" / "segmentation" / "predictions.parquet")
+    predictions = pl.read_parquet(
+        _folder(results, "mi2-open", "segmentation") / "predictions.parquet"
+    )
     catalog = pl.read_parquet(files.catalog).filter(
         pl.col("split") == "test", pl.col("tubes").is_not_null()
     )
@@ -239,37 +242,40 @@ def test_segmentation_counts_are_those_of_annotated_test_images(files, results):
 
 
 def test_reports_are_written_for_the_chosen_test_images(files, results):
-    predictions = pl.read_parquet(results / "mi2-open" / "reports" / "predictions.parquet")
+    predictions = pl.read_parquet(_folder(results, "mi2-open", "reports") / "predictions.parquet")
     catalog = pl.read_parquet(files.catalog)
     assert len(predictions) == 20
     reference = dict(zip(catalog["image_id"], catalog["findings"], strict=True))
     assert [reference[image] for image in predictions["image_id"]] == predictions[
         "reference"
     ].to_list()
-    other = pl.read_parquet(results / "rad-dino-open" / "reports" / "predictions.parquet")
+    other = pl.read_parquet(_folder(results, "rad-dino-open", "reports") / "predictions.parquet")
     assert predictions["image_id"].to_list() == other["image_id"].to_list()
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_same_inputs_give_the_same_bytes(files, results, tmp_path, task):
-    features = _features(files, "mi2-open", tmp_path / "features")
-    out = _evaluate(files, "mi2-open", task, features, tmp_path / task)
-    for name in ("scores.parquet", "predictions.parquet"):
-        assert (out / name).read_bytes() == (results / "mi2-open" / task / name).read_bytes()
-    name = "features.safetensors"
-    assert (features / name).read_bytes() == (results / "mi2-open" / "features" / name).read_bytes()
+def _files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.[ps]*")}
+
+
+def test_same_inputs_give_the_same_bytes(files, results, tmp_path):
+    assert _files(_evaluate(files, "mi2-open", tmp_path)) == _files(results / "mi2-open")
+
+
+def test_a_task_alone_has_the_bytes_that_it_has_among_others(files, results, tmp_path):
+    for task in reversed(TASKS):
+        _evaluate(files, "mi2-open", tmp_path, task)
+    assert _files(tmp_path) == _files(results / "mi2-open")
 
 
 def test_scores_say_how_many_images_the_run_learnt_from(files, results, tmp_path):
-    scores = pl.read_parquet(results / "mi2-open" / "findings" / "scores.parquet")
+    scores = pl.read_parquet(_folder(results, "mi2-open", "findings") / "scores.parquet")
     assert scores["images"].null_count() == len(scores)
     encoder = tmp_path / "run" / "encoder.safetensors"
     encoder.parent.mkdir()
     shutil.copy(files.encoder("mi2-open"), encoder)
     write_json(encoder.with_name("encoder.json"), {"status": "ok", "images": 17})
-    features = results / "mi2-open" / "features"
-    out = _evaluate(files, "mi2-open", "findings", features, tmp_path / "t", encoder=encoder)
-    told = pl.read_parquet(out / "scores.parquet")
+    _evaluate(files, "mi2-open", tmp_path / "mi2-open", "findings", encoder=encoder)
+    told = pl.read_parquet(_folder(tmp_path, "mi2-open", "findings") / "scores.parquet")
     assert set(told["images"]) == {17}
     assert told.drop("images").equals(scores.drop("images"))
 
@@ -283,18 +289,21 @@ def test_a_failed_run_leaves_empty_tables(files, results, tmp_path, capsys, empt
     else:
         shutil.copy(files.encoder("mi2-open"), encoder)
         write_json(encoder.with_name("encoder.json"), {"status": "failed", "reason": "diverged"})
-    features = _features(files, "mi2-open", tmp_path / "features", encoder=encoder)
-    index = pl.read_parquet(features / "index.parquet")
+    out = _evaluate(files, "mi2-open", tmp_path / "mi2-open", encoder=encoder)
+    index = pl.read_parquet(out / "features" / "index.parquet")
     complete = pl.read_parquet(results / "mi2-open" / "features" / "index.parquet")
     assert index.schema == complete.schema
     assert index.is_empty()
     for task in TASKS:
-        out = _evaluate(files, "mi2-open", task, features, tmp_path / task, encoder=encoder)
         for name in ("scores.parquet", "predictions.parquet"):
-            table = pl.read_parquet(out / name)
+            table = pl.read_parquet(_folder(tmp_path, "mi2-open", task) / name)
             assert table.is_empty()
-            assert table.schema == pl.read_parquet(results / "mi2-open" / task / name).schema
-    assert capsys.readouterr().err.count("the run failed") == 5
+            made = _folder(results, "mi2-open", task) / name
+            assert table.schema == pl.read_parquet(made).schema
+    said = capsys.readouterr().err
+    assert said.count("the run failed: no features") == 1
+    assert said.count("the run failed: no predictions") == 4
+    assert said.count("the run failed: no scores") == 4
 
 
 def test_a_task_without_images_says_so(files, results, tmp_path):
@@ -305,16 +314,16 @@ def test_a_task_without_images_says_so(files, results, tmp_path):
     from radscale_lib.tasks import segmentation
 
     with pytest.raises(NoCasesError, match=r"segmentation.*train.*tube annotations"):
-        segmentation.evaluate(files.study, "segmentation", inputs)
+        segmentation.predict(files.study, "segmentation", "pyramid", inputs)
 
 
 def test_runs_and_tasks_that_the_study_lacks_are_named(files):
     run = Run("mi2-open", 0, 0)
-    check_run(files.study, run, "findings")
+    check_run(files.study, run, ["findings"])
     with pytest.raises(UnknownRunError, match=r"mi2-open/n=5.*rad-dino/n=20/seed=0"):
         check_run(files.study, run._replace(size=5))
     with pytest.raises(UnknownRunError, match=r"finding: .*findings, tubes"):
-        check_run(files.study, run, "finding")
+        check_run(files.study, run, ["finding"])
 
 
 def test_images_are_chosen_by_their_id_alone(files):
@@ -348,7 +357,7 @@ def test_recomputed_grids_equal_kept_ones(files):
 
 
 def test_gather(files, results, tmp_path, capsys):
-    paths = [results / arm / task / "scores.parquet" for arm in ARMS for task in TASKS]
+    paths = [_folder(results, arm, task) / "scores.parquet" for arm in ARMS for task in TASKS]
     out = tmp_path / "scores.parquet"
     _script("gather")(
         ["--study", str(files.study_file), "--scores", *map(str, paths), "--out", str(out)]
@@ -374,27 +383,26 @@ def test_a_strict_study_refuses_gaps(files, results, tmp_path):
     with pytest.raises(MissingScoresError, match=r"\d+ of \d+ scores are missing"):
         gather(
             parse_study(values),
-            [results / arm / task / "scores.parquet" for arm in ARMS for task in TASKS],
+            [_folder(results, arm, task) / "scores.parquet" for arm in ARMS for task in TASKS],
             tmp_path / "scores.parquet",
         )
     assert not (tmp_path / "scores.parquet").exists()
 
 
 @pytest.mark.parametrize(
-    ("task", "heavy"),
-    [
-        ("findings", {"torch", "transformers", "spacy", "cv2"}),
-        ("segmentation", HEAVY),
-        ("reports", HEAVY),
-    ],
+    ("script", "heavy"), [("evaluate", HEAVY - {"sklearn"}), ("score_run", {*HEAVY, "cv2"})]
 )
-def test_tasks_load_no_heavy_library_that_they_do_not_need(files, results, tmp_path, task, heavy):
-    features = results / "mi2-open" / "features"
+def test_steps_load_no_heavy_library_that_they_do_not_need(files, results, tmp_path, script, heavy):
     arguments = _arguments(files, "mi2-open")
-    arguments += ["--task", task, "--features", str(features), "--out", str(tmp_path)]
-    script = str(ROOT / "scripts/evaluate.py")
-    command = run_without(heavy, [sys.executable, script, *arguments])
+    ours = shutil.copytree(results / "mi2-open", tmp_path / "out")
+    made = list(ours.rglob("predictions.parquet" if script == "evaluate" else "scores.parquet"))
+    before = [path.read_bytes() for path in made]
+    for path in made:
+        path.unlink()
+    options = ["--tasks", str(ours)]
+    if script == "evaluate":
+        options += [*arguments[8:], "--features", str(ours / "features")]
+    program = [sys.executable, str(ROOT / f"scripts/{script}.py")]
+    command = run_without(heavy, [*program, *arguments[:8], *options])
     subprocess.run(command, cwd=ROOT, check=True)
-    assert (tmp_path / "scores.parquet").read_bytes() == (
-        results / "mi2-open" / task / "scores.parquet"
-    ).read_bytes()
+    assert [path.read_bytes() for path in made] == before

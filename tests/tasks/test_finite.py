@@ -1,7 +1,6 @@
 """What is not finite leaves a run without scores, and is told where it is made."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,11 +12,12 @@ from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Run, parse_study
 from radscale_lib.tasks import frozen
 from radscale_lib.tasks.bootstrap import PatientDraws
-from radscale_lib.tasks.evaluate import extract_features, write_task
+from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.gather import gather
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.label_scores import label_scores
+from radscale_lib.tasks.scoring import score_run
 from tests.tasks.conftest import STUDY
 
 RUN = Run("rad-dino-open", 0, 0)
@@ -50,9 +50,16 @@ def _large_activation(tensors):
     tensors[_first(tensors, "image.norm", "bias")].view(-1)[0] = 70_000.0
 
 
-def _scores(study, inputs, task, out):
-    write_task(study, RUN, task, inputs, out, threads=1)
-    return pl.read_parquet(out / "scores.parquet"), pl.read_parquet(out / "predictions.parquet")
+def _scores(study, inputs, out, *tasks):
+    """Scores and predictions of all tasks."""
+    tables = {task: out / task / "predictions.parquet" for task in tasks}
+    evaluate_run(study, RUN, inputs, tables, threads=1)
+    score_run(study, RUN, "rad-dino", tables)
+    return [
+        pl.read_parquet(path.with_name(f"{name}.parquet"))
+        for path in tables.values()
+        for name in ("scores", "predictions")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,17 +68,16 @@ def _scores(study, inputs, task, out):
 )
 def test_an_encoder_that_is_not_finite_has_no_scores(files, tmp_path, capsys, change, told):
     inputs = _damaged(files, tmp_path / "encoder", change)
-    extract_features(files.study, RUN, inputs, threads=1)
+    tasks = ("findings", "segmentation", "reports")
+    tables = _scores(files.study, inputs, tmp_path, *tasks)
+    assert [len(table) for table in tables] == [0] * 6
     said = capsys.readouterr().err
     assert f"{RUN.path}: features of {told}" in said
     assert "row 0 of part=0.parquet" in said
-    paths = []
-    for task in ("findings", "segmentation", "reports"):
-        scores, predictions = _scores(files.study, inputs, task, tmp_path / task)
-        assert len(scores) == len(predictions) == 0
-        assert f"{RUN.path} {task}: " in (said := capsys.readouterr().err)
-        assert told in said
-        paths.append(tmp_path / task / "scores.parquet")
+    for task in tasks:
+        lines = [line for line in said.splitlines() if line.startswith(f"{RUN.path} {task} ")]
+        assert len(lines) == 2 and all(told in line for line in lines)
+    paths = [tmp_path / task / "scores.parquet" for task in tasks]
     gather(files.study, paths, tmp_path / "scores.parquet")
     assert f"no scores: findings of {RUN.path}" in capsys.readouterr().err
     assert len(pl.read_parquet(tmp_path / "scores.parquet")) == 0
@@ -94,8 +100,8 @@ def test_one_image_that_is_not_finite_is_named(files, tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(frozen, "to_input", spoilt)
     encoder = files.encoder("rad-dino-open")
-    inputs = Inputs(encoder, Path("unread"), files.catalog, files.shards)
-    scores, predictions = _scores(files.study, inputs, "segmentation", tmp_path)
+    inputs = Inputs(encoder, tmp_path / "features", files.catalog, files.shards)
+    scores, predictions = _scores(files.study, inputs, tmp_path, "segmentation")
     assert len(scores) == len(predictions) == 0
     assert f"level 1 are NaN, first of the image in row {row} of {shard}" in capsys.readouterr().err
 
@@ -104,8 +110,8 @@ def test_a_decoder_that_diverges_has_no_scores(files, tmp_path, capsys):
     values = yaml.safe_load(yaml.safe_dump(STUDY))
     values["evaluation"]["tasks"]["segmentation"]["decoder"]["lr"] = 1e38
     encoder = files.encoder("rad-dino-open")
-    inputs = Inputs(encoder, Path("unread"), files.catalog, files.shards)
-    scores, _ = _scores(parse_study(values), inputs, "segmentation", tmp_path)
+    inputs = Inputs(encoder, tmp_path / "features", files.catalog, files.shards)
+    scores, _ = _scores(parse_study(values), inputs, tmp_path, "segmentation")
     assert len(scores) == 0
     assert "lower decoder.lr" in capsys.readouterr().err
 

@@ -14,12 +14,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from radscale_lib.study import parse_study
 from radscale_lib.study.heads.attention import CHECKS, Attention
 from radscale_lib.study.heads.knn import Knn
-from radscale_lib.tasks.evaluate import write_task
-from radscale_lib.tasks.extraction import extract
+from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.frozen import Grids
 from radscale_lib.tasks.heads import attention, knn
 from radscale_lib.tasks.heads.cases import Cases, chosen
 from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.scoring import score_run
 from tests.tasks.conftest import STUDY
 
 RUN = "rad-dino-open"
@@ -117,9 +117,7 @@ def test_shares_of_labels_are_nested_and_of_whole_patients(files):
 @pytest.fixture(scope="module")
 def inputs(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("features")
-    made = Inputs(files.encoder(RUN), folder, files.catalog, files.shards)
-    extract(files.study, made, pl.read_parquet(files.catalog), RUN)
-    return made
+    return Inputs(files.encoder(RUN), folder, files.catalog, files.shards)
 
 
 def evaluated(inputs, out, heads):
@@ -129,8 +127,10 @@ def evaluated(inputs, out, heads):
         | {"scaling": {"metrics": {"findings": "auroc"}, "heads": {"findings": next(iter(heads))}}}
     )
     run = next(run for run in study.runs if run.arm == RUN)
-    write_task(study, run, "findings", inputs, out, 1)
-    return [pl.read_parquet(out / f"{name}.parquet") for name in ("scores", "predictions")]
+    tables = {"findings": out / "predictions.parquet"}
+    evaluate_run(study, run, inputs, tables, 1)
+    scores = score_run(study, run, "rad-dino", tables)
+    return [scores, pl.read_parquet(out / "predictions.parquet")]
 
 
 FINDINGS = STUDY["evaluation"]["tasks"]["findings"]

@@ -72,7 +72,7 @@ def test_plan_is_of_the_study_as_files_and_options_give_it(tmp_path: Path) -> No
     written = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
     assert written == [tmp_path / "results/other/logs/plan.log"]
     assert ended.stdout == written[0].read_text()
-    assert re.search("extract_features .* not made yet\n", ended.stdout)
+    assert re.search("evaluate_run .* not made yet\n", ended.stdout)
 
 
 def test_a_plan_above_the_budget_fails_and_its_log_says_why(tmp_path: Path) -> None:

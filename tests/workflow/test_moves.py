@@ -18,8 +18,8 @@ pytestmark = pytest.mark.slow
 AFTER_A_RATE = {
     "pretrain_arm": 1,
     "draw_similarity": 1,
-    "extract_features": 1,
-    "evaluate_task": 2,
+    "evaluate_run": 1,
+    "score_run": 1,
     "gather_scores": 1,
     "fit_scaling": 1,
     "draw_figures": 1,
@@ -89,12 +89,12 @@ def test_a_look_leaves_no_trace(tiny: Checkout) -> None:
 
 
 def test_results_of_unknown_settings_are_not_current(tiny: Checkout) -> None:
-    for name in ("fits", "features/rad-dino/n=16/seed=0"):
+    for name in ("fits", "predictions/rad-dino/n=16/seed=0"):
         path_of(tiny.results, name).unlink()
     (tiny.results / "subsets" / "card.parquet").write_bytes(b"PAR1")
     reasons = {job["rule"]: job["reason"] for job in tiny.plan()}
     assert reasons["fit_scaling"] == "follows from gather_scores"
-    assert reasons["extract_features"] == "made by unknown settings"
+    assert reasons["evaluate_run"] == "made by unknown settings"
     assert reasons["describe_subsets"] == (
         "made by unknown settings: subsets/card.parquet is not what was written"
     )
@@ -166,15 +166,15 @@ def test_an_edited_study_does_not_reach_a_run(tiny: Checkout, finished_tiny: Che
     shutil.rmtree(tiny.results / "tasks" / "findings")
     before = set((tiny.results / "settings").iterdir())
     with tiny.running(cores=1) as run:
-        run.wait_for("start", "evaluate_task")
+        run.wait_for("start", "evaluate_run")
         for _ in range(2):  # while results are removed and made
             planned = tiny.plan(study="edited.yaml")
         tiny.study_file.write_text(edited.read_text())
         run.finish()
-    assert rules(planned)["evaluate_task"] == 8
+    assert rules(planned)["score_run"] == 4
     assert set((tiny.results / "settings").iterdir()) == before
     for name in manifest_names(tiny.results):
         ours, theirs = (read_manifest(path_of(of.results, name)) for of in (tiny, finished_tiny))
         assert ours is not None and theirs is not None
         assert (ours.id, ours.outputs) == (theirs.id, theirs.outputs), name
-    assert rules(tiny.plan())["evaluate_task"] == 8
+    assert rules(tiny.plan())["score_run"] == 4

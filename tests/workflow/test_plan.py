@@ -100,12 +100,12 @@ def test_the_state_of_every_run(study: Study) -> None:
     journal = Journal(study.folder / NAME)
     values = {"rule": "pretrain_arm", "outputs": [], "log": str(log)}
     journal.note("start", job=1, wildcards=names, **values)
-    journal.note("start", job=2, **(values | {"rule": "evaluate_task", "wildcards": {"task": "x"}}))
+    journal.note("start", job=2, **(values | {"rule": "evaluate_run", "wildcards": {"arm": "x"}}))
     journal.note("failed", job=2, slurm="TIMEOUT")
     again_names = {key: str(value) for key, value in again._asdict().items()}
     jobs = [
         job(1, 10, rule="pretrain_arm", **again_names),
-        job(2, 10, rule="evaluate_task", task="x"),
+        job(2, 10, rule="evaluate_run", arm="x"),
         job(3, 3600, rule="pretrain_arm", **names),
     ]
 
@@ -123,7 +123,7 @@ def test_the_state_of_every_run(study: Study) -> None:
             run: "waiting" for run in rest
         }
         now = status.status(study, jobs)
-        assert now.failed == [("evaluate_task x", "TIMEOUT: step 3/5  loss 1")]
+        assert now.failed == [("evaluate_run x", "TIMEOUT: step 3/5  loss 1")]
         text = status.render(study, now)
         assert f"process {holder.pid} on" in text and "no finite gradient" in text
         told = status.as_json(study, now)

@@ -19,9 +19,9 @@ KILLS = (
     ("done", "ingest_partition", 1),
     ("start", "pretrain_base", 1),
     ("start", "pretrain_arm", 1),
-    ("start", "extract_features", 2),
-    ("start", "evaluate_task", 1),
-    ("done", "evaluate_task", 2),
+    ("start", "evaluate_run", 2),
+    ("done", "evaluate_run", 2),
+    ("start", "score_run", 1),
     ("start", "gather_scores", 1),
     ("start", "draw_figures", 1),
 )

@@ -80,8 +80,8 @@ def test_swapped_values_rerun_pretraining_and_what_follows(finished: Checkout) -
         jobs = finished.plan()
     expected = {
         "pretrain_arm": sizes,
-        "extract_features": sizes,
-        "evaluate_task": sizes * len(values["evaluation"]["tasks"]),
+        "evaluate_run": sizes,
+        "score_run": sizes,
         "draw_similarity": 1,
         **AFTER_SCORES,
     }
@@ -94,19 +94,27 @@ def test_swapped_values_rerun_pretraining_and_what_follows(finished: Checkout) -
 
 
 def test_threads_and_memory_rerun_nothing(finished: Checkout) -> None:
-    options = ["--set-threads", "pretrain_arm=2", "evaluate_task=2"]
+    options = ["--set-threads", "pretrain_arm=2", "evaluate_run=2"]
     options += ["--set-resources", "pretrain_arm:mem_mb=9999"]
     assert finished.plan(*options) == []
 
 
-def test_a_metric_reruns_its_task_and_what_follows(finished: Checkout) -> None:
+def test_a_metric_reruns_scores_and_what_follows(finished: Checkout) -> None:
+    runs = len(list((finished.results / "tasks" / "segmentation").rglob("scores.parquet")))
+    with finished.appended("radscale_lib/metrics/dice.py", "\nCHANGED = True\n"):
+        jobs = finished.plan()
+    assert rules(jobs) == {"score_run": runs, **AFTER_SCORES}
+    scored = [job for job in jobs if job["rule"] == "score_run"]
+    assert all("radscale_lib.metrics.dice" in job["reason"] for job in scored)
+
+
+def test_a_decoder_reruns_its_runs_and_what_follows(finished: Checkout) -> None:
     runs = len(list((finished.results / "tasks" / "segmentation").rglob("scores.parquet")))
     with finished.appended("radscale_lib/tasks/segmentation.py", "\nCHANGED = True\n"):
         jobs = finished.plan()
-    assert rules(jobs) == {"evaluate_task": runs, **AFTER_SCORES}
-    evaluated = [job for job in jobs if job["rule"] == "evaluate_task"]
-    assert {job["wildcards"]["task"] for job in evaluated} == {"segmentation"}
-    assert all("radscale_lib.tasks.segmentation" in job["reason"] for job in evaluated)
+    assert rules(jobs) == {"evaluate_run": runs, "score_run": runs, **AFTER_SCORES}
+    [reason] = {job["reason"] for job in jobs if job["rule"] == "evaluate_run"}
+    assert "radscale_lib.tasks.segmentation" in reason
 
 
 def test_a_loss_reruns_its_paradigm_only(finished: Checkout) -> None:
@@ -128,13 +136,13 @@ def test_another_size_runs_what_it_adds(finished: Checkout) -> None:
     between = (sizes[0] + sizes[1]) // 2
     with finished.study(subsets__sizes=sorted([*sizes, between])):
         jobs = finished.plan()
-    arms, tasks = len(values["arms"]), len(values["evaluation"]["tasks"])
+    arms = len(values["arms"])
     assert rules(jobs) == {
         "draw_subset": 1,
         "describe_subsets": 1,
         "pretrain_arm": arms,
-        "extract_features": arms,
-        "evaluate_task": arms * tasks,
+        "evaluate_run": arms,
+        "score_run": arms,
         **AFTER_SCORES,
     }
     new = [job for job in jobs if "size" in job["wildcards"]]

@@ -98,7 +98,7 @@ def test_verify_is_a_target_that_only_reads(tiny: Checkout) -> None:
 
 
 def test_exchanged_shards_are_refused(tiny: Checkout) -> None:
-    """By tasks and features, as training does, whichever ran before."""
+    """By features and decoders, as training does."""
     one, two = (tiny.results / f"data/institution/shards/part={part}.parquet" for part in (0, 1))
     one.rename(one.with_suffix(".kept"))
     two.rename(one)
@@ -111,20 +111,11 @@ def test_exchanged_shards_are_refused(tiny: Checkout) -> None:
         *("--shards", str(folder / "data/institution/shards")),
         *("--ranges", str(folder / "data/institution/ranges.arrow")),
     )
-    for script, options in (
-        ("features", ("--out", "elsewhere")),
-        (
-            "evaluate",
-            (
-                *("--task", "segmentation", "--out", "elsewhere"),
-                *("--features", str(folder / Path(KINDS[1]).parent)),
-            ),
-        ),
-    ):
-        command = (f"scripts/{script}.py", "--study", str(settings), *run_of, *common, *options)
-        ended = run(tiny, *command)
-        assert ended.returncode != 0
-        assert "part=0.parquet" in ended.stderr and "part=1.parquet" in ended.stderr, ended.stderr
+    places = ("--features", "elsewhere", "--tasks", "elsewhere")
+    script = "scripts/evaluate.py"
+    ended = run(tiny, script, "--study", str(settings), *run_of, *common, *places)
+    assert ended.returncode != 0
+    assert "part=0.parquet" in ended.stderr and "part=1.parquet" in ended.stderr, ended.stderr
     assert not (tiny.folder / "elsewhere").exists()
 
 

@@ -162,10 +162,10 @@ def given(path):
     return path if path and path.exists() else []
 
 
-def language_model(task):
-    """The released language model that a task adapts, if it does."""
-    model = getattr(STUDY.evaluation.tasks[task], "language_model", None)
-    return given(model) if isinstance(model, Path) else []
+def task_folders():
+    """What tasks read from outside: released language models."""
+    tasks = STUDY.evaluation.tasks.values()
+    return [folder for task in tasks for _, folder in task.folders() if given(folder)]
 
 
 def described_by(arm):
@@ -258,8 +258,7 @@ def set_as_for(rule, other):
 
 
 def one_gpu(wildcards):
-    task = STUDY.evaluation.tasks.get(wildcards.get("task"))
-    return int((task is None or task.runs_encoder) and STUDY.compute.device == "cuda")
+    return int(STUDY.compute.device == "cuda")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from radscale_lib.planning.scale import archive_images
 from radscale_lib.study.archive import Labels
@@ -41,11 +41,12 @@ class Stage:
     """A stage of the workflow: what it reads of the study, and what its jobs need.
 
     Attributes:
-        script: below `scripts/`.
+        script: below `scripts/`; empty of a stage that is no job but a part of one.
         reads: the slice of the study that its results depend on, of what it is for (`archive`,
             `arm` or `task`).
-        kinds: encoders, paradigms and tasks whose code it runs.
-        titles: whether it asks them for their facts only.
+        kinds: encoders, paradigms, tasks and heads whose code it runs.
+        runs: their class variable with the module that it runs; empty if it asks them for their
+            facts only.
         modules: further modules whose code it runs.
         facts: further modules whose facts it asks for.
         megabytes: bound on memory, MB, before the factor for retries; of each process.
@@ -54,10 +55,10 @@ class Stage:
             in FLOPs a second.
     """
 
-    script: str
+    script: str = ""
     reads: Callable[..., Slice]
     kinds: Callable[..., Iterator[Kind]] = no_kinds
-    titles: bool = False
+    runs: Literal["implementation", "scoring", ""] = "implementation"
     modules: Callable[[Study], list[str]] = lambda study: []
     facts: Callable[[Study], list[str]] = lambda study: []
     megabytes: Callable[[Study], float] = lambda study: 1500.0
@@ -112,6 +113,20 @@ def without(section: Section, *names: str) -> Slice:
     """A section's values but for some, with `given` in place of paths."""
     values: Slice = _pathless(section.model_dump(exclude=set(names)))
     return values
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings and sections as one mapping with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Section):
+            value = without(value)
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
 
 
 def _pathless(value: Any) -> Any:

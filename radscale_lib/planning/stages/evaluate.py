@@ -1,4 +1,4 @@
-"""Evaluation: features, tasks, the scores table, patch similarity."""
+"""Evaluation: predictions and scores of runs, the scores table, patch similarity."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,11 +12,13 @@ from radscale_lib.planning.stages.base import (
     Stage,
     arms_encoder,
     encoder_of,
+    flatten,
     hardware,
     labels_of,
     largest_side,
     megaimages,
     positions_of,
+    task_kinds,
     without,
 )
 from radscale_lib.study.model import Study
@@ -26,27 +28,64 @@ ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
 
 
 def _features(study: Study, arm: str) -> Slice:
+    """All levels and poolings are kept: which of them a head reads is its own."""
     return {
-        "features": study.evaluation.features,
-        "labels": labels_of(study),
-        **positions_of(study.labels),
+        "features.batch": study.evaluation.features.batch,
+        "labels": labels_of(study) | positions_of(study.labels),
         **hardware(study),
     }
 
 
-def _evaluate(study: Study, task: str, arm: str) -> Slice:
+def _head(study: Study, task: str, part: str, arm: str) -> Slice:
     section = study.evaluation.tasks[task]
+    head = section.head(part)
+    of_head = {f"{task}.heads.{part}": head} if head else {}
+    labels: Slice = {}
+    if section.needs != "reports":
+        labels = {"labels": labels_of(study) | positions_of(study.labels)}
+    shared: Slice = {}
+    if section.reads_features:
+        shared = {"features": without(study.evaluation.features, "batch")}
+    machine = hardware(study) if (head or section).runs_encoder else {}
+    return {
+        task: without(section, *section.unread_by(part)),
+        **of_head,
+        "seed": study.evaluation.seed,
+        **labels,
+        **shared,
+        **machine,
+    }
+
+
+def _evaluate(study: Study, arm: str) -> Slice:
+    """What the features and every head of every task depend on."""
+    parts = [_head(study, *each, arm) for each in parts_of(study)]
+    flat = [flatten(part) for part in (_features(study, arm), *parts)]
+    return {key: value for part in flat for key, value in part.items()}
+
+
+def _score(study: Study, arm: str) -> Slice:
+    tasks = study.evaluation.tasks
+    reports: Slice = {}
+    if any(task.needs == "reports" for task in tasks.values()):
+        language = study.institution.language
+        reports = {"language": language, "language.phrases": phrases_digest(language)}
     protocol = {
         name: getattr(study.evaluation, name) for name in ("resamples", "confidence", "seed")
     }
-    shared = {"features": study.evaluation.features} if section.reads_features else {}
-    machine = hardware(study) if section.runs_encoder else {}
-    reports = {}
-    if section.needs == "reports":
-        language = study.institution.language
-        reports = {"language": language, "language.phrases": phrases_digest(language)}
-    labels = labels_of(study) | positions_of(study.labels)
-    return {task: section, "labels": labels, **protocol, **shared, **machine, **reports}
+    return {
+        "encoder": study.encoder_of(arm),
+        "labels": labels_of(study) | positions_of(study.labels),
+        **{name: without(task) for name, task in tasks.items()},
+        **protocol,
+        **reports,
+    }
+
+
+def parts_of(study: Study) -> Iterator[tuple[str, str]]:
+    """Task and name of each part of a run's evaluation that is predicted and kept by itself."""
+    for name, task in study.evaluation.tasks.items():
+        yield from ((name, part) for part in task.parts)
 
 
 def runs_and_tasks(study: Study) -> Slice:
@@ -87,12 +126,20 @@ def _similarity(study: Study, arm: str) -> Slice:
     }
 
 
-def _evaluate_kinds(study: Study, task: str, arm: str) -> Iterator[Kind]:
+def _head_kinds(study: Study, task: str, part: str, arm: str) -> Iterator[Kind]:
     section = study.evaluation.tasks[task]
+    head = section.head(part)
     yield type(section)
-    yield from section.head_kinds()
-    if section.runs_encoder:
+    if head:
+        yield type(head)
+    if (head or section).runs_encoder:
         yield from arms_encoder(study, arm)
+
+
+def _evaluate_kinds(study: Study, arm: str) -> Iterator[Kind]:
+    for task, part in parts_of(study):
+        yield from _head_kinds(study, task, part, arm)
+    yield from arms_encoder(study, arm)
 
 
 def _facts_of_encoders(study: Study) -> list[str]:
@@ -118,34 +165,28 @@ def _tiles(study: Study) -> float:
     return (max(largest_side(study), 64) / 64) ** 2
 
 
-def _features_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
-    return START_SECONDS + _tested(study) * encoder_of(study, names["arm"]).flops() / rate
-
-
 def _evaluate_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
-    task = study.evaluation.tasks[names["task"]]
-    if not task.runs_encoder:
-        return START_SECONDS + _tested(study) / 2000
-    encoded = task.images_encoded(archive_images(study) * study.splits.test)
-    return START_SECONDS + encoded * encoder_of(study, names["arm"]).flops() * 2 / rate
+    """Each part encodes its images, and those that it learns from are seen twice as dear."""
+    tested = archive_images(study) * study.splits.test
+    encoded = sum(task.images_encoded(tested) for task in study.evaluation.tasks.values())
+    probed = sum(task.reads_features for task in study.evaluation.tasks.values())
+    flops = encoder_of(study, names["arm"]).flops()
+    encoding = (_tested(study) + 2 * encoded) * flops / rate
+    return START_SECONDS + encoding + probed * _tested(study) / 2000
+
+
+def _score_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
+    return 2 + len(study.evaluation.tasks) * study.evaluation.resamples * _tested(study) / 1e8
 
 
 def _evaluate_minutes(study: Study) -> float:
-    """For the task that runs the encoder most often."""
+    """For the features, and the images that tasks encode."""
     tested = archive_images(study) * study.splits.test
-    encoded = [task.images_encoded(tested) for task in study.evaluation.tasks.values()]
-    return 15 + max(min(_tested(study), 2e5), *encoded) / _encoded_a_second(study) / 60
+    encoded = sum(task.images_encoded(tested) for task in study.evaluation.tasks.values())
+    return 25 + (2 * _tested(study) + encoded) / _encoded_a_second(study) / 60
 
 
 STAGES = {
-    "features": Stage(
-        script="features.py",
-        reads=_features,
-        kinds=arms_encoder,
-        megabytes=lambda study: 2500 + 4000 * megaimages(study) + 20 * _tiles(study),
-        minutes=lambda study: 10 + _tested(study) / _encoded_a_second(study) / 60,
-        seconds=_features_seconds,
-    ),
     "evaluate": Stage(
         script="evaluate.py",
         reads=_evaluate,
@@ -153,6 +194,25 @@ STAGES = {
         megabytes=lambda study: 3500 + 8000 * megaimages(study) + 100 * _tiles(study),
         minutes=_evaluate_minutes,
         seconds=_evaluate_seconds,
+    ),
+    "features": Stage(
+        reads=_features,
+        kinds=arms_encoder,
+        modules=lambda study: ["radscale_lib.tasks.extraction"],
+    ),
+    "head": Stage(
+        reads=_head,
+        kinds=_head_kinds,
+        modules=lambda study: ["radscale_lib.tasks.parts"],
+    ),
+    "score": Stage(
+        script="score_run.py",
+        reads=_score,
+        kinds=task_kinds,
+        runs="scoring",
+        megabytes=lambda study: 2000 + 8000 * megaimages(study),
+        minutes=lambda study: 15 + _tested(study) / 2000 / 60,
+        seconds=_score_seconds,
     ),
     "gather": Stage(script="gather.py", reads=_gather, modules=_gather_modules),
     "similarity": Stage(

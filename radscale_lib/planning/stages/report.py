@@ -55,8 +55,8 @@ STAGES = {
         script="figures.py",
         reads=_figures,
         kinds=task_kinds,
-        titles=True,
+        runs="",
         modules=lambda study: modules_of("radscale_lib.report.figures", "radscale.figures"),
     ),
-    "report": Stage(script="report.py", reads=_report, kinds=task_kinds, titles=True),
+    "report": Stage(script="report.py", reads=_report, kinds=task_kinds, runs=""),
 }

@@ -15,6 +15,9 @@ class HeadSection(Section):
     runs_encoder: ClassVar[bool] = False
     """Whether it runs the encoder on images; else it reads the pooled features alone."""
 
+    task_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys of the task that it reads, besides `target`."""
+
     kind: str
 
     def shares(self) -> tuple[float, ...]:

@@ -9,5 +9,6 @@ class Linear(FeatureHead):
     """Logistic probe on pooled features; its penalty is one of the task's `penalties`."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.heads.linear"
+    task_keys: ClassVar[tuple[str, ...]] = ("penalties",)
 
     kind: Literal["linear"]

@@ -29,7 +29,13 @@ class TaskSection(Section):
     """A kind of task: its settings, and the facts that others ask for."""
 
     implementation: ClassVar[str]
-    """Module with `evaluate(study, name, inputs)` and `predictions_schema(study, name)`."""
+    """Module with `predict(study, name, part, inputs)`, which gives a `Predicted` (of
+    `radscale_lib.tasks.predictions`), and `predictions_schema(study, name)`. It imports no metric
+    and nothing of `scoring`: a new metric or interval runs no encoder and no decoder."""
+    scoring: ClassVar[str]
+    """Module with `score(study, name, table, note)`, scores of a head's predictions. No torch."""
+    only_scored_by: ClassVar[tuple[str, ...]] = ()
+    """Keys of the section that no prediction depends on."""
     needs: ClassVar[Literal["labels", "tubes", "reports"]]
     """The table of the institution that it learns from and is scored on."""
 
@@ -54,6 +60,19 @@ class TaskSection(Section):
     def only_head(self) -> str | None:
         """The head that is fitted and drawn where the study names none; None if it has several."""
         return self.head_names[0]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Its heads as they are predicted, each kept by itself."""
+        return self.head_names
+
+    def head(self, part: str) -> HeadSection | None:
+        """The section of one of its parts, if it has one."""
+        return None
+
+    def unread_by(self, part: str) -> set[str]:
+        """Keys of the section that the predictions of a part do not depend on."""
+        return set(self.only_scored_by)
 
     def head_kinds(self) -> Iterator[type[HeadSection]]:
         """The kinds of its heads, if it has any."""

@@ -15,6 +15,7 @@ class Classification(TaskSection):
     """Multi-label classification by one or more heads on frozen features; AUROC and AUPRC."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.classification"
+    scoring: ClassVar[str] = "radscale_lib.tasks.label_scoring"
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "labels"
 
     kind: Literal["classification"]
@@ -53,6 +54,19 @@ class Classification(TaskSection):
     def only_head(self) -> str | None:
         """The one head, if there are no more."""
         return next(iter(self.heads)) if len(self.heads) == 1 else None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Its heads, each with its shares of the labels."""
+        return tuple(self.heads)
+
+    def head(self, part: str) -> HeadSection:
+        """The section of a head."""
+        return self.heads[part]
+
+    def unread_by(self, part: str) -> set[str]:
+        """The other heads, and what this one does not ask of the task."""
+        return {"heads", *({"penalties"} - set(self.heads[part].task_keys))}
 
     def head_kinds(self) -> Iterator[type[HeadSection]]:
         """The kinds of its heads."""

@@ -35,6 +35,8 @@ class Generation(TaskSection):
     """Report generation: visual tokens, a projector and a causal language model."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.generation"
+    scoring: ClassVar[str] = "radscale_lib.tasks.report_scoring"
+    only_scored_by: ClassVar[tuple[str, ...]] = ("phrases",)
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "reports"
 
     kind: Literal["generation"]

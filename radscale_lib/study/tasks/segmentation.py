@@ -11,6 +11,7 @@ class Segmentation(TaskSection):
     """Tube masks from the four feature levels through a small pyramid decoder; Dice, clDice."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.segmentation"
+    scoring: ClassVar[str] = "radscale_lib.tasks.mask_scoring"
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "tubes"
 
     kind: Literal["segmentation"]

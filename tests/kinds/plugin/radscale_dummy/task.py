@@ -9,6 +9,7 @@ class BrightnessTask(TaskSection):
     """Correlation of the first with the last global feature."""
 
     implementation: ClassVar[str] = "radscale_dummy.evaluate"
+    scoring: ClassVar[str] = "radscale_dummy.score"
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "labels"
 
     kind: Literal["brightness"]

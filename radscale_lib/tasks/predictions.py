@@ -1,0 +1,75 @@
+"""Predictions of a task and run: a table, and what is known of its heads."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+from radscale_lib.files import atomic_write
+from radscale_lib.provenance.step import InputError
+
+KEY = "radscale"
+"""Of the Parquet file's metadata: JSON of all but the table."""
+HEAD = "head"
+"""First column: which head a row is of."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What heads predict of a task's images.
+
+    Attributes:
+        table: a row for each image and head; its first column is `head`.
+        choices: by head, what was chosen on validation.
+        notes: by head, why an encoder cannot have it: its rows hold the truth, and null for what
+            it would predict.
+        faults: by head, why there are no rows of it though there should be.
+        encoder: SHA-256 of the encoder's file.
+        images: unique images that the encoder learnt from; None if its card does not say.
+    """
+
+    table: pl.DataFrame
+    choices: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+    encoder: str | None = None
+    images: int | None = None
+
+    @classmethod
+    def of_parts(cls, parts: Sequence["Predicted"]) -> "Predicted":
+        """The predictions of all heads of a task, in order; at least one."""
+
+        def merged(name: str) -> dict[str, str]:
+            return {head: text for part in parts for head, text in getattr(part, name).items()}
+
+        return cls(
+            pl.concat([part.table for part in parts]),
+            choices=merged("choices"),
+            notes=merged("notes"),
+            faults=merged("faults"),
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the table with all that is known of it, whole."""
+        known = asdict(replace(self, table=pl.DataFrame()))
+        del known["table"]
+        with atomic_write(path) as partial:
+            metadata = {KEY: json.dumps(known, sort_keys=True)}
+            self.table.write_parquet(partial, metadata=metadata)
+
+    @classmethod
+    def read(cls, path: Path) -> "Predicted":
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: if the file is missing, damaged, or of another kind.
+        """
+        try:
+            known = json.loads(pl.read_parquet_metadata(path)[KEY])
+            return cls(pl.read_parquet(path), **known)
+        except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError) as error:
+            missing = isinstance(error, FileNotFoundError)
+            what = "missing" if missing else "damaged, or another kind of file"
+            raise InputError(f"{path}: {what}: run scripts/evaluate.py again") from None

@@ -1,0 +1,28 @@
+"""Runs and tasks of a study, and the names of their tables."""
+
+from collections.abc import Iterable
+
+from radscale_lib.provenance.step import InputError
+from radscale_lib.study.model import Run, Study
+
+TABLE, SCORES = "predictions.parquet", "scores.parquet"
+"""Of a task and run."""
+
+
+class UnknownRunError(InputError):
+    """A run or task that the study does not have."""
+
+
+def check_run(study: Study, run: Run, tasks: Iterable[str] = ()) -> None:
+    """Check that the study has a run, and tasks.
+
+    Raises:
+        UnknownRunError: naming what there is.
+    """
+    if run not in study.runs:
+        known = ", ".join(sorted(each.path for each in study.runs))
+        raise UnknownRunError(f"{run.path}: no run of study {study.name}: use one of {known}")
+    for task in tasks:
+        if task not in study.evaluation.tasks:
+            known = ", ".join(study.evaluation.tasks)
+            raise UnknownRunError(f"{task}: no task of study {study.name}: use one of {known}")
