@@ -86,7 +86,7 @@ def refused(capsys: Captured, message: str) -> Iterator[None]:
 
 
 def manifest(folder: Path) -> Manifest:
-    read = read_manifest(path_of(folder, f"features/{RUN}"))
+    read = read_manifest(path_of(folder, f"predictions/{RUN}"))
     assert read is not None
     return read
 
@@ -107,7 +107,7 @@ def test_a_manifest_tells_what_was_read_and_made(folder: Path) -> None:
     assert made.inputs.items() >= encoder.outputs.items() and len(made.inputs) == 2
     kept = json.loads((folder / f"provenance/ids/{id}.json").read_text())
     assert kept == components(load_study(Path("config/smoke.yaml")), "features", arm="rad-dino")
-    assert manifest_names(folder) == ["catalog/institution", f"encoders/{RUN}", f"features/{RUN}"]
+    assert manifest_names(folder) == ["catalog/institution", f"encoders/{RUN}", f"predictions/{RUN}"]
 
 
 def test_no_manifest_names_a_place_of_this_machine(folder: Path) -> None:
@@ -211,7 +211,7 @@ def test_only_the_first_of_several_processes_writes(
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     features(folder)
-    assert not path_of(folder, f"features/{RUN}").exists()
+    assert not path_of(folder, f"predictions/{RUN}").exists()
 
 
 def test_a_moved_folder_is_the_same(folder: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_moved_folder_is_the_same(folder: Path) -> None:
     link.symlink_to(moved)
     for way in (moved, link):
         provenance = Provenance(way)
-        made = provenance.manifest(f"features/{RUN}")
+        made = provenance.manifest(f"predictions/{RUN}")
         assert made is not None
         assert provenance.now([way / name for name in made.inputs], made.inputs) == made.inputs
 

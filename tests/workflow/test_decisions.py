@@ -7,6 +7,7 @@ import snakemake.api  # noqa: F401 - before its modules, which import each other
 from snakemake.io import IOFile
 from snakemake.iocontainers import InputFiles, Params
 
+from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import DONE, File, Manifest, path_of, write_manifest
 from workflow.provenance import UNKNOWN, Decisions
 
@@ -22,7 +23,7 @@ def test_a_damaged_manifest_of_an_input_is_told_and_ends_nothing(tmp_path: Path)
         (tmp_path / name).write_text("x")
         inputs = {} if name == ENCODER else {ENCODER: stated}
         made = Manifest("features", {}, "id", "ab12", "", DONE, inputs, {name: stated})
-        write_manifest(path_of(tmp_path, str(Path(name).parent)), made)
+        write_manifest(path_of(tmp_path, str(job_of(name))), made)
     job = SimpleNamespace(
         input=InputFiles([IOFile(str(tmp_path / ENCODER))]),
         output=[str(tmp_path / FEATURES)],

@@ -53,7 +53,7 @@ def test_a_study_with_kept_encoders(checkout: Checkout) -> None:
     with checkout.study():
         rules = {job["rule"] for job in checkout.plan()}
         assert "gather_scores" in rules
-        assert not rules & {"pretrain_arm", "evaluate_task", "extract_features"}
+        assert not rules & {"pretrain_arm", "evaluate_run", "score_run"}
     with checkout.study(arms__rad_of_dino__keep=[0.25, 0.5]):
         [training] = [job for job in checkout.plan() if job["rule"].startswith("pretrain_arm")]
         assert training["rule"] == "pretrain_arm_keeping_25_50"
