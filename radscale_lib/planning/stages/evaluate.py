@@ -183,7 +183,7 @@ def _evaluate_minutes(study: Study) -> float:
     """For the features, and the images that tasks encode."""
     tested = archive_images(study) * study.splits.test
     encoded = sum(task.images_encoded(tested) for task in study.evaluation.tasks.values())
-    return 25 + (2 * _tested(study) + encoded) / _encoded_a_second(study) / 60
+    return 25 + (_tested(study) + encoded) / _encoded_a_second(study) / 60
 
 
 STAGES = {
@@ -210,7 +210,7 @@ STAGES = {
         reads=_score,
         kinds=task_kinds,
         runs="scoring",
-        megabytes=lambda study: 2000 + 8000 * megaimages(study),
+        megabytes=lambda study: 2000 + 2000 * megaimages(study),
         minutes=lambda study: 15 + _tested(study) / 2000 / 60,
         seconds=_score_seconds,
     ),
