@@ -111,7 +111,7 @@ def test_a_change_is_in_the_ids_of_the_parts_that_it_changes(
     changes: dict[str, Any], anew: set[str]
 ) -> None:
     """And always in those of the jobs: `score` reads the sections of all tasks."""
-    base = {"evaluation__tasks__findings__heads": HEADS}
+    base = {"evaluation__tasks__findings__heads": HEADS, "scaling__heads": {"findings": "linear"}}
     before = evaluation_ids(study(**base))
     values = {f"evaluation__{key}": value for key, value in changes.items()}
     after = evaluation_ids(study(**base | values))
@@ -127,7 +127,7 @@ def modules_of(values: Study, stage: str, **names: str) -> set[str]:
 
 
 def test_the_code_of_a_head_counts_where_it_is_used() -> None:
-    values = study(evaluation__tasks__findings__heads=HEADS)
+    values = study(evaluation__tasks__findings__heads=HEADS, scaling__heads={"findings": "near"})
     linear, knn = (f"radscale_lib.tasks.heads.{name}" for name in ("linear", "knn"))
     of = {
         (task, part): modules_of(values, "head", task=task, part=part)

@@ -107,7 +107,11 @@ def test_a_manifest_tells_what_was_read_and_made(folder: Path) -> None:
     assert made.inputs.items() >= encoder.outputs.items() and len(made.inputs) == 2
     kept = json.loads((folder / f"provenance/ids/{id}.json").read_text())
     assert kept == components(load_study(Path("config/smoke.yaml")), "features", arm="rad-dino")
-    assert manifest_names(folder) == ["catalog/institution", f"encoders/{RUN}", f"predictions/{RUN}"]
+    assert manifest_names(folder) == [
+        "catalog/institution",
+        f"encoders/{RUN}",
+        f"predictions/{RUN}",
+    ]
 
 
 def test_no_manifest_names_a_place_of_this_machine(folder: Path) -> None:
