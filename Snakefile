@@ -7,9 +7,11 @@
     snakemake status --configfile my-study.yaml             what is done, runs, failed, and is left
     snakemake --report report.zip --configfile my-study.yaml   figures, tables and report in one file
     snakemake verify --configfile my-study.yaml             whether results are still what jobs wrote
+    snakemake slim --configfile my-study.yaml               frees disk; slim_shards still more
 
-Targets: all (default), plan, check, status, verify, and one per stage: archive, ingest, subsets, pretrain,
-evaluate, scale, figures; and exports, the final encoders for other libraries.
+Targets: all (default), plan, check, status, verify, slim, slim_shards, and one per stage: archive,
+ingest, subsets, pretrain, evaluate, scale, figures; and exports, the final encoders for other
+libraries.
 """
 
 from snakemake.utils import min_version
@@ -53,6 +55,8 @@ localrules:
     check,
     status,
     verify,
+    slim,
+    slim_shards,
     archive,
     ingest,
     subsets,
@@ -70,6 +74,16 @@ rule plan:
 
 
 rule status:
+    input:
+        [],
+
+
+rule slim:
+    input:
+        [],
+
+
+rule slim_shards:
     input:
         [],
 

@@ -26,6 +26,9 @@ REPORTS = ("plan", "status")
 """Those that tell what a run would do: this process answers them itself, by the DAG of the run.
 Other targets and options say of which run, and run nothing."""
 
+FREES = ("slim", "slim_shards")
+"""Those that free disk space, by the DAG of a run; a dry run says what they would free."""
+
 TRIES = 3
 """Looks at a study that another process runs, before it is given up."""
 
@@ -61,6 +64,7 @@ class Call:
         run: Callable[[bool], None],
         look: Callable[[], None],
         report: Callable[[str, Any], None],
+        free: Callable[[str, Any, bool], None],
     ) -> None:
         """Say what is to be done once it is known what this call does, before the DAG is built.
 
@@ -69,11 +73,13 @@ class Call:
             look: called if the call only looks at the jobs, as a dry run and `plan` do.
             report: called for each of `REPORTS` that is asked for, with its name and the DAG of
                 the jobs that a run would have.
+            free: called likewise for each of `FREES`, under the lock unless it is a dry run, and
+                told whether it is.
         """
         for name in CHANGES:
             setattr(self._workflow, name, self._locked(getattr(self._workflow, name)))
         self._workflow.delete_output = self._deletion(self._workflow.delete_output)
-        self._workflow.execute = self._execution(self._workflow.execute, run, look, report)
+        self._workflow.execute = self._execution(self._workflow.execute, run, look, report, free)
 
     def _locked(self, change: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(change)
@@ -98,6 +104,7 @@ class Call:
         run: Callable[[bool], None],
         look: Callable[[], None],
         report: Callable[[str, Any], None],
+        free: Callable[[str, Any, bool], None],
     ) -> Callable[..., Any]:
         @wraps(execute)
         def execution(executor_plugin: Any, executor_settings: Any, **options: Any) -> Any:
@@ -106,6 +113,15 @@ class Call:
             if kind.dryrun_exec and ASKED in environ:
                 look()
                 Path(environ[ASKED]).write_text(json.dumps(listed(self._dag(targets))))
+                return None
+            if not targets.isdisjoint(FREES):
+                if more := sorted(targets - set(FREES)):
+                    raise WorkflowError(f"{', '.join(more)}: ask for it in a call of its own")
+                if not kind.dryrun_exec:
+                    guard.hold(self._lock)
+                look()
+                for name in filter(targets.__contains__, FREES):
+                    free(name, self._dag(set()), bool(kind.dryrun_exec))
                 return None
             if not targets.isdisjoint(REPORTS):
                 if more := sorted(targets - set(REPORTS) & set(READ_ONLY_TARGETS)):

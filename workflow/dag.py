@@ -32,13 +32,14 @@ def _values(dag: Any, job: Any, numbers: dict[Any, int]) -> dict[str, Any]:
         for maker, files in makers.items()
         if any(file in reason.updated_input_run and not file.is_ancient for file in files)
     ]
+    freed = bool(reason.missing_output) and dag.workflow.persistence.decisions.freed(job)
     return {
         "number": numbers[job],
         "after": sorted(numbers[maker] for maker in makers),
         "causes": sorted(numbers[maker] for maker in causes),
         "rule": job.rule.name,
         "wildcards": dict(job.wildcards_dict),
-        "reason": str(reason),
+        "reason": "freed, and needed again" if freed else str(reason),
         "threads": job.threads,
         "gpus": int(job.resources.get("gpu", 0) or 0),
         "benchmark": str(job.benchmark),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.planning.costs import Cost, Costs
-from radscale_lib.planning.disk import disk, peak_bytes
+from radscale_lib.planning.disk import disk, peak_bytes, size_text
 from radscale_lib.planning.scale import shard_bytes
 from radscale_lib.study.model import Study
 from workflow.jobs import stage_of
@@ -179,10 +179,11 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
     ]
     for name, (whole, there) in disk(study).items():
         left = max(whole - there, 0)
-        lines.append(f"{name:<18}{_size(whole):>10}{_size(there):>10}{_size(left):>10}")
-    lines.append(f"{'peak':<18}{_size(total['disk_gb'] * 1e9):>10}")
+        lines.append(f"{name:<18}{size_text(whole):>10}{size_text(there):>10}{size_text(left):>10}")
+    lines.append(f"{'peak':<18}{size_text(total['disk_gb'] * 1e9):>10}")
     if site.scratch:
-        lines.append(f"on each node that trains, in {site.scratch}: {_size(shard_bytes(study))}")
+        size = size_text(shard_bytes(study))
+        lines.append(f"on each node that trains, in {site.scratch}: {size}")
     return "\n".join(lines)
 
 
@@ -254,11 +255,3 @@ def over_budget(study: Study, jobs: Iterable[Job], at_once: int = 1) -> str | No
         f"the plan is above the study's budget: {'; '.join(over)}. Raise the budget, or lower "
         "subsets.sizes, seeds or samples"
     )
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -107,6 +107,10 @@ class Decisions:
             self._made[job] = self._unless_removed(job) if makes else ""
         return self._made[job]
 
+    def freed(self, job: Any) -> bool:
+        """Whether results of a job were removed to save space (`slim`)."""
+        return any(self._provenance.is_freed(self._provenance.name_of(Path(p))) for p in job.output)
+
     def record(self, result: Path) -> MetadataRecord | None:
         """What Snakemake's own report says of the job that made a result; None if unknown."""
         name = job_of(self._provenance.name_of(result) or "")
@@ -133,7 +137,7 @@ class Decisions:
             return f"{error.filename} is missing"
 
     def _why(self, job: Any) -> str:
-        if not any(Path(path).exists() for path in job.output):
+        if not any(Path(path).exists() for path in job.output) and not self.freed(job):
             return ""  # Snakemake knows
         outputs = [self._provenance.name_of(Path(path)) for path in job.output]
         name = job_of(outputs[0] or "")
@@ -152,13 +156,15 @@ class Decisions:
     def _missing(self, manifest: Manifest, outputs: Iterable[str | None]) -> str | None:
         """A result that the job makes and is not there, or not in its manifest."""
         unstated = (str(name) for name in outputs if name is None or not self._stated(name))
-        gone = (name for name in manifest.outputs if not self._file(name).is_file())
+        names = () if manifest.freed else manifest.outputs
+        gone = (name for name in names if not self._file(name).is_file())
         return next(chain(unstated, gone), None)
 
     def _exchanged(self, manifest: Manifest) -> str | None:
         """A result that has another size than the job wrote."""
         files = manifest.outputs.items()
-        return next((n for n, file in files if self._file(n).stat().st_size != file.size), None)
+        there = ((n, file) for n, file in files if not manifest.freed or self._file(n).is_file())
+        return next((n for n, file in there if self._file(n).stat().st_size != file.size), None)
 
     def _stated(self, name: str) -> bool:
         return self._provenance.stated(name) is not None
@@ -175,10 +181,16 @@ class Decisions:
             return ["changed: " + ", ".join(changed)] if changed else ["settings or code changed"]
         return ["the rule's command changed"] if manifest.command != command else []
 
+    def _stands(self, path: Any) -> bool:
+        """Whether an input is there, or was freed, so that its manifest stands for it."""
+        return Path(path).exists() or self._provenance.is_freed(
+            self._provenance.name_of(Path(path))
+        )
+
     def _input_changes(self, manifest: Manifest, job: Any) -> list[str]:
         ancient = {self._provenance.name_of(Path(path)) for path in job.input if path.is_ancient}
         recorded = {name: of for name, of in manifest.inputs.items() if name not in ancient}
-        paths = [Path(path) for path in job.input if not path.is_ancient and Path(path).exists()]
+        paths = [Path(path) for path in job.input if not path.is_ancient and self._stands(path)]
         now = self._provenance.now(paths, recorded)
         changed = changed_inputs(recorded, now)
         if len(changed) > 3:
@@ -201,6 +213,27 @@ def _followed(depending: Mapping[Any, Mapping[Any, Iterable[Any]]], job: Any) ->
     return found
 
 
+async def _remake(dag: Any, freed: set[Any]) -> None:
+    """Have freed results made again that jobs read which are to run, and what these jobs read.
+
+    Nothing follows from it: the results are what they were.
+    """
+    queue = list(dag._needrun)
+    while queue:
+        job = queue.pop()
+        for maker, files in dag._dependencies[job].items():
+            if maker in freed and maker not in dag._needrun:
+                missing = [file async for file in maker.missing_output(files)]
+                if missing:
+                    dag.reason(maker).missing_output.update(missing)
+                    dag._needrun.add(maker)
+                    queue.append(maker)
+    for job in dag._needrun:
+        makers = dag._dependencies[job]
+        dag._n_until_ready[job] = sum(1 for maker in makers if maker in dag._needrun)
+    dag._len = len(dag._finished | dag._needrun)
+
+
 def install(
     workflow: Any, study: Path, known: Mapping[str, Components], looks: Callable[[], bool]
 ) -> None:
@@ -220,7 +253,7 @@ def install(
             scratch = Path(workflow.snakemake_tmp_dir, "persistence")
             alone = looks() and not workflow.deployment_settings.deployment_method
             super().__init__(path=scratch if alone else path, **settings)
-            self._decisions = Decisions(study, known)  # as things are when this DAG is built
+            self.decisions = Decisions(study, known)  # as things are when this DAG is built
 
         def has_metadata(self, job: Any) -> bool:
             return True
@@ -229,7 +262,7 @@ def install(
             return False
 
         def params_changed(self, job: Any, file: Any = None) -> Change:
-            return Change(self._decisions.why(job), job.output)
+            return Change(self.decisions.why(job), job.output)
 
         def input_changed(self, job: Any, file: Any = None) -> Any:
             return False if file else ()
@@ -237,7 +270,7 @@ def install(
         code_changed = software_stack_changed = input_changed
 
         def metadata(self, target: Any) -> MetadataRecord | None:
-            return self._decisions.record(Path(target))
+            return self.decisions.record(Path(target))
 
         def started(self, job: Any, external_jobid: str | None = None) -> None:
             pass
@@ -262,12 +295,26 @@ def install(
 
     async def update_needrun(dag: Any, *args: Any, **options: Any) -> None:
         dag.bfs = _followed
+        # What was freed counts as being there, unless it is asked for by its name.
+        decisions = dag.workflow.persistence.decisions
+        freed = {job for job in dag.jobs if decisions.freed(job) and job not in dag.targetjobs}
+
+        async def missing_output(job: Any, requested: Any) -> Any:
+            if job not in freed:
+                async for file in missing(job, requested):
+                    yield file
+
+        snakemake.jobs.Job.missing_output = missing_output
         try:
             await decide(dag, *args, **options)
         finally:
             del dag.bfs
+            snakemake.jobs.Job.missing_output = missing
+        if freed:
+            await _remake(dag, freed)
 
     decide = snakemake.dag.DAG.update_needrun
+    missing = snakemake.jobs.Job.missing_output
     snakemake.dag.DAG.update_needrun = update_needrun
     snakemake.workflow.FilePersistence = Persistence
     snakemake.jobs.Job.output_mintime = property(unknown)

@@ -54,6 +54,15 @@ def encoder_bytes(study: Study, arm: str) -> float:
     return 4 * study.section_of(arm).parameters()
 
 
+def size_text(size: float) -> str:
+    """Bytes in a unit that a person reads."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
 def _measured(folder: Path, pattern: str) -> float:
     total = 0
     for path in folder.glob(pattern):

@@ -61,7 +61,8 @@ def _former_key(name: str, study: Path) -> str | None:
     """Fingerprint of the key with which the first partition was ingested, by its manifest."""
     try:
         manifest = read_manifest(path_of(study, f"ingest/{name}/part=0"))
-        if manifest is None or not (study / f"data/{name}/shards/part=0.parquet").exists():
+        there = (study / f"data/{name}/shards/part=0.parquet").exists()
+        if manifest is None or not (there or manifest.freed):
             return None
         key: str = json.loads(read_json(components_file(study, manifest.id))["study"]["key"])
     except (OSError, ValueError, KeyError):

@@ -60,6 +60,8 @@ class Manifest:
         run: of the job: start and end, commit of the code, versions of libraries.
         accepted: changes that were accepted since, each with its reason.
         adopted: of results from before manifests: what is known of their making.
+        freed: whether results were removed to save space: until something reads them, what is
+            stated of them stands for them.
     """
 
     stage: str
@@ -73,6 +75,7 @@ class Manifest:
     run: dict[str, Any] = field(default_factory=dict)
     accepted: list[dict[str, Any]] = field(default_factory=list)
     adopted: dict[str, Any] | None = None
+    freed: bool = False
 
 
 class ManifestError(ValueError):
@@ -168,6 +171,12 @@ class Provenance:
             if name == result or name.startswith(f"{result}/")
         }
         return found or None
+
+    def is_freed(self, result: str | None) -> bool:
+        """Whether a result, a name of `name_of`, was removed and can be made again."""
+        job = job_of(result) if result else None
+        manifest = self.manifest(job) if job else None
+        return manifest is not None and manifest.freed
 
     def now(self, paths: Iterable[Path], recorded: Mapping[str, File]) -> Files:
         """Inputs as they are now: results as their jobs state them, others by their content.

@@ -170,8 +170,20 @@ class _Record:
         if not (known := components_file(folder, now)).exists():
             write_json(known, parts, shared=True)  # by all jobs with this id
         record = cls(folder, job, manifest, makes)
-        write_manifest(record._path, manifest)
+        if not record._remakes():
+            write_manifest(record._path, manifest)
         return record
+
+    def _remakes(self) -> bool:
+        """Whether freed results are made again, by what made them: until then nothing changes."""
+        before = read_manifest(self._path)
+        return (
+            before is not None
+            and before.freed
+            and (before.id, before.command) == (self._manifest.id, self._manifest.command)
+            and {name: file.digest for name, file in before.inputs.items()}
+            == {name: file.digest for name, file in self._manifest.inputs.items()}
+        )
 
     def end(self) -> None:
         """Digest what was made, and say that it is done."""

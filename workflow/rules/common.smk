@@ -44,7 +44,7 @@ from radscale_lib.study.model import kept_name
 from radscale_lib.study.paths import path_problems
 from radscale_lib.texts import plain
 from workflow.configuration import read_configuration
-from workflow import calls, guard, jobs, journal, plan, progress, provenance, reports
+from workflow import calls, guard, jobs, journal, plan, progress, provenance, reports, slim
 
 try:
     CONFIGURATION = workflow.config_settings
@@ -368,6 +368,17 @@ def answer(name, dag):
         reports.report(STUDY, SITE, at_once(), name, dag)
 
 
+def free(name, dag, only_look):
+    """Free disk space, for the targets `slim` and `slim_shards`."""
+    with refusals():
+        if not only_look:
+            journal.recover(OUT)
+        told = slim.slim(
+            STUDY, dag, SITE.scratch, shards=name == "slim_shards", only_look=only_look
+        )
+        print(plain(told), flush=True)
+
+
 def start():
     """Before the first job of a run."""
     if not CALL.runs:
@@ -403,4 +414,4 @@ provenance.install(
 )
 
 if workflow.is_main_process:
-    CALL.on(run=prepare, look=describe, report=answer)
+    CALL.on(run=prepare, look=describe, report=answer, free=free)
