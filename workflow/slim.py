@@ -23,6 +23,7 @@ from radscale_lib.provenance.manifest import (
 )
 from radscale_lib.study.model import Study
 from workflow.jobs import makes_encoder
+from workflow.sharing import users
 
 
 @dataclass
@@ -59,7 +60,8 @@ def slim(study: Study, dag: Any, scratch: str | None, *, shards: bool, only_look
     rows = [_features(study.folder, read, only_look), _states(study.folder, trains, only_look)]
     rows.append(_staged(study, scratch, only_look))
     if shards:
-        rows += [_shards(study, name, read, only_look) for name in study.archives]
+        own = [name for name, archive in study.archives.items() if not archive.ingested]
+        rows += [_shards(study, name, read, only_look) for name in own]
     lines = [f"{'to be freed' if only_look else 'freed':<28}{'size':>10}"]
     for row in rows:
         lines.append(f"{row.what:<28}{size_text(row.size):>10}  {row.kept}".rstrip())
@@ -86,6 +88,9 @@ def _shards(study: Study, archive: str, read: Set[str], only_look: bool) -> Free
     # Whatever reads shards reads their index.
     if str(folder / index) in read:
         row.kept = "kept: jobs that are still to run read them"
+        return row
+    if of := users(folder, archive):
+        row.kept = f"kept: other studies use them: {', '.join(of)}"
         return row
     for job in manifest_names(folder):
         if job.startswith(f"ingest/{archive}/"):

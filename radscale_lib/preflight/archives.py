@@ -24,6 +24,8 @@ def archive_findings(study: Study) -> Iterator[Finding]:
     """Archives that overlap, and archives of whose first files none can be used."""
     yield from _overlap(study)
     for name, archive in study.archives.items():
+        if archive.ingested:
+            continue
         if archive.dicom is not None and archive.dicom.is_dir():
             listing = study.folder / "data" / name / "listing"
             yield from _sample_findings(study.key_of(name), archive, listing)

@@ -17,7 +17,7 @@ SCORED = ("train", "validation", "test")
 
 def data_findings(study: Study) -> Iterator[Finding]:
     """Subsets larger than the pool, and labels that a split has no positive or negative of."""
-    path = study.folder / "data" / "institution" / "catalog.parquet"
+    path = study.data_folder("institution") / "catalog.parquet"
     if not path.exists():
         return
     import polars as pl

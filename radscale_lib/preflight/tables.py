@@ -28,7 +28,7 @@ def table_findings(study: Study) -> Iterator[Finding]:
     Reads the first `MOST_ROWS` rows of each table, and some headers.
     """
     for name, archive in study.archives.items():
-        if archive.dicom is None:
+        if archive.dicom is None or archive.ingested:
             continue
         names = TABLES if study.uses_labels(name) else ("reports",)
         given = {table: getattr(archive, table) for table in names}

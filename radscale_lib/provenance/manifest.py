@@ -143,6 +143,7 @@ class Provenance:
         self._root = absolute(study)
         self.manifest = cache(self._manifest)
         self.digest = cache(digest)
+        self._study_at = cache(Provenance)
 
     def name_of(self, path: Path) -> str | None:
         """A path relative to the study's folder, with slashes; None for one outside."""
@@ -178,6 +179,20 @@ class Provenance:
         manifest = self.manifest(job) if job else None
         return manifest is not None and manifest.freed
 
+    def stated_elsewhere(self, path: Path) -> Files | None:
+        """What a job of another study states of a result outside this study's folder.
+
+        Returns:
+            Files by their whole path; None if no study's job that is done made it.
+        """
+        whole = absolute(path)
+        for folder in whole.parents:
+            if (folder / FOLDER).is_dir():
+                found = self._study_at(folder).stated(whole.relative_to(folder).as_posix())
+                if found is not None:
+                    return {str(folder / name): file for name, file in found.items()}
+        return None
+
     def now(self, paths: Iterable[Path], recorded: Mapping[str, File]) -> Files:
         """Inputs as they are now: results as their jobs state them, others by their content.
 
@@ -188,7 +203,7 @@ class Provenance:
         files: Files = {}
         for path in paths:
             name = self.name_of(path)
-            stated = self.stated(name) if name else None
+            stated = self.stated(name) if name else self.stated_elsewhere(path)
             files |= stated if stated is not None else self._measured(path, name, recorded)
         return files
 

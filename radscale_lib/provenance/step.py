@@ -231,7 +231,7 @@ def checked(provenance: Provenance, reads: Iterable[Path], large: Iterable[Path]
     files: Files = {}
     for path, whole in [*((path, True) for path in reads), *((path, False) for path in large)]:
         name = provenance.name_of(path)
-        stated = provenance.stated(name) if name else None
+        stated = provenance.stated(name) if name else provenance.stated_elsewhere(path)
         if stated is None:
             files |= provenance.now([path], {})
             continue

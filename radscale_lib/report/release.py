@@ -166,7 +166,7 @@ def _secrets(study: Study) -> list[tuple[bytes, str]]:
 
 def _rare(study: Study, archive: str) -> list[str]:
     """Models of devices, of four letters or more, that the catalog does not name."""
-    folder = study.folder / "data" / archive
+    folder = study.data_folder(archive)
     catalog = folder / "catalog.parquet"
     parts = sorted((folder / "index").glob("part=*.parquet"))
     if not parts or not catalog.exists():

@@ -236,6 +236,12 @@ class Archive(Section):
 
     phantom: Phantom | None = Field(None, description="Make an embedded phantom archive instead.")
     dicom: Path | None = Field(None, description="Folder searched for DICOM files, recursively.")
+    ingested: Path | None = Field(
+        None,
+        description="Folder of another study's results, `<results>/<name>`, whose archive of this "
+        "name is used as it was ingested there, with its settings and splits: give nothing else "
+        "(docs/project-folders.md).",
+    )
     reports: Path | None = Field(
         None,
         description="Reports as CSV, Parquet or JSONL with columns accession_number (or "

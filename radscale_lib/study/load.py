@@ -15,6 +15,7 @@ from radscale_lib.study.base import NAME
 from radscale_lib.study.keys import siblings
 from radscale_lib.study.model import Study
 from radscale_lib.study.report import COLOUR
+from radscale_lib.study.shared import with_shared
 
 
 class StudyError(ValueError):
@@ -32,6 +33,10 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
         StudyError: naming each key, its value and the remedy.
     """
     values = _numbers(values)
+    try:
+        values = with_shared(values)
+    except ValueError as error:
+        raise StudyError(_listed(source, [str(error)])) from None
     try:
         return Study.model_validate(values)
     except ValidationError as error:

@@ -134,6 +134,10 @@ class Study(Section):
         test = self.test_archives.get(archive)
         return self.labels.without(test.without_labels) if test else self.labels
 
+    def data_folder(self, archive: str) -> Path:
+        """Where the catalog and shards of an archive lie: here, or where it was ingested."""
+        return (self.archives[archive].ingested or self.folder) / "data" / archive
+
     def smallest_cell(self, archive: str) -> int:
         """Patients of an archive that a published cell holds at least; a phantom has none."""
         return 1 if self.archives[archive].phantom else self.disclosure.smallest_cell

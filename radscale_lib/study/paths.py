@@ -40,7 +40,7 @@ def path_problems(study: Study) -> list[str]:
 
 
 def _archive_problems(name: str, archive: Archive) -> Iterator[str]:
-    if archive.dicom is None:
+    if archive.dicom is None or archive.ingested:
         return
     yield from _absent(f"{name}.dicom", archive.dicom, "folder")
     for key in ("reports", "labels", "tubes"):

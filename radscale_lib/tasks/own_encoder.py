@@ -38,7 +38,7 @@ def evaluate_encoder(
         InputError: if the archive is not ingested, the study has no such task, or the encoder
             cannot be used.
     """
-    data = study.folder / "data" / "institution"
+    data = study.data_folder("institution")
     if not (data / "catalog.parquet").is_file():
         raise InputError(f"{data}: no catalog of this archive: run `snakemake ingest` first")
     known = study.evaluation.tasks
@@ -47,7 +47,7 @@ def evaluate_encoder(
         raise InputError(f"{unknown[0]}: no task of study {study.name}: use {', '.join(known)}")
     file = out / "encoder.safetensors"
     save_encoder(file, load_file(spec))
-    ranges = data / "ranges.arrow"
+    ranges = study.folder / "data/institution/ranges.arrow"
     inputs = Inputs(
         file,
         out / "features",

@@ -29,7 +29,7 @@ rule make_phantom:
         " --out {params.folder:q} 2> {log:q}"
 
 
-for name in STUDY.archives:
+for name in OWN:
 
     rule:
         name:

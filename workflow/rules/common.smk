@@ -44,7 +44,7 @@ from radscale_lib.study.model import kept_name
 from radscale_lib.study.paths import path_problems
 from radscale_lib.texts import plain
 from workflow.configuration import read_configuration
-from workflow import calls, guard, jobs, journal, plan, progress, provenance, reports, slim
+from workflow import calls, guard, jobs, journal, plan, progress, provenance, reports, sharing, slim
 
 try:
     CONFIGURATION = workflow.config_settings
@@ -112,8 +112,15 @@ IDS = {}
 """Components of the stage ids that jobs have, by id."""
 
 
+OWN = [name for name, archive in STUDY.archives.items() if not archive.ingested]
+"""Archives that this study ingests itself."""
+
+
 def data(archive, *parts):
-    return OUT.joinpath("data", archive, *parts)
+    """A file of an archive; the index of its shards is each study's own."""
+    if parts == ("ranges.arrow",):
+        return OUT.joinpath("data", archive, *parts)
+    return STUDY.data_folder(archive).joinpath(*parts)
 
 
 def partitions(archive, pattern):
@@ -269,6 +276,7 @@ def refusals():
     except (
         StudyError,
         listing.ListingError,
+        sharing.SharedError,
         guard.AlreadyRunningError,
         journal.StillRunningError,
         plan.OverBudgetError,
@@ -290,6 +298,8 @@ def prepare(touches):
             preflight()
         for folder in PRIVATE:
             make_private(OUT / folder, SITE.folder_mode)
+        for name in STUDY.archives.keys() - OWN:
+            sharing.use(STUDY.archives[name].ingested, name, OUT)
         cancelled = journal.recover(OUT)
         write_settings(STUDY)
         # What jobs on a cluster read the study from: an edited study file does not reach them.
@@ -321,7 +331,11 @@ def rescanned():
     return {
         name: archive
         for name, archive in STUDY.archives.items()
-        if archive.rescan and data(name, "listing").exists() and dicom(name).exists()
+        if name in OWN
+        and archive.rescan
+        and data(name, "listing").exists()
+        and dicom(name).exists()
+        and not sharing.users(OUT, name)
     }
 
 
@@ -340,7 +354,7 @@ def rescan():
 
 def take_up():
     """Have partitions ingested again whose files could not be read for no fault of theirs."""
-    for name, archive in STUDY.archives.items():
+    for name in OWN:
         taken = retries.take_up(data(name, "ledger")) if dicom(name).exists() else 0
         if taken:
             print(
@@ -384,6 +398,7 @@ def start():
     if not CALL.runs:
         return
     with refusals():
+        sharing.refuse_changes(OUT, workflow.dag.needrun_jobs())
         progress.begin(OUT / journal.NAME)
         remember(code_file(OUT))
     progress.expected_seconds.update(jobs.expected_seconds(STUDY))

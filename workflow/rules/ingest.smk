@@ -5,7 +5,7 @@ Outputs: data/<archive>/tables/<table>.parquet, {index,ledger,shards}/part=K.par
 catalog.parquet, joins.parquet, texts.parquet; of a test archive leakage.parquet.
 """
 
-for name in STUDY.archives:
+for name in OWN:
     if with_tables(name):
 
         rule:
@@ -76,7 +76,7 @@ rule ingest_partition:
         " --threads {threads} 2> {log:q}"
 
 
-for name in STUDY.archives:
+for name in OWN:
 
     rule:
         name:
