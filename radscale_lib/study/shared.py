@@ -48,7 +48,7 @@ def _settings(folder: Path, name: str, key: str) -> dict[str, Any]:
             raise ValueError
         text = (folder / f"settings/{manifest['settings']}.json").read_text("utf-8")
         settings: dict[str, Any] = json.loads(text)
-        settings[name]["ingested"]
+        settings[name]["partitions"]
     except PermissionError as error:
         raise ValueError(
             f"{key}: {error.filename} cannot be read: ask its owner to let you read the folder"
@@ -58,7 +58,7 @@ def _settings(folder: Path, name: str, key: str) -> dict[str, Any]:
             f"{key}: no ingested archive {name!r} in {str(folder)!r}: give the folder of a study's "
             "results, <results>/<name>, after `snakemake ingest` there"
         ) from None
-    if settings[name]["ingested"]:
+    if settings[name].get("ingested"):
         raise ValueError(
             f"{key}: {str(folder)!r} shares that archive itself: name the folder "
             f"{settings[name]['ingested']!r}"
