@@ -22,7 +22,7 @@ def contents(checkout: Checkout, *patterns: str) -> dict[str, str]:
 
 def test_a_slimmed_study_is_current(tiny: Checkout) -> None:
     encoders = contents(tiny, "encoders/**/encoder.safetensors")
-    said = tiny.snakemake("slim")
+    said = tiny.snakemake("--", "slim")
     assert "features" in said and "The study is as current as before" in said
     assert contents(tiny, "features/**/*.*") == {}
     assert contents(tiny, "encoders/**/encoder.safetensors") == encoders
@@ -37,12 +37,12 @@ def test_what_was_freed_is_made_again_where_it_is_read(
 ) -> None:
     places = ("data/*/shards/*", "data/*/ranges.arrow", "features/**/*.*", "data/*/*/part*.parquet")
     before = contents(tiny, *places)
-    assert "to be freed" in tiny.snakemake("--dry-run", "slim_shards")
+    assert "to be freed" in tiny.snakemake("--dry-run", "--", "slim_shards")
     assert contents(tiny, *places) == before
-    tiny.snakemake("slim_shards")
+    tiny.snakemake("--", "slim_shards")
     assert contents(tiny, "data/*/shards/*", "data/*/ranges.arrow", "features/**/*.*") == {}
     assert tiny.plan() == []
-    tiny.snakemake("verify")
+    tiny.snakemake("--", "verify")
     made_again = {"ingest_partition": 2, "index_shards_institution": 1}
     with another_rate(tiny):
         jobs = tiny.plan()
@@ -65,7 +65,7 @@ def test_what_was_freed_is_made_again_where_it_is_read(
 
 @pytest.mark.long
 def test_a_changed_study_finds_freed_results_outdated(tiny: Checkout) -> None:
-    tiny.snakemake("slim")
+    tiny.snakemake("--", "slim")
     with tiny.study(evaluation__features={"batch": 7}):
         planned = tiny.plan()
     assert rules(planned)["extract_features"] == 4, planned
@@ -76,7 +76,7 @@ def test_a_changed_study_finds_freed_results_outdated(tiny: Checkout) -> None:
 def test_what_a_planned_job_reads_is_kept(tiny: Checkout) -> None:
     shutil.rmtree(tiny.results / "tasks/findings/rad-dino")
     (tiny.results / "encoders/mi2-reports/n=16/seed=0/encoder.safetensors").unlink()
-    said = tiny.snakemake("slim_shards")
+    said = tiny.snakemake("--", "slim_shards")
     assert "trainings are still to run" in said and "jobs that are still to run read them" in said
     assert (tiny.results / "features/rad-dino/n=16/seed=0/features.safetensors").exists()
     assert list(tiny.results.glob("work/*/finished/encoder.safetensors"))
