@@ -33,6 +33,16 @@ LABELS = {"encoder": "rad-dino", "supervision": ["labels"], "recipe": RECIPE}
 TIMM = {"kind": "timm", "name": "test_vit"}
 IMAGE = {"image": SMOKE["institution"]["image"]}
 WRONG = {
+    "a shared archive that nobody ingested": (
+        {"institution": {"ingested": "absent/archive"}},
+        "institution.ingested: no ingested archive 'institution' in 'absent/archive': give the "
+        "folder of a study's results, <results>/<name>, after `snakemake ingest` there",
+    ),
+    "a shared archive with settings of its own": (
+        {"institution": {"ingested": "absent/archive", **IMAGE}},
+        "institution.image: the archive of institution.ingested has its settings already: remove "
+        "image, or ingested",
+    ),
     "nothing to train or to evaluate": (
         {"arms": {}},
         "arms: neither arms nor baselines: name an encoder to train, or one to evaluate",
