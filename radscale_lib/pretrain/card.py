@@ -15,7 +15,7 @@ def blank_card() -> dict[str, Any]:
         "budget_share", "samples_budget", "samples_seen", "steps", "images", "repeats_per_image",
         "flops_per_sample", "images_per_second", "seconds", "device", "hardware", "versions",
         "stage_id", "subset_digest", "base_digest", "resumed", "started", "finished", "final_loss",
-        "damaged_images", "interpolates", "left_out", "texts",
+        "damaged_images", "interpolates", "left_out", "texts", "spikes", "skipped_steps",
     )  # fmt: skip
     return dict.fromkeys(fields)
 

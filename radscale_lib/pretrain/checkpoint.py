@@ -14,8 +14,7 @@ import torch
 from radscale_lib.adamw import AdamW
 from radscale_lib.files import atomic_write
 from radscale_lib.pretrain.learner import Learner
-
-LogRow = dict[str, float]
+from radscale_lib.pretrain.watch import LogRow
 
 
 @dataclass
@@ -29,6 +28,12 @@ class Progress:
         started: when the first try started, ISO 8601.
         resumed: how often the run went on from a checkpoint.
         bad_steps: steps in a row whose gradient was not finite.
+        skipped: steps whose gradient was not followed, for whatever reason.
+        losses: of the last steps that were no spikes.
+        spikes: losses that stood out of those before.
+        spikes_in_a_row: the last ones.
+        good: step of the state that a spike goes back to; 0 for none.
+        low: logged steps in a row that looked collapsed.
         flops_per_sample: counted once per run.
         log: logged rows.
     """
@@ -39,6 +44,12 @@ class Progress:
     started: str = ""
     resumed: int = 0
     bad_steps: int = 0
+    skipped: int = 0
+    losses: list[float] = field(default_factory=list)
+    spikes: int = 0
+    spikes_in_a_row: int = 0
+    good: int = 0
+    low: int = 0
     flops_per_sample: float | None = None
     log: list[LogRow] = field(default_factory=list)
 
@@ -75,7 +86,7 @@ class FolderOwnership:
 
 
 def save_checkpoint(folder: Path, learner: Learner, optimiser: AdamW, progress: Progress) -> None:
-    """Write `checkpoint-<step>.pt` whole, then delete older ones."""
+    """Write `checkpoint-<step>.pt` whole, then delete older ones, and good states it needs not."""
     path = folder / f"checkpoint-{progress.step}.pt"
     state = {
         "learner": learner.state_dict(),
@@ -87,6 +98,35 @@ def save_checkpoint(folder: Path, learner: Learner, optimiser: AdamW, progress: 
     for older in checkpoints(folder):
         if older != path:
             older.unlink()
+    keep_good(folder, progress.good)
+
+
+def save_good(folder: Path, learner: Learner, optimiser: AdamW, step: int) -> None:
+    """Write `good-<step>.pt` whole: weights and moments, to go back to."""
+    state = {"learner": learner.state_dict(), "optimiser": optimiser.state_dict()}
+    with atomic_write(folder / f"good-{step}.pt") as partial:
+        torch.save(state, partial)
+
+
+def load_good(
+    folder: Path, learner: Learner, optimiser: AdamW, step: int, device: torch.device
+) -> None:
+    """Go back to the weights and moments of `good-<step>.pt`."""
+    state = torch.load(folder / f"good-{step}.pt", map_location=device, weights_only=True)
+    learner.load_state_dict(state["learner"])
+    optimiser.load_state_dict(state["optimiser"])
+
+
+def keep_good(folder: Path, *steps: int) -> None:
+    """Delete the good states of a folder but those of some steps."""
+    for path in good_states(folder):
+        if path.name not in {f"good-{step}.pt" for step in steps}:
+            path.unlink()
+
+
+def good_states(folder: Path) -> list[Path]:
+    """Good states of a folder."""
+    return sorted(folder.glob("good-*.pt"))
 
 
 def load_checkpoint(

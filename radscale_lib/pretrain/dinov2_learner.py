@@ -17,6 +17,7 @@ from radscale_lib.pretrain.losses.ibot import ibot_loss
 from radscale_lib.pretrain.losses.koleo import koleo_loss
 from radscale_lib.pretrain.losses.prototypes import Assignments, sinkhorn
 from radscale_lib.pretrain.schedules import cosine, linear
+from radscale_lib.pretrain.watch import entropy
 from radscale_lib.study.encoders.rad_dino import RadDino
 from radscale_lib.study.paradigms.dinov2 import Dinov2
 
@@ -93,7 +94,11 @@ class Dinov2Learner(Learner):
         return cut
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Losses of a share of a pass: `loss`, `dino`, `ibot`, `koleo`."""
+        """Losses of a share of a pass: `loss`, `dino`, `ibot`, `koleo`.
+
+        Where they are logged, also the `teacher_entropy` of the assignments of class tokens, and
+        the divergence `kl` of the student's from the teacher's, both in nats.
+        """
         recipe, mask = self.recipe, batch["mask"]
         wide = batch["global"].float() / 255
         patches = mask.flatten().nonzero().squeeze(1)
@@ -124,7 +129,16 @@ class Dinov2Learner(Learner):
             + recipe.ibot_weight * losses["ibot"]
             + recipe.koleo_weight * losses["koleo"]
         )
+        if self.watching:
+            losses["teacher_entropy"] = entropy(targets)
+            # Every pair's cross-entropy, of which the loss is the mean, has the teacher's entropy.
+            losses["kl"] = losses["dino"].detach() - losses["teacher_entropy"]
         return {"loss": total, **losses}
+
+    @property
+    def kept_tower(self) -> nn.Module:
+        """The teacher's."""
+        return self.teacher.image
 
     @torch.no_grad()
     def _targets(self, wide: Tensor, patches: Tensor, step: int) -> tuple[Tensor, Assignments]:
@@ -132,6 +146,7 @@ class Dinov2Learner(Learner):
         warmup = round(self.recipe.teacher_warmup * self.steps)
         temperature = linear(step, warmup, *self.recipe.teacher_temperature)
         cls, tokens = self.teacher.image.tokens(wide, patches=patches)
+        self.note(cls)
         balances: list[Callable[[Tensor, Tensor, float], Assignments]] = [sinkhorn, sinkhorn]
         if self.recipe.centring == "softmax":
             balances = [*self._centres()]

@@ -7,6 +7,9 @@ from typing import ClassVar, TypedDict
 import torch
 from torch import Tensor, nn
 
+from radscale_lib.pretrain.distributed import gather
+from radscale_lib.pretrain.watch import effective_rank
+
 Batch = dict[str, Tensor]
 
 
@@ -27,6 +30,14 @@ class Learner(nn.Module):
 
     described: ClassVar[tuple[str, ...]] = ()
     """What `describe` gives; the card has its means as `texts`."""
+    watching: bool = False
+    """Whether the step is one that is logged: `forward` then tells more, and notes embeddings."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        super().__init__()
+        self._noted: list[Tensor] = []
+        self._rounding = 0.0
 
     def passes(self, batch: Batch, count: int, reseed: Callable[[int], None]) -> list[Batch]:
         """Cut this process's share of a step into the batches of its passes.
@@ -53,6 +64,29 @@ class Learner(nn.Module):
     def describe(self, batch: Batch) -> dict[str, Tensor]:
         """What the log says of a step's batch besides the losses, the same on every process."""
         return {}
+
+    def note(self, embeddings: Tensor) -> None:
+        """Note embeddings [B, D] of a pass, of which the log will tell, if the step is logged."""
+        if self.watching:
+            self._noted.append(embeddings.detach())
+            coarse = torch.is_autocast_enabled(embeddings.device.type)
+            kind = torch.bfloat16 if coarse else embeddings.dtype
+            self._rounding = torch.finfo(kind).eps
+
+    def watch(self) -> dict[str, Tensor]:
+        """What the log says of a step's embeddings, which it forgets; the same on every process.
+
+        `rank`: their effective rank over the global batch.
+        """
+        noted, self._noted = self._noted, []
+        if not noted:
+            return {}
+        return {"rank": effective_rank(gather(torch.cat(noted)), self._rounding)}
+
+    @property
+    def kept_tower(self) -> nn.Module | None:
+        """The image tower whose weights are kept, [B, 1, S, S] -> [B, D]; None if not told."""
+        return None
 
     def groups(self) -> list[Group]:
         """Parameters to optimise."""

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 
 from radscale_lib.files import atomic_write
 
-COUNTS = ("step", "samples")
+COUNTS = ("step", "samples", "spikes", "skipped")
 SCHEMA = ("step", "samples", "loss", "lr", "images_per_second")
 
 
 def write_log(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write `log.parquet`: a row per logged step; losses, rate and speed as float64."""
-    names = list(rows[0]) if rows else list(SCHEMA)
+    """Write `log.parquet`: a row per logged step; float64 but for counts, null where not known."""
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(SCHEMA)
     schema = pa.schema(
         [pa.field(name, pa.int64() if name in COUNTS else pa.float64()) for name in names]
     )

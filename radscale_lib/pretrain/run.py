@@ -61,11 +61,11 @@ def pretrain(job: Job, out: Path, threads: int, kept: Sequence[Path] | None = No
     }
     places = {1.0: out} | dict(zip(job.kept, kept or _in(out, job.kept), strict=True))
     if not all(path.is_file() for path in run_files(*_in(finished, places))):
-        reason = _train(job, folder, card, threads)
-        if reason is not None:
-            failed = card | {"status": "failed", "reason": reason}
+        failure = _train(job, folder, card, threads)
+        if failure is not None:
+            failed = card | {"status": failure.status, "reason": str(failure)}
             for share, place in places.items():
-                _write_failure(place, job, failed | kept_facts(job, share))
+                _write_failure(place, job, failed | kept_facts(job, share), failure.log)
             return
     if int(os.environ.get("RANK", "0")) == 0:
         for source, place in zip(_in(finished, places), places.values(), strict=True):
@@ -94,8 +94,8 @@ def _key(job: Job, subset: str, base: str | None) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> str | None:
-    """Train into `folder`/finished; the reason if it fails for good."""
+def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> PretrainError | None:
+    """Train into `folder`/finished; why it failed, if it did for good."""
     import torch
 
     from radscale_lib.pretrain.session import train
@@ -111,16 +111,16 @@ def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> str | 
             raise
         # Texts of foreign errors may hold patients' data; the lines of code do not.
         traceback.print_tb(error.__traceback__)
-        reason = str(error) if isinstance(error, PretrainError) else type(error).__name__
-        print(f"{job.run.path} failed: {reason}", file=sys.stderr)
-        return reason
+        failure = error if isinstance(error, PretrainError) else PretrainError(type(error).__name__)
+        print(f"{job.run.path} {failure.status}: {failure}", file=sys.stderr)
+        return failure
     return None
 
 
-def _write_failure(out: Path, job: Job, card: dict[str, Any]) -> None:
+def _write_failure(out: Path, job: Job, card: dict[str, Any], log: list[dict[str, float]]) -> None:
     from radscale_lib.encoders.storage import EncoderFile, save_encoder
     from radscale_lib.pretrain.log import write_log
 
     save_encoder(out / "encoder.safetensors", EncoderFile(job.encoder))
-    write_log(out / "log.parquet", [])
+    write_log(out / "log.parquet", log)
     write_json(out / "encoder.json", card)

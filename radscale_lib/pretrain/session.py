@@ -15,7 +15,7 @@ import torch.distributed as dist
 from radscale_lib.encoders.storage import EncoderFile, read_encoder, save_encoder
 from radscale_lib.files import write_json
 from radscale_lib.pretrain.card import hardware, versions
-from radscale_lib.pretrain.checkpoint import LogRow, Progress, checkpoints
+from radscale_lib.pretrain.checkpoint import Progress, checkpoints, good_states
 from radscale_lib.pretrain.data import ImageSource, Share, damaged_images
 from radscale_lib.pretrain.distributed import World, join
 from radscale_lib.pretrain.errors import PretrainError
@@ -35,7 +35,9 @@ from radscale_lib.pretrain.requeue import requeue
 from radscale_lib.pretrain.rows import Rows, known_labels, write_rows
 from radscale_lib.pretrain.setup import Setup, Trainable
 from radscale_lib.pretrain.trainer import StoppedError, Trainer, now
+from radscale_lib.pretrain.watch import LogRow, Onlookers
 from radscale_lib.shards.staging import stage
+from radscale_lib.study.pretrain import Base
 
 DAMAGED = "damaged.tsv"
 """Shard and row of the images that were found damaged and left out."""
@@ -85,6 +87,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
             folder,
             workers=0 if compute.device == "cpu" else threads,
             after={step: partial(keep, share) for share, step in job.kept.items()},
+            onlookers=_onlookers(job, setup, learner, world),
         )
         check_passed(job, folder, trainer.progress.step)
         if trainer.progress.flops_per_sample is None:
@@ -99,6 +102,9 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         except StoppedError:
             if world.leads and trainer.advanced:
                 requeue()
+            raise
+        except PretrainError as error:
+            error.log = trainer.progress.log
             raise
         if trainer.ownership:
             trainer.ownership.check()
@@ -206,6 +212,34 @@ def _setup(job: Job, folder: Path, rows: Rows, share: Share) -> Setup:
     return Setup(encoder, job.section, rows, source, share, base, cell)
 
 
+def _onlookers(job: Job, setup: Setup, learner: Learner, world: World) -> Onlookers:
+    """The k-NN probe of an arm's run, and TensorBoard, as the study has them.
+
+    All processes log the same steps; the one that leads has the rest.
+    """
+    watch, steps = job.study.watch, job.section.recipe.optimiser.steps
+    found, tower = Onlookers(), learner.kept_tower
+    if watch.knn_images and not isinstance(job.section, Base) and tower is not None:
+        times = range(1, watch.knn_times + 1)
+        probed = (max(round(steps * number / watch.knn_times), 1) for number in times)
+        found = replace(found, probed=frozenset(probed))
+        if world.leads:
+            from radscale_lib.pretrain.probe import read_probe
+
+            labels, images = job.study.labels, watch.knn_images
+            probe = read_probe(
+                job.catalog, job.shards, job.ranges, labels, setup.encoder, images
+            )
+            asked = partial(probe, tower, world.device) if probe else None
+            found = replace(found, probe=asked)
+    if watch.tensorboard and world.leads:
+        from radscale_lib.pretrain.events import Events
+
+        events = Events(job.work.parent / "tensorboard" / job.run.path)
+        found = replace(found, tell=events)
+    return found
+
+
 def _means(log: Sequence[LogRow], names: Sequence[str]) -> dict[str, float]:
     """Means over the logged steps."""
     return {name: sum(row[name] for row in log) / len(log) for name in names}
@@ -225,6 +259,8 @@ def _outcome(job: Job, progress: Progress, images: int, world: World) -> dict[st
         "started": progress.started,
         "finished": now(),
         "final_loss": progress.log[-1]["loss"],
+        "spikes": progress.spikes,
+        "skipped_steps": progress.skipped,
     }
 
 
@@ -256,5 +292,6 @@ def _finish(
     unfinished.rename(folder / "finished")
     for share in job.kept:
         shutil.rmtree(kept_folder(folder, share))
-    for path in [*checkpoints(folder), folder / "rows.arrow", folder / "owner"]:
+    left = [*checkpoints(folder), *good_states(folder)]
+    for path in [*left, folder / "rows.arrow", folder / "owner"]:
         path.unlink()

@@ -103,9 +103,16 @@ class SupervisedLearner(Learner):
         """
         targets = batch["targets"]
         known = ~targets.isnan()
-        odds = self.model(batch["images"].float() / 255).float()
+        embeddings = self.model.image(batch["images"].float() / 255)
+        self.note(embeddings)
+        odds = self.model.classifier(embeddings).float()
         losses = F.binary_cross_entropy_with_logits(odds, targets.nan_to_num(), reduction="none")
         return {"loss": (losses * known).sum() / (self.known * targets.numel())}
+
+    @property
+    def kept_tower(self) -> nn.Module:
+        """The average's."""
+        return self.average.image
 
     def groups(self) -> list[Group]:
         """Layer-wise rates; no decay of vectors, embeddings and depthwise convolutions."""

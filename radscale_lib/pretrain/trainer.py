@@ -1,5 +1,6 @@
 """The training loop: the same for every paradigm, device and number of processes."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,15 +16,21 @@ from radscale_lib.adamw import AdamW
 from radscale_lib.pretrain.checkpoint import (
     FolderOwnership,
     Progress,
+    checkpoints,
+    keep_good,
     load_checkpoint,
+    load_good,
     save_checkpoint,
+    save_good,
 )
 from radscale_lib.pretrain.distributed import World, average, largest
 from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.learner import Learner
 from radscale_lib.pretrain.schedules import warmup_cosine
 from radscale_lib.pretrain.signals import StopRequest, ignore_stop_requests, stop_requests
+from radscale_lib.pretrain.spikes import MOST_IN_A_ROW, is_spike
 from radscale_lib.pretrain.tuning import tuned
+from radscale_lib.pretrain.watch import LogRow, Onlookers, device_facts
 from radscale_lib.study.compute import Compute
 from radscale_lib.study.paradigms import OptimiserConfig
 
@@ -31,10 +38,18 @@ BAD_STEPS = 2
 """Steps in a row without a finite gradient that are skipped; one more ends the run."""
 LOGGED_STEPS = 100
 """Rows of a run's log, about."""
+LOW_STEPS = 3
+"""Logged steps in a row that look collapsed, and end the run."""
 
 
 class DivergedError(PretrainError):
     """Training that will not recover."""
+
+
+class CollapsedError(DivergedError):
+    """Embeddings that are the same whatever the image."""
+
+    status = "collapsed"
 
 
 class StoppedError(SystemExit):
@@ -55,6 +70,7 @@ class Trainer:
         folder: Path,
         workers: int = 0,
         after: Mapping[int, Callable[[], None]] | None = None,
+        onlookers: Onlookers | None = None,
     ) -> None:
         """Prepare to train.
 
@@ -69,6 +85,7 @@ class Trainer:
             workers: processes that load data; with 0, data are loaded between steps.
             after: what the leading process does after a number of steps; a run that goes on from
                 before it does it again.
+            onlookers: whom the leading process asks and tells beside training.
         """
         self.learner = learner.train()
         self.optimiser = optimiser
@@ -77,6 +94,7 @@ class Trainer:
         self.seed = seed
         self.folder = folder
         self.after = after or {}
+        self.onlookers = onlookers or Onlookers()
         self.ownership = FolderOwnership(folder) if world.leads else None
         self.adamw = AdamW(
             tuned(learner.groups(), optimiser), optimiser.lr, betas=(0.9, optimiser.beta2)
@@ -84,6 +102,8 @@ class Trainer:
         self.progress = load_checkpoint(folder, learner, self.adamw, world.device)
         self.progress.started = self.progress.started or now()
         self._first_step = self.progress.step
+        self._saved_good = self.progress.good
+        self._has_checkpoint = bool(checkpoints(folder))
         self._model: nn.Module = learner
         if world.size > 1:
             self._model = DistributedDataParallel(learner, broadcast_buffers=False)
@@ -102,6 +122,7 @@ class Trainer:
 
         Raises:
             DivergedError: after three steps in a row without a finite gradient.
+            CollapsedError: if the embeddings have collapsed.
             StoppedError: on SIGTERM or SIGUSR1, with a checkpoint saved.
         """
         progress = self.progress
@@ -109,18 +130,21 @@ class Trainer:
         with stop_requests() as request:
             for batch in self._batches:
                 batch = self.to_device(batch)
+                self.learner.watching = self._is_logged(progress.step + 1)
                 losses = self._step(batch)
                 tick = time.monotonic()
                 progress.step += 1
                 progress.samples += self.optimiser.batch
                 progress.seconds += tick - ticked
                 ticked = tick
-                self._log(losses, batch)
+                healthy = self._log(losses, batch)
+                self._keep_good()
                 if self.ownership and progress.step in self.after:
                     self.ownership.check()
                     self.after[progress.step]()
-                due = tick - saved > 60 * self.compute.checkpoint_minutes
-                if self._checkpoint(request, due):
+                # One that looks collapsed does not take the place of the last good one.
+                due = tick - saved > 60 * self.compute.checkpoint_minutes and not progress.low
+                if self._checkpoint(request, due or (healthy and not self._has_checkpoint)):
                     saved = time.monotonic()
         if progress.samples != self.optimiser.samples:
             raise RuntimeError(
@@ -148,19 +172,56 @@ class Trainer:
         losses = self.backward(batch)
         self.learner.before_update(step)
         norm = self._clip()
+        losses["grad_norm"] = norm.detach()
+        spike = self._spikes(float(average(losses["loss"].detach())))
         # The gradient's norm is the same on all processes; the loss is not.
-        if torch.isfinite(norm):
+        finite = bool(torch.isfinite(norm))
+        self.progress.bad_steps = 0 if finite else self.progress.bad_steps + 1
+        then = self.optimiser.spikes.then
+        follow = finite and not (spike and then != "count")
+        if follow:
             self.adamw.step()
-            self.progress.bad_steps = 0
         else:
-            self.progress.bad_steps += 1
+            self.progress.skipped += 1
         if self.progress.bad_steps > BAD_STEPS:
             raise DivergedError(
                 f"no finite gradient in {self.progress.bad_steps} steps in a row, up to step "
                 f"{step + 1} of {steps}: lower optimiser.lr or optimiser.clip"
             )
-        self.learner.after_update(step)
+        if spike and then == "roll-back" and self.progress.good:
+            good = self.progress.good
+            load_good(self.folder, self.learner, self.adamw, good, self.world.device)
+        else:
+            self.learner.after_update(step)
         return losses
+
+    def _spikes(self, loss: float) -> bool:
+        """Whether a step's loss is a spike, by the rule of the study; the same on all processes."""
+        progress, rule = self.progress, self.optimiser.spikes
+        if not math.isfinite(loss):
+            return False
+        if is_spike(loss, progress.losses, rule):
+            progress.spikes += 1
+            progress.spikes_in_a_row += 1
+            if progress.spikes_in_a_row <= MOST_IN_A_ROW:
+                return True
+            progress.losses = []
+        progress.spikes_in_a_row = 0
+        progress.losses = [*progress.losses, loss][-rule.window :]
+        return False
+
+    def _keep_good(self) -> None:
+        """Keep a state to go back to, at steps that hang on the study alone."""
+        progress, rule = self.progress, self.optimiser.spikes
+        every = max(rule.window, self.optimiser.steps // LOGGED_STEPS)
+        quiet = not (progress.spikes_in_a_row or progress.bad_steps)
+        if rule.then == "roll-back" and quiet and progress.step % every == 0:
+            progress.good = progress.step
+            if self.ownership:
+                self.ownership.check()
+                save_good(self.folder, self.learner, self.adamw, progress.good)
+                # A try that goes on from the last checkpoint needs the one that it had then.
+                keep_good(self.folder, progress.good, self._saved_good)
 
     def _clip(self) -> Tensor:
         """Limit the gradient's norm; returns what it was, over all parts."""
@@ -210,20 +271,47 @@ class Trainer:
             return self._model.no_sync()
         return nullcontext()
 
-    def _log(self, losses: dict[str, Tensor], batch: dict[str, Tensor]) -> None:
+    def _is_logged(self, step: int) -> bool:
+        """Whether the log has a row of this step, the first being 1."""
+        steps = self.optimiser.steps
+        regular = step % max(steps // LOGGED_STEPS, 1) == 0 or step == steps
+        return regular or step in self.onlookers.probed
+
+    def _log(self, losses: dict[str, Tensor], batch: dict[str, Tensor]) -> bool:
+        """Log a step, if it is one that is logged.
+
+        Returns:
+            Whether it was, and looked well.
+
+        Raises:
+            CollapsedError: if it was the last of several that looked collapsed.
+        """
         progress, steps = self.progress, self.optimiser.steps
-        if progress.step % max(steps // LOGGED_STEPS, 1) and progress.step != steps:
-            return
+        if not self._is_logged(progress.step):
+            return False
         values = {name: float(average(loss.detach())) for name, loss in losses.items()}
+        facts = self.learner.describe(batch) | self.learner.watch()
         speed = progress.samples / progress.seconds
-        progress.log.append({
+        row = {
             "step": progress.step,
             "samples": progress.samples,
             **values,
-            **{name: float(fact) for name, fact in self.learner.describe(batch).items()},
+            **{name: float(fact) for name, fact in facts.items()},
+            "spikes": progress.spikes,
+            "skipped": progress.skipped,
             "lr": max(group["lr"] for group in self.adamw.param_groups),
             "images_per_second": speed,
-        })  # fmt: skip
+            **device_facts(
+                self.world.device,
+                self.compute.precision,
+                progress.flops_per_sample,
+                speed,
+                self.world.size,
+            ),
+        }
+        if self.world.leads and self.onlookers.probe and progress.step in self.onlookers.probed:
+            row["knn"] = self.onlookers.probe()
+        progress.log.append(row)
         if self.world.leads:
             parts = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
             left = (self.optimiser.samples - progress.samples) / speed
@@ -233,6 +321,31 @@ class Trainer:
                 file=sys.stderr,
                 flush=True,
             )
+            self.onlookers.tell(row)
+        return self._is_healthy(row)
+
+    def _is_healthy(self, row: LogRow) -> bool:
+        """Whether a logged step tells of embeddings that have not collapsed.
+
+        Raises:
+            CollapsedError: if several in a row told that they have.
+        """
+        progress, steps, bounds = self.progress, self.optimiser.steps, self.optimiser.collapse
+        watched = {"rank": bounds.rank, "kl": bounds.divergence}
+        watched = {name: bound for name, bound in watched.items() if name in row}
+        if not watched or progress.step <= self.optimiser.warmup * steps:
+            return False
+        low = [f"{name} {row[name]:.3g}" for name, bound in watched.items() if row[name] < bound]
+        progress.low = progress.low + 1 if low else 0
+        if progress.low >= LOW_STEPS:
+            kept = checkpoints(self.folder)
+            where = f"; {kept[-1].name} is from before" if kept else ""
+            raise CollapsedError(
+                f"collapsed: {' and '.join(low)} at step {progress.step} of {steps}, below "
+                f"optimiser.collapse for {LOW_STEPS} logged steps: the embeddings are the same "
+                f"whatever the image: lower optimiser.lr, or see the log for when it began{where}"
+            )
+        return not low
 
     def _checkpoint(self, request: StopRequest, due: bool) -> bool:
         """Save if it is time or a stop was asked for, on all processes alike; then stop."""
@@ -243,6 +356,7 @@ class Trainer:
         if self.ownership:
             self.ownership.check()
             save_checkpoint(self.folder, self.learner, self.adamw, self.progress)
+        self._saved_good, self._has_checkpoint = self.progress.good, True
         if stop:
             raise StoppedError(128 + stop)
         return True

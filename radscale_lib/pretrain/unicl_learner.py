@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radscale_lib.encoders.davit import DavitTower
 from radscale_lib.encoders.text import TextTokenizer, TextTower
 from radscale_lib.pretrain.distributed import average, gather
 from radscale_lib.pretrain.learner import Batch, Group, Learner, ema_update, group, layer_scales
-from radscale_lib.pretrain.losses.pairs import compare
+from radscale_lib.pretrain.losses.pairs import Pairs, compare
 from radscale_lib.pretrain.losses.siglip import siglip_loss
 from radscale_lib.pretrain.losses.unicl import unicl_loss
 from radscale_lib.study.encoders.mi2 import Mi2
@@ -123,9 +124,26 @@ class UniclLearner(Learner):
 
     def _loss(self, u: Tensor, v: Tensor, logits: Sequence[Tensor], batch: Batch) -> Tensor:
         pairs = compare(batch, self.recipe.near_duplicates)
+        self.note(u)
+        if self.watching:
+            self._retrieval = _retrieval(u, v, pairs)
         if self.recipe.loss == "siglip":
             return siglip_loss(u, v, logits[0], logits[1], pairs)
         return unicl_loss(u, v, logits[0], pairs)
+
+    def watch(self) -> dict[str, Tensor]:
+        """The `rank` of image embeddings, the `temperature`, and `retrieval`.
+
+        That is the share of the global batch's images whose nearest text is a positive.
+        """
+        temperature = (-self.model.logits()[0].detach()).exp()
+        found = average(self._retrieval)
+        return super().watch() | {"temperature": temperature, "retrieval": found}
+
+    @property
+    def kept_tower(self) -> nn.Module:
+        """The average's."""
+        return self.average.image
 
     @torch.no_grad()
     def describe(self, batch: Batch) -> dict[str, Tensor]:
@@ -182,3 +200,10 @@ class UniclLearner(Learner):
     def encoder(self) -> dict[str, Tensor]:
         """The average of all weights."""
         return dict(self.average.state_dict())
+
+
+@torch.no_grad()
+def _retrieval(u: Tensor, v: Tensor, pairs: Pairs) -> Tensor:
+    """Share of this process's images [B, D] of which the nearest text of all is a positive."""
+    nearest = (u.float() @ gather(F.normalize(v.float(), dim=1)).T).argmax(dim=1, keepdim=True)
+    return pairs.positive.gather(1, nearest).float().mean()

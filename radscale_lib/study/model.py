@@ -18,7 +18,10 @@ from radscale_lib.study.pretrain import Arm, ArmSection, Base, Baseline, Interpo
 from radscale_lib.study.report import Report
 from radscale_lib.study.scaling import Scaling
 from radscale_lib.study.subsets import Subsets
+from radscale_lib.study.watch import Watch
 
+FAILED = ("failed", "collapsed")
+"""What the card of a run says that has no encoder, as its `status`."""
 KEPT = "@"
 """Between an arm and a share of its budget, in the name of an encoder that was kept there."""
 
@@ -73,6 +76,7 @@ class Study(Section):
     report: Report = Report()
     disclosure: Disclosure = Disclosure()
     compute: Compute = Compute()
+    watch: Watch = Watch()
     strict: bool = Field(
         False, description="Stop at a failed run instead of reporting 'n of N runs'."
     )

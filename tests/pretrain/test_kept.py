@@ -11,6 +11,7 @@ import torch
 from radscale_lib.encoders.storage import read_encoder
 from radscale_lib.files import file_digest, read_json
 from radscale_lib.pretrain.card import blank_card
+from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.kept import PassedError
 from radscale_lib.pretrain.run import OUTPUTS, pretrain
@@ -115,7 +116,12 @@ def test_a_finished_run_is_trained_again_only_for_what_it_has_not_kept(
     work = kept / "work"
     places = [tmp_path / "rad-dino@0.5"]
     trained = []
-    monkeypatch.setattr("radscale_lib.pretrain.run._train", lambda *job: trained.append(job) or "x")
+
+    def failing(*job: object) -> PretrainError:
+        trained.append(job)
+        return PretrainError("it failed")
+
+    monkeypatch.setattr("radscale_lib.pretrain.run._train", failing)
     pretrain(keeping(archive, work, 0.5), tmp_path / "rad-dino", 1, places)
     assert not trained
     for name in OUTPUTS:

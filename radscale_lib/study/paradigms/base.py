@@ -24,6 +24,43 @@ class Factors(Section):
     weight_decay: float = Field(1.0, ge=0, description="Factor of the weight decay.")
 
 
+class Spikes(Section):
+    """What is done where the loss jumps."""
+
+    above: float = Field(
+        10.0,
+        gt=0,
+        description="A spike is a loss above the median of the last `window` ones by more than so "
+        "many of their standard deviations (by their median absolute deviation).",
+    )
+    window: int = Field(
+        50, ge=5, description="Steps that it is compared with; spikes are not among them."
+    )
+    then: Literal["count", "skip", "roll-back"] = Field(
+        "count",
+        description="`count` follows its gradient; `skip` does not; `roll-back` also goes back to "
+        "the weights of the last multiple of `window` (or of a hundredth of the steps, where that "
+        "is more). Samples of such a step are spent.",
+    )
+
+
+class Collapse(Section):
+    """When a run has collapsed: three logged steps in a row, after the warm-up, below a bound."""
+
+    rank: float = Field(
+        1.01,
+        ge=1,
+        description="Bound of the effective rank (RankMe) of a batch's embeddings; 1 is never "
+        "below.",
+    )
+    divergence: float = Field(
+        1e-5,
+        ge=0,
+        description="Bound of the divergence (KL, nats) of DINOv2's student from its teacher: "
+        "where it vanishes, both say the same of every image; 0 is never below.",
+    )
+
+
 class OptimiserConfig(Section):
     """AdamW with warm-up and cosine decay; every number is global, whatever the hardware."""
 
@@ -48,6 +85,8 @@ class OptimiserConfig(Section):
         description="Whether that is the norm of each part of the model (`image`, `head`, `text`, "
         "…) by itself, as in DINOv2's own code, and not of all together.",
     )
+    spikes: Spikes = Spikes()
+    collapse: Collapse = Collapse()
     beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's second moment decay.")
     freeze: tuple[Pattern, ...] = Field(
         (),

@@ -1,0 +1,23 @@
+"""What is looked at while runs train; no result depends on it."""
+
+from pydantic import Field
+
+from radscale_lib.study.base import Section
+
+
+class Watch(Section):
+    """What is looked at while runs train; changing it trains nothing again."""
+
+    knn_images: int = Field(
+        0,
+        ge=0,
+        description="Labelled images of the train split, the first by keyed hash, by which a k-NN "
+        "probe tells how an arm's run comes on (column `knn` of its log): half of them are found "
+        "by the other half. 0 for none.",
+    )
+    knn_times: int = Field(10, ge=1, description="How often, evenly over a run.")
+    tensorboard: bool = Field(
+        False,
+        description="Whether the log is also written as TensorBoard's event files, to "
+        "`tensorboard/<run>/` below the study's results.",
+    )
