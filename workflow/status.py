@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.files import read_json
-from radscale_lib.study.model import FAILED, Run, Study
+from radscale_lib.study.model import NO_ENCODER, Run, Study
 from workflow import guard
 from workflow.jobs import makes_encoder, run_of
 from workflow.journal import NAME, Entry, read_journal
@@ -81,7 +81,7 @@ def _run_status(study: Study, run: Run, entry: Entry | None, to_do: bool) -> Run
     if to_do or not card.exists():
         return RunStatus(run, "waiting")
     values = read_json(card)
-    if values["status"] in FAILED:
+    if values["status"] in NO_ENCODER:
         return RunStatus(run, "failed", values["reason"])
     return RunStatus(run, "done")
 

@@ -25,7 +25,7 @@ BATCH = 64
 
 
 class KnnProbe:
-    """Mean AUROC over labels that the labels of similar images, of other patients, give an image."""
+    """Mean AUROC over labels of votes by the most similar images, of other patients."""
 
     def __init__(self, images: Tensor, truth: Tensor, found: Tensor) -> None:
         """Hold the images.
@@ -42,7 +42,7 @@ class KnnProbe:
         """Probe an image tower, which keeps its mode; NaN where no label has both kinds."""
         was_training = tower.training
         tower.eval()
-        parts = [tower(part.to(device)).float().cpu() for part in self.images.split(BATCH)]
+        parts = [tower(part.to(device)).float().cpu() for part in torch.split(self.images, BATCH)]
         tower.train(was_training)
         features = F.normalize(torch.cat(parts), dim=1)
         known = ~self.truth.isnan()

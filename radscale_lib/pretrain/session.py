@@ -227,9 +227,7 @@ def _onlookers(job: Job, setup: Setup, learner: Learner, world: World) -> Onlook
             from radscale_lib.pretrain.probe import read_probe
 
             labels, images = job.study.labels, watch.knn_images
-            probe = read_probe(
-                job.catalog, job.shards, job.ranges, labels, setup.encoder, images
-            )
+            probe = read_probe(job.catalog, job.shards, job.ranges, labels, setup.encoder, images)
             asked = partial(probe, tower, world.device) if probe else None
             found = replace(found, probe=asked)
     if watch.tensorboard and world.leads:

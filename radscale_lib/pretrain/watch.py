@@ -33,7 +33,7 @@ PEAKS = {
     "A100": (312e12, 19.5e12),
     "L40S": (362e12, 91.6e12),
 }
-"""By part of the device's name: dense FLOP/s in bf16 and in float32, by the vendor's data sheets."""
+"""By part of the device's name: dense FLOP/s in bf16 and in float32 (the vendor's data sheets)."""
 
 
 def effective_rank(features: Tensor, rounding: float = 0.0) -> Tensor:
@@ -58,12 +58,14 @@ def effective_rank(features: Tensor, rounding: float = 0.0) -> Tensor:
     least = 2 * rounding / min(x.shape) ** 0.5
     singular = singular.where(singular >= least * singular.max(), 0.0)
     share = singular / singular.sum().clamp(min=torch.finfo(torch.float64).tiny)
-    return (-torch.special.xlogy(share, share).sum()).exp()
+    rank: Tensor = (-torch.special.xlogy(share, share).sum()).exp()
+    return rank
 
 
 def entropy(assignments: Tensor) -> Tensor:
     """Mean entropy, nats, of rows [B, K] that each sum to 1."""
-    return -torch.special.xlogy(assignments, assignments).sum(dim=1).mean()
+    mean: Tensor = -torch.special.xlogy(assignments, assignments).sum(dim=1).mean()
+    return mean
 
 
 def peak_flops(name: str, precision: str) -> float | None:

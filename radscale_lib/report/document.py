@@ -32,7 +32,7 @@ from radscale_lib.report.words import (
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.heads import of_head
 from radscale_lib.study import Run, Study
-from radscale_lib.study.model import FAILED
+from radscale_lib.study.model import NO_ENCODER
 from radscale_lib.texts import plain
 
 Card = Mapping[str, Any]
@@ -480,7 +480,7 @@ def _gaps(study: Study, scores: pl.DataFrame, cards: Sequence[Card]) -> list[dic
     for run in study.runs:
         card = by_run.get(run)
         absent = [task_title(study, task) for task in tasks if (run, task) not in scored]
-        if card is not None and card["status"] in FAILED:
+        if card is not None and card["status"] in NO_ENCODER:
             reason = str(card.get("reason") or card["status"])
         elif absent:
             reason = "no run card" if card is None else "no score"

@@ -20,7 +20,7 @@ from radscale_lib.study.scaling import Scaling
 from radscale_lib.study.subsets import Subsets
 from radscale_lib.study.watch import Watch
 
-FAILED = ("failed", "collapsed")
+NO_ENCODER = ("failed", "collapsed")
 """What the card of a run says that has no encoder, as its `status`."""
 KEPT = "@"
 """Between an arm and a share of its budget, in the name of an encoder that was kept there."""

@@ -116,7 +116,7 @@ def test_a_librarys_encoder_is_trained(archive: Archive, tmp_path: Path) -> None
     study["encoders"]["resnet"] = {"kind": "timm", "name": "test_resnet", "resolution": 32}
     study["encoders"]["resnet"]["random"] = 0
     study["bases"]["resnet-open"] = study["arms"]["labels"] | {"encoder": "resnet", "seed": 0}
-    for name in ("seeds", "sizes"):
+    for name in ("seeds", "sizes", "keep"):
         del study["bases"]["resnet-open"][name]
     study["arms"]["labels"]["encoder"] = "resnet"
     made = parse_study(study)

@@ -154,7 +154,9 @@ def test_a_spike_is_counted_skipped_or_rolled_back(
     progress = trainer.run()
     assert (progress.spikes, progress.skipped) == (1, EVENT[then])
     assert (progress.step, progress.samples) == (12, 96)
-    equal = {step: all(torch.equal(seen[step][n], x) for n, x in seen[8].items()) for step in (5, 7)}
+    equal = {
+        step: all(torch.equal(seen[step][n], x) for n, x in seen[8].items()) for step in (5, 7)
+    }
     assert equal == {5: then == "roll-back", 7: then == "skip"}
     assert [row["skipped"] for row in progress.log] == [0] * 7 + [EVENT[then]] * 5
     assert [path.name for path in tmp_path.glob("good-*")] == ["good-10.pt"] * (then == "roll-back")
@@ -254,7 +256,10 @@ def test_a_huge_learning_rate_collapses_a_run(archive: Archive, tmp_path: Path) 
 
 
 def test_auroc_and_votes() -> None:
-    scores, positive = torch.tensor([0.9, 0.8, 0.5, 0.5, 0.1] * 3), torch.tensor([1, 0, 1, 0, 0] * 3)
+    scores, positive = (
+        torch.tensor([0.9, 0.8, 0.5, 0.5, 0.1] * 3),
+        torch.tensor([1, 0, 1, 0, 0] * 3),
+    )
     pairs = [
         (a > b) + (a == b) / 2
         for a in scores[positive == 1].tolist()
@@ -341,7 +346,5 @@ def test_a_later_try_hides_what_an_earlier_one_told_beyond_its_start(tmp_path: P
     for step in (1, 2, 3):
         tell({"step": step, "samples": 8, "loss": 1.0})
     Events(tmp_path)({"step": 3, "samples": 24, "loss": 2.0})
-    starts = [
-        event.step for event in raw(tmp_path) if event.session_log.status == SessionLog.START
-    ]
+    starts = [event.step for event in raw(tmp_path) if event.session_log.status == SessionLog.START]
     assert sorted(starts) == [1, 3]
