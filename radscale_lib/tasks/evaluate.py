@@ -10,7 +10,7 @@ from pathlib import Path
 from radscale_lib.files import read_json
 from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.provenance.digests import digest, files_of
-from radscale_lib.study.model import Run, Study
+from radscale_lib.study.model import NO_ENCODER, Run, Study
 from radscale_lib.tasks.features import FILES, write_empty
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.inputs import Inputs
@@ -62,8 +62,8 @@ def evaluate_run(
 
 
 def has_encoder(inputs: Inputs) -> bool:
-    """Whether a run has an encoder: its file is not empty and its card does not say `failed`."""
-    failed = inputs.card.exists() and read_json(inputs.card).get("status") == "failed"
+    """Whether a run has an encoder: its file is not empty and its card names no failure."""
+    failed = inputs.card.exists() and read_json(inputs.card).get("status") in NO_ENCODER
     return not failed and inputs.encoder.stat().st_size > 0
 
 
