@@ -10,8 +10,8 @@
     snakemake slim --configfile my-study.yaml               frees disk; slim_shards still more
 
 Targets: all (default), plan, check, status, verify, slim, slim_shards, and one per stage: archive,
-ingest, subsets, pretrain, evaluate, scale, figures; and exports, the final encoders for other
-libraries.
+ingest, labels, subsets, pretrain, evaluate, scale, figures; audit_labels, reports to read oneself;
+and exports, the final encoders for other libraries.
 """
 
 from snakemake.utils import min_version
@@ -38,6 +38,7 @@ rule all:
 
 include: "workflow/rules/archive.smk"
 include: "workflow/rules/ingest.smk"
+include: "workflow/rules/labels.smk"
 include: "workflow/rules/subset.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
@@ -59,6 +60,8 @@ localrules:
     slim_shards,
     archive,
     ingest,
+    labels,
+    audit_labels,
     subsets,
     pretrain,
     evaluate,

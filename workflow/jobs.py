@@ -14,6 +14,10 @@ TRAINING = "pretrain_arm"
 STAGES = {
     "make_phantom": "phantom",
     "ingest_partition": "ingest",
+    "read_labels": "labels",
+    "join_labels": "joined_labels",
+    "sample_labels": "audit_sample",
+    "score_labels": "audit",
     "draw_subset": "subset",
     "describe_subsets": "subset_card",
     "import_weights": "weights",
@@ -73,7 +77,7 @@ def makes_encoder(rule: str) -> bool:
 
 
 def names_of(rule: str, wildcards: Mapping[str, str]) -> dict[str, str]:
-    """What a job's slice of the study depends on: `archive` or `arm`, or nothing."""
+    """What a job's slice of the study depends on: `archive`, `arm` or `source`, or nothing."""
     wanted = signature(stages.STAGES[stage_of(rule)].reads).parameters
     names = {"archive": rule.rpartition("_")[2], **wildcards}  # or of a rule for one archive
     return {name: names[name] for name in wanted if name != "study"}

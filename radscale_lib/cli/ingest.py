@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         try:
             counts = ingest(
                 archive,
-                study.labels,
+                study.stored_labels(args.archive),
                 load_key(archive, lambda key: was_keyed(key, args.listing, args.ledger)),
                 stage,
                 args.listing,

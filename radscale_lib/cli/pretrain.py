@@ -7,6 +7,7 @@ from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.run import pretrain, run_files
 from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.shards.labels import label_files
 from radscale_lib.study import Run
 
 
@@ -21,6 +22,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--shards", required=True, help="folder or address of the shards")
     parser.add_argument("--ranges", type=Path, help="index of the shards (index_shards.py)")
     parser.add_argument("--subset", type=Path, help="n=N.parquet; default: the whole catalog")
+    parser.add_argument(
+        "--labels", type=Path, help="folder of the labels' tables, if they have any"
+    )
     parser.add_argument("--base", type=Path, help="encoder.safetensors to continue")
     parser.add_argument("--work", type=Path, required=True, help="folder of training states")
     parser.add_argument("--out", type=Path, required=True, help="folder for the run's files")
@@ -34,7 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     args = parser.parse_args(argv)
     study = study_of(args)
-    reads = [args.catalog, args.ranges, args.subset, args.base]
+    labels = label_files(study.labels, args.labels)
+    reads = [args.catalog, args.ranges, args.subset, args.base, *labels]
     makes = run_files(args.out, *(args.kept or ()))
     with step(args, study, "pretrain", reads, makes, arm=args.arm) as stage:
         job = Job(
@@ -48,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
             base=args.base,
             work=args.work,
             scratch=args.scratch,
+            labels=args.labels,
         )
         try:
             pretrain(job, args.out, args.threads, args.kept)

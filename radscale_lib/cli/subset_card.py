@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.shards.labels import join_labels, label_files
 from radscale_lib.shards.parquet import write_table
 from radscale_lib.subsets.card import columns, describe
 
@@ -15,13 +16,19 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
     parser.add_argument("--catalog", type=Path, required=True, help="catalog of the archive")
+    parser.add_argument(
+        "--labels", type=Path, help="folder of the labels' tables, if they have any"
+    )
     parser.add_argument("--subsets", type=Path, nargs="+", required=True, help="seed=S/n=N.parquet")
     parser.add_argument("--out", type=Path, required=True, help="card to write (Parquet)")
     args = parser.parse_args(argv)
     study = study_of(args)
     labels = study.labels
-    with step(args, study, "subset_card", [args.catalog, *args.subsets], [args.out]):
+    reads = [args.catalog, *label_files(labels, args.labels), *args.subsets]
+    with step(args, study, "subset_card", reads, [args.out]):
         catalog = pl.read_parquet(args.catalog, columns=columns(args.catalog, labels))
+        if args.labels is not None:
+            catalog = join_labels(catalog, labels, args.labels)
         subsets = {
             (int(path.parent.name.removeprefix("seed=")), int(path.stem.removeprefix("n="))): (
                 pl.read_parquet(path, columns=["image_id"])

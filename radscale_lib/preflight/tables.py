@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from radscale_lib.preflight.archives import sample
 from radscale_lib.preflight.finding import Finding
-from radscale_lib.study.archive import TABLES, Archive
+from radscale_lib.study.archive import Archive
 from radscale_lib.study.model import Study
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def table_findings(study: Study) -> Iterator[Finding]:
     for name, archive in study.archives.items():
         if archive.dicom is None or archive.ingested:
             continue
-        names = TABLES if study.uses_labels(name) else ("reports",)
-        given = {table: getattr(archive, table) for table in names}
+        given = {table: getattr(archive, table) for table in study.tables_of(name)}
         tables = {table: path for table, path in given.items() if path and path.is_file()}
         if tables:
             listing = study.folder / "data" / name / "listing"

@@ -23,6 +23,7 @@ class Job:
         base: `encoder.safetensors` to continue; None starts from random weights.
         work: folder of all training states.
         scratch: node-local folder to copy shards to; None reads them where they are.
+        labels: folder of the labels' tables; None: they are in the catalog, or not learnt from.
     """
 
     study: Study
@@ -35,6 +36,7 @@ class Job:
     base: Path | None
     work: Path
     scratch: Path | None = None
+    labels: Path | None = None
 
     @property
     def section(self) -> Arm | Base:

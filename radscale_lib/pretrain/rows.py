@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from radscale_lib.digests import text_number
 from radscale_lib.files import atomic_write
 from radscale_lib.pretrain.errors import PretrainError
-from radscale_lib.shards.labels import targets
+from radscale_lib.shards.labels import read_with_labels, targets
 from radscale_lib.shards.schema import label_columns, other_columns
 from radscale_lib.study.archive import Labels
 
@@ -58,6 +58,7 @@ def write_rows(
     labels: Labels,
     supervision: Sequence[str],
     teaches: Teaches = known_labels,
+    label_tables: Path | None = None,
 ) -> dict[str, int]:
     """Write the table of a run.
 
@@ -67,8 +68,9 @@ def write_rows(
         subset: `n=N.parquet`; None takes every image of the catalog.
         labels: the study's labels.
         supervision: `reports`, `labels`, both, or nothing for images alone. Images that have none
-            of what is named are left out.
+            of what is named are left out; without `labels` none are in the table.
         teaches: what labels have to say to count.
+        label_tables: folder of the labels' tables; None: they are in the catalog.
 
     Returns:
         Images left out, by the reason.
@@ -78,8 +80,10 @@ def write_rows(
     """
     import polars as pl
 
-    columns = [*COLUMNS, *label_columns(labels), *other_columns(labels)]
-    table = pl.read_parquet(catalog, columns=["image_id", *columns])
+    columns = ["image_id", *COLUMNS]
+    if "labels" in supervision:
+        columns += [*label_columns(labels), *other_columns(labels)]
+    table = read_with_labels(catalog, columns, labels, label_tables)
     if subset is not None:
         order = pl.read_parquet(subset, columns=["image_id"])
         table = order.join(table, on="image_id", how="left", maintain_order="left")
@@ -208,5 +212,7 @@ class Rows:
     def _targets(self, names: list[str]) -> NDArray[np.float32]:
         import polars as pl
 
+        if not set(names) <= set(self._table.column_names):  # not read: nothing learns from them
+            return np.full((len(self), len(names)), np.nan, np.float32)
         table = pl.DataFrame(pl.from_arrow(self._table.select(["labelled", *names])))
         return targets(table, names, self.labels)

@@ -18,6 +18,7 @@ from radscale_lib.pretrain.errors import PretrainError
 from radscale_lib.pretrain.job import Job
 from radscale_lib.pretrain.kept import PassedError, kept_facts, kept_folder
 from radscale_lib.shards.errors import ShardError
+from radscale_lib.shards.labels import label_files
 
 OUTPUTS = ("encoder.safetensors", "log.parquet", "encoder.json")
 
@@ -47,7 +48,8 @@ def pretrain(job: Job, out: Path, threads: int, kept: Sequence[Path] | None = No
     """
     subset = digest_rows(job.subset or job.catalog)
     base = file_digest(job.base) if job.base else None
-    folder = job.work / _key(job, subset, base)
+    labels = [file_digest(path) for path in label_files(job.study.labels, job.labels)]
+    folder = job.work / _key(job, subset, base, labels)
     finished = folder / "finished"
     card = blank_card() | {
         **job.run._asdict(),
@@ -58,6 +60,7 @@ def pretrain(job: Job, out: Path, threads: int, kept: Sequence[Path] | None = No
         "stage_id": job.stage,
         "subset_digest": subset,
         "base_digest": base,
+        **({"label_digests": labels} if labels else {}),
     }
     places = {1.0: out} | dict(zip(job.kept, kept or _in(out, job.kept), strict=True))
     if not all(path.is_file() for path in run_files(*_in(finished, places))):
@@ -89,8 +92,8 @@ def digest_rows(table: Path) -> str:
     return digest.hexdigest()
 
 
-def _key(job: Job, subset: str, base: str | None) -> str:
-    parts = [job.stage, *map(str, job.run), subset, base]
+def _key(job: Job, subset: str, base: str | None, labels: list[str]) -> str:
+    parts = [job.stage, *map(str, job.run), subset, base, *labels]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

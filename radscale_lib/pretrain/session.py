@@ -177,7 +177,7 @@ def _rows(job: Job, folder: Path, world: World) -> tuple[Rows, dict[str, int | N
         if hasattr(kinds, "label_samples"):
             teaches = partial(kinds.label_samples, section.recipe)
         labels, supervision = job.study.labels, section.supervision
-        counts = write_rows(path, job.catalog, job.subset, labels, supervision, teaches)
+        counts = write_rows(path, job.catalog, job.subset, labels, supervision, teaches, job.labels)
         cell = job.study.smallest_cell(_archive(job))
         left_out = {reason: n if n >= cell else None for reason, n in counts.items()}
     if world.size > 1:

@@ -86,7 +86,8 @@ def step(
         makes: files and folders that it makes.
         large: read as well, but too large to be read twice: only sizes are compared here. The step
             verifies the content as it reads.
-        **names: what the stage's slice of the study depends on: `archive`, `arm` or `task`.
+        **names: what the stage's slice of the study depends on: `archive`, `arm`, `task` or
+            `source`.
 
     Raises:
         SystemExit: if the study has no such archive, arm or task, the settings and code are not
@@ -114,6 +115,7 @@ def _check_names(study: Study, names: Mapping[str, str]) -> None:
         "archive": study.archives,
         "arm": list(dict.fromkeys(run.arm for run in study.runs)),
         "task": study.evaluation.tasks,
+        "source": study.labels.readers,
     }
     for kind, name in names.items():
         if name not in known[kind]:

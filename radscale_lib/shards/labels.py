@@ -1,6 +1,7 @@
 """Label policy: what uncertain (-1) and blank labels count as."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -8,12 +9,66 @@ from numpy.typing import NDArray
 
 from radscale_lib.study.archive import Labels
 
+UNKNOWN = -3
+"""State of a label that could not be read, whatever a blank counts as."""
+GROUPS = {"findings": "finding", "tubes": "tube", "positions": "position", "others": "other"}
+"""Groups of labels, as the study names them, and how their columns begin."""
+
+
+def group_columns(labels: Labels) -> dict[str, list[str]]:
+    """The label columns of each group that has any."""
+    return {
+        group: [f"{prefix}:{name}" for name in getattr(labels, group)]
+        for group, prefix in GROUPS.items()
+        if group in labels.groups
+    }
+
+
+def label_files(labels: Labels, folder: Path | None) -> list[Path]:
+    """The labels' tables in a folder, if they have any."""
+    if folder is None:
+        return []
+    return [folder / f"{group}.parquet" for group in labels.groups_in(folder.name)]
+
+
+def read_with_labels(
+    catalog: Path, columns: Sequence[str], labels: Labels, folder: Path | None
+) -> pl.DataFrame:
+    """Columns of a catalog, those of labels from tables of their own where there are such.
+
+    Args:
+        catalog: `catalog.parquet`.
+        columns: of the catalog, `image_id` among them; label columns and `labelled` too.
+        labels: the study's labels.
+        folder: `labels/pool` or `labels/held-out`; None: labels are in the catalog.
+    """
+    if folder is None:
+        return pl.read_parquet(catalog, columns=list(columns))
+    own = {"labelled", *(name for names in group_columns(labels).values() for name in names)}
+    table = pl.read_parquet(catalog, columns=[name for name in columns if name not in own])
+    return join_labels(table, labels, folder).select(columns)
+
+
+def join_labels(table: pl.DataFrame, labels: Labels, folder: Path) -> pl.DataFrame:
+    """A table of images with the labels of tables of their own; images in none are not labelled."""
+    columns = ["labelled", *(name for names in group_columns(labels).values() for name in names)]
+    table = table.drop(columns, strict=False)
+    known = ["none"]
+    table = table.with_columns(none=pl.lit(False))
+    for path in label_files(labels, folder):
+        known.append(f"of {path.stem}")
+        own = pl.read_parquet(path).rename({"labelled": known[-1]})
+        table = table.join(own, on="image_id", how="left", maintain_order="left")
+    labelled = pl.any_horizontal(pl.col(known).fill_null(False)).alias("labelled")
+    return table.with_columns(labelled).drop(known)
+
 
 def targets(table: pl.DataFrame, names: Sequence[str], policy: Labels) -> NDArray[np.float32]:
     """Targets of training and evaluation under the study's policy.
 
     Args:
-        table: with `labelled` and the label columns (1, 0, -1 uncertain, null blank).
+        table: with `labelled` and the label columns (1, 0, -1 uncertain, null blank or not
+            mentioned, `UNKNOWN`).
         names: label columns, K.
         policy: the study's `labels` section.
 
@@ -25,7 +80,7 @@ def targets(table: pl.DataFrame, names: Sequence[str], policy: Labels) -> NDArra
     blank = {"ignore": None, "negative": 0}[policy.blank]
     uncertain = {"ignore": None, "negative": 0, "positive": 1}[policy.uncertain]
     values = table.select(
-        pl.when(~pl.col("labelled"))
+        pl.when(~pl.col("labelled") | (pl.col(name) == UNKNOWN).fill_null(False))
         .then(None)
         .when(pl.col(name).is_null())
         .then(blank)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from radscale_lib.study.base import Distinct, Fraction, Section
+from radscale_lib.study.definitions import default_definition
+from radscale_lib.study.labels import READERS, Audit, Endpoint, SomeSources, Source, Sources
 
 TABLES = ("reports", "labels", "tubes")
 """Tables of an archive."""
@@ -374,6 +376,32 @@ class Labels(Section):
     blank: Literal["ignore", "negative"] = Field(
         "negative", description="Policy for a blank label of a labelled study."
     )
+    source: SomeSources = Field(
+        ("table",),
+        description="Where the institution's labels come from: `table`, `rules` or `endpoint` "
+        "(docs/labels.md). Of several, a later one fills in what those before it do not know.",
+    )
+    compared: Sources = Field(
+        (), description="Further sources, whose agreement with the others is told and no more."
+    )
+    test_source: Source | None = Field(
+        None, description="Source of the test patients' labels, where it is another."
+    )
+    definitions: dict[str, str] = Field(
+        {},
+        description="A sentence for each label, which a person and a model can follow, where the "
+        "known one does not fit or there is none.",
+    )
+    phrases: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="Further phrases that mention a label, for rules; an ellipsis (…) stands for "
+        "up to four words.",
+    )
+    endpoint: Endpoint | None = Field(None, description="The server that `endpoint` asks.")
+    audit: Audit = Field(Audit(), description="How far the labels can be trusted.")
+    partitions: int = Field(
+        1, ge=1, le=10_000, description="Jobs that read the reports, of each source."
+    )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -386,6 +414,32 @@ class Labels(Section):
         keys = ("findings", "tubes", "positions", "others")
         left = {key: tuple(n for n in getattr(self, key) if n not in names) for key in keys}
         return self.model_copy(update=left)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups of labels of which there are any."""
+        every = ("findings", "tubes", "positions", "others")
+        return tuple(group for group in every if getattr(self, group))
+
+    def groups_in(self, folder: str) -> tuple[str, ...]:
+        """Groups that are in tables of `pool`, for training, or of `held-out`, for evaluation."""
+        left_out = {"pool": "positions", "held-out": "others"}[folder]
+        return tuple(group for group in self.groups if group != left_out)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every source that is read, those of the labels first."""
+        last = () if self.test_source is None else (self.test_source,)
+        return tuple(dict.fromkeys([*self.source, *self.compared, *last]))
+
+    @property
+    def readers(self) -> tuple[Source, ...]:
+        """Sources that read reports; with any, labels are tables of their own."""
+        return tuple(source for source in self.sources if source in READERS)
+
+    def definition(self, label: str) -> str | None:
+        """What a label says: the study's sentence, else the known one."""
+        return self.definitions.get(label) or default_definition(label)
 
     @model_validator(mode="after")
     def _no_means(self) -> "Labels":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from radscale_lib.metrics import metrics
 from radscale_lib.study.archive import PHANTOM_LABELS, PHRASED
 from radscale_lib.study.encoders import EncoderSection
+from radscale_lib.study.labels import Audit
 from radscale_lib.study.paradigms import PARADIGMS
 from radscale_lib.study.pretrain import Arm, Base, Interpolation
 
@@ -23,6 +24,7 @@ def contradictions(study: Study) -> Iterator[str]:
     """Every contradiction between sections, in order of the file."""
     yield from _archives(study)
     yield from _phantom_labels(study)
+    yield from _sources(study)
     yield from _sizes(study)
     yield from _initial_weights(study)
     yield from _baselines(study)
@@ -99,7 +101,7 @@ def _phantom_labels(study: Study) -> Iterator[str]:
     phantoms = [
         name
         for name, archive in study.archives.items()
-        if archive.phantom is not None and study.uses_labels(name)
+        if archive.phantom is not None and "labels" in study.tables_of(name)
     ]
     if not phantoms:
         return
@@ -115,6 +117,58 @@ def _phantom_labels(study: Study) -> Iterator[str]:
     unknown = [label for label in study.labels.others if label in named - {*every}]
     if unknown:
         yield f"labels.others: {unknown} not among the phantom's labels: use some of {every}"
+
+
+def _sources(study: Study) -> Iterator[str]:
+    """Where labels come from, and what is said of labels that there are not."""
+    labels, archive = study.labels, study.institution
+    known = [*labels.columns]
+    for key in ("definitions", "phrases"):
+        for name in getattr(labels, key):
+            if name not in known:
+                yield f"labels.{key}.{name}: no such label: use one of {known}"
+    for source in labels.sources if labels.sources != ("table",) else ():
+        if source == "table" and not archive.has_labels:
+            yield (
+                "labels.source: 'table' needs institution.labels: set it, or use rules, which read "
+                "the reports"
+            )
+        if source in labels.readers and not archive.has_reports:
+            yield f"labels.source: {source!r} needs institution.reports: set it, or use table"
+    if "rules" in labels.readers and archive.language not in PHRASED:
+        yield (
+            f"labels.source: 'rules' has no phrases in {archive.language!r}: use endpoint or table"
+        )
+    yield from _endpoint(study)
+    audit = labels.audit
+    if audit != Audit() and not labels.readers:
+        yield "labels.audit: no source reads reports: name rules or endpoint, or remove the audit"
+    elif audit.table is None and (audit.least.precision or audit.least.recall):
+        yield (
+            "labels.audit.least: there is no filled table to judge by: run snakemake audit_labels, "
+            "fill its table, and name it as labels.audit.table"
+        )
+
+
+def _endpoint(study: Study) -> Iterator[str]:
+    labels = study.labels
+    if "endpoint" not in labels.readers:
+        if labels.endpoint is not None:
+            yield "labels.endpoint: no source asks it: add endpoint to labels.source, or remove it"
+        return
+    if labels.endpoint is None:
+        yield "labels.endpoint: labels.source asks an endpoint: give its url and model"
+    if not study.institution.scrub_reports:
+        yield (
+            "institution.scrub_reports: only scrubbed texts are sent to an endpoint: set true, "
+            "which leaves texts without names and dates as they are"
+        )
+    for name in labels.columns:
+        if labels.definition(name) is None:
+            yield (
+                f"labels.definitions.{name}: a model must be told what the label says: give a "
+                "sentence"
+            )
 
 
 def _sizes(study: Study) -> Iterator[str]:
@@ -199,10 +253,10 @@ def _pretraining(
             f"{key}.supervision: 'reports' needs a reports table: set {archive_name}.reports or "
             "remove 'reports' here"
         )
-    if "labels" in run.supervision and not archive.has_labels:
+    if "labels" in run.supervision and not study.has_labels(archive_name):
         yield (
             f"{key}.supervision: 'labels' needs a label table: set {archive_name}.labels or "
-            "remove 'labels' here"
+            "remove 'labels' here" + _or_rules(study, archive_name)
         )
     if "labels" in run.supervision and not (study.labels.findings or study.labels.tubes):
         yield f"{key}.supervision: 'labels' needs label names: name columns in labels.findings"
@@ -213,6 +267,13 @@ def _pretraining(
         )
     for below, problem in recipe.problems(encoder):
         yield f"{key}.recipe.{below}: {problem}"
+
+
+def _or_rules(study: Study, archive: str) -> str:
+    """That labels can be read from reports, where there are any."""
+    if archive != "institution" or not study.institution.has_reports:
+        return ""
+    return ", or read labels from the reports (labels.source: rules)"
 
 
 def _paradigms(encoder: EncoderSection) -> list[str]:
@@ -272,8 +333,13 @@ def _tasks(study: Study) -> Iterator[str]:
     archive = study.institution
     for name, task in study.evaluation.tasks.items():
         key = f"evaluation.tasks.{name}"
-        if not getattr(archive, f"has_{task.needs}"):
-            yield f"{key}: {task.kind} needs institution.{task.needs}: set it or remove the task"
+        wanted = f"has_{task.needs}"
+        if not (
+            study.has_labels("institution") if task.needs == "labels" else getattr(archive, wanted)
+        ):
+            more = _or_rules(study, "institution") if task.needs == "labels" else ""
+            needs = f"{task.kind} needs institution.{task.needs}"
+            yield f"{key}: {needs}: set it or remove the task{more}"
         if task.names and not task.targets(study.labels):
             yield f"labels.{task.names}: [] leaves task {name!r} without a target: name its columns"
         for below, problem in task.problems(study.labels):

@@ -136,7 +136,20 @@ class Study(Section):
     def labels_in(self, archive: str) -> Labels:
         """The labels that the tables of an archive have."""
         test = self.test_archives.get(archive)
-        return self.labels.without(test.without_labels) if test else self.labels
+        stored = self.stored_labels(archive)
+        return stored.without(test.without_labels) if test else stored
+
+    def stored_labels(self, archive: str) -> Labels:
+        """The labels that the shards of an archive have columns of.
+
+        Labels that are read from the institution's reports are tables of their own; of its tubes
+        the shards have drawings none the less.
+        """
+        labels = self.labels
+        if archive != "institution" or "table" in labels.sources:
+            return labels
+        tubes = labels.tubes if self.institution.has_tubes else ()
+        return Labels(tubes=tubes, uncertain=labels.uncertain, blank=labels.blank)
 
     def data_folder(self, archive: str) -> Path:
         """Where the catalog and shards of an archive lie: here, or where it was ingested."""
@@ -237,6 +250,23 @@ class Study(Section):
         if archive != "public":
             return True
         return any("labels" in base.supervision for base in self.bases.values())
+
+    def has_labels(self, archive: str) -> bool:
+        """Whether an archive has structured labels, or reports that they are read from."""
+        source = self.archives[archive]
+        if archive != "institution":
+            return source.has_labels
+        return any(
+            source.has_reports if each in self.labels.readers else source.has_labels
+            for each in self.labels.source
+        )
+
+    def tables_of(self, archive: str) -> tuple[str, ...]:
+        """Names of the tables of an archive that are read, if it has them."""
+        if not self.uses_labels(archive):
+            return ("reports",)
+        wanted = archive != "institution" or "table" in self.labels.sources
+        return ("reports", "labels", "tubes") if wanted else ("reports", "tubes")
 
     def encoder_of(self, arm: str) -> str:
         """Name of the encoder of an arm, kept or not, a baseline or a floor."""

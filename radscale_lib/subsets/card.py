@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import polars as pl
 
+from radscale_lib.shards.labels import UNKNOWN
 from radscale_lib.study.archive import Labels
 
 GROUPS = ("view", "year", "scanner")
@@ -98,11 +99,13 @@ def _shares(
                 shares.append((group, name, pl.col(group).is_in(values), known))
     for kind, names in (("finding", labels.findings), ("tube", labels.tubes)):
         for name in names:
-            positive = (pl.col(f"{kind}:{name}") == 1).fill_null(False) & pl.col("labelled")
-            negative = ~positive & pl.col("labelled")
+            state = pl.col(f"{kind}:{name}")
+            known = pl.col("labelled") & (state != UNKNOWN).fill_null(True)
+            positive = (state == 1).fill_null(False) & known
+            negative = ~positive & known
             cells = [_patients(part.filter(has)) for has in (positive, negative)]
             if all(cell == 0 or cell >= smallest_cell for cell in cells):
-                shares.append((kind, name, positive, pl.col("labelled")))
+                shares.append((kind, name, positive, known))
     return shares
 
 

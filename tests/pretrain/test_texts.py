@@ -233,7 +233,7 @@ def test_tokenizers_count_what_they_would_cut(learnt: bool) -> None:
 def test_rows_follow_the_subset(archive: Archive, tmp_path: Path) -> None:
     path = tmp_path / "rows.arrow"
     labels = archive.study.labels
-    assert write_rows(path, archive.catalog, archive.subset, labels, []) == {}
+    assert write_rows(path, archive.catalog, archive.subset, labels, ["reports", "labels"]) == {}
     rows = pickle.loads(pickle.dumps(Rows(path, labels)))
     order = pl.read_parquet(archive.subset)["image_id"].to_list()
     catalog = {r["image_id"]: r for r in pl.read_parquet(archive.catalog).iter_rows(named=True)}
@@ -256,6 +256,9 @@ def test_rows_follow_the_subset(archive: Archive, tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows.targets, np.float32(wanted))
     assert rows.other_targets.shape == (20, 0)
     assert rows.pixels == sum(r["height"] * r["width"] for r in expected)
+    # An arm that does not learn from labels reads none.
+    assert write_rows(path, archive.catalog, archive.subset, labels, ["reports"]) == {}
+    assert np.isnan(Rows(path, labels).targets).all()
 
 
 def test_rows_without_supervision_are_left_out(archive: Archive, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def edited(edits):
 
 RECIPE = {"paradigm": "supervised", "optimiser": {"samples": 80, "batch": 16, "lr": 1e-3}}
 LABELS = {"encoder": "rad-dino", "supervision": ["labels"], "recipe": RECIPE}
+NO_REPORTS = {"evaluation.tasks.reports": REMOVED, "scaling.metrics.reports": REMOVED}
+ENDPOINT = {"url": "http://127.0.0.1:8000/v1", "model": "m"}
 TIMM = {"kind": "timm", "name": "test_vit"}
 IMAGE = {"image": SMOKE["institution"]["image"]}
 WRONG = {
@@ -244,6 +246,113 @@ WRONG = {
     "a label that is called as means are": (
         {"labels.findings": ["edema", "micro"]},
         "labels: 'micro' is what scores of all labels are called: rename the label",
+    ),
+    "labels of nothing but reports, without any": (
+        {
+            "institution": {**DICOM_ONLY, "labels": "l.csv", "tubes": "t.csv"},
+            "labels.compared": "rules",
+            "arms": {"labels": LABELS},
+            **NO_REPORTS,
+        },
+        "labels.source: 'rules' needs institution.reports: set it, or use table",
+    ),
+    "labels of a table that there is not": (
+        {
+            "institution": {**DICOM_ONLY, "reports": "r.csv", "tubes": "t.csv"},
+            "labels.source": ["rules", "table"],
+        },
+        "labels.source: 'table' needs institution.labels: set it, or use rules, which read the "
+        "reports",
+    ),
+    "no labels, but reports": (
+        {
+            "institution": {**DICOM_ONLY, "reports": "r.csv", "tubes": "t.csv"},
+            "arms.mi2-reports-labels": REMOVED,
+            "evaluation.tasks.tubes": REMOVED,
+            "scaling.metrics.tubes": REMOVED,
+        },
+        "evaluation.tasks.findings: classification needs institution.labels: set it or remove the "
+        "task, or read labels from the reports (labels.source: rules)",
+    ),
+    "no such source": (
+        {"labels.source": "gpt"},
+        "labels.source: must be 'table', 'rules' or 'endpoint' (got 'gpt')",
+    ),
+    "no source of labels": (
+        {"labels.source": []},
+        "labels.source: no source: name one or more of table, rules, endpoint",
+    ),
+    "rules in a language without phrases": (
+        {
+            "institution": {
+                **DICOM_ONLY,
+                **{"reports": "r.csv", "labels": "l.csv", "tubes": "t.csv", "language": "ja"},
+            },
+            "labels.compared": "rules",
+            **NO_REPORTS,
+        },
+        "labels.source: 'rules' has no phrases in 'ja': use endpoint or table",
+    ),
+    "endpoint that is not described": (
+        {"labels.source": "endpoint"},
+        "labels.endpoint: labels.source asks an endpoint: give its url and model",
+    ),
+    "endpoint that nothing asks": (
+        {"labels.endpoint": ENDPOINT},
+        "labels.endpoint: no source asks it: add endpoint to labels.source, or remove it",
+    ),
+    "endpoint outside of the institution": (
+        {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": "https://8.8.8.8/v1"}},
+        "labels.endpoint: url: 8.8.8.8 is outside of this machine and its private network: report "
+        "texts would leave the institution: name another server, or set "
+        "labels.endpoint.texts_leave_institution: true",
+    ),
+    "endpoint with a password in its address": (
+        {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": "http://a:b@c/v1"}},
+        "labels.endpoint.url: an address without user, password or query is needed: put the key "
+        "into RADSCALE_ENDPOINT_KEY (got 'http://a:b@c/v1')",
+    ),
+    "endpoint of no address": (
+        {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": "localhost:8000"}},
+        "labels.endpoint.url: 'localhost:8000' is no address: write one as "
+        "http://127.0.0.1:8000/v1 (got 'localhost:8000')",
+    ),
+    "texts that are sent unscrubbed": (
+        {
+            "labels.source": "endpoint",
+            "labels.endpoint": ENDPOINT,
+            "institution.scrub_reports": False,
+        },
+        "institution.scrub_reports: only scrubbed texts are sent to an endpoint: set true, which "
+        "leaves texts without names and dates as they are",
+    ),
+    "label that a model is not told": (
+        {
+            "institution": {**DICOM_ONLY, "reports": "r.csv", "tubes": "t.csv"},
+            "labels.source": "endpoint",
+            "labels.endpoint": ENDPOINT,
+            "labels.others": ["kerley_lines"],
+            "public.phantom": REMOVED,
+            "public.dicom": "other",
+            "public.reports": "p.csv",
+            "public.labels": "q.csv",
+        },
+        "labels.definitions.kerley_lines: a model must be told what the label says: give a "
+        "sentence",
+    ),
+    "definition of no label": (
+        {"labels.definitions": {"edema": "Water."}},
+        "labels.definitions.edema: no such label: use one of ['cardiomegaly', 'effusion', 'ett', "
+        "'cvc']",
+    ),
+    "audit of a table": (
+        {"labels.audit": {"reports": 10}},
+        "labels.audit: no source reads reports: name rules or endpoint, or remove the audit",
+    ),
+    "bar without an audit": (
+        {"labels.source": "rules", "labels.audit": {"least": {"recall": 0.9}}},
+        "labels.audit.least: there is no filled table to judge by: run snakemake audit_labels, "
+        "fill its table, and name it as labels.audit.table",
     ),
     "a label besides that is one of the study": (
         {"labels.others": ["edema", "ett"]},

@@ -58,7 +58,7 @@ except (StudyError, SiteError) as error:
     raise WorkflowError(str(error)) from None
 
 OUT = STUDY.folder
-PRIVATE = ("data", "subsets", "features", "similarity", "tasks", "work")
+PRIVATE = ("data", "labels", "subsets", "features", "similarity", "tasks", "work")
 """Folders with rows of images and patients."""
 SCRIPTS = str(ROOT / "scripts")
 SETTINGS = settings_file(STUDY)
@@ -131,9 +131,8 @@ def partitions(archive, pattern):
 
 def with_tables(archive):
     """Tables that an archive has and the study reads."""
-    names = ["reports", "labels", "tubes"] if STUDY.uses_labels(archive) else ["reports"]
     source = STUDY.archives[archive]
-    return [name for name in names if source.phantom or getattr(source, name)]
+    return [n for n in STUDY.tables_of(archive) if source.phantom or getattr(source, n)]
 
 
 def given_table(archive, name):
@@ -152,6 +151,28 @@ def ready_table(name):
         return data(wildcards.archive, "tables", f"{name}.parquet")
 
     return of
+
+
+def label_tables(folder):
+    """The labels' tables for the images of `pool` or `held-out`; none if the catalog has labels."""
+    groups = STUDY.labels.groups_in(folder) if STUDY.labels.readers else ()
+    return [OUT / "labels" / folder / f"{group}.parquet" for group in groups]
+
+
+def label_parts(source):
+    """The parts of what a source read of the reports."""
+    return [OUT / f"labels/{source}/part={k}.parquet" for k in range(STUDY.labels.partitions)]
+
+
+def given_parts(wildcards, input):
+    """The parts of all sources that read reports, as a command line names them."""
+    readers = STUDY.labels.readers
+    return [argument for source in readers for argument in (f"--{source}", *input[source])]
+
+
+def learns_labels(arm):
+    """Whether an arm learns from labels."""
+    return "labels" in STUDY.trained_arms[arm].supervision
 
 
 def masks(archive):

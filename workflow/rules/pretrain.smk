@@ -1,6 +1,6 @@
 """Pretraining: base weights, and each arm continued on each subset under one budget; means of both.
 
-Inputs: subsets/, data/<archive>/{catalog.parquet,shards/}, released weights.
+Inputs: subsets/, data/<archive>/{catalog.parquet,shards/}, labels/pool/, released weights.
 Outputs: encoders/<arm>/n=N/seed=S/{encoder.safetensors,encoder.json,log.parquet}; the same of <arm>@<share>, for
 shares of the budget that the arm keeps.
 The catalog stands for the shards: naming each of thousands in every job would make the DAG slow.
@@ -122,6 +122,9 @@ for training, trained in jobs.training_rules(STUDY).items():
             # Where the images lie. What they are is in the subset's digests, so it triggers nothing.
             catalog=ancient(data("institution", "catalog.parquet")),
             ranges=ancient(data("institution", "ranges.arrow")),
+            labels=lambda wildcards: (
+                label_tables("pool") if learns_labels(wildcards.arm) else []
+            ),
         output:
             encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
             card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",
@@ -147,6 +150,9 @@ for training, trained in jobs.training_rules(STUDY).items():
             id=identity("pretrain", "arm"),
             shards=str(data("institution", "shards")),
             work=str(OUT / "work"),
+            labels=lambda wildcards, input: (
+                ["--labels", str(OUT / "labels/pool")] if input.labels else []
+            ),
             out=lambda wildcards, output: str(Path(output.encoder).parent),
             kept=lambda wildcards, output: (
                 ["--kept", *dict.fromkeys(str(Path(file).parent) for file in output.kept)]
@@ -157,7 +163,7 @@ for training, trained in jobs.training_rules(STUDY).items():
             "{LAUNCH:q} --threads {threads} {SCRIPTS:q}/pretrain.py --study {SETTINGS:q} --id {params.id:q}"
             " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
             " --catalog {input.catalog:q} --shards {params.shards:q} --ranges {input.ranges:q}"
-            " --subset {input.subset:q}"
+            " --subset {input.subset:q} {params.labels:q}"
             " --base {input.base:q} --work {params.work:q} --out {params.out:q} {params.kept:q}"
             " --threads {threads} {SCRATCH:q} 2> {log:q}"
 

@@ -1,6 +1,6 @@
 """What training reads: nested subsets, and where each image lies.
 
-Inputs: data/institution/catalog.parquet, data/<archive>/shards/.
+Inputs: data/institution/catalog.parquet, data/<archive>/shards/, labels/pool/.
 Outputs: subsets/seed=S/n=N.parquet, subsets/card.parquet, data/<archive>/ranges.arrow.
 """
 
@@ -58,6 +58,7 @@ rule draw_subset:
 rule describe_subsets:
     input:
         catalog=data("institution", "catalog.parquet"),
+        labels=label_tables("pool"),
         subsets=[OUT / f"subsets/seed={seed}/n={size}.parquet" for seed, size in SUBSETS],
     output:
         OUT / "subsets/card.parquet",
@@ -71,9 +72,10 @@ rule describe_subsets:
         **needs("subset_card"),
     params:
         id=identity("subset_card"),
+        labels=["--labels", str(OUT / "labels/pool")] if label_tables("pool") else [],
     shell:
         "python {SCRIPTS:q}/subset_card.py --study {SETTINGS:q} --id {params.id:q}"
-        " --catalog {input.catalog:q}"
+        " --catalog {input.catalog:q} {params.labels:q}"
         " --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
 
 

@@ -1,10 +1,19 @@
 """Stages of the workflow; modules are named after the files of rules."""
 
-from radscale_lib.planning.stages import evaluate, export, ingest, pretrain, report, subset
+from radscale_lib.planning.stages import (
+    evaluate,
+    export,
+    ingest,
+    labels,
+    pretrain,
+    report,
+    subset,
+)
 from radscale_lib.planning.stages.base import Stage
 
 STAGES: dict[str, Stage] = (
     ingest.STAGES
+    | labels.STAGES
     | subset.STAGES
     | pretrain.STAGES
     | evaluate.STAGES

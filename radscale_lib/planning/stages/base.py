@@ -88,7 +88,8 @@ def hardware(study: Study) -> Slice:
 
 def labels_of(study: Study) -> Slice:
     """What cards and tasks read of the labels."""
-    return without(study.labels, "others", "positions")
+    names = ("findings", "tubes", "uncertain", "blank")
+    return {name: getattr(study.labels, name) for name in names}
 
 
 def positions_of(labels: Labels) -> Slice:

@@ -41,19 +41,22 @@ def _scan(study: Study, archive: str) -> Slice:
     return {"partitions": study.archives[archive].partitions}
 
 
-def _others(labels: Labels) -> Slice:
-    """Labels beside the study's; a study without them has the ids it had before there were any."""
-    return {"labels.others": labels.others} if labels.others else {}
+def _label_columns(labels: Labels) -> Slice:
+    """Label columns; a study without labels beside its own has the ids it had before there were."""
+    others = {"labels.others": labels.others} if labels.others else {}
+    return {
+        "labels.findings": labels.findings,
+        "labels.tubes": labels.tubes,
+        **others,
+        **positions_of(labels),
+    }
 
 
 def _tables(study: Study, archive: str) -> Slice:
     joins, labels = study.archives[archive].joins, study.labels_in(archive)
     return {
         **{f"joins.{name}": without(getattr(joins, name), "most_unmatched") for name in TABLES},
-        "labels.findings": labels.findings,
-        "labels.tubes": labels.tubes,
-        **_others(labels),
-        **positions_of(labels),
+        **_label_columns(labels),
     }
 
 
@@ -68,10 +71,7 @@ def _ingest(study: Study, archive: str) -> Slice:
         "partitions": source.partitions,
         "key": _key(source),
         **({"demographics": source.demographics} if source.demographics else {}),
-        "labels.findings": study.labels.findings,
-        "labels.tubes": study.labels.tubes,
-        **_others(study.labels),
-        **positions_of(study.labels),
+        **_label_columns(study.stored_labels(archive)),
         **_lacking(study, archive),
     }
 
@@ -79,7 +79,9 @@ def _ingest(study: Study, archive: str) -> Slice:
 def _lacking(study: Study, archive: str) -> Slice:
     """Labels that an archive lacks, if it does."""
     lacking = [
-        name for name in study.labels.columns if name not in study.labels_in(archive).columns
+        name
+        for name in study.stored_labels(archive).columns
+        if name not in study.labels_in(archive).columns
     ]
     return {"lacking": lacking} if lacking else {}
 

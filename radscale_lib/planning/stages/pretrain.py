@@ -13,6 +13,7 @@ from radscale_lib.planning.stages.base import (
     arms_encoder,
     encoder_of,
     hardware,
+    labels_of,
     largest_side,
     without,
 )
@@ -37,11 +38,18 @@ def _pretrain(study: Study, arm: str) -> Slice:
         **({"smallest_cell": study.smallest_cell(archive)} if encoder.learns_words else {}),
         arm: without(section, "seeds", "sizes", "keep"),
         "encoder": without(encoder, "weights"),
-        "labels": without(study.labels, "positions"),
+        **_labels(study, section.supervision),
         "devices": study.compute.devices,
         **({"compile": True} if study.compute.compile else {}),
         **hardware(study),
     }
+
+
+def _labels(study: Study, supervision: tuple[str, ...]) -> Slice:
+    """Labels and what they count as, of an arm that learns from them."""
+    if "labels" not in supervision:
+        return {}
+    return {"labels": {**labels_of(study), "others": study.labels.others}}
 
 
 def _interpolate(study: Study, arm: str) -> Slice:

@@ -1,0 +1,501 @@
+"""Reads by rules what a report says of each label: present, absent, uncertain, or nothing.
+
+Phrases mention labels (`radscale_lib.languages.phrases`), cues around them tell what is claimed
+(`radscale_lib.languages.cues`): the method of NegEx and ConText (Chapman et al. 2001, Harkema et
+al. 2009), with lists, removals, the past, and questions. A cue reaches through its sentence until a
+word that ends its reach, or until a part of the sentence that affirms something of its own.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from radscale_lib.labels.matcher import Found, Matcher, longest
+from radscale_lib.labels.sentences import Word, folded, sentences, words
+from radscale_lib.labels.states import (
+    ABSENT,
+    NOT_MENTIONED,
+    PRESENT,
+    RANK,
+    SILENT,
+    UNCERTAIN,
+    Reading,
+)
+from radscale_lib.languages import language as words_of
+from radscale_lib.languages.cues import Cues, cues
+from radscale_lib.languages.phrases import phrases
+
+TUBES = frozenset(
+    {"ett", "tracheostomy", "ngt", "cvc", "swan ganz", "chest tube", "pacemaker", "support devices"}
+)
+"""Entries of the phrases that can be removed."""
+KNOWN_SENTENCES = 2**17
+"""Sentences whose claims are kept: most of those in reports are written again and again."""
+
+_ENDS, _KEEP, _ASKED, _PAST, _PAST_AFTER = range(5)
+_DENY, _DENY_AFTER, _REMOVED, _REMOVED_AFTER, _HEDGE, _HEDGE_AFTER = range(5, 11)
+_BACKWARD = {_DENY: _DENY_AFTER, _REMOVED: _REMOVED_AFTER, _HEDGE: _HEDGE_AFTER, _PAST: _PAST_AFTER}
+_AND, _WITH, _OR, _VERB, _SHOWN, _AFFIRMS, _NOW = range(7)
+_MENTION, _DENIAL, _APART = range(3)
+_SKIPPED_HEADINGS = ("indication", "other", "record", "signature")
+_FIRST_WORDS = 40
+"""Characters in which a heading ends."""
+
+
+class Claim(NamedTuple):
+    """What a sentence says of a label: its number, the state, and the words' place."""
+
+    label: int
+    state: int
+    start: int
+    end: int
+
+
+class RuleReader:
+    """Reads what reports of one language say of some labels."""
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        added: Mapping[str, Sequence[str]] | None = None,
+        language: str = "en",
+    ) -> None:
+        """Prepare the phrases.
+
+        Args:
+            labels: names, K. A name that ends with a class of positions, as `ett_abnormal` or
+                `ETT - Borderline`, is of the tube before it.
+            added: further phrases by label.
+            language: code of the reports' language.
+
+        Raises:
+            FileNotFoundError: if the language has no cues.
+        """
+        self.labels = tuple(labels)
+        self._cues = known = cues(language)
+        self._headings = _headings(language)
+        self._abbreviations = frozenset(map(folded, known.abbreviations))
+        self._known: dict[str, tuple[Claim, ...]] = {}
+        umlauts = language == "de"
+        entries = [_entry(label, language) for label in labels]
+        self._removable = [entry in TUBES for entry, _ in entries]
+        self._classes = [of_class for _, of_class in entries]
+        self._entries = [entry for entry, _ in entries]
+        stops = frozenset(map(folded, phrases(language).gap_stops))
+        self._mentions = Matcher(
+            self._phrases(added or {}, language),
+            known.endings,
+            stops - {folded(word) for word in ("normal", "normale")},
+            known.compounds,
+            umlauts,
+        )
+        self._positions = Matcher(
+            (
+                (phrase, number)
+                for number, name in enumerate(known.classes)
+                for phrase in known.positions.get(name, ())
+            ),
+            known.endings,
+            umlauts=umlauts,
+        )
+        self._class_names = list(known.classes)
+        self._marks = Matcher(_marks(known), umlauts=umlauts)
+        self._around = Matcher(_around(known), umlauts=umlauts)
+
+    def _phrases(
+        self, added: Mapping[str, Sequence[str]], language: str
+    ) -> Iterator[tuple[str, int]]:
+        """Phrases of every label; what each stands for is its number times 3, and how it claims."""
+        mentions, known = phrases(language).mentions, self._cues
+        for number, (label, entry) in enumerate(zip(self.labels, self._entries, strict=True)):
+            listed = [
+                *mentions.get(entry, (entry,)),
+                *known.further.get(entry, ()),
+                *added.get(label, ()),
+            ]
+            for kind, each in (
+                (_MENTION, dict.fromkeys(listed)),
+                (_DENIAL, known.denials.get(entry, ())),
+                (_APART, known.apart.get(entry, ())),
+            ):
+                yield from ((phrase, 3 * number + kind) for phrase in each)
+
+    def read(self, text: str) -> list[Reading]:
+        """What a text says of each label [K]; of several claims the surest affirmation counts."""
+        found = [SILENT] * len(self.labels)
+        for start, end in self._sentences(text):
+            sentence = text[start:end]
+            claims = self._known.get(sentence)
+            if claims is None:
+                if len(self._known) >= KNOWN_SENTENCES:
+                    self._known.clear()
+                claims = self._known[sentence] = tuple(self._claims(sentence))
+            for claim in claims:
+                if RANK[claim.state] > RANK[found[claim.label].state]:
+                    found[claim.label] = Reading(
+                        claim.state, start + claim.start, start + claim.end
+                    )
+        return found
+
+    def _sentences(self, text: str) -> Iterator[tuple[int, int]]:
+        """Sentences but those under a heading of what is asked, compared, or done."""
+        skipping = False
+        for start, end in sentences(text, self._abbreviations):
+            colon = text.find(":", start, min(end, start + _FIRST_WORDS))
+            if colon >= 0:
+                kind = self._headings.get(folded(text[start:colon].strip(" \t\n*#-_")))
+                if kind is not None:
+                    skipping = kind == "indication"
+                    if kind in (*_SKIPPED_HEADINGS, "comparison"):
+                        continue
+            if not skipping:
+                yield start, end
+
+    def _claims(self, sentence: str) -> Iterator[Claim]:
+        """What a sentence claims."""
+        parts = words(sentence)
+        found = self._mentions.find(parts)
+        if not found:
+            return
+        mentions = _kept(found)
+        marks = [mark for mark in self._marks.find(parts) if not _belongs(mark, mentions)]
+        scopes = _Scopes(parts, marks, self._around.find(parts), mentions)
+        states = [self._state(scopes, mention) for mention in mentions]
+        _alternatives(scopes, mentions, states)
+        if any(self._classes):
+            yield from self._class_claims(parts, scopes, mentions, states)
+        for mention, state in zip(mentions, states, strict=True):
+            number = mention.meaning // 3
+            if state != NOT_MENTIONED and not self._classes[number]:
+                yield Claim(number, state, parts[mention.first].start, parts[mention.last - 1].end)
+
+    def _state(self, scopes: "_Scopes", mention: Found) -> int:
+        number, kind = divmod(mention.meaning, 3)
+        if kind == _APART or scopes.over(_ASKED, mention):
+            return NOT_MENTIONED
+        denied = scopes.over(_DENY, mention)
+        denied |= self._removable[number] and scopes.over(_REMOVED, mention)
+        hedged = scopes.over(_HEDGE, mention)
+        if kind == _DENIAL:
+            return UNCERTAIN if hedged else NOT_MENTIONED if denied else ABSENT
+        if denied:
+            return ABSENT
+        if scopes.over(_PAST, mention) and not scopes.is_now(mention.first):
+            return NOT_MENTIONED
+        return UNCERTAIN if hedged else PRESENT
+
+    def _class_claims(
+        self, parts: list[Word], scopes: "_Scopes", mentions: list[Found], states: list[int]
+    ) -> Iterator[Claim]:
+        """Claims about the positions of the tubes that a sentence mentions."""
+        tubes = [
+            (mention, state)
+            for mention, state in zip(mentions, states, strict=True)
+            if self._classes[mention.meaning // 3] and mention.meaning % 3 != _APART
+        ]
+        said = self._positions.find(parts) if tubes else []
+        places = sorted({mention.first for mention, _ in tubes})
+        for mention, state in tubes:
+            number = mention.meaning // 3
+            span = parts[mention.first].start, parts[mention.last - 1].end
+            if state == ABSENT:
+                yield Claim(number, ABSENT, *span)
+            if state not in (PRESENT, UNCERTAIN):
+                continue
+            later = next((place for place in places if place > mention.first), len(parts))
+            about = [
+                each
+                for each in said
+                if (mention.first <= each.first < later or len(places) == 1)
+                and not scopes.has(_DENY, each.first)
+            ]
+            names = {self._class_names[each.meaning] for each in about}
+            worst = next((n for n in ("abnormal", "borderline", "normal") if n in names), None)
+            names = ({worst} if worst else set()) | (names & {"incomplete"})
+            own = self._classes[number]
+            if own in names:
+                where = next(e for e in about if self._class_names[e.meaning] == own)
+                hedged = state == UNCERTAIN or scopes.has(_HEDGE, where.first)
+                yield Claim(
+                    number,
+                    UNCERTAIN if hedged else PRESENT,
+                    parts[where.first].start,
+                    parts[where.last - 1].end,
+                )
+            elif names:
+                yield Claim(number, ABSENT, *span)
+
+
+class _Scopes:
+    """How far the cues of a sentence reach."""
+
+    def __init__(
+        self,
+        parts: Sequence[Word],
+        marks: Iterable[Found],
+        around: Iterable[Found],
+        mentions: Sequence[Found],
+    ) -> None:
+        self._parts = parts
+        self._count = len(parts)
+        self._starts: dict[int, set[int]] = {}
+        """Kinds of the cue that begins at a place."""
+        self._within: set[int] = set()
+        self._around: dict[int, set[int]] = {}
+        for each in around:
+            self._around.setdefault(each.first, set()).add(each.meaning)
+        self._mentioned = {mention.first for mention in mentions if mention.meaning % 3 != _APART}
+        self._covered = {
+            place for mention in mentions for place in range(mention.first, mention.last)
+        }
+        self._limits = [0] * (self._count + 1)
+        """Number of the clause that a place is in, by the cues that end a reach."""
+        self._reach: dict[int, set[int]] = {}
+        chosen = list(longest(marks))
+        clause = 0
+        for group in chosen:
+            kinds = {each.meaning for each in group}
+            self._starts[group[0].first] = kinds
+            self._within.update(range(group[0].first, group[0].last))
+        for place in range(self._count):
+            if _ENDS in self._starts.get(place, ()):
+                clause += 1
+            self._limits[place] = clause
+        self._limits[self._count] = clause
+        for group in chosen:
+            self._spread(group[0].first, group[0].last, {each.meaning for each in group})
+
+    def has(self, kind: int, place: int) -> bool:
+        """Whether a cue of a kind reaches a place."""
+        return place in self._reach.get(kind, ())
+
+    def over(self, kind: int, mention: Found) -> bool:
+        """Whether a cue of a kind reaches a word of a mention."""
+        reached = self._reach.get(kind, _NOTHING)
+        return any(place in reached for place in range(mention.first, mention.last))
+
+    def is_now(self, place: int) -> bool:
+        """Whether the clause of a place says that something is there now."""
+        clause = self._limits[place]
+        return any(
+            _NOW in kinds and self._limits[at] == clause for at, kinds in self._around.items()
+        )
+
+    def joined_by_or(self, first: int, last: int) -> bool:
+        """Whether "or" or "versus" stands between two places of one clause, and no mark."""
+        return self._limits[first] == self._limits[last] and any(
+            _OR in self._around.get(place, ()) for place in range(first, last)
+        )
+
+    def mark_at(self, place: int) -> bool:
+        """Whether a part of the sentence begins behind a place."""
+        text = self._parts[place].text
+        return text in (",", "(", ")") or not self._around.get(place, _NOTHING).isdisjoint(
+            (_AND, _WITH)
+        )
+
+    def _spread(self, first: int, last: int, kinds: set[int]) -> None:
+        for before, after in _BACKWARD.items():
+            wanted = {before, after} & kinds
+            if len(wanted) == 2:  # of both kinds: what stands before in the same part of it decides
+                wanted = {after} if self._follows(first) else {before}
+            if before in wanted:
+                self._reach.setdefault(before, set()).update(self._forward(last, before))
+            if after in wanted:
+                self._reach.setdefault(before, set()).update(self._backward(first))
+        if _ASKED in kinds:
+            self._reach.setdefault(_ASKED, set()).update(self._forward(last, _ASKED))
+
+    def _follows(self, first: int) -> bool:
+        for place in range(first - 1, -1, -1):
+            if place in self._mentioned:
+                return True
+            if self.mark_at(place) or _ENDS in self._starts.get(place, ()):
+                return False
+        return False
+
+    def _forward(self, start: int, kind: int) -> Iterator[int]:
+        for place in range(start, self._count):
+            kinds = self._starts.get(place)
+            if kinds is not None and self._stops(kinds, place, kind):
+                return
+            if self.mark_at(place) and (kind == _PAST or self._affirms(place + 1)):
+                listed = self._parts[place].text == "," and self._closed_by_or(place + 1)
+                if kind == _PAST or not listed:
+                    return
+            yield place
+
+    def _stops(self, kinds: set[int], place: int, kind: int) -> bool:
+        if _ENDS in kinds:
+            return True
+        opens = place > 0 and self.mark_at(place - 1)
+        if kind in (_HEDGE, _PAST, _ASKED):
+            return not kinds.isdisjoint((_DENY,)) and (opens or kind != _ASKED)
+        return opens and not kinds.isdisjoint((_HEDGE, _KEEP, _PAST))
+
+    def _affirms(self, start: int) -> bool:
+        """Whether a part of the sentence affirms something."""
+        if _AFFIRMS in self._around.get(start, ()):
+            return True
+        verb = False
+        for place in range(start, self._count):
+            if self.mark_at(place) or _ENDS in self._starts.get(place, ()):
+                break
+            kinds = self._around.get(place, _NOTHING)
+            if _NOW in kinds:
+                return True
+            if _VERB in kinds:
+                verb = True
+            elif verb and _SHOWN in kinds:
+                verb = False
+                break
+        return verb
+
+    def _closed_by_or(self, start: int) -> bool:
+        for place in range(start, self._count):
+            if _ENDS in self._starts.get(place, ()):
+                return False
+            if _OR in self._around.get(place, ()):
+                return True
+        return False
+
+    def _backward(self, first: int) -> Iterator[int]:
+        passed, joined = False, False
+        for place in range(first - 1, -1, -1):
+            kinds, around = self._starts.get(place, _NOTHING), self._around.get(place, _NOTHING)
+            if _ENDS in kinds:
+                return
+            if not around.isdisjoint((_AND, _OR)):
+                joined = True
+            if passed and self.mark_at(place):
+                alone = self._parts[place].text == "," and not joined
+                if _WITH in around or (alone and not self._lists(place)):
+                    return
+                if self._claims_itself(place):
+                    return
+            passed = passed or place in self._mentioned
+            yield place
+
+    def _lists(self, mark: int) -> bool:
+        """Whether the part of the sentence that ends at a mark is a mention and nothing else."""
+        place = mark - 1
+        while place >= 0 and place in self._covered:
+            place -= 1
+        return place < mark - 1 and (place < 0 or self.mark_at(place))
+
+    def _claims_itself(self, mark: int) -> bool:
+        """Whether the part of the sentence that ends at a mark has a verb or a cue of its own."""
+        for place in range(mark - 1, -1, -1):
+            if self.mark_at(place):
+                return False
+            around = self._around.get(place, _NOTHING)
+            if place in self._within or not around.isdisjoint((_VERB, _NOW)):
+                return True
+        return False
+
+
+_NOTHING: frozenset[int] = frozenset()
+
+
+def _belongs(mark: Found, mentions: Iterable[Found]) -> bool:
+    """Whether a cue is part of a phrase that denies a label by itself."""
+    return any(
+        mention.meaning % 3 == _DENIAL and mention.first <= mark.first < mention.last
+        for mention in mentions
+    )
+
+
+def _kept(found: list[Found]) -> list[Found]:
+    """Of overlapping phrases of one label, the longest."""
+    kept: list[Found] = []
+    by_label: dict[int, list[Found]] = {}
+    for each in sorted(found, key=lambda each: (each.first - each.last, each.first)):
+        others = by_label.setdefault(each.meaning // 3, [])
+        if all(each.last <= other.first or each.first >= other.last for other in others):
+            others.append(each)
+            kept.append(each)
+    return sorted(kept, key=lambda each: (each.first, each.last, each.meaning))
+
+
+def _alternatives(scopes: _Scopes, mentions: list[Found], states: list[int]) -> None:
+    """What "or" joins is uncertain: two findings that follow each other, both affirmed."""
+    affirmed = [
+        place
+        for place, (mention, state) in enumerate(zip(mentions, states, strict=True))
+        if state == PRESENT and mention.meaning % 3 == _MENTION
+    ]
+    for one in affirmed:
+        for other in affirmed:
+            first, second = mentions[one], mentions[other]
+            near = first.last <= second.first <= first.last + 4
+            if near and scopes.joined_by_or(first.last, second.first):
+                states[one] = states[other] = UNCERTAIN
+
+
+def _entry(label: str, language: str) -> tuple[str, str]:
+    """The entry of the phrases that a label has, and its class of positions."""
+    name = " ".join(word.text for word in words(label))
+    known, mentions = cues(language), phrases(language).mentions
+    for of_class, names in known.classes.items():
+        for ending in names:
+            if name.endswith(f" {ending}"):
+                tube = _named(name.removesuffix(f" {ending}").strip(), mentions)
+                if tube in TUBES:
+                    return tube, of_class
+    return _named(name, mentions), ""
+
+
+def _named(name: str, mentions: Mapping[str, Sequence[str]]) -> str:
+    if name in mentions:
+        return name
+    english = phrases("en").mentions
+    found = next((entry for entry, listed in mentions.items() if name in listed), None)
+    return found or next((entry for entry, listed in english.items() if name in listed), name)
+
+
+def _marks(known: Cues) -> Iterator[tuple[str, int]]:
+    """Cues that reach over other words, and what ends their reach."""
+    for listed, kind in (
+        (known.ends, _ENDS),
+        (known.keep, _KEEP),
+        (known.asked_before, _ASKED),
+        (known.past_before, _PAST),
+        (known.past_after, _PAST_AFTER),
+        (known.deny_before, _DENY),
+        (known.deny_after, _DENY_AFTER),
+        (known.removed_before, _REMOVED),
+        (known.removed_after, _REMOVED_AFTER),
+        (known.hedge_before, _HEDGE),
+        (known.hedge_after, _HEDGE_AFTER),
+    ):
+        yield from ((phrase, kind) for phrase in listed)
+
+
+def _around(known: Cues) -> Iterator[tuple[str, int]]:
+    """Words that part and join what is mentioned."""
+    for listed, kind in (
+        (known.ands, _AND),
+        (known.withs, _WITH),
+        (known.ors, _OR),
+        (known.verbs, _VERB),
+        (known.shown, _SHOWN),
+        (known.affirming, _AFFIRMS),
+        (known.now, _NOW),
+    ):
+        yield from ((phrase, kind) for phrase in listed)
+
+
+def _headings(code: str) -> dict[str, str]:
+    """Kind of each heading by its folded name."""
+    headings = words_of(code).headings
+    return {
+        folded(name): kind
+        for kind in (
+            *_SKIPPED_HEADINGS,
+            "comparison",
+            "interpretation",
+            "report",
+            "impression",
+            "findings",
+        )
+        for name in headings.get(kind, ())
+    }

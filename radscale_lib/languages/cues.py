@@ -1,0 +1,102 @@
+"""Words by which a report's claims are told: what it denies, doubts, remembers, or asks.
+
+They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention a finding or tube:
+
+- `endings` that a phrase's last word may have; `compounds`: whether a word that ends with a phrase
+  of one word mentions it, too (German).
+- `abbreviations`: words whose full stop ends no sentence.
+- `deny_before`, `hedge_before`: deny, or make uncertain, what is mentioned after them;
+  `deny_after`, `hedge_after` what stands before. They reach to one of `ends`, or to the next part
+  of the sentence that affirms something: one that begins with a word of `affirming`, or before them
+  has a word of `verbs`.
+- `removed_before`, `removed_after`: the same of tubes alone.
+- `keep`: hold a denying word and deny nothing.
+- `past_before`, `past_after`: what they go with is of the past, unless a word of `now` says that it
+  is still there.
+- `asked_before`: ask for a finding and claim nothing.
+- `and`, `with`, `or`: join mentions. What "or" joins and nothing denies is uncertain. `shown`:
+  what may stand behind a verb without affirming anything ("no A and B are seen").
+- `further` phrases that mention a label; `apart`: phrases that hold one and mean something else
+  (pericardial effusion); `denials`: phrases that deny a label without naming it (normal heart).
+- `positions`: words for how a tube lies, by class; `classes`: names of these in labels.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).parent
+
+Phrases = tuple[str, ...]
+ByLabel = Mapping[str, Phrases]
+
+
+@dataclass(frozen=True)
+class Cues:
+    """The cues of a language, as its data file has them."""
+
+    abbreviations: Phrases
+    ands: Phrases
+    withs: Phrases
+    ors: Phrases
+    shown: Phrases
+    verbs: Phrases
+    affirming: Phrases
+    deny_before: Phrases
+    deny_after: Phrases
+    removed_before: Phrases
+    removed_after: Phrases
+    keep: Phrases
+    hedge_before: Phrases
+    hedge_after: Phrases
+    past_before: Phrases
+    past_after: Phrases
+    now: Phrases
+    asked_before: Phrases
+    ends: Phrases
+    classes: ByLabel
+    positions: ByLabel
+    denials: ByLabel
+    further: ByLabel
+    apart: ByLabel
+    endings: Phrases = ()
+    compounds: bool = field(default=False)
+
+
+def has_cues(code: str) -> bool:
+    """Whether a language has cues."""
+    return _path(code).exists()
+
+
+@lru_cache
+def cues(code: str) -> Cues:
+    """Read the cues of a language.
+
+    Raises:
+        FileNotFoundError: if it has none.
+    """
+    data = tomllib.loads(_path(code).read_text(encoding="utf-8"))
+    for word in ("and", "with", "or"):
+        data[f"{word}s"] = data.pop(word)
+    return Cues(**{key: _frozen(value) for key, value in data.items()})
+
+
+def digest_of(code: str) -> str:
+    """Digest (16 hex digits) of the cues of a language; empty if it has none."""
+    if not has_cues(code):
+        return ""
+    return hashlib.sha256(_path(code).read_bytes()).hexdigest()[:16]
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: tuple(listed) for key, listed in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _path(code: str) -> Path:
+    return _FOLDER / f"{code}.cues.toml"

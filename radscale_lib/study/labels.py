@@ -1,0 +1,144 @@
+"""Where labels come from: a table, or reports read by rules or by a model; and their audit."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from radscale_lib.study.base import Distinct, Fraction, Section
+
+Source = Literal["table", "rules", "endpoint"]
+READERS: tuple[Source, ...] = ("rules", "endpoint")
+"""Sources that read reports."""
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _some(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    if not sources:
+        raise ValueError(f"no source: name one or more of {', '.join(get_args(Source))}")
+    return sources
+
+
+Sources = Annotated[tuple[Source, ...], BeforeValidator(_listed), Distinct]
+"""Sources in order; one may stand without brackets."""
+SomeSources = Annotated[Sources, AfterValidator(_some)]
+"""At least one."""
+
+
+class Price(Section):
+    """What an endpoint costs."""
+
+    input: float = Field(0.0, ge=0, description="For a million tokens that are sent.")
+    output: float = Field(0.0, ge=0, description="For a million tokens that are answered.")
+    currency: str = Field("USD", description="In which the prices are, as plans say it.")
+
+
+class Endpoint(Section):
+    """A server that speaks OpenAI's chat completions: vLLM, Ollama, or a vendor's."""
+
+    url: str = Field(
+        description="Address up to the version, as http://127.0.0.1:8000/v1. RADSCALE_ENDPOINT_KEY "
+        "of the environment is sent as its key, if it is set."
+    )
+    model: str = Field(min_length=1, description="Name of the model, as the server has it.")
+    texts_leave_institution: bool = Field(
+        False,
+        description="Allow an address outside of this machine and its private network: report "
+        "texts, scrubbed by rules that miss some names (docs/privacy.md), leave the institution.",
+    )
+    concurrency: int = Field(8, ge=1, le=512, description="Requests at once, of each job.")
+    attempts: int = Field(
+        5,
+        ge=1,
+        le=20,
+        description="Tries of a request, with growing waits; after them the job stops, and goes on "
+        "from its cache when it is started again.",
+    )
+    timeout: float = Field(120.0, gt=0, description="Seconds that an answer may take.")
+    characters: int = Field(
+        20_000,
+        ge=100,
+        description="Reports that are longer are not sent: their labels are missing.",
+    )
+    tokens_per_second: float = Field(
+        1000.0, gt=0, description="Tokens a second that the server reads and writes, for plans."
+    )
+    price: Price = Field(Price(), description="What it costs, for plans.")
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no address: write one as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "an address without user, password or query is needed: put the key into "
+                "RADSCALE_ENDPOINT_KEY"
+            )
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> "Endpoint":
+        host = urlsplit(self.url).hostname or ""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return self  # a name: looked up before anything is sent
+        if not self.texts_leave_institution and not is_inside(str(address)):
+            raise ValueError(f"url: {outside(host)}")
+        return self
+
+
+def is_inside(address: str) -> bool:
+    """Whether an IP address is of this machine or of a private network."""
+    found = ip_address(address.partition("%")[0])
+    mapped = getattr(found, "ipv4_mapped", None)
+    found = mapped or found
+    if found.is_loopback:
+        return True
+    shared = found.version == 4 and int(found) >> 22 == int(ip_address("100.64.0.0")) >> 22
+    private = found.is_private or found.is_link_local
+    return not shared and private and not found.is_unspecified and not found.is_reserved
+
+
+def outside(host: str) -> str:
+    """What is said of an address outside."""
+    return (
+        f"{host} is outside of this machine and its private network: report texts would leave the "
+        "institution: name another server, or set labels.endpoint.texts_leave_institution: true"
+    )
+
+
+class Least(Section):
+    """What a label must reach in the audit."""
+
+    precision: Fraction = Field(
+        0.0, description="Share of the studies read as present that a person finds present."
+    )
+    recall: Fraction = Field(
+        0.0, description="Share of the studies that a person finds present that are read so."
+    )
+
+
+class Audit(Section):
+    """Reading some reports oneself, to see how far labels can be trusted (docs/labels.md)."""
+
+    reports: int = Field(
+        200, ge=1, description="Reports drawn for each label: by state, and where sources differ."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the draw.")
+    table: Path | None = Field(
+        None, description="The table that `snakemake audit_labels` draws, filled (docs/labels.md)."
+    )
+    least: Least = Field(Least(), description="What a label must reach, of the first source.")
+    below: Literal["stop", "drop"] = Field(
+        "stop",
+        description="What happens to a label below that: the study stops, or goes on without what "
+        "the source says of the label.",
+    )

@@ -1,0 +1,6 @@
+"""Draw reports to read oneself, as a table to fill and as a page that works offline."""
+
+from radscale_lib.cli.sample_labels import main
+
+if __name__ == "__main__":
+    main()
