@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
     parser.add_argument("--shards", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--ranges", type=Path, help="index of the shards (index_shards.py)")
+    parser.add_argument(
+        "--labels", type=Path, help="folder of the labels' tables, if they have any"
+    )
     parser.add_argument("--features", type=Path, required=True, help="folder of the features")
     parser.add_argument(
         "--tasks",
@@ -35,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)
-    inputs = Inputs(args.encoder, args.features, args.catalog, args.shards, args.ranges)
+    inputs = Inputs(
+        args.encoder, args.features, args.catalog, args.shards, args.ranges, args.labels
+    )
     study = study_of(args)
     tasks = args.task or list(study.evaluation.tasks)
     try:

@@ -11,7 +11,6 @@ from radscale_lib.study.model import Study
 if TYPE_CHECKING:
     import polars as pl
 
-LABEL_COLUMN = {"findings": "finding", "tubes": "tube"}
 SCORED = ("train", "validation", "test")
 
 
@@ -21,6 +20,8 @@ def data_findings(study: Study) -> Iterator[Finding]:
     if not path.exists():
         return
     import polars as pl
+
+    from radscale_lib.shards.labels import GROUPS, join_labels, label_files
 
     try:
         catalog = pl.scan_parquet(path)
@@ -35,10 +36,18 @@ def data_findings(study: Study) -> Iterator[Finding]:
             f"subsets.sizes: {largest} is above the {pool} images of the pool: lower it, add "
             "files to the archive, or lower the splits"
         )
+    folder = study.folder / "labels/held-out"
+    if study.labels.readers:
+        if not all(file.is_file() for file in label_files(study.labels, folder)):
+            return
+        catalog = join_labels(
+            catalog.select("image_id", "split").collect(), study.labels, folder
+        ).lazy()
+        columns = catalog.collect_schema().names()
     for name, task in study.evaluation.tasks.items():
         if task.names and task.needs == "labels":
             wanted = task.targets(study.labels)
-            labels = [f"{LABEL_COLUMN[task.names]}:{label}" for label in wanted]
+            labels = [f"{GROUPS[task.names]}:{label}" for label in wanted]
             known = [label for label in labels if label in columns]
             counts = _counts(catalog, known)
             yield from _task_findings(name, counts)

@@ -49,13 +49,25 @@ def read_with_labels(
     return join_labels(table, labels, folder).select(columns)
 
 
-def join_labels(table: pl.DataFrame, labels: Labels, folder: Path) -> pl.DataFrame:
-    """A table of images with the labels of tables of their own; images in none are not labelled."""
+def join_labels(
+    table: pl.DataFrame, labels: Labels, folder: Path, groups: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """A table of images with the labels of tables of their own; images in none are not labelled.
+
+    Args:
+        table: with `image_id`; its own labels are dropped.
+        labels: the study's labels.
+        folder: `labels/pool` or `labels/held-out`.
+        groups: of labels; None: all that the folder has.
+    """
+    files = label_files(labels, folder)
+    if groups is not None:
+        files = [folder / f"{group}.parquet" for group in groups]
     columns = ["labelled", *(name for names in group_columns(labels).values() for name in names)]
     table = table.drop(columns, strict=False)
     known = ["none"]
     table = table.with_columns(none=pl.lit(False))
-    for path in label_files(labels, folder):
+    for path in files:
         known.append(f"of {path.stem}")
         own = pl.read_parquet(path).rename({"labelled": known[-1]})
         table = table.join(own, on="image_id", how="left", maintain_order="left")

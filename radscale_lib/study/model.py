@@ -139,6 +139,11 @@ class Study(Section):
         stored = self.stored_labels(archive)
         return stored.without(test.without_labels) if test else stored
 
+    @property
+    def catalog_labels(self) -> Labels:
+        """The labels that the institution's catalog has for evaluation; else they are in tables."""
+        return Labels() if self.labels.readers else self.labels
+
     def stored_labels(self, archive: str) -> Labels:
         """The labels that the shards of an archive have columns of.
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from radscale_lib.shards.labels import targets
+from radscale_lib.shards.labels import join_labels, targets
 from radscale_lib.study.heads.base import HeadSection, share_name
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.classification import Classification
@@ -37,6 +37,8 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
     """
     task = _task(study, name)
     pooled, index = read_features(inputs, study.evaluation.features)
+    if inputs.labels is not None:
+        index = join_labels(index, study.labels, inputs.labels, [task.target])
     labels: tuple[str, ...] = getattr(study.labels, task.target)
     truth = targets(index, columns(study.labels, task.target), study.labels)
     known = ~np.isnan(truth).all(1)

@@ -89,7 +89,7 @@ class _Parts:
         """Write the features, or link those that are kept."""
         if not self.has_encoder:
             print(f"{self.run.path}: {FAILED}: no features", file=sys.stderr)
-            write_empty(self.inputs, self.study.labels)
+            write_empty(self.inputs, self.study.catalog_labels)
         elif self.kept is None:
             self._extract(self.inputs)
         else:
@@ -128,7 +128,7 @@ class _Parts:
             extract(self.study, inputs, self.run.path)
         except NotFiniteError as error:
             print(f"{self.run.path}: {error}: no features", file=sys.stderr)
-            write_empty(inputs, self.study.labels, str(error))
+            write_empty(inputs, self.study.catalog_labels, str(error))
 
     def _made_of(self, stage: str, task: str = "", part: str = "") -> dict[str, str]:
         """Stage id of a part, and digests of what it reads."""
@@ -138,6 +138,8 @@ class _Parts:
         if section:
             files += [self.inputs.features / name for name in FILES if section.reads_features]
             files += [folder for _, folder in section.folders()]
+            if self.inputs.labels and section.needs == "labels":
+                files.append(self.inputs.labels / f"{section.names}.parquet")
         return {
             "stage": stage_id(components(self.study, stage, arm=self.run.arm, **names)),
             "encoder": self.inputs.encoder_digest,

@@ -23,7 +23,7 @@ def extract(study: Study, inputs: Inputs, label: str) -> None:
         NotFiniteError: naming level and image.
     """
     catalog = pl.read_parquet(inputs.catalog)
-    index = index_of(catalog, study.labels)
+    index = index_of(catalog, study.catalog_labels)
     rows = index.select("image_id").join(
         catalog.select("image_id", "shard", "row"), on="image_id", maintain_order="left"
     )

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from radscale_lib.files import file_digest
+from radscale_lib.shards.labels import label_files
 from radscale_lib.study.model import Study
 
 
@@ -19,6 +20,7 @@ class Inputs:
         catalog: `catalog.parquet` of the institution.
         shards: folder of its shards.
         ranges: their index, by which images are verified as they are read; None: pages are.
+        labels: folder of the labels' tables; None: they are in the catalog.
     """
 
     encoder: Path
@@ -26,6 +28,7 @@ class Inputs:
     catalog: Path
     shards: Path
     ranges: Path | None = None
+    labels: Path | None = None
 
     @property
     def card(self) -> Path:
@@ -44,5 +47,6 @@ class Inputs:
             *([self.card] if self.card.exists() else []),
             self.catalog,
             *([self.ranges] if self.ranges else []),
+            *label_files(study.labels, self.labels),
             *(folder for task in tasks for _, folder in study.evaluation.tasks[task].folders()),
         ]

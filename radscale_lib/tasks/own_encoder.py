@@ -8,6 +8,7 @@ from radscale_lib.encoders.loading import load_file
 from radscale_lib.encoders.storage import save_encoder
 from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
+from radscale_lib.shards.labels import label_files
 from radscale_lib.study.model import Run, Study
 from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.inputs import Inputs
@@ -45,6 +46,11 @@ def evaluate_encoder(
     chosen = list(known) if tasks is None else tasks
     if unknown := [task for task in chosen if task not in known]:
         raise InputError(f"{unknown[0]}: no task of study {study.name}: use {', '.join(known)}")
+    labels = study.folder / "labels/held-out" if study.labels.readers else None
+    if labels is not None and not all(file.is_file() for file in label_files(study.labels, labels)):
+        raise InputError(
+            f"{labels}: the reports' labels are not read: run `snakemake labels` first"
+        )
     file = out / "encoder.safetensors"
     save_encoder(file, load_file(spec))
     ranges = study.folder / "data/institution/ranges.arrow"
@@ -54,6 +60,7 @@ def evaluate_encoder(
         data / "catalog.parquet",
         data / "shards",
         ranges if ranges.is_file() else None,
+        labels,
     )
     run = Run(name, 0, 0)
     tables = {task: out / "tasks" / task / TABLE for task in chosen}

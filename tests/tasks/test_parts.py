@@ -8,6 +8,7 @@ import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from radscale_lib.shards.labels import group_columns
 from radscale_lib.study import Run, parse_study
 from radscale_lib.tasks import frozen, generation, segmentation
 from radscale_lib.tasks.evaluate import evaluate_run
@@ -92,6 +93,29 @@ def test_a_change_of_one_task_runs_no_other_decoder_and_no_encoder(evaluation):
     steps, encoded, after = evaluation(wider)
     assert steps == first | {"reports": 0}
     assert after == evaluation(wider, work=False)[2]
+
+
+def test_labels_in_tables_are_those_of_the_catalog_and_change_by_themselves(
+    evaluation, files, tmp_path
+):
+    """Other tubes in their table compute the tubes' predictions anew, and no encoder runs."""
+    _, _, before = evaluation(study_with())
+    catalog = pl.read_parquet(files.catalog)
+    folder = tmp_path / "labels/held-out"
+    folder.mkdir(parents=True)
+    for group, columns in group_columns(files.study.labels).items():
+        catalog.select("image_id", "labelled", *columns).write_parquet(folder / f"{group}.parquet")
+    study = parse_study(STUDY | {"labels": STUDY["labels"] | {"source": "rules"}})
+    evaluation.inputs = replace(evaluation.inputs, labels=folder)
+    _, encoded, after = evaluation(study)
+    assert encoded > 0
+    for task in ("findings", "tubes"):
+        assert pl.read_parquet(before[task]).equals(pl.read_parquet(after[task]))
+    tubes = pl.read_parquet(folder / "tubes.parquet")
+    tubes.with_columns(pl.lit(1, pl.Int8).alias("tube:ett")).write_parquet(folder / "tubes.parquet")
+    steps, encoded, changed = evaluation(study)
+    assert (steps, encoded) == (NONE, 0)
+    assert {task for task in TASKS if after[task] != changed[task]} == {"tubes"}
 
 
 def test_what_was_done_before_a_kill_is_kept(evaluation, monkeypatch):

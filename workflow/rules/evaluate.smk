@@ -1,6 +1,6 @@
 """Evaluation of frozen encoders: one job predicts all tasks of a run, and a light one scores them.
 
-Inputs: encoders/, data/institution/. The catalog stands for the shards.
+Inputs: encoders/, data/institution/, labels/held-out/. The catalog stands for the shards.
 Outputs: features/<run>/, tasks/<task>/<run>/{predictions,scores}.parquet.
 The features and each head's predictions are kept in work/ below the study's folder, by what they
 are made of: a job that runs again makes anew what changed.
@@ -18,6 +18,7 @@ rule evaluate_run:
         # It tells damaged and exchanged images. Which images there are is in the catalog.
         ranges=ancient(data("institution", "ranges.arrow")),
         folders=task_folders(),
+        labels=label_tables("held-out"),
     output:
         features=OUT / f"features/{RUN}/features.safetensors",
         index=OUT / f"features/{RUN}/index.parquet",
@@ -37,11 +38,12 @@ rule evaluate_run:
         features=lambda wildcards, output: str(Path(output.features).parent),
         tasks=str(OUT / "tasks"),
         work=str(OUT / "work"),
+        labels=["--labels", str(OUT / "labels/held-out")] if label_tables("held-out") else [],
     shell:
         "python {SCRIPTS:q}/evaluate.py --study {SETTINGS:q} --id {params.id:q}"
         " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
         " --encoder {input.encoder:q} --catalog {input.catalog:q}"
-        " --shards {params.shards:q} --ranges {input.ranges:q}"
+        " --shards {params.shards:q} --ranges {input.ranges:q} {params.labels:q}"
         " --features {params.features:q} --tasks {params.tasks:q} --work {params.work:q}"
         " --threads {threads} 2> {log:q}"
 

@@ -38,8 +38,8 @@ if READ:
 
     rule join_labels:
         input:
-            catalog=data("institution", "catalog.parquet"),
             **{source: label_parts(source) for source in READ},
+            catalog=data("institution", "catalog.parquet"),
             audit=AUDITED,
         output:
             label_tables("pool"),
@@ -66,8 +66,8 @@ if READ:
 
     rule sample_labels:
         input:
-            catalog=data("institution", "catalog.parquet"),
             **{source: label_parts(source) for source in READ},
+            catalog=data("institution", "catalog.parquet"),
         output:
             table=OUT / "labels/audit/sample.csv",
             page=OUT / "labels/audit/page.html",
@@ -92,9 +92,9 @@ if AUDITED:
 
     rule score_labels:
         input:
+            **{source: label_parts(source) for source in READ},
             filled=given(STUDY.labels.audit.table),
             catalog=data("institution", "catalog.parquet"),
-            **{source: label_parts(source) for source in READ},
         output:
             AUDITED,
         log:

@@ -122,9 +122,7 @@ for training, trained in jobs.training_rules(STUDY).items():
             # Where the images lie. What they are is in the subset's digests, so it triggers nothing.
             catalog=ancient(data("institution", "catalog.parquet")),
             ranges=ancient(data("institution", "ranges.arrow")),
-            labels=lambda wildcards: (
-                label_tables("pool") if learns_labels(wildcards.arm) else []
-            ),
+            labels=lambda wildcards: (label_tables("pool") if learns_labels(wildcards.arm) else []),
         output:
             encoder=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.safetensors",
             card=OUT / "encoders/{arm}/n={size}/seed={seed}/encoder.json",

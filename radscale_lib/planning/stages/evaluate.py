@@ -31,9 +31,13 @@ def _features(study: Study, arm: str) -> Slice:
     """All levels and poolings are kept: which of them a head reads is its own."""
     return {
         "features.batch": study.evaluation.features.batch,
-        "labels": labels_of(study) | positions_of(study.labels),
+        **({} if study.labels.readers else {"labels": _labels(study)}),
         **hardware(study),
     }
+
+
+def _labels(study: Study) -> Slice:
+    return labels_of(study) | positions_of(study.labels)
 
 
 def _head(study: Study, task: str, part: str, arm: str) -> Slice:
@@ -42,7 +46,7 @@ def _head(study: Study, task: str, part: str, arm: str) -> Slice:
     of_head = {f"{task}.heads.{part}": head} if head else {}
     labels: Slice = {}
     if section.needs != "reports":
-        labels = {"labels": labels_of(study) | positions_of(study.labels)}
+        labels = {"labels": _labels(study)}
     shared: Slice = {}
     if section.reads_features:
         shared = {"features": without(study.evaluation.features, "batch")}
@@ -75,7 +79,7 @@ def _score(study: Study, arm: str) -> Slice:
     }
     return {
         "encoder": study.encoder_of(arm),
-        "labels": labels_of(study) | positions_of(study.labels),
+        "labels": _labels(study),
         **{name: without(task) for name, task in tasks.items()},
         **protocol,
         **reports,
