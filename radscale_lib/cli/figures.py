@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     redraw = parser.add_argument_group("redrawing")
     redraw.add_argument("--results", type=Path, help="folder of a finished study")
     redraw.add_argument("--only", nargs="+", help="names of the figures, as forest")
-    redraw.add_argument("--width", type=float, help="width, mm; heights follow")
+    redraw.add_argument("--width", type=float, help="width of every figure, mm")
     redraw.add_argument("--arms", nargs="+", help="arms to show; all others are left out")
     redraw.add_argument("--style", type=Path, help="matplotlib style file, over the house style")
     args = parser.parse_args(argv)

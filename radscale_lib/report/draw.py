@@ -7,7 +7,7 @@ from typing import TypedDict
 from radscale_lib.exports import write_csv
 from radscale_lib.files import atomic_write, read_json, write_json
 from radscale_lib.report.figures import Drawing, FigureKind, Tables, figures
-from radscale_lib.report.style import COLUMN, save, styled
+from radscale_lib.report.style import COLUMN, save, styled, wide
 from radscale_lib.study import Study
 from radscale_lib.texts import plain
 
@@ -40,7 +40,7 @@ def draw_figures(
         tables: the study's tables.
         out: folder that gets `figures/` and `tables/`.
         only: names of the kinds of figures to draw; None draws all.
-        width: of every figure, mm; its height follows. None leaves figures as they are drawn.
+        width: of every figure, mm; None draws each as wide as the report shows it.
         style: matplotlib style file, over the house style.
 
     Raises:
@@ -54,23 +54,20 @@ def draw_figures(
     if width is not None and not 20 <= width <= 1000:
         raise ValueError(f"width {width:g} mm: use 20 to 1000 mm")
     listed: list[Listed] = []
-    with styled(style):
+    with styled(style), wide(width and width / MM_PER_INCH):
         for kind in kinds.values():
             drawings = kind.draw(study, tables) if only is None or kind.name in only else ()
             for drawing in drawings:
-                _write(study, drawing, out, width)
+                _write(study, drawing, out)
                 if drawing.in_report:
                     listed.append(_listed(kind, drawing))
     listed.sort(key=lambda one: not one["wide"])
     write_json(out / "figures" / LIST, {"figures": listed})
 
 
-def _write(study: Study, drawing: Drawing, out: Path, width: float | None) -> None:
-    figure, name = drawing.figure, drawing.name
-    if width is not None:
-        inches = width / MM_PER_INCH
-        figure.set_size_inches(inches, inches * figure.get_figheight() / figure.get_figwidth())
-    save(figure, out / "figures", name, study.report.formats, study.report.dpi)
+def _write(study: Study, drawing: Drawing, out: Path) -> None:
+    name = drawing.name
+    save(drawing.figure, out / "figures", name, study.report.formats, study.report.dpi)
     with atomic_write(out / "tables" / f"{name}.csv") as partial:
         write_csv(drawing.table, partial)
 

@@ -119,6 +119,30 @@ def level_styles(study: Study) -> dict[str, LevelStyle]:
 
 
 _over: list[Path] = []
+_widths: list[float] = []
+
+
+def page_width() -> float:
+    """Width of a figure across the page, inches."""
+    return _widths[-1] if _widths else PAGE
+
+
+def column_width() -> float:
+    """Width of a figure of one column, inches."""
+    return _widths[-1] if _widths else COLUMN
+
+
+@contextmanager
+def wide(inches: float | None) -> Iterator[None]:
+    """Draw every figure at one width, inches; None leaves each its own."""
+    if inches is None:
+        yield
+        return
+    _widths.append(inches)
+    try:
+        yield
+    finally:
+        _widths.pop()
 
 
 @contextmanager

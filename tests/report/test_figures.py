@@ -4,12 +4,14 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.text import Text
 
 from radscale_lib.cli.figures import main
 from radscale_lib.report.draw import draw_figures, listed_figures
+from radscale_lib.report.figures import figures
 from radscale_lib.report.figures.heads import draw_heads
 from radscale_lib.report.series import task_series
-from radscale_lib.report.style import arm_styles
+from radscale_lib.report.style import arm_styles, house_style, wide
 from radscale_lib.study import parse_study
 
 NAMES = ("scaling", "scaling-findings", "scaling-reports", "similarity-rad-dino")
@@ -120,6 +122,21 @@ def test_the_study_sets_colours_and_formats(example, tmp_path):
     draw_figures(study, example.all_tables(scores=scores), tmp_path, ["scaling"])
     assert {path.suffix for path in (tmp_path / "figures").glob("scaling*")} == {".svg"}
     assert "#123456" in (tmp_path / "figures" / "scaling-findings.svg").read_text()
+
+
+@pytest.mark.parametrize("inches", [3.35, 7.1])
+def test_nothing_leaves_a_figure_and_letters_can_be_read(example, inches):
+    """At 85 and 180 mm: every text lies inside, at 6 points or more."""
+    with wide(inches), house_style():
+        for kind in figures().values():
+            for drawing in kind.draw(example.study, example.all_tables()):
+                figure = drawing.figure
+                figure.draw_without_rendering()
+                assert figure.get_figwidth() == inches
+                drawn = figure.get_tightbbox()
+                assert drawn.x0 > -0.08 and drawn.x1 < inches + 0.08, (drawing.name, drawn)
+                small = [t for t in figure.findobj(Text) if t.get_text() and t.get_fontsize() < 6]
+                assert not small, (drawing.name, small)
 
 
 def test_an_unknown_figure_lists_the_known_ones(example, tmp_path):

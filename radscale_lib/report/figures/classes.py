@@ -4,20 +4,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.heatmap import heat_map
 from radscale_lib.report.release import small_labels, without_labels
 from radscale_lib.report.series import level_gains
-from radscale_lib.report.style import INK, PAGE, house_style, new_figure
+from radscale_lib.report.style import house_style
 from radscale_lib.report.words import metric_name, number, task_title
 from radscale_lib.scaling.heads import of_head
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
-ROW = 0.2
-"""Height of a row, inches."""
 SCHEMA = pl.Schema(
     {
         "task": pl.String,
@@ -113,44 +111,25 @@ def _heat_map(study: Study, table: pl.DataFrame, task: str) -> Figure:
         cell = targets.index(row["target"]), arms.index(row["arm"])
         values[cell] = row["difference"]
         sure[cell] = row["verdict"] in ("supported", "contradicted")
-    reach = max(float(np.nanmax(np.abs(values))), 1e-6)
-    figure = new_figure(PAGE, 0.7 + ROW * len(targets))
-    axes = figure.add_subplot()
-    norm = TwoSlopeNorm(0, -reach, reach)
-    picture = axes.imshow(values, cmap="PuOr_r", norm=norm, aspect="auto")
-    for (i, j), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            dark = abs(value) > 0.6 * reach
-            axes.text(
-                j, i, number(float(value), sign=True), ha="center", va="center", fontsize=6.5,
-                color="white" if dark else INK, weight="bold" if sure[i, j] else "normal",
-            )  # fmt: skip
-    many = len(arms) > 4
-    axes.set_xticks(
-        range(len(arms)),
-        [one_line(arm) for arm in arms],
-        rotation=30 * many,
-        ha="right" if many else "center",
-    )
-    axes.set_yticks(range(len(targets)), [_title(table, target) for target in targets])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    bar = figure.colorbar(picture, ax=axes, aspect=30, pad=0.015)
-    bar.outline.set_visible(False)
     title = f"{task_title(study, task)}: {metric_name(study, task)} minus the open weights’"
-    axes.set_title(one_line(title), fontsize=7.5)
-    return figure
+    return heat_map(
+        values,
+        sure,
+        [_title(table, target) for target in targets],
+        [one_line(arm) for arm in arms],
+        one_line(title),
+        lambda value: number(value, sign=True),
+    )
 
 
-def _title(table: pl.DataFrame, target: str) -> str:
-    """`pneumothorax (31 of 840; open 0.812)`: positives, cases and the open weights' values."""
+def _title(table: pl.DataFrame, target: str) -> tuple[str, str]:
+    """`pneumothorax`, `31 of 840; open 0.812`: positives, cases and the open weights' values."""
     of = table.filter(target=target)
     row = of.row(0, named=True)
     values = of["open"].drop_nulls().unique(maintain_order=True)
     opened = " / ".join(number(value) for value in values)
     counts = "" if row["positives"] is None else f"{row['positives']:,} of {row['cases']:,}; "
-    return one_line(f"{target.replace('_', ' ')} ({counts}open {opened})")
+    return one_line(target.replace("_", " ")), f"{counts}open {opened}"
 
 
 FIGURE = FigureKind("classes", "classes", draw_classes)

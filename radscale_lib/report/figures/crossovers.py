@@ -10,10 +10,10 @@ from matplotlib.ticker import NullLocator
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.style import (
-    COLUMN,
     INK,
     ArmStyle,
     arm_styles,
+    column_width,
     drawn_for,
     house_style,
     level_styles,
@@ -55,7 +55,7 @@ def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     sizes = study.subsets.sizes
     left, right = sizes[0] / 1.6, sizes[-1] * 1.6
-    figure = new_figure(COLUMN, 0.8 + ROW * (len(rows) + len(tasks)))
+    figure = new_figure(column_width(), 0.8 + ROW * (len(rows) + len(tasks)))
     axes = figure.add_subplot()
     axes.set_xscale("log")
     axes.set_xlim(left, right)

@@ -14,13 +14,13 @@ from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.series import level_gains
 from radscale_lib.report.style import (
     BASELINE,
-    PAGE,
     ArmStyle,
     arm_styles,
     drawn_for,
     house_style,
     level_styles,
     new_figure,
+    page_width,
 )
 from radscale_lib.report.words import task_title
 from radscale_lib.study import Study
@@ -29,6 +29,8 @@ from radscale_lib.texts import one_line
 ROW = 0.17
 """Height of a row, inches."""
 GAIN = "gain over the open weights"
+BESIDE = 1.6
+"""Least width of a panel that has others beside it, inches."""
 Rows = list[dict[str, Any]]
 
 
@@ -99,14 +101,18 @@ def _forest(
     tasks: Sequence[str],
     levels: dict[str, dict[str, float]],
 ) -> Figure:
-    """One panel per question, side by side; a task's arms are at the same heights in all."""
+    """One panel per question, beside or below each other; arms are at the same heights in all."""
     shown = {row["arm"] for rows in panels.values() for row in rows}
     styles = {arm: style for arm, style in arm_styles(study).items() if arm in shown}
     below = {name for gains in levels.values() for name in gains}
     marks = _level_marks(study, below)
     arms, step = list(styles), len(styles) + 1 + bool(marks)
-    figure = new_figure(PAGE, 0.8 + ROW * step * len(tasks))
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    width, tall = page_width(), ROW * step * len(tasks)
+    beside = width >= BESIDE * len(panels)
+    high = 1 if beside else len(panels)
+    figure = new_figure(width, 0.8 + (tall + 0.35) * high)
+    across = len(panels) if beside else 1
+    grid = figure.subplots(high, across, sharey=True, squeeze=False).ravel()
     for axes, (title, rows) in zip(grid, panels.items(), strict=True):
         axes.axvline(0, color=BASELINE, lw=0.8)
         for row in rows:
@@ -120,17 +126,19 @@ def _forest(
         axes.set_title(title, fontsize=7.5)
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)
+    for axes in grid if beside else grid[-1:]:
         axes.set_xlabel("difference of the metric")
     middle = (len(arms) - 1) / 2
     titles = [one_line(task_title(study, task)) for task in tasks]
-    grid[0].set_yticks([middle + step * i for i in range(len(tasks))], titles)
+    for axes in grid:
+        axes.set_yticks([middle + step * i for i in range(len(tasks))], titles)
     grid[0].set_ylim(step * len(tasks) - 1, -1)
     handles = [
         Line2D([], [], ls="", label=one_line(arm), **_mark(style, filled=True))
         for arm, style in styles.items()
     ]
     handles += [Line2D([], [], ls="", label=one_line(name), **mark) for name, mark in marks.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(arms), 4))
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, int(width / 1.75)))
     return figure
 
 

@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import COLUMN, arm_styles, drawn_for, house_style, new_figure
+from radscale_lib.report.style import arm_styles, column_width, drawn_for, house_style, new_figure
 from radscale_lib.report.words import metric_name, task_title
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
@@ -51,7 +51,7 @@ def _table(study: Study, macro: pl.DataFrame) -> pl.DataFrame:
 
 
 def _chart(study: Study, table: pl.DataFrame, heads: list[str], task: str) -> Figure:
-    figure = new_figure(COLUMN, 0.9 + ROW * len(heads))
+    figure = new_figure(column_width(), 0.9 + ROW * len(heads))
     axes = figure.add_subplot()
     for arm, style in arm_styles(study).items():
         of = table.filter(arm=arm)

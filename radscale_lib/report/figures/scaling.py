@@ -1,7 +1,9 @@
 """Scaling figures: metric against number of images, one per task and one of all tasks."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,27 +11,29 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.notes import figure_notes
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import (
-    COLUMN,
     MUTED,
-    PAGE,
     ArmStyle,
     LevelStyle,
     arm_styles,
+    column_width,
     drawn_for,
     house_style,
     level_styles,
     new_figure,
+    page_width,
 )
 from radscale_lib.report.words import format_count, listed, metric_name, number, task_title
 from radscale_lib.study import Study
+from radscale_lib.texts import one_line
 
-NOTE_SIZE = 5.8
+NOTE_SIZE = 6.0
 """Size of the notes, points."""
 LINE = NOTE_SIZE * 1.45 / 72
 """Height of a line of notes, inches."""
@@ -50,12 +54,19 @@ def draw_scaling(study: Study, tables: Tables) -> Iterator[Drawing]:
     if not series:
         return
     for task, table in series.items():
-        figure = _grid(study, {task: table}, fits, columns=1, width=COLUMN)
+        several = len({study.encoder_of(arm) for arm in study.arms}) > 1
+        width = page_width() if several else column_width()
+        figure = _grid(study, {task: table}, fits, width)
         metric = metric_name(study, task)
         what = f"{task_title(study, task)}: {metric} against the number of pretraining images."
+        if study.arms:
+            what += (
+                " Left axis: minus the open weights of the encoder; right axis: the metric itself, "
+                "whose intervals are drawn."
+            )
         caption = " ".join([what, *figure_notes(study, {task: table}, fits)])
         yield Drawing(f"scaling-{task}", figure, table, caption, _alt(study, table, task))
-    figure = _grid(study, series, fits, columns=2, width=PAGE)
+    figure = _grid(study, series, fits, page_width())
     caption = "Metrics of all tasks against the number of pretraining images."
     yield Drawing("scaling", figure, pl.concat(series.values()), caption, caption, in_report=False)
 
@@ -79,25 +90,72 @@ def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
     return f"Line chart of {metric} against the number of images: {listed(parts)}."
 
 
+@dataclass(frozen=True)
+class Panel:
+    """The arms of one encoder on one task, against the open weights that they start from.
+
+    Attributes:
+        task: the task.
+        encoder: the encoder, as the study names it; empty where nothing was trained.
+        base: the open weights' score; None where it is not known.
+        rows: plotted rows of the arms, and of all baselines and floors that are compared with them.
+    """
+
+    task: str
+    encoder: str
+    base: float | None
+    rows: pl.DataFrame
+
+    @property
+    def arms(self) -> pl.DataFrame:
+        """Rows of the arms."""
+        return self.rows.filter(~pl.col("kind").is_in(LEVELS))
+
+    @property
+    def levels(self) -> list[dict[str, Any]]:
+        """Rows of baselines and floors."""
+        return self.rows.filter(pl.col("kind").is_in(LEVELS)).rows(named=True)
+
+
+def _panels(study: Study, table: pl.DataFrame, task: str) -> list[Panel]:
+    """A panel for each encoder that arms train, in the study's order; else one of baselines."""
+    encoders = list(dict.fromkeys(study.encoder_of(arm) for arm in study.arms))
+    if not encoders:
+        return [Panel(task, "", None, table)]
+    panels = []
+    for encoder in encoders:
+        base = study.origins[encoder]
+        shown = [arm for arm in study.arms if study.encoder_of(arm) == encoder]
+        shown += [base, *study.baselines]
+        shown += [name for name, (of, _) in study.floors.items() if of == encoder]
+        rows = table.filter(pl.col("arm").is_in(shown))
+        level = rows.filter(pl.col("arm") == base)["value"].drop_nulls()
+        panels.append(Panel(task, encoder, level[0] if len(level) else None, rows))
+    return panels
+
+
 def _grid(
-    study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFrame, columns: int, width: float
+    study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFrame, width: float
 ) -> Figure:
-    """One panel per task, a shared legend and the notes below."""
-    rows = -(-len(series) // columns)
+    """A row of panels for each task, a panel for each encoder; legend and notes below."""
+    grids = {task: _panels(study, table, task) for task, table in series.items()}
+    columns = len(next(iter(grids.values())))
     notes = _wrap(figure_notes(study, series, fits), width)
     handles = _handles(study, pl.concat(series.values()))
-    per_row = 2 if columns == 1 else 5
+    per_row = max(1, int(width / 1.6))
     # From the bottom up: notes, legend, panels.
     note_top = LINE * len(notes) + 0.08
     legend_top = note_top + 0.155 * -(-len(handles) // per_row) + 0.1
-    height = legend_top + rows * 2.15
+    height = legend_top + len(grids) * 2.15
     with house_style():
         figure = new_figure(width, height, foot=legend_top)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, (task, table) in zip(grid.flat, series.items(), strict=False):
-            draw_panel(axes, study, table, task)
-        for axes in grid.flat[len(series) :]:
-            axes.remove()
+        grid = figure.subplots(len(grids), columns, squeeze=False, sharex=columns == 1)
+        for row, panels in zip(grid, grids.values(), strict=True):
+            limits = _limits(panels)
+            for place, (axes, panel) in enumerate(zip(row, panels, strict=True)):
+                _draw_panel(axes, study, panel, limits, first=place == 0)
+        for axes in grid[:-1].flat:
+            axes.set_xlabel("")
         figure.legend(
             handles=handles,
             loc="lower center",
@@ -120,39 +178,84 @@ def _grid(
     return figure
 
 
-def draw_panel(axes: Axes, study: Study, table: pl.DataFrame, task: str) -> None:
-    """Draw one task: points, means with intervals, curves with bands, baselines and floors."""
+def _draw_panel(
+    axes: Axes, study: Study, panel: Panel, limits: tuple[float, float], *, first: bool
+) -> None:
+    """Points, means with intervals, curves with bands, baselines and floors of one panel.
+
+    The left axis is the difference from the open weights; the right one is the metric itself.
+    """
+    table = panel.arms
     points = table.filter(pl.col("kind").is_in(["run", "mean"]))
     sizes = sorted(points["size"].unique().to_list()) or [1.0]
-    first, last = sizes[0], sizes[-1]
-    span = last / first
+    start, last = sizes[0], sizes[-1]
+    span = last / start
     # Size 0 has no place on a log axis: it stands left of the smallest size, past a gap.
-    zero = first / max(span**0.17, 1.5)
+    zero = start / max(span**0.17, 1.5)
     reach = max([*table.filter(pl.col("kind") == "fit")["images"], last])
-    left, right = zero / span**0.06, reach * span**0.02
+    left, right = zero / span**0.06, reach * max(span, 10) ** 0.04
     axes.set_xscale("log")
     axes.set_xlim(left, right)
+    base = panel.base or 0.0
+    axes.set_ylim(*(base + limit for limit in limits))
 
-    levels = level_styles(study)
-    for row in table.filter(pl.col("kind").is_in(LEVELS)).iter_rows(named=True):
-        _draw_level(axes, row, levels[row["arm"]], zero, right)
-    styles = arm_styles(study)
+    styles = level_styles(study)
+    beyond: dict[bool, int] = {}
+    for row in panel.levels:
+        above = row["value"] > axes.get_ylim()[1]
+        if above or row["value"] < axes.get_ylim()[0]:
+            _draw_beyond(axes, row, styles[row["arm"]], beyond.get(above, 0), above=above)
+            beyond[above] = beyond.get(above, 0) + 1
+        else:
+            _draw_level(axes, row, styles[row["arm"]], zero, right)
+    marks = arm_styles(study)
     arms = [arm for arm in study.arms if arm in set(table["arm"])]
+    places = _label_places(axes, table, arms)
     for i, arm in enumerate(arms):
         # Arms of one size stand side by side, so that their intervals can be read.
         nudge = (right / left) ** (0.007 * (i - (len(arms) - 1) / 2))
         with drawn_for(axes, study, arm):
-            _draw_arm(axes, table.filter(pl.col("arm") == arm), styles[arm], nudge)
+            _draw_arm(axes, table.filter(pl.col("arm") == arm), marks[arm], nudge)
+            if arm in places:
+                _label(axes, one_line(arm), places[arm], marks[arm])
 
-    axes.set_ylim(*_limits(table))
     ticks = sizes if len(points) else []
     axes.set_xticks([zero, *ticks], ["0", *map(format_count, ticks)])
+    if len(ticks) > 4:
+        axes.tick_params(axis="x", labelrotation=45)
     axes.xaxis.set_minor_locator(NullLocator())
-    _break_axis(axes, (zero * first) ** 0.5)
+    _break_axis(axes, (zero * start) ** 0.5)
     axes.set_xlabel("pretraining images")
-    metric = metric_name(study, task)
-    axes.set_ylabel(metric[0].upper() + metric[1:])
-    axes.set_title(task_title(study, task))
+    metric = metric_name(study, panel.task)
+    metric = metric[0].upper() + metric[1:]
+    if panel.base is None:
+        axes.set_ylabel(metric)
+    else:
+        _difference_axes(axes, panel.base, metric, first=first)
+    title = task_title(study, panel.task)
+    if panel.encoder and not first:
+        title = ""
+    axes.set_title(title)
+    axes.text(
+        0.02, 0.98, one_line(panel.encoder), fontsize=6.5, color=MUTED, va="top",
+        transform=axes.transAxes,
+    )  # fmt: skip
+
+
+def _difference_axes(axes: Axes, base: float, metric: str, *, first: bool) -> None:
+    """Differences from the open weights on the left, the metric itself on the right."""
+    low, high = axes.get_ylim()
+    right = axes.secondary_yaxis("right")
+    right.yaxis.set_major_locator(MaxNLocator(4))
+    right.tick_params(labelsize=6.5, length=0)
+    right.set_ylabel(metric, fontsize=7)
+    ticks = MaxNLocator(5).tick_values(low - base, high - base)
+    kept = [tick for tick in ticks if low <= base + tick <= high]
+    digits = max(2, int(np.ceil(-np.log10(np.diff(kept).min()) - 1e-9))) if len(kept) > 1 else 3
+    labels = [f"{tick:+.{digits}f}".replace("-", "−") if tick else "0" for tick in kept]
+    axes.set_yticks([base + tick for tick in kept], labels if first else [""] * len(kept))
+    if first:
+        axes.set_ylabel("Minus the open weights")
 
 
 def _draw_level(
@@ -165,6 +268,60 @@ def _draw_level(
         axes.fill_between(ends, row["lower"], row["upper"], color=colour, alpha=0.07, lw=0)
         axes.vlines(zero, row["lower"], row["upper"], color=colour, lw=1, zorder=3)
     axes.plot(zero, value, **_level_mark(style), zorder=4)
+
+
+def _draw_beyond(
+    axes: Axes, row: dict[str, Any], style: LevelStyle, number_: int, *, above: bool
+) -> None:
+    """A baseline or floor outside of the panel: its mark at the edge, and its value."""
+    arrow, y, place = ("↑", 0.985, "top") if above else ("↓", 0.015, "bottom")
+    axes.text(
+        0.03 + 0.25 * number_, y, f"{arrow} {number(row['value'])}", fontsize=6, color=style.colour,
+        va=place, transform=axes.transAxes,
+    )  # fmt: skip
+    mark = _level_mark(style) | {"ms": 3}
+    axes.plot(
+        0.015 + 0.25 * number_, y + (-0.025 if above else 0.025), transform=axes.transAxes, **mark
+    )
+
+
+MOST_LABELLED = 5
+"""Arms of a panel that are named beside their curves; of more, the legend tells."""
+GAP = 0.085
+"""Between such names, as a share of the panel's height."""
+RAISED = 0.06
+"""How far a name stands above the end of its curve, likewise."""
+
+
+def _label_places(axes: Axes, table: pl.DataFrame, arms: Sequence[str]) -> dict[str, float]:
+    """Where each arm's name stands, as a share of the panel's height: near its end, apart."""
+    low, high = axes.get_ylim()
+    ends = {}
+    for arm in arms:
+        rows = table.filter((pl.col("arm") == arm) & pl.col("value").is_not_nan())
+        curve = rows.filter(pl.col("kind") == "fit")
+        last = (curve if len(curve) else rows.filter(pl.col("kind") == "mean")).sort("images")
+        if len(last):
+            ends[arm] = float((last["value"][-1] - low) / (high - low)) + RAISED
+    if len(ends) > MOST_LABELLED:
+        return {}
+    order = sorted(ends, key=lambda arm: ends[arm])
+    places = np.clip([ends[arm] for arm in order], 0.04, 0.96)
+    for _ in range(60):  # pushed apart by halves, until they fit
+        gaps = np.diff(places)
+        short = np.clip(GAP - gaps, 0, None) / 2
+        places[:-1] -= short
+        places[1:] += short
+        places = np.clip(places, 0.04, 0.96)
+    return dict(zip(order, places.round(4).tolist(), strict=True))
+
+
+def _label(axes: Axes, text: str, place: float, style: ArmStyle) -> None:
+    axes.text(
+        0.985, place, text, fontsize=6.2, color=style.colour, ha="right", va="center",
+        transform=axes.transAxes, zorder=9,
+        path_effects=[withStroke(linewidth=1.6, foreground="white")],
+    )  # fmt: skip
 
 
 def _draw_arm(axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float) -> None:
@@ -206,19 +363,22 @@ def _mean_mark(style: ArmStyle) -> dict[str, Any]:
 
 
 def _handles(study: Study, table: pl.DataFrame) -> list[Line2D]:
+    """What names beside the curves do not tell: baselines and floors, and arms of a full panel."""
     present = set(table["arm"])
+    of_encoder = Counter(study.encoder_of(arm) for arm in study.arms if arm in present)
     arms = [
-        Line2D([], [], lw=1.3, label=arm, **_mean_mark(style))
+        Line2D([], [], lw=1.3, label=one_line(arm), **_mean_mark(style))
         for arm, style in arm_styles(study).items()
-        if arm in present
+        if arm in present and of_encoder[study.encoder_of(arm)] > MOST_LABELLED
     ]
     levels = [
         Line2D(
-            [], [], color=style.colour, lw=1, ls=(0, style.dash), label=name, **_level_mark(style)
+            [], [], color=style.colour, lw=1, ls=(0, style.dash), label=one_line(name),
+            **_level_mark(style),
         )
         for name, style in level_styles(study).items()
         if name in present
-    ]
+    ]  # fmt: skip
     return arms + levels
 
 
@@ -237,22 +397,33 @@ def _break_axis(axes: Axes, x: float) -> None:
         )
 
 
-def _limits(table: pl.DataFrame) -> tuple[float, float]:
-    """Limits that show every point with its bar; of the fits' bands, half the range more.
+def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
+    """Limits of a row of panels, as differences from the open weights.
 
-    From 0 to 1 if there is no point, as of a task that could not be scored.
+    They hold every point with its bar, and the open weights; of the fits' bands, of other baselines
+    and of floors, what lies within half that range more. Without any point, those of the levels.
     """
-    if table["value"].is_null().all():
+    core, more = [], []
+    for panel in panels:
+        base = panel.base or 0.0
+        rows = panel.arms if len(panel.arms) else panel.rows
+        points = rows.filter(pl.col("kind") != "fit").select("value", "lower", "upper")
+        core += [*_finite(points, base), *_finite(rows.select("value"), base)]
+        core += [0.0] if panel.base is not None else []
+        more += _finite(panel.rows.select("value", "lower", "upper"), base)
+    if not core:
         return 0.0, 1.0
-    shown = table.filter(pl.col("kind") != "fit").select("value", "lower", "upper").to_numpy()
-    values = np.append(shown[np.isfinite(shown)], table["value"])
-    low, high = values.min(), values.max()
+    low, high = min(core), max(core)
     margin = max(high - low, 0.02) / 2
-    bands = table.select("lower", "upper").to_numpy()
-    bands = np.append(bands[np.isfinite(bands)], values)
-    low, high = max(low - margin, bands.min()), min(high + margin, bands.max())
-    pad = max(0.04 * (high - low), 0.01)
+    within = [value for value in more if low - margin <= value <= high + margin]
+    low, high = min([low, *within]), max([high, *within])
+    pad = max(0.05 * (high - low), 0.004)
     return float(low - pad), float(high + pad)
+
+
+def _finite(table: pl.DataFrame, base: float) -> list[float]:
+    values = table.to_numpy().astype(np.float64).ravel()
+    return [float(value - base) for value in values[np.isfinite(values)]]
 
 
 def _wrap(lines: Sequence[str], width: float) -> list[str]:

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import INK, PAGE, house_style, new_figure
+from radscale_lib.report.style import INK, house_style, new_figure, page_width
 from radscale_lib.report.words import format_count
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
@@ -43,8 +43,8 @@ def draw_similarity(study: Study, tables: Tables) -> Iterator[Drawing]:
 def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
     """The image with the tip marked, and a row of maps for each size."""
     sizes, levels = sorted(set(maps["size"])), sorted(set(maps["level"]))
-    side = (PAGE - 0.9) / (len(levels) + PICTURE)
-    figure = new_figure(PAGE, side * len(sizes) + 0.42)
+    side = (page_width() - 0.9) / (len(levels) + PICTURE)
+    figure = new_figure(page_width(), side * len(sizes) + 0.42)
     widths = [PICTURE, *[1.0] * len(levels)]
     grid = figure.add_gridspec(len(sizes), len(levels) + 1, width_ratios=widths)
     picture = table.filter(pl.col("level").is_null()).row(0, named=True)

@@ -2,22 +2,23 @@
 
 from collections.abc import Iterator
 
-import polars as pl
+import numpy as np
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import BASELINE, MUTED, PAGE, house_style, new_figure
+from radscale_lib.report.heatmap import heat_map
+from radscale_lib.report.style import house_style
 from radscale_lib.report.words import PROPERTIES, format_count
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
-_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#000000")
 CAPTION = (
-    "How far the first seed’s subsets differ from the whole pool, with 95 % intervals over "
-    "patients."
+    "How far the first seed’s subsets differ from the whole pool: share in the subset minus share "
+    "in the pool, percentage points. Bold: the 95 % interval over patients leaves out 0, as of "
+    "about 1 property in 20 of even perfectly random subsets."
 )
 ALT = (
-    "Dot chart of the differences in the shares of views and labels between each subset and the "
-    "pool, with 95 % intervals; the table of subsets below names the largest."
+    "Heat map of the differences in the shares of views and labels between each subset and the "
+    "pool; the table of subsets below names the largest."
 )
 
 
@@ -26,39 +27,24 @@ def draw_subsets(study: Study, tables: Tables) -> Iterator[Drawing]:
     card = tables.subsets
     if card is None or card.is_empty():
         return
-    first = card.filter(pl.col("seed") == pl.col("seed").min())
-    labels = first.select("group", "name").unique(maintain_order=True).rows()
+    first = card.filter(seed=card["seed"].min())
+    properties = first.select("group", "name").unique(maintain_order=True).rows()
     sizes = first["size"].unique().sort().to_list()
+    values = np.full((len(properties), len(sizes)), np.nan)
+    sure = np.zeros(values.shape, bool)
+    for row in first.iter_rows(named=True):
+        cell = properties.index((row["group"], row["name"])), sizes.index(row["size"])
+        values[cell] = 100 * row["difference"]
+        sure[cell] = row["lower"] > 0 or row["upper"] < 0
     with house_style():
-        figure = new_figure(PAGE, 0.9 + 0.22 * len(labels))
-        axes = figure.add_subplot()
-        axes.axvline(0, color=BASELINE, linewidth=0.8)
-        for number, size in enumerate(sizes):
-            rows = first.filter(pl.col("size") == size)
-            places = [
-                len(labels) - labels.index((group, name)) + 0.28 - 0.56 * number / len(sizes)
-                for group, name in rows.select("group", "name").iter_rows()
-            ]
-            centre = (100 * rows["difference"]).to_numpy()
-            reach = (100 * (rows["upper"] - rows["difference"])).fill_nan(0).to_numpy()
-            axes.errorbar(
-                centre,
-                places,
-                xerr=reach,
-                fmt="o",
-                markersize=2.5,
-                linewidth=0.8,
-                color=_COLOURS[number % len(_COLOURS)],
-                label=f"{format_count(size)} images",
-            )
-        axes.set_yticks(
-            range(len(labels), 0, -1),
-            [one_line(f"{PROPERTIES[group]}{name}") for group, name in labels],
+        figure = heat_map(
+            values,
+            sure,
+            [(one_line(f"{PROPERTIES[group]}{name}"), "") for group, name in properties],
+            [format_count(size) for size in sizes],
+            "Share in the subset minus share in the pool, percentage points, by number of images",
+            lambda value: f"{value:+.1f}".replace("-", "−"),
         )
-        axes.set_xlabel("share in the subset minus share in the pool, percentage points")
-        axes.grid(axis="y", visible=False)
-        axes.tick_params(colors=MUTED)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     yield Drawing("subsets", figure, card, CAPTION, ALT)
 
 
