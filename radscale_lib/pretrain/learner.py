@@ -76,10 +76,10 @@ class Learner(nn.Module):
     def watch(self) -> dict[str, Tensor]:
         """What the log says of a step's embeddings, which it forgets; the same on every process.
 
-        `rank`: their effective rank over the global batch.
+        `rank`: their effective rank over the global batch; none of embeddings of one number.
         """
         noted, self._noted = self._noted, []
-        if not noted:
+        if not noted or noted[0].shape[1] == 1:
             return {}
         return {"rank": effective_rank(gather(torch.cat(noted)), self._rounding)}
 
