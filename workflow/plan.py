@@ -9,6 +9,7 @@ from typing import Any
 
 from radscale_lib.planning.costs import Cost, Costs
 from radscale_lib.planning.disk import disk, peak_bytes, size_text
+from radscale_lib.planning.memory import step_bytes, too_large
 from radscale_lib.planning.scale import shard_bytes
 from radscale_lib.study.model import Study
 from workflow.jobs import stage_of
@@ -181,6 +182,13 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
         left = max(whole - there, 0)
         lines.append(f"{name:<18}{size_text(whole):>10}{size_text(there):>10}{size_text(left):>10}")
     lines.append(f"{'peak':<18}{size_text(total['disk_gb'] * 1e9):>10}")
+    trained = study.trained_arms | study.bases if study.compute.device == "cuda" else {}
+    needs = {arm: step_bytes(study, arm) for arm in trained}
+    known = ", ".join(f"{arm} {size_text(size)}" for arm, size in needs.items() if size is not None)
+    if known:
+        lines.append(f"memory of a GPU in training, about: {known}")
+    for arm, problem in too_large(study, site.gpu_gb).items():
+        lines.append(f"WARNING: {arm}: {problem}")
     if site.scratch:
         size = size_text(shard_bytes(study))
         lines.append(f"on each node that trains, in {site.scratch}: {size}")
@@ -233,6 +241,7 @@ def as_json(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> dict
         "jobs": listed,
         "totals": totals(study, jobs, at_once),
         "disk_bytes": room,
+        "too_large": too_large(study, site.gpu_gb),
         "scratch_bytes_per_node": shard_bytes(study) if site.scratch else 0,
     }
 

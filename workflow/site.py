@@ -36,6 +36,9 @@ class Site(Section):
     warning_seconds: int = Field(
         300, ge=1, description="A training job is told to save this long before its limit."
     )
+    gpu_gb: float | None = Field(
+        None, gt=0, description="Memory of a GPU, GB: the plan warns of trainings that need more."
+    )
     modules: tuple[str, ...] = Field((), description="Environment modules that jobs load.")
     scratch: str | None = Field(
         None, description="Node-local folder that shards are copied to before training."

@@ -112,6 +112,15 @@ class EncoderSection(Section):
         """About how many parameters an encoder file holds."""
         raise NotImplementedError
 
+    def held_bytes(self, precision: str, recompute: bool) -> float | None:
+        """About what the image tower holds of an image for its backward pass; None if unknown.
+
+        Args:
+            precision: `fp32` or `bf16`, as `compute.precision`.
+            recompute: whether activations are computed anew in the backward pass.
+        """
+        return None
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """Settings that contradict each other, as key below the section, and message."""
         yield from ()

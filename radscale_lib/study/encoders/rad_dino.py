@@ -48,6 +48,15 @@ class Vit(Section):
         block = 12 * tokens * self.width**2 + 2 * tokens**2 * self.width
         return 2.0 * (self.depth * block + tokens * 3 * self.patch**2 * self.width)
 
+    def held_bytes(self, side: int, precision: str, recompute: bool) -> float:
+        """What is held of a square image of `side` pixels for the backward pass, about.
+
+        Counted by benchmarks/memory.py.
+        """
+        channels = ((side // self.patch) ** 2 + 1) * self.width
+        block = (50 if precision == "bf16" else 92) * channels * (1 - self.drop_path)
+        return block + 4 * self.depth * channels if recompute else self.depth * block
+
     def parameters(self) -> float:
         """Matrices of its blocks, and its embeddings."""
         embeddings = 3 * self.patch**2 + self.patches + 2
@@ -118,6 +127,10 @@ class RadDino(EncoderSection):
     def flops(self) -> float:
         """FLOPs of one forward pass of the image tower, two per multiply-add."""
         return self.image.flops(self.image_size)
+
+    def held_bytes(self, precision: str, recompute: bool) -> float:
+        """About what the image tower holds of an image for its backward pass."""
+        return self.image.held_bytes(self.image_size, precision, recompute)
 
     def parameters(self) -> float:
         """Tower and head."""

@@ -154,6 +154,10 @@ class RecipeSection(Section):
                 trained = " and ".join(self.towers)
                 yield "recompute", f"{self.paradigm} trains no {tower} tower, but {trained}"
 
+    def held_bytes(self, encoder: EncoderSection, precision: str) -> float | None:
+        """What a training step holds of an image for its backward pass, about; None if unknown."""
+        return encoder.held_bytes(precision, "image" in self.recompute)
+
     def training_passes(self, tower: str) -> int:
         """Forward and backward pass of a tower together, in forward passes."""
         return BACKWARD + (tower in self.recompute)

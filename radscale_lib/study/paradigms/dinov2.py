@@ -100,6 +100,16 @@ class Dinov2(RecipeSection):
         teacher = 2 * whole + project * (2 + 2 * masked)
         return student + teacher
 
+    def held_bytes(self, encoder: EncoderSection, precision: str) -> float:
+        """The student's of all crops, and what the head holds of class tokens and patches."""
+        assert isinstance(encoder, RadDino)
+        anew = "image" in self.recompute
+        local = encoder.image.held_bytes(self.local_size, precision, anew)
+        held = 2 * encoder.held_bytes(precision, anew) + self.local_crops * local
+        masked = self.mask_probability * sum(self.mask_ratio) * encoder.image.patches
+        rows = 2 + self.local_crops + masked
+        return held + rows * 10 * encoder.head.hidden
+
     @property
     def continues_whole(self) -> bool:
         """Unless new heads are warmed up."""
