@@ -1,9 +1,9 @@
 """A training step beside its peers', and the loader that feeds it, interleaved in one run.
 
 DINOv2 against the public code (a checkout of github.com/facebookresearch/dinov2, whose CUDA calls
-are led to the CPU) and lightly's example; UniCL against open_clip's own training loop, averaged
-weights included. The same sizes, batches and drop path; processor time of one thread. Peers that
-are not there are left out by name.
+are led to the CPU) and lightly's example; UniCL, with its average of the weights, against
+open_clip's own training loop, which has none. The same sizes, batches and drop path; processor time
+of one thread. Peers that are not there are left out by name.
 
     pip install --no-deps --target /tmp/peers lightly lightly-utils pytorch-lightning \
         lightning-utilities torchmetrics aenum hydra-core omegaconf
@@ -263,7 +263,7 @@ def _reference_modules(checkout: Path) -> tuple[Any, Any, Any]:
 
 
 def dinov2_lightly(case: VitCase, batch: Batch) -> Step:
-    """lightly's example of DINOv2: timm's ViT, its losses and head."""
+    """The example of lightly: timm's ViT, its losses and head."""
     import timm
     from lightly.loss import DINOLoss, IBOTPatchLoss, KoLeoLoss
     from lightly.models.modules import DINOv2ProjectionHead, MaskedVisionTransformerTIMM
@@ -275,9 +275,7 @@ def dinov2_lightly(case: VitCase, batch: Batch) -> Step:
         embed_dim=case.width, depth=case.depth, num_heads=case.heads, init_values=1e-5,
         dynamic_img_size=True, num_classes=0, drop_path_rate=case.drop_path,
     )  # fmt: skip
-    student = MaskedVisionTransformerTIMM(
-        vit=vit, antialias=False, pos_embed_initialization="skip"
-    )
+    student = MaskedVisionTransformerTIMM(vit=vit, antialias=False, pos_embed_initialization="skip")
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
     sizes = case.width, case.hidden, case.bottleneck, case.prototypes
     head, teacher_head = DINOv2ProjectionHead(*sizes), DINOv2ProjectionHead(*sizes)
@@ -386,13 +384,12 @@ def unicl_ours(case: PairCase) -> Step:
 
 
 def unicl_open_clip(case: PairCase) -> Step:
-    """open_clip's `train_one_epoch` on its own model of the same sizes, and an average as timm's."""
+    """open_clip's `train_one_epoch` on its own model of the same sizes; it averages no weights."""
     import logging
 
     import open_clip
     import open_clip_train.train as loop
     import timm.models.davit as davit
-    from timm.utils import ModelEmaV2
 
     logging.disable(logging.WARNING)
 
@@ -427,7 +424,6 @@ def unicl_open_clip(case: PairCase) -> Step:
     open_clip.add_model_config(folder)
     torch.manual_seed(0)
     model = open_clip.create_model(name, output_dict=True)
-    average = ModelEmaV2(model, 0.999)
     tokens = open_clip.get_tokenizer(name)(case.texts)
     images = (case.pixels.float() / 255).expand(-1, 3, -1, -1).contiguous()
     images = (images - 0.45) / 0.226
@@ -451,10 +447,7 @@ def unicl_open_clip(case: PairCase) -> Step:
     loss = open_clip.ClipLoss()
 
     def step() -> None:
-        loop.train_one_epoch(
-            model, {"train": loader}, loss, 0, optimiser, None, None, None, args
-        )
-        average.update(model)
+        loop.train_one_epoch(model, {"train": loader}, loss, 0, optimiser, None, None, None, args)
 
     return step
 
@@ -558,7 +551,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             lines.append([name, way, ratio, memory])
             print(*lines[-1], sep="\t", file=sys.stderr, flush=True)
         if loader:
-            lines.append([name, "loading and crops over step", f"{loader / seconds[ours]:.2f}", "–"])
+            lines.append(
+                [name, "loading and crops over step", f"{loader / seconds[ours]:.2f}", "–"]
+            )
     table = markdown(["step", "ours over", "time", "peak memory"], lines)
     print(table)
     if args.write:

@@ -206,10 +206,13 @@ class WindowAttention(Attention):
         x = F.pad(x, (0, 0, 0, -columns % side, 0, -rows % side))
         down, across = x.shape[1] // side, x.shape[2] // side
         x = x.view(batch, down, side, across, side, width).permute(0, 1, 3, 2, 4, 5)
-        x = super().forward(x.contiguous().view(-1, side * side, width))
-        x = x.view(-1, down, across, side, side, width).permute(0, 1, 3, 2, 4, 5).contiguous()
-        x = x.view(batch, down * side, across * side, width)[:, :rows, :columns].contiguous()
-        return x.view(batch, rows * columns, width)
+        q, k, v = self.split(x.reshape(-1, side * side, width))
+        x = F.scaled_dot_product_attention(q, k, v)
+        # Windows and heads are put together again in one copy, before the output projection.
+        x = x.view(batch, down, across, self.heads, side, side, -1).permute(0, 1, 4, 2, 5, 3, 6)
+        x = x.reshape(batch, down * side, across * side, width)[:, :rows, :columns]
+        x = self.proj(x.reshape(batch, rows * columns, width))
+        return x
 
 
 class ChannelAttention(Attention):

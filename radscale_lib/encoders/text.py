@@ -1,6 +1,5 @@
 """MI2's text tower and its tokenizers."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Protocol, cast
 
@@ -25,12 +24,8 @@ EPSILON = 1e-12
 """Of the norms."""
 
 
-class QuickGelu(nn.Module):
-    """x sigmoid(1.702 x), CLIP's activation, by way of the fused SiLU: half the memory passes."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Elementwise."""
-        return F.silu(1.702 * x) / 1.702
+QUICK = 1.702
+"""CLIP's activation is x sigmoid(1.702 x) = SiLU(1.702 x) / 1.702."""
 
 
 class TextTower(nn.Module):
@@ -44,7 +39,7 @@ class TextTower(nn.Module):
     def __init__(self, encoder: Mi2, tokens: int, end: int) -> None:
         super().__init__()
         config = encoder.text
-        self.heads, self.end = config.heads, end
+        self.end = end
         self._recomputes = False
         self.token_embedding = nn.Embedding(tokens, config.width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context, config.width))
@@ -68,20 +63,21 @@ class TextTower(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings [B, D] of texts, int64 [B, L], as tokenizers give them."""
-        batch, length = tokens.shape
+        length = tokens.shape[1]
         ends = (tokens == self.end).int().argmax(dim=-1)
         x = self.token_embedding(tokens) + self.positional_embedding[:length]
         mask = self._mask(ends, length, x)
-        for block in self.transformer["resblocks"].children():
+        *blocks, last = cast(Iterable[TextBlock], self.transformer["resblocks"].children())
+        for block in blocks:
             x = run(block, self._recomputes, x, mask)
-        pooled: Tensor = self.ln_final(x)[torch.arange(batch, device=x.device), ends]
+        pooled: Tensor = self.ln_final(last.pooled(x, mask, ends))
         return pooled
 
     def _mask(self, ends: Tensor, length: int, like: Tensor) -> Tensor:
-        """What is added to attention scores, [B * heads, L, L]: -inf behind the end of a text."""
+        """What is added to attention scores, [B, 1, 1, L]: -inf behind the end of a text."""
         behind = torch.arange(length, device=ends.device) > ends[:, None]
         mask = like.new_zeros(behind.shape).masked_fill(behind, float("-inf"))
-        return mask[:, None, :].expand(-1, length, -1).repeat_interleave(self.heads, 0)
+        return mask[:, None, None, :]
 
 
 class TextBlock(nn.Module):
@@ -93,12 +89,12 @@ class TextBlock(nn.Module):
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
         self.ln_2 = nn.LayerNorm(width, eps=EPSILON)
         wide, narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.mlp = nn.Sequential(OrderedDict(c_fc=wide, gelu=QuickGelu(), c_proj=narrow))
+        self.mlp = nn.ModuleDict({"c_fc": wide, "c_proj": narrow})
 
     def draw_weights(self, deep: float) -> None:
         """First weights; what is added to the stream is scaled by `deep`."""
         width = self.attn.embed_dim
-        wide, _, narrow = self.mlp.children()
+        wide, narrow = self.mlp["c_fc"], self.mlp["c_proj"]
         for weight, sd in (
             (self.attn.in_proj_weight, width**-0.5),
             (self.attn.out_proj.weight, width**-0.5 * deep),
@@ -108,11 +104,42 @@ class TextBlock(nn.Module):
             nn.init.normal_(cast(Tensor, weight), std=sd)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """[B, L, D] -> [B, L, D], with a mask [B * heads, L, L] that is added."""
+        """[B, L, D] -> [B, L, D], with a mask [B, 1, 1, L] that is added."""
         y = self.ln_1(x)
-        x = x + self.attn(y, y, y, need_weights=False, attn_mask=mask.to(y.dtype))[0]
-        x = x + self.mlp(self.ln_2(x))
+        x = x + self._attended(y, y, mask)
+        x = x + self._expanded(self.ln_2(x))
         return x
+
+    def pooled(self, x: Tensor, mask: Tensor, ends: Tensor) -> Tensor:
+        """The same [B, D] at one place of each text, whose numbers are int64 [B]."""
+        y = self.ln_1(x)
+        texts = torch.arange(len(x), device=x.device)
+        at_end = x[texts, ends] + self._attended(y[texts, ends][:, None], y, mask)[:, 0]
+        at_end = at_end + self._expanded(self.ln_2(at_end))
+        return at_end
+
+    def _attended(self, asking: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+        """What attention to tokens [B, L, D] adds to some [B, M, D]."""
+        width = self.attn.embed_dim
+        weight, bias = self.attn.in_proj_weight, self.attn.in_proj_bias
+        if asking is y:
+            q, k, v = F.linear(y, weight, bias).chunk(3, dim=-1)
+        else:
+            q = F.linear(asking, weight[:width], bias[:width])
+            k, v = F.linear(y, weight[width:], bias[width:]).chunk(2, dim=-1)
+        q, k, v = (
+            each.view(*each.shape[:2], self.attn.num_heads, -1).transpose(1, 2)
+            for each in (q, k, v)
+        )
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.to(q.dtype))
+        added: Tensor = self.attn.out_proj(found.transpose(1, 2).reshape(asking.shape))
+        return added
+
+    def _expanded(self, y: Tensor) -> Tensor:
+        """What the MLP adds; its activation's factors are its weights', which are fewer."""
+        wide, narrow = (cast(nn.Linear, self.mlp[name]) for name in ("c_fc", "c_proj"))
+        y = F.silu(F.linear(y, QUICK * wide.weight, QUICK * wide.bias))
+        return F.linear(y, narrow.weight / QUICK, narrow.bias)
 
 
 class TextTokenizer(Protocol):

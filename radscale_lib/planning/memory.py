@@ -35,13 +35,13 @@ def too_large(study: Study, gpu_gb: float | None) -> dict[str, str]:
         return {}
     found = {}
     for arm, section in (study.trained_arms | study.bases).items():
-        needed = step_bytes(study, arm)
-        if needed is not None and needed > USABLE * gpu_gb * 1e9:
-            missing = [tower for tower in section.recipe.towers if tower not in
-                       section.recipe.recompute]
-            advice = f"recipe.recompute: [{', '.join(section.recipe.towers)}], or " if missing else ""
-            found[arm] = (
-                f"a step needs about {needed / 1e9:.0f} GB of a GPU, which has {gpu_gb:g} (gpu_gb of "
-                f"the site file): {advice}more recipe.optimiser.passes or compute.devices"
-            )
+        needed, recipe = step_bytes(study, arm), section.recipe
+        if needed is None or needed <= USABLE * gpu_gb * 1e9:
+            continue
+        anew = f"recipe.recompute [{', '.join(recipe.towers)}], or "
+        found[arm] = (
+            f"a step needs about {needed / 1e9:.0f} GB of a GPU that has {gpu_gb:g} (gpu_gb of the "
+            f"site file): give {'' if set(recipe.towers) <= set(recipe.recompute) else anew}more "
+            "recipe.optimiser.passes or compute.devices"
+        )
     return found

@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 import torch
-from open_clip.transformer import LayerNorm, TextTransformer
+from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
 
-from radscale_lib.encoders.text import ClipTokenizer, LearntTokenizer, QuickGelu, TextTower
+from radscale_lib.encoders.text import ClipTokenizer, LearntTokenizer, TextTower
 from radscale_lib.study.encoders.mi2 import Mi2
 
 TEXTS = ["No pleural effusion.", "The heart is enlarged; an ETT is in place.", "Oedème (2 cm)"] * 3
@@ -30,8 +30,8 @@ def test_padding_changes_nothing(mi2: Mi2, tokenizer: LearntTokenizer) -> None:
     torch.testing.assert_close(tower(longer), tower(alone))
 
 
-def test_text_tower_equals_open_clip_to_the_bit(mi2: Mi2, tokenizer: LearntTokenizer) -> None:
-    """First weights, outputs and gradients, where no text has a token of the padding's id."""
+def test_text_tower_equals_open_clip(mi2: Mi2, tokenizer: LearntTokenizer) -> None:
+    """First weights to the bit, outputs and gradients, where no text has the padding's id."""
 
     def open_clip() -> TextTransformer:
         config = mi2.text
@@ -46,7 +46,7 @@ def test_text_tower_equals_open_clip_to_the_bit(mi2: Mi2, tokenizer: LearntToken
             use_pad_mask=True,
             pool_type="eos",
             eos_id=tokenizer.end,
-            act_layer=QuickGelu,
+            act_layer=QuickGELU,
             norm_layer=partial(LayerNorm, eps=1e-12),
         )
 
@@ -61,26 +61,26 @@ def test_text_tower_equals_open_clip_to_the_bit(mi2: Mi2, tokenizer: LearntToken
     assert torch.equal(*(tower.next_draw for tower in towers))
     tokens = tokenizer(["no effusion", "the heart is enlarged; an ett"])
     outputs = [tower(tokens) for tower in towers]
-    assert torch.equal(*outputs)
+    torch.testing.assert_close(*outputs)
+    direction = torch.randn_like(outputs[0])
     for output in outputs:
-        output.square().sum().backward()
+        (output * direction).sum().backward()
     for own, other in zip(*(tower.parameters() for tower in towers), strict=True):
-        assert torch.equal(own.grad, other.grad)
+        assert (own.grad - other.grad).norm() <= 1e-5 * other.grad.norm()
 
 
 def test_every_token_sees_every_other(mi2: Mi2, tokenizer: LearntTokenizer) -> None:
     """Not causal: the first position's attention reaches the last word."""
     tower = TextTower(mi2, tokenizer.size, tokenizer.end).eval()
-    seen = {}
-    tower.transformer["resblocks"][-1].register_forward_hook(
-        lambda _, __, out: seen.update(out=out)
-    )
-    tokens = tokenizer(["no effusion"])
-    tower(tokens)
-    before = seen["out"][0, 0]
-    tokens[0, -2] = 5
-    tower(tokens)
-    assert (seen["out"][0, 0] - before).abs().max() > 1e-6
+    block = tower.transformer["resblocks"][0]
+    x, mask = torch.randn(1, 5, mi2.text.width), torch.zeros(1, 1, 1, 5)
+    before = block(x, mask)[0, 0]
+    x[0, -1] *= -1
+    assert (block(x, mask)[0, 0] - before).abs().max() > 1e-6
+    mask[..., -1] = float("-inf")
+    hidden = block(x, mask)[0, 0]
+    x[0, -1] *= -1
+    assert torch.equal(block(x, mask)[0, 0], hidden)
 
 
 def test_the_zeroth_token_is_a_word(mi2: Mi2) -> None:
@@ -133,8 +133,3 @@ def test_learning_depends_on_the_texts_alone() -> None:
         text=True,
     )
     assert there.stdout.strip() == here
-
-
-def test_activation() -> None:
-    x = torch.linspace(-8, 8, 101)
-    torch.testing.assert_close(QuickGelu()(x), x * torch.sigmoid(1.702 * x))

@@ -57,6 +57,17 @@ class Davit(Section):
             channels = width
         return flops
 
+    def held_bytes(self, precision: str, recompute: bool) -> float:
+        """What is held of an image for the backward pass, about.
+
+        Counted by benchmarks/memory.py.
+        """
+        each = 46 if precision == "bf16" else 84
+        sides = [self.image_size // 2 ** (stage + 2) for stage in range(4)]
+        blocks: list[int] = [side**2 * width for side, width in zip(sides, self.dims, strict=True)]
+        whole = 2.0 * sum(depth * block for depth, block in zip(self.depths, blocks, strict=True))
+        return 4 * whole + each * max(blocks) if recompute else each * whole
+
     def parameters(self) -> float:
         """Matrices of its blocks and convolutions."""
         blocks = sum(
@@ -89,6 +100,14 @@ class Text(Section):
         """Forward pass on a full context."""
         block = 12 * self.context * self.width**2 + 2 * self.context**2 * self.width
         return 2.0 * self.layers * block
+
+    def held_bytes(self, precision: str, recompute: bool) -> float:
+        """What is held of a text of full length for the backward pass, about."""
+        each = 42 if precision == "bf16" else 76
+        channels = self.context * self.width
+        if recompute:
+            return (4 * self.layers + each) * channels
+        return each * self.layers * channels
 
     def parameters(self) -> float:
         """Matrices of its blocks, and its embeddings."""
@@ -132,6 +151,10 @@ class Mi2(EncoderSection):
     def flops(self) -> float:
         """FLOPs of one forward pass of the image tower, two per multiply-add."""
         return self.image.flops()
+
+    def held_bytes(self, precision: str, recompute: bool) -> float:
+        """About what the image tower holds of an image for its backward pass."""
+        return self.image.held_bytes(precision, recompute)
 
     def parameters(self) -> float:
         """Both towers and the projections."""

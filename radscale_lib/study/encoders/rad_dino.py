@@ -55,7 +55,7 @@ class Vit(Section):
         """
         channels = ((side // self.patch) ** 2 + 1) * self.width
         block = (50 if precision == "bf16" else 92) * channels * (1 - self.drop_path)
-        return block + 4 * self.depth * channels if recompute else self.depth * block
+        return block + 4 * (self.depth - 1) * channels if recompute else self.depth * block
 
     def parameters(self) -> float:
         """Matrices of its blocks, and its embeddings."""

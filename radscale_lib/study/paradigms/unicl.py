@@ -38,6 +38,12 @@ class Unicl(OneCropRecipe):
         "each other; 1 takes the same words in the same order.",
     )
 
+    def held_bytes(self, encoder: EncoderSection, precision: str) -> float:
+        """Both towers'."""
+        assert isinstance(encoder, Mi2)
+        images = encoder.held_bytes(precision, "image" in self.recompute)
+        return images + encoder.text.held_bytes(precision, "text" in self.recompute)
+
     def sample_flops(self, encoder: EncoderSection) -> float:
         """Both towers, forward and backward."""
         assert isinstance(encoder, Mi2)
