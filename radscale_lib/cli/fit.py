@@ -17,6 +17,7 @@ from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.scaling.curves import answer_all, draws_table, predictions_table, read_curves
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.errors import ScalingError
+from radscale_lib.scaling.joint import joint_table
 from radscale_lib.scaling.least_squares import FORMS
 from radscale_lib.scaling.tables import Tables, fit_study
 
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     study.add_argument("--comparisons", type=Path, help="comparisons of arms (written)")
     study.add_argument("--label-fits", type=Path, help="curves of single labels (written)")
     study.add_argument("--verdicts", type=Path, help="what holds over the study (written)")
+    study.add_argument("--checkpoints", type=Path, help="scores along the budget (read)")
+    study.add_argument("--joint", type=Path, help="joint laws in data and compute (written)")
     table = parser.add_argument_group("a table of curves")
     table.add_argument("--curves", type=Path, help="CSV of curves (read)")
     table.add_argument("--predict", type=Path, help="CSV of predictions (written)")
@@ -56,9 +59,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         and all(paths := [getattr(args, name) for name in Tables._fields])
     ):
         of = study_of(args)
-        with step(args, of, "fit", [args.scores], paths):
-            tables = fit_study(of, pl.read_parquet(args.scores))
-            for frame, path in zip(tables, paths, strict=True):
+        joint = [args.joint] if args.joint and args.checkpoints else []
+        with step(args, of, "fit", [args.scores, args.checkpoints], [*paths, *joint]):
+            tables = [*fit_study(of, pl.read_parquet(args.scores))]
+            tables += [joint_table(of, pl.read_parquet(args.checkpoints)) for _ in joint]
+            for frame, path in zip(tables, [*paths, *joint], strict=True):
                 with atomic_write(path) as partial:
                     frame.write_parquet(partial)
     else:

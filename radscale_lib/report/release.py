@@ -18,9 +18,9 @@ from radscale_lib.files import atomic_write, read_json, write_json
 from radscale_lib.study import Study
 
 PUBLIC = (
-    "report.html", "figures/*", "tables/*", "scores.parquet", "checkpoints.parquet", "fits.parquet",
-    "crossovers.parquet",
-    "comparisons.parquet", "label_fits.parquet", "verdicts.parquet", "subsets/card.parquet",
+    "report.html", "figures/*", "tables/*", "scores.parquet", "checkpoints.parquet",
+    "joint.parquet", "fits.parquet", "crossovers.parquet", "comparisons.parquet",
+    "label_fits.parquet", "verdicts.parquet", "subsets/card.parquet",
     "encoders/*/*/*/encoder.safetensors", "encoders/*/*/*/encoder.json",
     "encoders/*/*/*/log.parquet",
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 Inputs: tasks/<task>/<run>/scores.parquet.
 Outputs: scores.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet,
-verdicts.parquet.
+verdicts.parquet, joint.parquet.
 """
 
 CHOSEN_BY = STUDY.scaling.checkpoint_by
@@ -38,12 +38,14 @@ rule gather_scores:
 rule fit_scaling:
     input:
         scores=OUT / "scores.parquet",
+        checkpoints=OUT / "checkpoints.parquet",
     output:
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         label_fits=OUT / "label_fits.parquet",
         verdicts=OUT / "verdicts.parquet",
+        joint=OUT / "joint.parquet",
     log:
         OUT / "logs/fit_scaling.log",
     benchmark:
@@ -56,7 +58,7 @@ rule fit_scaling:
         id=identity("fit"),
     shell:
         "python {SCRIPTS:q}/fit.py --study {SETTINGS:q} --id {params.id:q}"
-        " --scores {input.scores:q}"
+        " --scores {input.scores:q} --checkpoints {input.checkpoints:q} --joint {output.joint:q}"
         " --fits {output.fits:q} --crossovers {output.crossovers:q}"
         " --comparisons {output.comparisons:q} --label-fits {output.label_fits:q}"
         " --verdicts {output.verdicts:q} 2> {log:q}"

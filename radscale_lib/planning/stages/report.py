@@ -28,6 +28,7 @@ def _fit(study: Study) -> Slice:
         "arms": arms,
         "kinds": kinds,
         "heads": heads_drawn(study),
+        "kept": study.kept,
         **runs_and_tasks(study),
     }
 
