@@ -26,7 +26,7 @@ from radscale_lib.study import Study
 LEAST_SIZES, LEAST_SHARES = 3, 2
 """Sizes, and shares of the budget that are scored of each, below which nothing is fitted."""
 WIDEST = 4.0
-"""The interval of an identified exponent spans at most this factor; that of the prior's 90 %, 19."""
+"""The interval of an identified exponent spans at most this factor; the prior's 90 % spans 19."""
 BOUNDS = (
     *((0.02, 4.0), (0.02, 4.0), (0.0, 1.0), (0.0, 1.0)),
     *((np.log(0.001), np.log(0.5)),) * 2,
@@ -167,7 +167,8 @@ def fit_joint(
     drawn = np.concatenate(kept)
     _, level, variance = points.log_likelihood(drawn)
     noise = np.sqrt(variance) * rng.standard_normal(len(drawn))
-    return JointLaw(*drawn.T[:4], np.exp(level + noise))
+    data, compute, floor, share, *_ = drawn.T
+    return JointLaw(data, compute, floor, share, level=np.exp(level + noise))
 
 
 def _start(
