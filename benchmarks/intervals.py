@@ -271,6 +271,14 @@ def _overlaps(images: int, positives: int, random: np.random.Generator) -> Float
     return counts
 
 
+def _dice(sums: Floats) -> Floats:
+    return dice(sums[..., :3])
+
+
+def _cl_dice(sums: Floats) -> Floats:
+    return cl_dice(sums[..., 3:])
+
+
 def tubes(positives: int, images: int, count: int, studies: int) -> dict[str, list[Outcome]]:
     """Intervals of Dice and clDice, of one tube or the mean over several."""
     random = np.random.default_rng(studies)
@@ -279,7 +287,7 @@ def tubes(positives: int, images: int, count: int, studies: int) -> dict[str, li
     found: dict[str, list[Outcome]] = {"dice": [], "cldice": []}
     for _ in range(studies):
         counts = [_overlaps(images, positives, random) for _ in range(count)]
-        for name, metric in (("dice", dice), ("cldice", cl_dice)):
+        for name, metric in (("dice", _dice), ("cldice", _cl_dice)):
             scores = [
                 sampled_score(
                     "a", name, float(metric(one.sum(axis=0))), metric(draws.sums(one)),

@@ -10,7 +10,7 @@ from typing import Any
 from radscale_lib.planning.costs import Cost, Costs
 from radscale_lib.planning.disk import disk, peak_bytes, size_text
 from radscale_lib.planning.memory import step_bytes, too_large
-from radscale_lib.planning.scale import shard_bytes
+from radscale_lib.planning.scale import grid_bytes, shard_bytes
 from radscale_lib.study.model import Study
 from workflow.jobs import stage_of
 from workflow.progress import duration
@@ -189,6 +189,8 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
         lines.append(f"memory of a GPU in training, about: {known}")
     for arm, problem in too_large(study, site.gpu_gb).items():
         lines.append(f"WARNING: {arm}: {problem}")
+    if maps := _feature_maps(study):
+        lines.append(f"of the peak, in TMPDIR while a run is evaluated: {size_text(maps)}")
     if site.scratch:
         size = size_text(shard_bytes(study))
         lines.append(f"on each node that trains, in {site.scratch}: {size}")
@@ -242,6 +244,7 @@ def as_json(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> dict
         "totals": totals(study, jobs, at_once),
         "disk_bytes": room,
         "too_large": too_large(study, site.gpu_gb),
+        "feature_map_bytes_per_job": _feature_maps(study),
         "scratch_bytes_per_node": shard_bytes(study) if site.scratch else 0,
     }
 
@@ -264,3 +267,8 @@ def over_budget(study: Study, jobs: Iterable[Job], at_once: int = 1) -> str | No
         f"the plan is above the study's budget: {'; '.join(over)}. Raise the budget, or lower "
         "subsets.sizes, seeds or samples"
     )
+
+
+def _feature_maps(study: Study) -> float:
+    """Bytes of the temporary file of the run that needs most."""
+    return max(grid_bytes(study, run.arm) for run in study.runs)

@@ -3,7 +3,7 @@
 A metric belongs to a kind of task, which calls it with what it has:
 
 - `classification`: `RankingMetric`, from the ranked logits of a label under weights;
-- `segmentation`: `OverlapMetric`, from sums over images of pixel counts;
+- `segmentation`: `MaskMetric`, from sums over images of its own statistics;
 - `generation`: `TextMetric`, from sums over reports of its own statistics.
 
 Each is computed for many bootstrap resamples at once.
@@ -11,7 +11,7 @@ Each is computed for many bootstrap resamples at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Counts = NDArray[np.integer]
+    Mask = NDArray[np.bool_]
     Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A figure of merit; larger is better.
+    """A figure of merit; larger is better, unless it is an error.
 
     Attributes:
         name: as in the scores table and the study file.
         title: as printed on an axis, of the mean over labels where there are labels.
         chance: its value for an encoder that knows nothing; None where that depends on the data.
         needs_phrases: whether it reads reports by phrases, which some languages lack.
+        is_error: whether smaller is better; scaling laws are not fitted to such a metric.
     """
 
     task: ClassVar[str]
@@ -41,6 +43,7 @@ class Metric:
     title: str
     chance: float | None = None
     needs_phrases: bool = False
+    is_error: bool = False
 
 
 class Ranked(Protocol):
@@ -90,17 +93,68 @@ class RankingMetric(Metric):
     of: Callable[[Ranked], Floats]
 
 
+class MaskPair(Protocol):
+    """The predicted and the true mask of a tube in one film [H, W], and what both are held to."""
+
+    @property
+    def predicted(self) -> Mask:
+        """The predicted mask."""
+
+    @property
+    def true(self) -> Mask:
+        """The true mask."""
+
+    @property
+    def predicted_line(self) -> Mask:
+        """Centre line of the predicted mask."""
+
+    @property
+    def true_line(self) -> Mask:
+        """Centre line of the true mask."""
+
+    @property
+    def near_predicted(self) -> Mask:
+        """Pixels within the tolerance of the predicted mask."""
+
+    @property
+    def near_true(self) -> Mask:
+        """Pixels within the tolerance of the true mask."""
+
+    @property
+    def tips(self) -> Floats:
+        """[n, 2], true tips, (x, y) in pixels from the upper left corner; none of an area."""
+
+    @property
+    def side(self) -> int:
+        """Shorter side of the film, pixels."""
+
+    @property
+    def millimetres(self) -> float | None:
+        """Of a pixel's side; None where the film's are not known."""
+
+    @property
+    def surface_tolerance(self) -> float:
+        """By how much outlines may differ, pixels."""
+
+    @property
+    def least_area(self) -> float:
+        """From how many pixels on a predicted mask is a tube."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class OverlapMetric(Metric):
+class MaskMetric(Metric):
     """A metric of masks.
 
     Attributes:
-        of: [...] from sums [..., 7] of the counts of `radscale_lib.tasks.overlap`; NaN where no
-            true pixel is in the sum.
+        statistics: C numbers of a pair; they add up over films.
+        of: [...] from sums [..., C] of the statistics; NaN where it is undefined.
+        counted: which of the statistics is above 0 in the films that a score rests on.
     """
 
     task: ClassVar[str] = "segmentation"
+    statistics: Callable[[MaskPair], Sequence[float]]
     of: Callable[[Floats], Floats]
+    counted: int
 
 
 class ReportPairs(Protocol):

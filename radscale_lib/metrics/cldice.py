@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radscale_lib.metrics.base import OverlapMetric
+from radscale_lib.metrics.base import MaskMetric, MaskPair
 
 if TYPE_CHECKING:
     from radscale_lib.metrics.base import Floats
 
 
 def cl_dice(sums: Floats) -> Floats:
-    """ClDice (Shit et al. 2021) of summed counts [..., 7], with the counts' tolerance.
+    """ClDice (Shit et al. 2021) of summed counts [..., 4], with the pairs' tolerance.
 
-    Harmonic mean of the shares of the predicted centreline on the true mask, and of the true
-    centreline on the predicted mask. NaN where no true pixel is in the sum, 0 if nothing is
+    Harmonic mean of the shares of the predicted centre line on the true mask, and of the true
+    centre line on the predicted mask. NaN where no true pixel is in the sum, 0 if nothing is
     predicted.
     """
     import numpy as np
 
-    covered_predicted, predicted, covered_true, true = np.moveaxis(sums, -1, 0)[3:]
+    covered_predicted, predicted, covered_true, true = np.moveaxis(sums, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         precision, sensitivity = covered_predicted / predicted, covered_true / true
         harmonic = 2 * precision * sensitivity / (precision + sensitivity)
@@ -27,4 +27,16 @@ def cl_dice(sums: Floats) -> Floats:
     return np.where(true > 0, np.where(defined, harmonic, 0.0), np.nan)
 
 
-METRIC = OverlapMetric(name="cldice", title="mean clDice", chance=0.0, of=cl_dice)
+def counts(pair: MaskPair) -> tuple[float, ...]:
+    """Pixels of both centre lines, each after those of it near the other mask."""
+    return (
+        float((pair.predicted_line & pair.near_true).sum()),
+        float(pair.predicted_line.sum()),
+        float((pair.true_line & pair.near_predicted).sum()),
+        float(pair.true_line.sum()),
+    )
+
+
+METRIC = MaskMetric(
+    name="cldice", title="mean clDice", chance=0.0, statistics=counts, of=cl_dice, counted=3
+)

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radscale_lib.metrics.base import OverlapMetric
+from radscale_lib.metrics.base import MaskMetric, MaskPair
 
 if TYPE_CHECKING:
     from radscale_lib.metrics.base import Floats
 
 
 def dice(sums: Floats) -> Floats:
-    """Dice of summed counts [..., 7]: 2 |P & T| / (|P| + |T|), all images' pixels together.
+    """Dice of summed counts [..., 3]: 2 |P & T| / (|P| + |T|), all films' pixels together.
 
     NaN where no true pixel is in the sum.
     """
     import numpy as np
 
-    intersection, predicted, true = np.moveaxis(sums, -1, 0)[:3]
+    intersection, predicted, true = np.moveaxis(sums, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(true > 0, 2 * intersection / (predicted + true), np.nan)
 
 
-METRIC = OverlapMetric(name="dice", title="mean Dice", chance=0.0, of=dice)
+def counts(pair: MaskPair) -> tuple[float, ...]:
+    """Pixels of the intersection, and of both masks."""
+    return (
+        float((pair.predicted & pair.true).sum()),
+        float(pair.predicted.sum()),
+        float(pair.true.sum()),
+    )
+
+
+METRIC = MaskMetric(
+    name="dice", title="mean Dice", chance=0.0, statistics=counts, of=dice, counted=2
+)

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from radscale_lib.planning.scale import archive_images, held_out, shard_bytes
+from radscale_lib.planning.scale import archive_images, grid_bytes, held_out, shard_bytes
 from radscale_lib.study.model import Study
 
 STATES = 4
@@ -40,13 +40,14 @@ def whole_bytes(study: Study) -> dict[str, float]:
 
 
 def peak_bytes(study: Study, at_once: int = 1) -> float:
-    """Bytes at the study's widest: all results, and checkpoints of the trainings that run.
+    """Bytes at the study's widest: all results, and what the jobs that run hold beside them.
 
-    While a checkpoint is written, the one before it is there too.
+    Of a training two checkpoints (while one is written, the one before it is there too); of an
+    evaluation its feature maps, even if they lie in another place (TMPDIR).
     """
-    trained = sorted(encoder_bytes(study, run.arm) for run in study.pretraining_runs)
-    running = sum(trained[-at_once:])
-    return sum(whole_bytes(study).values()) + 2 * STATES * running
+    held = [2 * STATES * encoder_bytes(study, run.arm) for run in study.pretraining_runs]
+    held += [grid_bytes(study, run.arm) for run in study.runs]
+    return sum(whole_bytes(study).values()) + sum(sorted(held)[-at_once:])
 
 
 def encoder_bytes(study: Study, arm: str) -> float:

@@ -2,6 +2,7 @@
 
 import math
 
+from radscale_lib.study.heads.base import Encoding
 from radscale_lib.study.model import Study
 
 BYTES_PER_PIXEL = {8: 0.6, 16: 1.8}
@@ -16,6 +17,22 @@ def archive_images(study: Study) -> int:
 def held_out(study: Study) -> float:
     """Share of the images that no encoder is trained on."""
     return study.splits.train + study.splits.validation + study.splits.test
+
+
+def encoding(study: Study, task: str) -> Encoding:
+    """What a task asks of each encoder, in images."""
+    images, splits = archive_images(study), study.splits
+    parts = (splits.train, splits.validation, splits.test)
+    return study.evaluation.tasks[task].encoding(*(images * share for share in parts))
+
+
+def grid_bytes(study: Study, arm: str) -> float:
+    """Bytes of the temporary file that holds the feature maps that an evaluation learns from.
+
+    A byte a number (`radscale_lib.tasks.grids`), at most at a time.
+    """
+    kept = max(encoding(study, task).kept for task in study.evaluation.tasks)
+    return kept * study.section_of(arm).feature_numbers()
 
 
 def shard_bytes(study: Study) -> float:

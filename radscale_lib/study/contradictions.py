@@ -15,6 +15,7 @@ from radscale_lib.study.pretrain import Arm, Base, Interpolation
 if TYPE_CHECKING:
     from radscale_lib.study.archive import Archive
     from radscale_lib.study.model import Study
+    from radscale_lib.study.tasks import TaskSection
 
 _IMAGES_PER_PATIENT = 4
 """No phantom patient has more images than this that a study selects, on average."""
@@ -352,7 +353,7 @@ def _metrics(study: Study) -> Iterator[str]:
         if name not in study.scaling.metrics:
             yield (
                 f"scaling.metrics.{name}: the task has no metric to fit: give one of "
-                f"{list(metrics(task.kind))}"
+                f"{_fitted(task)}"
             )
     for name, metric in study.scaling.metrics.items():
         if name not in tasks:
@@ -360,7 +361,12 @@ def _metrics(study: Study) -> Iterator[str]:
         elif metric not in (known := metrics(tasks[name].kind)):
             yield (
                 f"scaling.metrics.{name}: {metric!r} is no metric of this task: use one of "
-                f"{list(known)}"
+                f"{_fitted(tasks[name])}"
+            )
+        elif known[metric].is_error:
+            yield (
+                f"scaling.metrics.{name}: of {metric!r} smaller is better, and laws are fitted to "
+                f"metrics of which larger is: use one of {_fitted(tasks[name])}"
             )
         elif known[metric].needs_phrases and study.institution.language not in PHRASED:
             others = [repr(other) for other, each in known.items() if not each.needs_phrases]
@@ -368,6 +374,11 @@ def _metrics(study: Study) -> Iterator[str]:
                 f"scaling.metrics.{name}: {metric!r} has no phrases in "
                 f"{study.institution.language!r}: use {' or '.join(others)}"
             )
+
+
+def _fitted(task: TaskSection) -> list[str]:
+    """Metrics of a task that laws can be fitted to."""
+    return [name for name, metric in metrics(task.kind).items() if not metric.is_error]
 
 
 def _heads(study: Study) -> Iterator[str]:

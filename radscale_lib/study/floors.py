@@ -51,6 +51,10 @@ class Pixels(EncoderSection):
         """FLOPs for each image: every pixel counts for each component, on four levels."""
         return 2.0 * 4 * CELL_COMPONENTS * 512**2
 
+    def feature_numbers(self) -> float:
+        """Numbers of the four feature levels of an image, at most."""
+        return self.like.feature_numbers()
+
     def parameters(self) -> float:
         """Components of the film, and of cells."""
         return FILM_COMPONENTS * float(FILM_SIDE) ** 2 + 4 * CELL_COMPONENTS * 32.0**2

@@ -1,12 +1,10 @@
-"""A frozen encoder over the catalog's images: pooled vectors, and grids kept or recomputed."""
+"""A frozen encoder over the catalog's images."""
 
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass
 
 import polars as pl
 import torch
-from torch import Tensor
 
 from radscale_lib.encoders.features import Features, Tower
 from radscale_lib.encoders.prepare import to_input
@@ -15,16 +13,21 @@ from radscale_lib.progress import Progress
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study.compute import Compute
 from radscale_lib.tasks.finite import NotFiniteError
+from radscale_lib.tasks.frame import padded
 from radscale_lib.tasks.inputs import Inputs
-
-KEPT_BYTES = 2 * 2**30
-"""Grids up to this size are computed once and kept in memory; larger ones are recomputed."""
 
 
 class FrozenEncoder:
     """Reads stored images and runs an encoder on them, without gradients."""
 
-    def __init__(self, inputs: Inputs, rows: pl.DataFrame, compute: Compute, batch: int) -> None:
+    def __init__(
+        self,
+        inputs: Inputs,
+        rows: pl.DataFrame,
+        compute: Compute,
+        batch: int,
+        whole: bool = False,
+    ) -> None:
         """Load the encoder.
 
         Args:
@@ -32,11 +35,13 @@ class FrozenEncoder:
             rows: catalog rows of the images that are asked for by position.
             compute: device and precision.
             batch: images per forward pass.
+            whole: whether films that the encoder would cut are padded first (`frame.padded`).
         """
         self.device = torch.device(compute.device)
         self.tower: Tower = load_tower(inputs.encoder).to(self.device)
         self.precision = compute.precision
         self.batch = batch
+        self.whole = whole
         self.rows = rows
         self.reader = ShardReader(inputs.shards, inputs.ranges)
         self._check()
@@ -73,6 +78,8 @@ class FrozenEncoder:
         """
         places = self.rows[images]
         stored = self.reader.images(places["shard"].to_list(), places["row"].to_list())
+        if self.whole:
+            stored = [padded(image, self.tower.encoder) for image in stored]
         inputs = to_input(stored, self.tower.encoder).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
             features = self.tower.levels(inputs)
@@ -104,45 +111,6 @@ class FrozenEncoder:
             images = list(range(start, min(start + self.batch, len(self))))
             yield images, self.features(images)
             progress.reach(images[-1] + 1)
-
-
-@dataclass
-class Grids:
-    """Features of images by position: all of them held, or each request runs the encoder."""
-
-    encoder: FrozenEncoder
-    kept: list[Tensor] | None
-
-    @classmethod
-    def for_encoder(cls, encoder: FrozenEncoder, label: str, limit: int = KEPT_BYTES) -> "Grids":
-        """Compute the grids of all images, if they take at most `limit` bytes."""
-        if not len(encoder):
-            return cls(encoder, None)
-        first = encoder.features([0])
-        parts = [*first.levels, first.global_]
-        if len(encoder) * sum(2 * part.numel() for part in parts) > limit:
-            return cls(encoder, None)
-        kept = [torch.empty(len(encoder), *part.shape[1:], dtype=torch.float16) for part in parts]
-        for images, features in encoder.batches(label):
-            for target, part in zip(kept, [*features.levels, features.global_], strict=True):
-                target[images[0] : images[-1] + 1] = part
-        return cls(encoder, kept)
-
-    def __call__(self, images: Tensor) -> Features:
-        """Features of the images at some positions, float32, on the encoder's device."""
-        if self.kept is None:
-            return self.encoder.features(images.tolist())
-        one, two, three, four, global_ = (
-            part[images].to(self.encoder.device, torch.float32) for part in self.kept
-        )
-        return Features(global_, (one, two, three, four))
-
-    @property
-    def channels(self) -> tuple[list[int], int, int]:
-        """Channels of the levels, channels of the global embedding, side of the finest grid."""
-        features = self(torch.zeros(1, dtype=torch.int64))
-        sides = [level.shape[-1] for level in features.levels]
-        return [level.shape[1] for level in features.levels], features.global_.shape[1], max(sides)
 
 
 def _cast(features: Features, dtype: torch.dtype) -> Features:

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from radscale_lib.encoders.features import Features
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.generation import Generation, LanguageModel
-from radscale_lib.tasks.frozen import FrozenEncoder, Grids
+from radscale_lib.tasks.frozen import FrozenEncoder
 from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
+from radscale_lib.tasks.grids import Grids
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.predictions import HEAD, Predicted
@@ -69,18 +70,24 @@ def predictions_schema(study: Study, name: str) -> pl.Schema:
     return pl.Schema(dict.fromkeys((*ids, "reference", "generated"), pl.String()))
 
 
-def visual_tokens(features: Features, tokens: int) -> Tensor:
-    """Visual tokens of a batch: the deepest grid, pooled to at most `tokens` cells.
+def pooled(features: Features, tokens: int) -> Tensor:
+    """The deepest grid of a batch, averaged to at most `tokens` cells: [B, C, side, side]."""
+    grid = features.levels[-1]
+    return F.adaptive_avg_pool2d(grid, min(isqrt(tokens), grid.shape[-1]))
 
-    Each cell carries its own channels and those of the global embedding.
+
+def visual_tokens(grid: Tensor, global_: Tensor) -> Tensor:
+    """Visual tokens of a batch: each cell carries its channels and those of the global embedding.
+
+    Args:
+        grid: [B, C, side, side].
+        global_: [B, D].
 
     Returns:
-        [B, at most `tokens`, channels].
+        [B, side x side, C + D].
     """
-    grid = features.levels[-1]
-    side = min(isqrt(tokens), grid.shape[-1])
-    cells = F.adaptive_avg_pool2d(grid, side).flatten(2).transpose(1, 2)
-    everywhere = features.global_[:, None].expand(-1, cells.shape[1], -1)
+    cells = grid.flatten(2).transpose(1, 2)
+    everywhere = global_[:, None].expand(-1, cells.shape[1], -1)
     return torch.cat([cells, everywhere], 2)
 
 
@@ -110,9 +117,17 @@ class _Texts:
 def _train(
     task: Generation, frozen: FrozenEncoder, reports: Sequence[str], seed: int, name: str
 ) -> tuple[ReportGenerator, ReportTokenizer]:
-    grids = Grids.for_encoder(frozen, f"{name}: training features")
-    channels, global_, _ = grids.channels
-    width = channels[-1] + global_
+    def chosen(features: Features) -> list[Tensor]:
+        return [pooled(features, task.visual_tokens), features.global_]
+
+    with Grids(frozen, f"{name}: training features", chosen) as grids:
+        return _fit(task, grids, reports, seed, name)
+
+
+def _fit(
+    task: Generation, grids: Grids, reports: Sequence[str], seed: int, name: str
+) -> tuple[ReportGenerator, ReportTokenizer]:
+    width = sum(shape[0] for shape in grids.shapes)
     torch.manual_seed(seed)
     if isinstance(task.language_model, LanguageModel):
         tokenizer = learn_tokenizer(reports, task.language_model.vocabulary)
@@ -122,16 +137,20 @@ def _train(
         tokenizer = released_tokenizer(folder, trust_remote_code=trusted)
         model = released_model(folder, task.lora_rank, trust_remote_code=trusted)
         generator = ReportGenerator(model, width)
-    generator.to(frozen.device)
+    generator.to(grids.device)
     texts = _Texts.encode(reports, tokenizer, task.max_tokens)
 
-    def loss(images: Tensor) -> Tensor:
-        lengths = texts.lengths[images]
-        ids = texts.ids[images, : int(lengths.max())].to(frozen.device)
-        visual = visual_tokens(grids(images), task.visual_tokens)
-        return generator.loss(visual, ids, lengths.to(frozen.device))
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        return images, grids.read(images)
 
-    train(generator, loss, len(frozen), task.decoder, seed, f"{name}: decoder")
+    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+        images, raw = batch
+        lengths = texts.lengths[images]
+        ids = texts.ids[images, : int(lengths.max())].to(grids.device)
+        visual = visual_tokens(*grids.decode(raw))
+        return generator.loss(visual, ids, lengths.to(grids.device))
+
+    train(generator, loss, len(grids), task.decoder, seed, f"{name}: decoder", read)
     return generator, tokenizer
 
 
@@ -144,7 +163,7 @@ def _write(
 ) -> list[str]:
     texts: list[str] = []
     for _, features in frozen.batches(f"{name}: test reports"):
-        visual = visual_tokens(features, task.visual_tokens)
+        visual = visual_tokens(pooled(features, task.visual_tokens), features.global_)
         written = generator.write(visual, tokenizer.start, tokenizer.end, task.max_tokens)
         texts += [tokenizer.decode(ids) for ids in written]
     return texts

@@ -1,20 +1,29 @@
-"""Scores of masks, from the pixel counts of each image: Dice and clDice."""
+"""Scores of masks: of each tube, from both masks of each film, and their mean over tubes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from radscale_lib.digests import text_number
 from radscale_lib.metrics import metrics
-from radscale_lib.metrics.base import OverlapMetric
+from radscale_lib.metrics.base import MaskMetric
 from radscale_lib.study.model import Study
-from radscale_lib.tasks.bootstrap import PatientDraws
-from radscale_lib.tasks.overlap import COUNTS
+from radscale_lib.study.tasks.segmentation import Segmentation
+from radscale_lib.tasks.bootstrap import Floats, PatientDraws
+from radscale_lib.tasks.masks import decode_mask
+from radscale_lib.tasks.overlap import Masks
 from radscale_lib.tasks.scores import Score, macro, sampled_score
 
 
 def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> list[Score]:
     """Scores of a decoder on the test images.
 
-    Metrics pool the pixels of all test images per tube; macro is the mean over tubes.
+    Metrics add up their statistics over all test images, per tube; macro is the mean over tubes. Of
+    a decoder that was trained from several seeds the score is the mean, and its draws vary by the
+    standard error of that mean, too.
 
     Args:
         study: the study.
@@ -22,29 +31,96 @@ def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> lis
         table: the decoder's predictions.
         note: of no decoder: every encoder has its levels.
     """
+    task = study.evaluation.tasks[name]
+    assert isinstance(task, Segmentation)
     tubes = study.labels.tubes
-    columns = [f"{count}:{tube}" for tube in tubes for count in COUNTS]
-    counts = table.select(columns).to_numpy().reshape(len(table), len(tubes), len(COUNTS))
-    draws = PatientDraws.draw(
-        table["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
-    )
-    shown = counts[:, :, COUNTS.index("true")] > 0
-    drawn = draws.sums(shown)
-    scores = []
-    for metric in metrics(study.evaluation.tasks[name].kind).values():
-        assert isinstance(metric, OverlapMetric)
-        by_class = [
-            sampled_score(
-                tube,
-                metric.name,
-                float(metric.of(counts[:, index].sum(0))),
-                metric.of(draws.sums(counts[:, index])),
-                len(table),
-                int(shown[:, index].sum()),
-                len(np.unique(draws.patient[shown[:, index]])),
-                drawn[:, index],
-            )
+    by_seed = [
+        statistics(task, tubes, rows)
+        for rows in table.partition_by("decoder_seed", maintain_order=True)
+    ]
+    patients = table.filter(decoder_seed=0)["patient_id"].to_list()
+    draws = PatientDraws.draw(patients, study.evaluation.resamples, study.evaluation.seed)
+    scores: list[Score] = []
+    for metric in mask_metrics():
+        of_seeds = np.stack([each[metric.name] for each in by_seed])
+        values = metric.of(of_seeds.sum(axis=1))
+        errors = seed_errors(values, len(draws))
+        by_tube = [
+            _score(metric, tube, of_seeds[:, :, index], draws, errors[:, index])
             for index, tube in enumerate(tubes)
         ]
-        scores += [*by_class, macro(by_class, len(table))]
+        scores += [*by_tube, macro(by_tube, len(patients))]
     return scores
+
+
+def mask_metrics() -> list[MaskMetric]:
+    """The metrics of masks."""
+    found = metrics("segmentation").values()
+    return [metric for metric in found if isinstance(metric, MaskMetric)]
+
+
+def statistics(
+    task: Segmentation, tubes: Sequence[str], table: pl.DataFrame
+) -> Mapping[str, NDArray[np.float64]]:
+    """Statistics of each metric, by its name: [N, K, C] of N films, K tubes and C numbers.
+
+    Args:
+        task: the task's settings.
+        tubes: K names.
+        table: predictions of a decoder and seed.
+    """
+    found: dict[str, list[list[Sequence[float]]]] = {each.name: [] for each in mask_metrics()}
+    for row in table.iter_rows(named=True):
+        shape = row["rows"], row["columns"]
+        pairs = [_pair(task, row, tube, shape) for tube in tubes]
+        for metric in mask_metrics():
+            found[metric.name].append([metric.statistics(pair) for pair in pairs])
+    return {name: np.array(each, np.float64) for name, each in found.items()}
+
+
+def _pair(task: Segmentation, row: dict[str, Any], tube: str, shape: tuple[int, int]) -> Masks:
+    predicted, true = (decode_mask(row[f"{kind}:{tube}"], shape) for kind in ("predicted", "true"))
+    return Masks.of(predicted, true, task, row[f"tips:{tube}"], row["pixel_mm"])
+
+
+def _score(
+    metric: MaskMetric,
+    tube: str,
+    statistics: NDArray[np.float64],
+    draws: PatientDraws,
+    errors: Floats,
+) -> Score:
+    """The score of a tube, from the statistics [S, N, C] of S seeds and the draws' errors [B]."""
+    values = metric.of(statistics.sum(axis=1))
+    resamples = np.mean([metric.of(draws.sums(each)) for each in statistics], axis=0)
+    # Which films count is a matter of the truth, the same for all seeds.
+    counted = statistics[0][:, metric.counted] > 0
+    return sampled_score(
+        tube,
+        metric.name,
+        float(values.mean()),
+        (resamples + errors).clip(min=0),
+        len(counted),
+        int(counted.sum()),
+        len(np.unique(draws.patient[counted])),
+        draws.sums(counted[:, None])[:, 0],
+    )
+
+
+def seed_errors(values: Floats, draws: int) -> Floats:
+    """Draws [B, K] of by how much the means of K scores over S seeds err; 0 of a single seed.
+
+    Normal, with the standard errors of the means and the correlation that the scores have over the
+    seeds. Those of other values, as of another encoder, are independent.
+
+    Args:
+        values: [S, K], the scores by seed.
+        draws: how many.
+    """
+    seeds = len(values)
+    if seeds == 1:
+        return np.zeros((draws, values.shape[1]))
+    random = np.random.default_rng(text_number(values.tobytes().hex()))
+    apart = np.nan_to_num(values - values.mean(axis=0))
+    errors: Floats = random.normal(size=(draws, seeds)) @ apart / np.sqrt(seeds * (seeds - 1))
+    return errors

@@ -1,19 +1,20 @@
-"""Segmentation of lines and tubes: a pyramid decoder on a frozen encoder."""
+"""Segmentation of lines and tubes: a decoder on a frozen encoder, and its masks of whole films."""
 
-import numpy as np
+from collections.abc import Sequence
+
 import polars as pl
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.segmentation import Segmentation
-from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss
+from radscale_lib.tasks.decoders.base import MaskDecoder, mask_loss
 from radscale_lib.tasks.finite import NotFiniteError
-from radscale_lib.tasks.frozen import FrozenEncoder, Grids
+from radscale_lib.tasks.frozen import FrozenEncoder
+from radscale_lib.tasks.grids import Grids
 from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.masks import TubeMasks
-from radscale_lib.tasks.overlap import COUNTS, overlap_counts
+from radscale_lib.tasks.masks import TubeMasks, encode_mask
 from radscale_lib.tasks.predictions import HEAD, Predicted
 from radscale_lib.tasks.training import task_seed, train
 
@@ -21,9 +22,10 @@ THRESHOLD = 0.5
 
 
 def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
-    """Train the decoder on the train split, and compare its masks of the test split with the truth.
+    """Train a decoder on the train split and keep its masks of the test split beside the true ones.
 
-    Masks are the encoder's square input, at `output_size`.
+    It is trained in the square that the encoder sees. Its masks are brought to the whole film, so
+    the truth is the same for every encoder; where the encoder sees nothing, nothing is predicted.
 
     Args:
         study: the study.
@@ -32,13 +34,14 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
         inputs: the run's files; the pooled features are not read.
 
     Returns:
-        The overlap counts of each test image.
+        Both masks of each tube and test image, for each seed of the decoder.
 
     Raises:
         NoCasesError: if no train or test image has tube annotations.
         NotFiniteError: if features, weights or logits are not finite.
     """
-    task = _task(study, name)
+    task = study.evaluation.tasks[name]
+    assert isinstance(task, Segmentation)
     catalog = pl.read_parquet(inputs.catalog)
     annotated = catalog.filter(pl.col("tubes").is_not_null())
     training = select(annotated, "train", task.decoder.train_images)
@@ -46,65 +49,119 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
     require(training, name, "train", "tube annotations")
     require(test, name, "test", "tube annotations")
 
-    classes = study.labels.tubes
-    seed = task_seed(study.evaluation.seed, name)
-    frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch)
+    classes, label = study.labels.tubes, f"{name} ({part})"
+    whole = task.unseen == "padded"
+    frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch, whole)
     masks = TubeMasks(training, classes, task, frozen.tower.encoder)
-    decoder = _train(task, frozen, masks, seed, name)
-
-    frozen = frozen.over(test)
+    with Grids(frozen, f"{label}: training features") as grids:
+        decoders = [
+            _train(task, part, grids, masks, seed, f"{label}: decoder {number}")
+            for number, seed in enumerate(_seeds(study.evaluation.seed, name, task.decoder.seeds))
+        ]
     masks = TubeMasks(test, classes, task, frozen.tower.encoder)
-    counts = _score(decoder, frozen, masks, task.tolerance, name)
-    flat = counts.reshape(len(test), -1)
-    columns = list(predictions_schema(study, name))[3:]
-    ids = test.select(pl.lit(part).alias(HEAD), "image_id", "patient_id")
-    return Predicted(ids.hstack([pl.Series(c, flat[:, i]) for i, c in enumerate(columns)]))
+    films = test.with_columns(
+        pl.lit(part).alias(HEAD),
+        pl.Series("rows", [frame.rows for frame in masks.frames]),
+        pl.Series("columns", [frame.columns for frame in masks.frames]),
+    ).with_columns(pixel_mm=pl.col("spacing_mm") * pl.col("height") / pl.col("rows"))
+    schema = predictions_schema(study, name)
+    tables = [
+        films.with_columns(decoder_seed=pl.lit(number), **columns).select(*schema).cast(schema)
+        for number, columns in enumerate(
+            _predict(decoders, frozen.over(test), masks, f"{label}: test images")
+        )
+    ]
+    return Predicted(pl.concat(tables))
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:
-    """Columns of the predictions table: pixel counts per tube, see `overlap.COUNTS`."""
-    counts = {f"{count}:{tube}": pl.Int64() for tube in study.labels.tubes for count in COUNTS}
+    """Columns of the predictions table, a row for each test image and seed of the decoder."""
+    masks = {
+        column: kind
+        for tube in study.labels.tubes
+        for column, kind in (
+            (f"true:{tube}", pl.Binary()),
+            (f"predicted:{tube}", pl.Binary()),
+            (f"tips:{tube}", pl.List(pl.Float64)),
+        )
+    }
     ids = dict.fromkeys((HEAD, "image_id", "patient_id"), pl.String())
-    return pl.Schema({**ids, **counts})
+    sizes = dict.fromkeys(("decoder_seed", "rows", "columns"), pl.Int64())
+    return pl.Schema({**ids, **sizes, "pixel_mm": pl.Float64(), **masks})
 
 
-def _task(study: Study, name: str) -> Segmentation:
-    task = study.evaluation.tasks[name]
-    assert isinstance(task, Segmentation)
-    return task
+def _seeds(seed: int, task: str, count: int) -> list[int]:
+    """Seeds of a task's decoders, the same for every encoder."""
+    return [task_seed(seed, task if not number else f"{task} {number}") for number in range(count)]
 
 
 def _train(
-    task: Segmentation, frozen: FrozenEncoder, masks: TubeMasks, seed: int, name: str
-) -> PyramidDecoder:
-    grids = Grids.for_encoder(frozen, f"{name}: training features")
-    channels, _, finest = grids.channels
+    task: Segmentation, part: str, grids: Grids, masks: TubeMasks, seed: int, label: str
+) -> MaskDecoder:
+    section = task.heads[part]
+    channels = [shape[0] for shape in grids.shapes]
+    finest = max(shape[-1] for shape in grids.shapes)
     torch.manual_seed(seed)
-    decoder = PyramidDecoder(channels, finest, task.width, len(masks.classes), task.output_size)
-    decoder.to(frozen.device)
+    decoder = MaskDecoder(section, channels, finest, len(masks.classes), task.output_size)
+    decoder.to(grids.device)
 
-    def loss(images: torch.Tensor) -> torch.Tensor:
-        targets = torch.from_numpy(masks(images.tolist())).to(frozen.device).float()
-        return mask_loss(decoder(grids(images).levels), targets)
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        return grids.read(images), torch.from_numpy(masks.seen(images.tolist()))
 
-    train(decoder, loss, len(frozen), task.decoder, seed, f"{name}: decoder")
+    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+        raw, targets = batch
+        return mask_loss(decoder(grids.decode(raw)), targets.to(grids.device))
+
+    training = task.decoder
+    if section.lr is not None:
+        training = training.model_copy(update={"lr": section.lr})
+    train(decoder, loss, len(grids), training, seed, label, read)
     return decoder
 
 
 @torch.no_grad()
-def _score(
-    decoder: PyramidDecoder, frozen: FrozenEncoder, masks: TubeMasks, tolerance: int, name: str
-) -> NDArray[np.int64]:
-    """Overlap counts [N, classes, 7]."""
-    counts = np.zeros((len(frozen), len(masks.classes), len(COUNTS)), np.int64)
-    for images, features in frozen.batches(f"{name}: test images"):
-        logits = decoder(features.levels)
-        if not bool(torch.aminmax(logits).max.isfinite()):
-            raise NotFiniteError(
-                f"{name}: logits of masks are not finite, of test image {images[0]} or soon after"
-            )
-        predicted = (logits.sigmoid() > THRESHOLD).cpu().numpy()
-        for image, pair in zip(images, zip(predicted, masks(images), strict=True), strict=True):
-            for index, (mask, truth) in enumerate(zip(*pair, strict=True)):
-                counts[image, index] = overlap_counts(mask, truth, tolerance)
-    return counts
+def _predict(
+    decoders: Sequence[MaskDecoder], frozen: FrozenEncoder, masks: TubeMasks, label: str
+) -> list[dict[str, pl.Series]]:
+    """For each decoder, columns of what is true and what it predicts of each image."""
+    known = _true(masks)
+    found: list[dict[str, list[bytes | None]]] = [
+        {tube: [] for tube in masks.classes} for _ in decoders
+    ]
+    for images, features in frozen.batches(label):
+        for decoder, by_tube in zip(decoders, found, strict=True):
+            logits = decoder(features.levels)
+            _require_finite(logits, frozen, images)
+            values = logits.sigmoid().cpu().numpy()
+            for image, of_image in zip(images, values, strict=True):
+                for tube, seen in zip(masks.classes, of_image, strict=True):
+                    mask = masks.squares[image].back(seen) > THRESHOLD
+                    by_tube[tube].append(encode_mask(mask))
+    return [
+        known
+        | {f"predicted:{tube}": pl.Series(pngs, dtype=pl.Binary) for tube, pngs in by_tube.items()}
+        for by_tube in found
+    ]
+
+
+def _true(masks: TubeMasks) -> dict[str, pl.Series]:
+    true: dict[str, list[bytes | None]] = {tube: [] for tube in masks.classes}
+    tips: dict[str, list[list[float]]] = {tube: [] for tube in masks.classes}
+    for image in range(len(masks.frames)):
+        drawn = masks.truth(image)
+        for tube in masks.classes:
+            shown = tube in drawn and bool(drawn[tube].any())
+            true[tube].append(encode_mask(drawn[tube]) if shown else None)
+            tips[tube].append(masks.tips(image, tube) if shown else [])
+    return {f"true:{tube}": pl.Series(each, dtype=pl.Binary) for tube, each in true.items()} | {
+        f"tips:{tube}": pl.Series(each, dtype=pl.List(pl.Float64)) for tube, each in tips.items()
+    }
+
+
+def _require_finite(logits: Tensor, frozen: FrozenEncoder, images: Sequence[int]) -> None:
+    wrong = ~logits.flatten(1).isfinite().all(1)
+    if wrong.any():
+        shard, row = frozen.rows[images[int(wrong.nonzero()[0])]].select("shard", "row").row(0)
+        raise NotFiniteError(
+            f"logits of masks are not finite, first of the image in row {row} of {shard}"
+        )

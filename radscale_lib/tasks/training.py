@@ -1,7 +1,10 @@
 """Training of a decoder on frozen features: seeded, with equal batches for every encoder."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,10 @@ from radscale_lib.progress import Progress
 from radscale_lib.study.tasks import Decoder
 from radscale_lib.tasks.finite import NotFiniteError
 
+T = TypeVar("T")
+
+AHEAD = 2
+"""Batches that are read while one is learnt from."""
 WARMUP = 0.1
 """Share of a decoder's steps over which its learning rate rises."""
 
@@ -52,23 +59,47 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
     return end + (start - end) / 2 * (math.cos(math.pi * passed) + 1)
 
 
+def ahead(chosen: Iterable[Tensor], read: Callable[[Tensor], T]) -> Iterator[T]:
+    """What `read` gives for each of some batches, in order, read by a thread before it is needed.
+
+    Args:
+        chosen: indices of each batch.
+        read: called by one thread, a batch at a time.
+    """
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(1) as reader:
+        try:
+            for each in chosen:
+                waiting.append(reader.submit(read, each))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
 def train(
     model: nn.Module,
-    loss: Callable[[Tensor], Tensor],
+    loss: Callable[[T], Tensor],
     images: int,
     decoder: Decoder,
     seed: int,
     label: str,
+    read: Callable[[Tensor], T],
 ) -> None:
     """Fit the trainable parameters of a model: AdamW, one-cycle learning rate, clipped gradients.
 
     Args:
         model: left in evaluation mode.
-        loss: loss of the training images with the given indices.
+        loss: loss of what `read` gives.
         images: number of training images.
         decoder: steps, batch and peak learning rate.
         seed: seed of the batches.
         label: what to call the work in progress lines.
+        read: the training images with the given indices, in whatever form the loss takes; called
+            by another thread, ahead of the loss.
 
     Raises:
         NotFiniteError: if the training diverged.
@@ -78,8 +109,9 @@ def train(
     optimiser = AdamW([group], decoder.lr, betas=(0.9, 0.95), weight_decay=0.01)
     progress = Progress(label, decoder.steps, "steps")
     model.train()
-    for step, chosen in enumerate(batches(images, decoder.batch, decoder.steps, seed), start=1):
-        value = loss(chosen)
+    chosen = batches(images, decoder.batch, decoder.steps, seed)
+    for step, batch in enumerate(ahead(chosen, read), start=1):
+        value = loss(batch)
         optimiser.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)

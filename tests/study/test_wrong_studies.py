@@ -594,7 +594,35 @@ WRONG = {
     "metric of another task": (
         {"scaling.metrics.segmentation": "auroc"},
         "scaling.metrics.segmentation: 'auroc' is no metric of this task: use one of "
-        "['cldice', 'dice']",
+        "['cldice', 'continuity', 'dice', 'surface_dice']",
+    ),
+    "metric of which smaller is better": (
+        {"scaling.metrics.segmentation": "tip_error"},
+        "scaling.metrics.segmentation: of 'tip_error' smaller is better, and laws are fitted to "
+        "metrics of which larger is: use one of ['cldice', 'continuity', 'dice', 'surface_dice']",
+    ),
+    "decoder of no kind": (
+        {"evaluation.tasks.segmentation.heads": {"deep": {"kind": "unet"}}},
+        "evaluation.tasks.segmentation.heads.deep.kind: must be one of 'linear', 'pyramid', "
+        "'upernet' (got 'unet')",
+    ),
+    "several decoders, and none named": (
+        {
+            "evaluation.tasks.segmentation.heads": {
+                "linear": {"kind": "linear"},
+                "pyramid": {"kind": "pyramid"},
+            }
+        },
+        "scaling.heads.segmentation: missing, and the task has several heads: name the one that "
+        "is fitted and drawn, one of ['linear', 'pyramid']",
+    ),
+    "films that are neither cut nor padded": (
+        {"evaluation.tasks.segmentation.unseen": "squeezed"},
+        "evaluation.tasks.segmentation.unseen: must be 'missed' or 'padded' (got 'squeezed')",
+    ),
+    "a decoder without a seed": (
+        {"evaluation.tasks.segmentation.decoder.seeds": 0},
+        "evaluation.tasks.segmentation.decoder.seeds: must be greater than or equal to 1 (got 0)",
     ),
     "metric of no task": (
         {"scaling.metrics.survival": "auroc"},

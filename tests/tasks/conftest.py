@@ -81,7 +81,7 @@ STUDY = {
             "tubes": {"kind": "classification", "target": "tubes"},
             "segmentation": {
                 "kind": "segmentation",
-                "width": 8,
+                "heads": {"pyramid": {"kind": "pyramid", "width": 8}},
                 "output_size": 32,
                 "tube_width": 0.06,
                 "decoder": {"steps": 3, "batch": 8, "lr": 1e-2},
@@ -187,7 +187,7 @@ def _row(random: np.random.Generator, patient: int, number: int) -> dict[str, ob
         "view": "PA",
         "source_height": height,
         "source_width": width,
-        "spacing_mm": None,
+        "spacing_mm": 9.0 if patient % 5 else None,
         "p1": 0.0,
         "p50": 90.0,
         "p99": 200.0,

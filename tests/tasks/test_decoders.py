@@ -6,16 +6,15 @@ import torch
 from torch.nn import functional as F
 
 from radscale_lib.encoders.features import Features
-from radscale_lib.metrics.dice import dice
+from radscale_lib.study.decoders import DECODERS
 from radscale_lib.study.tasks import Decoder
 from radscale_lib.study.tasks.generation import LanguageModel
-from radscale_lib.tasks.decoder import PyramidDecoder, mask_loss, resize
-from radscale_lib.tasks.generation import visual_tokens
+from radscale_lib.tasks.decoders.base import MaskDecoder, mask_loss, pool, resize
+from radscale_lib.tasks.generation import pooled, visual_tokens
 from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
 from radscale_lib.tasks.llama import Llama
-from radscale_lib.tasks.overlap import overlap_counts
 from radscale_lib.tasks.tokens import learn_tokenizer
-from radscale_lib.tasks.training import batches, one_cycle, task_seed, train
+from radscale_lib.tasks.training import ahead, batches, one_cycle, task_seed, train
 
 torch.set_num_threads(1)
 
@@ -25,6 +24,12 @@ def test_resize_equals_bilinear_interpolation(side, size):
     maps = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     expected = F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
     assert torch.allclose(resize(maps, size), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("side", "size"), [(7, 3), (6, 6), (8, 2), (2, 6), (37, 1)])
+def test_pooling_equals_adaptive_averages(side, size):
+    maps = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(pool(maps, size), F.adaptive_avg_pool2d(maps, size), atol=1e-6)
 
 
 def _vertical_lines(images, seed):
@@ -40,29 +45,64 @@ def _vertical_lines(images, seed):
     return masks, [fine, *(F.avg_pool2d(fine, 2**n) for n in (1, 2, 3))]
 
 
+def _decoder(kind, channels, grid, classes, size):
+    settings = {} if kind == "linear" else {"width": 16}
+    return MaskDecoder(DECODERS[kind](kind=kind, **settings), channels, grid, classes, size)
+
+
 @pytest.mark.parametrize("equal_grids", [False, True])
-def test_decoder_learns_lines(equal_grids):
+@pytest.mark.parametrize("kind", DECODERS)
+def test_decoders_learn_lines(kind, equal_grids):
     masks, levels = _vertical_lines(96, 0)
     if equal_grids:
         levels = [levels[0]] * 4
     torch.manual_seed(0)
-    decoder = PyramidDecoder([16] * 4, 8, 16, 1, 32)
+    decoder = _decoder(kind, [16] * 4, 8, 1, 32)
 
     def loss(images):
         return mask_loss(decoder([level[images] for level in levels]), masks[images])
 
-    train(decoder, loss, 64, Decoder(steps=60, batch=16, lr=2e-2), 0, "lines")
+    settings = Decoder(steps=60, batch=16, lr=2e-2)
+    train(decoder, loss, 64, settings, 0, "lines", lambda images: images)
     with torch.no_grad():
         predicted = decoder([level[64:] for level in levels]).sigmoid().numpy() > 0.5
     true = masks[64:].numpy() > 0
-    counts = [overlap_counts(*pair, 1) for pair in zip(predicted[:, 0], true[:, 0], strict=True)]
-    assert dice(np.sum(counts, 0).astype(float)) > 0.9
+    assert 2 * (predicted & true).sum() / (predicted.sum() + true.sum()) > 0.9
 
 
-def test_output_size_need_not_be_a_multiple_of_the_grid():
-    decoder = PyramidDecoder([4] * 4, 37, 8, 2, 50)
-    levels = [torch.zeros(2, 4, 37, 37) for _ in range(4)]
-    assert decoder(levels).shape == (2, 2, 50, 50)
+@pytest.mark.parametrize("kind", DECODERS)
+def test_output_size_need_not_be_a_multiple_of_the_grid(kind):
+    decoder = _decoder(kind, [4] * 4, 37, 2, 50)
+    assert decoder([torch.zeros(2, 4, 37, 37) for _ in range(4)]).shape == (2, 2, 50, 50)
+
+
+def test_a_linear_decoder_is_linear():
+    """Logits of a mean of features are the mean of the logits, once standardised."""
+    decoder = _decoder("linear", [3, 4, 5, 6], 8, 2, 16).eval()
+    one, other = (
+        [torch.randn(1, c, n, n) for c, n in ((3, 8), (4, 4), (5, 2), (6, 2))] for _ in range(2)
+    )
+    middle = [(a + b) / 2 for a, b in zip(one, other, strict=True)]
+    expected = (decoder(one) + decoder(other)) / 2
+    assert torch.allclose(decoder(middle), expected, atol=1e-5)
+
+
+def test_batches_are_read_in_order_ahead_of_their_use():
+    seen = []
+
+    def read(batch):
+        seen.append(int(batch))
+        return int(batch)
+
+    reading = ahead(map(torch.tensor, range(6)), read)
+    assert next(reading) == 0
+    assert [0, *reading] == seen == list(range(6))
+
+    def fails(batch):
+        raise OSError("no such file")
+
+    with pytest.raises(OSError, match="no such file"):
+        list(ahead(map(torch.tensor, range(6)), fails))
 
 
 def test_mask_loss_is_its_formula():
@@ -107,7 +147,8 @@ def test_generator_writes_the_report_that_belongs_to_the_image():
     def loss(images):
         return generator.loss(visual[images], ids[images], lengths[images])
 
-    train(generator, loss, 48, Decoder(steps=80, batch=12, lr=2e-2), 0, "reports")
+    settings = Decoder(steps=80, batch=12, lr=2e-2)
+    train(generator, loss, 48, settings, 0, "reports", lambda images: images)
     written = generator.write(visual[:3], tokenizer.start, tokenizer.end, 40)
     assert [tokenizer.decode(row) for row in written] == REPORTS
 
@@ -147,11 +188,11 @@ def test_loss_counts_text_tokens_only_and_ignores_padding():
 def test_visual_tokens_pool_the_deepest_grid():
     grid = torch.arange(2 * 3 * 8 * 8.0).reshape(2, 3, 8, 8)
     features = Features(torch.ones(2, 5), (grid, grid, grid, grid))
-    tokens = visual_tokens(features, 16)
+    tokens = visual_tokens(pooled(features, 16), features.global_)
     assert tokens.shape == (2, 16, 8)
     assert torch.equal(tokens[1, 5, :3], grid[1, :, 2:4, 2:4].mean((1, 2)))
     small = Features(torch.ones(2, 5), (grid, grid, grid, grid[..., :2, :2]))
-    assert visual_tokens(small, 16).shape == (2, 4, 8)
+    assert pooled(small, 16).shape == (2, 3, 2, 2)
 
 
 def test_tokenizer_keeps_any_text_and_is_the_same_each_time():
@@ -269,5 +310,5 @@ def test_any_number_of_steps_can_be_trained(steps):
     def loss(images):
         return model(torch.ones(len(images), 2)).sum()
 
-    train(model, loss, 4, Decoder(steps=steps, batch=2, lr=1.0), 0, "x")
+    train(model, loss, 4, Decoder(steps=steps, batch=2, lr=1.0), 0, "x", lambda images: images)
     assert torch.isfinite(model.weight).all()

@@ -1,7 +1,6 @@
 """Heads on frozen features: their votes, what they choose, and the rows they leave."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,11 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from radscale_lib.encoders.features import Features
 from radscale_lib.study import parse_study
 from radscale_lib.study.heads.attention import CHECKS, Attention
 from radscale_lib.study.heads.knn import Knn
 from radscale_lib.tasks.evaluate import evaluate_run
-from radscale_lib.tasks.frozen import Grids
+from radscale_lib.tasks.grids import Grids
 from radscale_lib.tasks.heads import attention, knn
 from radscale_lib.tasks.heads.cases import Cases, chosen
 from radscale_lib.tasks.inputs import Inputs
@@ -168,9 +168,22 @@ def hidden_cell(images, seed):
                 4 if truth[image, label] else -4,
             ]
     truth[random.random(truth.shape) < 0.1] = np.nan
-    kept = [torch.from_numpy(level.astype(np.float16)) for level in levels]
-    frozen = SimpleNamespace(device=torch.device("cpu"), batch=32)
-    return Grids(frozen, [*kept, torch.zeros(images, 3)]), truth
+    return Grids(Given([torch.from_numpy(level).float() for level in levels]), ""), truth
+
+
+class Given:
+    """Levels in place of an encoder that makes them."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, levels):
+        self.levels = levels
+
+    def __len__(self):
+        return len(self.levels[0])
+
+    def batches(self, label):
+        yield range(len(self)), Features(torch.zeros(len(self), 3), tuple(self.levels))
 
 
 def test_attention_finds_the_cell_that_tells():
@@ -184,9 +197,9 @@ def test_attention_finds_the_cell_that_tells():
     assert all(torch.equal(one, other) for one, other in same)
     grids, truth = hidden_cell(300, 3)
     with torch.no_grad():
-        logits = model(grids(torch.arange(300)).levels).numpy()
+        logits = model(grids(torch.arange(300))).numpy()
     pooled = [
-        np.concatenate([level.float().mean((2, 3)).numpy() for level in each.kept[:4]], axis=1)
+        np.concatenate([level.mean((2, 3)) for level in each(torch.arange(len(each)))], axis=1)
         for each in (train[0], grids)
     ]
     for label in (0, 1):
@@ -216,7 +229,7 @@ def test_attention_keeps_the_weights_of_least_validation_loss(monkeypatch):
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + section.patience < CHECKS
     assert note.split("; ")[1].split(" (")[0] == f"steps {5 * (best + 1)}"
-    assert true_losses([model], validation, expected) == [losses[best]]
+    assert true_losses([model], validation, expected, section.batch) == [losses[best]]
     assert losses[-1] > losses[best]
 
 

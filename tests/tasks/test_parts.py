@@ -53,9 +53,9 @@ class Evaluation:
         monkeypatch.setattr(frozen.FrozenEncoder, "features", counted)
 
     def _counted(self, task, train):
-        def counted(model, loss, images, decoder, seed, label):
+        def counted(model, loss, images, decoder, *more):
             self.steps[task] += decoder.steps
-            return train(model, loss, images, decoder, seed, label)
+            return train(model, loss, images, decoder, *more)
 
         return counted
 
@@ -89,7 +89,7 @@ def test_a_change_of_one_task_runs_no_other_decoder_and_no_encoder(evaluation):
     assert {task for task in TASKS if before[task] != after[task]} == {"findings"}
     assert after == evaluation(rewarded, work=False)[2]
 
-    wider = study_with(findings__penalties=[3.0], segmentation__width=6)
+    wider = study_with(findings__penalties=[3.0], segmentation__tube_width=0.1)
     steps, encoded, after = evaluation(wider)
     assert steps == first | {"reports": 0}
     assert after == evaluation(wider, work=False)[2]

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from radscale_lib.languages.phrases import digest_of as phrases_digest
 from radscale_lib.metrics import modules as metric_modules
-from radscale_lib.planning.scale import archive_images, held_out
+from radscale_lib.planning.scale import archive_images, encoding, held_out
 from radscale_lib.planning.stages.base import (
+    READ,
+    READ_USUALLY,
     START_SECONDS,
     Kind,
     Slice,
@@ -21,6 +23,7 @@ from radscale_lib.planning.stages.base import (
     task_kinds,
     without,
 )
+from radscale_lib.study.heads.base import Encoding
 from radscale_lib.study.model import Study
 
 ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
@@ -170,13 +173,18 @@ def _tiles(study: Study) -> float:
 
 
 def _evaluate_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
-    """Each part encodes its images, and those that it learns from are seen twice as dear."""
-    tested = archive_images(study) * study.splits.test
-    encoded = sum(task.images_encoded(tested) for task in study.evaluation.tasks.values())
+    """Encoding, and what heads learn: a step on an image is as dear as encoding it."""
+    encoder = encoder_of(study, names["arm"])
+    asked = _asked(study)
+    computing = (_tested(study) + asked.encoded + asked.learnt) * encoder.flops() / rate
+    reading = asked.read * encoder.feature_numbers() / READ_USUALLY
     probed = sum(task.reads_features for task in study.evaluation.tasks.values())
-    flops = encoder_of(study, names["arm"]).flops()
-    encoding = (_tested(study) + 2 * encoded) * flops / rate
-    return START_SECONDS + encoding + probed * _tested(study) / 2000
+    return START_SECONDS + computing + reading + probed * _tested(study) / 2000
+
+
+def _asked(study: Study) -> Encoding:
+    """What all tasks ask of an encoder."""
+    return Encoding.in_turn(encoding(study, task) for task in study.evaluation.tasks)
 
 
 def _score_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
@@ -184,10 +192,24 @@ def _score_seconds(study: Study, names: Mapping[str, str], rate: float) -> float
 
 
 def _evaluate_minutes(study: Study) -> float:
-    """For the features, and the images that tasks encode."""
-    tested = archive_images(study) * study.splits.test
-    encoded = sum(task.images_encoded(tested) for task in study.evaluation.tasks.values())
-    return 25 + (_tested(study) + encoded) / _encoded_a_second(study) / 60
+    """For the features, the images that heads encode, and the feature maps that they read."""
+    asked = _asked(study)
+    seconds = (_tested(study) + asked.encoded + asked.learnt) / _encoded_a_second(study)
+    return 25 + (seconds + asked.read * _largest_features(study) / READ) / 60
+
+
+def _largest_features(study: Study) -> float:
+    """Bytes of an image's feature maps in a file."""
+    return max(study.section_of(run.arm).feature_numbers() for run in study.runs)
+
+
+def _evaluate_megabytes(study: Study) -> float:
+    """With three batches of feature maps as bytes, and one as numbers, several times."""
+    sizes = [getattr(task, "decoder", None) for task in study.evaluation.tasks.values()]
+    batch = max((decoder.batch for decoder in sizes if decoder), default=0)
+    several = 3 + 4 * (1 if study.compute.device == "cuda" else 4)
+    maps = several * batch * _largest_features(study) / 1e6
+    return 3500 + 8000 * megaimages(study) + 100 * _tiles(study) + maps
 
 
 STAGES = {
@@ -195,7 +217,7 @@ STAGES = {
         script="evaluate.py",
         reads=_evaluate,
         kinds=_evaluate_kinds,
-        megabytes=lambda study: 3500 + 8000 * megaimages(study) + 100 * _tiles(study),
+        megabytes=_evaluate_megabytes,
         minutes=_evaluate_minutes,
         seconds=_evaluate_seconds,
     ),

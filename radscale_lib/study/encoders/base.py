@@ -1,6 +1,7 @@
 """What every kind of encoder states about itself."""
 
 from collections.abc import Iterator, Mapping
+from math import sqrt
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
@@ -120,6 +121,14 @@ class EncoderSection(Section):
             recompute: whether activations are computed anew in the backward pass.
         """
         return None
+
+    def feature_numbers(self) -> float:
+        """Numbers of the four feature levels of an image, about.
+
+        Unless a kind knows better: those of a ViT of 12 blocks with as many parameters, in cells of
+        14 pixels.
+        """
+        return 4.0 * sqrt(self.parameters() / 144) * (self.image_size / 14) ** 2
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Settings that contradict each other, as key below the section, and message."""

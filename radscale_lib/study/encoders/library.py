@@ -2,7 +2,7 @@
 
 import json
 from functools import lru_cache
-from math import prod
+from math import prod, sqrt
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -111,6 +111,12 @@ class LibraryEncoder(EncoderSection):
         known = self.known_input
         side = known.size if known else self.resolution or SIDE
         return 2 * self.parameters() * (side / (self.cell or CELL)) ** 2
+
+    def feature_numbers(self) -> float:
+        """Numbers of the four feature levels of an image: about those of a ViT of 12 blocks."""
+        known = self.known_input
+        side = known.size if known else self.resolution or SIDE
+        return 4.0 * sqrt(self.parameters() / 144) * (side / (self.cell or CELL)) ** 2
 
     def parameters(self) -> float:
         """What the weights' headers count, or their size tells; else those of a ViT-B."""

@@ -156,6 +156,15 @@ class Mi2(EncoderSection):
         """About what the image tower holds of an image for its backward pass."""
         return self.image.held_bytes(precision, recompute)
 
+    def feature_numbers(self) -> float:
+        """Numbers of the four feature levels of an image."""
+        return float(
+            sum(
+                width * (self.image_size // stride) ** 2
+                for width, stride in zip(self.image.dims, (4, 8, 16, 32), strict=True)
+            )
+        )
+
     def parameters(self) -> float:
         """Both towers and the projections."""
         space = (self.image.dims[-1] + self.text.width) * self.projection

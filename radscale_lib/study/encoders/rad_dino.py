@@ -132,6 +132,10 @@ class RadDino(EncoderSection):
         """About what the image tower holds of an image for its backward pass."""
         return self.image.held_bytes(self.image_size, precision, recompute)
 
+    def feature_numbers(self) -> float:
+        """Numbers of the four feature levels of an image."""
+        return 4.0 * self.image.width * self.image.patches
+
     def parameters(self) -> float:
         """Tower and head."""
         return self.image.parameters() + self.head.parameters(self.image.width)

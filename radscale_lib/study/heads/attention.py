@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from radscale_lib.study.base import Distinct
-from radscale_lib.study.heads.base import HeadSection
+from radscale_lib.study.heads.base import Encoding, HeadSection
 
 CHECKS = 20
 """Times that the validation loss is computed over all steps."""
@@ -46,7 +46,10 @@ class Attention(HeadSection):
         5_000, ge=2, description="Validation images used (first by keyed hash); null takes all."
     )
 
-    def images_encoded(self, tested: float) -> float:
-        """Images that it runs the encoder on, with `tested` test images."""
-        checked = tested if self.validation_images is None else self.validation_images
-        return self.steps * self.batch + CHECKS * checked + tested
+    def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
+        """What it asks of the encoder, with so many images in each split."""
+        learnt = min(trained, self.train_images or trained)
+        checked = min(validated, self.validation_images or validated)
+        seen = self.steps * self.batch
+        encoded = learnt + checked + validated + tested
+        return Encoding(encoded, learnt + checked, seen + CHECKS * checked, seen)

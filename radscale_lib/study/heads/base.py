@@ -1,10 +1,33 @@
 """What every kind of head states about itself."""
 
-from typing import Annotated, ClassVar
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import Field
 
 from radscale_lib.study.base import Distinct, Section
+
+
+class Encoding(NamedTuple):
+    """What is asked of an encoder, in images.
+
+    Attributes:
+        encoded: that it runs on.
+        kept: whose feature maps lie in a temporary file, at most at a time.
+        read: whose feature maps are read from it, over all steps; of some of the maps, a share.
+        learnt: that heads learn from, over all steps.
+    """
+
+    encoded: float = 0.0
+    kept: float = 0.0
+    read: float = 0.0
+    learnt: float = 0.0
+
+    @classmethod
+    def in_turn(cls, parts: Iterable["Encoding"]) -> "Encoding":
+        """Of one after another; each gives its room back."""
+        encoded, kept, read, learnt = zip(cls(), *parts, strict=True)
+        return cls(sum(encoded), max(kept), sum(read), sum(learnt))
 
 
 class HeadSection(Section):
@@ -28,9 +51,9 @@ class HeadSection(Section):
         """What its rows of the scores are called, `name` being its name in the study."""
         return (name, *(share_name(name, share) for share in self.shares()))
 
-    def images_encoded(self, tested: float) -> float:
-        """Images that it runs the encoder on, with `tested` test images."""
-        return 0.0
+    def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
+        """What it asks of the encoder, with so many images in each split."""
+        return Encoding()
 
 
 class FeatureHead(HeadSection):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.base import Section
-from radscale_lib.study.heads.base import HeadSection
+from radscale_lib.study.heads.base import Encoding, HeadSection
 
 
 class Decoder(Section):
@@ -18,11 +18,18 @@ class Decoder(Section):
     batch: int = Field(ge=1, description="Images per step.")
     lr: float = Field(gt=0, description="Peak learning rate.")
     train_images: int | None = Field(
-        None, ge=2, description="Training images used (first by keyed hash); null takes all."
+        20_000, ge=2, description="Training images used (first by keyed hash); null takes all."
     )
     test_images: int | None = Field(
         None, ge=2, description="Test images scored (first by keyed hash); null takes all."
     )
+
+    def encoding(self, trained: float, tested: float, trainings: int = 1) -> Encoding:
+        """What trainings on the same feature maps ask of the encoder."""
+        learnt = min(trained, self.train_images or trained)
+        encoded = learnt + min(tested, self.test_images or tested)
+        seen = trainings * self.steps * self.batch
+        return Encoding(encoded, learnt, seen, seen)
 
 
 class TaskSection(Section):
@@ -91,9 +98,10 @@ class TaskSection(Section):
         """What the task is called in a heading; `words` is its name in the study."""
         raise NotImplementedError
 
-    def images_encoded(self, tested: float) -> float:
-        """Images that it runs the encoder on, with `tested` test images."""
-        return 0.0
+    def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
+        """What its heads ask of the encoder, with so many images in each split."""
+        heads = filter(None, map(self.head, self.parts))
+        return Encoding.in_turn(head.encoding(trained, validated, tested) for head in heads)
 
     def folders(self) -> Iterator[tuple[str, Path]]:
         """Keys below the section, and the folders that must be there."""

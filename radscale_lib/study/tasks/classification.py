@@ -72,10 +72,6 @@ class Classification(TaskSection):
         """The kinds of its heads."""
         yield from map(type, self.heads.values())
 
-    def images_encoded(self, tested: float) -> float:
-        """Images that its heads run the encoder on, with `tested` test images."""
-        return sum(head.images_encoded(tested) for head in self.heads.values())
-
     @property
     def names(self) -> str:
         """The key of `labels` with the labels that it scores."""

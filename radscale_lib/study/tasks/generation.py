@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.base import Section, whole_heads
+from radscale_lib.study.heads.base import Encoding
 from radscale_lib.study.tasks.base import Decoder, TaskSection
 
 
@@ -100,9 +101,11 @@ class Generation(TaskSection):
         """What the task is called in a heading."""
         return "report generation" if words in {"report", "reports"} else f"{words} generation"
 
-    def images_encoded(self, tested: float) -> float:
-        """Images that it runs the encoder on, with `tested` test images."""
-        return self.decoder.steps * self.decoder.batch + (self.decoder.test_images or tested)
+    def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
+        """What it asks of the encoder, with so many images in each split."""
+        every = self.decoder.encoding(trained, tested)
+        # Of the four levels, the deepest at most.
+        return every._replace(kept=every.kept / 4, read=every.read / 4)
 
     def folders(self) -> Iterator[tuple[str, Path]]:
         """The folder of a released language model."""

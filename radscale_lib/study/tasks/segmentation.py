@@ -1,39 +1,109 @@
-"""Segmentation: a pyramid decoder on the four levels."""
+"""Segmentation: decoders on the four levels."""
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from radscale_lib.study.base import Name
+from radscale_lib.study.decoders import MaskDecoder
+from radscale_lib.study.decoders.pyramid import PyramidDecoder
+from radscale_lib.study.heads.base import Encoding, HeadSection
 from radscale_lib.study.tasks.base import Decoder, TaskSection
 
 
+class SeededDecoder(Decoder):
+    """Training of a mask decoder on a frozen encoder, from one or more seeds."""
+
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=20,
+        description="Times that each decoder is trained, from other first weights and batches; the "
+        "score is their mean, and with two or more their variance is in its interval.",
+    )
+
+
 class Segmentation(TaskSection):
-    """Tube masks from the four feature levels through a small pyramid decoder; Dice, clDice."""
+    """Tube masks from the four feature levels through decoders; Dice, clDice and others."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.segmentation"
     scoring: ClassVar[str] = "radscale_lib.tasks.mask_scoring"
+    only_scored_by: ClassVar[tuple[str, ...]] = (
+        *("tolerance", "surface_mm", "surface_share", "false_area"),
+    )
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "tubes"
 
     kind: Literal["segmentation"]
-    decoder: Decoder
-    width: int = Field(128, ge=4, description="Channels of the pyramid.")
+    decoder: SeededDecoder
+    heads: dict[Name, MaskDecoder] = Field(
+        {"pyramid": PyramidDecoder(kind="pyramid")},
+        min_length=1,
+        description="Decoders by name, each with rows of its own in the scores; where there are "
+        "several, scaling.heads names the one that is fitted and drawn.",
+    )
     output_size: int = Field(
-        256, ge=16, description="Side of the predicted mask, pixels of the encoder's input crop."
+        256,
+        ge=16,
+        description="Shorter side of a film's masks, pixels, and side of what a decoder predicts "
+        "in the encoder's square.",
+    )
+    unseen: Literal["missed", "padded"] = Field(
+        "missed",
+        description="What becomes of a film's parts that an encoder would cut off: missed (nothing "
+        "is predicted there), or padded (it sees the whole film, padded to a square).",
     )
     tube_width: float = Field(
-        0.012, gt=0, lt=0.2, description="Width a polyline is drawn with, as a share of the side."
+        0.012,
+        gt=0,
+        lt=0.2,
+        description="Width a polyline is drawn with, as a share of the film's shorter side.",
     )
-    tolerance: int = Field(1, ge=0, description="Tolerance of clDice, pixels of the mask.")
+    tolerance: int = Field(
+        1, ge=0, description="Tolerance of clDice and continuity, pixels of the mask."
+    )
+    surface_mm: float = Field(
+        2.0, gt=0, description="Tolerance of surface Dice on films of known spacing, mm."
+    )
+    surface_share: float = Field(
+        0.005,
+        gt=0,
+        lt=0.2,
+        description="Tolerance of surface Dice on other films, as a share of their shorter side.",
+    )
+    false_area: float = Field(
+        0.0005,
+        ge=0,
+        lt=1,
+        description="Share of a film from which on a predicted mask is a tube, in false_tubes.",
+    )
 
     @property
     def runs_encoder(self) -> bool:
-        """The decoder reads grids, which are not kept."""
+        """Decoders read grids, which are not kept."""
         return True
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """Its one decoder."""
-        return ("pyramid",)
+        """Its decoders."""
+        return tuple(self.heads)
+
+    @property
+    def only_head(self) -> str | None:
+        """The one decoder, if there are no more."""
+        return next(iter(self.heads)) if len(self.heads) == 1 else None
+
+    def head(self, part: str) -> HeadSection:
+        """The section of a decoder."""
+        return self.heads[part]
+
+    def unread_by(self, part: str) -> set[str]:
+        """The other decoders, and what masks do not depend on."""
+        return {"heads", *self.only_scored_by}
+
+    def head_kinds(self) -> Iterator[type[HeadSection]]:
+        """The kinds of its decoders."""
+        yield from map(type, self.heads.values())
 
     @property
     def names(self) -> str:
@@ -44,6 +114,7 @@ class Segmentation(TaskSection):
         """What the task is called in a heading."""
         return words if "segmentation" in words else f"{words} segmentation"
 
-    def images_encoded(self, tested: float) -> float:
-        """Images that it runs the encoder on, with `tested` test images."""
-        return self.decoder.steps * self.decoder.batch + (self.decoder.test_images or tested)
+    def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
+        """What its decoders ask of the encoder, with so many images in each split."""
+        one = self.decoder.encoding(trained, tested, self.decoder.seeds)
+        return Encoding.in_turn([one] * len(self.heads))

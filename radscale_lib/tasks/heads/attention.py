@@ -15,11 +15,12 @@ from torch.nn import functional as F
 from radscale_lib.adamw import AdamW
 from radscale_lib.progress import Progress
 from radscale_lib.study.heads.attention import CHECKS, Attention
-from radscale_lib.tasks.frozen import FrozenEncoder, Grids
+from radscale_lib.tasks.frozen import FrozenEncoder
+from radscale_lib.tasks.grids import Grids
 from radscale_lib.tasks.heads.cases import Answer, Cases, chosen
 from radscale_lib.tasks.images import first
 from radscale_lib.tasks.probe import log_loss
-from radscale_lib.tasks.training import WARMUP, batches, task_seed
+from radscale_lib.tasks.training import WARMUP, ahead, batches, task_seed
 
 
 class AttentionPool(nn.Module):
@@ -120,13 +121,14 @@ def predict(section: Attention, cases: Cases) -> Answer:
         )
     ]
     frozen = FrozenEncoder(cases.inputs, rows, study.compute, section.batch)
-    train, validation = (
-        Grids.for_encoder(frozen.over(rows[part]), f"{cases.task}: attention features")
-        for part in used
-    )
     truths = [cases.truth[part] for part in used]
     seed = task_seed(study.evaluation.seed, f"{cases.task} attention")
-    model, note = fit(section, train, truths[0], validation, truths[1], seed, cases.task)
+    label = f"{cases.task}: attention features"
+    with (
+        Grids(frozen.over(rows[used[0]]), label) as train,
+        Grids(frozen.over(rows[used[1]]), label) as validation,
+    ):
+        model, note = fit(section, train, truths[0], validation, truths[1], seed, cases.task)
     with torch.no_grad():
         logits = [
             model(features.levels).cpu()
@@ -161,13 +163,13 @@ def fit(
     Returns:
         The head, and what was chosen.
     """
-    device = train.encoder.device
+    device = train.device
     known = (~np.isnan(truth)).sum(axis=0)
     prior = torch.from_numpy((np.nansum(truth, axis=0) + 0.5) / (known + 1)).float()
     tried = []
     for rate, decay in product(section.rates, section.weight_decays):
         torch.manual_seed(seed)
-        model = AttentionPool(train.channels[0], section.width, prior).to(device)
+        model = AttentionPool([shape[0] for shape in train.shapes], section.width, prior).to(device)
         group = {"params": list(model.parameters())}
         optimiser = AdamW([group], rate, betas=(0.9, 0.95), weight_decay=decay)
         tried.append(Candidate(model, optimiser, rate, decay))
@@ -175,14 +177,20 @@ def fit(
     every = max(1, section.steps // CHECKS)
     warm = max(1.0, WARMUP * section.steps)
     progress = Progress(f"{label}: attention", section.steps, "steps")
-    for step, images in enumerate(batches(len(truth), section.batch, section.steps, seed), start=1):
-        levels, batch = train(images).levels, targets[images].to(device)
+
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        return train.read(images), targets[images]
+
+    chosen_images = batches(len(truth), section.batch, section.steps, seed)
+    for step, (raw, batch) in enumerate(ahead(chosen_images, read), start=1):
+        levels, batch = train.decode(raw), batch.to(device)
         going = [each for each in tried if each.waited < section.patience]
         for each in going:
             each.model.train()
             each.learn(levels, batch, each.rate * min(1.0, step / warm))
         if step % every == 0 or step == section.steps:
-            losses = validation_losses([each.model for each in going], validation, expected)
+            models = [each.model for each in going]
+            losses = validation_losses(models, validation, expected, section.batch)
             for each, loss in zip(going, losses, strict=True):
                 each.check(step, loss)
         if all(each.waited >= section.patience for each in tried):
@@ -200,15 +208,14 @@ def fit(
 
 @torch.no_grad()
 def validation_losses(
-    models: Sequence[AttentionPool], validation: Grids, expected: NDArray[np.float32]
+    models: Sequence[AttentionPool], validation: Grids, expected: NDArray[np.float32], batch: int
 ) -> list[float]:
     """Logistic loss of each model, summed over labels."""
     logits: list[list[NDArray[np.float64]]] = [[] for _ in models]
     for model in models:
         model.eval()
-    for start in range(0, len(expected), validation.encoder.batch):
-        images = torch.arange(start, min(start + validation.encoder.batch, len(expected)))
-        levels = validation(images).levels
+    for start in range(0, len(expected), batch):
+        levels = validation(torch.arange(start, min(start + batch, len(expected))))
         for model, found in zip(models, logits, strict=True):
             found.append(model(levels).double().cpu().numpy())
     return [float(np.nansum(log_loss(np.concatenate(found), expected))) for found in logits]

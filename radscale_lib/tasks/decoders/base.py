@@ -1,65 +1,56 @@
-"""Pyramid decoder: masks from the four feature levels of a frozen encoder."""
+"""What all decoders share: standardised levels, sub-pixel output, and the loss."""
 
 from collections.abc import Sequence
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from radscale_lib.study.decoders import DecoderSection
+
 FIRST_LOGIT = -3.0
 """Tubes cover a few hundredths of an image: training starts there, not at one half."""
 
 
-class PyramidDecoder(nn.Module):
-    """Feature pyramid (Lin et al. 2017) with sub-pixel output (Shi et al. 2016).
+class MaskDecoder(nn.Module):
+    """Masks from four levels, by a body that a kind of decoder builds.
 
     Levels are standardised per channel (batch statistics, no scale or shift, as in linear
-    probing: He et al. 2022), projected to a common width, brought to the finest grid, summed and
-    mixed by one convolution; each cell of that grid then predicts the block of pixels it covers.
-    The same decoder reads the equal grids of a ViT and the halving grids of a hierarchical
-    encoder, and nothing larger than the finest grid is convolved. It is kept shallow so that the
-    score measures the encoder.
+    probing: He et al. 2022). The body makes maps on the finest grid; each of its cells then
+    predicts the block of pixels that it covers (sub-pixel output, Shi et al. 2016). The same
+    decoder reads the equal grids of a ViT and the halving grids of a hierarchical encoder.
     """
 
     def __init__(
-        self, channels: Sequence[int], grid: int, width: int, classes: int, output_size: int
+        self,
+        section: DecoderSection,
+        channels: Sequence[int],
+        grid: int,
+        classes: int,
+        output_size: int,
     ) -> None:
         """Build the decoder.
 
         Args:
+            section: kind and settings of its body.
             channels: channels of the four levels.
             grid: side of the finest grid.
-            width: channels of the pyramid.
             classes: masks predicted.
             output_size: side of the masks, pixels.
         """
         super().__init__()
-        self.grid = grid
         self.output_size = output_size
         self.block = -(-output_size // grid)
         self.standardise = nn.ModuleList(nn.BatchNorm2d(c, affine=False) for c in channels)
-        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
-        self.mix = nn.Sequential(
-            nn.GroupNorm(1, width),
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GELU(),
-        )
-        self.pixels = nn.Conv2d(width, classes * self.block**2, 1)
-        nn.init.constant_(self.pixels.get_parameter("bias"), FIRST_LOGIT)
+        kind = import_module(section.implementation)
+        self.body: nn.Module = kind.build(section, channels, grid, classes * self.block**2)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Logits [B, classes, output_size, output_size] from four levels [B, C, H, W]."""
-        summed = torch.stack(
-            [
-                resize(lateral(standardise(level)), self.grid)
-                for level, standardise, lateral in zip(
-                    levels, self.standardise, self.lateral, strict=True
-                )
-            ]
-        ).sum(0)
-        logits = F.pixel_shuffle(self.pixels(self.mix(summed)), self.block)
-        return resize(logits, self.output_size)
+        standardised = [one(level) for one, level in zip(self.standardise, levels, strict=True)]
+        blocks = F.pixel_shuffle(self.body(standardised), self.block)
+        return resize(blocks, self.output_size) + FIRST_LOGIT
 
 
 def resize(maps: Tensor, size: int) -> Tensor:
@@ -72,9 +63,21 @@ def resize(maps: Tensor, size: int) -> Tensor:
     if side == size:
         return maps
     basis = torch.eye(side, device=maps.device, dtype=maps.dtype)[None]
-    along = F.interpolate(basis, size, mode="linear", align_corners=False)[0].T
-    columns = F.linear(maps, along).transpose(-2, -1)
-    return F.linear(columns, along).transpose(-2, -1)
+    return _along_both(maps, F.interpolate(basis, size, mode="linear", align_corners=False)[0].T)
+
+
+def pool(maps: Tensor, size: int) -> Tensor:
+    """Square maps [B, C, H, H] averaged to [B, C, size, size], as by `adaptive_avg_pool2d`.
+
+    As products with a fixed matrix, for the same reason.
+    """
+    basis = torch.eye(maps.shape[-1], device=maps.device, dtype=maps.dtype)[None]
+    return _along_both(maps, F.adaptive_avg_pool1d(basis, size)[0].T)
+
+
+def _along_both(maps: Tensor, matrix: Tensor) -> Tensor:
+    columns = F.linear(maps, matrix).transpose(-2, -1)
+    return F.linear(columns, matrix).transpose(-2, -1)
 
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
@@ -86,7 +89,7 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
 
     Args:
         logits: [B, classes, H, W].
-        masks: the same shape, 0 or 1.
+        masks: the same shape, 0 to 1.
     """
     probabilities = logits.sigmoid()
     intersection = (probabilities * masks).sum((0, 2, 3))

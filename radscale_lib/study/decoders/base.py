@@ -1,0 +1,20 @@
+"""What every kind of decoder states about itself."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from radscale_lib.study.heads.base import HeadSection
+
+
+class DecoderSection(HeadSection):
+    """A kind of decoder, a head of segmentation: its settings, and the facts others ask for."""
+
+    implementation: ClassVar[str]
+    """Module with `build(section, channels, grid, outputs)`, an `nn.Module` that makes maps
+    [B, outputs, grid, grid] of four levels [B, C, H, W]."""
+    runs_encoder: ClassVar[bool] = True
+
+    lr: float | None = Field(
+        None, gt=0, description="Peak learning rate; null takes that of the task's decoder."
+    )
