@@ -209,3 +209,33 @@ def test_a_study_runs_from_the_wheel_alone(
     assert "Nothing to be done" in project.snakemake()
     for name in ("scores.parquet", "fits.parquet"):
         assert (checkout.results / name).read_bytes() == (project.results / name).read_bytes()
+
+
+def steps_of(page: Path) -> list[tuple[str, list[str]]]:
+    """Commands of a page's blocks of sh, each with the lines of the text that follows it."""
+    steps: list[tuple[str, list[str]]] = []
+    blocks = re.findall(r"^```(sh|text)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    for kind, block in blocks:
+        if kind == "sh":
+            steps.append((block, []))
+        else:
+            steps[-1][1].extend(block.splitlines())
+    return steps
+
+
+@pytest.mark.long
+def test_the_first_archive_is_as_its_page_says(installed: Path, tmp_path: Path) -> None:
+    """From an empty folder to the report, by the commands of the page alone."""
+    project = Project(tmp_path, environment_folder=installed)
+    steps = steps_of(ROOT / "docs/first-archive.md")
+    assert len(steps) >= 8
+    done = "set -e\n"
+    for commands, expected in steps:
+        script = f"cd {tmp_path}\n[ ! -d thorax ] || cd thorax\n{done}{commands}"
+        ended = subprocess.run(
+            ["bash", "-c", script], env=project.environment(), capture_output=True, text=True
+        )
+        said = ended.stdout + ended.stderr
+        assert ended.returncode == 0, (commands, said[-6000:])
+        assert [line for line in expected if line not in said] == [], (commands, said[-6000:])
+    assert (tmp_path / "thorax/results/thorax/report.html").is_file()
