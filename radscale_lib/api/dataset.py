@@ -69,8 +69,8 @@ class ShardDataset(Dataset[dict[str, Any]]):
         # Lists: polars must not be used in the forked workers of a loader.
         self._places = self.rows["shard"].to_list(), self.rows["row"].to_list()
         self._transform = transform
-        folder = study.folder / "data" / archive
-        ranges = folder / "ranges.arrow"
+        folder = study.data_folder(archive)
+        ranges = study.folder / "data" / archive / "ranges.arrow"
         self._reader = ShardReader(folder / "shards", ranges if ranges.is_file() else None)
         last = self.rows.group_by("shard").agg(pl.col("row").max())
         self._reader.check(dict(last.iter_rows()))

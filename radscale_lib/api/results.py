@@ -21,6 +21,10 @@ class StudyResults:
     settings: Study
     folder: Path
 
+    def data_folder(self, archive: str) -> Path:
+        """Where the catalog and shards of an archive lie: here, or where it was ingested."""
+        return (self.settings.archives[archive].ingested or self.folder) / "data" / archive
+
     def tables(self) -> dict[str, Path]:
         """The tables that are there, by name.
 
@@ -30,8 +34,9 @@ class StudyResults:
         """
         found = {path.stem: path for path in self.folder.glob("*.parquet")}
         found["subsets"] = self.folder / "subsets" / "card.parquet"
-        for path in self.folder.glob("data/*/*.parquet"):
-            found[f"{path.parent.name}/{path.stem}"] = path
+        for archive in self.settings.archives:
+            for path in self.data_folder(archive).glob("*.parquet"):
+                found[f"{archive}/{path.stem}"] = path
         return {name: found[name] for name in sorted(found) if found[name].is_file()}
 
     def table(self, name: str) -> pl.DataFrame:

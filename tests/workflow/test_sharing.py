@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from radscale_lib import ShardDataset, open_study
 from radscale_lib.study import StudyError, load_study
 from radscale_lib.study.model import Study
 from tests.workflow.checkout import TINY, Checkout, copy_checkout
@@ -34,6 +35,7 @@ def test_a_study_takes_over_how_its_archives_were_ingested(
         assert archive.model_copy(update={"ingested": None}) == owner.archives[name]
         assert study.data_folder(name) == finished_tiny.results / "data" / name
     assert study.splits == owner.splits
+    assert len(ShardDataset(open_study(shared(finished_tiny, tmp_path)), split="test")) > 5
     assert Study.model_validate_json(study.model_dump_json()) == study
 
 
