@@ -98,7 +98,7 @@ def test_items_are_the_catalogs_rows_with_their_images(folder: Path) -> None:
 
 def test_what_is_not_there_is_named(folder: Path) -> None:
     study = radscale_lib.open_study("study.yaml")
-    with pytest.raises(KeyError, match="nothing: no table in results/tiny: there are comparisons"):
+    with pytest.raises(KeyError, match="nothing: no table in results/tiny: there are checkpoints"):
         study.table("nothing")
     with pytest.raises(KeyError, match="no run of study tiny: there are mi2-open/n=0/seed=0"):
         study.encoder("mi2-reports", size=17)
