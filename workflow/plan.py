@@ -11,6 +11,7 @@ from radscale_lib.planning.costs import Cost, Costs
 from radscale_lib.planning.disk import disk, peak_bytes, size_text
 from radscale_lib.planning.memory import step_bytes, too_large
 from radscale_lib.planning.scale import grid_bytes, shard_bytes
+from radscale_lib.planning.stages.labels import asked
 from radscale_lib.study.model import Study
 from workflow.jobs import stage_of
 from workflow.progress import duration
@@ -191,6 +192,8 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
         lines.append(f"WARNING: {arm}: {problem}")
     if maps := _feature_maps(study):
         lines.append(f"of the peak, in TMPDIR while a run is evaluated: {size_text(maps)}")
+    if any(job.rule == "read_labels" and job.wildcards["source"] == "endpoint" for job in jobs):
+        lines.append(f"endpoint of labels: {asked(study).told()}")
     if site.scratch:
         size = size_text(shard_bytes(study))
         lines.append(f"on each node that trains, in {site.scratch}: {size}")
@@ -245,6 +248,7 @@ def as_json(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> dict
         "disk_bytes": room,
         "too_large": too_large(study, site.gpu_gb),
         "feature_map_bytes_per_job": _feature_maps(study),
+        "endpoint": asdict(asked(study)) if "endpoint" in study.labels.readers else None,
         "scratch_bytes_per_node": shard_bytes(study) if site.scratch else 0,
     }
 

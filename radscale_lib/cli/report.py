@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--texts", type=Path, nargs="*", default=[], help="counts of texts, in <archive>/ folders"
     )
+    for name in ("counts", "agreement", "audit"):
+        parser.add_argument(f"--label-{name}", type=Path, help=f"{name} of labels from reports")
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
     parser.add_argument("--subsets", type=Path, help="card of the subsets")
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
@@ -37,7 +39,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     study = study_of(args)
     tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
     tables += [args.subsets, args.figures]
-    reads = [*tables, *args.ledgers, *args.joins, *args.texts, *args.cards]
+    labels = {
+        name: path
+        for name in ("counts", "agreement", "audit")
+        if (path := getattr(args, f"label_{name}"))
+    }
+    reads = [*tables, *labels.values(), *args.ledgers, *args.joins, *args.texts, *args.cards]
     with step(args, study, "report", reads, [args.out]):
         html = write_report(
             study,
@@ -52,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             pl.read_parquet(args.subsets) if args.subsets else None,
             {path.parent.name: pl.read_parquet(path) for path in args.joins},
             {path.parent.name: pl.read_parquet(path) for path in args.texts},
+            {name: pl.read_parquet(path) for name, path in labels.items()},
         )
         with atomic_write(args.out) as partial:
             partial.write_text(html, encoding="utf-8")

@@ -11,7 +11,6 @@ from pathlib import Path
 from radscale_lib.labels.guard import INSTRUCTS, instructs
 from radscale_lib.labels.prompt import (
     MALFORMED,
-    MOST_LABELS,
     TOO_LONG,
     key_of,
     read_answer,
@@ -22,6 +21,7 @@ from radscale_lib.labels.server import FIRST_WAIT, EndpointError, Server, say_wh
 from radscale_lib.labels.states import MISSING, Reading
 from radscale_lib.progress import Progress
 from radscale_lib.study.archive import Labels
+from radscale_lib.study.labels import MOST_LABELS
 
 __all__ = ["Answers", "EndpointError", "by_endpoint"]
 

@@ -19,8 +19,6 @@ INSTRUCTIONS = (
     '"evidence" is copied from the report, letter by letter: the shortest words that say it; it is '
     'empty for "not_mentioned". Answer with JSON alone.'
 )
-MOST_LABELS = 30
-"""Labels that one request asks for."""
 REFUSED, MALFORMED, CUT = "refused", "malformed answer", "answer cut short"
 NO_EVIDENCE = "evidence is not in the text"
 TOO_LONG = "too long"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from radscale_lib.preflight.archives import archive_findings
 from radscale_lib.preflight.data import data_findings
 from radscale_lib.preflight.finding import Finding
+from radscale_lib.preflight.labels import label_findings
 from radscale_lib.preflight.settings import pattern_findings, settings_findings
 from radscale_lib.preflight.tables import table_findings
 from radscale_lib.preflight.weights import weights_findings
@@ -18,6 +19,7 @@ CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
     table_findings,
     weights_findings,
     data_findings,
+    label_findings,
 )
 
 

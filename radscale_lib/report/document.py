@@ -18,6 +18,7 @@ from radscale_lib.report.draw import listed_figures
 from radscale_lib.report.figures.base import SECTIONS
 from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.inline import inline_svg
+from radscale_lib.report.labels import labels_section
 from radscale_lib.report.series import task_series
 from radscale_lib.report.subsets import subset_rows
 from radscale_lib.report.words import (
@@ -51,6 +52,7 @@ def write_report(
     subsets: pl.DataFrame | None = None,
     joins: Mapping[str, pl.DataFrame] | None = None,
     texts: Mapping[str, pl.DataFrame] | None = None,
+    labels: Mapping[str, pl.DataFrame] | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -67,6 +69,7 @@ def write_report(
         subsets: the card of the subsets.
         joins: the audit of each archive's joins.
         texts: what the rules for report texts did in each archive.
+        labels: what was read of labels, and how far it agrees (`labels.labels_section`).
     """
     series = {
         task: task_series(study, scores, fits, task)
@@ -127,6 +130,7 @@ def write_report(
             for name, table in (texts or {}).items()
             if len(table)
         ],
+        labels=labels_section(study, labels or {}),
         smallest_cell=max(study.smallest_cell(name) for name in study.archives),
         runs=[_run_row(card) for card in _ordered(study, cards)],
         gaps=_gaps(study, scores, cards),
@@ -501,6 +505,8 @@ def _settings(study: Study) -> dict[str, Any]:
     """The resolved study without places of the machine it ran on."""
     values = study.model_dump(mode="json", exclude={"results"})
     places = study.model_dump(exclude={"results"})
+    if values["labels"]["endpoint"]:
+        values["labels"]["endpoint"]["url"] = "(given)"
     return {key: _without_paths(value, places[key]) for key, value in values.items()}
 
 

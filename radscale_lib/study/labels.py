@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from radscale_lib.study.base import Distinct, Fraction, Section
 
 Source = Literal["table", "rules", "endpoint"]
+MOST_LABELS = 30
+"""Labels that one request to an endpoint asks for."""
 READERS: tuple[Source, ...] = ("rules", "endpoint")
 """Sources that read reports."""
 

@@ -22,6 +22,8 @@ def path_problems(study: Study) -> list[str]:
         for name, archive in study.archives.items()
         for problem in _archive_problems(study.key_of(name), archive)
     ]
+    if study.labels.audit.table is not None:
+        problems += _absent("labels.audit.table", study.labels.audit.table, "file")
     if study.subsets.order.kind == "curated":
         problems += _absent("subsets.order.table", study.subsets.order.table, "file")
     for name, encoder in study.encoders.items():

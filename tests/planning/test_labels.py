@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from radscale_lib.planning.identity import components, stage_id
+from radscale_lib.planning.stages.labels import asked
+from radscale_lib.study.definitions import default_definition
 from tests.planning.test_stages import study
 
 RULES = {"labels__source": "rules"}
@@ -70,3 +72,14 @@ def test_a_study_of_a_table_has_the_slices_that_it_had():
         *("labels.findings", "labels.tubes", "labels.others"),
         *("labels.uncertain", "labels.blank"),
     }
+
+
+def test_what_an_endpoint_costs_is_known_before():
+    priced = {"url": "http://127.0.0.1/v1", "model": "m", "price": {"input": 2.0, "output": 8.0}}
+    of = asked(study(**ENDPOINT | {"labels__endpoint": priced}), 1000, 100)
+    names = ("cardiomegaly", "effusion", "ett", "cvc")
+    words = sum(len(str(default_definition(name)).split()) + 2 for name in names)
+    assert of.sent == 1000 * (250 + 1.5 * (100 + words)) and of.answered == 1000 * 4 * 25
+    assert of.cost == pytest.approx((2 * of.sent + 8 * of.answered) / 1e6)
+    assert of.hours == (of.sent + of.answered) / 1000 / 3600
+    assert "about 1,000 reports in 1,000 requests" in of.told() and "USD" in of.told()

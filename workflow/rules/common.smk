@@ -170,6 +170,16 @@ def given_parts(wildcards, input):
     return [argument for source in readers for argument in (f"--{source}", *input[source])]
 
 
+def label_reports():
+    """What the report tells of labels that are read from reports, by the name of its option."""
+    if not STUDY.labels.readers:
+        return {}
+    names = {"label_counts": "counts", "label_agreement": "agreement"}
+    if STUDY.labels.audit.table:
+        names["label_audit"] = "audit/scores"
+    return {name: OUT / f"labels/{path}.parquet" for name, path in names.items()}
+
+
 def learns_labels(arm):
     """Whether an arm learns from labels."""
     return "labels" in STUDY.trained_arms[arm].supervision

@@ -1,7 +1,8 @@
 """Figures and the report.
 
 Inputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, verdicts.parquet,
-encoders and their cards; ledger.parquet, joins.parquet and texts.parquet of each archive.
+encoders and their cards; ledger.parquet, joins.parquet and texts.parquet of each archive;
+labels/{counts,agreement}.parquet, labels/audit/scores.parquet.
 Outputs: similarity/<arm>.parquet, figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
 
@@ -88,6 +89,7 @@ rule draw_figures:
 
 rule write_report:
     input:
+        **label_reports(),
         scores=OUT / "scores.parquet",
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
@@ -117,13 +119,18 @@ rule write_report:
     params:
         id=identity("report"),
         subsets=lambda wildcards, input: ["--subsets", input.subsets] if input.subsets else [],
+        labels=[
+            argument
+            for name, path in label_reports().items()
+            for argument in (f"--{name.replace('_', '-')}", str(path))
+        ],
     shell:
         "python {SCRIPTS:q}/report.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
         " --ledgers {input.ledgers:q} --joins {input.joins:q} --texts {input.texts:q}"
-        " --cards {input.cards:q}"
+        " --cards {input.cards:q} {params.labels:q}"
         " --figures {input.figures:q} {params.subsets:q} --out {output:q} 2> {log:q}"
 
 

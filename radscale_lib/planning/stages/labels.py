@@ -1,13 +1,15 @@
 """Labels: what sources read from reports, their join, and the audit."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from radscale_lib.languages import digest_of as headings_digest
 from radscale_lib.languages.cues import digest_of as cues_digest
 from radscale_lib.languages.phrases import digest_of as phrases_digest
 from radscale_lib.planning.scale import archive_images
 from radscale_lib.planning.stages.base import START_SECONDS, Slice, Stage, megaimages
-from radscale_lib.study.labels import Source
+from radscale_lib.study.labels import MOST_LABELS, Source
 from radscale_lib.study.model import Study
 
 REPORTS_A_SECOND = 500.0
@@ -80,24 +82,71 @@ def _audit(study: Study) -> Slice:
     return {**_groups(study), "smallest_cell": study.smallest_cell("institution")}
 
 
-def reports_to_read(study: Study) -> float:
-    """About how many reports the institution's archive has: one for each image, at most."""
-    return float(archive_images(study))
+@dataclass(frozen=True)
+class Asked:
+    """What an endpoint is asked, about, and what it costs.
+
+    Attributes:
+        reports: reports that are sent.
+        requests: of some labels each.
+        sent: tokens.
+        answered: tokens.
+        hours: at `labels.endpoint.tokens_per_second`.
+        cost: by `labels.endpoint.price`, in its currency.
+        currency: as the study names it.
+    """
+
+    reports: float
+    requests: float
+    sent: float
+    answered: float
+    hours: float
+    cost: float
+    currency: str
+
+    def told(self) -> str:
+        """In a line."""
+        cost = f", {self.cost:,.2f} {self.currency}" if self.cost else ""
+        return (
+            f"about {self.reports:,.0f} reports in {self.requests:,.0f} requests, "
+            f"{self.sent:,.0f} tokens sent and {self.answered:,.0f} answered, "
+            f"{self.hours:.3g} h{cost}; what was answered before is not asked again"
+        )
 
 
-def tokens(study: Study, reports: float) -> tuple[float, float]:
-    """Tokens that are sent to an endpoint, and answered, for some reports."""
+def asked(study: Study, reports: float | None = None, words: float = WORDS) -> Asked:
+    """What the study's endpoint is asked.
+
+    Args:
+        study: with `labels.endpoint`.
+        reports: that are sent; None: one for each image of the archive, which is the most.
+        words: of a report.
+    """
     labels = study.labels
-    words = sum(len((labels.definition(name) or name).split()) + 2 for name in labels.columns)
-    sent = reports * (PROMPT + TOKENS_A_WORD * (WORDS + words))
-    return sent, reports * ANSWER * len(labels.columns)
+    endpoint = labels.endpoint
+    assert endpoint is not None
+    count = float(archive_images(study)) if reports is None else reports
+    each = math.ceil(len(labels.columns) / MOST_LABELS)
+    defined = sum(len((labels.definition(name) or name).split()) + 2 for name in labels.columns)
+    sent = count * (each * (PROMPT + TOKENS_A_WORD * words) + TOKENS_A_WORD * defined)
+    answered = count * ANSWER * len(labels.columns)
+    price = endpoint.price
+    return Asked(
+        reports=count,
+        requests=count * each,
+        sent=sent,
+        answered=answered,
+        hours=(sent + answered) / endpoint.tokens_per_second / 3600,
+        cost=(sent * price.input + answered * price.output) / 1e6,
+        currency=price.currency,
+    )
 
 
 def _seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
-    reports = reports_to_read(study) / study.labels.partitions
+    parts = study.labels.partitions
     if names["source"] == "rules" or study.labels.endpoint is None:
-        return START_SECONDS + reports / REPORTS_A_SECOND
-    return START_SECONDS + sum(tokens(study, reports)) / study.labels.endpoint.tokens_per_second
+        return START_SECONDS + archive_images(study) / parts / REPORTS_A_SECOND
+    return START_SECONDS + asked(study).hours * 3600 / parts
 
 
 def _minutes(study: Study) -> float:

@@ -1,0 +1,55 @@
+"""Labels that are read from reports: where texts would go, and what it would cost."""
+
+from collections.abc import Iterator
+
+from radscale_lib.planning.stages.labels import asked
+from radscale_lib.preflight.finding import Finding
+from radscale_lib.study.model import Study
+
+
+def label_findings(study: Study) -> Iterator[Finding]:
+    """Endpoints outside of the institution; reports, tokens, hours and cost of the others."""
+    endpoint = study.labels.endpoint
+    if endpoint is None:
+        return
+    from radscale_lib.labels.server import EndpointError, Server
+
+    try:
+        server = Server(endpoint)
+    except EndpointError as error:
+        yield Finding(str(error))
+        return
+    counted = _counted(study)
+    if counted != (0, 0):
+        reports, words = counted or (None, None)
+        what = asked(study) if words is None else asked(study, reports, words)
+        yield Finding(f"labels.endpoint: {what.told()}", stops=False)
+    if not server.inside:
+        yield Finding(
+            f"labels.endpoint: report texts leave the institution for {server.host}, scrubbed by "
+            "rules that miss some names (docs/privacy.md)",
+            stops=False,
+        )
+
+
+def _counted(study: Study) -> tuple[int, float] | None:
+    """Different report texts of the archive, once it is ingested, and their words on average."""
+    path = study.data_folder("institution") / "catalog.parquet"
+    if not path.exists():
+        return None
+    import polars as pl
+
+    try:
+        text = pl.concat_str(
+            [pl.col(name).fill_null("") for name in ("findings", "impression")], separator=" "
+        ).str.strip_chars()
+        texts = pl.scan_parquet(path).select(text.alias("text")).filter(pl.col("text") != "")
+        row = (
+            texts.unique()
+            .select(pl.len(), pl.col("text").str.count_matches(r"\S+").mean().fill_null(0.0))
+            .collect()
+            .row(0)
+        )
+    except (pl.exceptions.PolarsError, OSError):
+        return None  # data_findings tells
+    return int(row[0]), float(row[1])
