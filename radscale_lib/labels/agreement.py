@@ -66,7 +66,8 @@ def compare(
         label: the label.
         source: whose reading is judged.
         reference: by which it is.
-        smallest_cell: fewer studies than this have no figures.
+        smallest_cell: fewer studies than this have no figures; where fewer are present, or are not,
+            precision, recall and their number are not told.
     """
     row: dict[str, object] = dict.fromkeys(SCHEMA.names())
     row |= {"label": label, "source": source, "reference": reference}
@@ -75,13 +76,18 @@ def compare(
     weighed = pairs.select(
         found=_kind("found"), true=_kind("true"), weight=pl.col("weight").cast(pl.Float64)
     )
-    row |= {"studies": pairs.height, "present": weighed.filter(pl.col("true") == 1).height}
+    row["studies"] = pairs.height
+    present = weighed.filter(pl.col("true") == 1).height
+    few = any(0 < count < smallest_cell for count in (present, pairs.height - present))
+    row["present"] = None if few else present
     sure = weighed.filter((pl.col("found") != -1) & (pl.col("true") != -1))
     for name, among, hit in (
         ("agreement", weighed, pl.col("found") == pl.col("true")),
         ("precision", sure.filter(pl.col("found") == 1), pl.col("true") == 1),
         ("recall", sure.filter(pl.col("true") == 1), pl.col("found") == 1),
     ):
+        if few and name != "agreement":
+            continue
         result = share(
             float(among.filter(hit)["weight"].sum()),
             float(among["weight"].sum()),

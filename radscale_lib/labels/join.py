@@ -121,16 +121,24 @@ def write_labels(
 
 
 def count_states(found: Mapping[str, pl.DataFrame], smallest_cell: int = 1) -> pl.DataFrame:
-    """Studies by source, label and state (`COUNTS`); fewer than `smallest_cell` are null."""
-    names = {state: name for name, state in STATES.items()}
+    """Studies by source, label and state (`COUNTS`).
+
+    Fewer than `smallest_cell` are null, and where that is one state alone, the next larger count
+    is, which their sum would tell it by.
+    """
     rows = []
     for source, table in found.items():
         for label in table.columns[1:]:
-            counts = dict(table[label].value_counts().iter_rows())
-            for state, name in names.items():
-                count = int(counts.get(state, 0))
-                shown = None if 0 < count < smallest_cell else count
-                rows.append((source, label, name, shown))
+            known = dict(table[label].value_counts().iter_rows())
+            counts = {name: int(known.get(state, 0)) for name, state in STATES.items()}
+            hidden = {name for name, count in counts.items() if 0 < count < smallest_cell}
+            others = [name for name, count in counts.items() if count and name not in hidden]
+            if len(hidden) == 1 and others:
+                hidden.add(min(others, key=lambda name: counts[name]))
+            rows += [
+                (source, label, name, None if name in hidden else count)
+                for name, count in counts.items()
+            ]
     return pl.DataFrame(rows, schema=COUNTS, orient="row")
 
 

@@ -120,6 +120,9 @@ def test_counts_and_agreement(archive, labels, said):
     }  # fmt: skip
     few = count_states(found, 5).filter(pl.col("state") == "missing", pl.col("label") == "effusion")
     assert few["studies"].to_list() == [None, 0]
+    hidden = count_states(found, 5).filter(pl.col("studies").is_null(), pl.col("source") == "rules")
+    told_by_the_sum = [("effusion", "not_mentioned"), ("effusion", "missing")]
+    assert hidden.select("label", "state").rows() == told_by_the_sum
     row = compare_sources(found).row(by_predicate=pl.col("label") == "effusion", named=True)
     assert (row["source"], row["reference"], row["studies"], row["present"]) == (
         "rules",
@@ -149,4 +152,6 @@ def test_uncertain_answers_are_neither_right_nor_wrong():
     row = compare(pairs, "nodule", "rules", "audit")
     assert (row["precision"], row["recall"], row["agreement"]) == (1, 1, pytest.approx(3 / 5))
     assert compare(pairs, "nodule", "rules", "audit", 6)["agreement"] is None
+    few = compare(pairs, "nodule", "rules", "audit", 3)
+    assert few["studies"] == 5 and few["agreement"] and few["present"] is few["recall"] is None
     assert compare(pairs.clear(), "nodule", "rules", "audit")["studies"] is None

@@ -11,10 +11,8 @@ from tests.study.test_wrong_studies import DICOM_ONLY, ENDPOINT, edited
 
 HOSPITAL = {**DICOM_ONLY, "reports": "r.csv", "labels": "l.csv", "tubes": "t.csv"}
 RULES = {"labels.source": "rules"}
-OUTSIDE = {
-    "labels.source": "endpoint",
-    "labels.endpoint": ENDPOINT | {"texts_leave_institution": True},
-}
+LEAVE = ENDPOINT | {"texts_leave_institution": True}
+OUTSIDE = {"labels.source": "endpoint", "labels.endpoint": LEAVE}
 FLATTERS = "which flatters it beside arms that learn from images alone"
 
 
@@ -50,18 +48,12 @@ def test_where_test_labels_come_from_and_what_follows(edits, said, unsaid):
 
 
 def test_counts_and_agreement_are_shown():
-    counts = pl.DataFrame(
-        [("rules", "ett", state, n) for state, n in
-         [("present", 1200), ("absent", 3), ("uncertain", None), ("not_mentioned", 0), ("missing", 5)]],
-        schema=COUNTS, orient="row",
-    )  # fmt: skip
+    states = {"present": 1200, "absent": 3, "uncertain": None, "not_mentioned": 0, "missing": 5}
+    rows = [("rules", "ett", state, number) for state, number in states.items()]
+    counts = pl.DataFrame(rows, schema=COUNTS, orient="row")
     row = dict.fromkeys(SCHEMA.names()) | {"label": "ett", "source": "rules", "reference": "audit"}
-    known = row | {
-        "studies": 200,
-        "agreement": 0.9,
-        "agreement_lower": 0.85,
-        "agreement_upper": 0.93,
-    }
+    agreed = {"agreement": 0.9, "agreement_lower": 0.85, "agreement_upper": 0.93}
+    known = row | {"studies": 200} | agreed
     audit = pl.DataFrame([known, row], schema=SCHEMA)
     section = labels_section(parse_study(edited(RULES)), {"counts": counts, "audit": audit})
     assert section["counts"][0]["counts"] == ["1,200", "few", "3", "0", "5"]
