@@ -22,7 +22,7 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.tables import markdown, write_between_marks
@@ -111,7 +111,10 @@ def learner_of(study: Study, arm: str) -> tuple[Learner, Batch, int]:
             shape = recipe.local_crops * images, 1, local, local
             batch["local"] = torch.empty(shape, dtype=torch.uint8)
     elif isinstance(recipe, Unicl) and isinstance(encoder, Mi2):
-        learner = UniclLearner(Mi2Model(encoder, _Words(), recipe.loss), recipe)  # type: ignore[arg-type]
+        model, average = (Mi2Model(encoder, _Words(), recipe.loss) for _ in range(2))  # type: ignore[arg-type]
+        with mock.patch.object(copy, "deepcopy", lambda _: average):  # no constants are copied
+            learner = UniclLearner(model, recipe)
+        average.load_state_dict(model.state_dict())
         batch = {
             "images": torch.empty(images, 1, size, size, dtype=torch.uint8),
             "tokens": torch.empty(images, encoder.text.context, dtype=torch.int64),
@@ -169,7 +172,7 @@ def _as_on_a_gpu(devices: int) -> Any:
         stack.enter_context(mock.patch.object(F, "layer_norm", full))
         stack.enter_context(mock.patch.object(nn.init, "trunc_normal_", lambda x, **_: x))
         # The rates of stochastic depth, the only numbers that a tower reads from a tensor.
-        stack.enter_context(mock.patch.object(Tensor, "tolist", lambda x: [0.1] * len(x)))
+        stack.enter_context(mock.patch.object(FakeTensor, "tolist", lambda x: [0.1] * len(x)))
         for module in ("pairs", "unicl", "siglip", "koleo"):
             name = f"radscale_lib.pretrain.losses.{module}.gather"
             stack.enter_context(mock.patch(name, gathered))

@@ -1,0 +1,297 @@
+"""Whether DINOv2 learns: handwritten digits at random places on noise, beside lightly's recipe.
+
+Both train the same ViT from the same first weights on the same crops for the same processor time,
+then k nearest neighbours and a linear probe read digits from the frozen class token and the mean
+patch. Beside them the pixels, and the first weights.
+
+    PYTHONPATH=/tmp/peers python -m benchmarks.learns --minutes 4    # peers as in pretrain.py
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from benchmarks.pretrain import VitCase, normalised, trainer_of
+from benchmarks.tables import markdown
+from radscale_lib.pretrain.data import Loaded, Share
+from radscale_lib.pretrain.dinov2_data import Dinov2Batches
+from radscale_lib.pretrain.dinov2_learner import Dinov2Learner, RadDinoModel
+from radscale_lib.pretrain.schedules import cosine, linear, warmup_cosine
+from radscale_lib.study.encoders.rad_dino import Head, RadDino, Vit
+from radscale_lib.study.paradigms.base import OptimiserConfig
+from radscale_lib.study.paradigms.dinov2 import Dinov2
+
+SIDE, TRAINED = 40, 1200
+BATCH = 32
+RATE = 1e-3
+DECAYS = 0.04, 0.4
+Embed = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class DigitsCase(VitCase):
+    """A small ViT for the digits."""
+
+    width: int = 64
+    depth: int = 4
+    heads: int = 4
+    patch: int = 5
+    side: int = SIDE
+    local_side: int = 20
+    local_crops: int = 4
+    hidden: int = 256
+    bottleneck: int = 64
+    prototypes: int = 256
+    drop_path: float = 0.0
+    batch: int = BATCH
+
+    @property
+    def encoder(self) -> RadDino:
+        """With LayerScale at 1, as for training from scratch in minutes."""
+        image = Vit(
+            image_size=self.side, patch=self.patch, width=self.width, depth=self.depth,
+            heads=self.heads, drop_path=0.0, layer_scale=1.0, mean=0.2, std=0.2,
+        )  # fmt: skip
+        head = Head(hidden=self.hidden, bottleneck=self.bottleneck, prototypes=self.prototypes)
+        return RadDino(kind="rad-dino", image=image, head=head)
+
+    def recipe_of(self, steps: int) -> Dinov2:
+        """DINOv2's losses, with milder crops."""
+        optimiser = OptimiserConfig(
+            samples=BATCH * steps, batch=BATCH, lr=RATE, weight_decay=DECAYS[0], clip=3.0
+        )
+        return Dinov2(
+            paradigm="dinov2", optimiser=optimiser, local_crops=self.local_crops,
+            local_size=self.local_side, global_scale=(0.5, 1.0), local_scale=(0.2, 0.5),
+            intensity=0.2, blur=0.2, layer_decay=1.0, weight_decay_end=DECAYS[1],
+        )  # fmt: skip
+
+
+def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Films uint8 [N, 40, 40], their digits, and an order whose first ones train the probes."""
+    data = load_digits()
+    rng = np.random.default_rng(0)
+    films = np.zeros((len(data.images), SIDE, SIDE), np.uint8)
+    for number, image in enumerate(data.images):
+        size = int(rng.integers(20, 27))
+        film = np.clip(rng.normal(40, 15, (SIDE, SIDE)), 0, 255)
+        top, left = rng.integers(0, SIDE - size + 1, 2)
+        digit = cv2.resize(image.astype(np.float32) / 16 * 215, (size, size))
+        place = film[top : top + size, left : left + size]
+        np.maximum(place, digit, out=place)
+        films[number] = film
+    return films, data.target, rng.permutation(len(films))
+
+
+class Source:
+    """The films, as batches ask for them."""
+
+    def __init__(self, films: NDArray[np.uint8]) -> None:
+        self._films = films
+
+    def step(self, share: Share, step: int) -> list[Loaded]:
+        """The images of a share in a step."""
+        rows = share.of_step(step)
+        return [Loaded(s.epoch, s.table_row, s.table_row, self._films[s.table_row]) for s in rows]
+
+
+def batches_of(films: NDArray[np.uint8], recipe: Dinov2) -> Dinov2Batches:
+    """Crops and masks, the same for both."""
+    source: object = Source(films)
+    share = Share(0, BATCH, len(films))
+    return Dinov2Batches(source, DigitsCase().encoder.image, recipe, share)  # type: ignore[arg-type]
+
+
+def first_model() -> RadDinoModel:
+    """The first weights."""
+    torch.manual_seed(0)
+    return RadDinoModel(DigitsCase().encoder)
+
+
+def embedded_by(model: RadDinoModel) -> Embed:
+    """Class token and mean patch of films in [0, 1]."""
+
+    def embed(films: Tensor) -> Tensor:
+        found = model.image.levels(films)
+        return torch.cat([found.global_, found.levels[-1].mean((2, 3))], 1)
+
+    return embed
+
+
+class Ours:
+    """The project's learner and trainer."""
+
+    def __init__(self, films: NDArray[np.uint8], steps: int) -> None:
+        recipe = DigitsCase().recipe_of(steps)
+        self._batches = batches_of(films, recipe)
+        self._learner = Dinov2Learner(first_model(), recipe)
+        self._trainer = trainer_of(self._learner, recipe.optimiser)
+
+    def step(self, number: int) -> None:
+        """One step."""
+        self._trainer.progress.step = number
+        self._trainer._step(self._batches[number])
+
+    def embed(self) -> Embed:
+        """The teacher's features."""
+        return embedded_by(self._learner.teacher.eval())
+
+
+class Lightly:
+    """The example of lightly, with the same schedules."""
+
+    def __init__(self, films: NDArray[np.uint8], steps: int) -> None:
+        import timm
+        from lightly.loss import DINOLoss, IBOTPatchLoss, KoLeoLoss
+        from lightly.models.modules import DINOv2ProjectionHead, MaskedVisionTransformerTIMM
+
+        case = DigitsCase()
+        self._recipe, self._steps = case.recipe_of(steps), steps
+        self._batches = batches_of(films, self._recipe)
+        first = first_model().state_dict()
+
+        def tower() -> nn.Module:
+            vit = timm.create_model(
+                "vit_base_patch14_dinov2", pretrained=False, img_size=case.side,
+                patch_size=case.patch, embed_dim=case.width, depth=case.depth,
+                num_heads=case.heads, init_values=1.0, dynamic_img_size=True, num_classes=0,
+            )  # fmt: skip
+            given = {n[6:]: x for n, x in first.items() if n.startswith("image.")}
+            vit.load_state_dict(given)
+            return MaskedVisionTransformerTIMM(
+                vit=vit, antialias=False, pos_embed_initialization="skip"
+            )
+
+        def head() -> nn.Module:
+            made = DINOv2ProjectionHead(case.width, case.hidden, case.bottleneck, case.prototypes)
+            return made
+
+        self._student, self._teacher = tower(), tower().eval().requires_grad_(False)
+        self._head, self._teacher_head = head(), head().requires_grad_(False)
+        self._teacher_head.load_state_dict(self._head.state_dict())
+        self._losses = DINOLoss(case.prototypes), IBOTPatchLoss(case.prototypes), KoLeoLoss()
+        parameters = [*self._student.parameters(), *self._head.parameters()]
+        self._parameters = [p for p in parameters if p.requires_grad]
+        self._optimiser = torch.optim.AdamW(self._parameters, lr=RATE)
+
+    def step(self, number: int) -> None:
+        """One step."""
+        from lightly.models.utils import update_momentum
+
+        case, batch, steps = DigitsCase(), self._batches[number], self._steps
+        dino, ibot, koleo = self._losses
+        warmup = round(self._recipe.teacher_warmup * steps)
+        temperature = linear(number, warmup, *self._recipe.teacher_temperature)
+        wide, local = (normalised(batch[name], case) for name in ("global", "local"))
+        patches = batch["mask"]
+        mask = torch.cat([patches.new_zeros(len(patches), 1), patches], 1)
+        with torch.no_grad():
+            tokens = self._teacher.encode(wide)
+            targets = self._teacher_head(tokens[:, 0])
+            patch_targets = self._teacher_head(tokens[mask])
+        tokens = self._student.encode(wide, mask=mask)
+        classes, masked = self._head(tokens[:, 0]), self._head(tokens[mask])
+        narrow = self._head(self._student.encode(local)[:, 0])
+        every = torch.cat([classes, narrow]).chunk(2 + case.local_crops)
+        loss = dino(list(targets.chunk(2)), list(every), teacher_temp=temperature)
+        grid = case.side // case.patch
+        masks = patches.view(-1, grid, grid)
+        loss = loss + ibot(patch_targets, masked, masks, teacher_temp=temperature)
+        loss = loss + 0.1 * sum(koleo(crop) for crop in tokens[:, 0].chunk(2))
+        for group in self._optimiser.param_groups:
+            group["lr"] = RATE * warmup_cosine(number, steps, self._recipe.optimiser.warmup)
+            group["weight_decay"] = cosine(number, steps, *DECAYS)
+        self._optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._parameters, 3.0)
+        self._optimiser.step()
+        momentum = cosine(number, steps, *self._recipe.momentum)
+        update_momentum(self._student, self._teacher, momentum)
+        update_momentum(self._head, self._teacher_head, momentum)
+
+    def embed(self) -> Embed:
+        """The teacher's features."""
+
+        def embed(films: Tensor) -> Tensor:
+            image = DigitsCase().encoder.image
+            x = ((films - image.mean) / image.std).expand(-1, 3, -1, -1)
+            tokens: Tensor = self._teacher.encode(x.contiguous())
+            return torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1)
+
+        return embed
+
+
+def accuracies(features: NDArray[np.float32]) -> tuple[float, float]:
+    """Of ten nearest neighbours by cosine, and of a logistic probe, on films that trained none."""
+    _, truth, order = digits()
+    train, test = order[:TRAINED], order[TRAINED:]
+    neighbours = KNeighborsClassifier(10, metric="cosine")
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
+    first, second = (
+        model.fit(features[train], truth[train]).score(features[test], truth[test])
+        for model in (neighbours, probe)
+    )
+    return float(first), float(second)
+
+
+def features_of(embed: Embed, films: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """[N, D] of films."""
+    x = torch.from_numpy(films)[:, None].float() / 255
+    with torch.no_grad():
+        return torch.cat([embed(part) for part in x.split(256)]).numpy()
+
+
+def trained(make: Callable[..., Ours | Lightly], films: NDArray[np.uint8], seconds: float) -> str:
+    """Train for some processor time, the number of steps of which is measured first."""
+    probe = make(films, 1000)
+    for number in range(3):
+        probe.step(500 + number)
+    start = time.process_time()
+    for number in range(10):
+        probe.step(503 + number)
+    steps = max(int(seconds * 10 / (time.process_time() - start)), 10)
+    way = make(films, steps)
+    for number in range(steps):
+        way.step(number)
+    near, linear_probe = accuracies(features_of(way.embed(), films))
+    return f"{steps}\t{near:.3f}\t{linear_probe:.3f}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, probe, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=4, help="processor time of each training")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    films, _, _ = digits()
+    lines = []
+    pixels = films.reshape(len(films), -1).astype(np.float32) / 255
+    random = features_of(embedded_by(first_model().eval()), films)
+    for name, features in (("pixels", pixels), ("first weights", random)):
+        near, probe = accuracies(features)
+        lines.append([name, "–", f"{near:.3f}", f"{probe:.3f}"])
+        print(*lines[-1], sep="\t", flush=True)
+    ways: dict[str, Callable[..., Ours | Lightly]] = {"ours": Ours}
+    if find_spec("lightly"):
+        ways["lightly"] = Lightly
+    for name, make in ways.items():
+        lines.append([name, *trained(make, films, 60 * args.minutes).split("\t")])
+        print(*lines[-1], sep="\t", flush=True)
+    print(markdown(["", "steps", "k-NN", "linear"], lines))
+
+
+if __name__ == "__main__":
+    main()
