@@ -10,6 +10,7 @@ import polars as pl
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.draw import draw_figures
 from radscale_lib.report.figures import Tables
+from radscale_lib.report.figures.training import read_logs
 from radscale_lib.study import StudyError
 
 TABLES = ("scores", "fits", "crossovers", "comparisons", "verdicts")
@@ -31,6 +32,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--similarity", type=Path, nargs="*", default=[], help="similarity maps, one file per arm"
     )
     parser.add_argument("--subsets", type=Path, help="card of the subsets")
+    parser.add_argument("--checkpoints", type=Path, help="scores along the budget")
+    parser.add_argument(
+        "--logs", type=Path, nargs="*", default=[], help="logs, in <arm>/n=N/seed=S/ folders"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, help="folder that gets figures/ and tables/"
     )
@@ -48,12 +53,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.study is None or None in judged:
         parser.error("give --results, or --study and all tables")
     study = study_of(args)
-    reads = [*judged, args.subsets, *args.similarity]
+    reads = [*judged, args.subsets, args.checkpoints, *args.similarity, *args.logs]
     with step(args, study, "figures", reads, [args.out / "figures", args.out / "tables"]):
         subsets = pl.read_parquet(args.subsets) if args.subsets else None
         maps = [pl.read_parquet(path) for path in args.similarity]
         scores, fits, crossovers, comparisons, verdicts = map(pl.read_parquet, judged)
-        tables = Tables(scores, fits, crossovers, comparisons, verdicts, subsets, maps)
+        along = pl.read_parquet(args.checkpoints) if args.checkpoints else None
+        training = read_logs(args.logs) if args.logs else None
+        tables = Tables(
+            *(scores, fits, crossovers, comparisons, verdicts, subsets, maps, along, training)
+        )
         draw_figures(study, tables, args.out)
 
 

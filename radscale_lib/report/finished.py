@@ -9,6 +9,7 @@ import polars as pl
 from radscale_lib.provenance.manifest import path_of, read_manifest
 from radscale_lib.provenance.settings import FOLDER, read_settings
 from radscale_lib.report.figures import Tables
+from radscale_lib.report.figures.training import read_logs
 from radscale_lib.study import Study, StudyError
 
 
@@ -43,7 +44,7 @@ def tables_of(results: Path) -> Tables:
     missing = [name for name in names if not (results / f"{name}.parquet").exists()]
     if missing:
         raise StudyError(f"{results}: {missing[0]}.parquet is missing: finish the study first")
-    card = results / "subsets" / "card.parquet"
+    card, along = results / "subsets" / "card.parquet", results / "checkpoints.parquet"
     scores, fits, crossovers, comparisons, verdicts = (
         pl.read_parquet(results / f"{name}.parquet") for name in names
     )
@@ -55,6 +56,8 @@ def tables_of(results: Path) -> Tables:
         verdicts,
         subsets=pl.read_parquet(card) if card.exists() else None,
         similarity=[pl.read_parquet(path) for path in sorted(results.glob("similarity/*.parquet"))],
+        checkpoints=pl.read_parquet(along) if along.exists() else None,
+        training=read_logs(sorted(results.glob("encoders/*/*/*/log.parquet"))),
     )
 
 

@@ -1,12 +1,13 @@
 """Figures and the report.
 
-Inputs: scores.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, verdicts.parquet,
-encoders and their cards; ledger.parquet, joins.parquet and texts.parquet of each archive;
+Inputs: scores.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet, comparisons.parquet,
+verdicts.parquet, encoders with cards and logs; ledger.parquet, joins.parquet and texts.parquet of each archive;
 labels/{counts,agreement}.parquet, labels/audit/scores.parquet.
 Outputs: similarity/<arm>.parquet, figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
 
 COMPARED = compared()
+TRAINED = [run for run in STUDY.pretraining_runs if run.arm in STUDY.trained_arms]
 SHOWN = min(STUDY.report.formats, key=("svg", "png", "pdf").index)
 """The format in which Snakemake's own report shows figures."""
 
@@ -48,6 +49,8 @@ rule draw_figures:
         verdicts=OUT / "verdicts.parquet",
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
         subsets=SUBSET_CARD,
+        checkpoints=OUT / "checkpoints.parquet",
+        logs=[OUT / f"encoders/{run.path}/log.parquet" for run in TRAINED],
     output:
         figures=report(
             directory(OUT / "figures"),
@@ -83,7 +86,7 @@ rule draw_figures:
         " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
-        " {params.similarity:q}"
+        " {params.similarity:q} --checkpoints {input.checkpoints:q} --logs {input.logs:q}"
         " {params.subsets:q} --out {params.out:q} 2> {log:q}"
 
 

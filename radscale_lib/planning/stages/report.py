@@ -40,6 +40,7 @@ def _figures(study: Study) -> Slice:
         "evaluation.confidence": study.evaluation.confidence,
         "baselines": study.evaluated_only,
         "floors": study.floors,
+        "kept": study.kept,
         "arms": {name: study.encoder_of(name) for name in study.arms},
         "heads": heads_drawn(study),
         **runs_and_tasks(study),

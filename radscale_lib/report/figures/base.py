@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from radscale_lib.study import Study
 
-SECTIONS = ("answers", "results", "classes", "similarity", "subsets")
+SECTIONS = ("answers", "results", "classes", "similarity", "subsets", "runs")
 """Sections of the report that hold figures."""
 
 
@@ -28,6 +28,8 @@ class Tables:
         verdicts: `verdicts.parquet`.
         subsets: `subsets/card.parquet`; None where it was not made.
         similarity: `similarity/<arm>.parquet`.
+        checkpoints: `checkpoints.parquet`; None where it is not at hand.
+        training: the logs of all runs (`figures.training.training_table`); None likewise.
     """
 
     scores: pl.DataFrame
@@ -37,6 +39,8 @@ class Tables:
     verdicts: pl.DataFrame
     subsets: pl.DataFrame | None = None
     similarity: list[pl.DataFrame] = field(default_factory=list)
+    checkpoints: pl.DataFrame | None = None
+    training: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
