@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
+from radscale_lib.planning.disk import peak_bytes, whole_bytes
 from radscale_lib.planning.identity import components, stage_id
+from radscale_lib.planning.scale import encoding, grid_bytes
+from radscale_lib.planning.stages import STAGES
 from radscale_lib.planning.stages.evaluate import parts_of
 from radscale_lib.study import Study, parse_study
+from radscale_lib.study.heads.base import Encoding
 
 
 def study(**changes: Any) -> Study:
@@ -148,3 +152,30 @@ def test_metrics_and_intervals_count_for_scores_alone() -> None:
             found = any(name.startswith(f"radscale_lib.{each}") for name in modules)
             assert found == counts, (stage, each)
     assert "radscale_lib.tasks.training" not in modules_of(everything, "score")
+
+
+def test_plans_count_the_feature_maps_that_decoders_keep_and_read() -> None:
+    base = study()
+    segmentation = {
+        "kind": "segmentation",
+        "decoder": {"steps": 50, "batch": 10, "lr": 1e-3, "train_images": 7, "test_images": 3},
+    }
+    few = study(evaluation__tasks__segmentation=segmentation)
+    two = study(
+        evaluation__tasks__segmentation=segmentation
+        | {"heads": {"linear": {"kind": "linear"}, "pyramid": {"kind": "pyramid"}}},
+        scaling__heads={"segmentation": "linear"},
+    )
+    seeded = study(
+        evaluation__tasks__segmentation=segmentation
+        | {"decoder": segmentation["decoder"] | {"seeds": 3}}  # type: ignore[operator]
+    )
+    one = encoding(few, "segmentation")
+    assert one == Encoding(encoded=10, kept=7, read=500, learnt=500)
+    assert encoding(two, "segmentation") == Encoding(20, 7, 1000, 1000)
+    assert encoding(seeded, "segmentation") == Encoding(10, 7, 1500, 1500)
+    # RAD-DINO of 32 pixels: 4 levels of 16 channels and 4 x 4 cells.
+    assert grid_bytes(few, "rad-dino") == 7 * 4 * 16 * 16
+    assert peak_bytes(base, 4) > sum(whole_bytes(base).values())
+    seconds = STAGES["evaluate"].seconds
+    assert seconds(two, {"arm": "rad-dino"}, 1e9) > seconds(few, {"arm": "rad-dino"}, 1e9)

@@ -12,6 +12,7 @@ from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Run, parse_study
 from radscale_lib.tasks import frozen
 from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.decoders.base import MaskDecoder
 from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.gather import gather
@@ -114,6 +115,32 @@ def test_a_decoder_that_diverges_has_no_scores(files, tmp_path, capsys):
     scores, _ = _scores(parse_study(values), inputs, tmp_path, "segmentation")
     assert len(scores) == 0
     assert "lower decoder.lr" in capsys.readouterr().err
+
+
+def test_masks_that_are_not_finite_name_the_run_and_the_image(files, tmp_path, monkeypatch, capsys):
+    """Where a decoder with finite weights makes them of finite features."""
+    catalog = pl.read_parquet(files.catalog).filter(
+        pl.col("split") == "test", pl.col("tubes").is_not_null()
+    )
+    shard, row = catalog.select("shard", "row").row(9)
+    forward, batches = MaskDecoder.forward, []
+
+    def spoilt(decoder, levels):
+        logits = forward(decoder, levels)
+        if not decoder.training:
+            batches.append(logits)
+            if len(batches) == 2:
+                logits[1, 0, 3, 3] = float("inf")
+        return logits
+
+    monkeypatch.setattr(MaskDecoder, "forward", spoilt)
+    encoder = files.encoder("rad-dino-open")
+    inputs = Inputs(encoder, tmp_path / "features", files.catalog, files.shards)
+    scores, predictions = _scores(files.study, inputs, tmp_path, "segmentation")
+    assert len(scores) == len(predictions) == 0
+    said = capsys.readouterr().err
+    assert f"{RUN.path} segmentation (pyramid): logits of masks are not finite" in said
+    assert f"row {row} of {shard}" in said
 
 
 def test_logits_that_are_not_finite_are_not_ranked():
