@@ -11,7 +11,7 @@ from radscale_lib.study import Study
 
 
 def studied(study: Study, scores: pl.DataFrame) -> list[str]:
-    """What was studied, in two sentences."""
+    """What was studied, in a few sentences."""
     sizes = listed(format_count(size) for size in study.subsets.sizes)
     seeds = {arm: len(section.seeds) for arm, section in study.arms.items()}
     arms = listed(f"{arm} ({n} seed{'s' * (n > 1)})" for arm, n in seeds.items())
@@ -32,7 +32,25 @@ def studied(study: Study, scores: pl.DataFrame) -> list[str]:
         f"Every encoder was frozen and evaluated on {titles}, with up to {most:,} test cases and "
         f"{study.evaluation.resamples:,} resamples of the test patients, the same for all encoders."
     )
-    return [first, second]
+    return [first, second, *_decoder_seeds(study)]
+
+
+def _decoder_seeds(study: Study) -> list[str]:
+    """Whether intervals hold the variance of the seeds of decoders."""
+    seeds = {
+        task: section.decoder_seeds
+        for task, section in study.evaluation.tasks.items()
+        if section.decoder_seeds is not None
+    }
+    one = listed(task_title(study, task).lower() for task, count in seeds.items() if count == 1)
+    more = [
+        f"Decoders of {task_title(study, task).lower()} were trained from {count} seeds, whose "
+        "variance is in the intervals."
+        for task, count in seeds.items()
+        if count > 1
+    ]
+    alone = f"Decoders of {one} were trained from one seed, whose variance no interval holds."
+    return [alone, *more] if one else more
 
 
 def _budgets(study: Study) -> str:

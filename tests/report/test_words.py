@@ -1,7 +1,12 @@
-import pytest
+from pathlib import Path
 
+import polars as pl
+import pytest
+import yaml
+
+from radscale_lib.report.sentences import studied
 from radscale_lib.report.words import interval, listed, missing_runs, number
-from radscale_lib.study import Run
+from radscale_lib.study import Run, parse_study
 
 
 @pytest.mark.parametrize(
@@ -33,3 +38,22 @@ def test_missing_runs_are_named():
     assert missing_runs(runs[1:], runs) == "5 of 6 runs; missing: a n=10 seed 0"
     assert missing_runs([], runs).endswith("and 2 more")
     assert missing_runs([*runs, Run("b", 1, 0)], runs) == "6 of 6 runs"
+
+
+def test_whether_intervals_hold_the_seeds_of_decoders():
+    values = yaml.safe_load(Path("config/smoke.yaml").read_text())
+    scores = pl.DataFrame({"task": ["segmentation"], "cases": [9]})
+    alone = studied(parse_study(values), scores)[2:]
+    assert alone == [
+        "Decoders of segmentation and report generation were trained from one seed, whose variance "
+        "no interval holds."
+    ]
+    values["evaluation"]["tasks"]["segmentation"]["decoder"]["seeds"] = 3
+    one, three = studied(parse_study(values), scores)[2:]
+    assert one.startswith("Decoders of report generation were trained from one seed")
+    assert three == (
+        "Decoders of segmentation were trained from 3 seeds, whose variance is in the intervals."
+    )
+    del values["evaluation"]["tasks"]["segmentation"], values["evaluation"]["tasks"]["reports"]
+    del values["scaling"]["metrics"]["segmentation"], values["scaling"]["metrics"]["reports"]
+    assert len(studied(parse_study(values), scores)) == 2

@@ -81,6 +81,11 @@ class TaskSection(Section):
         """Keys of the section that the predictions of a part do not depend on."""
         return set(self.only_scored_by)
 
+    @property
+    def decoder_seeds(self) -> int | None:
+        """Seeds that each of its decoders is trained from; None if it has none."""
+        return None
+
     def head_kinds(self) -> Iterator[type[HeadSection]]:
         """The kinds of its heads, if it has any."""
         yield from ()

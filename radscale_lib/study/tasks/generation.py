@@ -93,6 +93,11 @@ class Generation(TaskSection):
         return True
 
     @property
+    def decoder_seeds(self) -> int:
+        """The generator is trained once."""
+        return 1
+
+    @property
     def head_names(self) -> tuple[str, ...]:
         """Its one decoder."""
         return ("language-model",)

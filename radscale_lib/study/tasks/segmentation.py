@@ -101,6 +101,11 @@ class Segmentation(TaskSection):
         """The other decoders, and what masks do not depend on."""
         return {"heads", *self.only_scored_by}
 
+    @property
+    def decoder_seeds(self) -> int:
+        """Seeds that each decoder is trained from."""
+        return self.decoder.seeds
+
     def head_kinds(self) -> Iterator[type[HeadSection]]:
         """The kinds of its decoders."""
         yield from map(type, self.heads.values())
