@@ -9,7 +9,7 @@ from radscale_lib.study import Run
 from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.features import FILES
 from radscale_lib.tasks.inputs import Inputs
-from radscale_lib.tasks.runs import TABLE, UnknownRunError, check_run
+from radscale_lib.tasks.runs import TABLE, UnknownRunError, check_run, tables_elsewhere
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,20 +34,57 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="folder that gets <task>/<run>/predictions.parquet",
     )
     parser.add_argument("--task", action="append", help="of the study; may be repeated (all)")
+    parser.add_argument(
+        "--test-archive",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "FOLDER", "RANGES"),
+        help="a test archive of the study, the folder of its catalog and shards, and their index",
+    )
+    parser.add_argument(
+        "--test-archives",
+        type=Path,
+        help="folder that gets <archive>/features/<run> and <archive>/tasks/<task>/<run>",
+    )
     parser.add_argument("--work", type=Path, help="folder that parts are kept in (none)")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)
-    inputs = Inputs(
-        args.encoder, args.features, args.catalog, args.shards, args.ranges, args.labels
-    )
     study = study_of(args)
+    archives = {name: (Path(folder), Path(index)) for name, folder, index in args.test_archive}
+    if archives and not args.test_archives:
+        parser.error("--test-archive needs --test-archives, the folder of what is made")
+    elsewhere = {
+        name: Inputs(
+            args.encoder,
+            args.test_archives / name / "features" / run.path,
+            folder / "catalog.parquet",
+            folder / "shards",
+            ranges,
+        )
+        for name, (folder, ranges) in archives.items()
+    }
+    inputs = Inputs(
+        args.encoder,
+        args.features,
+        args.catalog,
+        args.shards,
+        args.ranges,
+        args.labels,
+        elsewhere,
+    )
     tasks = args.task or list(study.evaluation.tasks)
     try:
         check_run(study, run, tasks)
     except UnknownRunError as error:
         parser.exit(1, f"{error}\n")
     tables = {task: args.tasks / task / run.path / TABLE for task in tasks}
-    makes = [*(args.features / name for name in FILES), *tables.values()]
+    abroad = tables_elsewhere(study, run, args.test_archives, archives, tasks, TABLE)
+    makes = [
+        *(each.features / name for each in (inputs, *elsewhere.values()) for name in FILES),
+        *tables.values(),
+        *(path for theirs in abroad.values() for path in theirs.values()),
+    ]
     with step(args, study, "evaluate", inputs.files(study, tasks), makes, arm=args.arm):
-        evaluate_run(study, run, inputs, tables, args.threads, args.work)
+        evaluate_run(study, run, inputs, tables, args.threads, args.work, abroad)

@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--logs", type=Path, nargs="*", default=[], help="logs, in <arm>/n=N/seed=S/ folders"
     )
+    parser.add_argument("--test-scores", type=Path, help="scores on test archives")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder that gets figures/ and tables/"
     )
@@ -53,15 +54,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.study is None or None in judged:
         parser.error("give --results, or --study and all tables")
     study = study_of(args)
-    reads = [*judged, args.subsets, args.checkpoints, *args.similarity, *args.logs]
+    further = [args.subsets, args.checkpoints, args.test_scores]
+    reads = [*judged, *further, *args.similarity, *args.logs]
     with step(args, study, "figures", reads, [args.out / "figures", args.out / "tables"]):
         subsets = pl.read_parquet(args.subsets) if args.subsets else None
         maps = [pl.read_parquet(path) for path in args.similarity]
         scores, fits, crossovers, comparisons, verdicts = map(pl.read_parquet, judged)
         along = pl.read_parquet(args.checkpoints) if args.checkpoints else None
         training = read_logs(args.logs) if args.logs else None
+        elsewhere = pl.read_parquet(args.test_scores) if args.test_scores else None
         tables = Tables(
-            *(scores, fits, crossovers, comparisons, verdicts, subsets, maps, along, training)
+            *(scores, fits, crossovers, comparisons, verdicts, subsets, maps, along, training),
+            test_scores=elsewhere,
         )
         draw_figures(study, tables, args.out)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radscale_lib.provenance.step import add_options, step, study_of
-from radscale_lib.tasks.gather import gather
+from radscale_lib.tasks.gather import gather, gather_elsewhere, scores_elsewhere
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,8 +26,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=[],
         help="predictions.parquet of the task that checkpoints are chosen by",
     )
+    parser.add_argument(
+        "--test-archives",
+        type=Path,
+        help="folder with <archive>/tasks/<task>/<run>/scores.parquet of each test archive",
+    )
+    parser.add_argument("--test-out", type=Path, help="the table of their scores (written)")
     args = parser.parse_args(argv)
     study = study_of(args)
-    makes = [args.out, *([args.checkpoints] if args.checkpoints else [])]
-    with step(args, study, "gather", [*args.scores, *args.predictions], makes):
+    elsewhere = scores_elsewhere(study, args.test_archives) if args.test_out else []
+    makes = [args.out, *(path for path in (args.checkpoints, args.test_out) if path)]
+    reads = [*args.scores, *args.predictions, *(path for _, path in elsewhere)]
+    with step(args, study, "gather", reads, makes):
         gather(study, args.scores, args.out, args.checkpoints, args.predictions)
+        if args.test_out:
+            gather_elsewhere(study, elsewhere, args.test_out)

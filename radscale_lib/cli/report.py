@@ -32,13 +32,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in ("counts", "agreement", "audit"):
         parser.add_argument(f"--label-{name}", type=Path, help=f"{name} of labels from reports")
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
+    parser.add_argument("--test-scores", type=Path, help="scores on test archives")
     parser.add_argument("--subsets", type=Path, help="card of the subsets")
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
     parser.add_argument("--out", type=Path, required=True, help="report (written)")
     args = parser.parse_args(argv)
     study = study_of(args)
     tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
-    tables += [args.subsets, args.figures]
+    tables += [args.subsets, args.figures, args.test_scores]
     labels = {
         name: path
         for name in ("counts", "agreement", "audit")
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             {path.parent.name: pl.read_parquet(path) for path in args.joins},
             {path.parent.name: pl.read_parquet(path) for path in args.texts},
             {name: pl.read_parquet(path) for name, path in labels.items()},
+            pl.read_parquet(args.test_scores) if args.test_scores else None,
         )
         with atomic_write(args.out) as partial:
             partial.write_text(html, encoding="utf-8")

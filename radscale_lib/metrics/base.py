@@ -4,7 +4,8 @@ A metric belongs to a kind of task, which calls it with what it has:
 
 - `classification`: `RankingMetric`, from the ranked logits of a label under weights;
 - `segmentation`: `MaskMetric`, from sums over images of its own statistics;
-- `generation`: `TextMetric`, from sums over reports of its own statistics.
+- `generation`: `TextMetric`, from sums over reports of its own statistics;
+- `retrieval`: `RecallMetric`, the share of queries that are answered among the first.
 
 Each is computed for many bootstrap resamples at once.
 """
@@ -189,3 +190,15 @@ class TextMetric(Metric):
     of: Callable[[Floats], Floats]
     by_label: bool = False
     positives: Callable[[NDArray[Any]], int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallMetric(Metric):
+    """Share of queries that have a right answer among the first.
+
+    Attributes:
+        at: how many are looked at.
+    """
+
+    task: ClassVar[str] = "retrieval"
+    at: int

@@ -2,6 +2,8 @@
 
 import re
 
+_AT = "(?:test_archives/[^/]+/)?"
+"""Results of test archives lie in folders of their own."""
 _RESULTS = (
     (r"data/([^/]+)/(phantom|listing|tables)(?:/[^/]+)?", r"\2/\1"),
     (r"data/([^/]+)/(?:index|ledger|shards)/(part=\d+)\.parquet", r"ingest/\1/\2"),
@@ -11,14 +13,14 @@ _RESULTS = (
     # A training makes the encoders that it keeps on the way too.
     (r"encoders/([^/@]+)@[^/]+/(n=\d+/seed=\d+)/[^/]+", r"encoders/\1/\2"),
     (r"(encoders/[^/]+/n=\d+/seed=\d+)/[^/]+", r"\1"),
-    (r"features/([^/]+/n=\d+/seed=\d+)/[^/]+", r"predictions/\1"),
-    (r"tasks/[^/]+/([^/]+/n=\d+/seed=\d+)/(predictions|scores)\.parquet", r"\2/\1"),
+    (_AT + r"features/([^/]+/n=\d+/seed=\d+)/[^/]+", r"predictions/\1"),
+    (_AT + r"tasks/[^/]+/([^/]+/n=\d+/seed=\d+)/(predictions|scores)\.parquet", r"\2/\1"),
     (r"(exports/[^/]+/n=\d+/seed=\d+)(?:/.+)?", r"\1"),
     (r"labels/([a-z]+)/(part=\d+)\.parquet", r"labels/\1/\2"),
     (r"labels/(?:(?:pool|held-out)/[a-z]+|counts|agreement)\.parquet", "labels/joined"),
     (r"labels/audit/(?:sample\.csv|page\.html)", "labels/sample"),
     (r"labels/audit/scores\.parquet", "labels/audit"),
-    (r"(?:scores|checkpoints)\.parquet", "scores"),
+    (r"(?:scores|checkpoints|test_scores)\.parquet", "scores"),
     (r"[^/]+\.parquet", "fits"),
     (r"(similarity/[^/]+)\.parquet", r"\1"),
     (r"(?:figures|tables)(?:/.+)?", "figures"),

@@ -15,6 +15,7 @@ from radscale_lib.report import sentences
 from radscale_lib.report.answers import answers
 from radscale_lib.report.cells import apart, merged, told
 from radscale_lib.report.draw import listed_figures
+from radscale_lib.report.figures.archives import NO_FITS
 from radscale_lib.report.figures.base import SECTIONS
 from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.inline import inline_svg
@@ -53,6 +54,7 @@ def write_report(
     joins: Mapping[str, pl.DataFrame] | None = None,
     texts: Mapping[str, pl.DataFrame] | None = None,
     labels: Mapping[str, pl.DataFrame] | None = None,
+    test_scores: pl.DataFrame | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -70,6 +72,7 @@ def write_report(
         joins: the audit of each archive's joins.
         texts: what the rules for report texts did in each archive.
         labels: what was read of labels, and how far it agrees (`labels.labels_section`).
+        test_scores: scores on test archives.
     """
     series = {
         task: task_series(study, scores, fits, task)
@@ -109,6 +112,7 @@ def write_report(
         script=files("radscale_lib.report").joinpath("templates/report.js").read_text("utf-8"),
         score_sizes=[format_count(size) for size in study.subsets.sizes if study.arms],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
+        test_archives=[_test_archive(study, test_scores, name) for name in study.test_archives],
         law_tasks=_law_tasks(study, fits, crossovers),
         method=METHOD,
         comparison_sizes=[
@@ -241,6 +245,25 @@ def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
     ]
     metric = metric_name(study, task)
     return {"title": task_title(study, task), "metric": metric, "rows": rows}
+
+
+def _test_archive(study: Study, scores: pl.DataFrame | None, name: str) -> dict[str, Any]:
+    """Scores on a test archive, and what cannot be scored there."""
+    lacking = study.test_archives[name].without_labels
+    absent = [
+        study.evaluation.tasks[task].title(task.replace("-", " "))
+        for task in study.scaling.metrics
+        if task not in study.tasks_at(name)
+    ]
+    tasks = []
+    if scores is not None:
+        of = scores.filter(archive=name).drop("archive")
+        tasks = [
+            _score_rows(study, task, task_series(study, of, NO_FITS, task))
+            for task in study.scaling.metrics
+            if len(of.filter(task=task))
+        ]
+    return {"name": name, "tasks": tasks, "absent": listed(absent), "lacking": listed(lacking)}
 
 
 def _law_tasks(study: Study, fits: pl.DataFrame, crossovers: pl.DataFrame) -> list[dict[str, Any]]:

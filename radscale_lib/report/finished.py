@@ -45,6 +45,7 @@ def tables_of(results: Path) -> Tables:
     if missing:
         raise StudyError(f"{results}: {missing[0]}.parquet is missing: finish the study first")
     card, along = results / "subsets" / "card.parquet", results / "checkpoints.parquet"
+    elsewhere = results / "test_scores.parquet"
     scores, fits, crossovers, comparisons, verdicts = (
         pl.read_parquet(results / f"{name}.parquet") for name in names
     )
@@ -58,6 +59,7 @@ def tables_of(results: Path) -> Tables:
         similarity=[pl.read_parquet(path) for path in sorted(results.glob("similarity/*.parquet"))],
         checkpoints=pl.read_parquet(along) if along.exists() else None,
         training=read_logs(sorted(results.glob("encoders/*/*/*/log.parquet"))),
+        test_scores=pl.read_parquet(elsewhere) if elsewhere.exists() else None,
     )
 
 
@@ -83,5 +85,6 @@ def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study,
         tables,
         **{name: kept(getattr(tables, name)) for name in names},
         similarity=[table for table in map(kept, tables.similarity) if len(table)],
+        test_scores=None if tables.test_scores is None else kept(tables.test_scores),
     )
     return study.model_copy(update={"arms": shown}), some

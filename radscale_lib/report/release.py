@@ -19,8 +19,8 @@ from radscale_lib.study import Study
 
 PUBLIC = (
     "report.html", "figures/*", "tables/*", "scores.parquet", "checkpoints.parquet",
-    "joint.parquet", "fits.parquet", "crossovers.parquet", "comparisons.parquet",
-    "label_fits.parquet", "verdicts.parquet", "subsets/card.parquet",
+    "test_scores.parquet", "joint.parquet", "fits.parquet", "crossovers.parquet",
+    "comparisons.parquet", "label_fits.parquet", "verdicts.parquet", "subsets/card.parquet",
     "encoders/*/*/*/encoder.safetensors", "encoders/*/*/*/encoder.json",
     "encoders/*/*/*/log.parquet",
 )  # fmt: skip
@@ -101,6 +101,10 @@ def release(study: Study, key: bytes, out: Path) -> None:
         source, target = study.folder / item.path, out / item.path
         if source.name == "encoder.json":
             write_json(target, keyed_card(read_json(source), key))
+        elif "archive" in _columns(source):
+            table = _elsewhere(study, pl.read_parquet(source))
+            with atomic_write(target) as partial:
+                table.write_parquet(partial)
         elif few is not None and {"task", "target"} <= set(_columns(source)):
             table = without_labels(pl.read_parquet(source), few)
             with atomic_write(target) as partial:
@@ -111,6 +115,15 @@ def release(study: Study, key: bytes, out: Path) -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+
+
+def _elsewhere(study: Study, scores: pl.DataFrame) -> pl.DataFrame:
+    """Scores on test archives, each without the labels that few of its own images have."""
+    parts = [
+        without_labels(of, small_labels(of, study.smallest_cell(str(archive))))
+        for (archive,), of in scores.group_by("archive", maintain_order=True)
+    ]
+    return pl.concat([scores.clear(), *parts])
 
 
 def small_labels(scores: pl.DataFrame, smallest: int) -> pl.DataFrame:

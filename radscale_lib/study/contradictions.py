@@ -83,6 +83,11 @@ def _test_archives(study: Study) -> Iterator[str]:
                     f"{key}.phantom.seed: {archive.phantom.seed} with the same settings gives the "
                     f"images of '{other}' again: give another seed"
                 )
+        if archive.ingested:
+            yield (
+                f"{key}.ingested: a test archive is held against what this study learns from as it "
+                "is ingested: remove it, and give dicom"
+            )
         if archive.image != study.institution.image:
             yield (
                 f"{key}.image: differs from institution.image, so that scores would tell of the "

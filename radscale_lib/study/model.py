@@ -164,6 +164,25 @@ class Study(Section):
         """Patients of an archive that a published cell holds at least; a phantom has none."""
         return 1 if self.archives[archive].phantom else self.disclosure.smallest_cell
 
+    def tasks_at(self, archive: str) -> list[str]:
+        """Tasks that are scored on a test archive: those whose table and labels it has.
+
+        Tasks on reports need the institution's language, which heads have learnt.
+        """
+        test, labels = self.test_archives[archive], self.labels_in(archive)
+        return [
+            name
+            for name, task in self.evaluation.tasks.items()
+            if getattr(test, f"has_{task.needs}")
+            and (task.names is None or task.targets(labels))
+            and (task.needs != "reports" or test.language == self.institution.language)
+        ]
+
+    def seen_from(self, archive: str) -> "Study":
+        """The study with a test archive in the institution's place, and the labels it has."""
+        test = self.test_archives[archive]
+        return self.model_copy(update={"institution": test, "labels": self.labels_in(archive)})
+
     def head_of(self, task: str) -> str:
         """The head of a task that is fitted and drawn; of a task that is not, its first."""
         section = self.evaluation.tasks[task]

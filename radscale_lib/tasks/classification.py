@@ -8,12 +8,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radscale_lib.shards.labels import join_labels, targets
+from radscale_lib.study.archive import Labels
 from radscale_lib.study.heads.base import HeadSection, share_name
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.classification import Classification
-from radscale_lib.tasks.features import read_features
+from radscale_lib.tasks.features import read_vectors
 from radscale_lib.tasks.finite import NotFiniteError
-from radscale_lib.tasks.heads.cases import Answer, Cases, require
+from radscale_lib.tasks.heads.cases import Answer, Cases, Films, require
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.labels import columns
 from radscale_lib.tasks.predictions import HEAD, Predicted
@@ -29,36 +30,81 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
         inputs: the run's files.
 
     Returns:
-        Target and log odds of each label of each validation and test image.
+        Target and log odds of each label of each validation and test image; elsewhere those of the
+        test archive, beside the validation images, which thresholds are taken from.
 
     Raises:
         NoCasesError: if a split has no labelled image.
         NotFiniteError: if log odds are not finite.
     """
     task = _task(study, name)
-    pooled, index = read_features(inputs, study.evaluation.features)
-    if inputs.labels is not None:
-        index = join_labels(index, study.labels, inputs.labels, [task.target])
     labels: tuple[str, ...] = getattr(study.labels, task.target)
-    truth = targets(index, columns(study.labels, task.target), study.labels)
-    known = ~np.isnan(truth).all(1)
-    index, pooled, truth = index.filter(pl.Series(known)), pooled[known], truth[known]
-    split = index["split"].to_numpy()
+    here = _labelled(study, name, inputs, study.labels)
+    split = here.index["split"].to_numpy()
     train = np.flatnonzero(split == "train")
     for each in ("train", "test"):
         require(int((split == each).sum()), name, each)
-    cases = Cases(study, name, inputs, labels, index, pooled, truth, split, train)
-
-    rows, truth = index[cases.asked], truth[cases.asked]
+    elsewhere = {
+        archive: films
+        for archive, files in inputs.elsewhere.items()
+        if name in study.tasks_at(archive)
+        and len((films := _labelled(study, name, files, study.labels_in(archive))).index)
+    }
+    cases = Cases(
+        **vars(here),
+        study=study,
+        task=name,
+        labels=labels,
+        split=split,
+        train=train,
+        elsewhere=elsewhere,
+    )
     section = task.heads[part]
     head = import_module(section.implementation)
     tables = [predictions_schema(study, name).to_frame()]
-    said: dict[bool, dict[str, str]] = {True: {}, False: {}}
+    abroad = {archive: [*tables] for archive in elsewhere}
+    choices, notes = dict[str, str](), dict[str, str]()
     for row, of_head in _trained_on(part, section, cases):
         answer: Answer = head.predict(section, of_head)
-        tables.append(_predictions(row, rows, labels, truth, answer.logits))
-        said[answer.logits is not None][row] = answer.note
-    return Predicted(pl.concat(tables), choices=said[True], notes=said[False])
+        table = _predictions(row, here, cases.asked, labels, answer.logits)
+        tables.append(table)
+        thresholds = table.filter(split="validation")
+        for archive, films in elsewhere.items():
+            logits = answer.elsewhere.get(archive)
+            everyone = np.arange(len(films.index))
+            abroad[archive] += [thresholds, _predictions(row, films, everyone, labels, logits)]
+        if answer.logits is None:
+            notes[row] = answer.note
+        elif answer.note:
+            choices[row] = answer.note
+    return Predicted(
+        pl.concat(tables),
+        choices=choices,
+        notes=notes,
+        elsewhere={archive: pl.concat(parts) for archive, parts in abroad.items()},
+    )
+
+
+def _labelled(study: Study, name: str, inputs: Inputs, known: Labels) -> Films:
+    """The images of an archive of which a label of the task is known.
+
+    Args:
+        study: the study.
+        name: the task's name.
+        inputs: the run's files for the archive.
+        known: the labels that its tables have; of others nothing is known.
+    """
+    target = _task(study, name).target
+    vectors, index = read_vectors(inputs)
+    if inputs.labels is not None:
+        index = join_labels(index, study.labels, inputs.labels, [target])
+    truth = targets(index, columns(study.labels, target), study.labels)
+    for column, label in enumerate(getattr(study.labels, target)):
+        if label not in getattr(known, target):
+            truth[:, column] = np.nan
+    kept = ~np.isnan(truth).all(1)
+    vectors = {name: values[kept] for name, values in vectors.items()}
+    return Films(inputs, index.filter(pl.Series(kept)), vectors, truth[kept])
 
 
 def _trained_on(part: str, section: HeadSection, cases: Cases) -> Iterator[tuple[str, Cases]]:
@@ -88,12 +134,14 @@ def _task(study: Study, name: str) -> Classification:
 
 def _predictions(
     head: str,
-    rows: pl.DataFrame,
+    films: Films,
+    rows: NDArray[np.intp],
     labels: Sequence[str],
-    truth: NDArray[np.float32],
     logits: NDArray[np.float32] | None,
 ) -> pl.DataFrame:
-    table = rows.select(pl.lit(head).alias(HEAD), "image_id", "patient_id", "split")
+    """A row for each of some images; `logits` [n, K] are of these."""
+    truth = films.truth[rows]
+    table = films.index[rows].select(pl.lit(head).alias(HEAD), "image_id", "patient_id", "split")
     for column, label in enumerate(labels):
         table = table.with_columns(
             pl.Series(f"target:{label}", truth[:, column]).fill_nan(None).cast(pl.Int8)

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 
 from radscale_lib.files import read_json
 from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.provenance.digests import digest, files_of
+from radscale_lib.study.archive import Labels
 from radscale_lib.study.model import NO_ENCODER, Run, Study
 from radscale_lib.tasks.features import FILES, write_empty
 from radscale_lib.tasks.finite import NotFiniteError
@@ -30,6 +32,7 @@ def evaluate_run(
     tables: Mapping[str, Path],
     threads: int,
     work: Path | None = None,
+    elsewhere: Mapping[str, Mapping[str, Path]] = MappingProxyType({}),
 ) -> None:
     """Write the features of a run to `inputs.features`, and the predictions of tasks.
 
@@ -44,6 +47,7 @@ def evaluate_run(
         tables: `predictions.parquet` of each task, by name.
         threads: threads of the numerical libraries.
         work: folder that parts are kept in; None keeps none.
+        elsewhere: the tables of each archive of `inputs.elsewhere`.
 
     Raises:
         NoCasesError: if a task has no image to learn from or to be scored on.
@@ -54,7 +58,11 @@ def evaluate_run(
     for name, path in tables.items():
         parts = [made.head(name, part) for part in study.evaluation.tasks[name].parts]
         whole = Predicted.of_parts(parts)
-        replace(whole, encoder=inputs.encoder_digest, images=_images(inputs)).write(path)
+        whole = replace(whole, encoder=inputs.encoder_digest, images=_images(inputs))
+        whole.write(path)
+        for archive, theirs in elsewhere.items():
+            if name in theirs:
+                whole.at(archive).write(theirs[name])
         for head, fault in whole.faults.items():
             print(f"{run.path} {name} ({head}): {fault}: no predictions", file=sys.stderr)
         for head, choice in whole.choices.items():
@@ -86,20 +94,28 @@ class _Parts:
     digest: Callable[[Path], str] = field(default_factory=lambda: cache(digest))
 
     def features(self) -> None:
-        """Write the features, or link those that are kept."""
+        """Write the features of every archive, or link those that are kept."""
         if not self.has_encoder:
             print(f"{self.run.path}: {FAILED}: no features", file=sys.stderr)
-            write_empty(self.inputs, self.study.catalog_labels)
+        self._features("features", self.inputs, self.study.catalog_labels)
+        for archive, inputs in self.inputs.elsewhere.items():
+            self._features(f"features@{archive}", inputs, self.study.labels)
+
+    def _features(self, part: str, inputs: Inputs, labels: Labels) -> None:
+        if not self.has_encoder:
+            write_empty(inputs, labels)
         elif self.kept is None:
-            self._extract(self.inputs)
+            self._extract(inputs, labels)
         else:
-            folder = self.kept.folder("features")
-            of = self._made_of("features")
-            if not self.kept.has("features", of):
-                self._extract(replace(self.inputs, features=folder))
-                self.kept.keep("features", of, FILES)
+            folder = self.kept.folder(part)
+            of = self._made_of("features", inputs)
+            if inputs is not self.inputs:
+                of["labels"] = " ".join(labels.columns)
+            if not self.kept.has(part, of):
+                self._extract(replace(inputs, features=folder), labels)
+                self.kept.keep(part, of, FILES)
             for name in FILES:
-                link(folder / name, self.inputs.features / name)
+                link(folder / name, inputs.features / name)
 
     def head(self, task: str, part: str) -> Predicted:
         """The predictions of one head of a task."""
@@ -110,33 +126,43 @@ class _Parts:
         if self.kept is None:
             return self._predict(task, part)
         name = f"{task}.{part}"
-        path = self.kept.folder(name) / TABLE
-        of = self._made_of("head", task, part)
+        folder = self.kept.folder(name)
+        tables = {archive: f"{archive}.{TABLE}" for archive in self.inputs.elsewhere}
+        of = self._made_of("head", self.inputs, task, part)
         if not self.kept.has(name, of):
-            self._predict(task, part).write(path)
-            self.kept.keep(name, of, [TABLE])
-        return Predicted.read(path)
+            predicted = self._predict(task, part)
+            predicted.write(folder / TABLE)
+            for archive, file in tables.items():
+                predicted.at(archive).write(folder / file)
+            self.kept.keep(name, of, [TABLE, *tables.values()])
+        elsewhere = {name: Predicted.read(folder / file).table for name, file in tables.items()}
+        return replace(Predicted.read(folder / TABLE), elsewhere=elsewhere)
 
     def _predict(self, task: str, part: str) -> Predicted:
         return predict_part(self.study, task, part, self.inputs, self.threads)
 
-    def _extract(self, inputs: Inputs) -> None:
+    def _extract(self, inputs: Inputs, labels: Labels) -> None:
         from radscale_lib.tasks.extraction import extract
 
         set_up_libraries(self.threads, self.study.compute.device)
         try:
-            extract(self.study, inputs, self.run.path)
+            extract(self.study, inputs, self.run.path, labels)
         except NotFiniteError as error:
             print(f"{self.run.path}: {error}: no features", file=sys.stderr)
-            write_empty(inputs, self.study.catalog_labels, str(error))
+            write_empty(inputs, labels, str(error))
 
-    def _made_of(self, stage: str, task: str = "", part: str = "") -> dict[str, str]:
+    def _made_of(
+        self, stage: str, inputs: Inputs, task: str = "", part: str = ""
+    ) -> dict[str, str]:
         """Stage id of a part, and digests of what it reads."""
         names = {"task": task, "part": part} if task else {}
         section = self.study.evaluation.tasks.get(task)
-        files = [self.inputs.catalog]
+        files = [inputs.catalog]
         if section:
-            files += [self.inputs.features / name for name in FILES if section.reads_features]
+            read = [inputs, *inputs.elsewhere.values()]
+            files = [each.catalog for each in read]
+            if section.reads_features:
+                files += [each.features / name for each in read for name in FILES]
             files += [folder for _, folder in section.folders()]
             if self.inputs.labels and section.needs == "labels":
                 files.append(self.inputs.labels / f"{section.names}.parquet")

@@ -5,25 +5,27 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from radscale_lib.study.archive import Labels
 from radscale_lib.study.model import Study
 from radscale_lib.tasks.features import LEVELS, index_of, save_features
 from radscale_lib.tasks.frozen import FrozenEncoder
 from radscale_lib.tasks.inputs import Inputs
 
 
-def extract(study: Study, inputs: Inputs, label: str) -> None:
+def extract(study: Study, inputs: Inputs, label: str, labels: Labels) -> None:
     """Write the pooled features of all images outside the pool.
 
     Args:
         study: the study.
         inputs: the run's files; the features are written.
         label: the run, for progress lines.
+        labels: those that the catalog has.
 
     Raises:
         NotFiniteError: naming level and image.
     """
     catalog = pl.read_parquet(inputs.catalog)
-    index = index_of(catalog, study.catalog_labels)
+    index = index_of(catalog, labels)
     rows = index.select("image_id").join(
         catalog.select("image_id", "shard", "row"), on="image_id", maintain_order="left"
     )

@@ -1,5 +1,6 @@
 """Pooled features of a frozen encoder on disk: a safetensors file and its index of images."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.evaluation import Features
+from radscale_lib.study.heads.base import FeatureSet
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.labels import TARGETS, columns
@@ -20,6 +22,9 @@ from radscale_lib.tasks.labels import TARGETS, columns
 LEVELS = (1, 2, 3, 4)
 ENCODER = "encoder"
 """Key of the file's metadata: SHA-256 of the encoder that the features are of."""
+NAMES = (*(f"mean.{level}" for level in LEVELS), "global")
+"""Of the pooled features."""
+Vectors = Mapping[str, NDArray[np.float16]]
 FAULT = "not finite"
 """Name of a tensor that holds, in UTF-8, why an encoder has no features."""
 FILES = ("features.safetensors", "index.parquet")
@@ -80,6 +85,22 @@ def read_features(inputs: Inputs, section: Features) -> tuple[NDArray[np.float32
         float32 [N, D], and the index.
 
     Raises:
+        InputError, NotFiniteError: as `read_vectors`.
+    """
+    vectors, index = read_vectors(inputs)
+    return pooled(vectors, names_of("study", section)), index
+
+
+def read_vectors(inputs: Inputs) -> tuple[Vectors, pl.DataFrame]:
+    """Pooled features by name (`mean.<level>`, `global`), and their index.
+
+    Args:
+        inputs: the files of a run, whose features must be of its encoder.
+
+    Returns:
+        float16 [N, C] each, and the index.
+
+    Raises:
         InputError: if a file is damaged or missing, or the files do not belong together.
         NotFiniteError: if the encoder's features were not finite.
     """
@@ -90,16 +111,27 @@ def read_features(inputs: Inputs, section: Features) -> tuple[NDArray[np.float32
     if FAULT in tensors:
         raise NotFiniteError(tensors[FAULT].tobytes().decode())
     index = _read_index(folder / FILES[1])
-    names = [f"mean.{level}" for level in section.levels if "mean" in section.pool]
-    names += ["global"] if "cls" in section.pool else []
-    if missing := [name for name in names if name not in tensors]:
+    if missing := [name for name in NAMES if name not in tensors]:
         raise InputError(f"{folder}: features.safetensors lacks {', '.join(missing)}: {AGAIN}")
-    parts = [tensors[name] for name in names]
-    if any(len(part) != len(index) for part in parts):
+    vectors = {name: tensors[name] for name in NAMES}
+    if any(len(part) != len(index) for part in vectors.values()):
         raise InputError(
             f"{folder}: features.safetensors and index.parquet differ in length: {AGAIN}"
         )
-    return np.concatenate(parts, axis=1, dtype=np.float32), index
+    return vectors, index
+
+
+def names_of(which: FeatureSet, section: Features) -> tuple[str, ...]:
+    """The features of a set, in order; `section` says what those of the study are."""
+    if which == "study":
+        means = [f"mean.{level}" for level in section.levels if "mean" in section.pool]
+        return (*means, *(["global"] if "cls" in section.pool else []))
+    return {"global": NAMES[-1:], "last": NAMES[-2:-1], "levels": NAMES[:-1], "all": NAMES}[which]
+
+
+def pooled(vectors: Vectors, names: Sequence[str]) -> NDArray[np.float32]:
+    """Features side by side: float32 [N, D]."""
+    return np.concatenate([vectors[name] for name in names], axis=1, dtype=np.float32)
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], str | None]:

@@ -57,6 +57,14 @@ class FrozenEncoder:
         other._check()
         return other
 
+    def at(self, inputs: Inputs, rows: pl.DataFrame) -> "FrozenEncoder":
+        """The same encoder over images of another archive."""
+        other = copy(self)
+        other.rows = rows
+        other.reader = ShardReader(inputs.shards, inputs.ranges)
+        other._check()
+        return other
+
     def _check(self) -> None:
         """Refuse shards that are not those of the index and the catalog.
 

@@ -15,7 +15,7 @@ from radscale_lib.study.tasks.generation import Generation, LanguageModel
 from radscale_lib.tasks.frozen import FrozenEncoder
 from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
 from radscale_lib.tasks.grids import Grids
-from radscale_lib.tasks.images import require, select
+from radscale_lib.tasks.images import require, select, with_section
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.predictions import HEAD, Predicted
 from radscale_lib.tasks.tokens import ReportTokenizer, learn_tokenizer, released_tokenizer
@@ -39,8 +39,7 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
         NotFiniteError: if features or weights are not finite.
     """
     task = _task(study, name)
-    catalog = pl.read_parquet(inputs.catalog)
-    reported = catalog.filter(pl.col(task.section).str.strip_chars().str.len_chars() > 0)
+    reported = with_section(inputs, task.section)
     training = select(reported, "train", task.decoder.train_images)
     test = select(reported, "test", task.decoder.test_images)
     require(training, name, "train", f"a report section {task.section!r}")
@@ -50,18 +49,21 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
     frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch)
     generator, tokenizer = _train(task, frozen, training[task.section].to_list(), seed, name)
 
-    frozen = frozen.over(test)
-    generated = _write(generator, tokenizer, frozen, task, name)
-    references = [text.strip() for text in test[task.section]]
-    return Predicted(
-        test.select(
+    def written(frozen: FrozenEncoder, test: pl.DataFrame) -> pl.DataFrame:
+        return test.select(
             pl.lit(part).alias(HEAD),
             "image_id",
             "patient_id",
-            pl.Series("reference", references),
-            pl.Series("generated", generated),
+            pl.Series("reference", [text.strip() for text in test[task.section]]),
+            pl.Series("generated", _write(generator, tokenizer, frozen, task, name)),
         )
-    )
+
+    elsewhere = {}
+    for archive, files in inputs.elsewhere.items():
+        theirs = select(with_section(files, task.section), "test", task.decoder.test_images)
+        if name in study.tasks_at(archive) and len(theirs):
+            elsewhere[archive] = written(frozen.at(files, theirs), theirs)
+    return Predicted(written(frozen.over(test), test), elsewhere=elsewhere)
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:

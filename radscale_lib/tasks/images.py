@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from radscale_lib.provenance.step import InputError
 from radscale_lib.pseudonyms import unit_interval
+from radscale_lib.tasks.inputs import Inputs
 
 
 class NoCasesError(InputError):
@@ -24,6 +25,12 @@ def select(catalog: pl.DataFrame, split: str, limit: int | None) -> pl.DataFrame
     if limit is None or len(rows) <= limit:
         return rows
     return rows[first(rows["image_id"].to_list(), limit)].sort("image_id")
+
+
+def with_section(inputs: Inputs, section: str) -> pl.DataFrame:
+    """Catalog rows of the images whose report has a section."""
+    catalog = pl.read_parquet(inputs.catalog)
+    return catalog.filter(pl.col(section).str.strip_chars().str.len_chars() > 0)
 
 
 def first(images: Sequence[str], limit: int | None) -> NDArray[np.intp]:

@@ -1,7 +1,7 @@
 """Files that an evaluation reads."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class Inputs:
         shards: folder of its shards.
         ranges: their index, by which images are verified as they are read; None: pages are.
         labels: folder of the labels' tables; None: they are in the catalog.
+        elsewhere: the same of each test archive, by name, with the same encoder.
     """
 
     encoder: Path
@@ -29,6 +30,7 @@ class Inputs:
     shards: Path
     ranges: Path | None = None
     labels: Path | None = None
+    elsewhere: Mapping[str, "Inputs"] = field(default_factory=dict)
 
     @property
     def card(self) -> Path:
@@ -48,5 +50,7 @@ class Inputs:
             self.catalog,
             *([self.ranges] if self.ranges else []),
             *label_files(study.labels, self.labels),
+            *(each.catalog for each in self.elsewhere.values()),
+            *(each.ranges for each in self.elsewhere.values() if each.ranges),
             *(folder for task in tasks for _, folder in study.evaluation.tasks[task].folders()),
         ]

@@ -28,6 +28,7 @@ class Predicted:
         faults: by head, why there are no rows of it though there should be.
         encoder: SHA-256 of the encoder's file.
         images: unique images that the encoder learnt from; None if its card does not say.
+        elsewhere: by test archive, a table of the same columns of its images.
     """
 
     table: pl.DataFrame
@@ -36,6 +37,7 @@ class Predicted:
     faults: Mapping[str, str] = field(default_factory=dict)
     encoder: str | None = None
     images: int | None = None
+    elsewhere: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     @classmethod
     def of_parts(cls, parts: Sequence["Predicted"]) -> "Predicted":
@@ -49,12 +51,21 @@ class Predicted:
             choices=merged("choices"),
             notes=merged("notes"),
             faults=merged("faults"),
+            elsewhere={
+                archive: pl.concat([part.at(archive).table for part in parts])
+                for archive in dict.fromkeys(name for part in parts for name in part.elsewhere)
+            },
         )
+
+    def at(self, archive: str) -> "Predicted":
+        """What is predicted of a test archive's images; no rows if nothing is."""
+        table = self.elsewhere.get(archive, self.table.clear())
+        return replace(self, table=table, elsewhere={})
 
     def write(self, path: Path) -> None:
         """Write the table with all that is known of it, whole."""
-        known = asdict(replace(self, table=pl.DataFrame()))
-        del known["table"]
+        known = asdict(replace(self, table=pl.DataFrame(), elsewhere={}))
+        del known["table"], known["elsewhere"]
         with atomic_write(path) as partial:
             metadata = {KEY: json.dumps(known, sort_keys=True)}
             self.table.write_parquet(partial, metadata=metadata)

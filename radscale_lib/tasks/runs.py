@@ -1,6 +1,7 @@
 """Runs and tasks of a study, and the names of their tables."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Run, Study
@@ -26,3 +27,31 @@ def check_run(study: Study, run: Run, tasks: Iterable[str] = ()) -> None:
         if task not in study.evaluation.tasks:
             known = ", ".join(study.evaluation.tasks)
             raise UnknownRunError(f"{task}: no task of study {study.name}: use one of {known}")
+
+
+def tables_elsewhere(
+    study: Study,
+    run: Run,
+    folder: Path | None,
+    archives: Iterable[str],
+    tasks: Collection[str],
+    table: str,
+) -> dict[str, dict[str, Path]]:
+    """Tables of a run by test archive and task, of the tasks that are scored there.
+
+    Args:
+        study: the study.
+        run: the run.
+        folder: with a folder for each test archive; needed if there is an archive.
+        archives: names.
+        tasks: names of those that are wanted.
+        table: `TABLE` or `SCORES`.
+    """
+    return {
+        archive: {
+            task: (folder or Path()) / archive / "tasks" / task / run.path / table
+            for task in study.tasks_at(archive)
+            if task in tasks
+        }
+        for archive in archives
+    }

@@ -13,7 +13,7 @@ from radscale_lib.study.model import Run, Study
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.predictions import HEAD, Predicted
 from radscale_lib.tasks.runs import SCORES
-from radscale_lib.tasks.scores import MACRO, Score, score_table
+from radscale_lib.tasks.scores import MACRO, SCHEMA, Score, score_table
 
 
 def score_run(study: Study, run: Run, encoder: str, tables: Mapping[str, Path]) -> pl.DataFrame:
@@ -36,7 +36,7 @@ def score_run(study: Study, run: Run, encoder: str, tables: Mapping[str, Path]) 
         with atomic_write(path.with_name(SCORES)) as partial:
             table.write_parquet(partial)
         scored.append(table)
-    return pl.concat(scored)
+    return pl.concat([SCHEMA.to_frame(), *scored])
 
 
 def _score(study: Study, run: Run, encoder: str, name: str, predicted: Predicted) -> pl.DataFrame:

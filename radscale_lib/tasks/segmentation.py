@@ -42,8 +42,7 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
     """
     task = study.evaluation.tasks[name]
     assert isinstance(task, Segmentation)
-    catalog = pl.read_parquet(inputs.catalog)
-    annotated = catalog.filter(pl.col("tubes").is_not_null())
+    annotated = _annotated(inputs)
     training = select(annotated, "train", task.decoder.train_images)
     test = select(annotated, "test", task.decoder.test_images)
     require(training, name, "train", "tube annotations")
@@ -58,20 +57,34 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
             _train(task, part, grids, masks, seed, f"{label}: decoder {number}")
             for number, seed in enumerate(_seeds(study.evaluation.seed, name, task.decoder.seeds))
         ]
-    masks = TubeMasks(test, classes, task, frozen.tower.encoder)
-    films = test.with_columns(
-        pl.lit(part).alias(HEAD),
-        pl.Series("rows", [frame.rows for frame in masks.frames]),
-        pl.Series("columns", [frame.columns for frame in masks.frames]),
-    ).with_columns(pixel_mm=pl.col("spacing_mm") * pl.col("height") / pl.col("rows"))
     schema = predictions_schema(study, name)
-    tables = [
-        films.with_columns(decoder_seed=pl.lit(number), **columns).select(*schema).cast(schema)
-        for number, columns in enumerate(
-            _predict(decoders, frozen.over(test), masks, f"{label}: test images")
-        )
-    ]
-    return Predicted(pl.concat(tables))
+
+    def predicted(frozen: FrozenEncoder, test: pl.DataFrame) -> pl.DataFrame:
+        masks = TubeMasks(test, classes, task, frozen.tower.encoder)
+        films = test.with_columns(
+            pl.lit(part).alias(HEAD),
+            pl.Series("rows", [frame.rows for frame in masks.frames]),
+            pl.Series("columns", [frame.columns for frame in masks.frames]),
+        ).with_columns(pixel_mm=pl.col("spacing_mm") * pl.col("height") / pl.col("rows"))
+        tables = [
+            films.with_columns(decoder_seed=pl.lit(number), **columns).select(*schema).cast(schema)
+            for number, columns in enumerate(
+                _predict(decoders, frozen, masks, f"{label}: test images")
+            )
+        ]
+        return pl.concat(tables)
+
+    elsewhere = {}
+    for archive, files in inputs.elsewhere.items():
+        theirs = select(_annotated(files), "test", task.decoder.test_images)
+        if name in study.tasks_at(archive) and len(theirs):
+            elsewhere[archive] = predicted(frozen.at(files, theirs), theirs)
+    return Predicted(predicted(frozen.over(test), test), elsewhere=elsewhere)
+
+
+def _annotated(inputs: Inputs) -> pl.DataFrame:
+    """Catalog rows of the images whose tubes somebody drew, or looked for."""
+    return pl.read_parquet(inputs.catalog).filter(pl.col("tubes").is_not_null())
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:

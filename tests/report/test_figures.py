@@ -141,7 +141,8 @@ def test_nothing_leaves_a_figure_and_letters_can_be_read(example, inches):
 
 def test_an_unknown_figure_lists_the_known_ones(example, tmp_path):
     with pytest.raises(
-        ValueError, match=r"no figure pie: use checkpoints, classes, crossovers, forest, heads"
+        ValueError,
+        match=r"no figure pie: use archives, checkpoints, classes, crossovers, forest, heads",
     ):
         draw_figures(example.study, example.all_tables(), tmp_path, ["pie"])
 

@@ -129,8 +129,29 @@ WRONG = {
     ),
     "a head of no known kind": (
         {"evaluation.tasks.findings.heads": {"tree": {"kind": "forest"}}},
-        "evaluation.tasks.findings.heads.tree.kind: must be one of 'attention', 'knn', 'linear' "
-        "(got 'forest')",
+        "evaluation.tasks.findings.heads.tree.kind: must be one of 'attention', 'knn', 'linear', "
+        "'zero-shot' (got 'forest')",
+    ),
+    "a template without a place": (
+        {
+            "evaluation.tasks.findings.heads": {
+                "words": {"kind": "zero-shot", "templates": ["x-ray chest"]}
+            }
+        },
+        "evaluation.tasks.findings.heads.words.templates.0: 'x-ray chest' needs {} once, where the "
+        "prompt stands, and no more (got 'x-ray chest')",
+    ),
+    "prompts of no label": (
+        {
+            "evaluation.tasks.findings.heads": {
+                "words": {
+                    "kind": "zero-shot",
+                    "prompts": {"oedema": {"present": ["oedema"], "absent": ["no oedema"]}},
+                }
+            }
+        },
+        "evaluation.tasks.findings.heads.words.prompts.oedema: no such label: use one of "
+        "['cardiomegaly', 'effusion']",
     ),
     "positions without their columns": (
         {"evaluation.tasks.tubes.target": "positions"},
@@ -166,6 +187,15 @@ WRONG = {
         },
         "test_archives.other.without_labels: ['mass'] not among the study's labels: use some of "
         "['cardiomegaly', 'effusion', 'ett', 'cvc']",
+    ),
+    "a test archive of another study": (
+        {
+            "test_archives": {
+                "other": {"phantom": {"patients": 5, "seed": 3}, "ingested": "results/a", **IMAGE}
+            }
+        },
+        "test_archives.other.ingested: a test archive is held against what this study learns from "
+        "as it is ingested: remove it, and give dicom",
     ),
     "a test archive without tables": (
         {"test_archives": {"other": {"dicom": "films", **IMAGE}}},

@@ -14,9 +14,11 @@ from radscale_lib.encoders.features import Features
 from radscale_lib.study import parse_study
 from radscale_lib.study.heads.attention import CHECKS, Attention
 from radscale_lib.study.heads.knn import Knn
+from radscale_lib.study.heads.linear import Linear
 from radscale_lib.tasks.evaluate import evaluate_run
+from radscale_lib.tasks.features import NAMES
 from radscale_lib.tasks.grids import Grids
-from radscale_lib.tasks.heads import attention, knn
+from radscale_lib.tasks.heads import attention, knn, linear
 from radscale_lib.tasks.heads.cases import Cases, chosen
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.scoring import score_run
@@ -36,8 +38,18 @@ def cases(files, images=240, width=12, seed=0):
     split = np.resize(["train", "train", "validation", "test"], images).astype(object)
     index = pl.DataFrame({"patient_id": [f"{i // 3:032x}" for i in range(images)]})
     train = np.flatnonzero(split == "train")
+    vectors = {name: part for name, part in zip(NAMES, np.array_split(pooled, 5, 1), strict=True)}
+    vectors["mean.4"], vectors["global"] = pooled[:, :8], pooled[:, 8:]
     return Cases(
-        files.study, "findings", None, ("effusion", "nodule"), index, pooled, truth, split, train
+        inputs=None,
+        index=index,
+        vectors=vectors,
+        truth=truth,
+        study=files.study,
+        task="findings",
+        labels=("effusion", "nodule"),
+        split=split,
+        train=train,
     )
 
 
@@ -93,6 +105,38 @@ def test_knn_chooses_on_validation_and_says_what(files):
     validation_free = replace(of, split=np.where(of.split == "validation", "test", of.split))
     single = knn.predict(Knn(kind="knn", neighbours=(500,), temperatures=(0.1,)), validation_free)
     assert single.note == "neighbours 120; temperature 0.1"  # all there are
+
+
+def test_pooled_features_are_chosen_on_validation(files):
+    """The deepest level tells of the labels in these cases; the global embedding does not."""
+    of = cases(files)
+    for predict, kind in ((linear.predict, Linear), (knn.predict, Knn)):
+        name = kind.__name__.lower()
+        answers = {
+            tried: predict(kind(kind=name, features=tried), of)
+            for tried in (("global",), ("last",), ("global", "last"))
+        }
+        both = answers["global", "last"]
+        assert both.note.startswith("features last; ")
+        assert both.note == f"features last; {answers['last',].note}"
+        assert (both.logits == answers["last",].logits).all()
+        assert (both.logits != answers["global",].logits).any()
+
+
+def test_a_set_of_features_that_is_another_is_tried_once(files):
+    of = cases(files)
+    sets = of.sets(("study", "global", "last", "levels", "all"))
+    assert sets == {
+        "study": ("mean.4", "global"),
+        "global": ("global",),
+        "last": ("mean.4",),
+        "levels": ("mean.1", "mean.2", "mean.3", "mean.4"),
+        "all": NAMES,
+    }
+    deepest = of.study.evaluation.features.model_copy(update={"pool": ("mean",)})
+    evaluation = of.study.evaluation.model_copy(update={"features": deepest})
+    other = replace(of, study=of.study.model_copy(update={"evaluation": evaluation}))
+    assert list(other.sets(("study", "last", "global"))) == ["study", "global"]
 
 
 def test_a_choice_at_the_edge_is_said():

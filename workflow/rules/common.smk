@@ -58,7 +58,8 @@ except (StudyError, SiteError) as error:
     raise WorkflowError(str(error)) from None
 
 OUT = STUDY.folder
-PRIVATE = ("data", "labels", "subsets", "features", "similarity", "tasks", "work")
+PRIVATE = ["data", "labels", "subsets", "features", "similarity", "tasks", "work"]
+PRIVATE += ["test_archives"] if STUDY.test_archives else []
 """Folders with rows of images and patients."""
 SCRIPTS = str(ROOT / "scripts")
 SETTINGS = settings_file(STUDY)

@@ -1,12 +1,22 @@
 """Evaluation of frozen encoders: one job predicts all tasks of a run, and a light one scores them.
 
 Inputs: encoders/, data/institution/, labels/held-out/. The catalog stands for the shards.
-Outputs: features/<run>/, tasks/<task>/<run>/{predictions,scores}.parquet.
+Outputs: features/<run>/, tasks/<task>/<run>/{predictions,scores}.parquet, and the same below
+test_archives/<archive>/.
 The features and each head's predictions are kept in work/ below the study's folder, by what they
 are made of: a job that runs again makes anew what changed.
 """
 
 RUN = "{arm}/n={size}/seed={seed}"
+
+
+def elsewhere(file, run=RUN):
+    """A file of each task that is scored on a test archive."""
+    return [
+        OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
+        for name in STUDY.test_archives
+        for task in STUDY.tasks_at(name)
+    ]
 
 
 rule evaluate_run:
@@ -19,10 +29,20 @@ rule evaluate_run:
         ranges=ancient(data("institution", "ranges.arrow")),
         folders=task_folders(),
         labels=label_tables("held-out"),
+        catalogs=[data(name, "catalog.parquet") for name in STUDY.test_archives],
+        indexes=ancient([data(name, "ranges.arrow") for name in STUDY.test_archives]),
     output:
         features=OUT / f"features/{RUN}/features.safetensors",
         index=OUT / f"features/{RUN}/index.parquet",
         predictions=[OUT / f"tasks/{task}/{RUN}/predictions.parquet" for task in TASKS],
+        elsewhere=[
+            *(
+                OUT / f"test_archives/{name}/features/{RUN}/{file}"
+                for name in STUDY.test_archives
+                for file in ("features.safetensors", "index.parquet")
+            ),
+            *elsewhere("predictions.parquet"),
+        ],
     log:
         OUT / "logs/evaluate_run/{arm}.n={size}.seed={seed}.log",
     benchmark:
@@ -39,20 +59,31 @@ rule evaluate_run:
         tasks=str(OUT / "tasks"),
         work=str(OUT / "work"),
         labels=["--labels", str(OUT / "labels/held-out")] if label_tables("held-out") else [],
+        archives=[
+            argument
+            for name in STUDY.test_archives
+            for argument in (
+                *("--test-archive", name, str(data(name))),
+                str(data(name, "ranges.arrow")),
+            )
+        ],
+        elsewhere=(["--test-archives", str(OUT / "test_archives")] if STUDY.test_archives else []),
     shell:
         "python {SCRIPTS:q}/evaluate.py --study {SETTINGS:q} --id {params.id:q}"
         " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
         " --encoder {input.encoder:q} --catalog {input.catalog:q}"
         " --shards {params.shards:q} --ranges {input.ranges:q} {params.labels:q}"
         " --features {params.features:q} --tasks {params.tasks:q} --work {params.work:q}"
-        " --threads {threads} 2> {log:q}"
+        " {params.archives:q} {params.elsewhere:q} --threads {threads} 2> {log:q}"
 
 
 rule score_run:
     input:
         [OUT / f"tasks/{task}/{RUN}/predictions.parquet" for task in TASKS],
+        elsewhere("predictions.parquet"),
     output:
         [OUT / f"tasks/{task}/{RUN}/scores.parquet" for task in TASKS],
+        elsewhere("scores.parquet"),
     log:
         OUT / "logs/score_run/{arm}.n={size}.seed={seed}.log",
     benchmark:
@@ -65,10 +96,11 @@ rule score_run:
     params:
         id=identity("score", "arm"),
         tasks=str(OUT / "tasks"),
+        elsewhere=(["--test-archives", str(OUT / "test_archives")] if STUDY.test_archives else []),
     shell:
         "python {SCRIPTS:q}/score_run.py --study {SETTINGS:q} --id {params.id:q}"
         " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
-        " --tasks {params.tasks:q} 2> {log:q}"
+        " --tasks {params.tasks:q} {params.elsewhere:q} 2> {log:q}"
 
 
 SCORES = [OUT / f"tasks/{task}/{run.path}/scores.parquet" for task in TASKS for run in STUDY.runs]

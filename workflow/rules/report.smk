@@ -47,6 +47,7 @@ rule draw_figures:
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
+        elsewhere=TEST_SCORES,
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
         subsets=SUBSET_CARD,
         checkpoints=OUT / "checkpoints.parquet",
@@ -80,6 +81,7 @@ rule draw_figures:
             ["--similarity", *input.similarity] if COMPARED else []
         ),
         subsets=lambda wildcards, input: ["--subsets", input.subsets] if input.subsets else [],
+        elsewhere=["--test-scores", *map(str, TEST_SCORES)] if TEST_SCORES else [],
         out=str(OUT),
     shell:
         "python {SCRIPTS:q}/figures.py --study {SETTINGS:q} --id {params.id:q}"
@@ -87,6 +89,7 @@ rule draw_figures:
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
         " {params.similarity:q} --checkpoints {input.checkpoints:q} --logs {input.logs:q}"
+        " {params.elsewhere:q}"
         " {params.subsets:q} --out {params.out:q} 2> {log:q}"
 
 
@@ -98,6 +101,7 @@ rule write_report:
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
+        elsewhere=TEST_SCORES,
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
         joins=[data(name, "joins.parquet") for name in STUDY.archives],
         texts=[data(name, "texts.parquet") for name in STUDY.archives],
@@ -127,6 +131,7 @@ rule write_report:
             for name, path in label_reports().items()
             for argument in (f"--{name.replace('_', '-')}", str(path))
         ],
+        elsewhere=["--test-scores", *map(str, TEST_SCORES)] if TEST_SCORES else [],
     shell:
         "python {SCRIPTS:q}/report.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"
@@ -134,7 +139,7 @@ rule write_report:
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
         " --ledgers {input.ledgers:q} --joins {input.joins:q} --texts {input.texts:q}"
         " --cards {input.cards:q} {params.labels:q}"
-        " --figures {input.figures:q} {params.subsets:q} --out {output:q} 2> {log:q}"
+        " --figures {input.figures:q} {params.subsets:q} {params.elsewhere:q} --out {output:q} 2> {log:q}"
 
 
 rule figures:

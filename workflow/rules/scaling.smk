@@ -1,10 +1,12 @@
 """Scaling: one table of scores, and the fits.
 
 Inputs: tasks/<task>/<run>/scores.parquet.
-Outputs: scores.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet,
-verdicts.parquet, joint.parquet.
+Outputs: scores.parquet, test_scores.parquet (of a study with test archives), checkpoints.parquet,
+fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet, verdicts.parquet,
+joint.parquet.
 """
 
+TEST_SCORES = [OUT / "test_scores.parquet"] if STUDY.test_archives else []
 CHOSEN_BY = STUDY.scaling.checkpoint_by
 KEEPING = {arm for arm, _ in STUDY.kept.values()}
 ALONG = STUDY.kept_runs + [run for run in STUDY.pretraining_runs if run.arm in KEEPING]
@@ -16,9 +18,11 @@ rule gather_scores:
         predictions=[
             OUT / f"tasks/{CHOSEN_BY}/{run.path}/predictions.parquet" for run in ALONG if CHOSEN_BY
         ],
+        elsewhere=[path for run in STUDY.runs for path in elsewhere("scores.parquet", run.path)],
     output:
         scores=OUT / "scores.parquet",
         checkpoints=OUT / "checkpoints.parquet",
+        elsewhere=TEST_SCORES,
     log:
         OUT / "logs/gather_scores.log",
     benchmark:
@@ -29,10 +33,16 @@ rule gather_scores:
         **needs("gather"),
     params:
         id=identity("gather"),
+        elsewhere=lambda wildcards, output: (
+            ["--test-archives", str(OUT / "test_archives"), "--test-out", *output.elsewhere]
+            if STUDY.test_archives
+            else []
+        ),
     shell:
         "python {SCRIPTS:q}/gather.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q} --predictions {input.predictions:q}"
-        " --out {output.scores:q} --checkpoints {output.checkpoints:q} 2> {log:q}"
+        " --out {output.scores:q} --checkpoints {output.checkpoints:q}"
+        " {params.elsewhere:q} 2> {log:q}"
 
 
 rule fit_scaling:

@@ -61,6 +61,16 @@ def _head(study: Study, task: str, part: str, arm: str) -> Slice:
         **labels,
         **shared,
         **machine,
+        **_elsewhere(study, task),
+    }
+
+
+def _elsewhere(study: Study, task: str) -> Slice:
+    """The test archives that a task is scored on, and the labels that each of them lacks."""
+    return {
+        f"elsewhere.{name}": sorted({*study.labels.columns} - {*study.labels_in(name).columns})
+        for name in study.test_archives
+        if task in study.tasks_at(name)
     }
 
 
@@ -86,6 +96,11 @@ def _score(study: Study, arm: str) -> Slice:
         **{name: without(task) for name, task in tasks.items()},
         **protocol,
         **reports,
+        **{
+            f"{name}.{key}": value
+            for name in tasks
+            for key, value in _elsewhere(study, name).items()
+        },
     }
 
 
@@ -112,7 +127,13 @@ def _gather(study: Study) -> Slice:
         ]
         for arm, _ in kept.values()
     }
-    return runs_and_tasks(study) | {"kept": kept, "spent": spent, "checkpoint_by": chosen}
+    along = {"kept": kept, "spent": spent, "checkpoint_by": chosen}
+    return runs_and_tasks(study) | along | tasks_elsewhere(study)
+
+
+def tasks_elsewhere(study: Study) -> Slice:
+    """The tasks that are scored on each test archive."""
+    return {f"at.{name}": study.tasks_at(name) for name in study.test_archives}
 
 
 def _gather_modules(study: Study) -> list[str]:

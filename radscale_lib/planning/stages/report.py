@@ -1,7 +1,7 @@
 """Fits, figures and the report."""
 
 from radscale_lib.planning.stages.base import Slice, Stage, task_kinds, without
-from radscale_lib.planning.stages.evaluate import heads_drawn, runs_and_tasks
+from radscale_lib.planning.stages.evaluate import heads_drawn, runs_and_tasks, tasks_elsewhere
 from radscale_lib.plugins import modules_of
 from radscale_lib.study.model import Study
 from radscale_lib.study.pretrain import Arm
@@ -44,6 +44,7 @@ def _figures(study: Study) -> Slice:
         "arms": {name: study.encoder_of(name) for name in study.arms},
         "heads": heads_drawn(study),
         **runs_and_tasks(study),
+        **tasks_elsewhere(study),
     }
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from radscale_lib.study import Study
 
-SECTIONS = ("answers", "results", "classes", "similarity", "subsets", "runs")
+SECTIONS = ("answers", "results", "classes", "archives", "similarity", "subsets", "runs")
 """Sections of the report that hold figures."""
 
 
@@ -30,6 +30,7 @@ class Tables:
         similarity: `similarity/<arm>.parquet`.
         checkpoints: `checkpoints.parquet`; None where it is not at hand.
         training: the logs of all runs (`figures.training.training_table`); None likewise.
+        test_scores: `test_scores.parquet`; None of a study without test archives.
     """
 
     scores: pl.DataFrame
@@ -41,6 +42,7 @@ class Tables:
     similarity: list[pl.DataFrame] = field(default_factory=list)
     checkpoints: pl.DataFrame | None = None
     training: pl.DataFrame | None = None
+    test_scores: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What every kind of head states about itself."""
 
-from collections.abc import Iterable
-from typing import Annotated, ClassVar, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -55,9 +55,26 @@ class HeadSection(Section):
         """What it asks of the encoder, with so many images in each split."""
         return Encoding()
 
+    def problems(self, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Settings that contradict the task's labels, as key below the section, and message."""
+        yield from ()
+
+
+FeatureSet = Literal["study", "global", "last", "levels", "all"]
+"""Pooled features: those of `evaluation.features`; the global embedding; means over the deepest
+level; over all four levels; and over these with the global embedding."""
+
 
 class FeatureHead(HeadSection):
     """A head on pooled features, cheap enough to be trained on several shares of the labels."""
+
+    features: Annotated[tuple[FeatureSet, ...], Distinct] = Field(
+        ("study",),
+        min_length=1,
+        description="Pooled features tried, chosen on the validation split: 'study' (those of "
+        "evaluation.features), 'global' (the global embedding), 'last' (mean over the deepest "
+        "level), 'levels' (means over all four), 'all' (these and the global embedding).",
+    )
 
     label_shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Distinct] = Field(
         (),

@@ -1,8 +1,11 @@
 """Linear head: a logistic probe on pooled features."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from radscale_lib.study.heads.base import FeatureHead
+from pydantic import Field
+
+from radscale_lib.study.base import Distinct
+from radscale_lib.study.heads.base import FeatureHead, FeatureSet
 
 
 class Linear(FeatureHead):
@@ -12,3 +15,11 @@ class Linear(FeatureHead):
     task_keys: ClassVar[tuple[str, ...]] = ("penalties",)
 
     kind: Literal["linear"]
+    features: Annotated[tuple[FeatureSet, ...], Distinct] = Field(
+        ("study", "global", "levels"),
+        min_length=1,
+        description="Pooled features tried with each penalty, chosen on the validation split: "
+        "'study' (those of evaluation.features), 'global' (the global embedding), 'last' (mean "
+        "over the deepest level), 'levels' (means over all four), 'all' (these and the global "
+        "embedding).",
+    )

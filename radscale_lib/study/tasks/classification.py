@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from radscale_lib.study.archive import Labels
 from radscale_lib.study.base import Name
 from radscale_lib.study.heads import Head, HeadSection
 from radscale_lib.study.heads.linear import Linear
@@ -71,6 +72,12 @@ class Classification(TaskSection):
     def head_kinds(self) -> Iterator[type[HeadSection]]:
         """The kinds of its heads."""
         yield from map(type, self.heads.values())
+
+    def problems(self, labels: Labels) -> Iterator[tuple[str, str]]:
+        """Settings of heads that contradict the labels."""
+        for name, head in self.heads.items():
+            for key, problem in head.problems(self.targets(labels)):
+                yield f"heads.{name}.{key}", problem
 
     @property
     def names(self) -> str:

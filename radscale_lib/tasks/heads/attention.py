@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -111,8 +110,7 @@ def predict(section: Attention, cases: Cases) -> Answer:
         NoCasesError: without validation images.
     """
     study = cases.study
-    catalog = pl.read_parquet(cases.inputs.catalog, columns=["image_id", "shard", "row"])
-    rows = cases.index.select("image_id").join(catalog, on="image_id", maintain_order="left")
+    rows = cases.places()
     used = [
         part[first(rows["image_id"].gather(part).to_list(), limit)]
         for part, limit in (
@@ -129,12 +127,22 @@ def predict(section: Attention, cases: Cases) -> Answer:
         Grids(frozen.over(rows[used[1]]), label) as validation,
     ):
         model, note = fit(section, train, truths[0], validation, truths[1], seed, cases.task)
-    with torch.no_grad():
-        logits = [
-            model(features.levels).cpu()
-            for _, features in frozen.over(rows[cases.asked]).batches(f"{cases.task}: attention")
-        ]
-    return Answer(torch.cat(logits).numpy().astype(np.float32), note)
+    label = f"{cases.task}: attention"
+    return Answer(
+        _logits(model, frozen.over(rows[cases.asked]), label),
+        note,
+        {
+            name: _logits(model, frozen.at(films.inputs, films.places()), f"{label} {name}")
+            for name, films in cases.elsewhere.items()
+        },
+    )
+
+
+@torch.no_grad()
+def _logits(model: AttentionPool, frozen: FrozenEncoder, label: str) -> NDArray[np.float32]:
+    """Logits [n, K] of an encoder's images."""
+    parts = [model(features.levels).cpu() for _, features in frozen.batches(label)]
+    return torch.cat(parts).numpy().astype(np.float32)
 
 
 def fit(

@@ -1,7 +1,7 @@
 """What a head is given, and what it gives back."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
 
@@ -10,8 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radscale_lib.pseudonyms import unit_interval
+from radscale_lib.study.heads.base import FeatureSet
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.classification import Classification
+from radscale_lib.tasks.features import Vectors, names_of, pooled
 from radscale_lib.tasks.images import NoCasesError
 from radscale_lib.tasks.inputs import Inputs
 
@@ -25,37 +27,66 @@ class Answer:
             head.
         note: what was chosen on validation, and whether that is at the edge of what was tried; or
             why there are no logits.
+        elsewhere: by test archive, logits of all its rows in `Cases.elsewhere`.
     """
 
     logits: NDArray[np.float32] | None
     note: str
+    elsewhere: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Cases:
+class Films:
+    """Images of an archive, and their pooled features.
+
+    Attributes:
+        inputs: the run's files for this archive.
+        index: a row for each of the N images: image_id, patient_id.
+        vectors: float16 [N, C] by name of the feature.
+        truth: float32 [N, K], 1, 0 or NaN (unknown).
+    """
+
+    inputs: Inputs
+    index: pl.DataFrame
+    vectors: Vectors
+    truth: NDArray[np.float32]
+
+    def pooled(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Features side by side: float32 [N, D]."""
+        return pooled(self.vectors, names)
+
+    def places(self) -> pl.DataFrame:
+        """Catalog rows of the images, as `FrozenEncoder` takes them."""
+        catalog = pl.read_parquet(self.inputs.catalog, columns=["image_id", "shard", "row"])
+        return self.index.select("image_id").join(catalog, on="image_id", maintain_order="left")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases(Films):
     """The images of a task that have labels: their features, truth and split.
 
     Attributes:
         study: the study.
         task: the task's name.
-        inputs: the run's files.
         labels: K names.
-        index: a row for each of the N images: image_id, patient_id.
-        pooled: float32 [N, D], pooled features.
-        truth: float32 [N, K], 1, 0 or NaN (unknown).
         split: [N], `train`, `validation` or `test`.
         train: rows that are learnt from.
+        elsewhere: images of each test archive that has labels of the task, by name.
     """
 
     study: Study
     task: str
-    inputs: Inputs
     labels: Sequence[str]
-    index: pl.DataFrame
-    pooled: NDArray[np.float32]
-    truth: NDArray[np.float32]
     split: NDArray[np.object_]
     train: NDArray[np.intp]
+    elsewhere: Mapping[str, Films] = field(default_factory=dict)
+
+    def sets(self, tried: Sequence[FeatureSet]) -> dict[str, tuple[str, ...]]:
+        """Names of the features of each set that is tried, each once."""
+        sets: dict[tuple[str, ...], str] = {}
+        for which in tried:
+            sets.setdefault(names_of(which, self.study.evaluation.features), which)
+        return {which: names for names, which in sets.items()}
 
     @property
     def section(self) -> Classification:

@@ -1,12 +1,12 @@
 """k-NN head: votes of the nearest training images, as in DINO (arXiv 2104.14294)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radscale_lib.study.heads.knn import Knn
-from radscale_lib.tasks.heads.cases import Answer, Cases, chosen
+from radscale_lib.tasks.heads.cases import Answer, Cases, Films, chosen
 from radscale_lib.tasks.probe import Standardiser, log_loss
 
 Floats = NDArray[np.float32]
@@ -16,7 +16,7 @@ AT_ONCE = 64_000_000
 
 
 def predict(section: Knn, cases: Cases) -> Answer:
-    """Vote with the training rows, k and temperature chosen on validation.
+    """Vote with the training rows; features, k and temperature are chosen on validation.
 
     The log odds of a label are those of the weighted share of neighbours that have it, among those
     of which it is known. One more neighbour, as near as the nearest, votes with the label's share
@@ -30,36 +30,58 @@ def predict(section: Knn, cases: Cases) -> Answer:
     Raises:
         NoCasesError: without validation images, if there is anything to choose from.
     """
-    standardise = Standardiser.fit(cases.pooled[cases.train])
-
-    def unit(rows: NDArray[np.intp]) -> Floats:
-        values = standardise(cases.pooled[rows])
-        length = np.linalg.norm(values, axis=1, keepdims=True)
-        return (values / np.where(length > 0, length, 1)).astype(np.float32)
-
-    train, truth = unit(cases.train), cases.truth[cases.train]
+    truth = cases.truth[cases.train]
     known = ~np.isnan(truth)
     prior = (np.nansum(truth, axis=0) + 0.5) / (known.sum(axis=0) + 1)
-    ks = sorted({min(k, len(train)) for k in section.neighbours})
+    ks = sorted({min(k, len(truth)) for k in section.neighbours})
+    sets = cases.sets(section.features)
+    voters = [_Voters(which, names, cases) for which, names in sets.items()]
     # Widest first: of equal losses the smoother vote wins.
-    tried = [(k, t) for k in reversed(ks) for t in sorted(section.temperatures, reverse=True)]
-    best = tried[0]
-    if len(tried) > 1:
-        rows = cases.validation
-        near = nearest(unit(rows), train, ks[-1])
-        losses = [
-            np.nansum(log_loss(log_odds(near, truth, prior, *each), cases.truth[rows]))
-            for each in tried
-        ]
-        best = tried[int(np.argmin(losses))]
-    near = nearest(unit(cases.asked), train, best[0])
-    note = "; ".join(
-        (
-            chosen("neighbours", best[0], ks),
-            chosen("temperature", best[1], section.temperatures),
-        )
+    votes_tried = [(k, t) for k in reversed(ks) for t in sorted(section.temperatures, reverse=True)]
+    best, vote = voters[0], votes_tried[0]
+    if len(voters) * len(votes_tried) > 1:
+        rows, least = cases.validation, float("inf")
+        for each in voters:
+            near = each.nearest(cases, rows, ks[-1])
+            for tried in votes_tried:
+                odds = log_odds(near, truth, prior, *tried)
+                loss = float(np.nansum(log_loss(odds, cases.truth[rows])))
+                if loss < least:
+                    best, vote, least = each, tried, loss
+
+    def logits(films: Films, rows: NDArray[np.intp] | slice) -> Floats:
+        near = best.nearest(films, rows, vote[0])
+        return log_odds(near, truth, prior, *vote).astype(np.float32)
+
+    notes = [f"features {best.which}"] if len(voters) > 1 else []
+    notes.append(chosen("neighbours", vote[0], ks))
+    notes.append(chosen("temperature", vote[1], section.temperatures))
+    return Answer(
+        logits(cases, cases.asked),
+        "; ".join(notes),
+        {name: logits(films, slice(None)) for name, films in cases.elsewhere.items()},
     )
-    return Answer(log_odds(near, truth, prior, *best).astype(np.float32), note)
+
+
+class _Voters:
+    """The training rows as unit vectors of some standardised features."""
+
+    def __init__(self, which: str, names: Sequence[str], cases: Cases) -> None:
+        self.which, self.names = which, names
+        features = cases.pooled(names)[cases.train]
+        self.standardise = Standardiser.fit(features)
+        self.train = self._unit(features)
+
+    def nearest(
+        self, films: Films, rows: NDArray[np.intp] | slice, k: int
+    ) -> tuple[NDArray[np.intp], Floats]:
+        """The k nearest of some images, as `nearest`."""
+        return nearest(self._unit(films.pooled(self.names)[rows]), self.train, k)
+
+    def _unit(self, features: Floats) -> Floats:
+        values = self.standardise(features)
+        length = np.linalg.norm(values, axis=1, keepdims=True)
+        return (values / np.where(length > 0, length, 1)).astype(np.float32)
 
 
 def nearest(rows: Floats, train: Floats, k: int) -> tuple[NDArray[np.intp], Floats]:

@@ -1,0 +1,86 @@
+"""Test archives: what the heads that learnt on the institution make of images from elsewhere."""
+
+from collections.abc import Iterator
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.series import task_series
+from radscale_lib.report.style import COLUMN, arm_styles, drawn_for, house_style, new_figure
+from radscale_lib.report.words import metric_name, task_title
+from radscale_lib.study import Study
+from radscale_lib.texts import one_line
+
+HERE = "institution"
+ROW = 0.22
+"""Height of a row, inches."""
+
+
+def draw_archives(study: Study, tables: Tables) -> Iterator[Drawing]:
+    """`archives-<task>`: each arm at its largest size and its open weights, by archive."""
+    if tables.test_scores is None:
+        return
+    for task in study.scaling.metrics:
+        table = archive_table(study, tables.scores, tables.test_scores, task)
+        places = table["archive"].unique(maintain_order=True).to_list()
+        if len(places) < 2:
+            continue
+        with house_style():
+            figure = _chart(study, table, places, task)
+        caption = (
+            f"{task_title(study, task)}: {metric_name(study, task)} on the institution's test "
+            "images and on test archives that nothing learnt from, by the same heads; each arm at "
+            "its largest size (filled, mean over seeds) and its open weights (hollow). Intervals "
+            "are over the test patients of each archive."
+        )
+        alt = f"Dot chart of {len(places)} archives and {len(study.arms)} arms."
+        yield Drawing(f"archives-{task}", figure, table, caption, alt)
+
+
+def archive_table(
+    study: Study, scores: pl.DataFrame, test_scores: pl.DataFrame, task: str
+) -> pl.DataFrame:
+    """Mean scores of a task by archive: the institution, then test archives in their order.
+
+    Rows are those of `task_series` of kinds `mean`, `baseline` and `floor`, with the column
+    `archive` first; archives without a score of the task have none.
+    """
+    parts = []
+    for archive in (HERE, *study.test_archives):
+        of = scores if archive == HERE else test_scores.filter(archive=archive).drop("archive")
+        series = task_series(study, of, NO_FITS, task).filter(pl.col("kind") != "run")
+        parts.append(series.select(pl.lit(archive).alias("archive"), pl.exclude("form", "seed")))
+    return pl.concat(parts)
+
+
+NO_FITS = pl.DataFrame(schema={"task": pl.String, "arm": pl.String, "chosen": pl.Boolean})
+
+
+def _chart(study: Study, table: pl.DataFrame, places: list[str], task: str) -> Figure:
+    figure = new_figure(COLUMN, 0.9 + ROW * 2 * len(places))
+    axes = figure.add_subplot()
+    styles = arm_styles(study)
+    for number, (arm, style) in enumerate(styles.items()):
+        shift = 0.5 * ((number + 1) / (len(styles) + 1) - 0.5)
+        means = table.filter(arm=arm, kind="mean")
+        largest = means.filter(pl.col("size") == pl.col("size").max())
+        opened = table.filter(arm=study.baseline_of(arm).arm, kind="baseline")
+        for of, filled in ((opened, False), (largest, True)):
+            at = [places.index(archive) + shift for archive in of["archive"]]
+            with drawn_for(axes, study, arm):
+                axes.hlines(at, of["lower"].to_list(), of["upper"].to_list(), style.colour, lw=0.8)
+                axes.plot(
+                    of["value"].to_list(), at, label=one_line(arm) if filled else None,
+                    marker=style.marker, color=style.colour, ls="", ms=4,
+                    mfc=style.colour if filled else "white",
+                )  # fmt: skip
+    axes.set_yticks(range(len(places)), [one_line(archive) for archive in places])
+    axes.set_ylim(len(places) - 0.5, -0.5)
+    axes.set_xlabel(one_line(metric_name(study, task)))
+    axes.set_title(one_line(task_title(study, task)))
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+FIGURE = FigureKind("archives", "archives", draw_archives)
