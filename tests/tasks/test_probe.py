@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from radscale_lib.tasks.probe import Standardiser, choose, fit_path, log_loss
@@ -21,7 +22,7 @@ def test_solution_has_no_gradient_on_the_known_rows_of_each_label():
     raw, targets = _data()
     features = Standardiser.fit(raw)(raw)
     penalties = (1e-3, 1e-1, 1e-2)
-    probes = fit_path(features, targets, penalties, tolerance=1e-9, iterations=5000)
+    probes = fit_path(features, targets, penalties, tolerance=1e-15, iterations=5000)
     assert [probe.penalty for probe in probes] == sorted(penalties, reverse=True)
     for probe in probes:
         probabilities = 1 / (1 + np.exp(-probe.logits(features)))
@@ -34,19 +35,55 @@ def test_solution_has_no_gradient_on_the_known_rows_of_each_label():
             assert np.abs(probe.weights[:, label]).max() > 1e-2
 
 
-def test_default_tolerance_gives_the_same_ranking_scores():
+def _excess(features, targets, probes):
+    """By how much of it each label's least loss is exceeded, by scikit-learn's."""
+    found = []
+    for probe in probes:
+        for label in range(targets.shape[1]):
+            known = ~np.isnan(targets[:, label])
+            rows, truth = features[known], targets[known, label]
+            model = LogisticRegression(
+                C=1 / (probe.penalty * known.sum()), tol=1e-10, max_iter=10_000
+            ).fit(rows, truth)
+            losses = [
+                np.mean(np.logaddexp(0, rows @ weights + bias) - truth * (rows @ weights + bias))
+                + probe.penalty / 2 * weights @ weights
+                for weights, bias in (
+                    (probe.weights[:, label], probe.biases[label]),
+                    (model.coef_[0], model.intercept_[0]),
+                )
+            ]
+            found.append(losses[0] / losses[1] - 1)
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "penalties"),
+    [(300, 12, (1e-1, 1e-3)), (60, 90, (1.0, 1e-4)), (300, 12, (1e-6,))],
+    ids=["tall", "wide: every label can be told apart", "weak, without stronger ones before"],
+)
+def test_losses_are_those_of_scikit_learn(images, size, penalties):
+    raw, targets = _data(images, size, seed=1)
+    targets[:, 3] = np.nan
+    targets[:40, 3] = np.arange(40) == 7  # a single positive
+    features = Standardiser.fit(raw)(raw)
+    excess = _excess(features, targets, fit_path(features, targets, penalties))
+    assert np.abs(excess).max() < 1e-6
+
+
+def test_double_precision_and_single_agree():
     raw, targets = _data(seed=1)
     features = Standardiser.fit(raw)(raw)
-    rough = fit_path(features, targets, (1e-3,))[0].logits(features)
-    exact = fit_path(features, targets, (1e-3,), tolerance=1e-10, iterations=5000)[0]
-    assert rough == pytest.approx(exact.logits(features), abs=2e-2)
+    usual = fit_path(features, targets, (1e-3,))[0].logits(features)
+    exact = fit_path(features, targets, (1e-3,), tolerance=1e-14)[0]
+    assert usual == pytest.approx(exact.logits(features), abs=5e-3)
 
 
 def test_labels_do_not_influence_each_other():
     raw, targets = _data(seed=2)
     features = Standardiser.fit(raw)(raw)
-    together = fit_path(features, targets, (1e-2,), tolerance=1e-9)[0]
-    alone = fit_path(features, targets[:, [2]], (1e-2,), tolerance=1e-9)[0]
+    together = fit_path(features, targets, (1e-2,), tolerance=1e-14)[0]
+    alone = fit_path(features, targets[:, [2]], (1e-2,), tolerance=1e-14)[0]
     assert together.weights[:, 2] == pytest.approx(alone.weights[:, 0], abs=1e-5)
 
 
