@@ -9,7 +9,9 @@ removal denies what it follows, and nothing else.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +27,19 @@ REMOVAL_REACH = 8
 """Words between what was removed and the word that says so, at most."""
 LIST_REACH = 4
 """Words between two of a list that was removed, at most."""
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Hide torch from spaCy, which would load it for models that our rules have none of."""
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment]  # so that its import fails
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["torch"]
 
 
 def phrases_of(
@@ -52,7 +67,8 @@ class MentionReader:
             added: further phrases by label.
             language: code of the reports' language.
         """
-        import spacy
+        with _without_torch():
+            import spacy
         from negspacy import negation  # noqa: F401  (registers the component "negex")
         from negspacy.termsets import termset
         from spacy.matcher import PhraseMatcher

@@ -194,12 +194,14 @@ class _Descent:
         penalty: float,
     ) -> Floats:
         cells = np.logaddexp(0, self.sign[:, active] * logits)
-        loss: Floats = np.einsum("nk,nk->k", cells, self.share[:, active], dtype=np.float64)
-        return loss + penalty / 2 * (weights**2).sum(axis=0)
+        loss = np.einsum("nk,nk->k", cells, self.share[:, active], dtype=np.float64)
+        value: Floats = loss + penalty / 2 * (weights**2).sum(axis=0)
+        return value
 
     def _preconditioned(self, slope: Floats, spread: Floats, penalty: float) -> Floats:
         along = (self.axes.T @ slope[:-1]) / (self.moments[:, None] * spread + penalty)
-        return np.vstack([self.axes @ along, slope[-1] / spread])
+        found: Floats = np.vstack([self.axes @ along, slope[-1] / spread])
+        return found
 
 
 def _second_moments(features: NDArray[np.floating]) -> tuple[Floats, Floats]:

@@ -378,7 +378,7 @@ def test_a_strict_study_refuses_gaps(files, results, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("script", "heavy"), [("evaluate", HEAVY), ("score_run", HEAVY)]
+    ("script", "heavy"), [("evaluate", HEAVY), ("score_run", {*HEAVY, "torch"})]
 )
 def test_steps_load_no_heavy_library_that_they_do_not_need(files, results, tmp_path, script, heavy):
     arguments = _arguments(files, "mi2-open")
