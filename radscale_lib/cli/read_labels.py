@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--source", choices=READERS, required=True, help="who reads")
     parser.add_argument("--part", type=int, required=True, help="number of the part")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
-    parser.add_argument("--work", type=Path, help="folder for what an endpoint answered")
+    parser.add_argument("--answers", type=Path, help="folder for what an endpoint answered")
     parser.add_argument("--out", type=Path, required=True, help="table to write")
     args = parser.parse_args(argv)
     study = study_of(args)
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         else:
             from radscale_lib.labels.endpoint import by_endpoint
 
-            folder = args.work or args.out.parent / "answers"
+            folder = args.answers or args.out.parent / "answers"
             answers = folder / f"part={args.part}.sqlite"
             readings = by_endpoint(labels, language, reports, answers)
         try:

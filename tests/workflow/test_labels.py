@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import polars as pl
+import pytest
 import yaml
 
 from radscale_lib.study import load_study
+from tests.workflow.checkout import copy_checkout
 from workflow.dry_run import planned
 
 ROOT = Path(__file__).parents[2]
@@ -35,3 +38,34 @@ def test_what_waits_for_labels(tmp_path: Path, monkeypatch) -> None:
         tables = {path.name for path in job.inputs if "labels" in path.parts}
         wanted = {"findings.parquet", "tubes.parquet"} if reading[job.wildcards["arm"]] else set()
         assert tables == wanted
+
+
+@pytest.mark.long
+def test_the_study_of_labels_and_a_tube_that_is_read_otherwise(tmp_path: Path) -> None:
+    """Rules read the phantom's labels; then "portable" is made to mean a tube: only what learns from
+    labels of tubes, or is tested on them, runs again, and no encoder over the images."""
+    checkout = copy_checkout(tmp_path / "checkout", "config/labels.yaml")
+    checkout.snakemake()
+    found = pl.read_parquet(checkout.results / "labels/agreement.parquet")
+    assert found["recall"].min() > 0.85 and found["precision"].min() > 0.95
+    assert found["studies"].min() > 500
+    report = (checkout.results / "report.html").read_text(encoding="utf-8")
+    assert 'id="labels-agreement"' in report and "the phantom's films were made of" in report
+    checkout.snakemake("audit_labels")
+    assert (checkout.results / "labels/audit/page.html").exists()
+    assert checkout.plan() == []
+
+    findings = (checkout.results / "labels/pool/findings.parquet").read_bytes()
+    study = yaml.safe_load(checkout.study_file.read_text())
+    study["labels"]["phrases"] = {"ett": ["portable"]}
+    checkout.study_file.write_text(yaml.safe_dump(study))
+    checkout.snakemake("labels")
+    assert (checkout.results / "labels/pool/findings.parquet").read_bytes() == findings
+    jobs = checkout.plan()
+    trained = {job["wildcards"]["arm"] for job in jobs if job["rule"].startswith("pretrain")}
+    assert trained == {"labels"}
+    kept = checkout.results / "work/evaluated/images/n=100/seed=0"
+    before = {path: path.stat().st_mtime_ns for path in kept.glob("*/made.json")}
+    checkout.snakemake("--until", "evaluate_run")
+    changed = {path.parent.name for path in before if path.stat().st_mtime_ns != before[path]}
+    assert changed == {"tubes.linear"}

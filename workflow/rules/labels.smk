@@ -30,11 +30,11 @@ if READ:
             **needs("labels"),
         params:
             id=identity("labels", "source"),
-            work=str(OUT / "work/labels"),
+            answers=str(OUT / "labels/answers"),
         shell:
             "python {SCRIPTS:q}/read_labels.py --study {SETTINGS:q} --id {params.id:q}"
             " --source {wildcards.source:q} --part {wildcards.part:q} --catalog {input:q}"
-            " --work {params.work:q} --out {output:q} 2> {log:q}"
+            " --answers {params.answers:q} --out {output:q} 2> {log:q}"
 
     rule join_labels:
         input:
