@@ -42,8 +42,10 @@ def test_what_waits_for_labels(tmp_path: Path, monkeypatch) -> None:
 
 @pytest.mark.long
 def test_the_study_of_labels_and_a_tube_that_is_read_otherwise(tmp_path: Path) -> None:
-    """Rules read the phantom's labels; then "portable" is made to mean a tube: only what learns from
-    labels of tubes, or is tested on them, runs again, and no encoder over the images."""
+    """Rules read the phantom's labels; then "portable" is made to mean a tube.
+
+    Only what learns from labels of tubes, or is tested on them, runs again, and no encoder.
+    """
     checkout = copy_checkout(tmp_path / "checkout", "config/labels.yaml")
     checkout.snakemake()
     found = pl.read_parquet(checkout.results / "labels/agreement.parquet")
