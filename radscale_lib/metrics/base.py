@@ -150,12 +150,14 @@ class MaskMetric(Metric):
         statistics: C numbers of a pair; they add up over films.
         of: [...] from sums [..., C] of the statistics; NaN where it is undefined.
         counted: which of the statistics is above 0 in the films that a score rests on.
+        share: whether it is a share of those films.
     """
 
     task: ClassVar[str] = "segmentation"
     statistics: Callable[[MaskPair], Sequence[float]]
     of: Callable[[Floats], Floats]
     counted: int
+    share: bool = False
 
 
 class ReportPairs(Protocol):

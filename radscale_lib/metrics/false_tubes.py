@@ -20,4 +20,5 @@ METRIC = MaskMetric(
     statistics=found,
     of=mean_of,
     counted=1,
+    share=True,
 )

@@ -149,3 +149,19 @@ def sampled_family(value: float, variance: float, cases: int, bias: float = 0.0)
     density = np.exp(-0.5 * ((start + SHIFTS) ** 2 - start**2))
     truth = ndtr(start + SHIFTS)
     return Family(truth, truth + bias, variance * wider * density**2)
+
+
+def share_family(value: float, cases: int, variance: float) -> Family:
+    """Of a share of cases: binomial, as much wider as the bootstrap's variance is, where it tells.
+
+    A share of 0 or 1, which does not vary over draws, has an interval too.
+
+    Args:
+        value: the share.
+        cases: number of cases.
+        variance: of its bootstrap draws.
+    """
+    expected = value * (1 - value) / cases
+    design = max(variance / expected, 1.0) if expected > 0 else 1.0
+    truth = ndtr(ndtri((value * cases + 0.25) / (cases + 0.5)) + SHIFTS)
+    return Family(truth, truth, design * truth * (1 - truth) / cases, 0.25 / cases)

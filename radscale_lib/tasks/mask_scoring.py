@@ -1,6 +1,7 @@
 """Scores of masks: of each tube, from both masks of each film, and their mean over tubes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from radscale_lib.metrics.base import MaskMetric
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.segmentation import Segmentation
 from radscale_lib.tasks.bootstrap import Floats, PatientDraws
+from radscale_lib.tasks.confidence import share_family
 from radscale_lib.tasks.masks import decode_mask
 from radscale_lib.tasks.overlap import Masks
 from radscale_lib.tasks.scores import Score, macro, sampled_score
@@ -95,7 +97,7 @@ def _score(
     resamples = np.mean([metric.of(draws.sums(each)) for each in statistics], axis=0)
     # Which films count is a matter of the truth, the same for all seeds.
     counted = statistics[0][:, metric.counted] > 0
-    return sampled_score(
+    score = sampled_score(
         tube,
         metric.name,
         float(values.mean()),
@@ -105,6 +107,10 @@ def _score(
         len(np.unique(draws.patient[counted])),
         draws.sums(counted[:, None])[:, 0],
     )
+    if metric.share and score.families:
+        family = share_family(score.value, int(counted.sum()), float(np.nanvar(score.order)))
+        score = replace(score, families=(family,))
+    return score
 
 
 def seed_errors(values: Floats, draws: int) -> Floats:

@@ -17,6 +17,7 @@ from radscale_lib.tasks.confidence import (
     Family,
     correlation_of,
     sampled_family,
+    share_family,
 )
 from radscale_lib.tasks.differences import paired_difference
 from radscale_lib.tasks.label_scores import label_scores
@@ -177,3 +178,16 @@ def test_intervals_cover(area, positives, least):
         lower, upper = score.interval(0.95)
         covered.append(lower <= area <= upper)
     assert least <= np.mean(covered) <= 0.99
+
+
+@pytest.mark.parametrize(("share", "cases"), [(0.0, 20), (0.02, 50), (0.1, 100), (0.5, 40)])
+def test_intervals_of_shares_hold(share, cases):
+    """At a true share: 0 is always inside; others are in nine of ten or more of the intervals."""
+    random = np.random.default_rng(4)
+    held = 0
+    for _ in range(300):
+        value = random.binomial(cases, share) / cases
+        family = share_family(value, cases, value * (1 - value) / cases)
+        lower, upper = Confidence.from_families([family], np.eye(1), value).interval(0.95)
+        held += lower <= share <= upper
+    assert held / 300 > 0.92

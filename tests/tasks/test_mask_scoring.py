@@ -89,6 +89,9 @@ def test_scores_rest_on_films_with_the_tube_or_without_it():
     assert found["dice"].positives == 3 and found["dice"].note == "too few"
     assert found["false_tubes"].positives == 6 and found["false_tubes"].note is None
     assert found["false_tubes"].value == 0
+    lower, upper = found["false_tubes"].interval(0.95)
+    # None of six says little: Clopper and Pearson give 0.46.
+    assert lower == 0 and 0.25 < upper < 0.55
 
 
 def seeded(shares):
