@@ -112,7 +112,9 @@ def on_several(rank: int, count: int, port: int, folder: Path, archive: Archive)
         for arm in ARMS:
             learner, batches = batches_of(job(archive, arm), folder / arm, rank, count)
             ddp = DistributedDataParallel(learner.eval(), broadcast_buffers=False)
+            learner.watching = True
             losses = ddp(batches[3], 3)
+            results[f"{arm} watched"] = copied(learner.watch())
             losses["loss"].backward()
             results[arm] = average(losses["loss"])
             results[f"{arm} gradients"] = gradients(learner)
@@ -178,7 +180,12 @@ def test_a_step(
     arm: str, several: dict[str, torch.Tensor], archive: Archive, tmp_path: Path
 ) -> None:
     learner, batches = batches_of(job(archive, arm), tmp_path)
+    learner.watching = True
     losses = learner.eval()(batches[3], 3)
+    watched = learner.watch()
+    assert watched.keys() == several[f"{arm} watched"].keys() and "rank" in watched
+    for name, value in watched.items():
+        close(several[f"{arm} watched"][name], value)
     losses["loss"].backward()
     close(several[arm], losses["loss"].detach())
     close_gradients(several[f"{arm} gradients"], gradients(learner))

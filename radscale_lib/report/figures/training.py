@@ -95,7 +95,7 @@ def _chart(study: Study, table: pl.DataFrame, arms: list[str], drawn: list[str])
                     )  # fmt: skip
             axes.set_ylabel(DRAWN[name])
         row[0].set_title(one_line(arm))
-        row[0].legend(fontsize=5)
+        row[0].legend(fontsize=6)
     for axes in panels[-1]:
         axes.set_xlabel("samples seen")
     return figure
