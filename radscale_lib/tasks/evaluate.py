@@ -165,7 +165,9 @@ class _Parts:
                 files += [each.features / name for each in read for name in FILES]
             files += [folder for _, folder in section.folders()]
             if self.inputs.labels and section.needs == "labels":
-                files.append(self.inputs.labels / f"{section.names}.parquet")
+                every = self.study.labels.groups_in(self.inputs.labels.name)
+                groups = (section.names,) if section.names else every
+                files += [self.inputs.labels / f"{group}.parquet" for group in groups]
         return {
             "stage": stage_id(components(self.study, stage, arm=self.run.arm, **names)),
             "encoder": self.inputs.encoder_digest,
