@@ -84,6 +84,14 @@ def test_every_value_in_a_shell_command_is_quoted():
     assert unquoted == []
 
 
+def test_names_in_shell_commands_are_known_to_a_snakefile_that_uses_this_workflow_as_a_module():
+    text = "".join(path.read_text() for path in Path("workflow/rules").glob("*.smk"))
+    text += Path("Snakefile").read_text()
+    given = re.search(r"modifier_stack\[0\]\.globals\.update\((.*?)\)", text, re.DOTALL)[1]
+    used = set(re.findall(r"\{([A-Z_]+)(?::q)?\}", "".join(re.findall(r"^ +\".*\"$", text, re.M))))
+    assert used and used == set(re.findall(r"(\w+)=", given))
+
+
 def test_every_rule_with_an_id_has_a_stage():
     """`jobs.stage_of` knows each rule by the stage of its id."""
     found = {}
