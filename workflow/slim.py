@@ -6,6 +6,7 @@ Whether a study is current is therefore the same before and after.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from radscale_lib.provenance.manifest import (
 from radscale_lib.study.model import Study
 from workflow.jobs import makes_encoder
 from workflow.sharing import users
+
+_RUN = re.compile("[0-9a-f]{32}")
+"""Folder of a run's training state; others below `work/` hold what cost more than time."""
 
 
 @dataclass
@@ -115,7 +119,8 @@ def _states(study: Path, trains: bool, only_look: bool) -> Freed:
         if name.endswith("/encoder.safetensors")
     }
     measured = Provenance(study)
-    for folder in sorted((study / "work").glob("*/")):
+    folders = [each for each in sorted((study / "work").glob("*/")) if _RUN.fullmatch(each.name)]
+    for folder in folders:
         copies = list((folder / "finished").rglob("encoder.safetensors"))
         firsts = [encoders.get(measured.digest(copy)) for copy in copies]
         if copies and all(firsts):

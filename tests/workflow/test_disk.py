@@ -22,12 +22,16 @@ def contents(checkout: Checkout, *patterns: str) -> dict[str, str]:
 
 def test_a_slimmed_study_is_current(tiny: Checkout) -> None:
     encoders = contents(tiny, "encoders/**/encoder.safetensors")
+    answers = tiny.results / "work/labels/answers.jsonl"  # of an endpoint
+    answers.parent.mkdir(exist_ok=True)
+    answers.write_text("{}")
     said = tiny.snakemake("--", "slim")
     assert "features" in said and "The study is as current as before" in said
     assert contents(tiny, "features/**/*.*") == {}
     assert contents(tiny, "encoders/**/encoder.safetensors") == encoders
     links = [path.stat().st_nlink for path in tiny.results.glob("work/*/finished/encoder.*s")]
     assert links and set(links) == {2}
+    assert answers.exists()
     assert tiny.plan() == []
 
 
