@@ -5,10 +5,9 @@ with the content that it states, until a job that is to run reads them: then the
 Whether a study is current is therefore the same before and after.
 """
 
-import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from radscale_lib.provenance.manifest import (
     write_manifest,
 )
 from radscale_lib.study.model import Study
+from radscale_lib.tasks.kept import FOLDER, link
 from workflow.jobs import makes_encoder
 from workflow.sharing import users
 
@@ -61,7 +61,7 @@ def slim(study: Study, dag: Any, scratch: str | None, *, shards: bool, only_look
     planned = list(dag.needrun_jobs())
     read = {str(path) for job in planned for path in job.input}
     trains = any(makes_encoder(job.rule.name) for job in planned)
-    rows = [_features(study.folder, read, only_look), _states(study.folder, trains, only_look)]
+    rows = [_features(study.folder, planned, only_look), _states(study.folder, trains, only_look)]
     rows.append(_staged(study, scratch, only_look))
     if shards:
         own = [name for name, archive in study.archives.items() if not archive.ingested]
@@ -73,16 +73,22 @@ def slim(study: Study, dag: Any, scratch: str | None, *, shards: bool, only_look
     return "\n".join([*lines, "", "The study is as current as before: `snakemake plan` tells."])
 
 
-def _features(study: Path, read: Set[str], only_look: bool) -> Freed:
-    row, waited_for = Freed("features"), 0
-    for job in manifest_names(study):
-        if job.startswith("features/"):
-            if any(str(study / name) in read for name in _outputs(study, job)):
-                waited_for += 1
-            else:
-                row.size += _free(study, job, _outputs(study, job), only_look)
-    if waited_for:
-        row.kept = f"those of {waited_for} runs are kept: jobs that are still to run read them"
+def _features(study: Path, planned: Sequence[Any], only_look: bool) -> Freed:
+    """Features, and the parts that evaluation keeps to make anew only what changes."""
+    row, read = Freed("features"), {str(path) for job in planned for path in job.input}
+    if any(job.rule.name == "evaluate_run" for job in planned):
+        row.kept = "kept: runs are still to be evaluated"
+        return row
+    made = {
+        job: [name for name in _outputs(study, job) if name.startswith("features/")]
+        for job in manifest_names(study)
+    }
+    free = {job: of for job, of in made.items() if not any(str(study / n) in read for n in of)}
+    kept = study / "work" / FOLDER
+    row.size = _bytes([*(study / name for of in free.values() for name in of), kept])
+    for job, names in free.items():
+        _free(study, job, names, only_look)
+    _remove([kept], only_look)
     return row
 
 
@@ -114,9 +120,8 @@ def _states(study: Path, trains: bool, only_look: bool) -> Freed:
     encoders = {
         file.digest: study / name
         for job in manifest_names(study)
-        if job.startswith("encoders/")
         for name, file in _stated(study, job)
-        if name.endswith("/encoder.safetensors")
+        if name.startswith("encoders/") and name.endswith("/encoder.safetensors")
     }
     measured = Provenance(study)
     folders = [each for each in sorted((study / "work").glob("*/")) if _RUN.fullmatch(each.name)]
@@ -176,25 +181,23 @@ def _free(study: Path, job: str, names: Iterable[str], only_look: bool) -> int:
 
 def _link(copy: Path, first: Path, only_look: bool) -> int:
     """Make a file a link to another of the same content."""
-    status = copy.stat()
-    if not first.is_file() or first.stat().st_ino == status.st_ino:
+    size = copy.stat().st_size
+    if not first.is_file() or first.samefile(copy):
         return 0
     if not only_look:
-        partial = copy.with_name(f".{copy.name}.partial")
-        partial.unlink(missing_ok=True)
-        try:
-            os.link(first, partial)
-        except OSError:  # a file system without links, or two of them
-            return 0
-        partial.replace(copy)
-    return status.st_size
+        link(first, copy)
+    return size
 
 
 def _remove(paths: Iterable[Path], only_look: bool) -> int:
-    size = 0
-    for path in paths:
-        if path.exists():
-            size += sum(file.stat().st_size for file in files_of(path) if file.stat().st_nlink == 1)
-            if not only_look:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    paths = [path for path in paths if path.exists()]
+    size = _bytes(paths)
+    for path in paths if not only_look else ():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return size
+
+
+def _bytes(paths: Iterable[Path]) -> int:
+    """Size of files, and of all files in folders; one with several names counts once."""
+    found = (file for path in paths if path.exists() for file in files_of(path))
+    return sum({(s.st_dev, s.st_ino): s.st_size for s in map(Path.stat, found)}.values())

@@ -53,27 +53,19 @@ def test_what_was_freed_is_made_again_where_it_is_read(
         assert rules(jobs) == Counter(AFTER_A_RATE) | Counter(made_again)
         reasons = {job["rule"]: job["reason"] for job in jobs}
         assert {reasons[name] for name in made_again} == {"freed, and needed again"}
-    with tiny.study(evaluation__resamples=21):
-        planned = rules(tiny.plan())
-        assert planned["extract_features"] == 4 and not {"pretrain_arm", "draw_subset"} & set(
-            planned
-        )
+    with tiny.study(evaluation__features={"batch": 7}):
+        planned = tiny.plan()
+        assert rules(planned)["evaluate_run"] == 4
+        reason = next(job["reason"] for job in planned if job["rule"] == "evaluate_run")
+        assert reason.startswith("changed: "), reason  # though its features are gone
+        assert not {"pretrain_arm", "draw_subset"} & set(rules(planned))
         with tiny.running(cores=1) as run:  # cut off as it makes things again
-            run.wait_for("start", "extract_features")
+            run.wait_for("done", "ingest_partition")
         assert not {"pretrain_arm", "draw_subset", "catalog_institution"} & set(rules(tiny.plan()))
         tiny.snakemake()
         assert tiny.plan() == []
-    ours = ("data/institution/*/part*.parquet", "data/institution/ranges.arrow", "features/**/*.*")
+    ours = ("data/institution/*/part*.parquet", "data/institution/ranges.arrow")
     assert contents(tiny, *ours) == contents(finished_tiny, *ours)
-
-
-@pytest.mark.long
-def test_a_changed_study_finds_freed_results_outdated(tiny: Checkout) -> None:
-    tiny.snakemake("--", "slim")
-    with tiny.study(evaluation__features={"batch": 7}):
-        planned = tiny.plan()
-    assert rules(planned)["extract_features"] == 4, planned
-    assert "changed: " in next(j["reason"] for j in planned if j["rule"] == "extract_features")
 
 
 @pytest.mark.long
@@ -81,7 +73,8 @@ def test_what_a_planned_job_reads_is_kept(tiny: Checkout) -> None:
     shutil.rmtree(tiny.results / "tasks/findings/rad-dino")
     (tiny.results / "encoders/mi2-reports/n=16/seed=0/encoder.safetensors").unlink()
     said = tiny.snakemake("--", "slim_shards")
-    assert "trainings are still to run" in said and "jobs that are still to run read them" in said
+    assert "trainings are still to run" in said and "runs are still to be evaluated" in said
+    assert "kept: jobs that are still to run read them" in said
     assert (tiny.results / "features/rad-dino/n=16/seed=0/features.safetensors").exists()
     assert list(tiny.results.glob("work/*/finished/encoder.safetensors"))
     assert list(tiny.results.glob("data/institution/shards/*"))
