@@ -14,8 +14,10 @@ from typing import Any
 
 from radscale_lib.planning.disk import size_text
 from radscale_lib.provenance.digests import files_of
+from radscale_lib.provenance.layout import job_of
 from radscale_lib.provenance.manifest import (
     DONE,
+    File,
     Provenance,
     manifest_names,
     path_of,
@@ -155,10 +157,11 @@ def _staged(study: Study, scratch: str | None, only_look: bool) -> Freed:
     return row
 
 
-def _stated(study: Path, job: str) -> Iterator[tuple[str, Any]]:
+def _stated(study: Path, job: str) -> Iterator[tuple[str, File]]:
+    """What a job states of its results; nothing, if by now other jobs make them."""
     manifest = Provenance(study).manifest(job)
     if manifest is not None and manifest.state == DONE:
-        yield from manifest.outputs.items()
+        yield from ((name, of) for name, of in manifest.outputs.items() if job_of(name) == job)
 
 
 def _outputs(study: Path, job: str) -> list[str]:

@@ -30,7 +30,7 @@ def test_a_slimmed_study_is_current(tiny: Checkout) -> None:
     assert contents(tiny, "features/**/*.*") == {}
     assert contents(tiny, "encoders/**/encoder.safetensors") == encoders
     links = [path.stat().st_nlink for path in tiny.results.glob("work/*/finished/encoder.*s")]
-    assert links and set(links) == {2}
+    assert links and min(links) >= 2  # of one content with the encoder
     assert answers.exists()
     assert tiny.plan() == []
 
