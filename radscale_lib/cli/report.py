@@ -34,12 +34,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
     parser.add_argument("--test-scores", type=Path, help="scores on test archives")
     parser.add_argument("--subsets", type=Path, help="card of the subsets")
+    parser.add_argument("--splits", type=Path, help="counts of the splits")
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
     parser.add_argument("--out", type=Path, required=True, help="report (written)")
     args = parser.parse_args(argv)
     study = study_of(args)
     tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
-    tables += [args.subsets, args.figures, args.test_scores]
+    tables += [args.subsets, args.splits, args.figures, args.test_scores]
     labels = {
         name: path
         for name in ("counts", "agreement", "audit")
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             {path.parent.name: pl.read_parquet(path) for path in args.texts},
             {name: pl.read_parquet(path) for name, path in labels.items()},
             pl.read_parquet(args.test_scores) if args.test_scores else None,
+            pl.read_parquet(args.splits) if args.splits else None,
         )
         with atomic_write(args.out) as partial:
             partial.write_text(html, encoding="utf-8")

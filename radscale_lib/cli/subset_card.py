@@ -9,6 +9,7 @@ from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.shards.labels import join_labels, label_files
 from radscale_lib.shards.parquet import write_table
 from radscale_lib.subsets.card import columns, describe
+from radscale_lib.subsets.splits import describe_splits
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -21,11 +22,13 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--subsets", type=Path, nargs="+", required=True, help="seed=S/n=N.parquet")
     parser.add_argument("--out", type=Path, required=True, help="card to write (Parquet)")
+    parser.add_argument("--splits", type=Path, help="counts of each split (written, Parquet)")
     args = parser.parse_args(argv)
     study = study_of(args)
     labels = study.labels
     reads = [args.catalog, *label_files(labels, args.labels), *args.subsets]
-    with step(args, study, "subset_card", reads, [args.out]):
+    writes = [args.out, *([args.splits] if args.splits else [])]
+    with step(args, study, "subset_card", reads, writes):
         catalog = pl.read_parquet(args.catalog, columns=columns(args.catalog, labels))
         if args.labels is not None:
             catalog = join_labels(catalog, labels, args.labels)
@@ -37,3 +40,6 @@ def main(argv: list[str] | None = None) -> None:
         }
         card = describe(catalog, subsets, labels, study.smallest_cell("institution"))
         write_table(args.out, card.to_arrow())
+        if args.splits:
+            counts = describe_splits(catalog, labels, study.smallest_cell("institution"))
+            write_table(args.splits, counts.to_arrow())

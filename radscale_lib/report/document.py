@@ -21,7 +21,8 @@ from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.inline import inline_svg
 from radscale_lib.report.labels import labels_section
 from radscale_lib.report.series import task_series
-from radscale_lib.report.subsets import subset_rows
+from radscale_lib.report.sources import sources
+from radscale_lib.report.subsets import split_rows, subset_rows
 from radscale_lib.report.words import (
     format_count,
     interval,
@@ -55,6 +56,7 @@ def write_report(
     texts: Mapping[str, pl.DataFrame] | None = None,
     labels: Mapping[str, pl.DataFrame] | None = None,
     test_scores: pl.DataFrame | None = None,
+    splits: pl.DataFrame | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -73,6 +75,7 @@ def write_report(
         texts: what the rules for report texts did in each archive.
         labels: what was read of labels, and how far it agrees (`labels.labels_section`).
         test_scores: scores on test archives.
+        splits: counts of each split.
     """
     series = {
         task: task_series(study, scores, fits, task)
@@ -120,6 +123,7 @@ def write_report(
             for size in sorted(comparisons.filter(pl.col("studied"))["size"].unique())
         ],
         comparison_tasks=_comparison_tasks(study, comparisons),
+        splits=split_rows(splits) if splits is not None else None,
         subsets=subset_rows(subsets) if subsets is not None else [],
         archives=[
             _archive(name, ledger, study.smallest_cell(name)) for name, ledger in ledgers.items()
@@ -139,6 +143,7 @@ def write_report(
         runs=[_run_row(card) for card in _ordered(study, cards)],
         gaps=_gaps(study, scores, cards),
         settings=yaml.safe_dump(_settings(study), sort_keys=False, allow_unicode=True),
+        sources=sources(figures.parent),
         versions=_versions(cards),
     )
 

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TypedDict
 
-from radscale_lib.exports import write_csv
+from radscale_lib.exports import write_csv, write_latex, write_markdown
 from radscale_lib.files import atomic_write, read_json, write_json
 from radscale_lib.report.figures import Drawing, FigureKind, Tables, figures
+from radscale_lib.report.publish import published
 from radscale_lib.report.style import COLUMN, save, styled, wide
 from radscale_lib.study import Study
 from radscale_lib.texts import plain
@@ -35,6 +36,8 @@ def draw_figures(
 ) -> None:
     """Write `figures/<name>.<format>`, `tables/<name>.csv`, and the list `figures/figures.json`.
 
+    With all figures, the tables of a paper too: `tables/{scores,verdicts}.{csv,md,tex}`.
+
     Args:
         study: names arms, tasks and formats.
         tables: the study's tables.
@@ -61,6 +64,10 @@ def draw_figures(
                 _write(study, drawing, out)
                 if drawing.in_report:
                     listed.append(_listed(kind, drawing))
+    for name, table in published(study, tables) if only is None else ():
+        for suffix, write in (("csv", write_csv), ("md", write_markdown), ("tex", write_latex)):
+            with atomic_write(out / "tables" / f"{name}.{suffix}") as partial:
+                write(table, partial)
     listed.sort(key=lambda one: not one["wide"])
     write_json(out / "figures" / LIST, {"figures": listed})
 

@@ -21,6 +21,7 @@ PUBLIC = (
     "report.html", "figures/*", "tables/*", "scores.parquet", "checkpoints.parquet",
     "test_scores.parquet", "joint.parquet", "fits.parquet", "crossovers.parquet",
     "comparisons.parquet", "label_fits.parquet", "verdicts.parquet", "subsets/card.parquet",
+    "subsets/splits.parquet",
     "encoders/*/*/*/encoder.safetensors", "encoders/*/*/*/encoder.json",
     "encoders/*/*/*/log.parquet",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The card of subsets as a table."""
+"""The card of subsets, and Table 1, as rows of texts."""
 
 from typing import Any
 
@@ -27,3 +27,57 @@ def subset_rows(card: pl.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+COUNTED = ("year", "scanner")
+"""Groups of which Table 1 tells the range or the number, and not each."""
+
+
+def split_rows(splits: pl.DataFrame) -> tuple[list[str], list[dict[str, Any]]]:
+    """Table 1: what is in each split.
+
+    Args:
+        splits: `subsets/splits.parquet`.
+
+    Returns:
+        Names of the splits; rows of texts: `name`, `cells` (one a split), and `group`, whether it
+        is the heading of a group.
+    """
+    names = splits["split"].unique(maintain_order=True).to_list()
+    totals = {row["split"]: row for row in splits.filter(group="all").iter_rows(named=True)}
+    rows = [
+        _row(unit, [f"{totals[name][unit]:,}" for name in names])
+        for unit in ("images", "patients", "studies")
+    ]
+    for group, of in splits.filter(pl.col("group") != "all").group_by("group", maintain_order=True):
+        if group[0] in COUNTED:
+            rows.append(_row(*_counted(str(group[0]), of, names)))
+            continue
+        title = {"finding": "Findings, positive", "tube": "Tubes, present"}
+        if group[0] in title:
+            rows.append({"name": title[str(group[0])], "cells": [""] * len(names), "group": True})
+        for name in of["name"].unique(maintain_order=True):
+            cells = {
+                row["split"]: f"{row['images']:,} ({100 * row['images'] / row['of']:.0f} %)"
+                for row in of.filter(name=name).iter_rows(named=True)
+            }
+            shown = f"{PROPERTIES[str(group[0])]}{name.replace('_', ' ')}"
+            rows.append(_row(shown, [cells.get(split, "–") for split in names]))
+    return names, rows
+
+
+def _row(name: str, cells: list[str]) -> dict[str, Any]:
+    return {"name": name, "cells": cells, "group": False}
+
+
+def _counted(group: str, of: pl.DataFrame, names: list[str]) -> tuple[str, list[str]]:
+    """The range of the years, or the number of scanners, in each split."""
+    cells = []
+    for split in names:
+        values = of.filter((pl.col("split") == split) & (pl.col("images") > 0))["name"].to_list()
+        years = sorted(int(value) for value in values if value.isdecimal())
+        if group == "year" and years:
+            cells.append(f"{years[0]}–{years[-1]}" if years[0] < years[-1] else str(years[0]))
+        else:
+            cells.append(str(len(values)) if values else "–")
+    return ("years" if group == "year" else "scanners"), cells

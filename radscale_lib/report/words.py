@@ -19,7 +19,15 @@ __all__ = [
     "task_title",
 ]
 
-PROPERTIES = {"finding": "", "tube": "", "view": "view ", "year": "year ", "scanner": "scanner "}
+PROPERTIES = {
+    "finding": "",
+    "tube": "",
+    "view": "view ",
+    "year": "year ",
+    "scanner": "scanner ",
+    "sex": "sex ",
+    "age_band": "age ",
+}
 """What stands before a value of each group of properties of a subset."""
 
 

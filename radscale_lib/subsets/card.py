@@ -9,7 +9,7 @@ import polars as pl
 from radscale_lib.shards.labels import UNKNOWN
 from radscale_lib.study.archive import Labels
 
-GROUPS = ("view", "year", "scanner")
+GROUPS = ("view", "year", "scanner", "sex", "age_band")
 """Columns of the catalog, where there are such, whose mix is described."""
 CONFIDENCE = 0.95
 SCHEMA = pl.Schema(
@@ -51,7 +51,7 @@ def describe(
 
     Args:
         catalog: columns image_id, patient_id, study_id, split, labelled, labels, and any of view,
-            year, scanner.
+            year, scanner, sex, age_band.
         subsets: by (seed, size): column image_id.
         labels: the study's labels.
         smallest_cell: views, years and scanners that fewer patients of a subset have are merged
@@ -65,11 +65,11 @@ def describe(
     rows = []
     for (seed, size), drawn in sorted(subsets.items()):
         part = pool.join(drawn.select("image_id"), on="image_id", how="semi")
-        shares = _shares(pool, part, labels, smallest_cell)
-        whole = _totals(pool, shares)
+        shares = shares_of(pool, part, labels, smallest_cell)
+        whole = totals_of(pool, shares)
         patients = _by_patient(part, shares)
         about = (seed, size, part.height, patients.height, part["study_id"].n_unique())
-        totals = _totals(part, shares)
+        totals = totals_of(part, shares)
         sampled = patients.height / max(pool["patient_id"].n_unique(), 1)
         for place, (group, name, _, _) in enumerate(shares):
             if not totals[f"x{place}"] or not whole[f"x{place}"]:
@@ -87,10 +87,10 @@ Share = tuple[str, str, pl.Expr, pl.Expr]
 """Group and name of a property; whether an image has it; whether it counts for it."""
 
 
-def _shares(
+def shares_of(
     pool: pl.DataFrame, part: pl.DataFrame, labels: Labels, smallest_cell: int
 ) -> list[Share]:
-    """The properties of a subset that as many patients of it have, at least."""
+    """The properties of part of a pool that as many patients of it have, at least."""
     shares: list[Share] = []
     for group in GROUPS:
         if group in pool.columns:
@@ -144,7 +144,8 @@ def _sums(shares: list[Share]) -> list[pl.Expr]:
     ]
 
 
-def _totals(images: pl.DataFrame, shares: list[Share]) -> dict[str, int]:
+def totals_of(images: pl.DataFrame, shares: list[Share]) -> dict[str, int]:
+    """Images that have each property (`y0`, `y1`, …), and those that count for it (`x0`, …)."""
     return images.select(_sums(shares)).row(0, named=True) if shares else {}
 
 

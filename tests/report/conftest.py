@@ -19,6 +19,7 @@ from radscale_lib.report.schema import SIMILARITY_SCHEMA
 from radscale_lib.scaling.simulate import simulate_scores
 from radscale_lib.study import Run, Study, parse_study
 from radscale_lib.subsets.card import describe
+from radscale_lib.subsets.splits import SCHEMA as SCHEMA_OF_SPLITS
 from scripts import figures, fit, report
 
 LAWS = {
@@ -103,6 +104,7 @@ class Example:
             *("--texts", *sorted(self.folder.glob("data/*/texts.parquet"))),
             *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
             *("--subsets", self.folder / "card.parquet", "--figures", self.folder / "figures"),
+            *("--splits", self.folder / "splits.parquet"),
             *("--out", self.folder / "report.html"),
         )
         return self
@@ -223,6 +225,30 @@ def subset_card(study: Study) -> pl.DataFrame:
     return describe(catalog, subsets, study.labels)
 
 
+def split_counts(study: Study) -> pl.DataFrame:
+    """Counts of two splits."""
+    rows: list[tuple[object, ...]] = []
+    for split, images in (("pool", 2000), ("test", 400)):
+        rows.append((split, "all", "", images, images, images // 2, images - 40))
+        halves = (("view", "AP"), ("view", "PA"), ("year", "2011"), ("year", "2019"))
+        rows += [(split, *half, images // 2, images, None, None) for half in halves]
+        rows += [
+            (split, "finding", name, images // 10, images - 20, None, None)
+            for name in study.labels.findings
+        ]
+    return pl.DataFrame(rows, SCHEMA_OF_SPLITS, orient="row")
+
+
+def write_manifest(folder: Path, job: str, commit: str | None) -> None:
+    write_json(
+        folder / "provenance" / f"{job}.json",
+        {
+            "id": "a1" * 8, "settings": "b2" * 8, "inputs": {"x": {"digest": "c3"}},
+            "outputs": {f"{job}.parquet": {"digest": "d4" * 16}}, "run": {"commit": commit},
+        },
+    )  # fmt: skip
+
+
 def write_joins_table(path: Path) -> None:
     """Reports of which some share a key, some lost zeros, and some are blank."""
     counts = {name: 0 for name, kind in SCHEMA.items() if kind == pl.Int64}
@@ -258,6 +284,9 @@ def build(folder: Path) -> Example:
         reason = "loss became NaN at step 120, twice" if failed else None
         write_card(folder, study, run, "failed" if failed else "ok", reason)
     subset_card(study).write_parquet(folder / "card.parquet")
+    split_counts(study).write_parquet(folder / "splits.parquet")
+    write_manifest(folder, "scores", commit="0123456789abcdef0123")
+    write_manifest(folder, "figures", commit=None)
     write_ledger(folder / "data" / "institution" / "ledger.parquet", 3104)
     write_ledger(folder / "data" / "public" / "ledger.parquet", 1180)
     write_joins_table(folder / "data" / "institution" / "joins.parquet")

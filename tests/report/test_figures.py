@@ -7,6 +7,7 @@ import pytest
 from matplotlib.text import Text
 
 from radscale_lib.cli.figures import main
+from radscale_lib.exports import write_latex, write_markdown
 from radscale_lib.report.draw import draw_figures, listed_figures
 from radscale_lib.report.figures import figures
 from radscale_lib.report.figures.heads import draw_heads
@@ -253,3 +254,37 @@ def test_tasks_of_several_heads_show_them(example):
         [expected["value"].mean() - less for less in (0, 0.1, 0.05)]
     )
     assert list(draw_heads(study, example.all_tables())) == []
+
+
+def test_tables_of_a_paper_are_the_scores_and_verdicts(example):
+    folder = example.folder / "tables"
+    scores = pl.read_csv(folder / "scores.csv")
+    plotted = pl.read_csv(folder / "scaling-findings.csv")
+    mean = plotted.row(
+        by_predicate=(pl.col("kind") == "mean")
+        & (pl.col("arm") == "rad-dino")
+        & (pl.col("size") == 200),
+        named=True,
+    )
+    row = scores.row(
+        by_predicate=(pl.col("Encoder") == "rad-dino")
+        & (pl.col("Task") == "Findings classification"),
+        named=True,
+    )
+    ends = f"{mean['value']:.3f} ({mean['lower']:.3f} to {mean['upper']:.3f})"
+    assert row["200"] == ends
+    lines = (folder / "scores.md").read_text().splitlines()
+    assert len(lines) == len(scores) + 2 and any(ends in line for line in lines)
+    assert (folder / "scores.tex").read_text().count(r" \\") == len(scores) + 1
+    verdicts = pl.read_csv(folder / "verdicts.csv")
+    assert len(verdicts) == len(example.table("verdicts").filter(target="macro"))
+
+
+def test_signs_of_latex_and_markdown_are_escaped(tmp_path):
+    table = pl.DataFrame({"a|b": ["50 % of x_1 & {y}", None], "n": [1.5, 2.0]})
+    write_markdown(table, tmp_path / "t.md")
+    assert (tmp_path / "t.md").read_text().splitlines() == [
+        r"| a\|b | n |", "| --- | --- |", "| 50 % of x_1 & {y} | 1.5 |", "| – | 2.0 |",
+    ]  # fmt: skip
+    write_latex(table, tmp_path / "t.tex")
+    assert r"50 \% of x\_1 \& \{y\} & 1.5 \\" in (tmp_path / "t.tex").read_text()

@@ -20,7 +20,9 @@ SECTIONS = [
         "similarity",
         "scores",
         "laws",
+        "data",
         "subsets",
+        "labels",
         "archives",
     ),
     *("gaps", "runs", "method"),
@@ -60,6 +62,24 @@ def copy(example, folder, change=lambda values: None):
 @pytest.fixture(scope="module")
 def document(example):
     return parse(example.html)
+
+
+def test_table_one_counts_every_split(document):
+    table = document.get_element_by_id("data").find(".//table")
+    rows = [[cell.text_content() for cell in row] for row in table.iter("tr")]
+    assert rows[0] == ["", "pool", "test"]
+    assert ["images", "2,000", "400"] in rows and ["patients", "1,000", "200"] in rows
+    assert ["view AP", "1,000 (50 %)", "200 (50 %)"] in rows
+    assert ["years", "2011–2019", "2011–2019"] in rows
+    assert ["effusion", "200 (10 %)", "40 (11 %)"] in rows
+
+
+def test_where_figures_come_from_is_what_their_manifests_say(document):
+    (table,) = document.xpath("//div[@aria-label='Where figures and tables come from']/table")
+    rows = [[cell.text_content() for cell in row] for row in table.iter("tr")][1:]
+    assert [row[0] for row in rows] == ["scores of all runs", "figures, and the tables behind them"]
+    assert [row[3] for row in rows] == ["0123456789ab", "–"]  # no git, no commit
+    assert all(row[1] == "a1" * 8 and row[2] == "b2" * 8 for row in rows)
 
 
 def test_every_section_is_there(document):
@@ -353,7 +373,9 @@ def test_what_is_absent_is_left_out(example, tmp_path):
         "classes",
         "scores",
         "laws",
+        "data",
         "subsets",
+        "labels",
         "gaps",
         "method",
     ]
@@ -371,7 +393,16 @@ def test_a_study_without_any_score_still_reports(example, tmp_path):
     (other.folder / "figures").mkdir()
     document = parse(other.fit().draw().report().html)
     assert "No run has been scored yet" in document.get_element_by_id("results").text_content()
-    assert sections(document) == ["results", "subsets", "archives", "gaps", "runs", "method"]
+    assert sections(document) == [
+        "results",
+        "data",
+        "subsets",
+        "labels",
+        "archives",
+        "gaps",
+        "runs",
+        "method",
+    ]
 
 
 def test_too_few_sizes_are_said_to_be_too_few(example, tmp_path):

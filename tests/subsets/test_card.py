@@ -6,6 +6,7 @@ import pytest
 
 from radscale_lib.study.archive import Labels
 from radscale_lib.subsets.card import SCHEMA, describe
+from radscale_lib.subsets.splits import describe_splits
 
 LABELS = Labels(findings=("effusion",), tubes=("ett",))
 
@@ -112,3 +113,27 @@ def test_cells_of_few_patients_are_merged_and_labels_of_few_left_out() -> None:
     assert cells(5) == {"PA": 12, "other": 10}  # four are too few: the next smallest joins them
     assert cells(13) == {}
     assert set(cells(5, pool.head(9))) == set()  # of the subset's own patients
+
+
+def test_splits_are_counted_and_small_cells_are_not_told() -> None:
+    rng = np.random.default_rng(3)
+    pool = pool_of(60, rng)
+    patients = pool["patient_id"].unique().sort().to_list()
+    test = pool.filter(pl.col("patient_id").is_in(patients[:25])).with_columns(
+        split=pl.lit("test"),
+        view=pl.when(pl.col("patient_id") == patients[0]).then(pl.lit("LL")).otherwise("view"),
+    )
+    pool = pool.filter(~pl.col("patient_id").is_in(patients[:25]))
+    counts = describe_splits(pl.concat([test, pool]), LABELS)
+    assert counts["split"].unique(maintain_order=True).to_list() == ["pool", "test"]
+    total = counts.row(by_predicate=(pl.col("split") == "test") & (pl.col("group") == "all"))
+    assert total[3:] == (test.height, test.height, 25, test["study_id"].n_unique())
+    sick = counts.row(by_predicate=(pl.col("split") == "test") & (pl.col("name") == "effusion"))
+    known = test.filter("labelled")
+    assert sick[3:5] == (known["finding:effusion"].sum(), known.height)
+    views = counts.filter(split="test", group="view")
+    assert dict(views.select("name", "images").iter_rows()) == dict(
+        test["view"].value_counts().iter_rows()
+    )
+    merged = describe_splits(test, LABELS, smallest_cell=5).filter(group="view")
+    assert "LL" not in merged["name"].to_list() and merged["images"].sum() == test.height

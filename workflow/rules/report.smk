@@ -108,6 +108,7 @@ rule write_report:
         cards=[card(run) for run in STUDY.runs],
         figures=OUT / "figures",
         subsets=SUBSET_CARD,
+        splits=SPLITS,
     output:
         report(
             OUT / "report.html",
@@ -125,7 +126,9 @@ rule write_report:
         **needs("report"),
     params:
         id=identity("report"),
-        subsets=lambda wildcards, input: ["--subsets", input.subsets] if input.subsets else [],
+        subsets=lambda wildcards, input: (
+            ["--subsets", input.subsets, "--splits", input.splits] if input.subsets else []
+        ),
         labels=[
             argument
             for name, path in label_reports().items()

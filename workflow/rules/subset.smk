@@ -61,7 +61,8 @@ rule describe_subsets:
         labels=label_tables("pool"),
         subsets=[OUT / f"subsets/seed={seed}/n={size}.parquet" for seed, size in SUBSETS],
     output:
-        OUT / "subsets/card.parquet",
+        card=OUT / "subsets/card.parquet",
+        splits=OUT / "subsets/splits.parquet",
     log:
         OUT / "logs/describe_subsets.log",
     benchmark:
@@ -76,10 +77,11 @@ rule describe_subsets:
     shell:
         "python {SCRIPTS:q}/subset_card.py --study {SETTINGS:q} --id {params.id:q}"
         " --catalog {input.catalog:q} {params.labels:q}"
-        " --subsets {input.subsets:q} --out {output:q} 2> {log:q}"
+        " --subsets {input.subsets:q} --out {output.card:q} --splits {output.splits:q} 2> {log:q}"
 
 
 SUBSET_CARD = OUT / "subsets/card.parquet" if STUDY.arms else []
+SPLITS = OUT / "subsets/splits.parquet" if STUDY.arms else []
 
 
 rule subsets:
