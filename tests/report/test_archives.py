@@ -70,7 +70,10 @@ def test_the_page_has_a_section_that_says_what_is_not_scored(example, study, els
     assert section is not None
     text = re.sub(r"<[^>]+>", " ", section[0])
     assert "Labels that it does not have: nodule." in text
-    assert "No table to score by: segmentation and report generation." in text
+    assert (
+        "Not scored, since it lacks their table or labels: segmentation and report generation."
+        in text
+    )
     assert len(re.findall(r"<caption>Test archive", section[0])) == 2
 
 

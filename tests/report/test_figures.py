@@ -241,8 +241,11 @@ def test_tasks_of_several_heads_show_them(example):
         for head, less in (("knn", 0.05), ("linear@10%", 0.1))
     ]
     tables = example.all_tables(scores=pl.concat([scores, *others]))
-    (drawing,) = draw_heads(study, tables)
-    assert drawing.name == "heads-findings"
+    drawing, labels = draw_heads(study, tables)
+    assert (drawing.name, labels.name) == ("heads-findings", "labels-findings")
+    curve = labels.table.filter(arm="rad-dino").sort("percent")
+    assert curve["percent"].to_list() == [10, 100] and set(curve["head"]) == {"linear"}
+    assert curve["value"][1] - curve["value"][0] == pytest.approx(0.1)
     table = drawing.table
     heads = ["linear", "linear@10%", "knn"]
     assert table["head"].unique(maintain_order=True).to_list() == heads

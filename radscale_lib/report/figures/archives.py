@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.series import task_series
-from radscale_lib.report.style import COLUMN, arm_styles, drawn_for, house_style, new_figure
+from radscale_lib.report.style import arm_styles, column_width, drawn_for, house_style, new_figure
 from radscale_lib.report.words import metric_name, task_title
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
@@ -58,7 +58,7 @@ NO_FITS = pl.DataFrame(schema={"task": pl.String, "arm": pl.String, "chosen": pl
 
 
 def _chart(study: Study, table: pl.DataFrame, places: list[str], task: str) -> Figure:
-    figure = new_figure(COLUMN, 0.9 + ROW * 2 * len(places))
+    figure = new_figure(column_width(), 0.9 + ROW * 2 * len(places))
     axes = figure.add_subplot()
     styles = arm_styles(study)
     for number, (arm, style) in enumerate(styles.items()):

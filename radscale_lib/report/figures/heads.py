@@ -11,12 +11,17 @@ from radscale_lib.report.words import metric_name, task_title
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
+SHARE = r"@([0-9.]+)%$"
+"""End of the name of a head that is trained on a share of the labels."""
 ROW = 0.22
 """Height of a row, inches."""
 
 
 def draw_heads(study: Study, tables: Tables) -> Iterator[Drawing]:
-    """`heads-<task>`: each arm at its largest size, by head, for tasks of several heads."""
+    """`heads-<task>`: each arm at its largest size, by head, for tasks of several heads.
+
+    `labels-<task>`: the same against the share of the labels that heads learnt from.
+    """
     if "head" not in tables.scores.columns:
         return
     for task, metric in study.scaling.metrics.items():
@@ -33,6 +38,40 @@ def draw_heads(study: Study, tables: Tables) -> Iterator[Drawing]:
         )
         alt = f"Dot chart of {len(heads)} heads and {table['arm'].n_unique()} arms."
         yield Drawing(f"heads-{task}", figure, table, caption, alt)
+        yield from _label_curves(study, table, task)
+
+
+def _label_curves(study: Study, heads: pl.DataFrame, task: str) -> Iterator[Drawing]:
+    """`labels-<task>`: each arm by the share of the labels that a head learnt from, if several."""
+    parts = heads.with_columns(
+        pl.col("head").str.replace(SHARE, "").alias("head"),
+        pl.col("head").str.extract(SHARE).cast(pl.Float64).fill_null(100).alias("percent"),
+    )
+    table = parts.filter(pl.col("percent").n_unique().over("head") > 1)
+    if not len(table):
+        return
+    names = table["head"].unique(maintain_order=True).to_list()
+    with house_style():
+        figure = new_figure(column_width(), 0.75 * column_width())
+        panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+        for axes, head in zip(panels, names, strict=True):
+            for arm, style in arm_styles(study).items():
+                of = table.filter(arm=arm, head=head).sort("percent")
+                with drawn_for(axes, study, arm):
+                    axes.plot(
+                        of["percent"].to_list(), of["value"].to_list(), label=one_line(arm),
+                        marker=style.marker, color=style.colour, ms=4,
+                    )  # fmt: skip
+            axes.set(xscale="log", xlabel="labelled training patients, %", title=one_line(head))
+        panels[0].set_ylabel(one_line(metric_name(study, task)))
+        handles = panels[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=2)
+    caption = (
+        f"{task_title(study, task)}: {metric_name(study, task)} of each arm at its largest size "
+        "(mean over seeds) against the share of the labelled training patients that a head learnt "
+        "from. Smaller shares lie within larger ones; validation and test images are the same."
+    )
+    yield Drawing(f"labels-{task}", figure, table, caption, f"Curves of {len(names)} heads.")
 
 
 def _table(study: Study, macro: pl.DataFrame) -> pl.DataFrame:
