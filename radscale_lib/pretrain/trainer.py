@@ -310,7 +310,8 @@ class Trainer:
             ),
         }
         if self.world.leads and self.onlookers.probe and progress.step in self.onlookers.probed:
-            row["knn"] = self.onlookers.probe()
+            found = self.onlookers.probe()
+            row |= {} if math.isnan(found) else {"knn": found}
         progress.log.append(row)
         if self.world.leads:
             parts = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
