@@ -93,9 +93,13 @@ def _chart(study: Study, table: pl.DataFrame, task: str, chosen: bool) -> Figure
                         marker=style.marker, color=style.colour, label=f"{one_line(arm)}, {what}",
                     )  # fmt: skip
     _label(panels[0], "training compute, FLOPs", metric_name(study, task))
+    spent = sorted(set(table.filter(~pl.col("chosen"))["flops"]))
+    panels[0].set_xticks(spent, [f"{flops:.1e}" for flops in spent], rotation=30)
     panels[0].set_title(one_line(task_title(study, task)))
     if chosen:
         _label(panels[1], "images", "")
+        sizes = sorted(set(table["size"]))
+        panels[1].set_xticks(sizes, [format_count(size) for size in sizes])
     for panel in panels:
         panel.legend(loc="best", fontsize=6)
     return figure
@@ -103,6 +107,7 @@ def _chart(study: Study, table: pl.DataFrame, task: str, chosen: bool) -> Figure
 
 def _label(axes: Axes, along: str, up: str) -> None:
     axes.set_xscale("log")
+    axes.minorticks_off()
     axes.set_xlabel(along)
     axes.set_ylabel(one_line(up))
 
