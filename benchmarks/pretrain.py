@@ -488,7 +488,7 @@ def measured(steps: dict[str, Step], rounds: int) -> dict[str, float]:
 
 
 def peak(name: str, way: str, checkout: Path | None) -> float:
-    """Peak memory of a process that does three steps, MB above what it had before the model."""
+    """Peak resident memory of a process that does three steps, MB."""
     command = [sys.executable, "-m", "benchmarks.pretrain", "--only", name, "--peak", way]
     if checkout:
         command += ["--dinov2", str(checkout)]
@@ -497,18 +497,12 @@ def peak(name: str, way: str, checkout: Path | None) -> float:
 
 
 def _own_peak(name: str, way: str, checkout: Path | None) -> float:
-    import resource
-
-    def rss() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
     if name in PAIRS:
         made = unicl_ours if way == "ours" else unicl_open_clip
-        before, step = rss(), made(PAIRS[name])
+        step = made(PAIRS[name])
     else:
         case = VitCase()
         batch = dinov2_batches(case)[0]
-        before = rss()
         if way == "ours":
             step = dinov2_ours(case, batch)
         elif way == "reference":
@@ -518,7 +512,9 @@ def _own_peak(name: str, way: str, checkout: Path | None) -> float:
             step = dinov2_lightly(case, batch)
     for _ in range(3):
         step()
-    return rss() - before
+    # Not ru_maxrss, which begins with what the process was started from.
+    status = Path("/proc/self/status").read_text()
+    return float(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -542,6 +538,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seconds = measured(steps_of(name, args.dinov2), args.rounds)
         loader = seconds.pop("loader", None)
         ours, *peers = seconds
+        print(name, seconds, file=sys.stderr, flush=True)
         peaks = {}
         if args.memory:
             peaks = {way: peak(name, way, args.dinov2) for way in seconds}

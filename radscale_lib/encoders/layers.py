@@ -75,9 +75,9 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [B, heads, N, D / heads] of [B, N, D]."""
-        batch, length, width = x.shape
-        joint = self.qkv(x).reshape(batch, length, 3, self.heads, width // self.heads)
-        q, k, v = joint.permute(2, 0, 3, 1, 4).unbind(0)
+        # Parted along the channels, so that gradients are put together in one copy.
+        parts = self.qkv(x).chunk(3, dim=-1)
+        q, k, v = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in parts)
         return q, k, v
 
     def forward(self, x: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class Davit(Section):
         sides = [self.image_size // 2 ** (stage + 2) for stage in range(4)]
         blocks: list[int] = [side**2 * width for side, width in zip(sides, self.dims, strict=True)]
         whole = 2.0 * sum(depth * block for depth, block in zip(self.depths, blocks, strict=True))
-        return 4 * whole + each * max(blocks) if recompute else each * whole
+        return 4 * whole + each / 2 * max(blocks) if recompute else each * whole
 
     def parameters(self) -> float:
         """Matrices of its blocks and convolutions."""
