@@ -187,8 +187,8 @@ class VitTower(Tower):
         scales = [self._row_scale(batch, rows // length, x.device) for _ in range(2)]
         context = block.attn.attend(block.norm1(x)).reshape(-1, channels)[rows]
         x = x.reshape(-1, channels)[rows]
-        x = x + scales[0] * block.ls1(block.attn.proj(context))
-        x = x + scales[1] * block.ls2(block.mlp(block.norm2(x)))
+        x = x + scales[0] * block.ls1.of(block.attn.proj, context)
+        x = x + scales[1] * _expanded(block, x)
         return x
 
     def _row_scale(self, batch: int, of_image: Tensor, device: torch.device) -> Tensor | float:
@@ -215,14 +215,13 @@ class Block(nn.Module):
 
 def _attended(block: Block, x: Tensor) -> Tensor:
     """What a block's attention adds to tokens [B, N, D]."""
-    change: Tensor = block.ls1(block.attn(block.norm1(x)))
-    return change
+    return block.ls1.of(block.attn.proj, block.attn.attend(block.norm1(x)))
 
 
 def _expanded(block: Block, x: Tensor) -> Tensor:
     """What a block's MLP adds to tokens [B, N, D]."""
-    change: Tensor = block.ls2(block.mlp(block.norm2(x)))
-    return change
+    mlp = block.mlp
+    return block.ls2.of(mlp.fc2, mlp.act(mlp.fc1(block.norm2(x))))
 
 
 class LayerScale(nn.Module):
@@ -232,6 +231,6 @@ class LayerScale(nn.Module):
         super().__init__()
         self.gamma = nn.Parameter(torch.full((width,), first))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., D] -> [..., D]."""
-        return x * self.gamma
+    def of(self, layer: nn.Linear, x: Tensor) -> Tensor:
+        """layer(x) * gamma: [..., C] -> [..., D]; the factors are the weights', which are fewer."""
+        return F.linear(x, self.gamma[:, None] * layer.weight, self.gamma * layer.bias)

@@ -52,8 +52,8 @@ def test_levels_of_vit_are_normed_blocks(rad_dino: RadDino) -> None:
     )
     x = x + tower.pos_embed
     for block in tower.blocks:
-        x = x + block.ls1(block.attn(block.norm1(x)))
-        x = x + block.ls2(block.mlp(block.norm2(x)))
+        x = x + block.attn(block.norm1(x)) * block.ls1.gamma
+        x = x + block.mlp(block.norm2(x)) * block.ls2.gamma
         outputs.append(tower.norm(x))
     assert len(features.levels) == 4
     for level, number in zip(features.levels, (2, 4, 6, 8), strict=True):
