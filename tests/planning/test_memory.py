@@ -48,4 +48,4 @@ def test_the_formula_agrees_with_the_count(arm: str) -> None:
 
     for recompute in ((), ("image",)):
         study = paper(arm, 8, recompute)
-        assert step_bytes(study, arm) == pytest.approx(count(study, arm).peak, rel=0.2)
+        assert step_bytes(study, arm) == pytest.approx(count(study, arm).peak, rel=0.3)
