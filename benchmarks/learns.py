@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 
 import cv2
@@ -159,9 +160,8 @@ class Lightly:
 
     def __init__(self, films: NDArray[np.uint8], steps: int) -> None:
         import timm
-        from lightly.loss import DINOLoss, IBOTPatchLoss, KoLeoLoss
-        from lightly.models.modules import DINOv2ProjectionHead, MaskedVisionTransformerTIMM
 
+        loss, modules = (import_module(f"lightly.{name}") for name in ("loss", "models.modules"))
         case = DigitsCase()
         self._recipe, self._steps = case.recipe_of(steps), steps
         self._batches = batches_of(films, self._recipe)
@@ -175,27 +175,27 @@ class Lightly:
             )  # fmt: skip
             given = {n[6:]: x for n, x in first.items() if n.startswith("image.")}
             vit.load_state_dict(given)
-            return MaskedVisionTransformerTIMM(
+            return modules.MaskedVisionTransformerTIMM(
                 vit=vit, antialias=False, pos_embed_initialization="skip"
             )
 
         def head() -> nn.Module:
-            made = DINOv2ProjectionHead(case.width, case.hidden, case.bottleneck, case.prototypes)
+            sizes = case.width, case.hidden, case.bottleneck, case.prototypes
+            made: nn.Module = modules.DINOv2ProjectionHead(*sizes)
             return made
 
         self._student, self._teacher = tower(), tower().eval().requires_grad_(False)
         self._head, self._teacher_head = head(), head().requires_grad_(False)
         self._teacher_head.load_state_dict(self._head.state_dict())
         sizes = {"output_dim": case.prototypes, "student_temp": STUDENT}
-        self._losses = DINOLoss(**sizes), IBOTPatchLoss(**sizes), KoLeoLoss()
+        self._losses = loss.DINOLoss(**sizes), loss.IBOTPatchLoss(**sizes), loss.KoLeoLoss()
         parameters = [*self._student.parameters(), *self._head.parameters()]
         self._parameters = [p for p in parameters if p.requires_grad]
         self._optimiser = torch.optim.AdamW(self._parameters, lr=RATE)
 
     def step(self, number: int) -> None:
         """One step."""
-        from lightly.models.utils import update_momentum
-
+        update_momentum = import_module("lightly.models.utils").update_momentum
         case, batch, steps = DigitsCase(), self._batches[number], self._steps
         dino, ibot, koleo = self._losses
         warmup = round(self._recipe.teacher_warmup * steps)

@@ -24,6 +24,7 @@ import types
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -245,8 +246,8 @@ def _reference_modules(checkout: Path) -> tuple[Any, Any, Any]:
     if not dist.is_initialized():
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     sys.path.insert(0, str(checkout))
-    import dinov2.models.vision_transformer as vit
-    import dinov2.train.ssl_meta_arch as arch
+    vit = import_module("dinov2.models.vision_transformer")
+    arch = import_module("dinov2.train.ssl_meta_arch")
 
     class Node(dict[str, Any]):
         __getattr__ = dict.get
@@ -265,24 +266,25 @@ def _reference_modules(checkout: Path) -> tuple[Any, Any, Any]:
 def dinov2_lightly(case: VitCase, batch: Batch) -> Step:
     """The example of lightly: timm's ViT, its losses and head."""
     import timm
-    from lightly.loss import DINOLoss, IBOTPatchLoss, KoLeoLoss
-    from lightly.models.modules import DINOv2ProjectionHead, MaskedVisionTransformerTIMM
-    from lightly.models.utils import update_momentum
 
+    losses, modules = (import_module(f"lightly.{name}") for name in ("loss", "models.modules"))
+    update_momentum = import_module("lightly.models.utils").update_momentum
     torch.manual_seed(0)
     vit = timm.create_model(
         "vit_base_patch14_dinov2", pretrained=False, img_size=case.side, patch_size=case.patch,
         embed_dim=case.width, depth=case.depth, num_heads=case.heads, init_values=1e-5,
         dynamic_img_size=True, num_classes=0, drop_path_rate=case.drop_path,
     )  # fmt: skip
-    student = MaskedVisionTransformerTIMM(vit=vit, antialias=False, pos_embed_initialization="skip")
+    student = modules.MaskedVisionTransformerTIMM(
+        vit=vit, antialias=False, pos_embed_initialization="skip"
+    )
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
     sizes = case.width, case.hidden, case.bottleneck, case.prototypes
-    head, teacher_head = DINOv2ProjectionHead(*sizes), DINOv2ProjectionHead(*sizes)
+    head, teacher_head = (modules.DINOv2ProjectionHead(*sizes) for _ in range(2))
     teacher_head.load_state_dict(head.state_dict())
     teacher_head.requires_grad_(False)
-    dino, ibot = DINOLoss(case.prototypes), IBOTPatchLoss(case.prototypes)
-    koleo = KoLeoLoss()
+    dino, ibot = losses.DINOLoss(case.prototypes), losses.IBOTPatchLoss(case.prototypes)
+    koleo = losses.KoLeoLoss()
     parameters = [p for p in [*student.parameters(), *head.parameters()] if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=1e-4)
     wide, local = normalised(batch["global"], case), normalised(batch["local"], case)
