@@ -17,8 +17,9 @@ from radscale_lib.provenance.manifest import (
 )
 from radscale_lib.provenance.settings import write_settings
 from radscale_lib.study.model import Study
+from radscale_lib.tasks.kept import FOLDER, Kept
 from workflow.differences import changed_inputs, differences
-from workflow.jobs import names_of, stage_of
+from workflow.jobs import names_of, run_of, stage_of
 from workflow.plan import Job
 
 
@@ -85,6 +86,22 @@ def _accept(study: Study, job: Job, manifest: Manifest, reason: str) -> bool:
         return False
     manifest.accepted.append({"reason": reason, "changed": changed, "from": manifest.id, "to": now})
     manifest.id, manifest.command, manifest.inputs = now, job.command, inputs
+    if manifest.stage == "evaluate":
+        _accept_parts(study, job.wildcards["arm"], run_of(job.wildcards).path)
     assert manifest.stage == stage_of(job.rule)
     write_json(components_file(study.folder, now), parts)
     return True
+
+
+def _accept_parts(study: Study, arm: str, run: str) -> None:
+    """The same for what is kept of an evaluation, lest its next job makes all of it anew."""
+    kept = Kept(study.folder / "work" / FOLDER / run)
+    for name in kept.parts():
+        task, _, part = name.partition(".")
+        if name.partition("@")[0] == "features":
+            parts = components(study, "features", arm=arm)
+        elif task in study.evaluation.tasks and part in study.evaluation.tasks[task].parts:
+            parts = components(study, "head", task=task, part=part, arm=arm)
+        else:
+            continue  # of a task or head that the study no longer has
+        kept.restate(name, stage_id(parts))

@@ -46,6 +46,16 @@ class Kept:
         digests = {name: digest(folder / name) for name in files}
         write_json(folder / MADE, {"of": dict(of), "files": digests})
 
+    def parts(self) -> list[str]:
+        """Names of the parts that are kept."""
+        return sorted(path.parent.name for path in self._folder.glob(f"*/{MADE}"))
+
+    def restate(self, part: str, stage: str) -> None:
+        """Let a part count as made by another stage id, by somebody's judgement."""
+        made = read_json(self.folder(part) / MADE)
+        made["of"]["stage"] = stage
+        write_json(self.folder(part) / MADE, made)
+
 
 def link(source: Path, target: Path) -> None:
     """Give a file a second name, or copy it where the file system knows no such names.

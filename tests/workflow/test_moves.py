@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from radscale_lib.files import read_json
 from radscale_lib.provenance.manifest import manifest_names, path_of, read_manifest
 from tests.workflow.checkout import TINY, Checkout, copy_checkout
 
@@ -123,6 +124,9 @@ def test_accepted_after_a_move(tiny: Checkout, tmp_path: Path) -> None:
     """A study is moved, a function's name changed: what it made is accepted, and nothing runs."""
     there = moved(tiny, tmp_path / "elsewhere")
     cards = {path: path.read_bytes() for path in there.results.glob("encoders/*/*/*/encoder.json")}
+    kept = {
+        path: read_json(path)["of"] for path in there.results.glob("work/evaluated/**/made.json")
+    }
     source = there.folder / "radscale_lib/files.py"
     source.write_text(source.read_text() + "\n\ndef renamed() -> None:\n    pass\n")
     planned = there.plan()
@@ -135,6 +139,11 @@ def test_accepted_after_a_move(tiny: Checkout, tmp_path: Path) -> None:
     assert there.plan() == []
     assert "Nothing to be done" in there.snakemake()
     assert {path: path.read_bytes() for path in cards} == cards
+    assert len(kept) == 4 * 3  # of each run its features, and a head of each task
+    for path, before in kept.items():
+        now = read_json(path)["of"]
+        assert now["stage"] != before["stage"]
+        assert now | {"stage": before["stage"]} == before
     made = read_manifest(path_of(there.results, "fits"))
     assert made is not None
     [entry] = made.accepted
