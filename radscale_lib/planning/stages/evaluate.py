@@ -212,6 +212,16 @@ def _score_seconds(study: Study, names: Mapping[str, str], rate: float) -> float
     return 2 + len(study.evaluation.tasks) * study.evaluation.resamples * _tested(study) / 1e8
 
 
+def _score_minutes(study: Study) -> float:
+    """With 20 ms for each film or report of each decoder and seed."""
+    tested = archive_images(study) * study.splits.test
+    decoded = 0.0
+    for task in study.evaluation.tasks.values():
+        limit = getattr(getattr(task, "decoder", None), "test_images", None) or tested
+        decoded += min(tested, limit) * len(task.parts) * (task.decoder_seeds or 0)
+    return 15 + (_tested(study) / 2000 + 0.02 * decoded) / 60
+
+
 def _evaluate_minutes(study: Study) -> float:
     """For the features, the images that heads encode, and the feature maps that they read."""
     asked = _asked(study)
@@ -258,7 +268,7 @@ STAGES = {
         kinds=task_kinds,
         runs="scoring",
         megabytes=lambda study: 2000 + 2000 * megaimages(study),
-        minutes=lambda study: 15 + _tested(study) / 2000 / 60,
+        minutes=_score_minutes,
         seconds=_score_seconds,
     ),
     "gather": Stage(script="gather.py", reads=_gather, modules=_gather_modules),
