@@ -28,6 +28,7 @@ STAGES = {
     "evaluate_run": "evaluate",
     "score_run": "score",
     "gather_scores": "gather",
+    "compare_encoders": "compare",
     "fit_scaling": "fit",
     "draw_similarity": "similarity",
     "draw_figures": "figures",

@@ -12,6 +12,7 @@ from radscale_lib.report.draw import draw_figures
 from radscale_lib.report.figures import Tables
 from radscale_lib.report.figures.training import read_logs
 from radscale_lib.study import StudyError
+from radscale_lib.tasks.draws import FILE, read_scores
 
 TABLES = ("scores", "fits", "crossovers", "comparisons", "verdicts")
 REDRAWN = """\
@@ -55,11 +56,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("give --results, or --study and all tables")
     study = study_of(args)
     further = [args.subsets, args.checkpoints, args.test_scores]
+    draws = args.scores.with_name(FILE)
+    further += [draws if draws.exists() else None]
     reads = [*judged, *further, *args.similarity, *args.logs]
     with step(args, study, "figures", reads, [args.out / "figures", args.out / "tables"]):
         subsets = pl.read_parquet(args.subsets) if args.subsets else None
         maps = [pl.read_parquet(path) for path in args.similarity]
-        scores, fits, crossovers, comparisons, verdicts = map(pl.read_parquet, judged)
+        scores = read_scores(args.scores)
+        fits, crossovers, comparisons, verdicts = map(pl.read_parquet, judged[1:])
         along = pl.read_parquet(args.checkpoints) if args.checkpoints else None
         training = read_logs(args.logs) if args.logs else None
         elsewhere = pl.read_parquet(args.test_scores) if args.test_scores else None

@@ -20,6 +20,7 @@ from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.joint import joint_table
 from radscale_lib.scaling.least_squares import FORMS
 from radscale_lib.scaling.tables import Tables, fit_study
+from radscale_lib.tasks.draws import FILE, read_scores
 
 FEW = 30
 """Each fit is checked by fitting parts of its runs, if the table has no more curves than this."""
@@ -59,9 +60,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         and all(paths := [getattr(args, name) for name in Tables._fields])
     ):
         of = study_of(args)
+        draws = [path for path in [args.scores.with_name(FILE)] if path.exists()]
         joint = [args.joint] if args.joint and args.checkpoints else []
-        with step(args, of, "fit", [args.scores, args.checkpoints], [*paths, *joint]):
-            tables = [*fit_study(of, pl.read_parquet(args.scores))]
+        with step(args, of, "fit", [args.scores, *draws, args.checkpoints], [*paths, *joint]):
+            tables = [*fit_study(of, read_scores(args.scores))]
             tables += [joint_table(of, pl.read_parquet(args.checkpoints)) for _ in joint]
             for frame, path in zip(tables, [*paths, *joint], strict=True):
                 with atomic_write(path) as partial:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radscale_lib.provenance.step import add_options, step, study_of
-from radscale_lib.tasks.gather import gather, gather_elsewhere, scores_elsewhere
+from radscale_lib.tasks.draws import FILE
+from radscale_lib.tasks.gather import TOGETHER, gather, gather_elsewhere, scores_elsewhere
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -15,7 +16,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--scores", type=Path, nargs="*", required=True, help="scores.parquet of tasks and runs"
     )
-    parser.add_argument("--out", type=Path, required=True, help="the table")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the table; others are put beside it"
+    )
     parser.add_argument(
         "--checkpoints", type=Path, help="that of encoders kept on the way (written)"
     )
@@ -35,8 +38,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     study = study_of(args)
     elsewhere = scores_elsewhere(study, args.test_archives) if args.test_out else []
-    makes = [args.out, *(path for path in (args.checkpoints, args.test_out) if path)]
-    reads = [*args.scores, *args.predictions, *(path for _, path in elsewhere)]
+    beside = [f"{name}.parquet" for name in ("draws", *TOGETHER)]
+    makes = [args.out, *map(args.out.with_name, beside)]
+    makes += [path for path in (args.checkpoints, args.test_out) if path]
+    others = (path.with_name(name) for path in args.scores for name in beside)
+    reads = [*args.scores, *filter(Path.exists, others), *args.predictions]
+    reads += [path.with_name(name) for _, path in elsewhere for name in (path.name, FILE)]
     with step(args, study, "gather", reads, makes):
         gather(study, args.scores, args.out, args.checkpoints, args.predictions)
         if args.test_out:

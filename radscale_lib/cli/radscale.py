@@ -66,6 +66,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         _step("evaluate", "features and predictions of a run"),
         _step("score-run", "scores of a run's predictions"),
         _step("gather", "merge the scores of all runs"),
+        _step("compare", "differences between all encoders"),
         _step("fit", "fit scaling laws, of a study or of any table"),
         _step("similarity", "maps of similar patches"),
         _step("figures", "draw the figures"),

@@ -9,6 +9,7 @@ import polars as pl
 from radscale_lib.files import atomic_write, read_json
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.document import write_report
+from radscale_lib.tasks.draws import FILE, read_scores
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--crossovers", type=Path, required=True, help="crossovers table")
     parser.add_argument("--comparisons", type=Path, required=True, help="comparisons table")
     parser.add_argument("--verdicts", type=Path, required=True, help="verdicts table")
+    parser.add_argument("--differences", type=Path, help="differences between encoders")
+    parser.add_argument("--subgroups", type=Path, help="scores of subgroups")
     parser.add_argument(
         "--ledgers", type=Path, nargs="*", default=[], help="ledger tables, in <archive>/ folders"
     )
@@ -40,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     study = study_of(args)
     tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
+    draws = args.scores.with_name(FILE)
+    tables += [draws if draws.exists() else None, args.differences, args.subgroups]
     tables += [args.subsets, args.splits, args.figures, args.test_scores]
     labels = {
         name: path
@@ -50,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with step(args, study, "report", reads, [args.out]):
         html = write_report(
             study,
-            pl.read_parquet(args.scores),
+            read_scores(args.scores),
             pl.read_parquet(args.fits),
             pl.read_parquet(args.crossovers),
             pl.read_parquet(args.comparisons),
@@ -64,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             {name: pl.read_parquet(path) for name, path in labels.items()},
             pl.read_parquet(args.test_scores) if args.test_scores else None,
             pl.read_parquet(args.splits) if args.splits else None,
+            pl.read_parquet(args.differences) if args.differences else None,
+            pl.read_parquet(args.subgroups) if args.subgroups else None,
         )
         with atomic_write(args.out) as partial:
             partial.write_text(html, encoding="utf-8")

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.study import Run
-from radscale_lib.tasks.runs import SCORES, TABLE, UnknownRunError, check_run, tables_elsewhere
+from radscale_lib.tasks.runs import (
+    TABLE,
+    UnknownRunError,
+    check_run,
+    scored_files,
+    tables_elsewhere,
+)
 from radscale_lib.tasks.scoring import score_run
 
 
@@ -22,13 +28,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--tasks",
         type=Path,
         required=True,
-        help="folder with <task>/<run>/predictions.parquet, which gets scores.parquet beside each",
+        help="folder with <task>/<run>/predictions.parquet, which gets the tables of scores",
     )
     parser.add_argument(
         "--test-archives",
         type=Path,
         help="folder with <archive>/tasks/<task>/<run>/predictions.parquet, which gets scores too",
     )
+    parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
+    parser.add_argument("--encoder", type=Path, help="encoder that the predictions must be of")
     parser.add_argument("--task", action="append", help="of the study; may be repeated (all)")
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)
@@ -41,11 +49,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = {task: args.tasks / task / run.path / TABLE for task in tasks}
     archives = study.test_archives if args.test_archives else ()
     abroad = tables_elsewhere(study, run, args.test_archives, archives, tasks, TABLE)
-    reads = [*tables.values(), *(path for theirs in abroad.values() for path in theirs.values())]
-    makes = [path.with_name(SCORES) for path in reads]
+    everywhere = [*tables.items(), *(each for theirs in abroad.values() for each in theirs.items())]
+    makes = [
+        path.with_name(name) for task, path in everywhere for name in scored_files(study, task)
+    ]
+    folders = [
+        folder for task in tasks for _, folder in study.evaluation.tasks[task].scoring_folders()
+    ]
+    reads = [*(path for _, path in everywhere), args.catalog, args.encoder, *folders]
     with step(args, study, "score", reads, makes, arm=args.arm):
         encoder = study.encoder_of(run.arm)
-        score_run(study, run, encoder, tables)
+        score_run(study, run, encoder, tables, args.catalog, args.encoder)
         for archive, theirs in abroad.items():
             print(f"{archive}:", file=sys.stderr)
-            score_run(study.seen_from(archive), run, encoder, theirs)
+            score_run(study.seen_from(archive), run, encoder, theirs, None, args.encoder)

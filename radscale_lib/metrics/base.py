@@ -12,8 +12,9 @@ Each is computed for many bootstrap resamples at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Metric:
         chance: its value for an encoder that knows nothing; None where that depends on the data.
         needs_phrases: whether it reads reports by phrases, which some languages lack.
         is_error: whether smaller is better; scaling laws are not fitted to such a metric.
+        weights: key of the task that names the folder of its weights; without it there is no score.
     """
 
     task: ClassVar[str]
@@ -45,6 +47,7 @@ class Metric:
     chance: float | None = None
     needs_phrases: bool = False
     is_error: bool = False
+    weights: str | None = None
 
 
 class Ranked(Protocol):
@@ -175,6 +178,10 @@ class ReportPairs(Protocol):
     def claims(self) -> NDArray[np.int64]:
         """What both say of each of the K labels: counts [N, K, 3] of `tasks.lexical`."""
 
+    @property
+    def weights(self) -> Mapping[str, Path]:
+        """Folders of weights that the task names, by its key."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextMetric(Metric):
@@ -184,6 +191,7 @@ class TextMetric(Metric):
         statistics: [N, C] of N reports; [N, K, C] where `by_label`.
         of: [...] from sums [..., C] of the statistics.
         by_label: whether it has a value for each label, of which the macro value is the mean.
+        labels: names of the K labels, if they are its own; else they are the study's.
         positives: number of reports that count as positive, from the counts [N, C] of a label.
     """
 
@@ -191,6 +199,7 @@ class TextMetric(Metric):
     statistics: Callable[[ReportPairs], NDArray[Any]]
     of: Callable[[Floats], Floats]
     by_label: bool = False
+    labels: tuple[str, ...] | None = None
     positives: Callable[[NDArray[Any]], int] | None = None
 
 

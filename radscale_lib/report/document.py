@@ -14,6 +14,7 @@ from radscale_lib.archive.joins import near_text
 from radscale_lib.report import sentences
 from radscale_lib.report.answers import answers
 from radscale_lib.report.cells import apart, merged, told
+from radscale_lib.report.compared import difference_tasks, subgroup_tasks
 from radscale_lib.report.draw import listed_figures
 from radscale_lib.report.figures.archives import NO_FITS
 from radscale_lib.report.figures.base import SECTIONS
@@ -57,6 +58,8 @@ def write_report(
     labels: Mapping[str, pl.DataFrame] | None = None,
     test_scores: pl.DataFrame | None = None,
     splits: pl.DataFrame | None = None,
+    differences: pl.DataFrame | None = None,
+    subgroups: pl.DataFrame | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -76,6 +79,8 @@ def write_report(
         labels: what was read of labels, and how far it agrees (`labels.labels_section`).
         test_scores: scores on test archives.
         splits: counts of each split.
+        differences: the differences table.
+        subgroups: the subgroups table.
     """
     series = {
         task: task_series(study, scores, fits, task)
@@ -116,6 +121,9 @@ def write_report(
         score_sizes=[format_count(size) for size in study.subsets.sizes if study.arms],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
         test_archives=[_test_archive(study, test_scores, name) for name in study.test_archives],
+        level=f"{study.evaluation.confidence:.0%}",
+        difference_tasks=[] if differences is None else difference_tasks(study, differences),
+        subgroup_tasks=[] if subgroups is None else subgroup_tasks(study, subgroups),
         law_tasks=_law_tasks(study, fits, crossovers),
         method=METHOD,
         comparison_sizes=[

@@ -11,6 +11,7 @@ from radscale_lib.provenance.settings import FOLDER, read_settings
 from radscale_lib.report.figures import Tables
 from radscale_lib.report.figures.training import read_logs
 from radscale_lib.study import Study, StudyError
+from radscale_lib.tasks.draws import read_scores
 
 
 def settings_of(results: Path) -> Study:
@@ -46,11 +47,11 @@ def tables_of(results: Path) -> Tables:
         raise StudyError(f"{results}: {missing[0]}.parquet is missing: finish the study first")
     card, along = results / "subsets" / "card.parquet", results / "checkpoints.parquet"
     elsewhere = results / "test_scores.parquet"
-    scores, fits, crossovers, comparisons, verdicts = (
-        pl.read_parquet(results / f"{name}.parquet") for name in names
+    fits, crossovers, comparisons, verdicts = (
+        pl.read_parquet(results / f"{name}.parquet") for name in names[1:]
     )
     return Tables(
-        scores,
+        read_scores(results / "scores.parquet"),
         fits,
         crossovers,
         comparisons,

@@ -18,10 +18,11 @@ from radscale_lib.files import atomic_write, read_json, write_json
 from radscale_lib.study import Study
 
 PUBLIC = (
-    "report.html", "figures/*", "tables/*", "scores.parquet", "checkpoints.parquet",
-    "test_scores.parquet", "joint.parquet", "fits.parquet", "crossovers.parquet",
-    "comparisons.parquet", "label_fits.parquet", "verdicts.parquet", "subsets/card.parquet",
-    "subsets/splits.parquet",
+    "report.html", "figures/*", "tables/*", "scores.parquet", "draws.parquet", "subgroups.parquet",
+    "reliability.parquet", "differences.parquet", "checkpoints.parquet",
+    "test_scores.parquet", "fits.parquet", "crossovers.parquet", "comparisons.parquet",
+    "label_fits.parquet", "joint.parquet",
+    "verdicts.parquet", "subsets/card.parquet", "subsets/splits.parquet",
     "encoders/*/*/*/encoder.safetensors", "encoders/*/*/*/encoder.json",
     "encoders/*/*/*/log.parquet",
 )  # fmt: skip

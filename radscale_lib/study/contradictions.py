@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from radscale_lib.metrics import metrics
-from radscale_lib.study.archive import PHANTOM_LABELS, PHRASED
+from radscale_lib.study.archive import DEMOGRAPHICS, PHANTOM_LABELS, PHRASED
 from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.labels import Audit
 from radscale_lib.study.paradigms import PARADIGMS
@@ -43,6 +43,7 @@ def contradictions(study: Study) -> Iterator[str]:
         yield from _arm(study, name, arm)
     yield from _tasks(study)
     yield from _metrics(study)
+    yield from _subgroups(study)
     yield from _heads(study)
     yield from _checkpoints(study)
     yield from _claims(study)
@@ -352,6 +353,23 @@ def _tasks(study: Study) -> Iterator[str]:
             yield f"{key}.{below}: {problem}"
 
 
+def _subgroups(study: Study) -> Iterator[str]:
+    for name in study.evaluation.subgroups:
+        if name in DEMOGRAPHICS and name not in study.institution.demographics:
+            yield (
+                f"evaluation.subgroups: the archive does not keep {name!r}: add it to "
+                "institution.demographics, or remove it here"
+            )
+    for finding, tube in (study.evaluation.shortcuts or {}).items():
+        for label, kind in ((finding, "findings"), (tube, "tubes")):
+            known = getattr(study.labels, kind)
+            if label not in known:
+                yield (
+                    f"evaluation.shortcuts.{finding}: {label!r} is none of labels.{kind}: use one "
+                    f"of {list(known)}"
+                )
+
+
 def _metrics(study: Study) -> Iterator[str]:
     tasks = study.evaluation.tasks
     for name, task in tasks.items():
@@ -374,10 +392,19 @@ def _metrics(study: Study) -> Iterator[str]:
                 f"metrics of which larger is: use one of {_fitted(tasks[name])}"
             )
         elif known[metric].needs_phrases and study.institution.language not in PHRASED:
-            others = [repr(other) for other, each in known.items() if not each.needs_phrases]
+            others = [
+                repr(other)
+                for other, each in known.items()
+                if not (each.needs_phrases or each.weights)
+            ]
             yield (
                 f"scaling.metrics.{name}: {metric!r} has no phrases in "
                 f"{study.institution.language!r}: use {' or '.join(others)}"
+            )
+        elif (key := known[metric].weights) and getattr(tasks[name], key, None) is None:
+            yield (
+                f"scaling.metrics.{name}: {metric!r} needs weights: give their folder as "
+                f"evaluation.tasks.{name}.{key}, or use another metric"
             )
 
 

@@ -34,6 +34,19 @@ class Evaluation(Section):
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
     seed: int = Field(0, ge=0, description="Seed of the resamples and of the decoders.")
+    subgroups: Annotated[
+        tuple[Literal["view", "scanner", "year", "sex", "age_band"], ...], Distinct
+    ] = Field(
+        ("view", "scanner", "year"),
+        description="Properties of the catalog by which test images are scored in groups too; the "
+        "last two need institution.demographics.",
+    )
+    shortcuts: dict[str, str] | None = Field(
+        None,
+        description="Tubes that give findings away, by finding: images with both, and with the "
+        "finding alone, are scored apart. Null: pneumothorax by chest tube, where labels are so "
+        "called.",
+    )
     floors: bool = Field(
         True,
         description="Also evaluate, for each encoder of an arm, its own architecture with random "

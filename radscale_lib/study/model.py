@@ -1,5 +1,6 @@
 """The study file as one typed model, with the rules that hold across its sections."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -182,6 +183,19 @@ class Study(Section):
         """The study with a test archive in the institution's place, and the labels it has."""
         test = self.test_archives[archive]
         return self.model_copy(update={"institution": test, "labels": self.labels_in(archive)})
+
+    @property
+    def shortcuts(self) -> dict[str, str]:
+        """Tubes that give findings away, by finding."""
+        if self.evaluation.shortcuts is not None:
+            return self.evaluation.shortcuts
+
+        def called(labels: tuple[str, ...], name: str) -> list[str]:
+            return [label for label in labels if re.sub(r"[\s_-]+", " ", label).lower() == name]
+
+        findings = called(self.labels.findings, "pneumothorax")
+        tubes = called(self.labels.tubes, "chest tube")
+        return dict(zip(findings, tubes, strict=False))
 
     def head_of(self, task: str) -> str:
         """The head of a task that is fitted and drawn; of a task that is not, its first."""

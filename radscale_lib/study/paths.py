@@ -30,7 +30,7 @@ def path_problems(study: Study) -> list[str]:
         if encoder.weights is not None:
             problems += _absent(f"encoders.{name}.weights", encoder.weights, encoder.weights_are)
     for name, task in study.evaluation.tasks.items():
-        for key, folder in task.folders():
+        for key, folder in (*task.folders(), *task.scoring_folders()):
             problems += _absent(f"evaluation.tasks.{name}.{key}", folder, "folder")
         for key, package, remedy in task.packages():
             if find_spec(package) is None:

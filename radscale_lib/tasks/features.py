@@ -107,7 +107,10 @@ def read_vectors(inputs: Inputs) -> tuple[Vectors, pl.DataFrame]:
     folder = inputs.features
     tensors, made_by = _read_tensors(folder / FILES[0])
     if made_by != inputs.encoder_digest:
-        raise InputError(f"{folder}: features of another encoder than {inputs.encoder}: {AGAIN}")
+        raise InputError(
+            f"{folder}: features of another encoder (SHA-256 {str(made_by)[:16]}) than "
+            f"{inputs.encoder} ({inputs.encoder_digest[:16]}): {AGAIN}"
+        )
     if FAULT in tensors:
         raise NotFiniteError(tensors[FAULT].tobytes().decode())
     index = _read_index(folder / FILES[1])

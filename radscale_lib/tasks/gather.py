@@ -10,8 +10,13 @@ from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Study
 from radscale_lib.tasks.checkpoints import separated, validation_scores
+from radscale_lib.tasks.draws import FILE, apart, read_scores
 from radscale_lib.tasks.runs import SCORES, tables_elsewhere
 from radscale_lib.tasks.scores import ORDER, SCHEMA
+from radscale_lib.tasks.scoring import RUN
+
+TOGETHER = ("subgroups", "reliability")
+"""Tables of tasks and runs that a study has one of."""
 
 ELSEWHERE = pl.Schema({"archive": pl.String(), **SCHEMA})
 """Of `test_scores.parquet`."""
@@ -28,7 +33,9 @@ def gather(
     checkpoints: Path | None = None,
     predictions: Sequence[Path] = (),
 ) -> None:
-    """Write the rows of all tasks and runs as one sorted table.
+    """Write the rows of all tasks and runs as one sorted table, and their draws beside it.
+
+    Tables of subgroups and of reliability that lie beside the scores are put together, too.
 
     Runs of the study without scores are named on standard error.
 
@@ -43,7 +50,7 @@ def gather(
         MissingScoresError: if the study is strict and scores are missing.
     """
     tables = [
-        pl.read_parquet(path).match_to_schema(
+        read_scores(path).match_to_schema(
             SCHEMA, missing_columns=dict.fromkeys(("images", "head", "note", "choice"), "insert")
         )
         for path in paths
@@ -68,7 +75,10 @@ def gather(
             "again, or set strict to false"
         )
     whole, along = separated(study, scores, validation_scores(study, predictions))
-    for table, path in ((whole, out), (along, checkpoints)):
+    whole, draws = apart(whole)
+    written = {out: whole, out.with_name(FILE): draws} | {checkpoints: along}
+    written |= {out.with_name(f"{name}.parquet"): _together(paths, name) for name in TOGETHER}
+    for path, table in written.items():
         if path is not None:
             with atomic_write(path) as partial:
                 table.write_parquet(partial)
@@ -99,7 +109,7 @@ def gather_elsewhere(study: Study, tables: Sequence[tuple[str, Path]], out: Path
         out: the table.
     """
     parts = [
-        pl.read_parquet(path).select(pl.lit(archive).alias("archive"), pl.all())
+        read_scores(path).with_columns(archive=pl.lit(archive)).select(list(ELSEWHERE))
         for archive, path in tables
     ]
     scores = pl.concat([ELSEWHERE.to_frame(), *parts]).sort("archive", *ORDER)
@@ -115,3 +125,13 @@ def gather_elsewhere(study: Study, tables: Sequence[tuple[str, Path]], out: Path
             for run in study.runs:
                 if (archive, name, *run) not in scored:
                     print(f"{archive}: no scores: {name} of {run.path}", file=sys.stderr)
+
+
+def _together(paths: Sequence[Path], name: str) -> pl.DataFrame:
+    """Rows of a table beside each of the scores, runs in order; not those of kept encoders."""
+    beside = [path.with_name(f"{name}.parquet") for path in paths]
+    found = [pl.read_parquet(path) for path in beside if path.exists()]
+    # Without rows a table has the columns of a run alone, whatever else it would have.
+    table = pl.concat([t for t in found if len(t)] or found[:1] or [RUN.to_frame()])
+    runs = ["arm", "size", "seed", "task"]
+    return table.filter(~pl.col("arm").str.contains("@")).sort(runs, maintain_order=True)

@@ -8,11 +8,14 @@ from radscale_lib.metrics import metrics
 from radscale_lib.study.model import Study
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.label_scores import label_scores
+from radscale_lib.tasks.reliability import SCHEMA as RELIABILITY
+from radscale_lib.tasks.reliability import reliability
+from radscale_lib.tasks.scorable import Scorable
 from radscale_lib.tasks.scores import Score, unscored
 
 
-def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> list[Score]:
-    """Scores of a head on the test images; thresholds are those of the validation images.
+def prepare(study: Study, name: str, table: pl.DataFrame, note: str | None) -> Scorable:
+    """A head's test images, to be scored at the thresholds of the validation images.
 
     Args:
         study: the study.
@@ -23,17 +26,32 @@ def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> lis
     task = study.evaluation.tasks[name]
     labels = task.targets(study.labels)
     test, validation = (table.filter(split=split) for split in ("test", "validation"))
-    draws = PatientDraws.draw(
-        test["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
-    )
-    if note is not None:
-        known = _columns(test, "target", labels)
-        return unscored(labels, list(metrics(task.kind)), known, draws, note)
-    truth, logits = (_columns(test, part, labels) for part in ("target", "logit"))
+    truth = _columns(test, "target", labels)
+    logits = _columns(test, "logit", labels)
     thresholds = None
     if len(validation):
         thresholds = (_columns(validation, "target", labels), _columns(validation, "logit", labels))
-    return label_scores(labels, truth, logits, draws, thresholds)
+
+    def score(images: NDArray[np.intp], draws: PatientDraws) -> list[Score]:
+        if note is not None:
+            return unscored(labels, list(metrics(task.kind)), truth[images], draws, note)
+        return label_scores(labels, truth[images], logits[images], draws, thresholds)
+
+    return Scorable(test.select("image_id", "patient_id"), score)
+
+
+def tables(
+    study: Study, name: str, table: pl.DataFrame, note: str | None
+) -> dict[str, pl.DataFrame]:
+    """`reliability`: bins of predicted probability, by label, of the test images."""
+    if note is not None:
+        return {"reliability": RELIABILITY.to_frame()}
+    labels = study.evaluation.tasks[name].targets(study.labels)
+    test = table.filter(split="test")
+    _, patients = np.unique(test["patient_id"].to_numpy().astype(str), return_inverse=True)
+    truth, logits = (_columns(test, part, labels) for part in ("target", "logit"))
+    smallest = study.smallest_cell("institution")
+    return {"reliability": reliability(labels, truth, logits, patients, smallest)}
 
 
 def _columns(table: pl.DataFrame, part: str, labels: tuple[str, ...]) -> NDArray[np.float32]:

@@ -17,11 +17,12 @@ from radscale_lib.tasks.bootstrap import Floats, PatientDraws
 from radscale_lib.tasks.confidence import share_family
 from radscale_lib.tasks.masks import decode_mask
 from radscale_lib.tasks.overlap import Masks
+from radscale_lib.tasks.scorable import Scorable
 from radscale_lib.tasks.scores import Score, macro, sampled_score
 
 
-def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> list[Score]:
-    """Scores of a decoder on the test images.
+def prepare(study: Study, name: str, table: pl.DataFrame, note: str | None) -> Scorable:
+    """A decoder's test images, to be scored.
 
     Metrics add up their statistics over all test images, per tube; macro is the mean over tubes. Of
     a decoder that was trained from several seeds the score is the mean, and its draws vary by the
@@ -40,19 +41,34 @@ def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> lis
         statistics(task, tubes, rows)
         for rows in table.partition_by("decoder_seed", maintain_order=True)
     ]
-    patients = table.filter(decoder_seed=0)["patient_id"].to_list()
-    draws = PatientDraws.draw(patients, study.evaluation.resamples, study.evaluation.seed)
-    scores: list[Score] = []
-    for metric in mask_metrics():
-        of_seeds = np.stack([each[metric.name] for each in by_seed])
-        values = metric.of(of_seeds.sum(axis=1))
-        errors = seed_errors(values, len(draws))
-        by_tube = [
-            _score(metric, tube, of_seeds[:, :, index], draws, errors[:, index])
-            for index, tube in enumerate(tubes)
-        ]
-        scores += [*by_tube, macro(by_tube, len(patients))]
-    return scores
+    computed = [
+        (metric, np.stack([each[metric.name] for each in by_seed])) for metric in mask_metrics()
+    ]
+
+    def score(images: NDArray[np.intp], draws: PatientDraws) -> list[Score]:
+        scores: list[Score] = []
+        for metric, of_all in computed:
+            of_seeds = of_all[:, images]
+            values = metric.of(of_seeds.sum(axis=1))
+            errors = seed_errors(values, len(draws))
+            by_tube = [
+                _score(metric, tube, of_seeds[:, :, index], draws, errors[:, index])
+                for index, tube in enumerate(tubes)
+            ]
+            scores += [*by_tube, macro(by_tube, len(images))]
+        return scores
+
+    films = table.filter(decoder_seed=0)
+    return Scorable(films.select("image_id", "patient_id"), score)
+
+
+def tables(
+    study: Study, name: str, table: pl.DataFrame, note: str | None
+) -> dict[str, pl.DataFrame]:
+    """`masks`: those of a fixed set of films, for the report."""
+    from radscale_lib.tasks.examples import kept  # whose films are ranked by our statistics
+
+    return {"masks": kept(study, name, table).drop("head")}
 
 
 def mask_metrics() -> list[MaskMetric]:

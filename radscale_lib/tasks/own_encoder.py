@@ -10,6 +10,7 @@ from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import InputError
 from radscale_lib.shards.labels import label_files
 from radscale_lib.study.model import Run, Study
+from radscale_lib.tasks.draws import FILE, apart
 from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.runs import SCORES, TABLE
@@ -27,7 +28,7 @@ def evaluate_encoder(
         study: the study; its `institution` must have been ingested (`snakemake ingest`).
         spec: the encoder, as `encoders.load` takes it.
         out: folder that gets `encoder.safetensors`, `features/`, `tasks/<task>/` and
-            `scores.parquet`, the scores of all tasks, whose `arm` is `name`.
+            `scores.parquet`, the scores of all tasks, whose `arm` is `name`, with `draws.parquet`.
         name: of the encoder.
         tasks: of the study; None: all of them.
         threads: threads of the numerical libraries.
@@ -65,7 +66,8 @@ def evaluate_encoder(
     run = Run(name, 0, 0)
     tables = {task: out / "tasks" / task / TABLE for task in chosen}
     evaluate_run(study, run, inputs, tables, threads)
-    scores = score_run(study, run, name, tables)
-    with atomic_write(out / SCORES) as partial:
-        scores.write_parquet(partial)
+    scores = score_run(study, run, name, tables, inputs.catalog, file)
+    for filename, table in zip((SCORES, FILE), apart(scores), strict=True):
+        with atomic_write(out / filename) as partial:
+            table.write_parquet(partial)
     return scores

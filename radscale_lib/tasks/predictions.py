@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from radscale_lib.files import atomic_write
+from radscale_lib.files import atomic_write, file_digest
 from radscale_lib.provenance.step import InputError
 
 KEY = "radscale"
@@ -61,6 +61,22 @@ class Predicted:
         """What is predicted of a test archive's images; no rows if nothing is."""
         table = self.elsewhere.get(archive, self.table.clear())
         return replace(self, table=table, elsewhere={})
+
+    def require(self, path: Path, encoder: Path) -> None:
+        """Check that the predictions are of an encoder.
+
+        Args:
+            path: file of the predictions.
+            encoder: file of the encoder.
+
+        Raises:
+            InputError: naming both digests.
+        """
+        if self.encoder != (found := file_digest(encoder)):
+            raise InputError(
+                f"{path}: predictions of another encoder (SHA-256 {str(self.encoder)[:16]}) than "
+                f"{encoder} ({found[:16]}): run scripts/evaluate.py again"
+            )
 
     def write(self, path: Path) -> None:
         """Write the table with all that is known of it, whole."""

@@ -1,8 +1,10 @@
 """Scores of generated reports against their references."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,16 +13,22 @@ from numpy.typing import NDArray
 from radscale_lib.languages.phrases import has_phrases
 from radscale_lib.metrics import metrics
 from radscale_lib.metrics.base import TextMetric
+from radscale_lib.metrics.rouge_l import rouge_l
+from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.generation import Generation
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.lexical import MentionReader, claim_counts
+from radscale_lib.tasks.scorable import Scorable
 from radscale_lib.tasks.scores import MACRO, MICRO, Score, macro, sampled_score
 
+EXAMPLES = 3
+"""Reports of each rank that are kept."""
 
-def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> list[Score]:
-    """Scores of the reports of the test images.
+
+def prepare(study: Study, name: str, table: pl.DataFrame, note: str | None) -> Scorable:
+    """A generator's test reports, to be scored.
 
     Args:
         study: the study.
@@ -30,17 +38,39 @@ def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> lis
     """
     task = study.evaluation.tasks[name]
     assert isinstance(task, Generation)
-    draws = PatientDraws.draw(
-        table["patient_id"].to_list(), study.evaluation.resamples, study.evaluation.seed
-    )
     reports = Reports(
         table["generated"].to_list(),
         table["reference"].to_list(),
         study.labels,
         task.phrases,
         study.institution.language,
+        task.metric_weights,
     )
-    return score_reports(reports, draws)
+    return Scorable(table.select("image_id", "patient_id"), scorer(reports))
+
+
+def tables(
+    study: Study, name: str, table: pl.DataFrame, note: str | None
+) -> dict[str, pl.DataFrame]:
+    """`examples`: reports that came out best, in the middle and worst, by ROUGE-L.
+
+    Equal ones go by the keyed hash of their images.
+    """
+    pairs = zip(table["generated"], table["reference"], strict=True)
+    order = table.select(
+        "image_id",
+        "reference",
+        "generated",
+        pl.Series("rouge_l", [rouge_l(*pair) for pair in pairs], pl.Float64),
+        pl.Series("by", [unit_interval(i, "examples") for i in table["image_id"]], pl.Float64),
+    ).sort("rouge_l", "by", descending=[True, False])
+    middle = max((len(order) - EXAMPLES) // 2, 0)
+    starts = {"best": 0, "median": middle, "worst": max(len(order) - EXAMPLES, 0)}
+    ranked = [
+        order.slice(start, EXAMPLES).select(pl.lit(rank).alias("rank"), pl.exclude("by"))
+        for rank, start in starts.items()
+    ]
+    return {"examples": pl.concat(ranked)}
 
 
 @dataclass(frozen=True)
@@ -52,6 +82,7 @@ class Reports:
     labels: Labels
     phrases: Mapping[str, Sequence[str]]
     language: str = "en"
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -68,39 +99,48 @@ class Reports:
 
 
 def score_reports(reports: Reports, draws: PatientDraws) -> list[Score]:
-    """The metrics of reports with their resamples."""
-    scores: list[Score] = []
-    cases, patients = len(reports.references), draws.counts.shape[1]
+    """The metrics of reports with their resamples; of those with weights, if these are given."""
+    return scorer(reports)(np.arange(len(reports.references)), draws)
+
+
+def scorer(reports: Reports) -> Callable[[NDArray[np.intp], PatientDraws], list[Score]]:
+    """Scores of some of the reports, by their places; what is counted in each is counted once."""
+    counted: list[tuple[TextMetric, Sequence[str], NDArray[Any]]] = []
     for metric in metrics("generation").values():
         assert isinstance(metric, TextMetric)
-        if not metric.by_label:
-            counts = metric.statistics(reports)
-            sums = np.array([[column.sum() for column in counts.T]], np.float64)
-            value, resamples = float(metric.of(sums)[0]), metric.of(draws.sums(counts))
-            scores.append(
-                sampled_score(MACRO, metric.name, value, resamples, cases, None, patients)
-            )
-        elif reports.names:
-            counts = metric.statistics(reports)
+        names = reports.names if metric.labels is None else metric.labels
+        if metric.weights in (None, *reports.weights) and (names or not metric.by_label):
+            counted.append((metric, names, metric.statistics(reports)))
+
+    def score(images: NDArray[np.intp], draws: PatientDraws) -> list[Score]:
+        scores: list[Score] = []
+        for metric, names, of_all in counted:
+            counts = of_all[images]
+            if not metric.by_label:
+                scores.append(_label_score(metric, MACRO, counts, draws))
+                continue
             by_label = [
                 _label_score(metric, label, counts[:, index], draws)
-                for index, label in enumerate(reports.names)
+                for index, label in enumerate(names)
             ]
             micro = _label_score(metric, MICRO, counts.sum(axis=1), draws)
-            scores += [*by_label, micro, macro(by_label, cases)]
-    return scores
+            scores += [*by_label, micro, macro(by_label, len(images))]
+        return scores
+
+    return score
 
 
 def _label_score(
     metric: TextMetric, label: str, counts: NDArray[np.generic], draws: PatientDraws
 ) -> Score:
-    """A metric of one label, or of all, from the statistics [N, C]."""
+    """A metric of one label, of all, or of whole reports, from the statistics [N, C]."""
     positives = metric.positives(counts) if metric.positives else None
     patients = draws.counts.shape[1]
+    sums = np.array([[column.sum() for column in counts.T]], np.float64)
     return sampled_score(
         label,
         metric.name,
-        float(metric.of(counts.sum(0))),
+        float(metric.of(sums)[0]),
         metric.of(draws.sums(counts)),
         len(counts),
         positives,

@@ -8,6 +8,13 @@ from radscale_lib.study.model import Run, Study
 
 TABLE, SCORES = "predictions.parquet", "scores.parquet"
 """Of a task and run."""
+SCORED = ("scores", "draws", "subgroups")
+"""Tables that the scoring of every task leaves."""
+
+
+def scored_files(study: Study, task: str) -> list[str]:
+    """Names of the files that the scoring of a task leaves, beside its predictions."""
+    return [f"{name}.parquet" for name in (*SCORED, *study.evaluation.tasks[task].tables)]
 
 
 class UnknownRunError(InputError):

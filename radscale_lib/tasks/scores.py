@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radscale_lib.metrics import metrics
 from radscale_lib.study.model import Run
+from radscale_lib.study.tasks import TASKS
 from radscale_lib.tasks.bootstrap import Floats, PatientDraws, at_prevalence, interval
 from radscale_lib.tasks.confidence import Confidence, Family, correlation_of, sampled_family
 
@@ -30,7 +32,7 @@ SCHEMA = pl.Schema(
         "cases": pl.Int64(),
         "positives": pl.Int64(),
         "resamples_used": pl.Int64(),
-        "resamples": pl.List(pl.Float64),
+        "resamples": pl.List(pl.Float32),
         "note": pl.String(),
         "choice": pl.String(),
     }
@@ -40,11 +42,17 @@ MACRO = "macro"
 """Target of the mean over labels."""
 MICRO = "micro"
 """Target of all labels' cells together."""
-SMALLER_IS_BETTER = frozenset({"brier", "ece"})
-"""Metrics of which it is."""
+ERRORS = frozenset({"brier", "ece"})
+"""Metrics of probabilities, of which smaller is better."""
 FEWEST = 5
 """Positives, and negatives, below which a label's score has no interval."""
 TOO_FEW = "too few"
+
+
+def smaller_is_better(metric: str) -> bool:
+    """Whether a metric is an error, by its name."""
+    kinds = (metrics(kind) for kind in TASKS)
+    return metric in ERRORS or any(found[metric].is_error for found in kinds if metric in found)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from radscale_lib.subsets.card import merged
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.differences import paired_difference
-from radscale_lib.tasks.scores import MACRO, MICRO, SMALLER_IS_BETTER, Score, macro
+from radscale_lib.tasks.scores import MACRO, MICRO, Score, macro, smaller_is_better
 
 UNKNOWN = "unknown"
 """Group of the images of which a property is not known."""
@@ -32,102 +32,86 @@ SCHEMA = pl.Schema(
     }
 )
 """Columns that tell of a subgroup: see docs/data-contracts.md."""
-Mask = NDArray[np.bool_]
-Scorer = Callable[[pl.DataFrame, PatientDraws], Sequence[Score]]
-"""Scores of some rows of a table of predictions, under draws of their patients."""
+Scorer = Callable[[NDArray[np.intp], PatientDraws], Sequence[Score]]
+"""Scores of some test images, by their places, under draws of their patients."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Parts of a table of predictions by a property of its test images.
+    """Test images by a property.
 
     Attributes:
         by: the property.
-        parts: by name of the group, its rows with those of validation, and draws of its test
-            images' patients.
+        groups: by name, places of the group's images.
         target: the only label that is scored; None: all.
     """
 
     by: str
-    parts: Mapping[str, tuple[pl.DataFrame, PatientDraws]]
+    groups: Mapping[str, NDArray[np.intp]]
     target: str | None = None
 
 
-def groupings(
-    table: pl.DataFrame,
-    images: pl.DataFrame,
-    by: Sequence[str],
-    draws: PatientDraws,
-    smallest: int = 1,
-) -> Iterator[Grouping]:
+def groupings(images: pl.DataFrame, by: Sequence[str], smallest: int = 1) -> Iterator[Grouping]:
     """Groups of test images by properties of the catalog.
 
     What fewer patients than `smallest` share is merged (`subsets.card.merged`). A property that
-    all share makes no groups. Thresholds are those of all validation images.
+    all share makes no groups.
 
     Args:
-        table: predictions of validation images, if any (`split`), and of the N test images.
-        images: a row for each test image, in their order: patient_id, and the properties.
+        images: a row for each test image: patient_id, and the properties.
         by: columns; those that are not there are left out.
-        draws: of the test images.
         smallest: patients of a group, at least.
     """
-    tested = _tested(table)
-    tests = np.flatnonzero(tested)
     for name in by:
         if name not in images.columns:
             continue
         texts = images.select("patient_id", pl.col(name).cast(pl.String).fill_null(UNKNOWN))
-        parts = {}
-        for group, values in merged(texts, texts, name, smallest).items():
-            here = np.flatnonzero(texts[name].is_in(values).to_numpy())
-            kept = ~tested
-            kept[tests[here]] = True
-            parts[group] = table.filter(pl.Series(kept)), draws.of(here)
-        if len(parts) > 1:
-            yield Grouping(name, parts)
+        groups = {
+            group: np.flatnonzero(texts[name].is_in(values).to_numpy())
+            for group, values in merged(texts, texts, name, smallest).items()
+        }
+        if len(groups) > 1:
+            yield Grouping(name, groups)
 
 
 def shortcut(
-    table: pl.DataFrame, finding: str, tube: str, present: pl.Series, draws: PatientDraws
+    finding: str, tube: str, found: NDArray[np.floating], placed: NDArray[np.floating]
 ) -> Grouping:
-    """Images with a finding and a tube, and those without the tube, each with all that lack both.
+    """Images with a finding and a tube, and those without the tube, each with all that lack it.
 
     What treats a finding is seen before it: a pneumothorax that is drained already is found by its
     drain (Oakden-Rayner et al. 2020). All images without the finding are in both groups.
 
     Args:
-        table: predictions of classification, with `target:<finding>`.
         finding: label.
         tube: label.
-        present: whether each test image has the tube; null where that is not known.
-        draws: of the test images.
+        found: [N], whether a test image has the finding: 1, 0 or NaN (unknown).
+        placed: [N], whether it has the tube.
     """
-    tested, column = _tested(table), f"target:{finding}"
-    has = np.full(len(table), -1)
-    has[tested] = present.cast(pl.Int8).fill_null(-1).to_numpy()
-    others = [name for name in table.columns if name.startswith("target:") and name != column]
-    alone = table.with_columns(pl.lit(None, table.schema[name]).alias(name) for name in others)
-    parts = {}
-    for words, wanted in (("with", 1), ("without", 0)):
-        other = pl.Series(tested & (has != wanted)) & (pl.col(column) == 1)
-        left = pl.when(other).then(None).otherwise(column).alias(column)
-        parts[f"{words} {tube}"] = alone.with_columns(left), draws
-    return Grouping(f"{finding} by {tube}", parts, finding)
+    groups = {
+        f"{words} {tube}": np.flatnonzero((found == 0) | ((found == 1) & (placed == has)))
+        for words, has in (("with", 1), ("without", 0))
+    }
+    return Grouping(f"{finding} by {tube}", groups, finding)
 
 
 def subgroup_scores(
-    grouping: Grouping, score: Scorer, confidence: float, smallest: int = 1
+    grouping: Grouping,
+    score: Scorer,
+    draws: PatientDraws,
+    confidence: float,
+    smallest: int = 1,
 ) -> pl.DataFrame:
     """Scores of each group, of the worst, and how far it is behind the best.
 
-    A macro mean is over the labels that have an interval in every group. Ends of `worst` and `gap`
-    hold for all groups, or pairs, at once (Bonferroni), since they are of those that were found to
-    be extreme.
+    Thresholds are those of all validation images. A macro mean is over the labels that have an
+    interval in every group. Ends of `worst` and `gap` hold for all groups, or pairs, at once
+    (Bonferroni), since they are of those that were found to be extreme.
 
     Args:
-        grouping: of the predictions.
-        score: of rows of the table.
+        grouping: of the N test images.
+        score: of some of them.
+        draws: of all of them.
         confidence: level of the intervals.
         smallest: positive and negative images from which a count is told: labels of which a group
             has fewer are left out there, and their positives everywhere.
@@ -138,18 +122,12 @@ def subgroup_scores(
     found = {
         group: {
             (one.metric, one.target): one
-            for one in score(*part)
+            for one in score(images, draws.of(images))
             if grouping.target in (None, one.target)
         }
-        for group, part in grouping.parts.items()
+        for group, images in grouping.groups.items()
     }
     return compared(grouping.by, _with_means(found), confidence, smallest)
-
-
-def _tested(table: pl.DataFrame) -> Mask:
-    if "split" not in table.columns:
-        return np.ones(len(table), bool)
-    return np.asarray((table["split"] == "test").to_numpy())
 
 
 def compared(
@@ -226,7 +204,7 @@ def _extremes(
     by: str, sure: Mapping[str, Score], confidence: float, told: bool
 ) -> Iterator[dict[str, object]]:
     """The worst group, and its gap to the best."""
-    smaller = next(iter(sure.values())).metric in SMALLER_IS_BETTER
+    smaller = smaller_is_better(next(iter(sure.values())).metric)
     order = sorted(sure, key=lambda group: sure[group].value, reverse=smaller)
     worst, best = order[0], order[-1]
     pairs = len(list(combinations(order, 2)))

@@ -19,7 +19,10 @@ GROUPS = {
     "catalogs": ("catalog_institution", "catalog_public", "index_shards_institution"),
     "subsets": ("draw_subset", "describe_subsets"),
     "runs": ("evaluate_run", "score_run"),
-    "results": ("draw_similarity", "gather_scores", "fit_scaling", "draw_figures", "write_report"),
+    "results": (
+        *("draw_similarity", "gather_scores", "compare_encoders", "fit_scaling"),
+        *("draw_figures", "write_report"),
+    ),
 }
 """Rules whose jobs share a job, since each costs seconds of its own."""
 

@@ -273,6 +273,20 @@ WRONG = {
         "arms.rad-dino.recipe.paradigm: 'dinov2' continues more than an image tower, which is all "
         "that bases.rad-dino-open (supervised) makes: train that base with the same paradigm",
     ),
+    "groups of what is not kept": (
+        {"evaluation.subgroups": ["view", "sex"]},
+        "evaluation.subgroups: the archive does not keep 'sex': add it to "
+        "institution.demographics, or remove it here",
+    ),
+    "a shortcut of no tube": (
+        {"evaluation.shortcuts": {"effusion": "cvcs"}},
+        "evaluation.shortcuts.effusion: 'cvcs' is none of labels.tubes: use one of ['ett', 'cvc']",
+    ),
+    "a metric without its weights": (
+        {"scaling.metrics.reports": "chexbert_f1"},
+        "scaling.metrics.reports: 'chexbert_f1' needs weights: give their folder as "
+        "evaluation.tasks.reports.chexbert, or use another metric",
+    ),
     "a label that is called as means are": (
         {"labels.findings": ["edema", "micro"]},
         "labels: 'micro' is what scores of all labels are called: rename the label",

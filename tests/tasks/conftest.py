@@ -24,6 +24,7 @@ STUDY = {
     "public": {"phantom": {"patients": 20}},
     "labels": {"findings": ["effusion", "nodule"], "tubes": ["ett"]},
     "subsets": {"sizes": [10, 20]},
+    "disclosure": {"smallest_cell": 1},
     "encoders": {
         "mi2": {
             "kind": "mi2",

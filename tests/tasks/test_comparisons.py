@@ -40,6 +40,10 @@ def _draws(table):
     return PatientDraws.draw(table["patient_id"].to_list(), 60, 0)
 
 
+def _scorer(table):
+    return lambda images, draws: _score(table[images], draws)
+
+
 def _score(table, draws):
     truth, logits = (
         table.select(f"{part}:{label}" for label in LABELS).cast(pl.Float64).fill_null(np.nan)
@@ -121,9 +125,8 @@ def test_draws_are_joined_to_their_scores():
 
 def test_subgroups_have_the_scores_of_their_images_and_the_worst_is_named():
     table, images = _predictions()
-    draws = _draws(table)
-    [grouping] = groupings(table, images, ["scanner", "year"], draws)
-    found = subgroup_scores(grouping, _score, 0.95)
+    [grouping] = groupings(images, ["scanner", "year"])
+    found = subgroup_scores(grouping, _scorer(table), _draws(table), 0.95)
     for group in ("Y", "Z"):
         here = table.filter(images["scanner"] == group)
         expected = roc_auc_score(here["target:a"], here["logit:a"])
@@ -152,8 +155,8 @@ def test_means_of_groups_are_over_the_labels_that_every_group_has():
     table, images = _predictions()
     rare = (images["scanner"] == "Z") & (pl.int_range(len(table), eager=True) > 12)
     table = table.with_columns(pl.when(rare).then(0).otherwise("target:b").alias("target:b"))
-    [grouping] = groupings(table, images, ["scanner"], _draws(table))
-    found = subgroup_scores(grouping, _score, 0.95)
+    [grouping] = groupings(images, ["scanner"])
+    found = subgroup_scores(grouping, _scorer(table), _draws(table), 0.95)
     noted = found.filter(kind="group", group="Z", target="b", metric="auroc").row(0, named=True)
     assert noted["note"] == "too few"
     of = found.filter(kind="group", metric="auroc").select("group", "target", "value")
@@ -164,17 +167,16 @@ def test_means_of_groups_are_over_the_labels_that_every_group_has():
 
 def test_groups_and_counts_of_few_are_merged_or_left_out():
     table, images = _predictions()
-    draws = _draws(table)
     few = pl.Series(["X"] * 4 + ["W"] * 4 + [None] * 2 + images["scanner"][10:].to_list())
-    [grouping] = groupings(table, images.with_columns(scanner=few), ["scanner"], draws, 5)
-    assert set(grouping.parts) == {"Y", "Z", "other"}
-    assert sum(len(part) for part, _ in grouping.parts.values()) == len(table)
-    found = subgroup_scores(grouping, _score, 0.95, 5)
+    [grouping] = groupings(images.with_columns(scanner=few), ["scanner"], 5)
+    assert set(grouping.groups) == {"Y", "Z", "other"}
+    assert sorted(np.concatenate([*grouping.groups.values()])) == [*range(len(table))]
+    found = subgroup_scores(grouping, _scorer(table), _draws(table), 0.95, 5)
     other = found.filter(kind="group", group="other", target="a")
     assert other.is_empty()
     assert found.filter(target="a")["positives"].null_count() == len(found.filter(target="a"))
     same = images.with_columns(scanner=pl.lit("Y"))
-    assert list(groupings(table, same, ["scanner"], draws)) == []
+    assert list(groupings(same, ["scanner"])) == []
 
 
 def test_a_shortcut_is_told_by_positives_with_and_without_it():
@@ -184,9 +186,12 @@ def test_a_shortcut_is_told_by_positives_with_and_without_it():
     tube = pl.Series(random.random(len(table)) < 0.5).set(
         pl.int_range(len(table), eager=True) < 9, None
     )
+    placed = tube.cast(pl.Float64).fill_null(np.nan).to_numpy()
     seen = (tube.fill_null(False) & (table["target:a"] == 1)).cast(pl.Float64)
     table = table.with_columns(pl.col("logit:a") + 4 * seen)
-    found = subgroup_scores(shortcut(table, "a", "tube", tube, draws), _score, 0.95)
+    found = subgroup_scores(
+        shortcut("a", "tube", table["target:a"].to_numpy(), placed), _scorer(table), draws, 0.95
+    )
     assert set(found["by"]) == {"a by tube"}
     assert set(found["target"]) == {"a"}
     values = {}

@@ -13,15 +13,17 @@ import polars as pl
 import pytest
 import yaml
 from safetensors.numpy import load_file
+from sklearn.metrics import roc_auc_score
 
 from radscale_lib.encoders.prepare import to_input
 from radscale_lib.encoders.storage import load_tower
-from radscale_lib.files import write_json
+from radscale_lib.files import file_digest, write_json
 from radscale_lib.metrics.auroc import METRIC as AUROC
 from radscale_lib.provenance.step import InputError
 from radscale_lib.shards.reader import ShardReader
-from radscale_lib.study import Run
+from radscale_lib.study import Run, parse_study
 from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.draws import KEYS, read_scores
 from radscale_lib.tasks.features import read_features
 from radscale_lib.tasks.gather import MissingScoresError, gather
 from radscale_lib.tasks.images import NoCasesError, select
@@ -30,7 +32,9 @@ from radscale_lib.tasks.ranking import resampled
 from radscale_lib.tasks.rescore import score_predictions
 from radscale_lib.tasks.runs import UnknownRunError, check_run
 from radscale_lib.tasks.scores import SCHEMA
+from radscale_lib.tasks.scoring import score_run
 from tests.startup import HEAVY, run_without
+from tests.tasks.conftest import STUDY
 
 ROOT = Path(__file__).parents[2]
 TASKS = ("findings", "tubes", "segmentation", "reports")
@@ -65,7 +69,7 @@ def _evaluate(files, arm, out, *tasks, work=None, **changes):
     chosen = [text for task in tasks for text in ("--task", task)]
     kept = ["--work", str(work)] if work else []
     _script("evaluate")([*arguments, *places, *chosen, *kept])
-    _script("score_run")([*arguments[:8], "--tasks", str(out), *chosen])
+    _script("score_run")([*arguments[:12], "--tasks", str(out), *chosen])
     return out
 
 
@@ -120,7 +124,9 @@ def test_pooling_follows_the_study(files, results):
 
 def test_features_of_another_encoder_are_refused(files, results):
     mixed = _inputs(files, results, "mi2-open", encoder=files.encoder("rad-dino-open"))
-    with pytest.raises(InputError, match="features of another encoder"):
+    with pytest.raises(
+        InputError, match=r"features of another encoder \(SHA-256 [0-9a-f]{16}\) than"
+    ):
         read_features(mixed, files.study.evaluation.features)
 
 
@@ -170,8 +176,8 @@ def test_scores(files, results, arm):
         "reports": {"bleu", "chrf", "rouge_l", "lexical_f1"},
     }
     for task in TASKS:
-        scores = pl.read_parquet(_folder(results, arm, task) / "scores.parquet")
-        assert scores.schema == SCHEMA
+        scores = read_scores(_folder(results, arm, task) / "scores.parquet")
+        assert dict(scores.schema) == dict(SCHEMA)
         assert set(scores["metric"]) == metrics[task]
         assert set(scores["encoder"]) == {files.study.encoder_of(arm)}
         macro = scores.filter(pl.col("target") == "macro")
@@ -183,9 +189,78 @@ def test_scores(files, results, arm):
         assert macro["lower"].null_count() == 0
 
 
+@pytest.mark.parametrize("arm", ARMS)
+def test_further_tables_of_scoring(files, results, arm):
+    for task, more in zip(
+        TASKS, (["reliability"], ["reliability"], ["masks"], ["examples"]), strict=True
+    ):
+        folder = _folder(results, arm, task)
+        found = sorted(path.stem for path in folder.iterdir())
+        assert found == sorted(["predictions", "scores", "draws", "subgroups", *more])
+        draws = pl.read_parquet(folder / "draws.parquet")
+        assert draws["resamples"].dtype == pl.List(pl.Float32)
+        scores = pl.read_parquet(folder / "scores.parquet")
+        assert draws.select(KEYS).equals(scores.select(KEYS))
+        # The catalog of the study knows one view, and neither year nor scanner.
+        assert pl.read_parquet(folder / "subgroups.parquet").is_empty()
+    reliability = pl.read_parquet(_folder(results, arm, "findings") / "reliability.parquet")
+    scores = pl.read_parquet(_folder(results, arm, "findings") / "scores.parquet")
+    cases = reliability.filter(target="effusion")["cases"].sum()
+    assert cases == scores.filter(target="effusion", metric="brier")["cases"][0]
+    examples = pl.read_parquet(_folder(results, arm, "reports") / "examples.parquet")
+    assert examples["rank"].to_list() == ["best"] * 3 + ["median"] * 3 + ["worst"] * 3
+    predictions = pl.read_parquet(_folder(results, arm, "reports") / "predictions.parquet")
+    written = dict(zip(predictions["image_id"], predictions["generated"], strict=True))
+    assert [written[image] for image in examples["image_id"]] == examples["generated"].to_list()
+    assert examples["rouge_l"].is_sorted(descending=True)
+
+
+def test_subgroups_are_made_by_the_catalogs_columns(files, results, tmp_path):
+    """Each with its own images; a finding also by the tube that comes with it."""
+    views = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("AP")).otherwise(pl.lit("PA"))
+    catalog = pl.read_parquet(files.catalog).with_columns(view=views)
+    catalog.write_parquet(tmp_path / "catalog.parquet")
+    protocol = STUDY["evaluation"] | {"shortcuts": {"effusion": "ett"}}
+    tables = {}
+    for task in TASKS:
+        tables[task] = tmp_path / task / "predictions.parquet"
+        tables[task].parent.mkdir()
+        shutil.copy(_folder(results, "mi2-open", task) / "predictions.parquet", tables[task])
+    study = parse_study(STUDY | {"evaluation": protocol})
+    score_run(study, Run("mi2-open", 0, 0), "mi2", tables, tmp_path / "catalog.parquet")
+    groups = pl.read_parquet(tmp_path / "findings" / "subgroups.parquet")
+    assert set(groups["by"]) == {"view", "effusion by ett"}
+    assert set(groups["head"]) == {"linear"}
+    of_label = groups.filter(kind="group", target="effusion", metric="auroc")
+    test = pl.read_parquet(tables["findings"]).filter(split="test")
+    known = test.join(catalog, on="image_id").drop_nulls("target:effusion")
+    for view in ("AP", "PA"):
+        here = known.filter(view=view)
+        expected = roc_auc_score(here["target:effusion"], here["logit:effusion"])
+        assert of_label.filter(group=view)["value"].to_list() == [pytest.approx(expected)]
+    for group, has in (("with ett", 1), ("without ett", 0)):
+        here = known.filter((pl.col("target:effusion") == 0) | (pl.col("tube:ett") == has))
+        expected = roc_auc_score(here["target:effusion"], here["logit:effusion"])
+        assert of_label.filter(group=group)["value"].to_list() == [pytest.approx(expected)]
+    for task, metric in (("segmentation", "dice"), ("reports", "chrf")):
+        found = pl.read_parquet(tmp_path / task / "subgroups.parquet")
+        assert set(found["by"]) == {"view"}
+        assert metric in set(found["metric"])
+
+
+def test_predictions_of_another_encoder_are_refused(files, results):
+    path = _folder(results, "mi2-open", "findings") / "predictions.parquet"
+    ours, other = (file_digest(files.encoder(arm))[:16] for arm in ARMS)
+    with pytest.raises(InputError, match=rf"another encoder \(SHA-256 {ours}.*{other}.*again"):
+        score_run(
+            *(files.study, Run("mi2-open", 0, 0), "mi2", {"findings": path}, files.catalog),
+            files.encoder("rad-dino-open"),
+        )
+
+
 def test_scores_follow_from_the_predictions(files, results, tmp_path):
     folder = _folder(results, "rad-dino-open", "findings")
-    scores = pl.read_parquet(folder / "scores.parquet")
+    scores = read_scores(folder / "scores.parquet")
     catalog = pl.read_parquet(files.catalog)
     for split in ("validation", "test"):
         predictions = pl.read_parquet(folder / "predictions.parquet").filter(split=split)
@@ -350,8 +425,13 @@ def test_gather(files, results, tmp_path, capsys):
     _script("gather")(
         ["--study", str(files.study_file), "--scores", *map(str, paths), "--out", str(out)]
     )
-    gathered = pl.read_parquet(out)
-    assert gathered.schema == SCHEMA
+    assert pl.read_parquet(out).columns == [name for name in SCHEMA if name != "resamples"]
+    gathered = read_scores(out)
+    assert dict(gathered.schema) == dict(SCHEMA)
+    assert gathered["resamples"].null_count() == 0
+    reliability = pl.read_parquet(tmp_path / "reliability.parquet")
+    assert set(reliability["task"]) == {"findings", "tubes"}
+    assert pl.read_parquet(tmp_path / "subgroups.parquet").is_empty()
     assert len(gathered) == sum(len(pl.read_parquet(path)) for path in paths)
     keys = gathered.select("arm", "size", "seed", "task", "target", "metric").rows()
     assert keys == sorted(keys)
@@ -360,8 +440,11 @@ def test_gather(files, results, tmp_path, capsys):
     assert f"scores of 8 of {expected} tasks and runs" in said
     assert said.count("no scores: ") == expected - 8
     assert "no scores: reports of rad-dino/n=20/seed=0" in said
-    gather(files.study, paths[::-1], tmp_path / "reversed.parquet")
-    assert (tmp_path / "reversed.parquet").read_bytes() == out.read_bytes()
+    (tmp_path / "reversed").mkdir()
+    gather(files.study, paths[::-1], tmp_path / "reversed" / "scores.parquet")
+    for name in ("scores", "draws", "subgroups", "reliability"):
+        path = tmp_path / "reversed" / f"{name}.parquet"
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes()
 
 
 def test_a_strict_study_refuses_gaps(files, results, tmp_path):
@@ -390,6 +473,8 @@ def test_steps_load_no_heavy_library_that_they_do_not_need(files, results, tmp_p
     options = ["--tasks", str(ours)]
     if script == "evaluate":
         options += [*arguments[8:], "--features", str(ours / "features")]
+    else:
+        options += arguments[8:12]
     program = [sys.executable, str(ROOT / f"scripts/{script}.py")]
     command = run_without(heavy, [*program, *arguments[:8], *options])
     subprocess.run(command, cwd=ROOT, check=True)

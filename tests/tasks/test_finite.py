@@ -55,7 +55,7 @@ def _scores(study, inputs, out, *tasks):
     """Scores and predictions of all tasks."""
     tables = {task: out / task / "predictions.parquet" for task in tasks}
     evaluate_run(study, RUN, inputs, tables, threads=1)
-    score_run(study, RUN, "rad-dino", tables)
+    score_run(study, RUN, "rad-dino", tables, inputs.catalog)
     return [
         pl.read_parquet(path.with_name(f"{name}.parquet"))
         for path in tables.values()

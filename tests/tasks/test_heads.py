@@ -173,7 +173,7 @@ def evaluated(inputs, out, heads):
     run = next(run for run in study.runs if run.arm == RUN)
     tables = {"findings": out / "predictions.parquet"}
     evaluate_run(study, run, inputs, tables, 1)
-    scores = score_run(study, run, "rad-dino", tables)
+    scores = score_run(study, run, "rad-dino", tables, inputs.catalog)
     return [scores, pl.read_parquet(out / "predictions.parquet")]
 
 

@@ -75,6 +75,6 @@ def test_table():
     assert table["value"].to_list() == [None, 0.8, 0.7]
     assert table["lower"].to_list() == [None, pytest.approx(0.71), pytest.approx(0.505)]
     assert table["resamples_used"].to_list() == [0, 3, 2]
-    assert table["resamples"][1].to_list() == [0.9, 0.8, 0.7]
+    assert table["resamples"][1].to_list() == pytest.approx([0.9, 0.8, 0.7])
     assert np.allclose(table["resamples"][2], [0.5, NAN, 0.6], equal_nan=True)
     assert score_table([], Run("arm", 5, 1), "mi2", "findings", 0.9).schema == SCHEMA

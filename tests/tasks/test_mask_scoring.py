@@ -57,7 +57,8 @@ def film(*points, height=90, width=64):
 
 
 def values_of(study, table):
-    scores = mask_scoring.score(study, "segmentation", table, None)
+    prepared = mask_scoring.prepare(study, "segmentation", table, None)
+    scores = prepared.scores(prepared.draws(study.evaluation))
     return {score.metric: score for score in scores if score.target == "ett"}
 
 

@@ -167,8 +167,11 @@ def test_scores_need_the_predictions_alone(evaluation, tmp_path):
     evaluation(study_with())
     tables = {task: tmp_path / "tasks" / task / "predictions.parquet" for task in TASKS}
     evaluation.steps, evaluation.encoded = dict(NONE), 0
-    one = score_run(study_with(), RUN, "rad-dino", tables)
-    two = score_run(study_with(reports__phrases={"effusion": ["wet"]}), RUN, "rad-dino", tables)
+    catalog = evaluation.inputs.catalog
+    one = score_run(study_with(), RUN, "rad-dino", tables, catalog)
+    two = score_run(
+        study_with(reports__phrases={"effusion": ["wet"]}), RUN, "rad-dino", tables, catalog
+    )
     assert (evaluation.steps, evaluation.encoded) == (NONE, 0)
     assert set(one["task"]) == set(TASKS)
     unread = pl.col("task") != "reports"

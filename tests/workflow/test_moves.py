@@ -22,6 +22,7 @@ AFTER_A_RATE = {
     "evaluate_run": 1,
     "score_run": 1,
     "gather_scores": 1,
+    "compare_encoders": 1,
     "fit_scaling": 1,
     "draw_figures": 1,
     "write_report": 1,

@@ -16,7 +16,13 @@ from workflow.journal import NAME, read_journal
 
 pytestmark = pytest.mark.slow
 
-AFTER_SCORES = {"gather_scores": 1, "fit_scaling": 1, "draw_figures": 1, "write_report": 1}
+AFTER_SCORES = {
+    "gather_scores": 1,
+    "compare_encoders": 1,
+    "fit_scaling": 1,
+    "draw_figures": 1,
+    "write_report": 1,
+}
 
 
 def rules(jobs: list[dict]) -> Counter[str]:

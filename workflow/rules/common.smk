@@ -42,6 +42,7 @@ from radscale_lib.provenance.step import restate
 from radscale_lib.study import Run, StudyError, parse_study
 from radscale_lib.study.model import kept_name
 from radscale_lib.study.paths import path_problems
+from radscale_lib.tasks.runs import scored_files
 from radscale_lib.texts import plain
 from workflow.configuration import read_configuration
 from workflow import calls, guard, jobs, journal, plan, progress, provenance, reports, sharing, slim
@@ -205,6 +206,12 @@ def task_folders():
     """What tasks read from outside: released language models."""
     tasks = STUDY.evaluation.tasks.values()
     return [folder for task in tasks for _, folder in task.folders() if given(folder)]
+
+
+def scoring_folders():
+    """What scoring reads from outside: weights of metrics."""
+    tasks = STUDY.evaluation.tasks.values()
+    return [folder for task in tasks for _, folder in task.scoring_folders() if given(folder)]
 
 
 def described_by(arm):

@@ -1,8 +1,8 @@
 """Evaluation of frozen encoders: one job predicts all tasks of a run, and a light one scores them.
 
 Inputs: encoders/, data/institution/, labels/held-out/. The catalog stands for the shards.
-Outputs: features/<run>/, tasks/<task>/<run>/{predictions,scores}.parquet, and the same below
-test_archives/<archive>/.
+Outputs: features/<run>/, tasks/<task>/<run>/{predictions,scores,draws,subgroups,…}.parquet, and the
+same below test_archives/<archive>/.
 The features and each head's predictions are kept in work/ below the study's folder, by what they
 are made of: a job that runs again makes anew what changed.
 """
@@ -16,6 +16,26 @@ def elsewhere(file, run=RUN):
         OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
         for name in STUDY.test_archives
         for task in STUDY.tasks_at(name)
+    ]
+
+
+def scored(run, *tables):
+    """Tables that the scoring of a run leaves: all, or those of these names."""
+    return [
+        OUT / f"tasks/{task}/{run}/{name}"
+        for task in TASKS
+        for name in scored_files(STUDY, task)
+        if name.removesuffix(".parquet") in tables or not tables
+    ]
+
+
+def scored_elsewhere(run):
+    """The same of test archives."""
+    return [
+        OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
+        for name in STUDY.test_archives
+        for task in STUDY.tasks_at(name)
+        for file in scored_files(STUDY, task)
     ]
 
 
@@ -79,11 +99,16 @@ rule evaluate_run:
 
 rule score_run:
     input:
-        [OUT / f"tasks/{task}/{RUN}/predictions.parquet" for task in TASKS],
-        elsewhere("predictions.parquet"),
+        predictions=[OUT / f"tasks/{task}/{RUN}/predictions.parquet" for task in TASKS],
+        elsewhere=elsewhere("predictions.parquet"),
+        # What images are grouped by.
+        catalog=data("institution", "catalog.parquet"),
+        # Which the predictions must be of; they change with it.
+        encoder=ancient(OUT / f"encoders/{RUN}/encoder.safetensors"),
+        folders=scoring_folders(),
     output:
-        [OUT / f"tasks/{task}/{RUN}/scores.parquet" for task in TASKS],
-        elsewhere("scores.parquet"),
+        scored(RUN),
+        scored_elsewhere(RUN),
     log:
         OUT / "logs/score_run/{arm}.n={size}.seed={seed}.log",
     benchmark:
@@ -100,7 +125,8 @@ rule score_run:
     shell:
         "python {SCRIPTS:q}/score_run.py --study {SETTINGS:q} --id {params.id:q}"
         " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
-        " --tasks {params.tasks:q} {params.elsewhere:q} 2> {log:q}"
+        " --tasks {params.tasks:q} --catalog {input.catalog:q} --encoder {input.encoder:q}"
+        " {params.elsewhere:q} 2> {log:q}"
 
 
 SCORES = [OUT / f"tasks/{task}/{run.path}/scores.parquet" for task in TASKS for run in STUDY.runs]

@@ -1,7 +1,8 @@
 """Figures and the report.
 
-Inputs: scores.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet, comparisons.parquet,
-verdicts.parquet, encoders with cards and logs; ledger.parquet, joins.parquet and texts.parquet of each archive;
+Inputs: scores.parquet, draws.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet,
+comparisons.parquet, verdicts.parquet, differences.parquet, subgroups.parquet, encoders with cards and
+logs; ledger.parquet, joins.parquet and texts.parquet of each archive;
 labels/{counts,agreement}.parquet, labels/audit/scores.parquet.
 Outputs: similarity/<arm>.parquet, figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
@@ -43,6 +44,7 @@ rule draw_similarity:
 rule draw_figures:
     input:
         scores=OUT / "scores.parquet",
+        draws=OUT / "draws.parquet",
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
@@ -97,11 +99,14 @@ rule write_report:
     input:
         **label_reports(),
         scores=OUT / "scores.parquet",
+        draws=OUT / "draws.parquet",
         fits=OUT / "fits.parquet",
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
         elsewhere=TEST_SCORES,
+        differences=OUT / "differences.parquet",
+        subgroups=OUT / "subgroups.parquet",
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
         joins=[data(name, "joins.parquet") for name in STUDY.archives],
         texts=[data(name, "texts.parquet") for name in STUDY.archives],
@@ -140,6 +145,7 @@ rule write_report:
         " --scores {input.scores:q}"
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
+        " --differences {input.differences:q} --subgroups {input.subgroups:q}"
         " --ledgers {input.ledgers:q} --joins {input.joins:q} --texts {input.texts:q}"
         " --cards {input.cards:q} {params.labels:q}"
         " --figures {input.figures:q} {params.subsets:q} {params.elsewhere:q} --out {output:q} 2> {log:q}"

@@ -1,9 +1,10 @@
-"""Scaling: one table of scores, and the fits.
+"""Scaling: one table of scores, differences between encoders, and the fits.
 
-Inputs: tasks/<task>/<run>/scores.parquet.
-Outputs: scores.parquet, test_scores.parquet (of a study with test archives), checkpoints.parquet,
-fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet, verdicts.parquet,
-joint.parquet.
+Inputs: tasks/<task>/<run>/{scores,draws,subgroups,reliability}.parquet.
+Outputs: scores.parquet, draws.parquet, subgroups.parquet, reliability.parquet, checkpoints.parquet,
+differences.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet,
+verdicts.parquet, joint.parquet, test_scores.parquet (of a study with test
+archives).
 """
 
 TEST_SCORES = [OUT / "test_scores.parquet"] if STUDY.test_archives else []
@@ -15,12 +16,25 @@ ALONG = STUDY.kept_runs + [run for run in STUDY.pretraining_runs if run.arm in K
 rule gather_scores:
     input:
         scores=SCORES,
+        beside=[
+            path
+            for run in STUDY.runs
+            for path in scored(run.path, "draws", "subgroups", "reliability")
+        ],
         predictions=[
             OUT / f"tasks/{CHOSEN_BY}/{run.path}/predictions.parquet" for run in ALONG if CHOSEN_BY
         ],
-        elsewhere=[path for run in STUDY.runs for path in elsewhere("scores.parquet", run.path)],
+        elsewhere=[
+            path
+            for run in STUDY.runs
+            for name in ("scores.parquet", "draws.parquet")
+            for path in elsewhere(name, run.path)
+        ],
     output:
         scores=OUT / "scores.parquet",
+        draws=OUT / "draws.parquet",
+        subgroups=OUT / "subgroups.parquet",
+        reliability=OUT / "reliability.parquet",
         checkpoints=OUT / "checkpoints.parquet",
         elsewhere=TEST_SCORES,
     log:
@@ -45,9 +59,31 @@ rule gather_scores:
         " {params.elsewhere:q} 2> {log:q}"
 
 
+rule compare_encoders:
+    input:
+        scores=OUT / "scores.parquet",
+        draws=OUT / "draws.parquet",
+    output:
+        OUT / "differences.parquet",
+    log:
+        OUT / "logs/compare_encoders.log",
+    benchmark:
+        OUT / "benchmarks/compare_encoders.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        **needs("compare"),
+    params:
+        id=identity("compare"),
+    shell:
+        "python {SCRIPTS:q}/compare.py --study {SETTINGS:q} --id {params.id:q}"
+        " --scores {input.scores:q} --out {output:q} 2> {log:q}"
+
+
 rule fit_scaling:
     input:
         scores=OUT / "scores.parquet",
+        draws=OUT / "draws.parquet",
         checkpoints=OUT / "checkpoints.parquet",
     output:
         fits=OUT / "fits.parquet",

@@ -88,12 +88,15 @@ def _score(study: Study, arm: str) -> Slice:
         language = study.institution.language
         reports = {"language": language, "language.phrases": phrases_digest(language)}
     protocol = {
-        name: getattr(study.evaluation, name) for name in ("resamples", "confidence", "seed")
+        name: getattr(study.evaluation, name)
+        for name in ("resamples", "confidence", "seed", "subgroups")
     }
     return {
         "encoder": study.encoder_of(arm),
         "labels": _labels(study),
         **{name: without(task) for name, task in tasks.items()},
+        "shortcuts": study.shortcuts,
+        "smallest_cell": study.smallest_cell("institution"),
         **protocol,
         **reports,
         **{
@@ -138,6 +141,10 @@ def tasks_elsewhere(study: Study) -> Slice:
 
 def _gather_modules(study: Study) -> list[str]:
     return list(metric_modules("classification").values()) if study.scaling.checkpoint_by else []
+
+
+def _compare(study: Study) -> Slice:
+    return {"order": [*study.arms, *study.evaluated_only, *study.floors]}
 
 
 def heads_drawn(study: Study) -> dict[str, str]:
@@ -271,6 +278,7 @@ STAGES = {
         minutes=_score_minutes,
         seconds=_score_seconds,
     ),
+    "compare": Stage(script="compare.py", reads=_compare, megabytes=lambda study: 3000.0),
     "gather": Stage(script="gather.py", reads=_gather, modules=_gather_modules),
     "similarity": Stage(
         script="similarity.py",

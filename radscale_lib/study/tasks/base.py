@@ -40,7 +40,11 @@ class TaskSection(Section):
     `radscale_lib.tasks.predictions`), and `predictions_schema(study, name)`. It imports no metric
     and nothing of `scoring`: a new metric or interval runs no encoder and no decoder."""
     scoring: ClassVar[str]
-    """Module with `score(study, name, table, note)`, scores of a head's predictions. No torch."""
+    """Module with `score(study, name, table, note)`, scores of a head's predictions; or with
+    `prepare`, of the same arguments, which gives a `Scorable` (of `radscale_lib.tasks.scorable`),
+    and by it scores of subgroups too. No torch."""
+    tables: ClassVar[tuple[str, ...]] = ()
+    """Further tables of its scoring: `tables(study, name, table, note)` gives them by name."""
     only_scored_by: ClassVar[tuple[str, ...]] = ()
     """Keys of the section that no prediction depends on."""
     needs: ClassVar[Literal["labels", "tubes", "reports"]]
@@ -110,6 +114,10 @@ class TaskSection(Section):
 
     def folders(self) -> Iterator[tuple[str, Path]]:
         """Keys below the section, and the folders that must be there."""
+        yield from ()
+
+    def scoring_folders(self) -> Iterator[tuple[str, Path]]:
+        """Keys below the section, and the folders that scoring alone reads."""
         yield from ()
 
     def folder_problems(self) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ class Classification(TaskSection):
 
     implementation: ClassVar[str] = "radscale_lib.tasks.classification"
     scoring: ClassVar[str] = "radscale_lib.tasks.label_scoring"
+    tables: ClassVar[tuple[str, ...]] = ("reliability",)
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "labels"
 
     kind: Literal["classification"]

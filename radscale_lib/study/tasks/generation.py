@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from radscale_lib.metrics.weights import CHEXBERT_FILES, RADGRAPH_FILES, RADGRAPH_MODELS
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.base import Section, whole_heads
 from radscale_lib.study.heads.base import Encoding
@@ -37,7 +38,8 @@ class Generation(TaskSection):
 
     implementation: ClassVar[str] = "radscale_lib.tasks.generation"
     scoring: ClassVar[str] = "radscale_lib.tasks.report_scoring"
-    only_scored_by: ClassVar[tuple[str, ...]] = ("phrases",)
+    only_scored_by: ClassVar[tuple[str, ...]] = ("phrases", "chexbert", "radgraph")
+    tables: ClassVar[tuple[str, ...]] = ("examples",)
     needs: ClassVar[Literal["labels", "tubes", "reports"]] = "reports"
 
     kind: Literal["generation"]
@@ -68,6 +70,16 @@ class Generation(TaskSection):
         {},
         description="Further phrases that mention a label in a report, by label name, for "
         "lexical F1; an ellipsis (…) stands for up to four words.",
+    )
+    chexbert: Path | None = Field(
+        None,
+        description="Folder with CheXbert's weights (chexbert.pth) and its BERT's config.json and "
+        "vocab.txt: adds CheXbert F1, of reports in English.",
+    )
+    radgraph: Path | None = Field(
+        None,
+        description="Folder of RadGraph's weights, unpacked and called as the model, such as "
+        "radgraph-xl: adds RadGraph F1, of reports in English, by the package radgraph.",
     )
 
     @field_validator("visual_tokens")
@@ -117,8 +129,19 @@ class Generation(TaskSection):
         if isinstance(self.language_model, Path):
             yield "language_model", self.language_model
 
+    @property
+    def metric_weights(self) -> dict[str, Path]:
+        """Folders of metrics that have weights, by the key that names them."""
+        given = {"chexbert": self.chexbert, "radgraph": self.radgraph}
+        return {key: folder for key, folder in given.items() if folder is not None}
+
+    def scoring_folders(self) -> Iterator[tuple[str, Path]]:
+        """The folders of metrics that have weights."""
+        yield from self.metric_weights.items()
+
     def folder_problems(self) -> Iterator[tuple[str, str]]:
         """A released language model has files of known names, and a longest input."""
+        yield from self._weight_problems()
         for key, folder in self.folders():
             if not folder.is_dir():
                 continue
@@ -148,10 +171,33 @@ class Generation(TaskSection):
                     f"{places} places of the language model: lower one of the two",
                 )
 
+    def _weight_problems(self) -> Iterator[tuple[str, str]]:
+        """Metrics know their weights by the names of files, and of the folder."""
+        for key, files in (("chexbert", CHEXBERT_FILES), ("radgraph", RADGRAPH_FILES)):
+            folder = self.metric_weights.get(key)
+            if folder is None or not folder.is_dir():
+                continue
+            for name in files:
+                if not (folder / name).is_file():
+                    yield key, f"no {name} in {str(folder)!r}: put the published weights there"
+                    break
+        if self.radgraph and self.radgraph.name not in RADGRAPH_MODELS:
+            yield (
+                "radgraph",
+                f"{self.radgraph.name!r} is no model of the package: call the folder as the model, "
+                f"one of {', '.join(RADGRAPH_MODELS)}",
+            )
+
     def packages(self) -> Iterator[tuple[str, str, str]]:
-        """LoRA adapters need peft."""
+        """LoRA adapters need peft, and RadGraph F1 the package radgraph."""
         if self.lora_rank:
             yield "lora_rank", "peft", "install it (pip install '.[lora]'), or set 0"
+        if self.radgraph:
+            yield (
+                "radgraph",
+                "radgraph",
+                "install it (pip install '.[radgraph]'), or remove the key",
+            )
 
     def problems(self, labels: Labels) -> Iterator[tuple[str, str]]:
         """Phrases of labels that the study does not have."""

@@ -29,6 +29,7 @@ class Segmentation(TaskSection):
 
     implementation: ClassVar[str] = "radscale_lib.tasks.segmentation"
     scoring: ClassVar[str] = "radscale_lib.tasks.mask_scoring"
+    tables: ClassVar[tuple[str, ...]] = ("masks",)
     only_scored_by: ClassVar[tuple[str, ...]] = (
         *("tolerance", "surface_mm", "surface_share", "false_area"),
     )

@@ -1,0 +1,52 @@
+"""RadGraph F1: how far entities and relations of a generated report are those of its reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from radscale_lib.metrics.base import ReportPairs, TextMetric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from radscale_lib.metrics.base import Floats
+
+KEY = "radgraph"
+"""Of a generation task: the folder of the weights."""
+
+
+def _statistics(pairs: ReportPairs) -> NDArray[np.float64]:
+    """Reward "partial" of each report, by the package radgraph, and 1.
+
+    Entities with their labels, and whether they have a relation. Nothing is fetched: the BERT that
+    config.json names must be a folder, or in the cache of Hugging Face.
+    """
+    import os
+
+    # Before huggingface_hub is imported, which reads it once.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import numpy as np
+    from radgraph import F1RadGraph
+
+    folder = pairs.weights[KEY]
+    scorer = F1RadGraph(
+        reward_level="partial", model_type=folder.name, model_cache_dir=str(folder.parent), cuda=-1
+    )
+    _, rewards, _, _ = scorer(refs=pairs.references, hyps=pairs.generated)
+    return np.stack([np.asarray(rewards, np.float64), np.ones(len(rewards))], axis=1)
+
+
+def _mean(sums: Floats) -> Floats:
+    mean: Floats = sums[..., 0] / sums[..., 1]
+    return mean
+
+
+METRIC = TextMetric(
+    name="radgraph_f1",
+    title="RadGraph F1",
+    chance=0.0,
+    weights=KEY,
+    statistics=_statistics,
+    of=_mean,
+)
