@@ -9,6 +9,7 @@ _RESULTS = (
     (r"data/([^/]+)/(?:index|ledger|shards)/(part=\d+)\.parquet", r"ingest/\1/\2"),
     (r"data/([^/]+)/[^/]+\.parquet", r"catalog/\1"),
     (r"data/([^/]+)/ranges\.arrow", r"ranges/\1"),
+    (r"subsets/splits\.parquet", "subsets/card"),
     (r"(subsets/(?:seed=\d+/n=\d+|card))\.parquet", r"\1"),
     # A training makes the encoders that it keeps on the way too.
     (r"encoders/([^/@]+)@[^/]+/(n=\d+/seed=\d+)/[^/]+", r"encoders/\1/\2"),
