@@ -214,6 +214,38 @@ def scoring_folders():
     return [folder for task in tasks for _, folder in task.scoring_folders() if given(folder)]
 
 
+RUN = "{arm}/n={size}/seed={seed}"
+
+
+def elsewhere(file, run=RUN):
+    """A file of each task that is scored on a test archive."""
+    return [
+        OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
+        for name in STUDY.test_archives
+        for task in STUDY.tasks_at(name)
+    ]
+
+
+def scored(run, *tables):
+    """Tables that the scoring of a run leaves: all, or those of these names."""
+    return [
+        OUT / f"tasks/{task}/{run}/{name}"
+        for task in TASKS
+        for name in scored_files(STUDY, task)
+        if name.removesuffix(".parquet") in tables or not tables
+    ]
+
+
+def scored_elsewhere(run):
+    """The same of test archives."""
+    return [
+        OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
+        for name in STUDY.test_archives
+        for task in STUDY.tasks_at(name)
+        for file in scored_files(STUDY, task)
+    ]
+
+
 def described_by(arm):
     """The file or folder that tells an encoder's architecture, where the study does not."""
     return STUDY.encoders[STUDY.encoder_of(arm)].described_by

@@ -7,37 +7,6 @@ The features and each head's predictions are kept in work/ below the study's fol
 are made of: a job that runs again makes anew what changed.
 """
 
-RUN = "{arm}/n={size}/seed={seed}"
-
-
-def elsewhere(file, run=RUN):
-    """A file of each task that is scored on a test archive."""
-    return [
-        OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
-        for name in STUDY.test_archives
-        for task in STUDY.tasks_at(name)
-    ]
-
-
-def scored(run, *tables):
-    """Tables that the scoring of a run leaves: all, or those of these names."""
-    return [
-        OUT / f"tasks/{task}/{run}/{name}"
-        for task in TASKS
-        for name in scored_files(STUDY, task)
-        if name.removesuffix(".parquet") in tables or not tables
-    ]
-
-
-def scored_elsewhere(run):
-    """The same of test archives."""
-    return [
-        OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
-        for name in STUDY.test_archives
-        for task in STUDY.tasks_at(name)
-        for file in scored_files(STUDY, task)
-    ]
-
 
 rule evaluate_run:
     input:
