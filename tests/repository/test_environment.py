@@ -19,6 +19,7 @@ NOT_IMPORTED = {
     "pylibjpeg-openjpeg": "plug-in of pydicom",
     "pylibjpeg-rle": "plug-in of pydicom",
     "python-gdcm": "plug-in of pydicom",
+    "scikit-learn": "what probes, metrics and intervals are held against, in tests and benchmarks",
     "torchvision": "of open-clip-torch, and goes with one version of torch",
 }
 """Direct run-time dependencies that no module imports, and why they are there."""
@@ -135,7 +136,8 @@ def test_the_conda_file_has_the_pins_of_the_lock():
 
 
 def test_what_is_imported_is_a_direct_dependency():
-    optional = set(direct(PROJECT["optional-dependencies"]["lora"]))
+    groups = PROJECT["optional-dependencies"]
+    optional = set(direct(*(groups[name] for name in groups if name != "dev")))
     used = distributions(imported("radscale_lib", "scripts", "workflow"))
     assert used - set(RUNTIME) - optional == set()
     # Of benchmarks, installed by who runs them; and the package of tests/kinds.
