@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from radscale_lib.api.results import StudyResults
 from radscale_lib.report.figures import Tables, figures
 from radscale_lib.report.style import house_style
+from radscale_lib.tasks.draws import read_scores
 
-JUDGED = ("scores", "fits", "crossovers", "comparisons", "verdicts")
+JUDGED = ("fits", "crossovers", "comparisons", "verdicts")
 
 
 def draw_figure(study: StudyResults, name: str) -> Mapping[str, Figure]:
@@ -37,7 +38,8 @@ def draw_figure(study: StudyResults, name: str) -> Mapping[str, Figure]:
     if name not in known:
         raise KeyError(f"{name}: no kind of figure: use one of {', '.join(known)}")
     here = study.tables()
-    scores, fits, crossovers, comparisons, verdicts = map(study.table, JUDGED)
+    fits, crossovers, comparisons, verdicts, _ = map(study.table, (*JUDGED, "scores"))
+    scores = read_scores(here["scores"])
     subsets = study.table("subsets") if "subsets" in here else None
     maps = [pl.read_parquet(path) for path in sorted(study.folder.glob("similarity/*.parquet"))]
     tables = Tables(scores, fits, crossovers, comparisons, verdicts, subsets, maps)

@@ -1,13 +1,17 @@
 """Label policy: what uncertain (-1) and blank labels count as."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from radscale_lib.study.archive import Labels
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
 
 UNKNOWN = -3
 """State of a label that could not be read, whatever a blank counts as."""
@@ -42,6 +46,8 @@ def read_with_labels(
         labels: the study's labels.
         folder: `labels/pool` or `labels/held-out`; None: labels are in the catalog.
     """
+    import polars as pl
+
     if folder is None:
         return pl.read_parquet(catalog, columns=list(columns))
     own = {"labelled", *(name for names in group_columns(labels).values() for name in names)}
@@ -60,6 +66,8 @@ def join_labels(
         folder: `labels/pool` or `labels/held-out`.
         groups: of labels; None: all that the folder has.
     """
+    import polars as pl
+
     files = label_files(labels, folder)
     if groups is not None:
         files = [folder / f"{group}.parquet" for group in groups]
@@ -87,6 +95,9 @@ def targets(table: pl.DataFrame, names: Sequence[str], policy: Labels) -> NDArra
     Returns:
         [N, K], 1 or 0, and NaN where the label is ignored; all NaN for images without labels.
     """
+    import numpy as np
+    import polars as pl
+
     if not names:
         return np.zeros((len(table), 0), np.float32)
     blank = {"ignore": None, "negative": 0}[policy.blank]

@@ -201,7 +201,7 @@ def keyed(archive: Archive, folder: Path, **values: object) -> str:
     from radscale_lib.pretrain.run import _key, digest_rows
 
     made = job(archive, "rad-dino", work=folder, **values)  # type: ignore[arg-type]
-    return _key(made, digest_rows(made.subset or made.catalog), None)
+    return _key(made, digest_rows(made.subset or made.catalog), None, [])
 
 
 def test_the_key_follows_what_is_trained_on_what(archive: Archive, tmp_path: Path) -> None:

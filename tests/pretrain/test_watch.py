@@ -238,18 +238,18 @@ def test_a_huge_learning_rate_collapses_a_run(archive: Archive, tmp_path: Path) 
     """Which counts as failed: no encoder, its reason and log, and the last good checkpoint."""
     made = changed(
         archive, "rad-dino", tmp_path / "work", {"momentum": [0.5, 0.9]},
-        lr=30.0, weight_decay=0.0, samples=320, collapse={"rank": 1.07},
+        lr=3.0, weight_decay=0.0, warmup=0.0, samples=320, collapse={"rank": 1.12},
     )  # fmt: skip
     pretrain(made, tmp_path, 1)
     card = read_json(tmp_path / "encoder.json")
     assert card["status"] == "collapsed"
-    assert card["reason"].startswith("collapsed: rank 1.0")
+    assert card["reason"].startswith("collapsed: rank 1.")
     log = pl.read_parquet(tmp_path / "log.parquet")
-    assert (log["rank"][-3:] < 1.07).all() and log["rank"][-4] >= 1.07
+    assert (log["rank"][-3:] < 1.12).all() and log["rank"][-4] >= 1.12
     [checkpoint] = (tmp_path / "work").glob("*/checkpoint-*.pt")
     assert f"{checkpoint.name} is from before" in card["reason"]
     step = int(checkpoint.stem.partition("-")[2])
-    assert log.filter(pl.col("step") == step)["rank"][0] >= 1.07
+    assert log.filter(pl.col("step") == step)["rank"][0] >= 1.12
     assert read_encoder(tmp_path / "encoder.safetensors").tensors == {}
     encoder = tmp_path / "encoder.safetensors"
     assert not has_encoder(Inputs(encoder, tmp_path, tmp_path, tmp_path))
