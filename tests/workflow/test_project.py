@@ -178,7 +178,10 @@ def test_a_study_runs_from_the_wheel_alone(
     project.folder = tmp_path / "tiny"
     where = "import radscale_lib, pathlib; print(pathlib.Path(radscale_lib.__file__).parent)"
     said = subprocess.run(
-        [installed / "bin/python", "-c", where], env=project.environment(), capture_output=True
+        [installed / "bin/python", "-c", where],
+        cwd=project.folder,
+        env=project.environment(),
+        capture_output=True,
     )
     assert said.stdout.decode().startswith(str(installed))
     with project.running() as run:
