@@ -53,7 +53,7 @@ def test_the_study_of_labels_and_a_tube_that_is_read_otherwise(tmp_path: Path) -
     assert found["studies"].min() > 500
     report = (checkout.results / "report.html").read_text(encoding="utf-8")
     assert 'id="labels-agreement"' in report and "films were made of" in report
-    checkout.snakemake("audit_labels")
+    checkout.snakemake("--", "audit_labels")
     assert (checkout.results / "labels/audit/page.html").exists()
     assert checkout.plan() == []
 
@@ -61,7 +61,7 @@ def test_the_study_of_labels_and_a_tube_that_is_read_otherwise(tmp_path: Path) -
     study = yaml.safe_load(checkout.study_file.read_text())
     study["labels"]["phrases"] = {"ett": ["portable"]}
     checkout.study_file.write_text(yaml.safe_dump(study))
-    checkout.snakemake("labels")
+    checkout.snakemake("--", "labels")
     assert (checkout.results / "labels/pool/findings.parquet").read_bytes() == findings
     jobs = checkout.plan()
     trained = {job["wildcards"]["arm"] for job in jobs if job["rule"].startswith("pretrain")}
