@@ -22,7 +22,7 @@ _INSTRUCTIONS = re.compile(
     | \b(?:ignora|olvida|ignore|oublie)\s+(?:\w+\s+){0,4}?
         (?:instruc\w+|instruç\w+|anterior\w*|précédent\w*)
     | <\|[a-z_]+\|> | \[/?INST\] | <</?SYS>> | </?(?:system|assistant|report|user)>
-    | ^\s*(?:system|assistant|user)\s*:
+    | ^[^\S\n]*(?:system|assistant|user)\s*:
     | ["'](?:state|labels?)["']\s*:
     """,
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,

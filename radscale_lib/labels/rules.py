@@ -294,6 +294,9 @@ class _Scopes:
         )
 
     def _spread(self, first: int, last: int, kinds: set[int]) -> None:
+        if self._parts[first].text == ":" and not self._follows(first):
+            # ": no" after a heading denies what comes; after a finding, the finding.
+            kinds = {_DENY if kind == _DENY_AFTER else kind for kind in kinds}
         for before, after in _BACKWARD.items():
             wanted = {before, after} & kinds
             if len(wanted) == 2:  # of both kinds: what stands before in the same part of it decides

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-_END = re.compile(r"[.!?;]+(?=\s|$)|(?<=[a-zà-ÿ)])\.(?=[A-ZÀ-Þ])|\n+")
+_END = re.compile(r"(?<![.!?;])[.!?;]++(?=\s|$)|(?<=[a-zà-ÿ)])\.(?=[A-ZÀ-Þ])|\n+")
 _LAST_WORD = re.compile(r"([^\W\d_]+)$")
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[,:()]")
 _WRAPPED = 60

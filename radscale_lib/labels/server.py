@@ -46,6 +46,9 @@ class Server:
                 unknown.
         """
         self._endpoint, self._first_wait = endpoint, first_wait
+        self._key = os.environ.get(KEY, "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise EndpointError(f"{KEY}: holds signs that no key has: give the key alone")
         parts = urlsplit(endpoint.url)
         self._secure = parts.scheme == "https"
         self.host = parts.hostname or ""
@@ -75,7 +78,7 @@ class Server:
         for attempt in range(self._endpoint.attempts):
             if self._error is not None:
                 raise self._error
-            wait = min(self._first_wait * 2**attempt, LONGEST_WAIT)
+            wait, asked = min(self._first_wait * 2**attempt, LONGEST_WAIT), 0.0
             try:
                 status, headers, answer = self._send(content)
             except (OSError, http.client.HTTPException) as error:
@@ -89,12 +92,12 @@ class Server:
                         why = "an answer that is no JSON"
                 elif status in _AGAIN:
                     why = f"HTTP {status}"
-                    wait = max(wait, _asked_to_wait(headers))
+                    asked = _asked_to_wait(headers)
                 else:
                     raise self._stop(_refusal(self.host, status))
             if attempt + 1 < self._endpoint.attempts:
                 # The tries of several threads spread; which waits how long changes no result.
-                self._stopped.wait(wait * (0.5 + random.random() / 2))
+                self._stopped.wait(max(asked, wait * (0.5 + random.random() / 2)))
         raise self._stop(
             f"{self.host}: no answer in {self._endpoint.attempts} tries, at last {why}: what was "
             "answered is kept; start again when the server is well, or raise "
@@ -110,8 +113,8 @@ class Server:
     def _send(self, content: bytes) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection = self._connection()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if key := os.environ.get(KEY):
-            headers["Authorization"] = f"Bearer {key}"
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
         connection.request("POST", self._path, content, headers)
         response = connection.getresponse()
         answer = response.read(_LARGEST + 1)

@@ -1,6 +1,6 @@
 """Where labels come from: a table, or reports read by rules or by a model; and their audit."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -97,16 +97,22 @@ class Endpoint(Section):
         return self
 
 
+INSIDE = tuple(
+    ip_network(network)
+    for network in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
+"""This machine, and private networks (RFC 1918, 3927, 4193, 4291)."""
+
+
 def is_inside(address: str) -> bool:
     """Whether an IP address is of this machine or of a private network."""
     found = ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None)
     found = mapped or found
-    if found.is_loopback:
-        return True
-    shared = found.version == 4 and int(found) >> 22 == int(ip_address("100.64.0.0")) >> 22
-    private = found.is_private or found.is_link_local
-    return not shared and private and not found.is_unspecified and not found.is_reserved
+    return any(found in network for network in INSIDE if network.version == found.version)
 
 
 def outside(host: str) -> str:

@@ -10,7 +10,7 @@ from radscale_lib.labels.reports import Report
 from radscale_lib.labels.server import Server
 from radscale_lib.labels.states import NAMES
 from radscale_lib.study.archive import Labels
-from radscale_lib.study.labels import is_inside
+from radscale_lib.study.labels import Endpoint, is_inside
 from tests.labels.server import completion, honest, serve
 
 REPORTS = [
@@ -216,3 +216,17 @@ def test_keys_tell_all_that_an_answer_depends_on():
     parts = ("text", "nodule", "A nodule.", "m", "en")
     others = {key_of(*parts[:i], "else", *parts[i + 1 :]) for i in range(5)}
     assert len(others | {key_of(*parts)}) == 6
+
+
+@pytest.mark.parametrize(
+    "address", ["198.18.0.5", "192.0.2.1", "203.0.113.9", "2001:db8::1", "100.64.0.1", "8.8.8.8"]
+)
+def test_addresses_that_are_no_private_network_are_outside(address):
+    assert not is_inside(address)
+
+
+def test_a_key_that_is_none_is_refused_without_being_told(monkeypatch):
+    monkeypatch.setenv("RADSCALE_ENDPOINT_KEY", "secret\u20ac")
+    with pytest.raises(EndpointError) as caught:
+        Server(Endpoint(url="http://127.0.0.1:9/v1", model="m"))
+    assert "secret" not in str(caught.value)

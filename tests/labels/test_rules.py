@@ -166,3 +166,34 @@ def test_reports_address_nobody(readers):
     ]
     flagged = [text for text in ordinary if instructs(text)]
     assert flagged in ([], ["The patient was instructed to ignore prior advice."])
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "says"),
+    [
+        ("en", "Pleura: No effusion.", {"effusion": "absent"}),
+        ("en", "LUNGS: No pneumothorax.", {"pneumothorax": "absent"}),
+        ("en", "Pneumothorax: no", {"pneumothorax": "absent"}),
+        ("en", "Findings: Negative for pneumothorax.", {"pneumothorax": "absent"}),
+        ("de", "Pleura: Kein Erguss.", {"effusion": "absent"}),
+        ("de", "Erguss: keiner", {"effusion": "absent"}),
+        ("fr", "Conclusion: Aucun pneumothorax.", {"pneumothorax": "absent"}),
+        ("en", "Pneumothorax isn't seen.", {"pneumothorax": "absent"}),
+        ("en", "There isn't a pneumothorax.", {"pneumothorax": "absent"}),
+        ("en", "Can't exclude pneumothorax.", {"pneumothorax": "uncertain"}),
+        (
+            "en",
+            "Negative for pneumothorax, positive for effusion.",
+            {"pneumothorax": "absent", "effusion": "present"},
+        ),
+    ],
+)
+def test_denials_after_colons_and_in_short(readers, language, text, says):
+    assert said(readers(language), text) == says
+
+
+@pytest.mark.parametrize("text", ["\n" * 200_000 + "x", "." * 100_000 + "a"])
+def test_runs_of_one_sign_take_no_time(readers, text):
+    """Linear: with the quadratic patterns of before, these took minutes."""
+    assert not instructs(text)
+    assert said(readers("en"), text) == {}
