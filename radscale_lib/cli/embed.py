@@ -54,6 +54,8 @@ def _embed(args: argparse.Namespace) -> int:
 
     try:
         image = load_study(args.study).institution.image if args.study else None
+        if args.out.is_dir():
+            raise InputError(f"--out {args.out}: is a folder: name a file to write")
         paths, others = image_files(args.images)
         if not paths:
             raise InputError(f"{args.images}: no DICOM, PNG or JPEG file in this folder")

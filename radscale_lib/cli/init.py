@@ -1,6 +1,7 @@
 """Write a project folder: a study file, a Snakefile that uses the installed workflow, profiles."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -26,4 +27,5 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f"{error.filename}: {error.strerror}")
     for file in written:
         print(args.folder / file)
-    print(f"\nNext: edit {args.folder / 'config/config.yaml'}; cd {args.folder}; snakemake check")
+    there = shlex.quote(str(args.folder))
+    print(f"\nNext: edit {args.folder / 'config/config.yaml'}; cd {there}; snakemake check")

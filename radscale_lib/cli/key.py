@@ -16,6 +16,8 @@ def main(argv: list[str] | None = None) -> None:
     new = commands.add_parser("new", help="write a new key; a file that is there stays as it is")
     new.add_argument("file", type=Path, help="as the study's key_file names it")
     args = parser.parse_args(argv)
+    if not args.file.name or args.file.is_dir():
+        sys.exit(f"{args.file}: is a folder: name a file in it")
     try:
         key = new_key(args.file)
     except FileExistsError:

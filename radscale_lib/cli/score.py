@@ -17,15 +17,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="Parquet of scores to write")
     parser.add_argument("--resamples", type=_positive, default=1000, help="draws of patients")
     parser.add_argument("--confidence", type=_level, default=0.95, help="level of the intervals")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of the draws")
     args = parser.parse_args(argv)
 
     from radscale_lib.tasks.rescore import PredictionsError, score_predictions
 
+    if args.out.is_dir():
+        parser.exit(1, f"--out {args.out}: is a folder: name a file to write\n")
     try:
         score_predictions(args.predictions, args.out, args.resamples, args.confidence, args.seed)
     except (PredictionsError, OSError) as error:
         parser.exit(1, f"{args.predictions}: {error}\n")
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
 
 
 def _positive(text: str) -> int:

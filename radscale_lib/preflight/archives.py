@@ -41,8 +41,10 @@ def _key_findings(name: str, place: str, archive: Archive, study: Path) -> Itera
         return
     try:
         key = read_key(archive)
-    except KeyMissingError:
-        return  # the study's paths tell
+    except KeyMissingError as error:
+        if archive.key_file is not None and archive.key_file.is_file():
+            yield Finding(f"{place}.key_file: {error}")
+        return  # of a file that is not there, the study's paths tell
     now, before = key_fingerprint(key), _former_key(name, study)
     if before not in (None, now):
         yield Finding(

@@ -80,7 +80,7 @@ def _study_text(study: str | Path, name: str) -> str:
     except StudyError as error:
         known = f", or one of {', '.join(STUDIES)}" if not path.exists() else ""
         raise ProjectError(f"{error}{known}") from None
-    text, named = _NAME_KEY.subn(f"name: {name}", _read(path), count=1)
+    text, named = _NAME_KEY.subn(f'name: "{name}"', _read(path), count=1)
     if not named:
         raise ProjectError(f"{path}: no line 'name: …' to put the study's name in: add one")
     try:

@@ -242,3 +242,12 @@ def test_the_first_archive_is_as_its_page_says(installed: Path, tmp_path: Path) 
         assert ended.returncode == 0, (commands, said[-6000:])
         assert [line for line in expected if line not in said] == [], (commands, said[-6000:])
     assert (tmp_path / "thorax/results/thorax/report.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["2026", "2026-11-30", "null", "a b"])
+def test_a_folder_may_be_called_what_yaml_takes_for_something_else(
+    tmp_path: Path, name: str
+) -> None:
+    write_project(tmp_path / name, "hospital", None)
+    text = (tmp_path / name / "config" / "config.yaml").read_text()
+    assert yaml.safe_load(text)["name"] == name.replace(" ", "-")
