@@ -21,7 +21,7 @@ from radscale_lib.report.figures.base import SECTIONS
 from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.inline import inline_svg
 from radscale_lib.report.labels import labels_section
-from radscale_lib.report.series import task_series
+from radscale_lib.report.series import SCORED, task_series
 from radscale_lib.report.sources import sources
 from radscale_lib.report.subsets import split_rows, subset_rows
 from radscale_lib.report.words import (
@@ -223,10 +223,6 @@ def _figures(folder: Path) -> dict[str, list[dict[str, Any]]]:
             source = f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode()}"
             found[figure["section"]].append({**figure, "svg": "", "source": source})
     return found
-
-
-SCORED = ("mean", "baseline", "floor")
-"""Kinds of plotted rows that hold a score of an arm at a size, or at none."""
 
 
 def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:

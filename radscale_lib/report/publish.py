@@ -5,12 +5,9 @@ from collections.abc import Iterator
 import polars as pl
 
 from radscale_lib.report.figures import Tables
-from radscale_lib.report.series import task_series
+from radscale_lib.report.series import SCORED, task_series
 from radscale_lib.report.words import format_count, interval, metric_name, number, task_title
 from radscale_lib.study import Study
-
-SCORED = ("mean", "baseline", "floor")
-"""Kinds of plotted rows that hold a score."""
 
 
 def published(study: Study, tables: Tables) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -24,6 +24,8 @@ SERIES_SCHEMA = pl.Schema(
         "upper": pl.Float64,
     }
 )
+SCORED = ("mean", "baseline", "floor")
+"""Kinds of plotted rows that hold a score of an arm at a size, or at none."""
 
 
 def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: str) -> pl.DataFrame:
