@@ -6,6 +6,10 @@ import numpy as np
 from radscale_lib.phantom.canvas import Canvas, Plane, as_plane
 from radscale_lib.phantom.sites import Site
 
+DETAIL = 0.03
+"""What enhancement takes for detail: what a blur of this standard deviation, as a share of the
+film's shorter side, removes."""
+
 
 def expose(
     thickness: Plane, canvas: Canvas, site: Site, bedside: bool, rng: np.random.Generator
@@ -14,19 +18,21 @@ def expose(
 
     Primary radiation by Beer-Lambert's law; scatter as a blurred share of it; noise of variance
     proportional to the signal over the number of quanta; then the logarithm, a window between two
-    percentiles and an exponent, as a workstation displays it.
+    of its percentiles, enhanced detail and an exponent, as a workstation displays it.
     """
     signal = np.exp(-np.clip(thickness, -1.5, 6))
     small = cv2.resize(signal, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     scattered = cv2.GaussianBlur(small, (0, 0), 0.02 * canvas.pixels)
     share = site.scatter[bedside] * rng.uniform(0.8, 1.2)
     signal += share * cv2.resize(scattered, (canvas.width, canvas.height))
-    quanta = rng.uniform(250, 1200) if bedside else rng.uniform(500, 2500)
+    quanta = site.quanta * (rng.uniform(250, 1200) if bedside else rng.uniform(500, 2500))
     grain = rng.standard_normal(thickness.shape, dtype=np.float32)
     signal += 0.35 * np.sqrt(np.maximum(signal, 1e-4) / quanta) * grain
     density = -np.log(np.maximum(signal, 2e-3))
     bounds = (rng.uniform(0.2, 2), rng.uniform(97.5, 99.8))
     low, high = np.percentile(density[::2, ::2], bounds)
+    smooth = cv2.GaussianBlur(density, (0, 0), DETAIL * canvas.pixels)
+    density += np.float32(rng.uniform(*site.detail)) * (density - smooth)
     grey = np.clip((density - low) / (high - low + 1e-6), 0, 1)
     return as_plane(np.power(grey, np.float32(rng.uniform(*site.gamma))))
 

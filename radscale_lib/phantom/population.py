@@ -165,7 +165,7 @@ def draw_study(patient: Patient, number: int) -> Study:
         sickness=sickness,
         views=views,
         findings={name: findings[name] for name in FINDINGS if present[name]},
-        tubes=_draw_tubes(rng, critical, present, findings),
+        tubes=_draw_tubes(rng, patient.site.tubes, critical, present, findings),
     )
 
 
@@ -180,16 +180,18 @@ def _draw_finding(rng: np.random.Generator) -> Finding:
 
 def _draw_tubes(
     rng: np.random.Generator,
+    share: float,
     critical: bool,
     present: Mapping[str, bool],
     findings: Mapping[str, Finding],
 ) -> dict[str, Tube]:
-    ett = critical and rng.random() < 0.5
+    ett = critical and rng.random() < 0.5 * share
     shares = {
         "ett": float(ett),
-        "ngt": 0.6 if ett else 0.14,
-        "cvc": 0.6 if critical else 0.18,
-        "chest_tube": 0.5 if present["pneumothorax"] else 0.2 if present["effusion"] else 0.06,
+        "ngt": 0.6 if ett else 0.14 * share,
+        "cvc": (0.6 if critical else 0.18) * share,
+        "chest_tube": share
+        * (0.5 if present["pneumothorax"] else 0.2 if present["effusion"] else 0.06),
     }
     cause = findings["pneumothorax" if present["pneumothorax"] else "effusion"]
     tubes: dict[str, Tube] = {}

@@ -1,4 +1,7 @@
-"""The two sites: how their patients, films and reports differ."""
+"""The two sites: how their patients, films and reports differ.
+
+Why they differ as they do, and who published it: docs/methods/phantom-shift.md.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,12 +39,15 @@ class Site:
 
     Attributes:
         prevalence: share of studies with a finding, before co-occurrence.
+        tubes: shares of studies with a tube, relative to the institution's.
         fat: mean relative thickness of soft tissue.
         size: mean width of a lung pair's outline, as a share of the 40 cm field.
         portable: share of films taken at the bedside (AP) among patients who are not very ill.
         inspiration: mean descent of the diaphragm, as a share of the field.
         gamma: range of the exponent of the displayed grey.
         scatter: scattered relative to primary radiation, upright and at the bedside.
+        quanta: detected quanta relative to the mean of both sites.
+        detail: range of the gain by which detail is enhanced before display.
         tube_contrast: optical thickness of tubes relative to the institution's.
         tube_core: relative thickness inside a tube's wall (1 draws it solid).
         millimetres: mean length of the film's shorter side.
@@ -49,12 +55,15 @@ class Site:
 
     name: Literal["institution", "public"]
     prevalence: Mapping[str, float]
+    tubes: float
     fat: float
     size: float
     portable: float
     inspiration: float
     gamma: tuple[float, float]
     scatter: tuple[float, float]
+    quanta: float
+    detail: tuple[float, float]
     tube_contrast: float
     tube_core: float
     millimetres: float
@@ -66,20 +75,23 @@ SITES = {
     "institution": Site(
         name="institution",
         prevalence={
-            "cardiomegaly": 0.26,
-            "effusion": 0.26,
-            "pneumothorax": 0.16,
+            "cardiomegaly": 0.30,
+            "effusion": 0.30,
+            "pneumothorax": 0.18,
             "consolidation": 0.24,
-            "nodule": 0.16,
-            "edema": 0.17,
-            "atelectasis": 0.22,
+            "nodule": 0.14,
+            "edema": 0.24,
+            "atelectasis": 0.24,
         },
-        fat=1.05,
-        size=0.405,
-        portable=0.3,
+        tubes=1.0,
+        fat=1.15,
+        size=0.41,
+        portable=0.6,
         inspiration=0.0,
-        gamma=(0.8, 1.3),
+        gamma=(0.95, 1.45),
         scatter=(0.10, 0.22),
+        quanta=1.4,
+        detail=(0.5, 1.2),
         tube_contrast=1.0,
         tube_core=0.45,
         millimetres=395.0,
@@ -98,20 +110,23 @@ SITES = {
     "public": Site(
         name="public",
         prevalence={
-            "cardiomegaly": 0.20,
-            "effusion": 0.20,
-            "pneumothorax": 0.18,
-            "consolidation": 0.28,
-            "nodule": 0.20,
-            "edema": 0.13,
+            "cardiomegaly": 0.15,
+            "effusion": 0.17,
+            "pneumothorax": 0.13,
+            "consolidation": 0.19,
+            "nodule": 0.22,
+            "edema": 0.12,
             "atelectasis": 0.20,
         },
-        fat=0.9,
+        tubes=0.7,
+        fat=0.88,
         size=0.385,
-        portable=0.2,
+        portable=0.05,
         inspiration=0.02,
-        gamma=(0.65, 1.05),
+        gamma=(0.6, 0.95),
         scatter=(0.16, 0.30),
+        quanta=0.7,
+        detail=(0.0, 0.3),
         tube_contrast=0.75,
         tube_core=0.85,
         millimetres=415.0,

@@ -34,8 +34,19 @@ def test_sites_differ_in_every_shifted_respect() -> None:
     institution, public = SITES["institution"], SITES["public"]
     assert institution.prevalence != public.prevalence
     assert {s.model for s in institution.scanners}.isdisjoint(s.model for s in public.scanners)
-    for name in ("fat", "size", "portable", "gamma", "scatter", "tube_contrast", "tube_core"):
+    for name in ("fat", "size", "portable", "gamma", "scatter", "quanta", "detail"):
         assert getattr(institution, name) != getattr(public, name)
+    for name in ("tubes", "tube_contrast", "tube_core"):
+        assert getattr(institution, name) != getattr(public, name)
+
+
+def test_the_public_site_has_fewer_tubes_and_bedside_films() -> None:
+    institution, public = (studies(site, 600) for site in ("institution", "public"))
+    for name in TUBES:
+        shares = [np.mean([name in s.tubes for s in group]) for group in (institution, public)]
+        assert shares[1] < 0.85 * shares[0]
+    bedside = [np.mean([s.views[0] == "AP" for s in group]) for group in (institution, public)]
+    assert bedside[1] < bedside[0] - 0.2
 
 
 def test_sickness_makes_findings_tubes_and_bedside_films_likelier() -> None:
