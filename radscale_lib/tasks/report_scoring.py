@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radscale_lib.labels.rules import RuleReader
 from radscale_lib.languages.phrases import has_phrases
 from radscale_lib.metrics import metrics
 from radscale_lib.metrics.base import TextMetric
@@ -19,7 +20,7 @@ from radscale_lib.study.archive import Labels
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.generation import Generation
 from radscale_lib.tasks.bootstrap import PatientDraws
-from radscale_lib.tasks.lexical import MentionReader, claim_counts
+from radscale_lib.tasks.lexical import claim_counts, states
 from radscale_lib.tasks.scorable import Scorable
 from radscale_lib.tasks.scores import MACRO, MICRO, Score, macro, sampled_score
 
@@ -92,10 +93,10 @@ class Reports:
 
     @cached_property
     def claims(self) -> NDArray[np.int64]:
-        """What both say of each label, by the lexical reader: [N, K, 3]."""
-        reader = MentionReader(self.names, self.phrases, self.language)
-        states = reader.read(self.generated), reader.read(self.references)
-        return claim_counts(*states, self.labels.uncertain)
+        """What both say of each label, by the rules that read labels: [N, K, 3]."""
+        reader = RuleReader(self.names, self.phrases, self.language)
+        read = states(reader, self.generated), states(reader, self.references)
+        return claim_counts(*read, self.labels.uncertain)
 
 
 def score_reports(reports: Reports, draws: PatientDraws) -> list[Score]:

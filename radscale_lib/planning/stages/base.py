@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from radscale_lib.languages import digest_of as headings_digest
+from radscale_lib.languages.cues import digest_of as cues_digest
+from radscale_lib.languages.phrases import digest_of as phrases_digest
 from radscale_lib.planning.scale import archive_images
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.base import Section
@@ -95,6 +98,17 @@ def labels_of(study: Study) -> Slice:
 def positions_of(labels: Labels) -> Slice:
     """Tube positions; a study without them has the ids it had before there were any."""
     return {"labels.positions": labels.positions} if labels.positions else {}
+
+
+def reading_of(language: str) -> Slice:
+    """The files by which rules read reports of a language."""
+    return {
+        "language": language,
+        "language.headings": headings_digest(language),
+        "language.phrases": phrases_digest(language),
+        "language.phrases.en": phrases_digest("en"),  # by which labels are named
+        "language.cues": cues_digest(language),
+    }
 
 
 def arms_encoder(study: Study, arm: str, **names: str) -> Iterator[Kind]:

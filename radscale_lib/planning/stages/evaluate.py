@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from radscale_lib.languages.phrases import digest_of as phrases_digest
 from radscale_lib.metrics import modules as metric_modules
 from radscale_lib.planning.scale import archive_images, encoding, held_out
 from radscale_lib.planning.stages.base import (
@@ -20,6 +19,7 @@ from radscale_lib.planning.stages.base import (
     largest_side,
     megaimages,
     positions_of,
+    reading_of,
     task_kinds,
     without,
 )
@@ -85,8 +85,7 @@ def _score(study: Study, arm: str) -> Slice:
     tasks = study.evaluation.tasks
     reports: Slice = {}
     if any(task.needs == "reports" for task in tasks.values()):
-        language = study.institution.language
-        reports = {"language": language, "language.phrases": phrases_digest(language)}
+        reports = reading_of(study.institution.language)
     protocol = {
         name: getattr(study.evaluation, name)
         for name in ("resamples", "confidence", "seed", "subgroups")

@@ -4,11 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from radscale_lib.languages import digest_of as headings_digest
-from radscale_lib.languages.cues import digest_of as cues_digest
-from radscale_lib.languages.phrases import digest_of as phrases_digest
 from radscale_lib.planning.scale import archive_images
-from radscale_lib.planning.stages.base import START_SECONDS, Slice, Stage, megaimages
+from radscale_lib.planning.stages.base import START_SECONDS, Slice, Stage, megaimages, reading_of
 from radscale_lib.study.labels import MOST_LABELS, Source
 from radscale_lib.study.model import Study
 
@@ -37,15 +34,7 @@ def _labels(study: Study, source: Source) -> Slice:
             "characters": labels.endpoint.characters,
             "language": language,
         }
-    return {
-        **shared,
-        "phrases": labels.phrases,
-        "language": language,
-        "language.headings": headings_digest(language),
-        "language.phrases": phrases_digest(language),
-        "language.phrases.en": phrases_digest("en"),  # by which labels are named
-        "language.cues": cues_digest(language),
-    }
+    return {**shared, "phrases": labels.phrases, **reading_of(language)}
 
 
 def _groups(study: Study) -> Slice:
