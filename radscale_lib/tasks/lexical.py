@@ -1,10 +1,10 @@
-"""Findings and tubes that a report affirms, as the rules of `radscale_lib.labels` read it: lexical F1.
+"""What a report affirms, as the rules of `radscale_lib.labels` read it, for lexical F1.
 
 No learnt labeller is involved and the figure is not comparable with CheXbert's or RadGraph's F1: it
 measures whether a generated report affirms what its reference affirms.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray

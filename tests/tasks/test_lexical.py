@@ -65,7 +65,9 @@ def reader():
 def test_sentences(reader, text, said):
     (row,) = states(reader, [text])
     found = {
-        label: int(state) for label, state in zip(LABELS, row, strict=True) if state != NOT_MENTIONED
+        label: int(state)
+        for label, state in zip(LABELS, row, strict=True)
+        if state != NOT_MENTIONED
     }
     assert found == said
 
