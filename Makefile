@@ -1,11 +1,11 @@
-# make env      the environment that runs studies, .venv; CPU=1 without 4 GB of CUDA (docs/environments.md)
+# make env      the environment that runs studies, .venv; CPU=1 without 4 GB of CUDA (docs/start/environments.md)
 # make study    the embedded study, from DICOM files to the report
 # make smoke    the smallest study, every stage, arm and task once, in a minute or two
 # make test     all checks, and the tests of the first tier: minutes
 # make cluster  the smoke study, and some faults, on a SLURM cluster that the tests bring up
 # make test-all the second tier too: all faults of the cluster, and what else takes long
 # make check    static checks only
-# make docs     write the generated pages: the study file's schema and reference, the example of docs/extending.md
+# make docs     write the generated pages: the study file's schema and reference, the example of docs/extend/extending.md
 # make wheel    the package with the workflow in it, for project folders: dist/
 # make lock     resolve the dependencies: requirements.lock, tests/requirements.lock, workflow/envs/radscale.yaml
 #

@@ -1,7 +1,8 @@
 """radscale: data-scaling studies of radiology foundation models as one reproducible workflow.
 
 What `__all__` names is meant for programs of others and stays as it is between minor versions
-(docs/python.md). It is imported when it is asked for, so that `import radscale_lib` costs nothing.
+(docs/reference/python.md). It is imported when it is asked for, so that `import radscale_lib`
+costs nothing.
 """
 
 from importlib import import_module

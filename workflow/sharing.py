@@ -58,7 +58,8 @@ def refuse_changes(study: Path, jobs: Iterable[Any]) -> None:
             raise SharedError(
                 f"{archive}: this run would ingest it anew ({job.rule.name}), and other studies "
                 f"use it as it is: {', '.join(of)}. `snakemake plan` says what changed: undo that, "
-                "ingest the archive in a study of its own, or accept the results (docs/reruns.md). "
+                "ingest the archive in a study of its own, or accept the results "
+                "(docs/hospital/reruns.md). "
                 f"To change it for all of them, delete {note}"
             )
 

@@ -61,8 +61,8 @@ def apply() -> None:
     if (found := version(PLUGIN)) != CURED:
         print(
             f"warning: {PLUGIN} {found} is installed, and left as it is: its faults are mended "
-            f"in {CURED} only. Install {PLUGIN}=={CURED}, or see docs/slurm.md for what may wait "
-            "without end",
+            f"in {CURED} only. Install {PLUGIN}=={CURED}, or see docs/hospital/slurm.md for what "
+            "may wait without end",
             file=sys.stderr,
         )
         return

@@ -45,7 +45,7 @@ def fit_curve(
     target: float | None = None,
     chance: float = float("inf"),
 ) -> CurveFit:
-    """Fit scaling laws to errors against sizes, averaged over their forms (docs/scaling-fits.md).
+    """Fit scaling laws to errors against sizes, averaged over forms (docs/methods/scaling-fits.md).
 
     Args:
         sizes: images, tokens or FLOPs of each run; several runs may have one size.

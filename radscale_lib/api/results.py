@@ -30,7 +30,7 @@ class StudyResults:
 
         `scores`, `fits`, `crossovers`, `comparisons`, `label_fits` and `verdicts`; `subsets`, the
         card of the subsets; and of each archive `<archive>/catalog`, `/ledger`, `/joins` and
-        `/texts`. Columns: docs/data-contracts.md.
+        `/texts`. Columns: docs/reference/data-contracts.md.
         """
         found = {path.stem: path for path in self.folder.glob("*.parquet")}
         found["subsets"] = self.folder / "subsets" / "card.parquet"

@@ -3,7 +3,7 @@
 Burnt-in letters change grey within two pixels, which anatomy, blurred by focus and detector, does
 not. Outlines of such steps are chained to lines by size and distance, and a line counts as text if
 its rows cross as many strokes as letters have. `benchmarks/burned_in.py` measures what is found,
-and `docs/privacy.md` says what is missed.
+and `docs/hospital/privacy.md` says what is missed.
 """
 
 from typing import NamedTuple

@@ -321,7 +321,7 @@ def _check_quarantined(outcomes: Counter[str], reasons: Counter[str], most: floa
         f"{quarantined:,} of {files:,} files are {' or '.join(sorted(UNUSABLE & set(outcomes)))} "
         f"({quarantined / files:.1%}), more "
         f"than the archive's most_quarantined ({most:.1%}). Most frequent: {top}. Repair the "
-        "files, or raise most_quarantined (docs/ingest.md explains the reasons)"
+        "files, or raise most_quarantined (docs/hospital/ingest.md explains the reasons)"
     )
 
 

@@ -80,7 +80,7 @@ def read_dicom(path: Path, image: Image | None = None) -> Stored:
         Grey levels [H, W]: uint8, or uint16 where `image` says 16 bits.
 
     Raises:
-        RefusedError: with a fixed code as `reason` (`docs/ingest.md`), free of identifiers.
+        RefusedError: with a fixed code as `reason` (docs/hospital/ingest.md), free of identifiers.
     """
     with quiet_pydicom():
         try:

@@ -429,7 +429,7 @@ class _Tables:
 def _tubes_json(
     tubes: Sequence[Tube], instance: Instance, prepared: dict[str, Any], image: Image
 ) -> str:
-    """Tubes in pixels of the stored image, as JSON (`docs/data-contracts.md`)."""
+    """Tubes in pixels of the stored image, as JSON (`docs/reference/data-contracts.md`)."""
 
     def scaled(points: Points) -> list[list[float]]:
         height, width = prepared["height"], prepared["width"]

@@ -38,7 +38,7 @@ SCHEMA = pl.Schema([
     ("studies_matched", pl.Int64),
     ("studies_unmatched", pl.Int64),
 ])  # fmt: skip
-"""Of `joins.parquet`, a row for each table (docs/data-contracts.md)."""
+"""Of `joins.parquet`, a row for each table (docs/reference/data-contracts.md)."""
 
 _DIGITS = 16
 """Leading hex digits of a pseudonym that are compared."""
@@ -124,7 +124,7 @@ class Joins:
                     f"{name}: {lost:,} of {counts['rows']:,} rows ({lost / counts['rows']:.1%}) "
                     f"are joined to no file, more than joins.{name}.most_unmatched "
                     f"({most_unmatched[name]:.1%}): {'; '.join(self.explained(name))}. Correct the "
-                    f"keys, or raise joins.{name}.most_unmatched (docs/ingest.md#joins)"
+                    f"keys, or raise joins.{name}.most_unmatched (docs/hospital/ingest.md#joins)"
                 )
 
     def explained(self, name: str) -> list[str]:

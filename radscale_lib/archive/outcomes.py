@@ -1,7 +1,7 @@
 """What becomes of a file: accepted, or refused for a reason with a fixed code.
 
 Reasons and details are made of fixed texts, numbers and names from DICOM's own dictionaries, never
-of other values of the file, so that no identifier reaches the ledger (`docs/ingest.md`).
+of other values of the file, so that no identifier reaches the ledger (`docs/hospital/ingest.md`).
 """
 
 import errno

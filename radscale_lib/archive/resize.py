@@ -66,7 +66,7 @@ def resize(
     """Resample an image [H, W] to [height, width].
 
     The cubic B-spline is mirrored at the edges. The others are as their library makes them, always
-    centred: other pixels than the B-spline's (`docs/ingest.md`).
+    centred: other pixels than the B-spline's (`docs/hospital/ingest.md`).
 
     Args:
         image: the source, uint8, uint16 or float32.

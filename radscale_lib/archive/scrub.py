@@ -4,8 +4,8 @@ Three kinds of rules: what a report's own headers say of its patient (names, num
 stands; forms that identifiers have (dates, numbers, telephones, names after a title or a verb of
 reporting); and capitals within a sentence, where the language tells names by them. Forms that all
 languages share are here, words are in `radscale_lib.languages`.
-`benchmarks/deidentify.py` measures what the rules find, and `docs/privacy.md` says what they miss.
-They are no substitute for a review.
+`benchmarks/deidentify.py` measures what the rules find; `docs/hospital/privacy.md` says what they
+miss. They are no substitute for a review.
 """
 
 import re

@@ -57,7 +57,7 @@ def facts_of(header: Header) -> Facts:
 
 
 def check_selected(header: Header, facts: Facts, select: Select) -> None:
-    """Apply the rules of selection, in the order of `docs/ingest.md`.
+    """Apply the rules of selection, in the order of `docs/hospital/ingest.md`.
 
     Raises:
         ExcludedError: `no_image`, `modality`, `derived`, `secondary`, `for_processing`,

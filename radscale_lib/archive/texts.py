@@ -16,7 +16,7 @@ from radscale_lib.languages import language
 from radscale_lib.shards.parquet import write_table
 
 TextCounts = Counter[tuple[str, str]]
-"""Images, or marks, by step and rule (docs/data-contracts.md)."""
+"""Images, or marks, by step and rule (docs/reference/data-contracts.md)."""
 TEXTS_KEY = b"radscale.texts"
 """Metadata of a partition's ledger: its counts, as JSON of [step, rule, count]."""
 

@@ -24,5 +24,5 @@ def main(argv: list[str] | None = None) -> None:
     for problem in problems:
         print(f"  {problem.file}: {problem.what}. Delete it; run snakemake ({problem.job})")
     if not count:
-        sys.exit("no result has a manifest: see docs/reruns.md")
+        sys.exit("no result has a manifest: see docs/hospital/reruns.md")
     sys.exit(bool(problems))

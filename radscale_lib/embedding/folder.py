@@ -22,7 +22,7 @@ class Bad(NamedTuple):
     """A file that should be an image and cannot be read."""
 
     reason: str
-    """A fixed code of `docs/ingest.md`, with a detail free of identifiers."""
+    """A fixed code of `docs/hospital/ingest.md`, with a detail free of identifiers."""
 
 
 def image_files(folder: Path) -> tuple[list[Path], int]:

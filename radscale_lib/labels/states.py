@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
         pa.field("reason", pa.string()),
     ]
 )
-"""Columns of `labels/<source>/part=K.parquet` (docs/data-contracts.md)."""
+"""Columns of `labels/<source>/part=K.parquet` (docs/reference/data-contracts.md)."""
 
 
 class Reading(NamedTuple):

@@ -27,7 +27,7 @@ def label_findings(study: Study) -> Iterator[Finding]:
     if not server.inside:
         yield Finding(
             f"labels.endpoint: report texts leave the institution for {server.host}, scrubbed by "
-            "rules that miss some names (docs/privacy.md)",
+            "rules that miss some names (docs/hospital/privacy.md)",
             stops=False,
         )
 

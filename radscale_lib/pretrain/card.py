@@ -9,7 +9,7 @@ PACKAGES = ("torch", "tokenizers", "safetensors", "numpy")
 
 
 def blank_card() -> dict[str, Any]:
-    """Every field of a card, empty (`docs/data-contracts.md`)."""
+    """Every field of a card, empty (`docs/reference/data-contracts.md`)."""
     fields = (
         "arm", "size", "seed", "encoder", "paradigm", "supervision", "status", "reason",
         "budget_share", "samples_budget", "samples_seen", "steps", "images", "repeats_per_image",

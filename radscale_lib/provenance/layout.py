@@ -1,4 +1,4 @@
-"""Which job makes which file: the places of docs/data-contracts.md."""
+"""Which job makes which file: the places of docs/reference/data-contracts.md."""
 
 import re
 

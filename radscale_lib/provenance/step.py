@@ -164,7 +164,9 @@ class _Record:
             return None  # one of several processes, or results that are no part of the study
         job = job_of(name)
         if job is None:
-            raise InputError(f"{makes[0]}: no place of a result: see docs/data-contracts.md")
+            raise InputError(
+                f"{makes[0]}: no place of a result: see docs/reference/data-contracts.md"
+            )
         inputs = checked(provenance, [path for path in reads if path], list(large))
         manifest = Manifest(
             stage, names, now, command, args.study.stem, STARTED, inputs, run={"started": _clock()}

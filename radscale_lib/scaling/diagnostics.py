@@ -14,7 +14,7 @@ Refit = Callable[[Array], Fit]
 """Fit the runs that a mask keeps."""
 
 MEASURED_COVERAGE = "0.88 to 0.90 of points of LCDB 1.1, 0.82 to 1.00 of nine further sources"
-"""Of nominal 90 % intervals beyond the largest size (docs/scaling-fits.md)."""
+"""Of nominal 90 % intervals beyond the largest size (docs/methods/scaling-fits.md)."""
 
 METHOD = (
     "Form: error = a n^-b + c, c >= 0, averaged over all shapes with the constant and the plain "

@@ -31,7 +31,7 @@ STARTS = np.geomspace(0.001, 0.1, 5)
 """Starts of double saturation, as shares of the largest size."""
 
 # Exponents and floor shares are uniform. The probabilities of the forms were chosen by leaving out
-# whole sources of curves: docs/scaling-fits-history.md.
+# whole sources of curves: docs/measured/scaling-fits-history.md.
 PRIOR = {"constant": 0.01, "power": 0.05, "power_floor": 0.94, "double_saturating": 0.4}
 """Of the forms, relative to the sum over those in use. The constant and the power law are limits of
 the power law with floor."""

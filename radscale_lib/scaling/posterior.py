@@ -50,7 +50,7 @@ class Misfit:
 
 
 # These constants were chosen on held-out curves of several domains: benchmarks/scaling.py derives
-# them again, docs/scaling-fits-history.md says how, and how far to trust that.
+# them again, docs/measured/scaling-fits-history.md says how, and how far to trust that.
 ROUGH, SMOOTH = Misfit(growth=2.0, length=0.0), Misfit(growth=2.0, length=6.0)
 SEED_NOISE: Array = np.geomspace(0.0007, 0.2, 7)
 """Standard deviation of log error between runs of a size."""

@@ -1,4 +1,4 @@
-"""From the study's scores to its tables of fits and claims (docs/data-contracts.md)."""
+"""From the study's scores to its tables of fits and claims (docs/reference/data-contracts.md)."""
 
 from collections.abc import Iterator
 from itertools import combinations

@@ -1,7 +1,7 @@
 """The stored encodings of an image: PNG, or TIFF with Zstandard, of 8 or 16 bits.
 
 They are told apart by their first bytes, so that shards of both can be read side by side.
-`docs/ingest.md` has their sizes and times.
+`docs/hospital/ingest.md` has their sizes and times.
 """
 
 import imagecodecs

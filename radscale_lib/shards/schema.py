@@ -11,7 +11,7 @@ from radscale_lib.study.archive import Labels
 
 VERSION = "1"
 ROW_GROUP = 64
-"""Rows of a row group: the unit that is read for one image (`docs/ingest.md`)."""
+"""Rows of a row group: the unit that is read for one image (`docs/hospital/ingest.md`)."""
 
 
 def finding_column(name: str) -> str:
@@ -42,7 +42,7 @@ def other_columns(labels: Labels) -> list[str]:
 
 
 def shard_schema(labels: Labels, demographics: Sequence[str] = ()) -> pa.Schema:
-    """Schema of the shards of a study (`docs/data-contracts.md`).
+    """Schema of the shards of a study (`docs/reference/data-contracts.md`).
 
     Args:
         labels: label names of the study.

@@ -141,7 +141,7 @@ class Image(Section):
     interpolation: Interpolation = Field(
         "bspline",
         description="Resize: the cubic B-spline (RAD-DINO), or a library's, which gives other "
-        "pixels (docs/ingest.md).",
+        "pixels (docs/hospital/ingest.md).",
     )
     alignment: Literal["centred", "origin"] = Field(
         "centred",
@@ -158,12 +158,12 @@ class Image(Section):
     encoding: Encoding = Field(
         "png",
         description="Lossless encoding: PNG, or TIFF with Zstandard, which decodes faster "
-        "(docs/ingest.md has times and sizes).",
+        "(docs/hospital/ingest.md has times and sizes).",
     )
     burned_in_text: Literal["keep", "mask", "exclude"] = Field(
         "keep",
         description="Lines of text found in the pixels: leave them, cover them with the grey "
-        "around them, or exclude the image (docs/privacy.md says what is missed).",
+        "around them, or exclude the image (docs/hospital/privacy.md says what is missed).",
     )
 
     @model_validator(mode="after")
@@ -226,7 +226,7 @@ class Join(Section):
 
 
 class Joins(Section):
-    """How the tables of an archive are joined to its images (docs/ingest.md)."""
+    """How the tables of an archive are joined to its images (docs/hospital/ingest.md)."""
 
     reports: Join = Field(Join(), description="The table of reports.")
     labels: Join = Field(Join(), description="The table of labels.")
@@ -242,7 +242,7 @@ class Archive(Section):
         None,
         description="Folder of another study's results, `<results>/<name>`, whose archive of this "
         "name is used as it was ingested there, with its settings and splits: give nothing else "
-        "(docs/project-folders.md).",
+        "(docs/hospital/project-folders.md).",
     )
     reports: Path | None = Field(
         None,
@@ -252,7 +252,7 @@ class Archive(Section):
     language: Language = Field(
         "en",
         description="Language of the reports: headings, dates, names and numbers are told by its "
-        "words (docs/privacy.md says how well).",
+        "words (docs/hospital/privacy.md says how well).",
     )
     most_foreign_reports: Fraction = Field(
         0.05,
@@ -262,7 +262,8 @@ class Archive(Section):
     scrub_reports: bool = Field(
         True,
         description="Remove names, dates, telephones and numbers from report texts by rules "
-        "(docs/privacy.md says what they miss); false for texts that are de-identified already.",
+        "(docs/hospital/privacy.md says what they miss); false for texts that are de-identified "
+        "already.",
     )
     labels: Path | None = Field(
         None,
@@ -379,7 +380,8 @@ class Labels(Section):
     source: SomeSources = Field(
         ("table",),
         description="Where the institution's labels come from: `table`, `rules` or `endpoint` "
-        "(docs/labels.md). Of several, a later one fills in what those before it do not know.",
+        "(docs/hospital/labels.md). Of several, a later one fills in what those before it do not "
+        "know.",
     )
     compared: Sources = Field(
         (), description="Further sources, whose agreement with the others is told and no more."

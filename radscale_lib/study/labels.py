@@ -51,7 +51,8 @@ class Endpoint(Section):
     texts_leave_institution: bool = Field(
         False,
         description="Allow an address outside of this machine and its private network: report "
-        "texts, scrubbed by rules that miss some names (docs/privacy.md), leave the institution.",
+        "texts, scrubbed by rules that miss some names (docs/hospital/privacy.md), leave the "
+        "institution.",
     )
     concurrency: int = Field(8, ge=1, le=512, description="Requests at once, of each job.")
     attempts: int = Field(
@@ -135,14 +136,16 @@ class Least(Section):
 
 
 class Audit(Section):
-    """Reading some reports oneself, to see how far labels can be trusted (docs/labels.md)."""
+    """Reading some reports oneself, to know how far labels are right (docs/hospital/labels.md)."""
 
     reports: int = Field(
         200, ge=1, description="Reports drawn for each label: by state, and where sources differ."
     )
     seed: int = Field(0, ge=0, description="Seed of the draw.")
     table: Path | None = Field(
-        None, description="The table that `snakemake audit_labels` draws, filled (docs/labels.md)."
+        None,
+        description="The table that `snakemake audit_labels` draws, filled in "
+        "(docs/hospital/labels.md).",
     )
     least: Least = Field(Least(), description="What a label must reach, of the first source.")
     below: Literal["stop", "drop"] = Field(

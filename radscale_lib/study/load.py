@@ -159,7 +159,7 @@ def _explain(problem: Any, values: Mapping[str, Any]) -> list[str]:
         case "too_short":
             return [f"{key}: must not be empty: name at least one (got {value!r})"]
         case "model_type" | "model_attributes_type" | "dict_type":
-            return [f"{key}: must be a mapping of keys: see docs/study-file.md{got}"]
+            return [f"{key}: must be a mapping of keys: see docs/reference/study-file.md{got}"]
         case _:
             return [f"{key}: {problem['msg'].replace('Input should', 'must')}{got}"]
 

@@ -17,7 +17,7 @@ SCHEMA = pa.schema(
     [("rank", pa.int64()), ("image_id", pa.large_string()), ("digest", pa.large_string())]
 )
 ID_BYTES = 32
-"""Length of ids and digests (`docs/data-contracts.md`)."""
+"""Length of ids and digests (`docs/reference/data-contracts.md`)."""
 
 
 def write_subset(path: Path, seed: int, size: int, settings: Subsets, out: Path) -> None:

@@ -87,7 +87,7 @@ class Cases:
         The truth is moved along the binormal model's separation. The positives' spread is half-way
         (in logarithm) between the one that is most likely given the score and the one most likely
         under each separation, or nearer to the second (`KNOWN`): of few positives the first makes
-        intervals near 1 too narrow, the second too wide (docs/intervals.md).
+        intervals near 1 too narrow, the second too wide (docs/methods/intervals.md).
 
         Args:
             scores: value, and variance of its bootstrap draws, by name of the metric.

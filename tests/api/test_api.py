@@ -41,7 +41,7 @@ def test_the_surface_is_what_it_says() -> None:
         for alias in node.names
     }
     assert set(typed) == set(radscale_lib.__all__) <= set(dir(radscale_lib))
-    page = (ROOT / "docs/python.md").read_text()
+    page = (ROOT / "docs/reference/python.md").read_text()
     for name in radscale_lib.__all__:
         value = getattr(radscale_lib, name)
         assert value.__module__ == typed[name]
@@ -61,12 +61,12 @@ def test_examples_of_the_docstrings(name: str, folder: Path) -> None:
 
 
 def test_the_example_of_the_documentation(folder: Path) -> None:
-    page = (ROOT / "docs/python.md").read_text()
+    page = (ROOT / "docs/reference/python.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 7
     names: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, "docs/python.md", "exec"), names)
+        exec(compile(block, "docs/reference/python.md", "exec"), names)
     assert (folder / "curve.png").stat().st_size > 5000
 
 

@@ -67,7 +67,7 @@ def test_bits_and_signs_do_not_matter(film):
 
 
 def test_recall_on_planted_lines():
-    """`docs/privacy.md` states the figures; they are of contrasts above half of the range."""
+    """The figures of docs/hospital/privacy.md; they are of contrasts above half of the range."""
     films = list(phantoms(2, 1024))
     assert not any(find_text(film) for film in films)
     rng = random.Random(4)

@@ -1,4 +1,4 @@
-"""The code in docs/extending.md: the files of the example package, which a test runs.
+"""The code in docs/extend/extending.md: the files of the example package, which a test runs.
 
 python -m tests.kinds.pages    writes them into the page, as `make docs` does
 """
@@ -6,7 +6,7 @@ python -m tests.kinds.pages    writes them into the page, as `make docs` does
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+PAGE = Path(__file__).parents[2] / "docs/extend/extending.md"
 PLUGIN = Path(__file__).parent / "plugin"
 BLOCK = re.compile(r"(<!-- file: ([\w./-]+) -->\n```\w*\n).*?(^```$)", re.MULTILINE | re.DOTALL)
 

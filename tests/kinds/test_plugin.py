@@ -84,9 +84,9 @@ print(json.dumps({
 
 
 def test_the_page_shows_the_files_that_run() -> None:
-    """`make docs` writes them into docs/extending.md."""
+    """`make docs` writes them into docs/extend/extending.md."""
     text = PAGE.read_text()
-    assert text == filled(text), "docs/extending.md: run make docs"
+    assert text == filled(text), "docs/extend/extending.md: run make docs"
     shown = files_by_section(text)
     assert {title.rpartition(" ")[2]: len(files) for title, files in shown.items()} == FILES
     files = {path.relative_to(PLUGIN).as_posix() for path in PLUGIN.glob("*/*.py")}

@@ -40,7 +40,7 @@ def said(reader, text):
 
 
 def test_gold_sentences(readers):
-    """Each sentence with everything that it says; docs/labels.md has what is misread."""
+    """Each sentence with everything that it says; docs/hospital/labels.md has what is misread."""
     assert len(GOLD) > 300 and {each["language"] for each in GOLD} == PHRASED
     wrong = {
         each["text"]: found

@@ -165,7 +165,7 @@ def test_no_direct_dependency_has_a_copyleft_licence(name):
 
 def test_the_table_of_dependencies_is_complete():
     rows = re.findall(
-        r"^\| ([a-z0-9-]+) \|", Path("docs/dependencies.md").read_text(), re.MULTILINE
+        r"^\| ([a-z0-9-]+) \|", Path("docs/reference/dependencies.md").read_text(), re.MULTILINE
     )
     assert sorted(set(rows) - {"package"}) == sorted(ALL)
     assert len(rows) == len(set(rows))

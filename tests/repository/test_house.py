@@ -38,9 +38,23 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_page_is_in_the_index():
-    linked = set(re.findall(r"\]\(([^)]+)\)", Path("docs/README.md").read_text()))
-    pages = {page.name for page in PAGES if page.parent == Path("docs")} - {"README.md"}
-    assert pages == linked
+    linked = set(re.findall(r"\]\(([^):]+\.md)\)", Path("docs/README.md").read_text()))
+    pages = {str(page.relative_to("docs")) for page in PAGES if page.is_relative_to("docs")}
+    assert pages - {"README.md"} == {page for page in linked if not page.startswith("../")}
+
+
+def test_pages_named_in_code_and_messages_exist():
+    page = re.compile(r"\bdocs/[\w./-]+\.md\b")
+    texts = [
+        path for path in TRACKED if path.suffix in {".py", ".smk", ".yaml", ".toml", ".json", ""}
+    ]
+    absent = [
+        f"{path}: {name}"
+        for path in texts
+        for name in sorted(set(page.findall(path.read_text(errors="replace"))))
+        if not Path(name).exists()
+    ]
+    assert absent == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

@@ -1,6 +1,6 @@
 """A real SLURM cluster on this machine: loopback, several nodes, fake GPUs; no systemd, no cgroups.
 
-By hand, from the top of the checkout (see docs/slurm.md):
+By hand, from the top of the checkout (see docs/hospital/slurm.md):
 
     python -m tests.slurm.cluster --folder /tmp/cluster
 """

@@ -477,7 +477,8 @@ WRONG = {
     ),
     "value where a section belongs": (
         {"institution": "archive/dicom"},
-        "institution: must be a mapping of keys: see docs/study-file.md (got 'archive/dicom')",
+        "institution: must be a mapping of keys: see docs/reference/study-file.md "
+        "(got 'archive/dicom')",
     ),
     "a language without words": (
         {"institution.language": "it"},

@@ -230,7 +230,7 @@ def steps_of(page: Path) -> list[tuple[str, list[str]]]:
 def test_the_first_archive_is_as_its_page_says(installed: Path, tmp_path: Path) -> None:
     """From an empty folder to the report, by the commands of the page alone."""
     project = Project(tmp_path, environment_folder=installed)
-    steps = steps_of(ROOT / "docs/first-archive.md")
+    steps = steps_of(ROOT / "docs/hospital/first-archive.md")
     assert len(steps) >= 8
     done = "set -e\n"
     for commands, expected in steps:

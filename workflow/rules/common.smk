@@ -363,7 +363,7 @@ def prepare(touches):
         if provenance.precede_manifests(OUT):
             raise StudyError(
                 f"{OUT}: results from before manifests, which would be made again: adopt them "
-                "(python scripts/adopt.py --study FILE; docs/reruns.md), or move them away"
+                "(python scripts/adopt.py --study FILE; docs/hospital/reruns.md), or move them away"
             )
         if not touches:
             preflight()
