@@ -3,13 +3,19 @@
 import tempfile
 from pathlib import Path
 
-from radscale_lib.planning.scale import archive_images, grid_bytes, held_out, shard_bytes
+from radscale_lib.planning.scale import (
+    archive_images,
+    grid_bytes,
+    grid_numbers,
+    held_out,
+    shard_bytes,
+)
 from radscale_lib.study.model import Study
 
 STATES = 4
 """A checkpoint holds weights, teacher or average, and two moments: encoder files, about."""
 FEATURE_BYTES = 12_000
-"""Assumed: features of one image."""
+"""Assumed: features of one image, but for those over a grid."""
 
 
 PLACES = {
@@ -30,7 +36,8 @@ def disk(study: Study) -> dict[str, tuple[float, float]]:
 def whole_bytes(study: Study) -> dict[str, float]:
     """Bytes of each kind of result of the whole study, computed."""
     encoders = sum(encoder_bytes(study, run.arm) for run in study.runs)
-    features = len(study.runs) * archive_images(study) * held_out(study) * FEATURE_BYTES
+    of_image = sum(FEATURE_BYTES + 2 * grid_numbers(study, run.arm) for run in study.runs)
+    features = archive_images(study) * held_out(study) * of_image
     return {
         "shards": shard_bytes(study),
         "encoders": encoders,

@@ -2,7 +2,7 @@
 
 import math
 
-from radscale_lib.study.heads.base import Encoding
+from radscale_lib.study.heads.base import GRID_SIDE, Encoding
 from radscale_lib.study.model import Study
 
 BYTES_PER_PIXEL = {8: 0.6, 16: 1.8}
@@ -33,6 +33,11 @@ def grid_bytes(study: Study, arm: str) -> float:
     """
     kept = max(encoding(study, task).kept for task in study.evaluation.tasks)
     return kept * study.section_of(arm).feature_numbers()
+
+
+def grid_numbers(study: Study, arm: str) -> float:
+    """Numbers of the features over a grid of an image; 0 if no head reads them."""
+    return GRID_SIDE**2 * study.section_of(arm).channels() * study.evaluation.reads_grid
 
 
 def shard_bytes(study: Study) -> float:

@@ -53,3 +53,9 @@ class Evaluation(Section):
         "weights, and principal components of the pixels on its grids.",
     )
     tasks: dict[Name, Task] = Field(min_length=1, description="Tasks by name.")
+
+    @property
+    def reads_grid(self) -> bool:
+        """Whether a head reads the means over a grid, which are then kept of every encoder."""
+        heads = (task.head(part) for task in self.tasks.values() for part in task.parts)
+        return any(head is not None and head.reads_grid for head in heads)

@@ -55,6 +55,10 @@ class Pixels(EncoderSection):
         """Numbers of the four feature levels of an image, at most."""
         return self.like.feature_numbers()
 
+    def channels(self) -> float:
+        """Channels of the deepest feature level."""
+        return float(CELL_COMPONENTS)
+
     def parameters(self) -> float:
         """Components of the film, and of cells."""
         return FILM_COMPONENTS * float(FILM_SIDE) ** 2 + 4 * CELL_COMPONENTS * 32.0**2

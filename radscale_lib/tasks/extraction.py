@@ -4,10 +4,13 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from radscale_lib.study.archive import Labels
+from radscale_lib.study.heads.base import GRID_SIDE
 from radscale_lib.study.model import Study
-from radscale_lib.tasks.features import LEVELS, index_of, save_features
+from radscale_lib.tasks.features import GRID, NAMES, index_of, save_features
 from radscale_lib.tasks.frozen import FrozenEncoder
 from radscale_lib.tasks.inputs import Inputs
 
@@ -30,10 +33,22 @@ def extract(study: Study, inputs: Inputs, label: str, labels: Labels) -> None:
         catalog.select("image_id", "shard", "row"), on="image_id", maintain_order="left"
     )
     frozen = FrozenEncoder(inputs, rows, study.compute, study.evaluation.features.batch)
-    pooled: list[list[NDArray[np.float16]]] = [[] for _ in (*LEVELS, "global")]
+    names = (*NAMES, GRID) if study.evaluation.reads_grid else NAMES
+    pooled: list[list[NDArray[np.float16]]] = [[] for _ in names]
     for _, features in frozen.batches(f"features {label}"):
         vectors = [*(level.mean((2, 3)) for level in features.levels), features.global_]
+        if GRID in names:
+            vectors.append(grid_means(features.levels[-1]))
         for part, values in zip(pooled, vectors, strict=True):
             part.append(values.to(torch.float16).cpu().numpy())
-    *means, global_ = (np.concatenate(part) for part in pooled)
-    save_features(inputs, index, means, global_)
+    save_features(inputs, index, dict(zip(names, map(np.concatenate, pooled), strict=True)))
+
+
+def grid_means(level: Tensor) -> Tensor:
+    """Means [B, C * cells] over the cells of a 4 x 4 grid on a map [B, C, H, W].
+
+    Where the map's cells do not divide, those of the grid share some; a side of fewer than four is
+    taken as it is.
+    """
+    rows, columns = (min(GRID_SIDE, side) for side in level.shape[2:])
+    return F.adaptive_avg_pool2d(level, (rows, columns)).flatten(1)

@@ -23,7 +23,9 @@ LEVELS = (1, 2, 3, 4)
 ENCODER = "encoder"
 """Key of the file's metadata: SHA-256 of the encoder that the features are of."""
 NAMES = (*(f"mean.{level}" for level in LEVELS), "global")
-"""Of the pooled features."""
+"""Of the pooled features that are always there."""
+GRID = "grid"
+"""Of those that are there if a head reads them."""
 Vectors = Mapping[str, NDArray[np.float16]]
 FAULT = "not finite"
 """Name of a tensor that holds, in UTF-8, why an encoder has no features."""
@@ -43,8 +45,7 @@ def index_of(catalog: pl.DataFrame, labels: Labels) -> pl.DataFrame:
 def save_features(
     inputs: Inputs,
     index: pl.DataFrame,
-    means: list[NDArray[np.float16]],
-    global_: NDArray[np.float16],
+    vectors: Vectors,
     fault: str | None = None,
 ) -> None:
     """Write features and index, whole; rows of both are the same images.
@@ -52,17 +53,15 @@ def save_features(
     Args:
         inputs: whose folder of features gets `FILES`; they carry the digest of its encoder.
         index: see `index_of`.
-        means: mean over the grid of each level, [N, C].
-        global_: global embedding, [N, D].
+        vectors: by name, [N, C]: the mean over each level, the global embedding, and, if a head
+            reads them, means over the cells of a grid on the deepest level.
         fault: why there are none, if they were not finite.
     """
-    tensors: dict[str, NDArray[Any]] = {
-        f"mean.{level}": mean for level, mean in zip(LEVELS, means, strict=True)
-    }
+    tensors: dict[str, NDArray[Any]] = dict(vectors)
     if fault is not None:
         tensors[FAULT] = np.frombuffer(fault.encode(), np.uint8)
     with atomic_write(inputs.features / FILES[0]) as partial:
-        save_file(tensors | {"global": global_}, partial, {ENCODER: inputs.encoder_digest})
+        save_file(tensors, partial, {ENCODER: inputs.encoder_digest})
     with atomic_write(inputs.features / FILES[1]) as partial:
         index.write_parquet(partial)
 
@@ -71,7 +70,7 @@ def write_empty(inputs: Inputs, labels: Labels, fault: str | None = None) -> Non
     """Write features of no image, for a run without an encoder, or without finite features."""
     nothing = np.zeros((0, 1), np.float16)
     index = index_of(pl.read_parquet(inputs.catalog), labels).clear()
-    save_features(inputs, index, [nothing] * len(LEVELS), nothing, fault)
+    save_features(inputs, index, dict.fromkeys(NAMES, nothing), fault)
 
 
 def read_features(inputs: Inputs, section: Features) -> tuple[NDArray[np.float32], pl.DataFrame]:
@@ -92,7 +91,7 @@ def read_features(inputs: Inputs, section: Features) -> tuple[NDArray[np.float32
 
 
 def read_vectors(inputs: Inputs) -> tuple[Vectors, pl.DataFrame]:
-    """Pooled features by name (`mean.<level>`, `global`), and their index.
+    """Pooled features by name (`mean.<level>`, `global`, `grid` if kept), and their index.
 
     Args:
         inputs: the files of a run, whose features must be of its encoder.
@@ -116,7 +115,7 @@ def read_vectors(inputs: Inputs) -> tuple[Vectors, pl.DataFrame]:
     index = _read_index(folder / FILES[1])
     if missing := [name for name in NAMES if name not in tensors]:
         raise InputError(f"{folder}: features.safetensors lacks {', '.join(missing)}: {AGAIN}")
-    vectors = {name: tensors[name] for name in NAMES}
+    vectors = {name: tensors[name] for name in (*NAMES, GRID) if name in tensors}
     if any(len(part) != len(index) for part in vectors.values()):
         raise InputError(
             f"{folder}: features.safetensors and index.parquet differ in length: {AGAIN}"
@@ -129,7 +128,14 @@ def names_of(which: FeatureSet, section: Features) -> tuple[str, ...]:
     if which == "study":
         means = [f"mean.{level}" for level in section.levels if "mean" in section.pool]
         return (*means, *(["global"] if "cls" in section.pool else []))
-    return {"global": NAMES[-1:], "last": NAMES[-2:-1], "levels": NAMES[:-1], "all": NAMES}[which]
+    *means, global_ = NAMES
+    return {
+        "global": (global_,),
+        "last": (means[-1],),
+        "levels": tuple(means),
+        "all": NAMES,
+        "grid": (GRID, global_),
+    }[which]
 
 
 def pooled(vectors: Vectors, names: Sequence[str]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import yaml
 
 from radscale_lib.planning.disk import peak_bytes, whole_bytes
 from radscale_lib.planning.identity import components, stage_id
-from radscale_lib.planning.scale import encoding, grid_bytes
+from radscale_lib.planning.scale import archive_images, encoding, grid_bytes, held_out
 from radscale_lib.planning.stages import STAGES
 from radscale_lib.planning.stages.evaluate import parts_of
 from radscale_lib.study import Study, parse_study
@@ -152,6 +152,20 @@ def test_metrics_and_intervals_count_for_scores_alone() -> None:
             found = any(name.startswith(f"radscale_lib.{each}") for name in modules)
             assert found == counts, (stage, each)
     assert "radscale_lib.tasks.training" not in modules_of(everything, "score")
+
+
+def test_features_over_a_grid_are_kept_only_if_a_head_reads_them() -> None:
+    base = study()
+    heads = {"linear": {"kind": "linear", "features": ["global", "grid"]}}
+    with_grid = study(evaluation__tasks__findings__heads=heads)
+    for stage in ("features", "evaluate"):
+        kept = [STAGES[stage].reads(each, arm="rad-dino") for each in (base, with_grid)]
+        assert ["features.grid" in each for each in kept] == [False, True]
+    numbers = 16 * sum(with_grid.section_of(run.arm).channels() for run in with_grid.runs)
+    more = whole_bytes(with_grid)["features"] - whole_bytes(base)["features"]
+    assert more == pytest.approx(2 * numbers * archive_images(base) * held_out(base))
+    megabytes = STAGES["evaluate"].megabytes
+    assert megabytes(with_grid) > megabytes(base)
 
 
 def test_plans_count_the_feature_maps_that_decoders_keep_and_read() -> None:

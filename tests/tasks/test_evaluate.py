@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 import yaml
 from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
@@ -24,7 +25,8 @@ from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Run, parse_study
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.draws import KEYS, read_scores
-from radscale_lib.tasks.features import read_features
+from radscale_lib.tasks.extraction import extract, grid_means
+from radscale_lib.tasks.features import names_of, pooled, read_features, read_vectors
 from radscale_lib.tasks.gather import MissingScoresError, gather
 from radscale_lib.tasks.images import NoCasesError, select
 from radscale_lib.tasks.inputs import Inputs
@@ -108,6 +110,33 @@ def test_features_are_the_towers_pooled_levels(files, results):
             assert found.dtype == np.float16
             assert found[[0, 17]] == pytest.approx(grid.mean((2, 3)).numpy(), abs=5e-3)
         assert tensors["global"][[0, 17]] == pytest.approx(expected.global_.numpy(), abs=5e-3)
+
+
+def test_features_over_a_grid(files, tmp_path):
+    """Kept if a head reads them: means over 4 x 4 cells; of fewer cells a side, the map itself."""
+    heads = {"linear": {"kind": "linear", "features": ["grid"]}}
+    tasks = {"findings": STUDY["evaluation"]["tasks"]["findings"] | {"heads": heads}}
+    study = parse_study(
+        STUDY | {"evaluation": {"tasks": tasks}, "scaling": {"metrics": {"findings": "auroc"}}}
+    )
+    for arm in ARMS:
+        inputs = Inputs(files.encoder(arm), tmp_path / arm, files.catalog, files.shards)
+        extract(study, inputs, arm, study.catalog_labels)
+        kept = load_file(inputs.features / "features.safetensors")["grid"]
+        tower = load_tower(files.encoder(arm))
+        rows = pl.read_parquet(files.catalog).filter(pl.col("split") != "pool")[[0, 17]]
+        images = ShardReader(files.shards).images(rows["shard"].to_list(), rows["row"].to_list())
+        level = tower.levels(to_input(images, tower.encoder)).levels[-1]
+        side = min(level.shape[-1], 4)
+        cell = level.shape[-1] // side
+        cells = level.unflatten(3, (side, cell)).unflatten(2, (side, cell)).mean((3, 5))
+        assert kept[[0, 17]] == pytest.approx(cells.flatten(1).numpy(), abs=5e-3)
+        vectors, _ = read_vectors(inputs)
+        whole = pooled(vectors, names_of("grid", study.evaluation.features))
+        assert whole.shape[1] == kept.shape[1] + vectors["global"].shape[1]
+    uneven = torch.arange(36.0).reshape(1, 1, 6, 6)
+    assert grid_means(uneven).shape == (1, 16)
+    assert grid_means(uneven)[0, 1] == uneven[0, 0, :2, 1:3].mean()
 
 
 def test_pooling_follows_the_study(files, results):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from radscale_lib.metrics import modules as metric_modules
-from radscale_lib.planning.scale import archive_images, encoding, held_out
+from radscale_lib.planning.scale import archive_images, encoding, grid_numbers, held_out
 from radscale_lib.planning.stages.base import (
     READ,
     READ_USUALLY,
@@ -31,9 +31,10 @@ ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
 
 
 def _features(study: Study, arm: str) -> Slice:
-    """All levels and poolings are kept: which of them a head reads is its own."""
+    """All levels and poolings are kept, but for the grid: which of them a head reads is its own."""
     return {
         "features.batch": study.evaluation.features.batch,
+        **({"features.grid": True} if study.evaluation.reads_grid else {}),
         **({} if study.labels.readers else {"labels": _labels(study)}),
         **hardware(study),
     }
@@ -241,12 +242,16 @@ def _largest_features(study: Study) -> float:
 
 
 def _evaluate_megabytes(study: Study) -> float:
-    """With three batches of feature maps as bytes, and one as numbers, several times."""
+    """With three batches of feature maps as bytes, and one as numbers, several times.
+
+    And with pooled features over a grid, in half, single and double precision.
+    """
     sizes = [getattr(task, "decoder", None) for task in study.evaluation.tasks.values()]
     batch = max((decoder.batch for decoder in sizes if decoder), default=0)
     several = 3 + 4 * (1 if study.compute.device == "cuda" else 4)
     maps = several * batch * _largest_features(study) / 1e6
-    return 3500 + 8000 * megaimages(study) + 100 * _tiles(study) + maps
+    grid = 24 * _tested(study) * max(grid_numbers(study, run.arm) for run in study.runs) / 1e6
+    return 3500 + 8000 * megaimages(study) + 100 * _tiles(study) + maps + grid
 
 
 STAGES = {

@@ -130,6 +130,10 @@ class EncoderSection(Section):
         """
         return 4.0 * sqrt(self.parameters() / 144) * (self.image_size / 14) ** 2
 
+    def channels(self) -> float:
+        """Channels of the deepest feature level, about: of a ViT of 12 blocks, as above."""
+        return sqrt(self.parameters() / 144)
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """Settings that contradict each other, as key below the section, and message."""
         yield from ()

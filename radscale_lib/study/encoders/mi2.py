@@ -165,6 +165,10 @@ class Mi2(EncoderSection):
             )
         )
 
+    def channels(self) -> float:
+        """Channels of the deepest feature level."""
+        return float(self.image.dims[-1])
+
     def parameters(self) -> float:
         """Both towers and the projections."""
         space = (self.image.dims[-1] + self.text.width) * self.projection

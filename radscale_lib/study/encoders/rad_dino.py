@@ -136,6 +136,10 @@ class RadDino(EncoderSection):
         """Numbers of the four feature levels of an image."""
         return 4.0 * self.image.width * self.image.patches
 
+    def channels(self) -> float:
+        """Channels of the deepest feature level."""
+        return float(self.image.width)
+
     def parameters(self) -> float:
         """Tower and head."""
         return self.image.parameters() + self.head.parameters(self.image.width)

@@ -43,6 +43,11 @@ class HeadSection(Section):
 
     kind: str
 
+    @property
+    def reads_grid(self) -> bool:
+        """Whether it reads the means over a grid, which are kept only if a head does."""
+        return False
+
     def shares(self) -> tuple[float, ...]:
         """Shares of the labelled training patients that it is trained on besides all of them."""
         return ()
@@ -60,9 +65,18 @@ class HeadSection(Section):
         yield from ()
 
 
-FeatureSet = Literal["study", "global", "last", "levels", "all"]
+GRID_SIDE = 4
+"""Cells of a side, at most, of the set `grid`."""
+FeatureSet = Literal["study", "global", "last", "levels", "all", "grid"]
 """Pooled features: those of `evaluation.features`; the global embedding; means over the deepest
-level; over all four levels; and over these with the global embedding."""
+level; over all four levels; over these with the global embedding; and means over each cell of a
+4 x 4 grid on the deepest level, with the global embedding."""
+FEATURES = (
+    "Pooled features tried{also}, chosen on the validation split: 'study' (those of "
+    "evaluation.features), 'global' (the global embedding), 'last' (mean over the deepest level), "
+    "'levels' (means over all four), 'all' (these and the global embedding), 'grid' (means over "
+    "each cell of a 4 x 4 grid on the deepest level, and the global embedding)."
+)
 
 
 class FeatureHead(HeadSection):
@@ -71,9 +85,7 @@ class FeatureHead(HeadSection):
     features: Annotated[tuple[FeatureSet, ...], Distinct] = Field(
         ("study",),
         min_length=1,
-        description="Pooled features tried, chosen on the validation split: 'study' (those of "
-        "evaluation.features), 'global' (the global embedding), 'last' (mean over the deepest "
-        "level), 'levels' (means over all four), 'all' (these and the global embedding).",
+        description=FEATURES.format(also=""),
     )
 
     label_shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Distinct] = Field(
@@ -82,6 +94,11 @@ class FeatureHead(HeadSection):
         "encoders) that the head is trained on besides all of them, as 0.01; their rows are "
         "called <head>@1%.",
     )
+
+    @property
+    def reads_grid(self) -> bool:
+        """If it is among those tried."""
+        return "grid" in self.features
 
     def shares(self) -> tuple[float, ...]:
         """Shares of the labelled training patients that it is trained on besides all of them."""

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from radscale_lib.study.base import Distinct
-from radscale_lib.study.heads.base import FeatureHead, FeatureSet
+from radscale_lib.study.heads.base import FEATURES, FeatureHead, FeatureSet
 
 
 class Linear(FeatureHead):
@@ -18,8 +18,5 @@ class Linear(FeatureHead):
     features: Annotated[tuple[FeatureSet, ...], Distinct] = Field(
         ("study", "global", "levels"),
         min_length=1,
-        description="Pooled features tried with each penalty, chosen on the validation split: "
-        "'study' (those of evaluation.features), 'global' (the global embedding), 'last' (mean "
-        "over the deepest level), 'levels' (means over all four), 'all' (these and the global "
-        "embedding).",
+        description=FEATURES.format(also=" with each penalty"),
     )
