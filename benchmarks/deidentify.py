@@ -4,7 +4,7 @@ Identifiers of every kind are planted in sentences of radiology reports. Half of
 their patient's name and numbers in the image's header, as in an archive; of the other half nothing
 is known. A planted identifier is found if no part of it of three characters or more is left.
 One set of names and sentences was at hand when the rules were made; the other was written
-afterwards (two rules came of it: docs/hospital/privacy.md has the figures before and after).
+afterwards (two rules came of it: docs/measured/privacy.md has the figures before and after).
 Sentences without identifier, with the eponyms and devices of chest radiography, tell what is
 removed without need.
 
@@ -415,7 +415,7 @@ def main() -> None:
     parser.add_argument("--templates", type=Path, help="folder of templates, <language>.jsonl each")
     parser.add_argument("--seeds", type=int, default=5, help="how often each template is filled")
     parser.add_argument(
-        "--write", action="store_true", help="put the table into docs/hospital/privacy.md"
+        "--write", action="store_true", help="put the table into docs/measured/privacy.md"
     )
     args = parser.parse_args()
     if args.templates:
@@ -423,7 +423,7 @@ def main() -> None:
         print(table)
         if args.write:
             marks = "second templates" if args.templates.name == "second" else "templates"
-            write_between_marks(Path("docs/hospital/privacy.md"), marks, table)
+            write_between_marks(Path("docs/measured/privacy.md"), marks, table)
         return
     for title, material in MATERIAL.items():
         tables = [

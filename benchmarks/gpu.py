@@ -270,7 +270,7 @@ def collectives(bench: Bench) -> Row:
 
 
 def loader() -> Row:
-    """Crops of full-size films by one process; decoding is in docs/methods/loader.md."""
+    """Crops of full-size films by one process; decoding is in docs/measured/loader.md."""
     case = VitCase(side=518, local_side=98, batch=16)
     batches = dinov2_batches(case)
     batches[0]

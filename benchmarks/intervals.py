@@ -1,6 +1,6 @@
 """Do intervals of scores hold the truth? Test sets are simulated with known scores, and scored.
 
-Prints a Markdown table, and with `--write` puts it into docs/methods/intervals.md. 2,000 test sets
+Prints a Markdown table, and with `--write` puts it into docs/measured/intervals.md. 2,000 test sets
 a row tell the coverage to half a per cent. Widths are medians, as multiples of the exact binormal
 interval's: that of someone who knows how the logits are distributed, and inverts the exact
 distribution of the score.
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 DRAWS = 100
 """Bootstrap draws of a test set: intervals hardly depend on them."""
 SHOWN = ("auroc", "auprc", "f1")
-PAGE = Path("docs/methods/intervals.md")
+PAGE = Path("docs/measured/intervals.md")
 MARKS = ("<!-- simulated -->\n", "<!-- end of simulated -->\n")
 
 

@@ -561,7 +561,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--crops", action="store_true", help="measure decoding and crops only")
     parser.add_argument("--resume", action="store_true", help="measure resuming only")
     args = parser.parse_args(argv)
-    page = ROOT / "docs/methods/loader.md"
+    page = ROOT / "docs/measured/loader.md"
     if args.resume:
         text = f"{machine('numpy')}.\n\n{resume(args.rounds)}"
         print(text)

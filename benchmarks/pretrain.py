@@ -527,7 +527,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", help="cases (all)")
     parser.add_argument("--memory", action="store_true", help="measure peaks, too")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
-    parser.add_argument("--write", action="store_true", help="into docs/methods/pretraining.md")
+    parser.add_argument("--write", action="store_true", help="into docs/measured/pretraining.md")
     args = parser.parse_args(argv)
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
@@ -557,7 +557,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(table)
     if args.write:
         text = f"{machine('torch', 'timm', 'open_clip_torch')}; one thread.\n\n{table}"
-        write_between_marks(ROOT / "docs/methods/pretraining.md", "step times", text)
+        write_between_marks(ROOT / "docs/measured/pretraining.md", "step times", text)
 
 
 if __name__ == "__main__":

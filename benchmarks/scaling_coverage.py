@@ -1,6 +1,6 @@
 """Do the fits' intervals hold the truth? Whole studies are simulated with known laws and fitted.
 
-Prints a Markdown table, and with `--write` puts it into docs/methods/scaling-fits.md. 125 studies
+Prints a Markdown table, and with `--write` puts it into docs/measured/scaling-fits.md. 125 studies
 a row are 1,000 in all. With `--results FOLDER` each study's outcome is kept there: an interrupted
 run goes on, and several may share the work (`--first`).
 After a change of the fits take another folder.
@@ -30,7 +30,7 @@ SPACINGS = {
 }
 NESTED = 0.5
 """Share of the seed variance that nested subsets share."""
-PAGE = Path("docs/methods/scaling-fits.md")
+PAGE = Path("docs/measured/scaling-fits.md")
 MARKS = ("<!-- simulated -->\n", "<!-- end of simulated -->\n")
 
 

@@ -1,6 +1,6 @@
 """What is stored: encodings by size and time, and resizes by name, on real films.
 
-    python benchmarks/stored.py FILM.dcm ... --write     # both tables into docs/hospital/ingest.md
+    python benchmarks/stored.py FILM.dcm ... --write     # both tables into docs/measured/ingest.md
 
 Times are processor times of one thread, the smallest of the interleaved rounds, summed over the
 films; PNG level 6 is Pillow's, decoded by OpenCV.
@@ -28,7 +28,7 @@ from radscale_lib.archive.resize import resize, stored_size
 from radscale_lib.shards import codec
 from radscale_lib.study.archive import Image, Interpolation
 
-PAGE = Path("docs/hospital/ingest.md")
+PAGE = Path("docs/measured/ingest.md")
 PACKAGES = "imagecodecs", "opencv-python-headless", "pillow"
 
 

@@ -1,7 +1,7 @@
 """Nested subsets of 3.5 million images: time, memory and balance, beside pandas and scikit-learn.
 
 Each way of drawing runs in a process of its own, over synthetic rows with the columns of a catalog,
-and writes its CPU time and its largest memory into docs/methods/subsets.md.
+and writes its CPU time and its largest memory into docs/measured/subsets.md.
 
     python benchmarks/subsets.py --folder /tmp/subsets --write
 """
@@ -196,7 +196,7 @@ def main(argv: list[str] | None = None) -> None:
     text = report(runs)
     print(text)
     if args.write:
-        write_between_marks(ROOT / "docs/methods/subsets.md", "benchmark", text)
+        write_between_marks(ROOT / "docs/measured/subsets.md", "benchmark", text)
 
 
 def report(runs: dict[str, list[dict[str, Any]]]) -> str:

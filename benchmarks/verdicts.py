@@ -8,7 +8,7 @@ these rises are found, against an oracle, who knows the threshold on the same po
 Trends have a posterior of their own, so that only that one is computed for all studies; the first
 `--full` of them are fitted and judged whole, which shows that both find the same rises, and how
 often the other claims are false. Prints Markdown tables, and with `--write` puts them into
-docs/methods/verdicts.md. With `--results FOLDER` each study is kept there: an interrupted run goes
+docs/measured/verdicts.md. With `--results FOLDER` each study is kept there: an interrupted run goes
 on, and several may share the work (`--first`).
 """
 
@@ -42,7 +42,7 @@ EFFECTS = (0, 2, 3, 4)
 """Planted rises, in standard errors of the exponent."""
 RISING = (1, 4, 12)
 """How many of the 12 curves rise."""
-PAGE = Path("docs/methods/verdicts.md")
+PAGE = Path("docs/measured/verdicts.md")
 Outcome = dict[str, Any]
 
 

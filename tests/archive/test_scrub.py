@@ -73,7 +73,7 @@ def test_words_of_radiology_stay(sentence):
 
 
 def test_recall_on_planted_identifiers():
-    """`docs/hospital/privacy.md` states these."""
+    """`docs/measured/privacy.md` states these."""
     for title, name, clinician in (("made with the rules", 0.99, 0.98), ("held out", 0.75, 0.6)):
         material = MATERIAL[title]
         known, unknown = (recall(reports(200, 1, there, material)) for there in (True, False))
@@ -256,7 +256,7 @@ def test_letters_with_several_marks_and_parts_of_names_apart(name, text):
 
 @pytest.mark.parametrize("path", sorted(Path("benchmarks/templates").rglob("*.jsonl")), ids=str)
 def test_templates_that_others_wrote(path):
-    """`docs/hospital/privacy.md` has the figures."""
+    """`docs/measured/privacy.md` has the figures."""
     scores = [score(path, seed) for seed in range(3)]
 
     def share(kind):
