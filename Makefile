@@ -5,6 +5,8 @@
 # make cluster  the smoke study, and some faults, on a SLURM cluster that the tests bring up
 # make test-all the second tier too: all faults of the cluster, and what else takes long
 # make check    static checks only
+# make site     the documentation as a site: site/index.html
+# make example  run the embedded study, and put its report and pictures into the documentation
 # make docs     write the generated pages: the study file's schema and reference, the example of docs/extend/extending.md
 # make wheel    the package with the workflow in it, for project folders: dist/
 # make lock     resolve the dependencies: requirements.lock, tests/requirements.lock, workflow/envs/radscale.yaml
@@ -20,7 +22,7 @@ UPGRADE ?=
 # Rules call `python`: it is the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: env study smoke test test-all suite cluster check docs wheel lock
+.PHONY: env study smoke test test-all suite cluster check site example docs wheel lock
 
 env: .venv/.ready
 
@@ -44,12 +46,19 @@ cluster: .venv/.tests
 test-all: test
 	pytest --numprocesses $(CORES) --dist worksteal -m "cluster or cluster_faults or long"
 
-check: .venv/.tests
+check: .venv/.tests site
 	ruff check
 	ruff format --check
 	snakefmt --check Snakefile workflow/rules
 	mypy
 	lint-imports
+
+# A broken link is an error.
+site: .venv/.tests
+	zensical build --strict
+
+example: study .venv/.tests
+	python -m tests.repository.example
 
 docs: .venv/.tests
 	python -m radscale_lib.study.reference

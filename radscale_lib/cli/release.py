@@ -13,6 +13,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="study file")
     parser.add_argument("--out", type=Path, help="new folder for the copies, digests keyed")
+    parser.add_argument("--license", help="address of the files' licence, for the RO-Crate")
+    parser.add_argument("--author", help="name of the institution, for the RO-Crate")
     args = parser.parse_args(argv)
     try:
         study = load_study(args.study)
@@ -21,7 +23,8 @@ def main(argv: list[str] | None = None) -> None:
         if any(item.problems for item in listed):
             parser.exit(1, "Not released: something speaks against the files named above.\n")
         if args.out:
-            release(study, read_key(study.institution), args.out)
+            key = read_key(study.institution)
+            release(study, key, args.out, args.license, args.author)
     except (StudyError, KeyMissingError) as error:
         parser.exit(1, f"{error}\n")
     except FileExistsError:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from radscale_lib.files import atomic_write, read_json, write_json
+from radscale_lib.report.crate import write_crate
 from radscale_lib.study import Study
 
 PUBLIC = (
@@ -77,13 +78,19 @@ def items(study: Study) -> list[Item]:
     return found
 
 
-def release(study: Study, key: bytes, out: Path) -> None:
+def release(
+    study: Study, key: bytes, out: Path, license: str | None = None, author: str | None = None
+) -> None:
     """Copy what may leave into a new folder: digests keyed, paths of encoders' weights left out.
+
+    The folder is an RO-Crate: `ro-crate-metadata.json` describes its files.
 
     Args:
         study: the study.
         key: secret key of the institution's pseudonyms.
         out: folder to make.
+        license: address of the licence of the files, for the crate.
+        author: name of the institution, for the crate.
 
     Raises:
         FileExistsError: if it is there.
@@ -117,6 +124,7 @@ def release(study: Study, key: bytes, out: Path) -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+    write_crate(study, out, [item.path for item in listed], license, author)
 
 
 def _elsewhere(study: Study, scores: pl.DataFrame) -> pl.DataFrame:

@@ -29,9 +29,9 @@ Every key, section by section, with its type, default and meaning. An unknown ke
 `1e-3`. Paths are relative to the folder that snakemake is started in. Threads, memory and a
 cluster's queues are no part of a study: they belong to the profiles.
 
-[`config/config.yaml`](../../config/config.yaml) is the embedded study,
-[`config/paper.yaml`](../../config/paper.yaml) the full one and
-[`config/smoke.yaml`](../../config/smoke.yaml) the smallest.
+`config/config.yaml` is the embedded study,
+`config/paper.yaml` the full one and
+`config/smoke.yaml` the smallest.
 """
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _TYPES = {

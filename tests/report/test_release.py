@@ -3,11 +3,14 @@
 import importlib.util
 import json
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 import pytest
 import yaml
+from rocrate.rocrate import ROCrate
 
+from radscale_lib.provenance.manifest import File, Manifest, path_of, write_manifest
 from radscale_lib.report.release import (
     items,
     keyed_card,
@@ -73,7 +76,8 @@ def test_groups_and_weights_may_leave_and_rows_of_images_stay(study, tmp_path):
     assert not any(item.problems for item in listed)
     release(study, KEY, tmp_path / "out")
     copies = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert copies == {tmp_path / "out" / item.path for item in listed}
+    crate = tmp_path / "out" / "ro-crate-metadata.json"
+    assert copies == {tmp_path / "out" / item.path for item in listed} | {crate}
 
 
 def test_digests_are_keyed_and_paths_are_left_out(study, tmp_path):
@@ -158,3 +162,38 @@ def test_labels_that_few_images_have_or_lack_stay(study, tmp_path, smallest):
         else:
             assert told == {"none": 0, "some": 10, "all": 100, "macro": None}
         assert public.filter(task="tubes")["positives"].to_list() == [50]
+
+
+def test_the_folder_is_a_ro_crate_of_its_files_and_of_the_jobs_that_made_them(study, tmp_path):
+    """What RO-Crate 1.1 and Process Run Crate 0.5 require; the same results, the same bytes."""
+    run = {"started": "2026-01-02T03:04:05Z", "finished": "2026-01-02T03:05:05Z", "commit": "ab12"}
+    files = {name: File(1, "0") for name in ("scores.parquet", "verdicts.parquet")}
+    for job, inputs, outputs in (("scores", (), ("scores",)), ("fits", ("scores",), ("verdicts",))):
+        made, read = (
+            {f"{n}.parquet": files[f"{n}.parquet"] for n in of} for of in (outputs, inputs)
+        )
+        manifest = Manifest(job, {}, f"id-{job}", "", "", "done", read, made, run)
+        write_manifest(path_of(study.folder, job), manifest)
+    out, again = tmp_path / "out", tmp_path / "again"
+    release(study, KEY, out, "https://spdx.org/licenses/CC-BY-4.0", "A hospital")
+    text = (out / "ro-crate-metadata.json").read_text()
+    parts = {each["@id"]: each for each in json.loads(text)["@graph"]}
+    root = parts["./"]
+    assert {"name", "description", "license", "author", "citation", "hasPart"} <= root.keys()
+    assert root["datePublished"] == "2026-01-02T03:05:05+00:00"
+    assert root["conformsTo"]["@id"] in parts
+    listed = {unquote(part["@id"]) for part in root["hasPart"]}
+    assert listed == {str(path.relative_to(out)) for path in out.rglob("*.*")} - {
+        "ro-crate-metadata.json"
+    }
+    assert parts["scores.parquet"]["contentSize"] == str((out / "scores.parquet").stat().st_size)
+    fits = parts["#fits"]
+    assert fits["@type"] == "CreateAction"
+    assert (fits["object"]["@id"], fits["result"]["@id"]) == ("scores.parquet", "verdicts.parquet")
+    assert parts[fits["instrument"]["@id"]]["softwareVersion"] == "ab12"
+    assert [part["@id"] for part in root["mentions"]] == ["#fits", "#scores"]
+    ROCrate(out)  # reads its own form
+    release(study, KEY, again, "https://spdx.org/licenses/CC-BY-4.0", "A hospital")
+    assert (again / "ro-crate-metadata.json").read_text() == text
+    release(study, KEY, tmp_path / "unstated")
+    assert "Not stated" in (tmp_path / "unstated" / "ro-crate-metadata.json").read_text()

@@ -1,5 +1,6 @@
 """What the documents say is so: links, commands, names and versions."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -7,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from radscale_lib.provenance.settings import settings_file
+from radscale_lib.study import load_study
+from tests.repository import example
 
 TRACKED = [
     Path(name)
@@ -37,10 +42,41 @@ def test_links_lead_somewhere(page):
     assert absent == []
 
 
-def test_every_page_is_in_the_index():
+def slug(heading):
+    """The anchor of a heading, as GitHub and the site make it."""
+    text = re.sub(r"[^\w\s-]", "", heading.replace("`", "").strip().lower())
+    return re.sub(r"\s", "-", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_anchors_are_headings(page):
+    links = re.findall(r"\]\(([^)\s:]*)#([^)\s]+)\)", page.read_text())
+    absent = []
+    for target, anchor in links:
+        other = page.parent / target if target else page
+        headings = re.findall(r"^#+ (.+)$", other.read_text(), re.MULTILINE)
+        if anchor not in map(slug, headings):
+            absent.append(f"{target}#{anchor}")
+    assert absent == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "docs" in page.parts], ids=str)
+def test_links_of_the_documents_stay_there(page):
+    """They are a site, too: what lies beside them is named, not linked."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    local = [target.partition("#")[0] for target in targets if "://" not in target]
+    docs = Path("docs").resolve()
+    assert [
+        target for target in local if not (page.parent / target).resolve().is_relative_to(docs)
+    ] == []
+
+
+def test_every_page_is_in_the_index_and_on_the_site():
     linked = set(re.findall(r"\]\(([^):]+\.md)\)", Path("docs/README.md").read_text()))
     pages = {str(page.relative_to("docs")) for page in PAGES if page.is_relative_to("docs")}
-    assert pages - {"README.md"} == {page for page in linked if not page.startswith("../")}
+    assert pages - {"README.md"} == linked
+    shown = re.findall(r"= \"([\w/-]+\.md)\"", Path("zensical.toml").read_text())
+    assert sorted(shown) == sorted(pages)
 
 
 def test_pages_named_in_code_and_messages_exist():
@@ -116,3 +152,24 @@ def test_nothing_tells_of_the_machine_it_was_written_on():
         for match in machine.finditer(path.read_text(errors="replace"))
     ]
     assert found == []
+
+
+def test_bibtex_and_citation_file_agree():
+    text, cited = Path("README.md").read_text(), yaml.safe_load(Path("CITATION.cff").read_text())
+    assert f"title   = {{{cited['title']}}}" in text
+    assert f"version = {{{VERSION}}}" in text
+    paper = cited["references"][0]
+    assert f"title   = {{{paper['title']}}}" in text
+    authors = re.search(r"@article.*?author  = {(.*?)},\n", text, re.DOTALL)[1]
+    plain = authors.replace(r"{\'e}", "é").replace(r"{\'i}", "í")
+    names = [f"{each['family-names']}, {each['given-names']}" for each in paper["authors"]]
+    assert re.split(r"\s+and\s+", plain) == names
+
+
+@pytest.mark.skipif(not example.FOLDER.exists(), reason="there is no example yet: make example")
+def test_the_example_report_is_of_the_embedded_study():
+    stated = json.loads((example.FOLDER / "settings.json").read_text())
+    study = load_study(Path("config/config.yaml"))
+    assert stated == {"study": study.name, "digest": settings_file(study).stem}, "make example"
+    assert (example.FOLDER / "report.html").stat().st_size <= example.LARGEST
+    assert "make example` writes" not in Path("README.md").read_text()
