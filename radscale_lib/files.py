@@ -15,7 +15,7 @@ def atomic_write(path: Path, shared: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block succeeds.
 
     Readers never see a half-written file, and a killed job leaves only a `.partial` file that the
-    next try overwrites. The file's content is on disk before the rename.
+    next attempt overwrites. The file's content is on disk before the rename.
 
     Args:
         path: the file.

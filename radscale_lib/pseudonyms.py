@@ -52,7 +52,7 @@ def load_key(archive: Archive, is_used: Callable[[bytes], bool] = lambda key: Fa
     Args:
         archive: the archive.
         is_used: whether the archive has been ingested with a key. What is wrong with such a key is
-            only said: another would give other pseudonyms.
+            a note: another would give other pseudonyms.
 
     Raises:
         KeyMissingError: if a real archive has no key, or a new one a weak key: shorter than 16
@@ -70,7 +70,7 @@ def load_key(archive: Archive, is_used: Callable[[bytes], bool] = lambda key: Fa
 
 _TOO_SHORT = (
     "the archive's pseudonyms need a secret key of 16 bytes or more: set key_file, or the "
-    "environment variable RADSCALE_KEY (make one with: openssl rand -hex 32)"
+    "environment variable RADSCALE_KEY (make one with: radscale key new FILE)"
 )
 
 
@@ -82,7 +82,7 @@ def key_weakness(archive: Archive, key: bytes) -> str | None:
     if key == PHANTOM_KEY or len(set(key)) < 8 or repeats:
         return (
             "the secret key of the archive's pseudonyms can be guessed: make one with "
-            "openssl rand -hex 32, and set key_file or RADSCALE_KEY"
+            "radscale key new FILE, and set key_file or RADSCALE_KEY"
         )
     file = archive.key_file
     if file is not None and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):

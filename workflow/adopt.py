@@ -134,7 +134,7 @@ def advice(adopted: Adopted, study_file: Path) -> str:
     """What is to be run before anything else after adopting, as commands."""
     lines = [
         "Results of jobs that today's version has are missing, and others read them. Make them "
-        "first, by one call after the other, lest all that follows be made again, too:"
+        "first, one call after another; in one call, all that depends on them would be made again:"
     ]
     for jobs in adopted.first:
         missing = [next(str(path) for path in job.outputs if not path.exists()) for job in jobs]

@@ -2,7 +2,7 @@
 
 Snakemake reads the Snakefile in the same way whatever it is asked for. Which method of its workflow
 it calls next says what the call does: the few that change something are named here, and all others
-(`--summary`, `--lint`, `--dag`, `--report`, …) only look.
+(`--summary`, `--lint`, `--dag`, `--report`, …) only read.
 """
 
 import json
@@ -20,7 +20,7 @@ from workflow.dry_run import ASKED
 from workflow.journal import job_name
 
 READ_ONLY_TARGETS = ("plan", "status", "check", "verify")
-"""Targets that only look: they need no lock, and run beside a call that runs the study."""
+"""Read-only targets: they take no lock, and are safe while another process runs the study."""
 
 REPORTS = ("plan", "status")
 """Those that tell what a run would do: this process answers them itself, by the DAG of the run.
@@ -70,7 +70,7 @@ class Call:
 
         Args:
             run: called under the lock if jobs are to run; is given whether they are only touched.
-            look: called if the call only looks at the jobs, as a dry run and `plan` do.
+            look: called if the call only reads the jobs, as a dry run and `plan` do.
             report: called for each of `REPORTS` that is asked for, with its name and the DAG of
                 the jobs that a run would have.
             free: called likewise for each of `FREES`, under the lock unless it is a dry run, and

@@ -33,7 +33,7 @@ class Progress:
         expected: seconds of a job by rule, used until jobs of the rule have been timed.
         following: number and rule of the jobs that wait for each job.
         total: jobs of the run by rule.
-        failed: rule of each job whose last try failed.
+        failed: rule of each job whose last attempt failed.
     """
 
     expected: Mapping[str, float]

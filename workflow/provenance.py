@@ -4,7 +4,7 @@ Snakemake decides by records in `.snakemake` of the working folder, and by time 
 with results that are moved, copied or reached from another clone. `install` lets it ask here
 instead: a job is current if its manifest says that it ran to its end, with the stage id and command
 that it would have now, on inputs with the content that they have now, and its results are there in
-the size that it wrote. No record is kept in `.snakemake`; a call that only looks does not touch it.
+the size that it wrote. No record is kept in `.snakemake`; a read-only call does not touch it.
 """
 
 import hashlib

@@ -51,7 +51,7 @@ def slim(study: Study, dag: Any, scratch: str | None, *, shards: bool, only_look
     """Free what can be made again, but for what a job that is still to run reads.
 
     Args:
-        study: the study; the caller holds its lock, unless it only looks.
+        study: the study; the caller holds its lock, unless it is read-only.
         dag: Snakemake's, of the jobs that a run would have.
         scratch: the site's node-local folder, of which this machine's copies of shards are freed.
         shards: whether to free the shards, too, with the index of their bytes.

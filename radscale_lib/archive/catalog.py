@@ -236,7 +236,7 @@ def _check_patients(patients: pl.Series, splits: Splits | None, most: float) -> 
         print(f"splits: {problem}", file=sys.stderr)
         return
     raise CatalogError(
-        f"splits: {problem}: raise its share, or splits.empty_below, below which this is only said"
+        f"splits: {problem}: raise its share, or splits.empty_below, below which this is a warning"
     )
 
 

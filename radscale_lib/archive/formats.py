@@ -212,7 +212,7 @@ def _majority(table: Path, name: str, rows: Sequence[dict[str, str]]) -> str:
     try:
         share = sum(float(row[name] or 0) for row in rows) / len(rows)
     except ValueError:
-        raise CollectionError(f"{table}: {name}: a value is none of 0 and 1: correct it") from None
+        raise CollectionError(f"{table}: {name}: a value is neither 0 nor 1: correct it") from None
     return "1" if share > 0.5 else "-1" if share > 0 else "0"
 
 

@@ -421,7 +421,7 @@ class _Tables:
         for name, images in sorted(self._missing.items()):
             print(
                 f"tubes: {images:,} images have the label {name!r} and no drawing of it: those "
-                "without any drawing count as not looked at",
+                "without any drawing count as not annotated",
                 file=sys.stderr,
             )
 

@@ -48,7 +48,7 @@ class TableFile:
             form: what is known of how the table is written.
 
         Raises:
-            TableError: if the file cannot be read, or a column stands twice.
+            TableError: if the file cannot be read, or a column appears twice.
         """
         self.path, self._form = path, form or Form()
         self._asked = {_loose(self._theirs(name)) for name in asked}
@@ -161,7 +161,7 @@ class TableFile:
             if names.count(name) > 1 or (other != name and _loose(name) in self._asked):
                 shown = repr(name) if _loose(name) in self._asked else place
                 raise TableError(
-                    f"{self.path}: column {shown} stands twice (case, blanks and punctuation do "
+                    f"{self.path}: column {shown} appears twice (case, blanks and punctuation do "
                     "not count): remove or rename one"
                 )
 

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         written = write_export(args.folder, args.patients, args.seed, args.pixels)
     except FileExistsError:
-        sys.exit(f"{args.folder / 'dicom'}: is there already: choose another folder")
+        sys.exit(f"{args.folder / 'dicom'}: already exists: choose another folder")
     except OSError as error:
         sys.exit(f"{error.filename}: {error.strerror}")
     print(f"{args.folder}: " + ", ".join(f"{count} {what}" for what, count in written.items()))

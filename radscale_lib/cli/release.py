@@ -21,11 +21,11 @@ def main(argv: list[str] | None = None) -> None:
         listed = items(study)
         print(told(listed) or f"{study.folder}: nothing that may leave: run the study first")
         if any(item.problems for item in listed):
-            parser.exit(1, "Not released: something speaks against the files named above.\n")
+            parser.exit(1, "Not released: the files above have problems.\n")
         if args.out:
             key = read_key(study.institution)
             release(study, key, args.out, args.license, args.author)
     except (StudyError, KeyMissingError) as error:
         parser.exit(1, f"{error}\n")
     except FileExistsError:
-        parser.exit(1, f"{args.out}: is there: give a new folder\n")
+        parser.exit(1, f"{args.out}: already exists: give a new folder\n")

@@ -47,8 +47,8 @@ class Tower(nn.Module):
     def compile_blocks(self) -> None:
         """Have torch compile the blocks, or the whole, at their next use.
 
-        Each shape is compiled by itself: code must not hang on what came before, so that a resumed
-        run has the same.
+        Each shape is compiled by itself: code must not depend on what came before, so that a
+        resumed run has the same.
         """
         self.compile(dynamic=False)
 

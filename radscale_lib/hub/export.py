@@ -50,7 +50,7 @@ def export(
         raise ExportError(f"{encoder}: the run failed, so there is no encoder: see encoder.json")
     module = import_module(module_of(content.encoder, form))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ExportError(f"{out}: is there, and not empty: give a new folder")
+        raise ExportError(f"{out}: already exists and is not empty: give a new folder")
     facts = path.with_name("encoder.json")
     run = read_json(facts) if path.is_file() and facts.is_file() else {}
     scores = scores or _scores_of(path)

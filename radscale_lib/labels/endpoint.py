@@ -75,11 +75,11 @@ def by_endpoint(
         labels: the study's labels, with their endpoint.
         language: code of the reports' language.
         reports: N reports.
-        path: file of the answers, those of an earlier try included.
-        first_wait: seconds before the second try of a request.
+        path: file of the answers, those of earlier attempts included.
+        first_wait: seconds before the second attempt of a request.
 
     Raises:
-        EndpointError: if the server may not be used, refuses requests, or fails for all tries;
+        EndpointError: if the server may not be used, refuses requests, or fails in all attempts;
             what it answered is kept.
     """
     assert labels.endpoint is not None

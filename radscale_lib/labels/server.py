@@ -16,7 +16,7 @@ from radscale_lib.study.labels import Endpoint, is_inside, outside
 KEY = "RADSCALE_ENDPOINT_KEY"
 """Environment variable with the server's key."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
-"""Seconds before the second try, and before any."""
+"""Seconds before the second attempt, and at most."""
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REMEDIES = {
     400: "the server refuses the request: does it know the model, and JSON schemas?",
@@ -48,7 +48,7 @@ class Server:
         self._endpoint, self._first_wait = endpoint, first_wait
         self._key = os.environ.get(KEY, "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
-            raise EndpointError(f"{KEY}: holds signs that no key has: give the key alone")
+            raise EndpointError(f"{KEY}: has characters that no key has: give the key alone")
         parts = urlsplit(endpoint.url)
         self._secure = parts.scheme == "https"
         self.host = parts.hostname or ""
@@ -71,7 +71,7 @@ class Server:
         """The first choice of a completion; None if the answer has none.
 
         Raises:
-            EndpointError: if the server refuses all requests, or fails for all tries.
+            EndpointError: if the server refuses all requests, or fails in all attempts.
         """
         content = json.dumps(body).encode()
         why = ""
@@ -96,11 +96,11 @@ class Server:
                 else:
                     raise self._stop(_refusal(self.host, status))
             if attempt + 1 < self._endpoint.attempts:
-                # The tries of several threads spread; which waits how long changes no result.
+                # The attempts of several threads spread; which waits how long changes no result.
                 self._stopped.wait(max(asked, wait * (0.5 + random.random() / 2)))
         raise self._stop(
-            f"{self.host}: no answer in {self._endpoint.attempts} tries, at last {why}: what was "
-            "answered is kept; start again when the server is well, or raise "
+            f"{self.host}: no answer in {self._endpoint.attempts} attempts, the last {why}: what "
+            "was answered is kept; start again when the server is well, or raise "
             "labels.endpoint.attempts or timeout"
         )
 

@@ -48,7 +48,7 @@ class Costs:
         """Read the cards of all trainings; benchmarks are read when asked for."""
         self.study = study
         self.trained: dict[Run, float] = {}
-        """Seconds of each training that finished on the study's kind of device, over all tries, for
+        """Seconds of each training that finished on the study's kind of device, all attempts, for
         the samples that the study asks for now."""
         self._rates: dict[str, list[float]] = {}
         self._benchmarks: dict[tuple[Path, str], float | None] = {}
@@ -95,7 +95,7 @@ class Costs:
         return Cost(seconds, cores, gpus, "computed")
 
     def _training(self, names: Mapping[str, str]) -> Iterator[tuple[str, float | None]]:
-        """By cards: a benchmark has a training's last try only, or the copy of an earlier one."""
+        """By cards: a benchmark has only the last attempt, or a copy of an earlier one."""
         arm = names["arm"]
         run = Run(arm, int(names.get("size", 0)), int(names.get("seed", 0)))
         yield "measured", self.trained.get(run)

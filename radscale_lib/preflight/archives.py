@@ -33,7 +33,7 @@ def archive_findings(study: Study) -> Iterator[Finding]:
 
 
 def _key_findings(name: str, place: str, archive: Archive, study: Path) -> Iterator[Finding]:
-    """A weak key stops a new archive; of one that was ingested with it, it is only said.
+    """A weak key stops a new archive; for one that was ingested with it, it is a note.
 
     Another key than the archive was ingested with stops it.
     """

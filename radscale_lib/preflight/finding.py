@@ -8,4 +8,4 @@ class Finding(NamedTuple):
 
     text: str
     stops: bool = True
-    """Whether a run refuses to start; else it is only said."""
+    """Whether a run refuses to start; otherwise it is a note."""

@@ -24,8 +24,8 @@ class Progress:
     Attributes:
         step: optimiser steps done.
         samples: samples seen.
-        seconds: time spent training, without start-up, over all tries.
-        started: when the first try started, ISO 8601.
+        seconds: time spent training, without start-up, over all attempts.
+        started: when the first attempt started, ISO 8601.
         resumed: how often the run went on from a checkpoint.
         bad_steps: steps in a row whose gradient was not finite.
         skipped: steps whose gradient was not followed, for whatever reason.

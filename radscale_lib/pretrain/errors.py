@@ -4,7 +4,7 @@ from typing import ClassVar
 
 
 class PretrainError(RuntimeError):
-    """A run that another try would end the same way; the message holds no patient's data.
+    """A run that another attempt would end the same way; the message holds no patient's data.
 
     Attributes:
         status: what the run's card calls it.

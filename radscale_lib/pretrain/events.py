@@ -29,7 +29,7 @@ class Events:
         step = int(row["step"])
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Each try has a file, also where two begin in one second.
+            # Each attempt has a file, also where two begin in one second.
             self._writer = EventsWriter(str(self._folder / "events"), f".{step}")
             self._add(Event(step=step, file_version="brain.Event:2"))
             self._add(Event(step=step, session_log=SessionLog(status=SessionLog.START)))

@@ -154,7 +154,7 @@ class Trainer:
 
     @property
     def advanced(self) -> bool:
-        """Whether this try has done any step: if not, another like it would do no better."""
+        """Whether this attempt has done any step: if not, another like it would do no better."""
         return self.progress.step > self._first_step
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -211,7 +211,7 @@ class Trainer:
         return False
 
     def _keep_good(self) -> None:
-        """Keep a state to go back to, at steps that hang on the study alone."""
+        """Keep a state to go back to, at steps that depend on the study alone."""
         progress, rule = self.progress, self.optimiser.spikes
         every = max(rule.window, self.optimiser.steps // LOGGED_STEPS)
         quiet = not (progress.spikes_in_a_row or progress.bad_steps)
@@ -220,7 +220,7 @@ class Trainer:
             if self.ownership:
                 self.ownership.check()
                 save_good(self.folder, self.learner, self.adamw, progress.good)
-                # A try that goes on from the last checkpoint needs the one that it had then.
+                # An attempt that goes on from the last checkpoint needs the one that it had then.
                 keep_good(self.folder, progress.good, self._saved_good)
 
     def _clip(self) -> Tensor:

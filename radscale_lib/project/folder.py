@@ -37,7 +37,7 @@ def write_project(folder: Path, study: str | Path, name: str | None = None) -> l
     there = [file for file in contents if (folder / file).exists()]
     if there:
         raise ProjectError(
-            f"{folder}: {', '.join(map(str, there))} there already, and nothing was written: "
+            f"{folder}: {', '.join(map(str, there))} already there, so nothing was written: "
             "choose another folder, or move what is there away"
         )
     for file, text in contents.items():

@@ -165,7 +165,7 @@ class _Record:
         job = job_of(name)
         if job is None:
             raise InputError(
-                f"{makes[0]}: no place of a result: see docs/reference/data-contracts.md"
+                f"{makes[0]}: no job's result lies there: see docs/reference/data-contracts.md"
             )
         inputs = checked(provenance, [path for path in reads if path], list(large))
         manifest = Manifest(

@@ -22,9 +22,9 @@ METHOD = (
     f"largest size. Double saturation, where chosen: n + d for n, d up to {STARTS.max():g} of the "
     "largest size.",
     "Loss: likelihood of log error, normal; seed noise and misfit of the law are marginalised. "
-    f"The misfit's variance grows as (largest / n)^{ROUGH.growth:g}: the largest sizes decide.",
-    "Search: a grid over shapes whose heavy cells are split, the level exact. No starts, hence no "
-    "spread of optima.",
+    f"The misfit's variance grows as (largest / n)^{ROUGH.growth:g}: small subsets count less.",
+    "Search: a grid over shapes, refined where the probability lies; the level is exact. There "
+    "are no random starts.",
     f"Beyond the largest size: change of elasticity, a Student t ({DRIFT_FREEDOM} degrees of "
     f"freedom) times {DRIFT:g} and {DRIFT_SHARE:g} of the elasticity (root of squares).",
     f"Nominal 90 % intervals held {MEASURED_COVERAGE}.",

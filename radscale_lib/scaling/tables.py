@@ -336,7 +336,9 @@ def _note(fitted: Fit, course: Course, verdict: str, tail: float, checks: Diagno
     if verdict == "contradicted":
         notes.append("falls with size")
     if verdict != "undecided" and change[1] <= 0 <= change[2]:
-        notes.append("a trend over all sizes; between the smallest and the largest it may be nil")
+        notes.append(
+            "a trend over all sizes; the change from the smallest to the largest may be zero"
+        )
     if fitted.floor_width(tail) > WIDE_FLOOR:
         notes.append("floor not identified")
     if checks.held_out is not None and checks.held_out >= checks.held_out_last:

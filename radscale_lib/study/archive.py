@@ -384,7 +384,7 @@ class Labels(Section):
         "know.",
     )
     compared: Sources = Field(
-        (), description="Further sources, whose agreement with the others is told and no more."
+        (), description="Further sources, which are only compared with the others."
     )
     test_source: Source | None = Field(
         None, description="Source of the test patients' labels, where it is another."
@@ -478,7 +478,7 @@ class Splits(Section):
         50,
         ge=0,
         description="Number of patients from which on a split that none of them falls in stops the "
-        "study; below, it is only said.",
+        "study; below, the log says so.",
     )
 
     @property

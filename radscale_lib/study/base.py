@@ -36,7 +36,7 @@ def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
 def _distinct(values: tuple[object, ...]) -> tuple[object, ...]:
     twice = sorted({str(value) for value in values if values.count(value) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} stands twice: name each once")
+        raise ValueError(f"{', '.join(twice)} appears twice: name each once")
     return values
 
 

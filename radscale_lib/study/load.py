@@ -57,7 +57,7 @@ def read_values(path: Path) -> dict[str, Any]:
     """The content of a study file, unchecked: JSON if its name ends so, else YAML.
 
     Raises:
-        StudyError: if the file cannot be read, a key stands twice, or it is no mapping of keys.
+        StudyError: if the file cannot be read, a key appears twice, or it is no mapping of keys.
     """
     kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
@@ -92,18 +92,18 @@ class _Loader(yaml.SafeLoader):
                 continue
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} stands twice: remove one", key.start_mark
+                    None, None, f"key {key.value!r} appears twice: remove one", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object in which no key stands twice."""
+    """A JSON object in which no key appears twice."""
     values = dict(pairs)
     if len(values) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"key {twice!r} stands twice: remove one")
+        raise ValueError(f"key {twice!r} appears twice: remove one")
     return values
 
 

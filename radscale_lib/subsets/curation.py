@@ -89,7 +89,7 @@ def _column(images: pl.Series, curation: pl.DataFrame, column: str) -> pl.Series
     ids = images.cast(pl.String).alias("image_id").to_frame()
     table = curation.select("image_id", pl.col(column).alias("value"))
     if table["image_id"].is_duplicated().any():
-        raise SubsetError("subsets.order.table: an image_id stands twice: keep one row of each")
+        raise SubsetError("subsets.order.table: an image_id appears twice: keep one row of each")
     return ids.join(table, on="image_id", how="left", maintain_order="left")["value"]
 
 

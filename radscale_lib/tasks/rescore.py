@@ -128,7 +128,7 @@ def _labels(path: Path) -> list[str]:
         raise PredictionsError(f"{path}: cannot be read as Parquet: {error}") from None
     for name in names:
         if names.count(name) > 1:
-            raise PredictionsError(f"column {name!r} is there {names.count(name)} times: keep one")
+            raise PredictionsError(f"column {name!r} appears {names.count(name)} times: keep one")
     if "patient_id" not in names:
         raise PredictionsError("column 'patient_id' is missing: resampling is by patient")
     targets = [name.removeprefix(TARGET) for name in names if name.startswith(TARGET)]

@@ -129,9 +129,9 @@ REFUSED = {
     "no header": ("secret,Secret text\nA2,x\n", "must be the header"),
     "no header and a repeated cell": ("secret,secret,secret\n", "must be the header"),
     "empty": ("", "no header in its first row"),
-    "repeated column": ("accession_number,findings,findings\nA,b,c\n", "'findings' stands twice"),
+    "repeated column": ("accession_number,findings,findings\nA,b,c\n", "'findings' appears twice"),
     "repeated but for case": (
-        "accession_number,findings,Findings \nA,b,secret\n", "stands twice (case, blanks",
+        "accession_number,findings,Findings \nA,b,secret\n", "appears twice (case, blanks",
     ),
     "other case": (
         "Accession Number,findings\nsecret,x\n",

@@ -98,7 +98,7 @@ def test_trouble_that_passes(tmp_path):
 
 def test_trouble_that_does_not_pass_keeps_what_was_answered(tmp_path):
     with serve(lambda n, body: honest(body) if n < 2 else (500, {}, b"")) as (url, got):
-        with pytest.raises(EndpointError, match="no answer in 2 tries, at last HTTP 500"):
+        with pytest.raises(EndpointError, match="no answer in 2 attempts, the last HTTP 500"):
             read(url, tmp_path / "a", attempts=2, concurrency=1)
         assert len(got) == 4
     with serve(lambda number, body: honest(body)) as (url, got):

@@ -190,7 +190,7 @@ def test_sentences() -> None:
 
 
 def test_long_reports_give_whole_sentences() -> None:
-    """In their order, as many as fit, each at times; what is drawn hangs on the generator alone."""
+    """In their order, as many as fit, each at times; the draw depends on the generator alone."""
     found = draws(pairing(["reports"]), 0, context=40, findings=REPORT, impression="")
     parts = sentences(REPORT)
     for drawn in found:

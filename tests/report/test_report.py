@@ -247,7 +247,7 @@ def test_arms_are_compared_and_fits_have_their_checks(example, document):
     assert " to " in cells[6]
     text = laws.text_content()
     for words in (
-        "Search: a grid over shapes",
+        "Search: a grid over shapes, refined",
         "resampled: test patients",
         "held-out largest size",
     ):

@@ -99,7 +99,7 @@ def test_what_is_said_of_the_rise_agrees_with_the_change(study, simulate):
                 most = max(-row["change_lower"], row["change_upper"])
                 assert f"the data allow {most:.3f} either way" in row["note"]
             else:
-                assert ("may be nil" in row["note"]) == holds_zero
+                assert ("may be zero" in row["note"]) == holds_zero
     assert {(True, False), (False, True)} <= seen
 
 

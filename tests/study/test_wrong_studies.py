@@ -616,7 +616,7 @@ WRONG = {
     ),
     "seed twice": (
         {"arms.rad-dino.seeds": [0, 1, 0]},
-        "arms.rad-dino.seeds: 0 stands twice: name each once",
+        "arms.rad-dino.seeds: 0 appears twice: name each once",
     ),
     "labels arm without label names": (
         {
@@ -839,8 +839,8 @@ def test_no_study_file(tmp_path, content, message):
     ("content", "part"),
     [
         ("name: [demo\n", "no valid YAML: "),
-        ("name: a\nsplits: {}\nname: b\n", "key 'name' stands twice: remove one"),
-        ("splits: {test: 0.1, test: 0.2}\n", "key 'test' stands twice: remove one"),
+        ("name: a\nsplits: {}\nname: b\n", "key 'name' appears twice: remove one"),
+        ("splits: {test: 0.1, test: 0.2}\n", "key 'test' appears twice: remove one"),
     ],
     ids=["no YAML", "key twice", "inner key twice"],
 )

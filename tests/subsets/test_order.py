@@ -297,7 +297,7 @@ def test_repeats_come_last():
         (lambda t: t.head(5), "order.importance: 2 of 7 images of the pool have no number"),
         (lambda t: t.with_columns(weight=-1), "7 of 7 images"),
         (lambda t: t.drop("weight"), "no column 'weight': use one of"),
-        (lambda t: pl.concat([t, t]), "an image_id stands twice"),
+        (lambda t: pl.concat([t, t]), "an image_id appears twice"),
         (
             lambda t: t.with_columns(vector=pl.Series([[1.0]] + [[1.0, 2.0]] * 6)),
             "order.embedding: column 'vector' needs a vector of one length",

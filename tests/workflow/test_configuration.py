@@ -35,10 +35,10 @@ def test_files_and_options_are_merged_as_snakemake_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("part.yaml", TWICE, "line 4: key 'report' stands twice"),
+        ("part.yaml", TWICE, "line 4: key 'report' appears twice"),
         ("part.yaml", TAB, "line 3: a tab where the line is indented: use spaces"),
         ("part.yaml", "? [a, b]\n: 1\n", "line 1: found unhashable key"),
-        ("part.json", '{"report": {"dpi": 90, "dpi": 91}}', "key 'dpi' stands twice"),
+        ("part.json", '{"report": {"dpi": 90, "dpi": 91}}', "key 'dpi' appears twice"),
         ("part.json", '{"report":\n {"dpi" 90}}', "no valid JSON: Expecting ':' delimiter: line 2"),
         ("part.yaml", "- report\n", "is a mapping of keys"),
     ],

@@ -1,4 +1,4 @@
-"""What only looks writes, deletes and rescans nothing; what changes takes the lock first."""
+"""Read-only calls write, delete and rescan nothing; all others take the lock first."""
 
 import json
 import os

@@ -76,7 +76,7 @@ def test_a_finished_study_is_finished_in_a_project_folder(
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Snakefile").write_text("mine")
-    with pytest.raises(SystemExit, match=r"Snakefile there already, and nothing was written"):
+    with pytest.raises(SystemExit, match=r"Snakefile already there, so nothing was written"):
         init.main([str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["Snakefile"]
 

@@ -75,7 +75,7 @@ LAUNCH = [
 """The command that starts the processes of a training; its script and arguments follow."""
 CALL = calls.Call(workflow, OUT / ".running")
 LOOKED_AT = workflow.snakemake_tmp_dir / "study.json"
-"""The study as this call of snakemake has it, for the targets that only look."""
+"""The study as this call of snakemake has it, for the read-only targets."""
 SCRATCH = ["--scratch", SITE.scratch] if SITE.scratch else []
 TASKS = list(STUDY.evaluation.tasks)
 # As a module of another Snakefile: Snakemake looks there for the names in shell commands.
@@ -435,7 +435,7 @@ def take_up():
 
 
 def describe():
-    """What a call that only looks says, and the settings that its targets read."""
+    """What a read-only call says, and the settings that its targets read."""
     if "check" not in workflow.dag_settings.targets:
         for problem in path_problems(STUDY):
             print(plain(f"warning: {problem}"), file=sys.stderr)
