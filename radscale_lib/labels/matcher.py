@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from radscale_lib.labels.sentences import Word, words
+from radscale_lib.labels.sentences import OPENED, QUESTION, Word, words
 
 GAP = "…"
 """Stands in a phrase for up to `GAP_WORDS` words."""
@@ -40,7 +40,7 @@ class Matcher:
             compounds: whether a word that ends with a phrase of one word is that phrase, too.
             umlauts: whether ä, ö and ü may be written ae, oe and ue.
         """
-        self._stops = {*stops, ",", ":", "(", ")"}
+        self._stops = {*stops, ",", ":", "(", ")", QUESTION, OPENED}
         self._first: dict[str, list[tuple[tuple[tuple[str, ...], ...], int]]] = {}
         self._heads: dict[str, list[int]] = {}
         self._compounds = compounds

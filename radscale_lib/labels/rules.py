@@ -7,10 +7,11 @@ word that ends its reach, or until a part of the sentence that affirms something
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from radscale_lib.labels.matcher import Found, Matcher, longest
-from radscale_lib.labels.sentences import Word, folded, sentences, words
+from radscale_lib.labels.sentences import OPENED, QUESTION, Word, folded, sentences, words
 from radscale_lib.labels.states import (
     ABSENT,
     NOT_MENTIONED,
@@ -33,8 +34,15 @@ KNOWN_SENTENCES = 2**17
 
 _ENDS, _KEEP, _ASKED, _PAST, _PAST_AFTER = range(5)
 _DENY, _DENY_AFTER, _REMOVED, _REMOVED_AFTER, _HEDGE, _HEDGE_AFTER = range(5, 11)
-_BACKWARD = {_DENY: _DENY_AFTER, _REMOVED: _REMOVED_AFTER, _HEDGE: _HEDGE_AFTER, _PAST: _PAST_AFTER}
-_AND, _WITH, _OR, _VERB, _SHOWN, _AFFIRMS, _NOW = range(7)
+_QUESTION, _QUESTION_AFTER = range(11, 13)
+_BACKWARD = {
+    _DENY: _DENY_AFTER,
+    _REMOVED: _REMOVED_AFTER,
+    _HEDGE: _HEDGE_AFTER,
+    _QUESTION: _QUESTION_AFTER,
+    _PAST: _PAST_AFTER,
+}
+_AND, _WITH, _OR, _VERB, _SHOWN, _AFFIRMS, _NOW, _PLAIN, _PART = range(9)
 _MENTION, _DENIAL, _APART = range(3)
 _SKIPPED_HEADINGS = ("indication", "other", "record", "signature")
 _FIRST_WORDS = 40
@@ -139,7 +147,7 @@ class RuleReader:
     def _sentences(self, text: str) -> Iterator[tuple[int, int]]:
         """Sentences but those under a heading of what is asked, compared, or done."""
         skipping = False
-        for start, end in sentences(text, self._abbreviations):
+        for start, end in sentences(text, self._abbreviations, self._cues.spaced_marks):
             colon = text.find(":", start, min(end, start + _FIRST_WORDS))
             if colon >= 0:
                 kind = self._headings.get(folded(text[start:colon].strip(" \t\n*#-_")))
@@ -172,9 +180,13 @@ class RuleReader:
         number, kind = divmod(mention.meaning, 3)
         if kind == _APART or scopes.over(_ASKED, mention):
             return NOT_MENTIONED
-        denied = scopes.over(_DENY, mention)
-        denied |= self._removable[number] and scopes.over(_REMOVED, mention)
-        hedged = scopes.over(_HEDGE, mention)
+        if scopes.over(_QUESTION, mention):
+            return UNCERTAIN
+        denied, hedged = scopes.over(_DENY, mention), scopes.over(_HEDGE, mention)
+        if self._removable[number]:
+            if scopes.of_a_part(mention):
+                denied = hedged = False
+            denied |= scopes.over(_REMOVED, mention)
         if kind == _DENIAL:
             return UNCERTAIN if hedged else NOT_MENTIONED if denied else ABSENT
         if denied:
@@ -250,12 +262,20 @@ class _Scopes:
         self._limits = [0] * (self._count + 1)
         """Number of the clause that a place is in, by the cues that end a reach."""
         self._reach: dict[int, set[int]] = {}
+        self._of_parts: set[int] = set()
+        """Places of tubes of which a part, as the tip, is what is denied or doubted."""
         chosen = list(longest(marks))
         clause = 0
         for group in chosen:
             kinds = {each.meaning for each in group}
             self._starts[group[0].first] = kinds
             self._within.update(range(group[0].first, group[0].last))
+        looks_back = False
+        for one, other in pairwise(reversed(chosen)):
+            # "which has resolved", "but now absent": no end of a reach parts these from before.
+            looks_back = other[0].last == one[0].first and (looks_back or self._looks_back(one[0]))
+            if looks_back:
+                self._starts[other[0].first].discard(_ENDS)
         for place in range(self._count):
             if _ENDS in self._starts.get(place, ()):
                 clause += 1
@@ -272,6 +292,10 @@ class _Scopes:
         """Whether a cue of a kind reaches a word of a mention."""
         reached = self._reach.get(kind, _NOTHING)
         return any(place in reached for place in range(mention.first, mention.last))
+
+    def of_a_part(self, mention: Found) -> bool:
+        """Whether cues that reach a mention of a tube are about a part of it."""
+        return any(place in self._of_parts for place in range(mention.first, mention.last))
 
     def is_now(self, place: int) -> bool:
         """Whether the clause of a place says that something is there now."""
@@ -299,12 +323,21 @@ class _Scopes:
             kinds = {_DENY if kind == _DENY_AFTER else kind for kind in kinds}
         for before, after in _BACKWARD.items():
             wanted = {before, after} & kinds
-            if len(wanted) == 2:  # of both kinds: what stands before in the same part of it decides
-                wanted = {after} if self._follows(first) else {before}
+            if len(wanted) == 2:  # of both kinds: what stands beside it in its part decides
+                back = self._follows(first) or not self._precedes(last)
+                wanted = {after} if back else {before}
+            reached = self._reach.setdefault(before, set()) if wanted else set()
             if before in wanted:
-                self._reach.setdefault(before, set()).update(self._forward(last, before))
+                reached.update(self._forward(last, before))
+                if before == _DENY:
+                    self._of_parts.update(self._behind_a_part(last))
             if after in wanted:
-                self._reach.setdefault(before, set()).update(self._backward(first))
+                before_it = set(self._backward(first))
+                reached.update(before_it)
+                if before in (_DENY, _HEDGE):
+                    about = self._with_a_part(first)
+                    alone = about and self._mentioned.isdisjoint(about)  # "ETT, tip not seen"
+                    self._of_parts.update(before_it if alone else about)
         if _ASKED in kinds:
             self._reach.setdefault(_ASKED, set()).update(self._forward(last, _ASKED))
 
@@ -316,11 +349,68 @@ class _Scopes:
                 return False
         return False
 
+    def _precedes(self, last: int) -> bool:
+        """Whether something is mentioned between a place and the end of its part."""
+        return any(place in self._mentioned for place in self._part_from(last))
+
+    def _looks_back(self, cue: Found) -> bool:
+        kinds = self._starts[cue.first]
+        after = not kinds.isdisjoint((_DENY_AFTER, _REMOVED_AFTER, _PAST_AFTER))
+        return after and not self._precedes(cue.last)
+
+    def _part_from(self, start: int) -> Iterator[int]:
+        """Places from one to the end of its part of the sentence."""
+        for place in range(start, self._count):
+            if self.mark_at(place) or _ENDS in self._starts.get(place, ()):
+                return
+            yield place
+
+    def _behind_a_part(self, start: int) -> Iterator[int]:
+        """Places behind a tube's part, in the part of the sentence that begins at a place."""
+        found = False
+        for place in self._part_from(start):
+            if found:
+                yield place
+            found = found or _PART in self._around.get(place, _NOTHING)
+
+    def _with_a_part(self, end: int) -> range:
+        """Places before a cue that is about the part of a tube: "tip of the ETT", "ETT tip"."""
+        begin, stop = self._part_to(end), end
+        while not any(_PART in self._around.get(place, ()) for place in range(begin, stop)):
+            if begin == 0 or self._around.get(begin - 1, _NOTHING).isdisjoint((_AND, _OR)):
+                return range(0)
+            begin, stop = self._part_to(begin - 1), begin - 1
+            if not all(map(self._is_plain, range(begin, stop))):
+                return range(0)
+        return range(begin, end)
+
+    def _part_to(self, end: int) -> int:
+        """Where the part of the sentence begins that ends before a place."""
+        begin = end
+        while begin > 0 and not (
+            self.mark_at(begin - 1) or _ENDS in self._starts.get(begin - 1, ())
+        ):
+            begin -= 1
+        return begin
+
+    def _is_plain(self, place: int) -> bool:
+        """Whether a word is of a mention, or an article, a side, or a part of a tube."""
+        around = self._around.get(place, _NOTHING)
+        return place in self._covered or not around.isdisjoint((_PLAIN, _PART))
+
+    def _names_alone(self, start: int) -> bool:
+        """Whether the part of the sentence from a place on names things and says no more."""
+        part = list(self._part_from(start))
+        return all(map(self._is_plain, part)) and any(place in self._mentioned for place in part)
+
     def _forward(self, start: int, kind: int) -> Iterator[int]:
         for place in range(start, self._count):
             kinds = self._starts.get(place)
             if kinds is not None and self._stops(kinds, place, kind):
                 return
+            if kind == _REMOVED and self.mark_at(place) and self._names_alone(place + 1):
+                yield place
+                continue
             if self.mark_at(place) and (kind == _PAST or self._affirms(place + 1)):
                 listed = self._parts[place].text == "," and self._closed_by_or(place + 1)
                 if kind == _PAST or not listed:
@@ -331,7 +421,7 @@ class _Scopes:
         if _ENDS in kinds:
             return True
         opens = place > 0 and self.mark_at(place - 1)
-        if kind in (_HEDGE, _PAST, _ASKED):
+        if kind in (_HEDGE, _PAST, _ASKED, _QUESTION):
             return not kinds.isdisjoint((_DENY,)) and (opens or kind != _ASKED)
         return opens and not kinds.isdisjoint((_HEDGE, _KEEP, _PAST))
 
@@ -469,6 +559,8 @@ def _marks(known: Cues) -> Iterator[tuple[str, int]]:
         (known.removed_after, _REMOVED_AFTER),
         (known.hedge_before, _HEDGE),
         (known.hedge_after, _HEDGE_AFTER),
+        ((OPENED,), _QUESTION),
+        ((QUESTION,), _QUESTION_AFTER),
     ):
         yield from ((phrase, kind) for phrase in listed)
 
@@ -483,6 +575,8 @@ def _around(known: Cues) -> Iterator[tuple[str, int]]:
         (known.shown, _SHOWN),
         (known.affirming, _AFFIRMS),
         (known.now, _NOW),
+        (known.plain, _PLAIN),
+        (known.tube_parts, _PART),
     ):
         yield from ((phrase, kind) for phrase in listed)
 

@@ -4,7 +4,8 @@ They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention 
 
 - `endings` that a phrase's last word may have; `compounds`: whether a word that ends with a phrase
   of one word mentions it, too (German).
-- `abbreviations`: words whose full stop ends no sentence.
+- `abbreviations`: words whose full stop ends no sentence; `spaced_marks`: whether a question mark
+  stands behind a space (French).
 - `deny_before`, `hedge_before`: deny, or make uncertain, what is mentioned after them;
   `deny_after`, `hedge_after` what stands before. They reach to one of `ends`, or to the next part
   of the sentence that affirms something: one that begins with a word of `affirming`, or before them
@@ -16,6 +17,8 @@ They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention 
 - `asked_before`: ask for a finding and claim nothing.
 - `and`, `with`, `or`: join mentions. What "or" joins and nothing denies is uncertain. `shown`:
   what may stand behind a verb without affirming anything ("no A and B are seen").
+- `plain`: articles, sides, and other words that a list of things that were removed may have between
+  their names. `tube_parts`: of which not being seen says nothing of the tube's presence.
 - `further` phrases that mention a label; `apart`: phrases that hold one and mean something else
   (pericardial effusion); `denials`: phrases that deny a label without naming it (normal heart).
 - `positions`: words for how a tube lies, by class; `classes`: names of these in labels.
@@ -58,6 +61,8 @@ class Cues:
     now: Phrases
     asked_before: Phrases
     ends: Phrases
+    plain: Phrases
+    tube_parts: Phrases
     classes: ByLabel
     positions: ByLabel
     denials: ByLabel
@@ -65,6 +70,7 @@ class Cues:
     apart: ByLabel
     endings: Phrases = ()
     compounds: bool = field(default=False)
+    spaced_marks: bool = field(default=False)
 
 
 def has_cues(code: str) -> bool:
