@@ -5,20 +5,24 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 from radscale_lib.labels.guard import INSTRUCTS, instructs
 from radscale_lib.labels.prompt import (
     MALFORMED,
+    NOT_TAKEN,
+    PROBE,
     TOO_LONG,
     key_of,
+    missing,
     read_answer,
     request,
 )
 from radscale_lib.labels.reports import Labelled, Report
-from radscale_lib.labels.server import FIRST_WAIT, EndpointError, Server, say_where
-from radscale_lib.labels.states import MISSING, Reading
+from radscale_lib.labels.server import FIRST_WAIT, EndpointError, RefusedError, Server, say_where
+from radscale_lib.labels.states import MISSING, NAMES, Reading
 from radscale_lib.progress import Progress
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.labels import MOST_LABELS
@@ -29,27 +33,63 @@ AHEAD = 16
 """Requests for each of those at once that are made ready together."""
 
 
+class _DamagedError(ValueError):
+    """A row of answers that nobody wrote."""
+
+
 class Answers:
     """What a model answered, in a file that outlives a killed job; it holds no text."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file at `path`, which is made if it is not there."""
+        """Open the file at `path`, which is made if it is not there.
+
+        Raises:
+            EndpointError: if it cannot be used; so do the other methods.
+        """
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = sqlite3.connect(path)
-        self._file.execute(
-            "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, state INTEGER NOT NULL, "
-            '"start" INTEGER NOT NULL, "end" INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID'
-        )
+        with self._named():
+            self._file = sqlite3.connect(path)
+            if self._file.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise _DamagedError
+            self._file.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, state INTEGER NOT NULL, "
+                '"start" INTEGER NOT NULL, "end" INTEGER NOT NULL, reason TEXT NOT NULL) '
+                "WITHOUT ROWID"
+            )
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the file, with what to do."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise EndpointError(
+                f"{self._path}: the answers cannot be read or written ({error}): is there room on "
+                "the disk, is it writable, and does no other job use it?"
+            ) from None
+        except (sqlite3.DatabaseError, _DamagedError):
+            raise EndpointError(
+                f"{self._path}: the file of answers is damaged: put back a copy, or delete it, and "
+                "what it held is asked, and paid, again"
+            ) from None
 
     def get(self, key: bytes) -> Reading | None:
         """The answer of a key, if there is one."""
         query = 'SELECT state, "start", "end", reason FROM answers WHERE key = ?'
-        row = self._file.execute(query, (key,)).fetchone()
-        return None if row is None else Reading(*row)
+        with self._named():
+            row = self._file.execute(query, (key,)).fetchone()
+            if row is None:
+                return None
+            state, start, end, reason = row
+            whole = all(type(number) is int for number in (state, start, end))
+            if not (whole and state in NAMES and type(reason) is str):
+                raise _DamagedError
+            return Reading(state, start, end, reason)
 
     def keep(self, answers: Iterable[tuple[bytes, Reading]]) -> None:
         """Keep answers, whole or not at all."""
-        with self._file:
+        with self._named(), self._file:
             self._file.executemany(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
                 ((key, *reading) for key, reading in answers),
@@ -116,8 +156,17 @@ class _Asker:
     def ask(self, text: str, labels: Sequence[str]) -> list[tuple[bytes, Reading]]:
         """Answers of the server; runs in a thread of its own."""
         wanted: Mapping[str, str] = {name: self.definitions[name] for name in labels}
-        choice = self.server.complete(request(text, wanted, self.endpoint.model, self.language))
-        readings = read_answer(choice, text, labels)
+        model = self.endpoint.model
+        try:
+            choice = self.server.complete(request(text, wanted, model, self.language))
+        except RefusedError as refused:
+            try:
+                self.server.complete(request(PROBE, wanted, model, "en"))
+            except RefusedError:
+                raise self.server.stop(str(refused)) from None
+            readings = missing(NOT_TAKEN, labels)
+        else:
+            readings = read_answer(choice, text, labels)
         return [(self.key(text, n), each) for n, each in zip(labels, readings, strict=True)]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ INSTRUCTIONS = (
     'empty for "not_mentioned". Answer with JSON alone.'
 )
 REFUSED, MALFORMED, CUT = "refused", "malformed answer", "answer cut short"
+NOT_TAKEN = "refused by the server"
+PROBE = "No pleural effusion."
+"""Our own text: by it is told whether a server refuses a text, or every request."""
+_LETTERS = 3
+"""Letters of the shortest evidence, but for scripts without capital letters, which need fewer."""
 NO_EVIDENCE = "evidence is not in the text"
 TOO_LONG = "too long"
 _ANSWERS = [name for name, state in STATES.items() if state != MISSING]
@@ -74,34 +80,67 @@ def read_answer(choice: Any, text: str, labels: Sequence[str]) -> list[Reading]:
     try:
         message = choice["message"]
         if message.get("refusal") or choice.get("finish_reason") == "content_filter":
-            return _missing(REFUSED, labels)
+            return missing(REFUSED, labels)
         if choice.get("finish_reason") == "length":
-            return _missing(CUT, labels)
+            return missing(CUT, labels)
         said = json.loads(message["content"])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        return _missing(MALFORMED, labels)
+        return missing(MALFORMED, labels)
     if not isinstance(said, dict):
-        return _missing(MALFORMED, labels)
-    return [_reading(said.get(label), text) for label in labels]
+        return missing(MALFORMED, labels)
+    quoted = _Quoted(text)
+    return [_reading(said.get(label), quoted) for label in labels]
 
 
-def _missing(reason: str, labels: Sequence[str]) -> list[Reading]:
+def missing(reason: str, labels: Sequence[str]) -> list[Reading]:
+    """Readings of labels of which nothing is known."""
     return [Reading(MISSING, reason=reason)] * len(labels)
 
 
-def _reading(said: Any, text: str) -> Reading:
+def _reading(said: Any, text: "_Quoted") -> Reading:
     if not isinstance(said, dict) or said.get("state") not in _ANSWERS:
         return Reading(MISSING, reason=MALFORMED)
     state, evidence = STATES[said["state"]], said.get("evidence")
     if state == NOT_MENTIONED:
         return Reading(state)
-    if not isinstance(evidence, str) or not (span := _place(evidence, text)):
+    if not isinstance(evidence, str) or not (span := text.place(evidence)):
         return Reading(MISSING, reason=NO_EVIDENCE)
     return Reading(state, *span)
 
 
-def _place(evidence: str, text: str) -> tuple[int, int] | None:
-    """Where words stand in a text, in whatever case and spacing."""
-    parts = [re.escape(part) for part in evidence.split()]
-    found = re.search(r"\s+".join(parts), text, re.IGNORECASE) if parts else None
-    return found.span() if found else None
+class _Quoted:
+    """A text in which words are looked for, in whatever case and spacing, in linear time."""
+
+    def __init__(self, text: str) -> None:
+        self._starts, plain = [], []
+        self._at, length = [], 0
+        for word in re.finditer(r"\S+", text):
+            self._starts.append(word.start())
+            self._at.append(length)
+            plain.append(_lower(word[0]))
+            length += len(word[0]) + 1
+        self._plain = " ".join(plain)
+
+    def place(self, evidence: str) -> tuple[int, int] | None:
+        """Where words stand; None if they do not, or are no words."""
+        if len(evidence) > 2 * len(self._plain):
+            return None
+        wanted = _lower(" ".join(re.findall(r"\S+", evidence)))
+        letters = [letter for letter in wanted if letter.isalpha()]
+        fewest = _LETTERS if all(letter != letter.upper() for letter in letters) else 1
+        found = self._plain.find(wanted)
+        if len(letters) < fewest or found < 0:
+            return None
+        return self._original(found), self._original(found + len(wanted) - 1) + 1
+
+    def _original(self, place: int) -> int:
+        word = bisect_right(self._at, place) - 1
+        return self._starts[word] + place - self._at[word]
+
+
+def _lower(text: str) -> str:
+    """Lower case, letter by letter, so that places stay."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)

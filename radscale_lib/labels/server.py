@@ -1,13 +1,17 @@
 """An HTTP client for one address that follows no redirect, uses no proxy, and repeats no text."""
 
 import http.client
+import io
 import json
+import math
 import os
 import random
 import socket
 import ssl
 import sys
 import threading
+import time
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +22,8 @@ KEY = "RADSCALE_ENDPOINT_KEY"
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds before the second attempt, and at most."""
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_OF_ONE_TEXT = frozenset({400, 413, 422})
+"""Statuses that may be of one text: too long, or stopped by a filter."""
 _REMEDIES = {
     400: "the server refuses the request: does it know the model, and JSON schemas?",
     401: f"the server wants another key: set {KEY}",
@@ -33,6 +39,10 @@ _LARGEST = 2**22
 
 class EndpointError(RuntimeError):
     """A server that cannot be used; the message holds no text of a report."""
+
+
+class RefusedError(EndpointError):
+    """A request that the server refuses, be it all of them or this one alone."""
 
 
 class Server:
@@ -59,7 +69,7 @@ class Server:
         self._error: EndpointError | None = None
         try:
             found = socket.getaddrinfo(self.host, self._port, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):
             raise EndpointError(
                 f"labels.endpoint.url: no address of {self.host} is known: is its name right?"
             ) from None
@@ -71,10 +81,11 @@ class Server:
         """The first choice of a completion; None if the answer has none.
 
         Raises:
-            EndpointError: if the server refuses all requests, or fails in all attempts.
+            RefusedError: if the server refuses this request, or answers it with an error.
+            EndpointError: if it refuses all requests, or fails in all attempts.
         """
         content = json.dumps(body).encode()
-        why = ""
+        why, refusing = "", False
         for attempt in range(self._endpoint.attempts):
             if self._error is not None:
                 raise self._error
@@ -83,35 +94,44 @@ class Server:
                 status, headers, answer = self._send(content)
             except (OSError, http.client.HTTPException) as error:
                 self._close()
-                why = _named(error)
+                why, refusing = _named(error), False
             else:
                 if status == 200:
                     try:
                         return _first_choice(json.loads(answer))
+                    except RefusedError as error:
+                        why, refusing = str(error), True
                     except (ValueError, RecursionError):
-                        why = "an answer that is no JSON"
+                        why, refusing = "an answer that is no JSON", False
                 elif status in _AGAIN:
-                    why = f"HTTP {status}"
+                    why, refusing = f"HTTP {status}", False
                     asked = _asked_to_wait(headers)
+                elif status in _OF_ONE_TEXT:
+                    raise RefusedError(_refusal(self.host, status))
                 else:
-                    raise self._stop(_refusal(self.host, status))
+                    raise self.stop(_refusal(self.host, status))
             if attempt + 1 < self._endpoint.attempts:
                 # The attempts of several threads spread; which waits how long changes no result.
                 self._stopped.wait(max(asked, wait * (0.5 + random.random() / 2)))
-        raise self._stop(
+        failed = (
             f"{self.host}: no answer in {self._endpoint.attempts} attempts, the last {why}: what "
             "was answered is kept; start again when the server is well, or raise "
             "labels.endpoint.attempts or timeout"
         )
+        raise RefusedError(failed) if refusing else self.stop(failed)
 
-    def _stop(self, why: str) -> EndpointError:
+    def stop(self, why: str) -> EndpointError:
         """Let nobody try again; the first error is everybody's."""
         self._error = self._error or EndpointError(why)
         self._stopped.set()
         return self._error
 
     def _send(self, content: bytes) -> tuple[int, http.client.HTTPMessage, bytes]:
+        deadline = time.monotonic() + self._endpoint.timeout
         connection = self._connection()
+        # What is called is not a class, which the types ask for and http.client does not.
+        connection.response_class = partial(_Response, deadline=deadline)  # type: ignore[assignment]
+        connection.sock.settimeout(_left(deadline))
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
@@ -150,6 +170,40 @@ class Server:
             self._local.connection = None
 
 
+class _Raw(io.RawIOBase):
+    """What a socket receives until a time: each byte may be late, the answer may not."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock, self._deadline = sock, deadline
+        self._raw = sock.makefile("rb", buffering=0)  # keeps a closed socket open until it is read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(_left(self._deadline))
+        return self._raw.readinto(buffer) or 0
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """A response that is whole before a time, or fails with `TimeoutError`."""
+
+    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        self.fp = io.BufferedReader(_Raw(sock, deadline))
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
 def say_where(server: Server, endpoint: Endpoint, texts: int, labels: int) -> None:
     """Say what will be sent where, before it is."""
     where = "of this machine or its private network" if server.inside else "OUTSIDE the institution"
@@ -171,15 +225,25 @@ def _refusal(host: str, status: int) -> str:
 
 
 def _first_choice(answer: Any) -> Any:
+    """The first choice of an answer.
+
+    Raises:
+        RefusedError: if it holds an error instead.
+    """
     choices = answer.get("choices") if isinstance(answer, dict) else None
-    return choices[0] if isinstance(choices, list) and choices else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    for each in (choice, answer if choice is None else None):
+        if isinstance(each, dict) and (each.get("error") or each.get("finish_reason") == "error"):
+            raise RefusedError("HTTP 200 with an error")
+    return choice
 
 
 def _asked_to_wait(headers: http.client.HTTPMessage) -> float:
     try:
-        return min(max(float(headers.get("Retry-After", 0)), 0.0), LONGEST_WAIT)
+        asked = float(headers.get("Retry-After", 0))
     except ValueError:  # a date
         return 0.0
+    return 0.0 if math.isnan(asked) else min(max(asked, 0.0), LONGEST_WAIT)
 
 
 def _named(error: Exception) -> str:

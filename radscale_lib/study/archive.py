@@ -8,7 +8,16 @@ from pydantic import Field, field_validator, model_validator
 
 from radscale_lib.study.base import Distinct, Fraction, Section
 from radscale_lib.study.definitions import default_definition
-from radscale_lib.study.labels import READERS, Audit, Endpoint, SomeSources, Source, Sources
+from radscale_lib.study.labels import (
+    READERS,
+    Audit,
+    Endpoint,
+    NotBlank,
+    Phrase,
+    SomeSources,
+    Source,
+    Sources,
+)
 
 TABLES = ("reports", "labels", "tubes")
 """Tables of an archive."""
@@ -389,12 +398,12 @@ class Labels(Section):
     test_source: Source | None = Field(
         None, description="Source of the test patients' labels, where it is another."
     )
-    definitions: dict[str, str] = Field(
+    definitions: dict[str, NotBlank] = Field(
         {},
         description="A sentence for each label, which a person and a model can follow, where the "
         "known one does not fit or there is none.",
     )
-    phrases: dict[str, tuple[str, ...]] = Field(
+    phrases: dict[str, tuple[Phrase, ...]] = Field(
         {},
         description="Further phrases that mention a label, for rules; an ellipsis (…) stands for "
         "up to four words.",

@@ -32,11 +32,38 @@ SomeSources = Annotated[Sources, AfterValidator(_some)]
 """At least one."""
 
 
+def not_blank(text: str) -> str:
+    """A text that says something.
+
+    Raises:
+        ValueError: if it has neither letters nor digits.
+    """
+    if not any(map(str.isalnum, text)):
+        raise ValueError("blank: write some words, or remove the key")
+    return text
+
+
+def _phrase(text: str) -> str:
+    text = not_blank(text).replace("...", "…")
+    if not all(any(map(str.isalnum, part)) for part in text.split("…")):
+        raise ValueError("an ellipsis stands between words: write some on both sides of it")
+    return text
+
+
+NotBlank = Annotated[str, AfterValidator(not_blank)]
+Phrase = Annotated[str, AfterValidator(_phrase)]
+"""Words that mention a label; an ellipsis stands for up to four."""
+
+
 class Price(Section):
     """What an endpoint costs."""
 
-    input: float = Field(0.0, ge=0, description="For a million tokens that are sent.")
-    output: float = Field(0.0, ge=0, description="For a million tokens that are answered.")
+    input: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="For a million tokens that are sent."
+    )
+    output: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="For a million tokens that are answered."
+    )
     currency: str = Field("USD", description="In which the prices are, as plans say it.")
 
 
@@ -47,7 +74,7 @@ class Endpoint(Section):
         description="Address up to the version, as http://127.0.0.1:8000/v1. RADSCALE_ENDPOINT_KEY "
         "of the environment is sent as its key, if it is set."
     )
-    model: str = Field(min_length=1, description="Name of the model, as the server has it.")
+    model: NotBlank = Field(description="Name of the model, as the server has it.")
     texts_leave_institution: bool = Field(
         False,
         description="Allow an address outside of this machine and its private network: report "
@@ -62,23 +89,54 @@ class Endpoint(Section):
         description="Tries of a request, with growing waits; after them the job stops, and goes on "
         "from its cache when it is started again.",
     )
-    timeout: float = Field(120.0, gt=0, description="Seconds that an answer may take.")
+    timeout: float = Field(
+        120.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Seconds that an answer may take, from its request to its last byte.",
+    )
     characters: int = Field(
         20_000,
         ge=100,
         description="Reports that are longer are not sent: their labels are missing.",
     )
     tokens_per_second: float = Field(
-        1000.0, gt=0, description="Tokens a second that the server reads and writes, for plans."
+        1000.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Tokens a second that the server reads and writes, for plans.",
     )
     price: Price = Field(Price(), description="What it costs, for plans.")
 
     @field_validator("url")
     @classmethod
     def _address(cls, url: str) -> str:
-        parts = urlsplit(url)
+        wrong = ValueError(f"{url!r} is no address: write one as http://127.0.0.1:8000/v1")
+        if any(sign.isspace() or not sign.isprintable() for sign in url):
+            raise ValueError("an address has no blanks: write one as http://127.0.0.1:8000/v1")
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise wrong from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no address: write one as http://127.0.0.1:8000/v1")
+            raise wrong
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise ValueError("an address's port is a number from 1 to 65535")
+        try:
+            long = len(parts.hostname.encode("idna")) > 253
+        except UnicodeError:
+            long = True
+        if long:
+            raise ValueError(
+                "no host has such a name: between its dots are 1 to 63 letters, and 253 in all"
+            )
+        if not parts.path.isascii():
+            raise ValueError("an address's path is in ASCII: write other letters as %..")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError(
                 "an address without user, password or query is needed: put the key into "

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from radscale_lib.labels.rules import RuleReader
@@ -29,7 +29,7 @@ def completion(content, **more):
 
 @contextmanager
 def serve(answer):
-    """Serve `answer(number, body) -> bytes | (status, headers, bytes) | "cut" | "hang"`.
+    """Serve `answer(number, body) -> bytes | (status, headers, bytes) | "hang" | "drip"`.
 
     Yields:
         Its address, and the list of bodies that it got.
@@ -48,6 +48,14 @@ def serve(answer):
             if said == "hang":
                 time.sleep(1.0)
                 self.close_connection = True
+                return
+            if said == "drip":
+                self.close_connection = True
+                with suppress(OSError):  # for minutes, but for a client that hangs up
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+                    for _ in range(9999):
+                        self.wfile.write(b" ")
+                        time.sleep(0.03)
                 return
             status, headers, content = said if isinstance(said, tuple) else (200, {}, said)
             cut = content == b"cut"

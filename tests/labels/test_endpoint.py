@@ -1,11 +1,21 @@
 """Labels by an endpoint: against a server on loopback that misbehaves in every way."""
 
 import json
+import sqlite3
 
 import pytest
 
 from radscale_lib.labels.endpoint import EndpointError, by_endpoint
-from radscale_lib.labels.prompt import CUT, MALFORMED, NO_EVIDENCE, REFUSED, TOO_LONG, key_of
+from radscale_lib.labels.prompt import (
+    CUT,
+    MALFORMED,
+    NO_EVIDENCE,
+    NOT_TAKEN,
+    REFUSED,
+    TOO_LONG,
+    key_of,
+    read_answer,
+)
 from radscale_lib.labels.reports import Report
 from radscale_lib.labels.server import Server
 from radscale_lib.labels.states import NAMES
@@ -82,7 +92,7 @@ def test_a_changed_definition_is_asked_for_alone(tmp_path):
 
 
 def test_trouble_that_passes(tmp_path):
-    """429, 500, cut answers, no JSON, and silence are tried again."""
+    """429, 500, cut answers, no JSON, errors in answers, silence and dripping are tried again."""
     trouble = {
         0: (429, {"Retry-After": "0"}, b"slow down"),
         1: (500, {}, b"oops"),
@@ -90,10 +100,14 @@ def test_trouble_that_passes(tmp_path):
         3: (200, {}, b"<html>gateway</html>"),
         4: "hang",
         5: (503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, b""),
+        6: (200, {}, b'{"error": {"message": "overloaded", "code": 502}}'),
+        7: completion("", finish_reason="error"),
+        8: (429, {"Retry-After": "nan"}, b""),
+        9: "drip",
     }
     with serve(lambda number, body: trouble.get(number) or honest(body)) as (url, got):
-        assert read(url, tmp_path / "a", attempts=8, timeout=0.3) == EXPECTED
-        assert len(got) == 9
+        assert read(url, tmp_path / "a", attempts=12, timeout=0.3) == EXPECTED
+        assert len(got) == 13
 
 
 def test_trouble_that_does_not_pass_keeps_what_was_answered(tmp_path):
@@ -112,6 +126,8 @@ def test_trouble_that_does_not_pass_keeps_what_was_answered(tmp_path):
         (401, "set RADSCALE_ENDPOINT_KEY"),
         (404, "labels.endpoint.url end with the version"),
         (400, "does it know the model"),
+        (422, "does it know the model"),
+        (403, "is RADSCALE_ENDPOINT_KEY the key of this model"),
         (307, "points to another address"),
         (418, "look into the log of the server"),
     ],
@@ -122,8 +138,100 @@ def test_refusals_of_the_server_say_what_to_do(tmp_path, status, said):
     with serve(lambda number, body: answer) as (url, got):
         with pytest.raises(EndpointError, match=said) as error:
             read(url, tmp_path / "a", concurrency=1)
-        assert len(got) == 1
+        assert len(got) == (2 if status in (400, 422) else 1)  # our own text is refused, too
     assert "effusion" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (400, {}, b'{"error": {"code": "content_filter"}}'),
+        (400, {}, b'{"error": {"code": "context_length_exceeded"}}'),
+        (413, {}, b""),
+        (200, {}, b'{"error": {"message": "blocked"}}'),
+    ],
+)
+def test_a_text_that_the_server_refuses_stops_nothing(tmp_path, refusal, capsys):
+    """It is missing, counted and not asked again; our own text tells that others are taken."""
+
+    def answer(number, body):
+        return refusal if "as before" in body["messages"][1]["content"] else honest(body)
+
+    expected = [EXPECTED[0], [("missing", NOT_TAKEN)] * 2, *EXPECTED[2:]]
+    with serve(answer) as (url, got):
+        assert read(url, tmp_path / "a", attempts=2) == expected
+        before = len(got)
+        assert read(url, tmp_path / "a", attempts=2) == expected
+        assert len(got) == before
+    assert f"2 labels are missing: {NOT_TAKEN}" in capsys.readouterr().err
+
+
+def test_answers_that_are_all_errors_stop(tmp_path):
+    with serve(lambda number, body: (200, {}, b'{"error": "no"}')) as (url, got):
+        with pytest.raises(EndpointError, match="in 2 attempts, the last HTTP 200 with an error"):
+            read(url, tmp_path / "a", attempts=2, concurrency=1)
+        assert len(got) == 4
+
+
+def test_an_answer_that_drips_is_late(tmp_path):
+    """Each byte is in time, the answer is not: it would take five minutes."""
+    late = pytest.raises(EndpointError, match="the last no answer in time")
+    with serve(lambda number, body: "drip") as (url, _), late:
+        read(url, tmp_path / "a", attempts=2, concurrency=1, timeout=0.2)
+
+
+@pytest.mark.parametrize("damage", ["no database", "cut", "strange"])
+def test_a_damaged_file_of_answers_is_named(tmp_path, damage):
+    path = tmp_path / "answers.sqlite"
+    with serve(lambda number, body: honest(body)) as (url, got):
+        read(url, path)
+        content = path.read_bytes()
+        if damage == "strange":
+            with sqlite3.connect(path) as file:
+                file.execute("UPDATE answers SET state = 7")
+        else:
+            path.write_bytes(b"\0" * 9999 if damage == "no database" else content[:4196] + b"x")
+        before = len(got)
+        with pytest.raises(EndpointError, match=r"answers\.sqlite: the file of answers is damaged"):
+            read(url, path)
+        assert len(got) == before
+
+
+def test_a_file_of_answers_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(EndpointError, match="cannot be read or written"):
+        read("http://127.0.0.1:9/v1", tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "found"),
+    [
+        ("small  LEFT effusion", "Small left\n effusion"),
+        ("nodule.", "nodule."),
+        ("İzmir", "İzmir"),
+        ("气胸", "气胸"),
+        (".", None),
+        ("a", None),
+        ("no", None),
+        ("1.2", None),
+        ("small effusion", None),
+    ],
+)
+def test_evidence_is_a_quotation(evidence, found):
+    text = "Small left\n effusion. A 1.2 cm nodule. İzmir. 未见气胸"
+    said = {"message": {"content": json.dumps({"nodule": state("present", evidence)})}}
+    (reading,) = read_answer(said, text, ["nodule"])
+    assert (text[reading.start : reading.end] if reading.start >= 0 else None) == found
+
+
+@pytest.mark.parametrize("word", ["a ", "ab", "effusion \n"])
+def test_long_evidence_takes_no_time(word):
+    """Linear: as regular expressions these took minutes."""
+    text = word * (100_000 // len(word))
+    for evidence in (text + "x", text[: len(text) // 2] + "x", text * 20):
+        content = json.dumps({"nodule": state("present", evidence)})
+        (reading,) = read_answer({"message": {"content": content}}, text, ["nodule"])
+        assert reading.reason == NO_EVIDENCE
 
 
 def state(name, evidence="Possible nodule"):

@@ -32,6 +32,10 @@ RECIPE = {"paradigm": "supervised", "optimiser": {"samples": 80, "batch": 16, "l
 LABELS = {"encoder": "rad-dino", "supervision": ["labels"], "recipe": RECIPE}
 NO_REPORTS = {"evaluation.tasks.reports": REMOVED, "scaling.metrics.reports": REMOVED}
 ENDPOINT = {"url": "http://127.0.0.1:8000/v1", "model": "m"}
+ADDRESS = "write one as http://127.0.0.1:8000/v1"
+PORT = "an address's port is a number from 1 to 65535"
+HOST = "no host has such a name: between its dots are 1 to 63 letters, and 253 in all"
+BLANK = "blank: write some words, or remove the key"
 TIMM = {"kind": "timm", "name": "test_vit"}
 IMAGE = {"image": SMOKE["institution"]["image"]}
 WRONG = {
@@ -360,6 +364,56 @@ WRONG = {
         {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": "localhost:8000"}},
         "labels.endpoint.url: 'localhost:8000' is no address: write one as "
         "http://127.0.0.1:8000/v1 (got 'localhost:8000')",
+    ),
+    **{
+        f"endpoint with {name}": (
+            {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": url}},
+            f"labels.endpoint.url: {said} (got {url!r})",
+        )
+        for name, url, said in (
+            ("a port that there is not", "http://h:99999/v1", PORT),
+            ("port 0", "http://h:0/v1", PORT),
+            ("a word as its port", "http://h:http/v1", PORT),
+            ("a host that is too long", f"http://{'a' * 64}/v1", HOST),
+            ("a host of too many letters", f"http://{'a.' * 130}b/v1", HOST),
+            ("a host without letters", "http://a..b/v1", HOST),
+            ("a blank", "http://127.0.0.1 /v1", f"an address has no blanks: {ADDRESS}"),
+            ("a line's end", "http://127.0.0.1/v1\n", f"an address has no blanks: {ADDRESS}"),
+            ("half a bracket", "http://[::1/v1", f"'http://[::1/v1' is no address: {ADDRESS}"),
+            (
+                "letters that are not sent",
+                "http://127.0.0.1/größe",
+                "an address's path is in ASCII: write other letters as %..",
+            ),
+        )
+    },
+    **{
+        f"{key} of an endpoint that is {value!r}": (
+            {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, key: value}},
+            f"labels.endpoint.{key}: {said} (got {value!r})",
+        )
+        for key, value, said in (
+            ("timeout", -1, "must be greater than 0"),
+            ("timeout", 1e300, "must be less than or equal to 86400"),
+            ("timeout", float("inf"), "must be a finite number"),
+            ("timeout", float("nan"), "must be a finite number"),
+            ("tokens_per_second", float("inf"), "must be a finite number"),
+            ("model", " ", BLANK),
+            ("model", "", BLANK),
+        )
+    },
+    "blank definition": (
+        {"labels.source": "rules", "labels.definitions": {"effusion": " \n"}},
+        f"labels.definitions.effusion: {BLANK} (got ' \\n')",
+    ),
+    "blank phrase": (
+        {"labels.source": "rules", "labels.phrases": {"effusion": ["fluid", "?"]}},
+        f"labels.phrases.effusion.1: {BLANK} (got '?')",
+    ),
+    "phrase that ends with an ellipsis": (
+        {"labels.source": "rules", "labels.phrases": {"effusion": ["fluid ..."]}},
+        "labels.phrases.effusion.0: an ellipsis stands between words: write some on both sides of "
+        "it (got 'fluid ...')",
     ),
     "texts that are sent unscrubbed": (
         {
