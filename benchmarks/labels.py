@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from radscale_lib.labels.reports import Report, by_rules
 from radscale_lib.labels.rules import RuleReader
 from radscale_lib.languages.phrases import phrases
 
@@ -31,9 +32,14 @@ Read = Callable[[Sequence[str]], list[list[int]]]
 
 
 def rules(language: str) -> Read:
-    """The rules of the stage of labels."""
+    """The rules of the stage of labels, with the look for texts that address a model."""
     reader = RuleReader(LABELS, {}, language)
-    return lambda texts: [[each.state for each in reader.read(text)] for text in texts]
+
+    def read(texts: Sequence[str]) -> list[list[int]]:
+        reports = (Report("", text, "") for text in texts)
+        return [[each.reading.state for each in row] for row in by_rules(reader, reports)]
+
+    return read
 
 
 def negspacy(language: str) -> Read:

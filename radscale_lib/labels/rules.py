@@ -6,7 +6,7 @@ al. 2009), with lists, removals, the past, and questions. A cue reaches through 
 word that ends its reach, or until a part of the sentence that affirms something of its own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ _BACKWARD = {
     _QUESTION: _QUESTION_AFTER,
     _PAST: _PAST_AFTER,
 }
-_AND, _WITH, _OR, _VERB, _SHOWN, _AFFIRMS, _NOW, _PLAIN, _PART = range(9)
+_AND, _WITH, _OR, _VERB, _SHOWN, _AFFIRMS, _NOW, _PART = range(8)
 _MENTION, _DENIAL, _APART = range(3)
 _SKIPPED_HEADINGS = ("indication", "other", "record", "signature")
 _FIRST_WORDS = 40
@@ -82,6 +82,7 @@ class RuleReader:
         self._cues = known = cues(language)
         self._headings = _headings(language)
         self._abbreviations = frozenset(map(folded, known.abbreviations))
+        self._plain = frozenset(map(folded, known.plain))
         self._known: dict[str, tuple[Claim, ...]] = {}
         umlauts = language == "de"
         entries = [_entry(label, language) for label in labels]
@@ -166,7 +167,7 @@ class RuleReader:
             return
         mentions = _kept(found)
         marks = [mark for mark in self._marks.find(parts) if not _belongs(mark, mentions)]
-        scopes = _Scopes(parts, marks, self._around.find(parts), mentions)
+        scopes = _Scopes(parts, marks, self._around.find(parts), mentions, self._plain)
         states = [self._state(scopes, mention) for mention in mentions]
         _alternatives(scopes, mentions, states)
         if any(self._classes):
@@ -246,8 +247,9 @@ class _Scopes:
         marks: Iterable[Found],
         around: Iterable[Found],
         mentions: Sequence[Found],
+        plain: Collection[str],
     ) -> None:
-        self._parts = parts
+        self._parts, self._plain = parts, plain
         self._count = len(parts)
         self._starts: dict[int, set[int]] = {}
         """Kinds of the cue that begins at a place."""
@@ -395,8 +397,8 @@ class _Scopes:
 
     def _is_plain(self, place: int) -> bool:
         """Whether a word is of a mention, or an article, a side, or a part of a tube."""
-        around = self._around.get(place, _NOTHING)
-        return place in self._covered or not around.isdisjoint((_PLAIN, _PART))
+        named = place in self._covered or _PART in self._around.get(place, _NOTHING)
+        return named or self._parts[place].text in self._plain
 
     def _names_alone(self, start: int) -> bool:
         """Whether the part of the sentence from a place on names things and says no more."""
@@ -575,7 +577,6 @@ def _around(known: Cues) -> Iterator[tuple[str, int]]:
         (known.shown, _SHOWN),
         (known.affirming, _AFFIRMS),
         (known.now, _NOW),
-        (known.plain, _PLAIN),
         (known.tube_parts, _PART),
     ):
         yield from ((phrase, kind) for phrase in listed)

@@ -39,7 +39,9 @@ def folded(text: str) -> str:
 
 def words(text: str) -> list[Word]:
     """Words, numbers and the marks `,:()?¿` of a text, in order."""
-    return [Word(_text(found), *found.span()) for found in _WORD.finditer(text)]
+    if "?" in text or "¿" in text:
+        return [Word(_text(found), *found.span()) for found in _WORD.finditer(text)]
+    return [Word(folded(found[0]), *found.span()) for found in _WORD.finditer(text)]
 
 
 def _text(found: re.Match[str]) -> str:
