@@ -326,20 +326,18 @@ class _Scopes:
         for before, after in _BACKWARD.items():
             wanted = {before, after} & kinds
             if len(wanted) == 2:  # of both kinds: what stands beside it in its part decides
-                back = self._follows(first) or not self._precedes(last)
+                back = self._follows(first) or self._ends_a_part(last, before == _HEDGE)
                 wanted = {after} if back else {before}
             reached = self._reach.setdefault(before, set()) if wanted else set()
             if before in wanted:
                 reached.update(self._forward(last, before))
                 if before == _DENY:
-                    self._of_parts.update(self._behind_a_part(last))
+                    self._of_parts.update(self._around_a_part(last))
             if after in wanted:
                 before_it = set(self._backward(first))
                 reached.update(before_it)
                 if before in (_DENY, _HEDGE):
-                    about = self._with_a_part(first)
-                    alone = about and self._mentioned.isdisjoint(about)  # "ETT, tip not seen"
-                    self._of_parts.update(before_it if alone else about)
+                    self._of_parts.update(self._of_a_part(first, last, before_it))
         if _ASKED in kinds:
             self._reach.setdefault(_ASKED, set()).update(self._forward(last, _ASKED))
 
@@ -351,14 +349,14 @@ class _Scopes:
                 return False
         return False
 
-    def _precedes(self, last: int) -> bool:
-        """Whether something is mentioned between a place and the end of its part."""
-        return any(place in self._mentioned for place in self._part_from(last))
+    def _ends_a_part(self, last: int, with_its_part: bool) -> bool:
+        """Whether nothing is mentioned, or nothing stands, from a place to the end of its part."""
+        return not any(with_its_part or p in self._mentioned for p in self._part_from(last))
 
     def _looks_back(self, cue: Found) -> bool:
         kinds = self._starts[cue.first]
         after = not kinds.isdisjoint((_DENY_AFTER, _REMOVED_AFTER, _PAST_AFTER))
-        return after and not self._precedes(cue.last)
+        return after and self._ends_a_part(cue.last, False)
 
     def _part_from(self, start: int) -> Iterator[int]:
         """Places from one to the end of its part of the sentence."""
@@ -367,24 +365,38 @@ class _Scopes:
                 return
             yield place
 
-    def _behind_a_part(self, start: int) -> Iterator[int]:
-        """Places behind a tube's part, in the part of the sentence that begins at a place."""
+    def _around_a_part(self, start: int) -> Iterator[int]:
+        """Places beside a tube's part, and behind it, in what is left of a sentence's part."""
         found = False
         for place in self._part_from(start):
+            part = self._is_part(place)
+            if part and place > start:
+                yield place - 1
             if found:
                 yield place
-            found = found or _PART in self._around.get(place, _NOTHING)
+            found = found or part
 
-    def _with_a_part(self, end: int) -> range:
-        """Places before a cue that is about the part of a tube: "tip of the ETT", "ETT tip"."""
-        begin, stop = self._part_to(end), end
-        while not any(_PART in self._around.get(place, ()) for place in range(begin, stop)):
+    def _of_a_part(self, first: int, last: int, reached: Collection[int]) -> Collection[int]:
+        """Places, of those that a cue reaches before it, where a part of a tube is meant.
+
+        As in "ETT tip not seen", "ETT, its tip not seen", "ETT with a tip that is not seen", and
+        "tips of the ETT and NGT not seen".
+        """
+        if any(map(self._is_part, self._part_from(last))):
+            return reached
+        begin, end = self._part_to(first), first
+        while not any(map(self._is_part, range(begin, end))):
             if begin == 0 or self._around.get(begin - 1, _NOTHING).isdisjoint((_AND, _OR)):
-                return range(0)
-            begin, stop = self._part_to(begin - 1), begin - 1
-            if not all(map(self._is_plain, range(begin, stop))):
-                return range(0)
-        return range(begin, end)
+                return ()
+            named = not self._mentioned.isdisjoint(range(begin, end))
+            begin, end = self._part_to(begin - 1), begin - 1
+            if named and not all(map(self._is_plain, range(begin, end))):
+                return ()
+        about = range(begin, first)
+        return reached if self._mentioned.isdisjoint(about) else about
+
+    def _is_part(self, place: int) -> bool:
+        return _PART in self._around.get(place, _NOTHING)
 
     def _part_to(self, end: int) -> int:
         """Where the part of the sentence begins that ends before a place."""
@@ -397,7 +409,7 @@ class _Scopes:
 
     def _is_plain(self, place: int) -> bool:
         """Whether a word is of a mention, or an article, a side, or a part of a tube."""
-        named = place in self._covered or _PART in self._around.get(place, _NOTHING)
+        named = place in self._covered or self._is_part(place)
         return named or self._parts[place].text in self._plain
 
     def _names_alone(self, start: int) -> bool:
