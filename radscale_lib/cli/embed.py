@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "spec",
         metavar="SPEC",
-        help="encoder.safetensors of a run, a folder of transformers, timm:NAME[,weights=PATH] or "
-        "open_clip:NAME[,weights=PATH]",
+        help="encoder.safetensors of a run, or its folder; a folder of transformers; "
+        "timm:NAME[,weights=PATH] or open_clip:NAME[,weights=PATH]",
     )
     parser.add_argument(
         "images", metavar="IMAGES", type=Path, help="folder of images (with subfolders), or one"

@@ -3,15 +3,15 @@
 import argparse
 import shlex
 import sys
-from pathlib import Path
 
+from radscale_lib.cli import folder
 from radscale_lib.project.folder import STUDIES, ProjectError, write_project
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder to write; nothing in it is overwritten")
+    parser.add_argument("folder", type=folder, help="folder to write; nothing in it is overwritten")
     parser.add_argument(
         "--study",
         default="hospital",

@@ -17,6 +17,8 @@ from radscale_lib.study.encoders.library import LibraryEncoder, read_json
 from radscale_lib.study.encoders.open_clip import CONFIG
 
 _SECTION: TypeAdapter[EncoderSection] = TypeAdapter(Encoder)
+ENCODER = "encoder.safetensors"
+"""Name of a run's encoder file in its folder."""
 NAMED = ("timm", "open_clip")
 """Libraries whose models have names."""
 
@@ -28,10 +30,10 @@ def load(spec: str | Path | EncoderSection) -> Tower:
     the global embedding [B, D], and `tower.levels(inputs)` has the four levels, too.
 
     Args:
-        spec: an encoder file of ours; a folder in Hugging Face form (of transformers, timm or
-            open_clip); `timm:NAME[,weights=PATH]` or `open_clip:NAME[,weights=PATH]`, with any
-            other keys of the study's section after commas, such as `random=0` for random weights;
-            or a section of a study file.
+        spec: an encoder file of ours, or the folder of a run; a folder in Hugging Face form (of
+            transformers, timm or open_clip); `timm:NAME[,weights=PATH]` or
+            `open_clip:NAME[,weights=PATH]`, with any other keys of the study's section after
+            commas, such as `random=0` for random weights; or a section of a study file.
 
     Raises:
         ReleaseError, EncoderFileError: if there is no such encoder, or its weights are missing,
@@ -48,8 +50,14 @@ def load_file(spec: str | Path | EncoderSection) -> EncoderFile:
     """The encoder file that `load` builds its tower from."""
     if isinstance(spec, EncoderSection):
         return initial(spec)
-    path = Path(spec)
+    path = file_of(spec)
     return read_encoder(path) if path.is_file() else initial(section_of(spec))
+
+
+def file_of(spec: str | Path) -> Path:
+    """The file of a run's encoder, if its folder is given; else what is given."""
+    path = Path(spec)
+    return path / ENCODER if (path / ENCODER).is_file() else path
 
 
 def section_of(spec: str | Path) -> EncoderSection:
@@ -64,8 +72,8 @@ def section_of(spec: str | Path) -> EncoderSection:
     path = Path(spec)
     if not path.is_dir():
         raise ReleaseError(
-            f"{spec}: no encoder: give an encoder file, a folder in Hugging Face form, or "
-            "timm:NAME or open_clip:NAME with ,weights=PATH"
+            f"{spec}: no encoder: give an encoder file, a run's folder, a folder in Hugging Face "
+            "form, or timm:NAME or open_clip:NAME with ,weights=PATH"
         )
     return of_folder(path)
 
@@ -81,7 +89,7 @@ def initial(section: EncoderSection) -> EncoderFile:
     if not isinstance(section, LibraryEncoder) or section.random is None:
         raise ReleaseError(
             f"a {section.kind} encoder without weights: give 'weights' (nothing is downloaded; "
-            "scripts/fetch_weights.py does, where there is a network), or 'random', a seed of "
+            "radscale fetch-weights does, where there is a network), or 'random', a seed of "
             "random weights"
         )
     return random_weights(section, section.random)

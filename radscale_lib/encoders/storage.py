@@ -109,7 +109,7 @@ def read_encoder(path: Path, part: str = "") -> EncoderFile:
     except (SafetensorError, OSError, KeyError, ValidationError) as error:
         raise EncoderFileError(
             f"{path}: no encoder file of this project ({type(error).__name__}): "
-            "make it with scripts/pretrain.py or scripts/import_weights.py"
+            "give the encoder.safetensors of a run"
         ) from None
     return EncoderFile(encoder, tensors, metadata.get("tokenizer"))
 

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from radscale_lib.encoders.loading import load_file
+from radscale_lib.encoders.loading import file_of, load_file
 from radscale_lib.files import read_json
 from radscale_lib.hub.card import COLUMNS, model_card
 from radscale_lib.hub.files import ExportError
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.model import Study
-
-ENCODER = "encoder.safetensors"
 
 
 def export(
@@ -42,9 +40,7 @@ def export(
         ExportError: if the kind has no such form, or the folder is not empty.
         EncoderFileError, ReleaseError: if there is no encoder.
     """
-    path = Path(encoder)
-    if (path / ENCODER).is_file():
-        encoder = path = path / ENCODER
+    path = file_of(encoder)
     content = load_file(encoder)
     if not content.tensors:
         raise ExportError(f"{encoder}: the run failed, so there is no encoder: see encoder.json")

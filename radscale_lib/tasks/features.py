@@ -31,7 +31,7 @@ FAULT = "not finite"
 """Name of a tensor that holds, in UTF-8, why an encoder has no features."""
 FILES = ("features.safetensors", "index.parquet")
 SPLITS = ("train", "validation", "test")
-AGAIN = "run scripts/evaluate.py again"
+AGAIN = "delete it and run snakemake again"
 
 
 def index_of(catalog: pl.DataFrame, labels: Labels) -> pl.DataFrame:

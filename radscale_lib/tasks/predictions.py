@@ -75,7 +75,7 @@ class Predicted:
         if self.encoder != (found := file_digest(encoder)):
             raise InputError(
                 f"{path}: predictions of another encoder (SHA-256 {str(self.encoder)[:16]}) than "
-                f"{encoder} ({found[:16]}): run scripts/evaluate.py again"
+                f"{encoder} ({found[:16]}): delete it and run snakemake again"
             )
 
     def write(self, path: Path) -> None:
@@ -99,4 +99,4 @@ class Predicted:
         except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError) as error:
             missing = isinstance(error, FileNotFoundError)
             what = "missing" if missing else "damaged, or another kind of file"
-            raise InputError(f"{path}: {what}: run scripts/evaluate.py again") from None
+            raise InputError(f"{path}: {what}: delete it and run snakemake again") from None

@@ -68,6 +68,8 @@ def _started() -> set[str]:
         (["embedd"], 2, "did you mean 'embed'?"),
         (["embed", "--help"], 0, "usage: radscale embed"),
         (["embed"], 2, "radscale embed: error"),
+        (["init", ""], 2, "argument folder: is empty"),
+        (["make-export", " "], 2, "argument folder: is empty"),
     ],
 )
 def test_the_command_radscale(arguments: list[str], code: int, said: str) -> None:

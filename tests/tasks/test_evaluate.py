@@ -166,10 +166,10 @@ def test_damaged_features_are_named(files, results, tmp_path, name):
     inputs = _inputs(files, results, "mi2-open", features=tmp_path / "features")
     path = tmp_path / "features" / name
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match=f"{path}: damaged, .*: run scripts/evaluate.py again"):
+    with pytest.raises(InputError, match=f"{path}: damaged, .*: delete it and run snakemake again"):
         read_features(inputs, section)
     path.unlink()
-    with pytest.raises(InputError, match=f"{path}: missing: run scripts/evaluate.py again"):
+    with pytest.raises(InputError, match=f"{path}: missing: delete it and run snakemake again"):
         read_features(inputs, section)
 
 
