@@ -251,7 +251,7 @@ def test_names_and_files_are_given_as_text(tmp_path: Path) -> None:
         ("timm:test_vit,weights=/nowhere/a.safetensors", "no such file"),
         ("timm:test_vit,seed=1", "seed: Extra inputs are not permitted"),
         ("timm:test_vit,random", "'random' is no key=value"),
-        ("/nowhere", "no encoder: give an encoder file, a folder"),
+        ("/nowhere", "no encoder: give an encoder file, a run's folder"),
     ],
 )
 def test_what_is_no_encoder_is_told(spec: str, said: str) -> None:
