@@ -7,6 +7,10 @@ from pydantic import Field
 from radscale_lib.study.base import Distinct, Name, Section
 from radscale_lib.study.tasks import Task
 
+KEPT_BYTES = 256 * 2**20
+"""Features of an archive's images that an evaluation keeps in memory, at most: if they are more,
+each task runs the encoder on its images."""
+
 Level = Annotated[int, Field(ge=1, le=4)]
 
 

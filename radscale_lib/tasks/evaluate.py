@@ -18,6 +18,7 @@ from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.kept import FOLDER, Kept, link
 from radscale_lib.tasks.libraries import set_up_libraries
+from radscale_lib.tasks.memory import Memory
 from radscale_lib.tasks.parts import predict_part
 from radscale_lib.tasks.predictions import Predicted
 from radscale_lib.tasks.runs import TABLE
@@ -53,6 +54,7 @@ def evaluate_run(
         NoCasesError: if a task has no image to learn from or to be scored on.
     """
     kept = Kept(work / FOLDER / run.path) if work else None
+    inputs = _remembering(inputs, study.evaluation.features.batch)
     made = _Parts(study, run, inputs, threads, kept, has_encoder(inputs))
     made.features()
     for name, path in tables.items():
@@ -67,6 +69,12 @@ def evaluate_run(
             print(f"{run.path} {name} ({head}): {fault}: no predictions", file=sys.stderr)
         for head, choice in whole.choices.items():
             print(f"{run.path} {name} ({head}): chosen on validation: {choice}", file=sys.stderr)
+
+
+def _remembering(inputs: Inputs, batch: int) -> Inputs:
+    """The same files, whose features all parts share."""
+    elsewhere = {name: _remembering(each, batch) for name, each in inputs.elsewhere.items()}
+    return replace(inputs, elsewhere=elsewhere, memory=Memory(inputs.catalog, batch))
 
 
 def has_encoder(inputs: Inputs) -> bool:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from copy import copy
 
+import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 
 from radscale_lib.encoders.features import Features, Tower
 from radscale_lib.encoders.prepare import to_input
@@ -15,6 +17,7 @@ from radscale_lib.study.compute import Compute
 from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.frame import padded
 from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.memory import Memory
 
 
 class FrozenEncoder:
@@ -44,7 +47,13 @@ class FrozenEncoder:
         self.whole = whole
         self.rows = rows
         self.reader = ShardReader(inputs.shards, inputs.ranges)
+        self.memory = self._memory(inputs)
         self._check()
+
+    def _memory(self, inputs: Inputs) -> Memory | None:
+        """Where all features lie that are asked for more than once; None if they are too many."""
+        memory = None if self.whole else inputs.memory
+        return memory if memory and memory.fits(self.tower.encoder.feature_numbers()) else None
 
     def __len__(self) -> int:
         """Number of images."""
@@ -62,6 +71,7 @@ class FrozenEncoder:
         other = copy(self)
         other.rows = rows
         other.reader = ShardReader(inputs.shards, inputs.ranges)
+        other.memory = self._memory(inputs)
         other._check()
         return other
 
@@ -74,9 +84,10 @@ class FrozenEncoder:
         last = self.rows.group_by("shard").agg(pl.col("row").max())
         self.reader.check(dict(last.iter_rows()))
 
-    @torch.no_grad()
     def features(self, images: list[int]) -> Features:
-        """Features of some images in one forward pass, rounded to float16, on the device.
+        """Features of some images, rounded to float16, on the device.
+
+        In one forward pass, or from memory (`tasks.memory`).
 
         Returns:
             float32.
@@ -84,22 +95,34 @@ class FrozenEncoder:
         Raises:
             NotFiniteError: naming level and image.
         """
-        places = self.rows[images]
-        stored = self.reader.images(places["shard"].to_list(), places["row"].to_list())
+        rows = self.rows[images]
+        if self.memory is None:
+            return _cast(self._encode(rows), torch.float32)
+        parts = self.memory(rows, lambda rows: _arrays(self._encode(rows)))
+        global_, one, two, three, four = (
+            torch.from_numpy(part).to(self.device, torch.float32) for part in parts
+        )
+        return Features(global_, (one, two, three, four))
+
+    @torch.no_grad()
+    def _encode(self, rows: pl.DataFrame) -> Features:
+        """Features of some catalog rows, float16."""
+        stored = self.reader.images(rows["shard"].to_list(), rows["row"].to_list())
         if self.whole:
             stored = [padded(image, self.tower.encoder) for image in stored]
         inputs = to_input(stored, self.tower.encoder).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
             features = self.tower.levels(inputs)
-        features = _cast(_cast(features, torch.float16), torch.float32)
-        self._require_finite(features, places)
+        features = _cast(features, torch.float16)
+        self._require_finite(features, rows)
         return features
 
     @staticmethod
     def _require_finite(features: Features, places: pl.DataFrame) -> None:
         parts = [*features.levels, features.global_]
-        # One pass, and one wait for a GPU: sums of numbers of float16 are finite.
-        if bool(torch.stack([part.sum() for part in parts]).isfinite().all()):
+        # One pass, and one wait for a GPU: sums of numbers of float16 are finite in float32.
+        sums = [part.sum(dtype=torch.float32) for part in parts]
+        if bool(torch.stack(sums).isfinite().all()):
             return
         for name, part in zip(("1", "2", "3", "4", "global"), parts, strict=True):
             wrong = ~part.isfinite().flatten(1).all(1)
@@ -119,6 +142,10 @@ class FrozenEncoder:
             images = list(range(start, min(start + self.batch, len(self))))
             yield images, self.features(images)
             progress.reach(images[-1] + 1)
+
+
+def _arrays(features: Features) -> list[NDArray[np.float16]]:
+    return [part.cpu().numpy() for part in (features.global_, *features.levels)]
 
 
 def _cast(features: Features, dtype: torch.dtype) -> Features:

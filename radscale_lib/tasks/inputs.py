@@ -4,10 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from radscale_lib.files import file_digest
 from radscale_lib.shards.labels import label_files
 from radscale_lib.study.model import Study
+
+if TYPE_CHECKING:
+    from radscale_lib.tasks.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Inputs:
         ranges: their index, by which images are verified as they are read; None: pages are.
         labels: folder of the labels' tables; None: they are in the catalog.
         elsewhere: the same of each test archive, by name, with the same encoder.
+        memory: what the encoder gave of the images, for all that ask; None: each asks it anew.
     """
 
     encoder: Path
@@ -31,6 +36,7 @@ class Inputs:
     ranges: Path | None = None
     labels: Path | None = None
     elsewhere: Mapping[str, "Inputs"] = field(default_factory=dict)
+    memory: "Memory | None" = None
 
     @property
     def card(self) -> Path:

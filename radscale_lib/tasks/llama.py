@@ -68,12 +68,15 @@ class Llama(nn.Module):
         """
         before = past_key_values[0][0].shape[2] if past_key_values else 0
         rotation = self._rotation(before, inputs_embeds)
-        mask = _mask(attention_mask)
+        mask = _mask(inputs_embeds, before, attention_mask)
         x, cache = inputs_embeds, []
         for number, layer in enumerate(self.layers):
-            x, seen = layer(x, rotation, mask, past_key_values[number] if past_key_values else None)
+            # Of the last layer nothing else is needed than what the wanted logits are made of.
+            wanted = logits_to_keep if number == len(self.layers) - 1 else 0
+            seen_before = past_key_values[number] if past_key_values else None
+            x, seen = layer(x, rotation, mask, seen_before, wanted)
             cache.append(seen)
-        logits = self.lm_head(self.norm(x)[:, -logits_to_keep:])
+        logits = self.lm_head(self.norm(x))
         return Output(logits, cache if use_cache else None)
 
     def _rotation(self, before: int, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,26 +108,42 @@ class Layer(nn.Module):
         self,
         x: Tensor,
         rotation: tuple[Tensor, Tensor],
-        mask: Tensor | None,
+        mask: Tensor,
         before: tuple[Tensor, Tensor] | None,
+        wanted: int,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """[B, T, D] -> [B, T, D], and the keys and values of these and earlier places."""
-        batch, length, width = x.shape
+        """[B, T, D] -> the last places [B, N, D], and keys and values of all, earlier ones too.
+
+        Args:
+            x: [B, T, D].
+            rotation: cosines and sines of these places.
+            mask: who sees whom, broadcast to [B, 1, T, T and earlier].
+            before: keys and values of earlier places.
+            wanted: N; 0 for T.
+        """
         y = self.input_layernorm(x)
         q, k, v = (
-            project(y).view(batch, length, self.heads, self.head_width).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
+            self._parted(project(each))
+            for project, each in (
+                (self.q_proj, y[:, -wanted:]),
+                (self.k_proj, y),
+                (self.v_proj, y),
+            )
         )
-        q, k = _rotated(q, rotation), _rotated(k, rotation)
+        q = _rotated(q, (rotation[0][-wanted:], rotation[1][-wanted:]))
+        k = _rotated(k, rotation)
         if before:
             k, v = torch.cat([before[0], k], dim=-2), torch.cat([before[1], v], dim=-2)
-        context = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None and length > 1
-        )
-        x = x + self.o_proj(context.transpose(1, 2).reshape(batch, length, width))
+        context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[..., -wanted:, :])
+        x = x[:, -wanted:]
+        x = x + self.o_proj(context.transpose(1, 2).reshape(x.shape))
         y = self.post_attention_layernorm(x)
         x = x + self.down_proj(F.silu(self.gate_proj(y)) * self.up_proj(y))
         return x, (k, v)
+
+    def _parted(self, x: Tensor) -> Tensor:
+        """[B, T, D] -> [B, heads, T, D / heads]."""
+        return x.unflatten(-1, (self.heads, self.head_width)).transpose(1, 2)
 
 
 class RmsNorm(nn.Module):
@@ -146,13 +165,12 @@ def _draw_weights(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=0.02)
 
 
-def _mask(real: Tensor | None) -> Tensor | None:
-    """Who sees whom, bool [B, 1, T, T]; None where every place sees all before it."""
-    if real is None or bool(real.all()):
-        return None
-    length = real.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=real.device).tril()
-    return causal & real.bool()[:, None, None, :]
+def _mask(x: Tensor, before: int, real: Tensor | None) -> Tensor:
+    """Who sees whom, bool [1, 1, T, T and earlier], or [B, 1, T, T] where some are not real."""
+    length = x.shape[1]
+    whole = torch.ones(length, before + length, dtype=torch.bool, device=x.device)
+    causal = whole.tril(before)[None, None]
+    return causal if real is None else causal & real.bool()[:, None, None, :]
 
 
 def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

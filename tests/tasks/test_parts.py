@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from radscale_lib.shards.labels import group_columns
 from radscale_lib.study import Run, parse_study
-from radscale_lib.tasks import frozen, generation, segmentation
+from radscale_lib.tasks import frozen, generation, memory, segmentation
 from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.scoring import score_run
@@ -44,13 +44,13 @@ class Evaluation:
         self.encoded = 0
         for task, module in (("segmentation", segmentation), ("reports", generation)):
             monkeypatch.setattr(module, "train", self._counted(task, module.train))
-        features = frozen.FrozenEncoder.features
+        encode = frozen.FrozenEncoder._encode
 
-        def counted(encoder, images):
-            self.encoded += len(images)
-            return features(encoder, images)
+        def counted(encoder, rows):
+            self.encoded += len(rows)
+            return encode(encoder, rows)
 
-        monkeypatch.setattr(frozen.FrozenEncoder, "features", counted)
+        monkeypatch.setattr(frozen.FrozenEncoder, "_encode", counted)
 
     def _counted(self, task, train):
         def counted(model, loss, images, decoder, *more):
@@ -93,6 +93,16 @@ def test_a_change_of_one_task_runs_no_other_decoder_and_no_encoder(evaluation):
     steps, encoded, after = evaluation(wider)
     assert steps == first | {"reports": 0}
     assert after == evaluation(wider, work=False)[2]
+
+
+def test_the_encoder_runs_once_for_all_tasks_where_its_features_fit(evaluation, monkeypatch):
+    """Whatever batches tasks ask for; else once for each that asks."""
+    split = pl.read_parquet(evaluation.inputs.catalog)["split"]
+    outside = int((split != "pool").sum())
+    _, encoded, _ = evaluation(study_with(), work=False)
+    assert encoded == outside
+    monkeypatch.setattr(memory, "KEPT_BYTES", 0)
+    assert evaluation(study_with(), work=False)[1] > outside
 
 
 def test_labels_in_tables_are_those_of_the_catalog_and_change_by_themselves(

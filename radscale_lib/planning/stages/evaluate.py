@@ -23,6 +23,7 @@ from radscale_lib.planning.stages.base import (
     task_kinds,
     without,
 )
+from radscale_lib.study.evaluation import KEPT_BYTES
 from radscale_lib.study.heads.base import Encoding
 from radscale_lib.study.model import Study
 
@@ -54,7 +55,9 @@ def _head(study: Study, task: str, part: str, arm: str) -> Slice:
     shared: Slice = {}
     if section.reads_features:
         shared = {"features": without(study.evaluation.features, "batch")}
-    machine = hardware(study) if (head or section).runs_encoder else {}
+    machine: Slice = {}
+    if (head or section).runs_encoder:
+        machine = {"features.batch": study.evaluation.features.batch, **hardware(study)}
     return {
         task: without(section, *section.unread_by(part)),
         **of_head,
@@ -244,14 +247,16 @@ def _largest_features(study: Study) -> float:
 def _evaluate_megabytes(study: Study) -> float:
     """With three batches of feature maps as bytes, and one as numbers, several times.
 
-    And with pooled features over a grid, in half, single and double precision.
+    And with pooled features over a grid, in half, single and double precision, and with what is
+    kept in memory of each archive's features.
     """
     sizes = [getattr(task, "decoder", None) for task in study.evaluation.tasks.values()]
     batch = max((decoder.batch for decoder in sizes if decoder), default=0)
     several = 3 + 4 * (1 if study.compute.device == "cuda" else 4)
     maps = several * batch * _largest_features(study) / 1e6
     grid = 24 * _tested(study) * max(grid_numbers(study, run.arm) for run in study.runs) / 1e6
-    return 3500 + 8000 * megaimages(study) + 100 * _tiles(study) + maps + grid
+    kept = KEPT_BYTES / 1e6 * (1 + len(study.test_archives))
+    return 3500 + 8000 * megaimages(study) + 100 * _tiles(study) + maps + grid + kept
 
 
 STAGES = {
