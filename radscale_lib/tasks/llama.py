@@ -143,7 +143,7 @@ class Layer(nn.Module):
 
     def _parted(self, x: Tensor) -> Tensor:
         """[B, T, D] -> [B, heads, T, D / heads]."""
-        return x.unflatten(-1, (self.heads, self.head_width)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, self.head_width).transpose(1, 2)
 
 
 class RmsNorm(nn.Module):

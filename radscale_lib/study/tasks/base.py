@@ -70,7 +70,7 @@ class TaskSection(Section):
     @property
     def only_head(self) -> str | None:
         """The head that is fitted and drawn where the study names none; None if it has several."""
-        return self.head_names[0]
+        return self.parts[0] if len(self.parts) == 1 else None
 
     @property
     def parts(self) -> tuple[str, ...]:

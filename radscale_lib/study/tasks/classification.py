@@ -53,11 +53,6 @@ class Classification(TaskSection):
         return tuple(row for name, head in self.heads.items() for row in head.names(name))
 
     @property
-    def only_head(self) -> str | None:
-        """The one head, if there are no more."""
-        return next(iter(self.heads)) if len(self.heads) == 1 else None
-
-    @property
     def parts(self) -> tuple[str, ...]:
         """Its heads, each with its shares of the labels."""
         return tuple(self.heads)

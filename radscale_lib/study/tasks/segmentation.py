@@ -89,11 +89,6 @@ class Segmentation(TaskSection):
         """Its decoders."""
         return tuple(self.heads)
 
-    @property
-    def only_head(self) -> str | None:
-        """The one decoder, if there are no more."""
-        return next(iter(self.heads)) if len(self.heads) == 1 else None
-
     def head(self, part: str) -> HeadSection:
         """The section of a decoder."""
         return self.heads[part]
