@@ -87,6 +87,7 @@ HEADS = {"linear": {"kind": "linear"}, "near": {"kind": "knn"}, "tokens": {"kind
 
 
 NEAREST = HEADS | {"near": {"kind": "knn", "neighbours": [3]}}
+ENCODING = ["findings.tokens", "segmentation.pyramid", "reports.language-model"]
 OF_FINDINGS = [f"findings.{head}" for head in HEADS]
 
 
@@ -108,7 +109,7 @@ def evaluation_ids(values: Study) -> dict[str, str]:
         ({"tasks__findings__target": "tubes"}, set(OF_FINDINGS)),
         ({"tasks__segmentation__decoder__lr": 0.5}, {"segmentation.pyramid"}),
         ({"features": {"levels": [1, 4]}}, {*OF_FINDINGS, "tubes.linear"}),
-        ({"features": {"batch": 65}}, {"features"}),
+        ({"features": {"batch": 65}}, {"features", *ENCODING}),
     ],
 )
 def test_a_change_is_in_the_ids_of_the_parts_that_it_changes(
