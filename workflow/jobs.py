@@ -30,6 +30,9 @@ STAGES = {
     "gather_scores": "gather",
     "compare_encoders": "compare",
     "fit_scaling": "fit",
+    "gather_elsewhere": "gather_elsewhere",
+    "compare_elsewhere": "compare_elsewhere",
+    "fit_elsewhere": "fit_elsewhere",
     "draw_similarity": "similarity",
     "draw_figures": "figures",
     "write_report": "report",
@@ -116,6 +119,7 @@ def expected_seconds(study: Study) -> dict[str, float]:
         "evaluate_run": [arm],
         "score_run": [arm],
         "fit_scaling": [{}],
+        "fit_elsewhere": [{"archive": name} for name in study.test_archives],
         "draw_figures": [{}],
     }
     costs = Costs(study)

@@ -11,6 +11,7 @@ from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.draw import draw_figures
 from radscale_lib.report.figures import Tables
 from radscale_lib.report.figures.training import read_logs
+from radscale_lib.report.finished import tables_elsewhere
 from radscale_lib.study import StudyError
 from radscale_lib.tasks.draws import FILE, read_scores
 
@@ -37,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--logs", type=Path, nargs="*", default=[], help="logs, in <arm>/n=N/seed=S/ folders"
     )
-    parser.add_argument("--test-scores", type=Path, help="scores on test archives")
+    parser.add_argument(
+        "--test-archives", type=Path, help="folder with <archive>/{scores,fits,…}.parquet"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, help="folder that gets figures/ and tables/"
     )
@@ -55,7 +58,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.study is None or None in judged:
         parser.error("give --results, or --study and all tables")
     study = study_of(args)
-    further = [args.subsets, args.checkpoints, args.test_scores]
+    further = [args.subsets, args.checkpoints]
+    if args.test_archives:
+        of_archives = [args.test_archives / name for name in study.test_archives]
+        further += [
+            folder / f"{name}.parquet" for folder in of_archives for name in ("draws", *TABLES)
+        ]
     draws = args.scores.with_name(FILE)
     further += [draws if draws.exists() else None]
     reads = [*judged, *further, *args.similarity, *args.logs]
@@ -66,10 +74,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         fits, crossovers, comparisons, verdicts = map(pl.read_parquet, judged[1:])
         along = pl.read_parquet(args.checkpoints) if args.checkpoints else None
         training = read_logs(args.logs) if args.logs else None
-        elsewhere = pl.read_parquet(args.test_scores) if args.test_scores else None
+        elsewhere = tables_elsewhere(args.test_archives) if args.test_archives else {}
         tables = Tables(
             *(scores, fits, crossovers, comparisons, verdicts, subsets, maps, along, training),
-            test_scores=elsewhere,
+            elsewhere=elsewhere,
         )
         draw_figures(study, tables, args.out)
 

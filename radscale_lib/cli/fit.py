@@ -13,7 +13,7 @@ import polars as pl
 
 from radscale_lib.exports import write_csv
 from radscale_lib.files import atomic_write
-from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.provenance.step import add_archive, add_options, step_at, study_of
 from radscale_lib.scaling.curves import answer_all, draws_table, predictions_table, read_curves
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.errors import ScalingError
@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     study.add_argument("--verdicts", type=Path, help="what holds over the study (written)")
     study.add_argument("--checkpoints", type=Path, help="scores along the budget (read)")
     study.add_argument("--joint", type=Path, help="joint laws in data and compute (written)")
+    add_archive(study)
     table = parser.add_argument_group("a table of curves")
     table.add_argument("--curves", type=Path, help="CSV of curves (read)")
     table.add_argument("--predict", type=Path, help="CSV of predictions (written)")
@@ -62,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         of = study_of(args)
         draws = [path for path in [args.scores.with_name(FILE)] if path.exists()]
         joint = [args.joint] if args.joint and args.checkpoints else []
-        with step(args, of, "fit", [args.scores, *draws, args.checkpoints], [*paths, *joint]):
-            tables = [*fit_study(of, read_scores(args.scores))]
-            tables += [joint_table(of, pl.read_parquet(args.checkpoints)) for _ in joint]
+        reads = [args.scores, *draws, args.checkpoints]
+        with step_at(args, of, "fit", reads, [*paths, *joint]) as seen:
+            tables = [*fit_study(seen, read_scores(args.scores))]
+            tables += [joint_table(seen, pl.read_parquet(args.checkpoints)) for _ in joint]
             for frame, path in zip(tables, [*paths, *joint], strict=True):
                 with atomic_write(path) as partial:
                     frame.write_parquet(partial)

@@ -1,12 +1,12 @@
-"""One table of all scores of the study."""
+"""One table of all scores of the study, or of those on a test archive."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from radscale_lib.provenance.step import add_options, step, study_of
-from radscale_lib.tasks.draws import FILE
-from radscale_lib.tasks.gather import TOGETHER, gather, gather_elsewhere, scores_elsewhere
+from radscale_lib.provenance.step import add_archive, add_options, step_at, study_of
+from radscale_lib.tasks.gather import TOGETHER, gather
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,22 +29,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=[],
         help="predictions.parquet of the task that checkpoints are chosen by",
     )
-    parser.add_argument(
-        "--test-archives",
-        type=Path,
-        help="folder with <archive>/tasks/<task>/<run>/scores.parquet of each test archive",
-    )
-    parser.add_argument("--test-out", type=Path, help="the table of their scores (written)")
+    add_archive(parser)
     args = parser.parse_args(argv)
     study = study_of(args)
-    elsewhere = scores_elsewhere(study, args.test_archives) if args.test_out else []
     beside = [f"{name}.parquet" for name in ("draws", *TOGETHER)]
     makes = [args.out, *map(args.out.with_name, beside)]
-    makes += [path for path in (args.checkpoints, args.test_out) if path]
+    makes += [args.checkpoints] if args.checkpoints else []
     others = (path.with_name(name) for path in args.scores for name in beside)
     reads = [*args.scores, *filter(Path.exists, others), *args.predictions]
-    reads += [path.with_name(name) for _, path in elsewhere for name in (path.name, FILE)]
-    with step(args, study, "gather", reads, makes):
-        gather(study, args.scores, args.out, args.checkpoints, args.predictions)
-        if args.test_out:
-            gather_elsewhere(study, elsewhere, args.test_out)
+    with step_at(args, study, "gather", reads, makes) as seen:
+        gather(seen, args.scores, args.out, args.checkpoints, args.predictions)
+        for name in study.evaluation.tasks:
+            if name not in seen.evaluation.tasks:
+                print(f"{args.archive}: nothing to score {name} by", file=sys.stderr)

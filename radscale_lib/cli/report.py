@@ -9,6 +9,7 @@ import polars as pl
 from radscale_lib.files import atomic_write, read_json
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.document import write_report
+from radscale_lib.report.elsewhere import ELSEWHERE, read_elsewhere
 from radscale_lib.tasks.draws import FILE, read_scores
 
 
@@ -35,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in ("counts", "agreement", "audit"):
         parser.add_argument(f"--label-{name}", type=Path, help=f"{name} of labels from reports")
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="run cards")
-    parser.add_argument("--test-scores", type=Path, help="scores on test archives")
+    parser.add_argument(
+        "--test-archives", type=Path, help="folder with <archive>/{scores,fits,…}.parquet"
+    )
     parser.add_argument("--subsets", type=Path, help="card of the subsets")
     parser.add_argument("--splits", type=Path, help="counts of the splits")
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
@@ -45,7 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = [args.scores, args.fits, args.crossovers, args.comparisons, args.verdicts]
     draws = args.scores.with_name(FILE)
     tables += [draws if draws.exists() else None, args.differences, args.subgroups]
-    tables += [args.subsets, args.splits, args.figures, args.test_scores]
+    tables += [args.subsets, args.splits, args.figures]
+    if args.test_archives:
+        folders = [args.test_archives / name for name in study.test_archives]
+        tables += [
+            folder / f"{name}.parquet" for folder in folders for name in ("draws", *ELSEWHERE)
+        ]
     labels = {
         name: path
         for name in ("counts", "agreement", "audit")
@@ -67,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             {path.parent.name: pl.read_parquet(path) for path in args.joins},
             {path.parent.name: pl.read_parquet(path) for path in args.texts},
             {name: pl.read_parquet(path) for name, path in labels.items()},
-            pl.read_parquet(args.test_scores) if args.test_scores else None,
+            read_elsewhere(study, args.test_archives) if args.test_archives else {},
             pl.read_parquet(args.splits) if args.splits else None,
             pl.read_parquet(args.differences) if args.differences else None,
             pl.read_parquet(args.subgroups) if args.subgroups else None,

@@ -36,6 +36,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="folder with <archive>/tasks/<task>/<run>/predictions.parquet, which gets scores too",
     )
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
+    parser.add_argument(
+        "--test-archive",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "CATALOG"),
+        help="a test archive of the study, and its catalog.parquet",
+    )
     parser.add_argument("--encoder", type=Path, help="encoder that the predictions must be of")
     parser.add_argument("--task", action="append", help="of the study; may be repeated (all)")
     args = parser.parse_args(argv)
@@ -47,8 +55,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     except UnknownRunError as error:
         parser.exit(1, f"{error}\n")
     tables = {task: args.tasks / task / run.path / TABLE for task in tasks}
-    archives = study.test_archives if args.test_archives else ()
-    abroad = tables_elsewhere(study, run, args.test_archives, archives, tasks, TABLE)
+    catalogs = {name: Path(catalog) for name, catalog in args.test_archive}
+    if catalogs and not args.test_archives:
+        parser.error("--test-archive needs --test-archives, the folder of what is scored")
+    abroad = tables_elsewhere(study, run, args.test_archives, catalogs, tasks, TABLE)
     everywhere = [*tables.items(), *(each for theirs in abroad.values() for each in theirs.items())]
     makes = [
         path.with_name(name) for task, path in everywhere for name in scored_files(study, task)
@@ -56,10 +66,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     folders = [
         folder for task in tasks for _, folder in study.evaluation.tasks[task].scoring_folders()
     ]
-    reads = [*(path for _, path in everywhere), args.catalog, args.encoder, *folders]
+    reads = [*(path for _, path in everywhere), args.catalog, *catalogs.values()]
+    reads += [args.encoder, *folders]
     with step(args, study, "score", reads, makes, arm=args.arm):
         encoder = study.encoder_of(run.arm)
         score_run(study, run, encoder, tables, args.catalog, args.encoder)
         for archive, theirs in abroad.items():
             print(f"{archive}:", file=sys.stderr)
-            score_run(study.seen_from(archive), run, encoder, theirs, None, args.encoder)
+            seen = study.seen_from(archive)
+            score_run(seen, run, encoder, theirs, catalogs[archive], args.encoder)

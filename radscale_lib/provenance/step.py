@@ -110,6 +110,47 @@ def step(
         _refuse(error)
 
 
+def add_archive(parser: argparse._ActionsContainer) -> None:
+    """Add the option of steps that are of the institution, or of a test archive."""
+    parser.add_argument("--archive", help="the test archive that the scores are on (institution)")
+
+
+@contextmanager
+def step_at(
+    args: argparse.Namespace,
+    study: Study,
+    stage: str,
+    reads: Iterable[Path | None],
+    makes: Iterable[Path],
+) -> Iterator[Study]:
+    """A step on the institution's scores, or with `--archive` on those of a test archive.
+
+    Args:
+        args: with `study`, `id` and `archive`.
+        study: see `study_of`.
+        stage: the stage of the institution; that of test archives is called `<stage>_elsewhere`.
+        reads: as of `step`.
+        makes: as of `step`.
+
+    Yields:
+        The study, as it is seen from the archive.
+
+    Raises:
+        SystemExit: as `step`; also if the study has no such test archive.
+    """
+    if args.archive is None:
+        with step(args, study, stage, reads, makes):
+            yield study
+        return
+    if args.archive not in study.test_archives:
+        known = ", ".join(study.test_archives) or "none"
+        _refuse(
+            InputError(f"{args.archive}: no test archive of study {study.name}: it has {known}")
+        )
+    with step(args, study, f"{stage}_elsewhere", reads, makes, archive=args.archive):
+        yield study.seen_from(args.archive)
+
+
 def _check_names(study: Study, names: Mapping[str, str]) -> None:
     known: dict[str, Iterable[str]] = {
         "archive": study.archives,

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,7 @@ from radscale_lib.report.answers import answers
 from radscale_lib.report.cells import apart, merged, told
 from radscale_lib.report.compared import difference_tasks, subgroup_tasks
 from radscale_lib.report.draw import listed_figures
+from radscale_lib.report.elsewhere import replicated
 from radscale_lib.report.figures.archives import NO_FITS
 from radscale_lib.report.figures.base import SECTIONS
 from radscale_lib.report.flow import flow_diagram
@@ -56,7 +58,7 @@ def write_report(
     joins: Mapping[str, pl.DataFrame] | None = None,
     texts: Mapping[str, pl.DataFrame] | None = None,
     labels: Mapping[str, pl.DataFrame] | None = None,
-    test_scores: pl.DataFrame | None = None,
+    elsewhere: Mapping[str, Mapping[str, pl.DataFrame]] = MappingProxyType({}),
     splits: pl.DataFrame | None = None,
     differences: pl.DataFrame | None = None,
     subgroups: pl.DataFrame | None = None,
@@ -77,7 +79,7 @@ def write_report(
         joins: the audit of each archive's joins.
         texts: what the rules for report texts did in each archive.
         labels: what was read of labels, and how far it agrees (`labels.labels_section`).
-        test_scores: scores on test archives.
+        elsewhere: the tables of each test archive (`elsewhere.read_elsewhere`).
         splits: counts of each split.
         differences: the differences table.
         subgroups: the subgroups table.
@@ -120,7 +122,10 @@ def write_report(
         script=files("radscale_lib.report").joinpath("templates/report.js").read_text("utf-8"),
         score_sizes=[format_count(size) for size in study.subsets.sizes if study.arms],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
-        test_archives=[_test_archive(study, test_scores, name) for name in study.test_archives],
+        test_archives=[
+            _test_archive(study, elsewhere.get(name, {}), name) for name in study.test_archives
+        ],
+        replicated=replicated(study, verdicts, elsewhere),
         level=f"{study.evaluation.confidence:.0%}",
         difference_tasks=[] if differences is None else difference_tasks(study, differences),
         subgroup_tasks=[] if subgroups is None else subgroup_tasks(study, subgroups),
@@ -256,23 +261,29 @@ def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
     return {"title": task_title(study, task), "metric": metric, "rows": rows}
 
 
-def _test_archive(study: Study, scores: pl.DataFrame | None, name: str) -> dict[str, Any]:
-    """Scores on a test archive, and what cannot be scored there."""
-    lacking = study.test_archives[name].without_labels
+def _test_archive(study: Study, tables: Mapping[str, pl.DataFrame], name: str) -> dict[str, Any]:
+    """What is known on a test archive, and what cannot be scored there."""
+    seen = study.seen_from(name)
     absent = [
         study.evaluation.tasks[task].title(task.replace("-", " "))
         for task in study.scaling.metrics
-        if task not in study.tasks_at(name)
+        if task not in seen.scaling.metrics
     ]
-    tasks = []
-    if scores is not None:
-        of = scores.filter(archive=name).drop("archive")
-        tasks = [
-            _score_rows(study, task, task_series(study, of, NO_FITS, task))
-            for task in study.scaling.metrics
-            if len(of.filter(task=task))
-        ]
-    return {"name": name, "tasks": tasks, "absent": listed(absent), "lacking": listed(lacking)}
+    shown: dict[str, Any] = {"tasks": [], "laws": [], "differences": [], "subgroups": []}
+    if tables:
+        scores = tables["scores"]
+        shown = {
+            "tasks": [
+                _score_rows(seen, task, task_series(seen, scores, NO_FITS, task))
+                for task in seen.scaling.metrics
+                if len(scores.filter(task=task))
+            ],
+            "laws": _law_tasks(seen, tables["fits"], tables["crossovers"]),
+            "differences": difference_tasks(seen, tables["differences"]),
+            "subgroups": subgroup_tasks(seen, tables["subgroups"]),
+        }
+    lacking = study.test_archives[name].without_labels
+    return {"name": name, "absent": listed(absent), "lacking": listed(lacking)} | shown
 
 
 def _law_tasks(study: Study, fits: pl.DataFrame, crossovers: pl.DataFrame) -> list[dict[str, Any]]:

@@ -46,22 +46,30 @@ def tables_of(results: Path) -> Tables:
     if missing:
         raise StudyError(f"{results}: {missing[0]}.parquet is missing: finish the study first")
     card, along = results / "subsets" / "card.parquet", results / "checkpoints.parquet"
-    elsewhere = results / "test_scores.parquet"
-    fits, crossovers, comparisons, verdicts = (
-        pl.read_parquet(results / f"{name}.parquet") for name in names[1:]
-    )
-    return Tables(
-        read_scores(results / "scores.parquet"),
-        fits,
-        crossovers,
-        comparisons,
-        verdicts,
+    return replace(
+        judged_tables(results),
         subsets=pl.read_parquet(card) if card.exists() else None,
         similarity=[pl.read_parquet(path) for path in sorted(results.glob("similarity/*.parquet"))],
         checkpoints=pl.read_parquet(along) if along.exists() else None,
         training=read_logs(sorted(results.glob("encoders/*/*/*/log.parquet"))),
-        test_scores=pl.read_parquet(elsewhere) if elsewhere.exists() else None,
+        elsewhere=tables_elsewhere(results / "test_archives"),
     )
+
+
+def judged_tables(folder: Path) -> Tables:
+    """The scores in a folder with their draws, and what fits and verdicts make of them."""
+    fits, crossovers, comparisons, verdicts = (
+        pl.read_parquet(folder / f"{name}.parquet")
+        for name in ("fits", "crossovers", "comparisons", "verdicts")
+    )
+    scores = read_scores(folder / "scores.parquet")
+    return Tables(scores, fits, crossovers, comparisons, verdicts)
+
+
+def tables_elsewhere(folder: Path) -> dict[str, Tables]:
+    """The tables of each test archive whose folder has them, by name."""
+    found = sorted(path.parent for path in folder.glob("*/verdicts.parquet"))
+    return {path.name: judged_tables(path) for path in found}
 
 
 def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study, Tables]:
@@ -86,6 +94,8 @@ def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study,
         tables,
         **{name: kept(getattr(tables, name)) for name in names},
         similarity=[table for table in map(kept, tables.similarity) if len(table)],
-        test_scores=None if tables.test_scores is None else kept(tables.test_scores),
+        elsewhere={
+            archive: of_arms(study, theirs, arms)[1] for archive, theirs in tables.elsewhere.items()
+        },
     )
     return study.model_copy(update={"arms": shown}), some

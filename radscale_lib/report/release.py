@@ -21,9 +21,9 @@ from radscale_lib.study import Study
 PUBLIC = (
     "report.html", "figures/*", "tables/*", "scores.parquet", "draws.parquet", "subgroups.parquet",
     "reliability.parquet", "differences.parquet", "checkpoints.parquet",
-    "test_scores.parquet", "fits.parquet", "crossovers.parquet", "comparisons.parquet",
-    "label_fits.parquet", "joint.parquet",
-    "verdicts.parquet", "subsets/card.parquet", "subsets/splits.parquet",
+    "fits.parquet", "crossovers.parquet", "comparisons.parquet",
+    "label_fits.parquet", "joint.parquet", "verdicts.parquet",
+    "test_archives/*/*.parquet", "subsets/card.parquet", "subsets/splits.parquet",
     "encoders/*/*/*/encoder.safetensors", "encoders/*/*/*/encoder.json",
     "encoders/*/*/*/log.parquet",
 )  # fmt: skip
@@ -101,21 +101,16 @@ def release(
     if refused:
         raise ValueError(told(refused))
     out.mkdir(parents=True)
-    scores = study.folder / "scores.parquet"
-    smallest = study.smallest_cell("institution")
-    few = None
-    if {"task", "target", "positives", "cases"} <= set(_columns(scores)):
-        few = small_labels(pl.read_parquet(scores), smallest)
+    few = {
+        folder: _few(study.folder / folder / "scores.parquet", study.smallest_cell(archive))
+        for archive, folder in _folders(study).items()
+    }
     for item in listed:
         source, target = study.folder / item.path, out / item.path
         if source.name == "encoder.json":
             write_json(target, keyed_card(read_json(source), key))
-        elif "archive" in _columns(source):
-            table = _elsewhere(study, pl.read_parquet(source))
-            with atomic_write(target) as partial:
-                table.write_parquet(partial)
-        elif few is not None and {"task", "target"} <= set(_columns(source)):
-            table = without_labels(pl.read_parquet(source), few)
+        elif (of := few.get(item.path.parent)) is not None and _names_labels(source):
+            table = without_labels(pl.read_parquet(source), of)
             with atomic_write(target) as partial:
                 table.write_parquet(partial)
         elif source.suffix == ".safetensors":
@@ -127,13 +122,21 @@ def release(
     write_crate(study, out, [item.path for item in listed], license, author)
 
 
-def _elsewhere(study: Study, scores: pl.DataFrame) -> pl.DataFrame:
-    """Scores on test archives, each without the labels that few of its own images have."""
-    parts = [
-        without_labels(of, small_labels(of, study.smallest_cell(str(archive))))
-        for (archive,), of in scores.group_by("archive", maintain_order=True)
-    ]
-    return pl.concat([scores.clear(), *parts])
+def _folders(study: Study) -> dict[str, Path]:
+    """Where the tables of each archive lie, from the study's folder."""
+    elsewhere = {name: Path("test_archives", name) for name in study.test_archives}
+    return {"institution": Path()} | elsewhere
+
+
+def _few(scores: Path, smallest: int) -> pl.DataFrame | None:
+    """Labels that few test images have or lack, by the scores; None without their counts."""
+    if {"task", "target", "positives", "cases"} <= set(_columns(scores)):
+        return small_labels(pl.read_parquet(scores), smallest)
+    return None
+
+
+def _names_labels(path: Path) -> bool:
+    return {"task", "target"} <= set(_columns(path))
 
 
 def small_labels(scores: pl.DataFrame, smallest: int) -> pl.DataFrame:

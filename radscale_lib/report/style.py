@@ -1,6 +1,6 @@
 """The look of every figure, in one place, and saving them byte for byte the same."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from radscale_lib.files import atomic_write
 from radscale_lib.study import Study
+from radscale_lib.texts import one_line
 
 COLUMN = 3.5
 """Width of one column of a journal page, inches."""
@@ -183,6 +184,15 @@ def drawn_for(axes: Axes, study: Study, arm: str) -> Iterator[None]:
     panel = axes.figure.axes.index(axes)
     for i, artist in enumerate(one for one in axes.get_children() if one not in before):
         artist.set_gid(f"arm{list(study.arms).index(arm)}-{panel}-{len(before) + i}")
+
+
+def name_rows(axes: Axes, names: Sequence[str], metric: str, title: str) -> None:
+    """Name the rows 0, 1, … of a chart, the first at the top, its axis and the chart; a legend."""
+    axes.set_yticks(range(len(names)), [one_line(name) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlabel(one_line(metric))
+    axes.set_title(one_line(title))
+    axes.figure.legend(loc="outside lower center", ncols=2)
 
 
 def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:

@@ -180,9 +180,29 @@ class Study(Section):
         ]
 
     def seen_from(self, archive: str) -> "Study":
-        """The study with a test archive in the institution's place, and the labels it has."""
-        test = self.test_archives[archive]
-        return self.model_copy(update={"institution": test, "labels": self.labels_in(archive)})
+        """The study with a test archive in the institution's place.
+
+        It has the archive's labels, the tasks that are scored there, and the claims on these. No
+        checkpoint is chosen there.
+        """
+        tasks = self.tasks_at(archive)
+        scaling = self.scaling
+        claims = {name: one for name, one in scaling.claims.items() if {*one.on} <= {*tasks}}
+        scored = {
+            "metrics": {task: of for task, of in scaling.metrics.items() if task in tasks},
+            "claims": claims,
+            "checkpoint_by": None,
+        }
+        evaluated = {"tasks": {task: self.evaluation.tasks[task] for task in tasks}}
+        return self.model_copy(
+            update={
+                "institution": self.test_archives[archive],
+                "labels": self.labels_in(archive),
+                "evaluation": self.evaluation.model_copy(update=evaluated),
+                "scaling": scaling.model_copy(update=scored),
+                "test_archives": {},
+            }
+        )
 
     @property
     def shortcuts(self) -> dict[str, str]:

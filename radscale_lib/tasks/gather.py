@@ -11,15 +11,11 @@ from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Study
 from radscale_lib.tasks.checkpoints import separated, validation_scores
 from radscale_lib.tasks.draws import FILE, apart, read_scores
-from radscale_lib.tasks.runs import SCORES, tables_elsewhere
 from radscale_lib.tasks.scores import ORDER, SCHEMA
 from radscale_lib.tasks.scoring import RUN
 
 TOGETHER = ("subgroups", "reliability")
 """Tables of tasks and runs that a study has one of."""
-
-ELSEWHERE = pl.Schema({"archive": pl.String(), **SCHEMA})
-"""Of `test_scores.parquet`."""
 
 
 class MissingScoresError(InputError):
@@ -40,7 +36,7 @@ def gather(
     Runs of the study without scores are named on standard error.
 
     Args:
-        study: the study.
+        study: the study, or as it is seen from a test archive.
         paths: `scores.parquet` of tasks and runs; an empty table is a failed run.
         out: the table; encoders that were kept on the way are not in it.
         checkpoints: the table of these, and of the whole runs of their arms.
@@ -86,45 +82,6 @@ def gather(
         print(f"no scores: {name}", file=sys.stderr)
     found = expected - len(missing)
     print(f"scores of {found} of {expected} tasks and runs", file=sys.stderr)
-
-
-def scores_elsewhere(study: Study, folder: Path) -> list[tuple[str, Path]]:
-    """Test archive and `scores.parquet` of each of its tasks and runs."""
-    return [
-        (archive, path)
-        for archive in study.test_archives
-        for run in study.runs
-        for path in tables_elsewhere(
-            study, run, folder, [archive], study.evaluation.tasks.keys(), SCORES
-        )[archive].values()
-    ]
-
-
-def gather_elsewhere(study: Study, tables: Sequence[tuple[str, Path]], out: Path) -> None:
-    """Write the scores on test archives as one sorted table, with the column `archive` first.
-
-    Args:
-        study: the study; what is missing is named on standard error, and why.
-        tables: of `scores_elsewhere`.
-        out: the table.
-    """
-    parts = [
-        read_scores(path).with_columns(archive=pl.lit(archive)).select(list(ELSEWHERE))
-        for archive, path in tables
-    ]
-    scores = pl.concat([ELSEWHERE.to_frame(), *parts]).sort("archive", *ORDER)
-    with atomic_write(out) as partial:
-        scores.write_parquet(partial)
-    scored = set(scores.select("archive", "task", "arm", "size", "seed").unique().iter_rows())
-    for archive in study.test_archives:
-        tasks = study.tasks_at(archive)
-        for name in study.evaluation.tasks:
-            if name not in tasks:
-                print(f"{archive}: nothing to score {name} by", file=sys.stderr)
-        for name in tasks:
-            for run in study.runs:
-                if (archive, name, *run) not in scored:
-                    print(f"{archive}: no scores: {name} of {run.path}", file=sys.stderr)
 
 
 def _together(paths: Sequence[Path], name: str) -> pl.DataFrame:

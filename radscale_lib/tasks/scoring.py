@@ -164,6 +164,8 @@ class _Scoring:
         scored = self.task.targets(self.study.labels)
         for finding, tube in self.study.shortcuts.items():
             column = f"target:{finding}"
+            if tube not in self.study.labels.tubes:
+                continue  # nobody looked for it in this archive
             if finding in scored and column in table.columns and f"tube:{tube}" in known.columns:
                 placed = targets(known, [f"tube:{tube}"], self.study.labels)[:, 0]
                 rows = images.join(

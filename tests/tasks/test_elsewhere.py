@@ -6,10 +6,10 @@ import pytest
 
 from radscale_lib.study import Run, parse_study
 from radscale_lib.tasks.evaluate import evaluate_run
-from radscale_lib.tasks.gather import gather_elsewhere, scores_elsewhere
+from radscale_lib.tasks.gather import gather
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.predictions import Predicted
-from radscale_lib.tasks.runs import TABLE, tables_elsewhere
+from radscale_lib.tasks.runs import SCORES, TABLE, tables_elsewhere
 from radscale_lib.tasks.scoring import score_run
 from tests.tasks.conftest import STUDY
 
@@ -133,16 +133,57 @@ def test_what_is_kept_gives_the_same_tables_again(evaluated, monkeypatch):
     assert [path.read_bytes() for path in paths] == before
 
 
-def test_one_table_has_the_archive_first_and_says_what_is_missing(evaluated, tmp_path, capsys):
+def test_groups_of_an_archive_are_those_of_its_own_catalog(evaluated):
+    """With the institution's test images once more, they are the institution's groups."""
+    study, here, tables, abroad, _ = evaluated
+    score_run(study, RUN, "rad-dino", tables, here.catalog)
+    catalog = here.elsewhere["abroad"].catalog
+    score_run(study.seen_from("abroad"), RUN, "rad-dino", abroad["abroad"], catalog)
+    keys = ["head", "target", "metric", "by", "kind", "group"]
+    for name in ("segmentation", "reports"):
+        ours, theirs = (
+            pl.read_parquet(of[name].with_name("subgroups.parquet"))
+            for of in (tables, abroad["abroad"])
+        )
+        both = ours.join(theirs, on=keys, suffix=" there", nulls_equal=True)
+        assert len(both) == len(ours) == len(theirs) > 0
+        np.testing.assert_allclose(
+            both["value"].fill_null(9), both["value there"].fill_null(9), atol=1e-4
+        )
+        assert both["cases"].to_list() == both["cases there"].to_list()
+
+
+def test_a_tube_that_nobody_looked_for_is_no_shortcut(evaluated, tmp_path):
+    """Blank cells of a tube that an archive's tables do not have are not its absence."""
+    study, here, _, abroad, _ = evaluated
+    catalog = pl.read_parquet(here.elsewhere["abroad"].catalog)
+    with_tube = catalog.with_columns(pl.lit(None, pl.Int8).alias("tube:ett"))
+    with_tube.write_parquet(tmp_path / "catalog.parquet")
+    evaluation = study.evaluation.model_copy(update={"shortcuts": {"effusion": "ett"}})
+    study = study.model_copy(update={"evaluation": evaluation})
+    for lacking in ((), ("ett",)):
+        test = study.test_archives["abroad"]
+        test = test.model_copy(update={"without_labels": (*test.without_labels, *lacking)})
+        seen = study.model_copy(update={"test_archives": {"abroad": test}}).seen_from("abroad")
+        score_run(seen, RUN, "rad-dino", abroad["abroad"], tmp_path / "catalog.parquet")
+        groups = pl.read_parquet(abroad["abroad"]["findings"].with_name("subgroups.parquet"))
+        assert ("effusion by ett" in set(groups["by"])) == (not lacking)
+
+
+def test_one_table_of_an_archive_says_what_is_missing(evaluated, tmp_path, capsys):
     study, _, _, abroad, _ = evaluated
     score_run(study.seen_from("abroad"), RUN, "rad-dino", abroad["abroad"])
-    study = study_of()
-    root = next(iter(abroad["abroad"].values())).parents[6]
-    found = [(archive, path) for archive, path in scores_elsewhere(study, root) if path.exists()]
-    gather_elsewhere(study, found, tmp_path / "scores.parquet")
-    table = pl.read_parquet(tmp_path / "scores.parquet")
-    assert table.columns[:2] == ["archive", "arm"] and set(table["archive"]) == {"abroad"}
+    found = [path.with_name(SCORES) for path in abroad["abroad"].values()]
+    gather(study.seen_from("abroad"), found, tmp_path / SCORES)
+    table = pl.read_parquet(tmp_path / SCORES)
+    assert set(table["task"]) == set(study.evaluation.tasks)
+    assert (tmp_path / "draws.parquet").exists() and (tmp_path / "subgroups.parquet").exists()
     said = capsys.readouterr().err
-    assert "abroad: nothing to score segmentation by" in said
-    assert "abroad: no scores: findings of mi2-open/n=0/seed=0" in said
+    assert "no scores: findings of mi2-open/n=0/seed=0" in said
     assert f"findings of {RUN.path}" not in said
+
+
+def test_the_study_as_an_archive_sees_it_has_its_tasks():
+    seen = study_of(language="de").seen_from("abroad")
+    assert list(seen.evaluation.tasks) == list(seen.scaling.metrics) == ["findings"]
+    assert not seen.test_archives

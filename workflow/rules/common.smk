@@ -236,11 +236,11 @@ def scored(run, *tables):
     ]
 
 
-def scored_elsewhere(run):
-    """The same of test archives."""
+def scored_elsewhere(run, *archives):
+    """The same of test archives: all of them, or those of these names."""
     return [
         OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
-        for name in STUDY.test_archives
+        for name in archives or STUDY.test_archives
         for task in STUDY.tasks_at(name)
         for file in scored_files(STUDY, task)
     ]

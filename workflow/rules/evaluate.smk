@@ -72,6 +72,7 @@ rule score_run:
         elsewhere=elsewhere("predictions.parquet"),
         # What images are grouped by.
         catalog=data("institution", "catalog.parquet"),
+        catalogs=[data(name, "catalog.parquet") for name in STUDY.test_archives],
         # Which the predictions must be of; they change with it.
         encoder=ancient(OUT / f"encoders/{RUN}/encoder.safetensors"),
         folders=scoring_folders(),
@@ -90,12 +91,17 @@ rule score_run:
     params:
         id=identity("score", "arm"),
         tasks=str(OUT / "tasks"),
+        archives=[
+            argument
+            for name in STUDY.test_archives
+            for argument in ("--test-archive", name, str(data(name, "catalog.parquet")))
+        ],
         elsewhere=(["--test-archives", str(OUT / "test_archives")] if STUDY.test_archives else []),
     shell:
         "python {SCRIPTS:q}/score_run.py --study {SETTINGS:q} --id {params.id:q}"
         " --arm {wildcards.arm:q} --size {wildcards.size:q} --seed {wildcards.seed:q}"
         " --tasks {params.tasks:q} --catalog {input.catalog:q} --encoder {input.encoder:q}"
-        " {params.elsewhere:q} 2> {log:q}"
+        " {params.archives:q} {params.elsewhere:q} 2> {log:q}"
 
 
 SCORES = [OUT / f"tasks/{task}/{run.path}/scores.parquet" for task in TASKS for run in STUDY.runs]

@@ -3,7 +3,7 @@
 Inputs: scores.parquet, draws.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet,
 comparisons.parquet, verdicts.parquet, differences.parquet, subgroups.parquet, encoders with cards and
 logs; ledger.parquet, joins.parquet and texts.parquet of each archive;
-labels/{counts,agreement}.parquet, labels/audit/scores.parquet.
+labels/{counts,agreement}.parquet, labels/audit/scores.parquet; test_archives/<archive>/*.parquet.
 Outputs: similarity/<arm>.parquet, figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
 
@@ -49,7 +49,7 @@ rule draw_figures:
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
-        elsewhere=TEST_SCORES,
+        elsewhere=AT_ARCHIVES,
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
         subsets=SUBSET_CARD,
         checkpoints=OUT / "checkpoints.parquet",
@@ -83,7 +83,7 @@ rule draw_figures:
             ["--similarity", *input.similarity] if COMPARED else []
         ),
         subsets=lambda wildcards, input: ["--subsets", input.subsets] if input.subsets else [],
-        elsewhere=["--test-scores", *map(str, TEST_SCORES)] if TEST_SCORES else [],
+        elsewhere=["--test-archives", str(OUT / "test_archives")] if AT_ARCHIVES else [],
         out=str(OUT),
     shell:
         "python {SCRIPTS:q}/figures.py --study {SETTINGS:q} --id {params.id:q}"
@@ -104,7 +104,7 @@ rule write_report:
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
-        elsewhere=TEST_SCORES,
+        elsewhere=AT_ARCHIVES,
         differences=OUT / "differences.parquet",
         subgroups=OUT / "subgroups.parquet",
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
@@ -139,7 +139,7 @@ rule write_report:
             for name, path in label_reports().items()
             for argument in (f"--{name.replace('_', '-')}", str(path))
         ],
-        elsewhere=["--test-scores", *map(str, TEST_SCORES)] if TEST_SCORES else [],
+        elsewhere=["--test-archives", str(OUT / "test_archives")] if AT_ARCHIVES else [],
     shell:
         "python {SCRIPTS:q}/report.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"

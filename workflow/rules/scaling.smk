@@ -3,11 +3,19 @@
 Inputs: tasks/<task>/<run>/{scores,draws,subgroups,reliability}.parquet.
 Outputs: scores.parquet, draws.parquet, subgroups.parquet, reliability.parquet, checkpoints.parquet,
 differences.parquet, fits.parquet, crossovers.parquet, comparisons.parquet, label_fits.parquet,
-verdicts.parquet, joint.parquet, test_scores.parquet (of a study with test
-archives).
+verdicts.parquet, joint.parquet; of each test archive the same in test_archives/<archive>/, but for
+checkpoints.parquet and joint.parquet.
 """
 
-TEST_SCORES = [OUT / "test_scores.parquet"] if STUDY.test_archives else []
+AT = "test_archives/{archive}"
+AT_ARCHIVES = [
+    OUT / f"test_archives/{archive}/{name}.parquet"
+    for archive in STUDY.test_archives
+    for name in (
+        *("scores", "draws", "subgroups", "reliability", "differences"),
+        *("fits", "crossovers", "comparisons", "label_fits", "verdicts"),
+    )
+]
 CHOSEN_BY = STUDY.scaling.checkpoint_by
 KEEPING = {arm for arm, _ in STUDY.kept.values()}
 ALONG = STUDY.kept_runs + [run for run in STUDY.pretraining_runs if run.arm in KEEPING]
@@ -24,19 +32,12 @@ rule gather_scores:
         predictions=[
             OUT / f"tasks/{CHOSEN_BY}/{run.path}/predictions.parquet" for run in ALONG if CHOSEN_BY
         ],
-        elsewhere=[
-            path
-            for run in STUDY.runs
-            for name in ("scores.parquet", "draws.parquet")
-            for path in elsewhere(name, run.path)
-        ],
     output:
         scores=OUT / "scores.parquet",
         draws=OUT / "draws.parquet",
         subgroups=OUT / "subgroups.parquet",
         reliability=OUT / "reliability.parquet",
         checkpoints=OUT / "checkpoints.parquet",
-        elsewhere=TEST_SCORES,
     log:
         OUT / "logs/gather_scores.log",
     benchmark:
@@ -47,16 +48,10 @@ rule gather_scores:
         **needs("gather"),
     params:
         id=identity("gather"),
-        elsewhere=lambda wildcards, output: (
-            ["--test-archives", str(OUT / "test_archives"), "--test-out", *output.elsewhere]
-            if STUDY.test_archives
-            else []
-        ),
     shell:
         "python {SCRIPTS:q}/gather.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q} --predictions {input.predictions:q}"
-        " --out {output.scores:q} --checkpoints {output.checkpoints:q}"
-        " {params.elsewhere:q} 2> {log:q}"
+        " --out {output.scores:q} --checkpoints {output.checkpoints:q} 2> {log:q}"
 
 
 rule compare_encoders:
@@ -110,6 +105,85 @@ rule fit_scaling:
         " --verdicts {output.verdicts:q} 2> {log:q}"
 
 
+rule gather_elsewhere:
+    input:
+        lambda wildcards: [
+            path for run in STUDY.runs for path in scored_elsewhere(run.path, wildcards.archive)
+        ],
+    output:
+        scores=OUT / f"{AT}/scores.parquet",
+        draws=OUT / f"{AT}/draws.parquet",
+        subgroups=OUT / f"{AT}/subgroups.parquet",
+        reliability=OUT / f"{AT}/reliability.parquet",
+    log:
+        OUT / "logs/gather_elsewhere/{archive}.log",
+    benchmark:
+        OUT / "benchmarks/gather_elsewhere/{archive}.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        **needs("gather_elsewhere"),
+    params:
+        id=identity("gather_elsewhere", "archive"),
+        scores=lambda wildcards, input: [
+            path for path in input if Path(path).name == "scores.parquet"
+        ],
+    shell:
+        "python {SCRIPTS:q}/gather.py --study {SETTINGS:q} --id {params.id:q}"
+        " --archive {wildcards.archive:q} --scores {params.scores:q} --out {output.scores:q}"
+        " 2> {log:q}"
+
+
+rule compare_elsewhere:
+    input:
+        scores=OUT / f"{AT}/scores.parquet",
+        draws=OUT / f"{AT}/draws.parquet",
+    output:
+        OUT / f"{AT}/differences.parquet",
+    log:
+        OUT / "logs/compare_elsewhere/{archive}.log",
+    benchmark:
+        OUT / "benchmarks/compare_elsewhere/{archive}.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        **needs("compare_elsewhere"),
+    params:
+        id=identity("compare_elsewhere", "archive"),
+    shell:
+        "python {SCRIPTS:q}/compare.py --study {SETTINGS:q} --id {params.id:q}"
+        " --archive {wildcards.archive:q} --scores {input.scores:q} --out {output:q} 2> {log:q}"
+
+
+rule fit_elsewhere:
+    input:
+        scores=OUT / f"{AT}/scores.parquet",
+        draws=OUT / f"{AT}/draws.parquet",
+    output:
+        fits=OUT / f"{AT}/fits.parquet",
+        crossovers=OUT / f"{AT}/crossovers.parquet",
+        comparisons=OUT / f"{AT}/comparisons.parquet",
+        label_fits=OUT / f"{AT}/label_fits.parquet",
+        verdicts=OUT / f"{AT}/verdicts.parquet",
+    log:
+        OUT / "logs/fit_elsewhere/{archive}.log",
+    benchmark:
+        OUT / "benchmarks/fit_elsewhere/{archive}.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        **needs("fit_elsewhere"),
+    params:
+        id=identity("fit_elsewhere", "archive"),
+    shell:
+        "python {SCRIPTS:q}/fit.py --study {SETTINGS:q} --id {params.id:q}"
+        " --archive {wildcards.archive:q} --scores {input.scores:q}"
+        " --fits {output.fits:q} --crossovers {output.crossovers:q}"
+        " --comparisons {output.comparisons:q} --label-fits {output.label_fits:q}"
+        " --verdicts {output.verdicts:q} 2> {log:q}"
+
+
 rule scale:
     input:
         OUT / "fits.parquet",
+        AT_ARCHIVES,

@@ -100,6 +100,7 @@ def _score(study: Study, arm: str) -> Slice:
         **{name: without(task) for name, task in tasks.items()},
         "shortcuts": study.shortcuts,
         "smallest_cell": study.smallest_cell("institution"),
+        **{f"smallest_cell.{name}": study.smallest_cell(name) for name in study.test_archives},
         **protocol,
         **reports,
         **{
@@ -134,7 +135,11 @@ def _gather(study: Study) -> Slice:
         for arm, _ in kept.values()
     }
     along = {"kept": kept, "spent": spent, "checkpoint_by": chosen}
-    return runs_and_tasks(study) | along | tasks_elsewhere(study)
+    return runs_and_tasks(study) | along
+
+
+def _gather_elsewhere(study: Study, archive: str) -> Slice:
+    return runs_and_tasks(study.seen_from(archive))
 
 
 def tasks_elsewhere(study: Study) -> Slice:
@@ -148,6 +153,10 @@ def _gather_modules(study: Study) -> list[str]:
 
 def _compare(study: Study) -> Slice:
     return {"order": [*study.arms, *study.evaluated_only, *study.floors]}
+
+
+def _compare_elsewhere(study: Study, archive: str) -> Slice:
+    return _compare(study)
 
 
 def heads_drawn(study: Study) -> dict[str, str]:
@@ -288,7 +297,11 @@ STAGES = {
         seconds=_score_seconds,
     ),
     "compare": Stage(script="compare.py", reads=_compare, megabytes=lambda study: 3000.0),
+    "compare_elsewhere": Stage(
+        script="compare.py", reads=_compare_elsewhere, megabytes=lambda study: 3000.0
+    ),
     "gather": Stage(script="gather.py", reads=_gather, modules=_gather_modules),
+    "gather_elsewhere": Stage(script="gather.py", reads=_gather_elsewhere),
     "similarity": Stage(
         script="similarity.py",
         reads=_similarity,

@@ -33,6 +33,10 @@ def _fit(study: Study) -> Slice:
     }
 
 
+def _fit_elsewhere(study: Study, archive: str) -> Slice:
+    return _fit(study.seen_from(archive))
+
+
 def _figures(study: Study) -> Slice:
     return {
         "report": study.report,
@@ -54,6 +58,7 @@ def _report(study: Study) -> Slice:
 
 STAGES = {
     "fit": Stage(script="fit.py", reads=_fit, megabytes=lambda study: 2000.0),
+    "fit_elsewhere": Stage(script="fit.py", reads=_fit_elsewhere, megabytes=lambda study: 2000.0),
     "figures": Stage(
         script="figures.py",
         reads=_figures,

@@ -1,13 +1,22 @@
 """Test archives: what the heads that learnt on the institution make of images from elsewhere."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import polars as pl
 from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.figures.scaling import draw_scaling
 from radscale_lib.report.series import task_series
-from radscale_lib.report.style import arm_styles, column_width, drawn_for, house_style, new_figure
+from radscale_lib.report.style import (
+    arm_styles,
+    column_width,
+    drawn_for,
+    house_style,
+    name_rows,
+    new_figure,
+)
 from radscale_lib.report.words import metric_name, task_title
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
@@ -18,11 +27,14 @@ ROW = 0.22
 
 
 def draw_archives(study: Study, tables: Tables) -> Iterator[Drawing]:
-    """`archives-<task>`: each arm at its largest size and its open weights, by archive."""
-    if tables.test_scores is None:
+    """`archives-<task>`: each arm at its largest size and its open weights, by archive.
+
+    `scaling-<archive>-<task>`: the curves on each test archive.
+    """
+    if not tables.elsewhere:
         return
     for task in study.scaling.metrics:
-        table = archive_table(study, tables.scores, tables.test_scores, task)
+        table = archive_table(study, tables, task)
         places = table["archive"].unique(maintain_order=True).to_list()
         if len(places) < 2:
             continue
@@ -36,20 +48,37 @@ def draw_archives(study: Study, tables: Tables) -> Iterator[Drawing]:
         )
         alt = f"Dot chart of {len(places)} archives and {len(study.arms)} arms."
         yield Drawing(f"archives-{task}", figure, table, caption, alt)
+    for archive, of in tables.elsewhere.items():
+        yield from _curves(study.seen_from(archive), archive, of)
 
 
-def archive_table(
-    study: Study, scores: pl.DataFrame, test_scores: pl.DataFrame, task: str
-) -> pl.DataFrame:
+def _curves(seen: Study, archive: str, tables: Tables) -> Iterator[Drawing]:
+    """The scaling figure of each task on a test archive, which it names."""
+    for drawing in draw_scaling(seen, tables):
+        if not drawing.in_report:
+            continue
+        first = drawing.figure.axes[0]
+        first.set_title(f"{first.get_title()} on {one_line(archive)}")
+        yield replace(
+            drawing,
+            name=f"scaling-{archive}-{drawing.name.removeprefix('scaling-')}",
+            caption=f"Test archive {archive}. {drawing.caption}",
+            alt=f"Test archive {archive}. {drawing.alt}",
+        )
+
+
+def archive_table(study: Study, tables: Tables, task: str) -> pl.DataFrame:
     """Mean scores of a task by archive: the institution, then test archives in their order.
 
     Rows are those of `task_series` of kinds `mean`, `baseline` and `floor`, with the column
     `archive` first; archives without a score of the task have none.
     """
+    places = {HERE: tables} | {
+        name: tables.elsewhere[name] for name in study.test_archives if name in tables.elsewhere
+    }
     parts = []
-    for archive in (HERE, *study.test_archives):
-        of = scores if archive == HERE else test_scores.filter(archive=archive).drop("archive")
-        series = task_series(study, of, NO_FITS, task).filter(pl.col("kind") != "run")
+    for archive, of in places.items():
+        series = task_series(study, of.scores, NO_FITS, task).filter(pl.col("kind") != "run")
         parts.append(series.select(pl.lit(archive).alias("archive"), pl.exclude("form", "seed")))
     return pl.concat(parts)
 
@@ -75,11 +104,7 @@ def _chart(study: Study, table: pl.DataFrame, places: list[str], task: str) -> F
                     marker=style.marker, color=style.colour, ls="", ms=4,
                     mfc=style.colour if filled else "white",
                 )  # fmt: skip
-    axes.set_yticks(range(len(places)), [one_line(archive) for archive in places])
-    axes.set_ylim(len(places) - 0.5, -0.5)
-    axes.set_xlabel(one_line(metric_name(study, task)))
-    axes.set_title(one_line(task_title(study, task)))
-    figure.legend(loc="outside lower center", ncols=2)
+    name_rows(axes, places, metric_name(study, task), task_title(study, task))
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,8 @@ class Tables:
         similarity: `similarity/<arm>.parquet`.
         checkpoints: `checkpoints.parquet`; None where it is not at hand.
         training: the logs of all runs (`figures.training.training_table`); None likewise.
-        test_scores: `test_scores.parquet`; None of a study without test archives.
+        elsewhere: the tables of each test archive, by name: scores, fits, crossovers, comparisons
+            and verdicts.
     """
 
     scores: pl.DataFrame
@@ -42,7 +43,7 @@ class Tables:
     similarity: list[pl.DataFrame] = field(default_factory=list)
     checkpoints: pl.DataFrame | None = None
     training: pl.DataFrame | None = None
-    test_scores: pl.DataFrame | None = None
+    elsewhere: Mapping[str, Tables] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

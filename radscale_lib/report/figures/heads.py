@@ -6,7 +6,14 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import arm_styles, column_width, drawn_for, house_style, new_figure
+from radscale_lib.report.style import (
+    arm_styles,
+    column_width,
+    drawn_for,
+    house_style,
+    name_rows,
+    new_figure,
+)
 from radscale_lib.report.words import metric_name, task_title
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
@@ -100,11 +107,7 @@ def _chart(study: Study, table: pl.DataFrame, heads: list[str], task: str) -> Fi
                 of["value"].to_list(), places, label=one_line(arm), marker=style.marker,
                 color=style.colour, ls="", ms=4,
             )  # fmt: skip
-    axes.set_yticks(range(len(heads)), [one_line(head) for head in heads])
-    axes.set_ylim(len(heads) - 0.5, -0.5)
-    axes.set_xlabel(one_line(metric_name(study, task)))
-    axes.set_title(one_line(task_title(study, task)))
-    figure.legend(loc="outside lower center", ncols=2)
+    name_rows(axes, heads, metric_name(study, task), task_title(study, task))
     return figure
 
 
