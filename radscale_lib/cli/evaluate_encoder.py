@@ -1,4 +1,4 @@
-"""Evaluate any encoder by a study's tasks, on the archive that the study ingested."""
+"""Evaluate any encoder by a study's tasks, on the archives that the study ingested."""
 
 import argparse
 import os
@@ -20,6 +20,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--name", default="own", help="of the encoder in the tables (own)")
     parser.add_argument("--task", action="append", help="of the study; may be repeated (all)")
     parser.add_argument(
+        "--archive",
+        nargs="*",
+        metavar="NAME",
+        help="test archives of the study (all); none if empty",
+    )
+    parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="(default: all cores)"
     )
     args = parser.parse_args(argv)
@@ -28,14 +34,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     from radscale_lib.tasks.own_encoder import evaluate_encoder
 
     try:
-        scores = evaluate_encoder(study, args.spec, args.out, args.name, args.task, args.threads)
+        found = evaluate_encoder(
+            study, args.spec, args.out, args.name, args.task, args.threads, args.archive
+        )
     except (InputError, ShardError, OSError) as error:
         print(f"radscale evaluate-encoder: {plain(str(error))}", file=sys.stderr)
         sys.exit(1)
-    for row in scores.iter_rows(named=True):
-        if row["target"] != "macro":
-            continue
-        ends = [row[key] for key in ("value", "lower", "upper")]
-        said = ["unknown" if end is None else f"{end:.3f}" for end in ends]
-        what = f"{row['task']} ({row['head']}): {row['metric']}"
-        print(f"{what} {said[0]} ({said[1]} to {said[2]})")
+    for archive, scores in found.items():
+        if len(found) > 1:
+            print(f"{archive}:")
+        for row in scores.filter(target="macro").iter_rows(named=True):
+            ends = [row[key] for key in ("value", "lower", "upper")]
+            said = ["unknown" if end is None else f"{end:.3f}" for end in ends]
+            what = f"{row['task']} ({row['head']}): {row['metric']}"
+            print(f"{what} {said[0]} ({said[1]} to {said[2]})")

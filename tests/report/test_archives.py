@@ -121,12 +121,10 @@ def test_what_holds_at_the_institution_is_looked_for_on_archives(example, study,
     assert {row["cells"][2]["verdict"] for row in tubes["rows"]} <= {"not testable", ""}
 
 
-def test_an_archive_is_a_family_of_claims_of_its_own(example, study, elsewhere):
-    """What is decided at the institution does not depend on the archives that are added."""
-    alone = study.model_copy(update={"test_archives": {}})
-    assert fit_study(alone, example.table("scores")).verdicts.equals(example.table("verdicts"))
-    tasks = set(elsewhere["films"].verdicts.filter(pl.col("kind") != "stated")["task"])
-    assert tasks == {"findings", "tubes"}
+def test_claims_on_an_archive_are_of_what_is_scored_there(elsewhere):
+    verdicts = elsewhere["films"].verdicts
+    assert set(verdicts.filter(pl.col("kind") != "stated")["task"]) == {"findings", "tubes"}
+    assert verdicts.filter(kind="rises", target="macro", task="findings")["adjusted"].count() == 3
 
 
 def test_labels_that_few_images_of_an_archive_have_stay(study, elsewhere, tmp_path):

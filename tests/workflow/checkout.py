@@ -71,6 +71,19 @@ class Checkout:
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
         return ended.stdout + ended.stderr
 
+    def radscale(self, *options: str) -> str:
+        """Run the command `radscale` to the end; what it prints, or a failed test."""
+        ended = subprocess.run(
+            [sys.executable, "-m", "radscale_lib.cli", *options],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
+        return ended.stdout
+
     @contextmanager
     def running(self, *options: str, cores: int = 2) -> Iterator["Running"]:
         """Start snakemake; within the block it can be watched and killed, after it it is ended."""
