@@ -43,7 +43,7 @@ def tables(study: Checkout, archive: str) -> dict[str, pl.DataFrame]:
 @pytest.mark.long
 def test_every_task_and_head_is_scored_where_it_can_be(finished_elsewhere: Checkout) -> None:
     heads = {
-        "findings": {"linear", "linear@50%", "knn", "attention", "words"},
+        "findings": {"linear", "knn", "attention", "words"},
         "tubes": {"linear"},
         "segmentation": {"pyramid", "linear"},
         "reports": {"language-model"},

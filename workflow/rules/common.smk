@@ -236,13 +236,14 @@ def scored(run, *tables):
     ]
 
 
-def scored_elsewhere(run, *archives):
-    """The same of test archives: all of them, or those of these names."""
+def scored_elsewhere(run, archives=tuple(STUDY.test_archives), *tables):
+    """The same of some test archives."""
     return [
         OUT / f"test_archives/{name}/tasks/{task}/{run}/{file}"
-        for name in archives or STUDY.test_archives
+        for name in archives
         for task in STUDY.tasks_at(name)
         for file in scored_files(STUDY, task)
+        if file.removesuffix(".parquet") in tables or not tables
     ]
 
 

@@ -9,6 +9,9 @@ Outputs: similarity/<arm>.parquet, figures/<name>.{pdf,svg,png}, tables/<name>.c
 
 COMPARED = compared()
 TRAINED = [run for run in STUDY.pretraining_runs if run.arm in STUDY.trained_arms]
+JUDGED = ("scores", "draws", "fits", "crossovers", "comparisons", "verdicts")
+TOLD = ("scores", "draws", "fits", "crossovers", "verdicts", "differences", "subgroups")
+"""Tables of test archives that figures, and the report, are made of."""
 SHOWN = min(STUDY.report.formats, key=("svg", "png", "pdf").index)
 """The format in which Snakemake's own report shows figures."""
 
@@ -49,7 +52,7 @@ rule draw_figures:
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
-        elsewhere=AT_ARCHIVES,
+        elsewhere=at_archives(*JUDGED),
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
         subsets=SUBSET_CARD,
         checkpoints=OUT / "checkpoints.parquet",
@@ -83,7 +86,7 @@ rule draw_figures:
             ["--similarity", *input.similarity] if COMPARED else []
         ),
         subsets=lambda wildcards, input: ["--subsets", input.subsets] if input.subsets else [],
-        elsewhere=["--test-archives", str(OUT / "test_archives")] if AT_ARCHIVES else [],
+        elsewhere=["--test-archives", str(OUT / "test_archives")] if STUDY.test_archives else [],
         out=str(OUT),
     shell:
         "python {SCRIPTS:q}/figures.py --study {SETTINGS:q} --id {params.id:q}"
@@ -104,7 +107,7 @@ rule write_report:
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
-        elsewhere=AT_ARCHIVES,
+        elsewhere=at_archives(*TOLD),
         differences=OUT / "differences.parquet",
         subgroups=OUT / "subgroups.parquet",
         ledgers=[data(name, "ledger.parquet") for name in STUDY.archives],
@@ -139,7 +142,7 @@ rule write_report:
             for name, path in label_reports().items()
             for argument in (f"--{name.replace('_', '-')}", str(path))
         ],
-        elsewhere=["--test-archives", str(OUT / "test_archives")] if AT_ARCHIVES else [],
+        elsewhere=["--test-archives", str(OUT / "test_archives")] if STUDY.test_archives else [],
     shell:
         "python {SCRIPTS:q}/report.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"

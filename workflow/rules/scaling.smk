@@ -7,15 +7,20 @@ verdicts.parquet, joint.parquet; of each test archive the same in test_archives/
 checkpoints.parquet and joint.parquet.
 """
 
+GATHERED = ("scores", "draws", "subgroups", "reliability")
+"""Tables of tasks and runs that are put together."""
 AT = "test_archives/{archive}"
-AT_ARCHIVES = [
-    OUT / f"test_archives/{archive}/{name}.parquet"
-    for archive in STUDY.test_archives
-    for name in (
-        *("scores", "draws", "subgroups", "reliability", "differences"),
-        *("fits", "crossovers", "comparisons", "label_fits", "verdicts"),
-    )
-]
+
+
+def at_archives(*names):
+    """Tables of these names of all test archives."""
+    return [
+        OUT / f"test_archives/{archive}/{name}.parquet"
+        for archive in STUDY.test_archives
+        for name in names
+    ]
+
+
 CHOSEN_BY = STUDY.scaling.checkpoint_by
 KEEPING = {arm for arm, _ in STUDY.kept.values()}
 ALONG = STUDY.kept_runs + [run for run in STUDY.pretraining_runs if run.arm in KEEPING]
@@ -24,11 +29,7 @@ ALONG = STUDY.kept_runs + [run for run in STUDY.pretraining_runs if run.arm in K
 rule gather_scores:
     input:
         scores=SCORES,
-        beside=[
-            path
-            for run in STUDY.runs
-            for path in scored(run.path, "draws", "subgroups", "reliability")
-        ],
+        beside=[path for run in STUDY.runs for path in scored(run.path, *GATHERED[1:])],
         predictions=[
             OUT / f"tasks/{CHOSEN_BY}/{run.path}/predictions.parquet" for run in ALONG if CHOSEN_BY
         ],
@@ -108,7 +109,9 @@ rule fit_scaling:
 rule gather_elsewhere:
     input:
         lambda wildcards: [
-            path for run in STUDY.runs for path in scored_elsewhere(run.path, wildcards.archive)
+            path
+            for run in STUDY.runs
+            for path in scored_elsewhere(run.path, [wildcards.archive], *GATHERED)
         ],
     output:
         scores=OUT / f"{AT}/scores.parquet",
@@ -186,4 +189,4 @@ rule fit_elsewhere:
 rule scale:
     input:
         OUT / "fits.parquet",
-        AT_ARCHIVES,
+        at_archives("fits", "differences"),
