@@ -108,10 +108,10 @@ def test_archives_are_scored_anew_without_encoders(finished_elsewhere: Checkout)
 
 @pytest.mark.long
 def test_a_further_archive_leaves_the_others_as_they_are(finished_elsewhere: Checkout) -> None:
+    """Up to the predictions, of which a plan cannot know that they come out as before."""
     with finished_elsewhere.study(test_archives__late=ANOTHER):
-        jobs = finished_elsewhere.plan()
-    named = {job["wildcards"].get("archive") for job in jobs}
-    assert named - {None, "late"} == set()
+        jobs = [job for job in finished_elsewhere.plan() if job["rule"] not in AFTERWARDS]
+    assert {job["wildcards"].get("archive") for job in jobs} <= {None, "late"}
     rules = {job["rule"] for job in jobs}
     assert not [rule for rule in rules if rule.endswith(("_vindr", "_abroad", "_institution"))]
     assert not [rule for rule in rules if rule.startswith("pretrain")]

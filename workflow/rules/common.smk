@@ -247,6 +247,15 @@ def scored_elsewhere(run, archives=tuple(STUDY.test_archives), *tables):
     ]
 
 
+def at_archives(*names):
+    """Tables of these names of each test archive."""
+    return [
+        OUT / f"test_archives/{archive}/{name}.parquet"
+        for archive in STUDY.test_archives
+        for name in names
+    ]
+
+
 def described_by(arm):
     """The file or folder that tells an encoder's architecture, where the study does not."""
     return STUDY.encoders[STUDY.encoder_of(arm)].described_by

@@ -10,17 +10,6 @@ checkpoints.parquet and joint.parquet.
 GATHERED = ("scores", "draws", "subgroups", "reliability")
 """Tables of tasks and runs that are put together."""
 AT = "test_archives/{archive}"
-
-
-def at_archives(*names):
-    """Tables of these names of all test archives."""
-    return [
-        OUT / f"test_archives/{archive}/{name}.parquet"
-        for archive in STUDY.test_archives
-        for name in names
-    ]
-
-
 CHOSEN_BY = STUDY.scaling.checkpoint_by
 KEEPING = {arm for arm, _ in STUDY.kept.values()}
 ALONG = STUDY.kept_runs + [run for run in STUDY.pretraining_runs if run.arm in KEEPING]
