@@ -210,7 +210,7 @@ def _initial_weights(study: Study) -> Iterator[str]:
 
 
 def _baselines(study: Study) -> Iterator[str]:
-    if not study.arms and not study.baselines:
+    if not study.arms and not study.baselines and not study.bases:
         yield "arms: neither arms nor baselines: name an encoder to train, or one to evaluate"
     if study.arms and "sizes" not in study.subsets.model_fields_set:
         yield "subsets.sizes: required key is missing: add it"

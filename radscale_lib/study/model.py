@@ -243,8 +243,8 @@ class Study(Section):
 
     @property
     def origins(self) -> dict[str, str]:
-        """Name of the initial weights of each encoder that an arm uses."""
-        used = dict.fromkeys(arm.encoder for arm in self.arms.values())
+        """Name of the initial weights of each encoder that an arm uses, or a base makes."""
+        used = dict.fromkeys(each.encoder for each in (self.arms | self.bases).values())
         made = {base.encoder: name for name, base in self.bases.items()}
         return {encoder: made.get(encoder, f"{encoder}-open") for encoder in used}
 
