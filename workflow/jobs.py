@@ -106,7 +106,7 @@ def following(dag: Any) -> dict[int, list[tuple[int, str]]]:
 def expected_seconds(study: Study) -> dict[str, float]:
     """Seconds of a typical job of each rule of the study that takes long."""
     archive = {"archive": "institution", "part": "0"}
-    first = next(iter(study.arms or study.baselines))
+    first = next(iter(study.arms or study.evaluated_only))
     arm = {"arm": first, "size": str(study.subsets.sizes[0]), "seed": "0"}
     typical: dict[str, list[dict[str, str]]] = {
         "make_phantom": [archive],

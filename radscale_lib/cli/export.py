@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--license", default="other", help="licence for the card, as the Hub names it"
     )
+    parser.add_argument("--half", action="store_true", help="store weights as float16")
     args = parser.parse_args(argv)
 
     from radscale_lib.hub.export import export
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 study=study,
                 scores=args.scores,
                 license=args.license,
+                half=args.half,
             )
     except (InputError, OSError) as error:
         print(f"radscale export: {plain(str(error))}", file=sys.stderr)

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from radscale_lib.encoders.storage import EncoderFile
+from radscale_lib.encoders.storage import EncoderFile, is_encoder_file, read_encoder
 from radscale_lib.provenance.step import InputError
 from radscale_lib.study.encoders import EncoderSection
 
@@ -31,6 +31,10 @@ _DTYPES = {
     "BF16": torch.bfloat16,
 }
 """Floating-point types, as safetensors names them."""
+
+
+_OF_TRAINING = {"drop_path", "layer_scale", "vocabulary"}
+"""Keys of an encoder's section that only its training reads: the vocabulary is in its file."""
 
 
 class ReleaseError(InputError):
@@ -89,20 +93,49 @@ def read_release(encoder: EncoderSection, path: Path, *, headers_only: bool = Fa
 
     Args:
         encoder: the study's section, which knows the release's files.
-        path: file or folder of the release.
+        path: file or folder of the release, or an encoder file that this project wrote.
         headers_only: read names, shapes and single numbers only; the tensors have no storage.
 
     Raises:
         ReleaseError: if a file is missing or no safetensors file. If a tensor is not of floating
-            point, or not finite, at the latest when it is asked for.
+            point, or not finite, at the latest when it is asked for. If an encoder file of this
+            project is of another architecture.
     """
+    load = load_headers if headers_only else load_tensors
+    if is_encoder_file(path):
+        return _read_own(encoder, path, load)
     module = import_module(encoder.implementation)
     if hasattr(module, "import_release"):
         content: EncoderFile = module.import_release(encoder, path, headers_only=headers_only)
         return content
-    load = load_headers if headers_only else load_tensors
     tensors: Tensors = module.read_release(encoder, path, load)
     return EncoderFile(encoder, Lazy.of(tensors).changed(Tensor.float))
+
+
+def _read_own(encoder: EncoderSection, path: Path, load: Callable[[Path], Tensors]) -> EncoderFile:
+    """An encoder file that this project wrote, with its tokenizer."""
+    own = read_encoder(path, part=None)
+    if own.encoder.kind != encoder.kind:
+        raise ReleaseError(
+            f"{path}: its encoder is of kind {own.encoder.kind!r}, and the study's of kind "
+            f"{encoder.kind!r}: give the kind, or the weights, that fits"
+        )
+    others = list(_differences(own.encoder.stored().model_dump(), encoder.stored().model_dump()))
+    if others:
+        raise ReleaseError(
+            f"{path}: it was trained with {', '.join(others)}: write that in the study's section"
+        )
+    return EncoderFile(encoder, Lazy.of(load(path)).changed(Tensor.float), own.tokenizer)
+
+
+def _differences(own: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """What an encoder file states otherwise than a section, but for settings of training."""
+    for key in sorted(own.keys() - _OF_TRAINING):
+        value = own[key]
+        if isinstance(value, Mapping):
+            yield from (f"{key}.{each}" for each in _differences(value, given[key]))
+        elif value != given.get(key):
+            yield f"{key} {value}"
 
 
 def renamed(tensors: Tensors, rules: Rules) -> Lazy:

@@ -89,12 +89,12 @@ def save_encoder(path: Path, content: EncoderFile) -> None:
             file.write(values.flatten().view(torch.uint8).numpy().data)
 
 
-def read_encoder(path: Path, part: str = "") -> EncoderFile:
-    """Read an encoder file.
+def read_encoder(path: Path, part: str | None = "") -> EncoderFile:
+    """Read an encoder file; weights of half precision become float32.
 
     Args:
         path: the file.
-        part: read tensors only whose names begin so.
+        part: read tensors only whose names begin so; null reads none.
 
     Raises:
         EncoderFileError: if it is no safetensors file of an encoder.
@@ -103,8 +103,8 @@ def read_encoder(path: Path, part: str = "") -> EncoderFile:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Copied: in the file, tensors are not aligned, which changes the last bit of products.
-            names = [name for name in file.keys() if name.startswith(part)]  # noqa: SIM118
-            tensors = {name: file.get_tensor(name).clone() for name in names}
+            names = [] if part is None else [n for n in file.keys() if n.startswith(part)]  # noqa: SIM118
+            tensors = {name: _copied(file.get_tensor(name)) for name in names}
         encoder = _SECTION.validate_json(metadata["config"])
     except (SafetensorError, OSError, KeyError, ValidationError) as error:
         raise EncoderFileError(
@@ -112,6 +112,20 @@ def read_encoder(path: Path, part: str = "") -> EncoderFile:
             "give the encoder.safetensors of a run"
         ) from None
     return EncoderFile(encoder, tensors, metadata.get("tokenizer"))
+
+
+def is_encoder_file(path: Path) -> bool:
+    """Whether a path is a file that `save_encoder` wrote; other safetensors files are not."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "config" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    half = tensor.dtype in (torch.float16, torch.bfloat16)
+    return tensor.float() if half else tensor.clone()
 
 
 def load_tower(path: Path) -> Tower:

@@ -1,6 +1,7 @@
 """Exporting an encoder: the files of another library's form and a model card, all or nothing."""
 
 import shutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def export(
     study: Study | None = None,
     scores: Path | None = None,
     license: str = "other",
+    half: bool = False,
 ) -> None:
     """Write an encoder as a folder of another library's form, with a model card in `README.md`.
 
@@ -35,6 +37,7 @@ def export(
         scores: for the card: `scores.parquet` of the study; null: the one of the encoder's study,
             if it is there.
         license: for the card, an identifier of the Hugging Face Hub.
+        half: store weights as float16, which halves the files.
 
     Raises:
         ExportError: if the kind has no such form, or the folder is not empty.
@@ -45,6 +48,9 @@ def export(
     if not content.tensors:
         raise ExportError(f"{encoder}: the run failed, so there is no encoder: see encoder.json")
     module = import_module(module_of(content.encoder, form))
+    if half:
+        halved = {name: x.half() for name, x in content.tensors.items()}
+        content = replace(content, tensors=halved)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExportError(f"{out}: already exists and is not empty: give a new folder")
     facts = path.with_name("encoder.json")

@@ -91,7 +91,7 @@ def released_weights(
         return read_release(encoder, encoder.weights, headers_only=headers_only)
     content = read_release(encoder, encoder.weights, headers_only=True)
     needed = {n: x for n, x in content.tensors.items() if not n.startswith(encoder.spare)}
-    wrong = mismatches(_model(encoder), EncoderFile(encoder, needed))
+    wrong = mismatches(_model(encoder, content.tokenizer), EncoderFile(encoder, needed))
     given = content.tensors
     lacking = tuple(part for part in encoder.only_trained if not _any_of(part, given))
     spared = {name for name in wrong if name.startswith(lacking)}
@@ -110,9 +110,10 @@ def _any_of(beginning: str, names: Iterable[str]) -> bool:
     return any(name.startswith(beginning) for name in names)
 
 
-def _model(encoder: EncoderSection) -> nn.Module:
+def _model(encoder: EncoderSection, tokenizer: str | None) -> nn.Module:
     """The model that would continue the weights, without memory for its own."""
-    recipe = PARADIGMS[encoder.paradigms[0]]
+    module = import_module(PARADIGMS[encoder.paradigms[0]].implementation)
+    words = {"tokenizer": tokenizer} if tokenizer is not None else {}
     with torch.device("meta"):
-        model: nn.Module = import_module(recipe.implementation).build_model(encoder)
+        model: nn.Module = module.build_model(encoder, **words)
     return model

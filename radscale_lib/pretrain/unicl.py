@@ -38,10 +38,16 @@ def build(setup: Setup) -> Trainable:
     return Trainable(UniclLearner(model, recipe), batches, tokenizer.json)
 
 
-def build_model(encoder: EncoderSection, recipe: Unicl | None = None) -> Mi2Model:
-    """The model that a recipe trains, with CLIP's words; without one, that of released weights."""
+def build_model(
+    encoder: EncoderSection, recipe: Unicl | None = None, tokenizer: str | None = None
+) -> Mi2Model:
+    """The model that a recipe trains; without one, that of released weights.
+
+    Its words are those of a tokenizer that an encoder file holds; without one, CLIP's.
+    """
     assert isinstance(encoder, Mi2)
-    return Mi2Model(encoder, load_tokenizer(encoder, None), recipe.loss if recipe else "unicl")
+    words = load_tokenizer(encoder, tokenizer)
+    return Mi2Model(encoder, words, recipe.loss if recipe else "unicl")
 
 
 def _with_logits(base: EncoderFile, loss: Literal["unicl", "siglip"]) -> EncoderFile:

@@ -40,25 +40,26 @@ def write_project(folder: Path, study: str | Path, name: str | None = None) -> l
             f"{folder}: {', '.join(map(str, there))} already there, so nothing was written: "
             "choose another folder, or move what is there away"
         )
-    for file, text in contents.items():
+    for file, content in contents.items():
         with atomic_write(folder / file) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_bytes(content)
     return list(contents)
 
 
-def _contents(study: str | Path, name: str) -> dict[Path, str]:
+def _contents(study: str | Path, name: str) -> dict[Path, bytes]:
     """Content of each file of a project."""
     ours = workflow_folder()
     copied = [
         *("config/study.schema.json", "profiles/default/config.yaml"),
         *("profiles/slurm/config.yaml", "profiles/slurm/site.yaml"),
     ]
+    text, weights = _study_text(study, name)
     return {
-        Path("Snakefile"): _read(TEMPLATES / "Snakefile"),
-        Path(".gitignore"): _read(TEMPLATES / "gitignore"),
-        Path("config/config.yaml"): _study_text(study, name),
-        Path("config/README.md"): _read(TEMPLATES / "README.md"),
-        **{Path(file): _read(ours / file) for file in copied},
+        Path("Snakefile"): (TEMPLATES / "Snakefile").read_bytes(),
+        Path(".gitignore"): (TEMPLATES / "gitignore").read_bytes(),
+        Path("config/config.yaml"): text.encode(),
+        Path("config/README.md"): (TEMPLATES / "README.md").read_bytes(),
+        **{Path(file): (ours / file).read_bytes() for file in [*copied, *weights]},
     }
 
 
@@ -70,8 +71,8 @@ def _name_of(folder: Path) -> str:
     return name
 
 
-def _study_text(study: str | Path, name: str) -> str:
-    """A study file's text, with its comments, under another name."""
+def _study_text(study: str | Path, name: str) -> tuple[str, list[Path]]:
+    """A study file's text, with its comments, under another name; weights that come with it."""
     if not re.fullmatch(NAME, name):
         raise ProjectError(f"--name {name}: must be of lower-case letters, digits and hyphens")
     path = workflow_folder() / "config" / STUDIES[study] if study in STUDIES else Path(study)
@@ -84,10 +85,11 @@ def _study_text(study: str | Path, name: str) -> str:
     if not named:
         raise ProjectError(f"{path}: no line 'name: …' to put the study's name in: add one")
     try:
-        parse_study({**values, "name": name}, str(path))
+        parsed = parse_study({**values, "name": name}, str(path))
     except StudyError as error:
         raise ProjectError(str(error)) from None
-    return text
+    weights = [each.weights for each in parsed.encoders.values() if each.weights]
+    return text, [file for file in weights if (workflow_folder() / file).is_file()]
 
 
 def _read(path: Path) -> str:

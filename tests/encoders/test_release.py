@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from radscale_lib.encoders.release import ReleaseError, read_release
-from radscale_lib.encoders.storage import load_tower, save_encoder
-from radscale_lib.encoders.text import ClipTokenizer
+from radscale_lib.encoders.storage import EncoderFile, load_tower, read_encoder, save_encoder
+from radscale_lib.encoders.text import ClipTokenizer, LearntTokenizer
 from radscale_lib.pretrain.dinov2 import _with_heads
 from radscale_lib.pretrain.dinov2_learner import RadDinoModel
 from radscale_lib.pretrain.head import DinoHead
@@ -476,3 +476,65 @@ def test_other_files_are_refused(mi2: Mi2, rad_dino: RadDino, tmp_path: Path) ->
         read_release(mi2, tmp_path / "x.pt")
     with pytest.raises(ReleaseError, match="no such file"):
         read_release(rad_dino, tmp_path)
+
+
+# Encoder files of this project as released weights.
+
+
+def own_file(encoder: Mi2 | RadDino, path: Path) -> EncoderFile:
+    """Weights trained here, stored in half precision; an MI2 with words of its own."""
+    torch.manual_seed(0)
+    if isinstance(encoder, Mi2):
+        tokenizer = LearntTokenizer.learn(["no pneumothorax", "right effusion"], 300, 16)
+        text = encoder.text.model_copy(update={"context": 16, "vocabulary": 300})
+        encoder = encoder.model_copy(update={"text": text})
+        model: nn.Module = Mi2Model(encoder, tokenizer)
+    else:
+        model, tokenizer = RadDinoModel(encoder), None
+    halved = {name: x.half() for name, x in model.state_dict().items()}
+    content = EncoderFile(encoder, halved, tokenizer.json if tokenizer else None)
+    save_encoder(path, content)
+    return content
+
+
+@pytest.mark.parametrize("kind", ["mi2", "rad_dino"])
+def test_own_encoder_files_are_releases(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = tmp_path / "encoder.safetensors"
+    own = own_file(request.getfixturevalue(kind), path)
+    given = own.encoder.model_copy(update={"weights": path})
+    if isinstance(given, Mi2):
+        text = given.text.model_copy(update={"vocabulary": None})
+        given = given.model_copy(update={"text": text})
+    for headers_only in (True, False):
+        found = released_weights(given, "encoders.x", trained=True, headers_only=headers_only)
+        assert found.tokenizer == own.tokenizer
+        assert {x.dtype for x in found.tensors.values()} == {torch.float32}
+    expected = {name: x.float() for name, x in own.tensors.items()}
+    assert_equal(dict(found.tensors), expected)
+    save_encoder(tmp_path / "imported.safetensors", found)
+    assert_equal(dict(read_encoder(tmp_path / "imported.safetensors").tensors), expected)
+    x = torch.rand(2, 1, given.image_size, given.image_size)
+    first, second = (load_tower(each)(x) for each in (path, tmp_path / "imported.safetensors"))
+    torch.testing.assert_close(first, second)
+
+
+def test_own_encoder_files_of_another_architecture_are_refused(
+    mi2: Mi2, rad_dino: RadDino, tmp_path: Path
+) -> None:
+    path = tmp_path / "encoder.safetensors"
+    own_file(rad_dino, path)
+    image = rad_dino.image.model_copy(update={"heads": 2 * rad_dino.image.heads})
+    wider = rad_dino.model_copy(update={"image": image})
+    with pytest.raises(ReleaseError, match=rf"trained with image\.heads {rad_dino.image.heads}:"):
+        read_release(wider, path)
+    with pytest.raises(ReleaseError, match="kind 'rad-dino'"):
+        read_release(mi2, path)
+
+
+def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """The same tensors, to the bit."""
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name

@@ -26,7 +26,10 @@ from radscale_lib.study import path_problems as problems_of
 from radscale_lib.study.archive import PHANTOM_LABELS
 from radscale_lib.study.keys import keys
 
-STUDIES = [Path(f"config/{name}.yaml") for name in ("config", "paper", "smoke")]
+STUDIES = [
+    Path(f"config/{name}.yaml")
+    for name in ("config", "open-weights", "paper", "phantom-gpu", "smoke")
+]
 TIMM = {"kind": "timm", "name": "test_vit", "random": 0}
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text())
 

@@ -161,3 +161,17 @@ def test_every_result_has_the_name_of_the_job_that_makes_it(
     assert len(found) > 40
     assert [names for names in found if len(names) != 1 or None in names] == []
     assert len({name for names in found for name in names}) == len(found)
+
+
+@pytest.mark.slow
+def test_the_larger_phantom_takes_one_gpu_within_a_day() -> None:
+    """Its films, sizes and seeds are what its page says; its plan is below its budget."""
+    path = ROOT / "config/phantom-gpu.yaml"
+    study = load_study(path)
+    assert study.compute.devices == 1 and study.compute.budget.gpu_hours == 24
+    sizes = study.subsets.sizes
+    assert len(sizes) == 6 and sizes[-1] == 100 * sizes[0] == 100_000
+    assert all(len(arm.seeds) == 3 for arm in study.arms.values())
+    jobs = planned(study, ["--configfile", str(path)])
+    assert {job.rule for job in jobs} >= {"make_phantom", "pretrain_base", "pretrain_arm"}
+    assert 12 < sum(job.cost.gpu_hours for job in jobs) < 24

@@ -131,7 +131,9 @@ class Mi2(EncoderSection):
     text: Text = Text()
     projection: int = Field(1024, ge=8, description="Dimension of the shared space.")
     weights: Path | None = Field(
-        None, description="Released weights (safetensors file of both towers)."
+        None,
+        description="Released weights: a safetensors file of both towers, or an encoder file that "
+        "this project wrote.",
     )
 
     @property

@@ -106,8 +106,8 @@ class RadDino(EncoderSection):
     head: Head = Head()
     weights: Path | None = Field(
         None,
-        description="Released weights: a folder with backbone and dino_head safetensors, or "
-        "teacher_checkpoint.pth of DINOv2's training.",
+        description="Released weights: a folder with backbone and dino_head safetensors, "
+        "teacher_checkpoint.pth of DINOv2's training, or an encoder file that this project wrote.",
     )
 
     @property
