@@ -2,6 +2,7 @@
 # make study    the embedded study, from DICOM files to the report
 # make smoke    the smallest study, every stage, arm and task once, in a minute or two
 # make test     all checks, and the tests of the first tier: minutes
+# make open-weights   the weights that the embedded study starts from, anew: hours; config/weights
 # make cluster  the smoke study, and some faults, on a SLURM cluster that the tests bring up
 # make test-all the second tier too: all faults of the cluster, and what else takes long
 # make check    static checks only
@@ -22,7 +23,7 @@ UPGRADE ?=
 # Rules call `python`: it is the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: env study smoke test test-all suite cluster check site example docs wheel lock
+.PHONY: env study smoke open-weights test test-all suite cluster check site example docs wheel lock
 
 env: .venv/.ready
 
@@ -31,7 +32,15 @@ study: .venv/.ready
 
 smoke: .venv/.ready
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
-	@echo "Report: results/smoke/report.html"
+
+# Interrupted, it goes on where it was.
+open-weights: .venv/.ready
+	snakemake --cores $(CORES) --configfile config/open-weights.yaml
+	for arm in mi2-open rad-dino-open; do \
+		rm -rf config/weights/$$arm && \
+		radscale export results/open-weights/encoders/$$arm/n=0/seed=0 --to safetensors --half \
+			--study config/open-weights.yaml --license apache-2.0 --out config/weights/$$arm || exit 1; \
+	done
 
 # Static checks run beside the tests.
 test: .venv/.tests
