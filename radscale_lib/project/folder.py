@@ -59,7 +59,7 @@ def _contents(study: str | Path, name: str) -> dict[Path, bytes]:
         Path(".gitignore"): (TEMPLATES / "gitignore").read_bytes(),
         Path("config/config.yaml"): text.encode(),
         Path("config/README.md"): (TEMPLATES / "README.md").read_bytes(),
-        **{Path(file): (ours / file).read_bytes() for file in [*copied, *weights]},
+        **{file: (ours / file).read_bytes() for file in [*map(Path, copied), *weights]},
     }
 
 
