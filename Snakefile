@@ -120,4 +120,6 @@ onstart:
 onsuccess:
     if (OUT / "report.html").exists():
         print(plain(f"\nReport:  {OUT / 'report.html'}\nFigures: {OUT / 'figures'}"))
-        print("Look first at the answers at the report's top, then at its first figure, the curves.")
+        print(
+            "Look first at the answers at the report's top, then at its first figure, the curves."
+        )
