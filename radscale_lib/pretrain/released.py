@@ -110,7 +110,7 @@ def _any_of(beginning: str, names: Iterable[str]) -> bool:
     return any(name.startswith(beginning) for name in names)
 
 
-def _model(encoder: EncoderSection, tokenizer: str | None) -> nn.Module:
+def _model(encoder: EncoderSection, tokenizer: str | None = None) -> nn.Module:
     """The model that would continue the weights, without memory for its own."""
     module = import_module(PARADIGMS[encoder.paradigms[0]].implementation)
     words = {"tokenizer": tokenizer} if tokenizer is not None else {}

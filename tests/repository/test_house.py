@@ -97,8 +97,8 @@ def test_pages_named_in_code_and_messages_exist():
 def test_commands_exist(page):
     """`make x`, `snakemake x`, `python scripts/x.py` and paths of the repository."""
     code = code_of(page)
-    targets = re.findall(r"^([a-z]+):", Path("Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"\bmake ([a-z]+)\b", code)) <= set(targets)
+    targets = re.findall(r"^([a-z-]+):", Path("Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z-]+)\b", code)) <= set(targets)
     rule_files = [Path("Snakefile"), *Path("workflow/rules").glob("*.smk")]
     rules = re.findall(
         r"^ *rule (\w+):", "\n".join(path.read_text() for path in rule_files), re.MULTILINE
