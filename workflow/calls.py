@@ -23,7 +23,7 @@ READ_ONLY_TARGETS = ("plan", "status", "check", "verify")
 """Read-only targets: they take no lock, and are safe while another process runs the study."""
 
 REPORTS = ("plan", "status")
-"""Those that tell what a run would do: this process answers them itself, by the DAG of the run.
+"""Those that say what a run would do: this process answers them itself, by the DAG of the run.
 Other targets and options say of which run, and run nothing."""
 
 FREES = ("slim", "slim_shards")

@@ -152,7 +152,7 @@ def recover(folder: Path) -> int:
 
 
 def job_name(folder: Path) -> str:
-    """What the names of a study's SLURM jobs begin with: it tells its folder from all others."""
+    """What the names of a study's SLURM jobs begin with: each folder has its own."""
     path = os.fsencode(folder.resolve())
     return "radscale-" + hashlib.sha256(path).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""Names in report texts that nothing but their capitals tells of.
+"""Find person names in report texts by capitalisation alone.
 
 English, French, Spanish and Portuguese write names, and little else within a sentence, with a
 capital. What radiology writes so as well is listed in the language's data file: eponyms, devices

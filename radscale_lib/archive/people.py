@@ -1,4 +1,4 @@
-"""Names of persons that the words around them tell of: titles, cues, labels, roles, degrees."""
+"""Find person names by the words around them: titles, cues, labels, roles, degrees."""
 
 import re
 from collections.abc import Iterator

@@ -202,7 +202,7 @@ def _merged(patterns: Sequence[str]) -> list[str]:
 
 
 def _dates(words: Language, flags: int) -> Iterator[_Rule]:
-    """Dates with the name of a month, or after words that tell of a date."""
+    """Dates with the name of a month, or after words that announce a date."""
     dates = words.dates
     if dates.get("months"):
         month = rf"(?:{choice(dates['months'])})\b\.?"

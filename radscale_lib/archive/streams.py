@@ -32,7 +32,7 @@ class Stream(NamedTuple):
 
 
 def stream_of(frame: bytes) -> Stream | None:
-    """Read a JPEG, JPEG-LS or JPEG 2000 stream; null if it does not tell, or nothing sound."""
+    """Read a JPEG, JPEG-LS or JPEG 2000 stream; null if it states no size, or none that can be."""
     try:
         if frame.startswith(_JP2_SIGNATURE):  # a file format that PS3.5 A.4.4 does not allow
             frame = frame[max(frame.find(_START_OF_CODESTREAM), 0) :]

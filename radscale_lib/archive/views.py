@@ -33,7 +33,7 @@ _OTHER = re.compile(
 
 
 def view_of(position: str, code_meaning: str, description: str, orientation: Sequence[str]) -> View:
-    """View of an image, from the first of these that tells it.
+    """View of an image, from the first of these that states it.
 
     1. View Position (0018,5101), and the meaning of View Code Sequence (0054,0220);
     2. words of Series Description (0008,103E), if they name one view;

@@ -65,7 +65,7 @@ class _Worker:
 
     def send(self, item: Any, patience: float) -> None:
         self.deadline = time.monotonic() + patience
-        with suppress(BrokenPipeError):  # it is dead, which the next answer tells
+        with suppress(BrokenPipeError):  # it has died: the next answer will say so
             self.connection.send(item)
 
     def kill_if_overdue(self) -> None:

@@ -149,7 +149,7 @@ class Stage(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and an MLP, each a residual after a depthwise convolution that tells positions."""
+    """Attention and an MLP, each residual, after a depthwise convolution that encodes positions."""
 
     def __init__(self, width: int, attention: Callable[[int], Attention], drop_path: float) -> None:
         super().__init__()

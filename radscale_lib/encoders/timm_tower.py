@@ -64,7 +64,7 @@ def stages(model: Any, name: str | None) -> tuple[list[int], bool]:
     """Which of a model's stages or blocks are the levels, and whether it is no pyramid.
 
     Raises:
-        ReleaseError: if the model tells no stages, or fewer than four.
+        ReleaseError: if the model has no stages, or fewer than four.
     """
     told = getattr(model, "feature_info", None)
     if not hasattr(model, "forward_intermediates") or not told:

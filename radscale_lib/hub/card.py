@@ -167,5 +167,8 @@ def _not_tested(rows: list[dict[str, Any]], study: Study | None) -> Iterator[str
     else:
         yield "- Views and modalities that the study did not select (the study was not at hand)."
     yield "- Subgroups of patients by age, sex or origin; rare findings without enough test cases."
-    tasks = sorted({row["task"] for row in rows})
-    yield f"- Tasks other than {', '.join(tasks)}." if tasks else "- Any task: no scores at hand."
+    heads: dict[str, list[str]] = {}
+    for task, head in sorted({(row["task"], row["head"]) for row in rows}):
+        heads.setdefault(task, []).append(head)
+    told = ", ".join(f"{task} ({', '.join(of)})" for task, of in heads.items())
+    yield f"- Tasks and heads other than {told}." if told else "- Any task: no scores at hand."

@@ -1,4 +1,4 @@
-"""Words by which a report's claims are told: what it denies, doubts, remembers, or asks.
+"""Words by which a report's claims are recognised: what it denies, doubts, remembers or asks.
 
 They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention a finding or tube:
 

@@ -41,7 +41,7 @@ class Names:
 
 
 def names(study: Study, image: int) -> Names:
-    """Identifiers of an image; they tell nothing of it."""
+    """Identifiers of an image; they say nothing about it."""
     return Names(
         patient=f"{_number('patient', *study.key[:3], size=10**8):08}",
         accession=accession_number(study),

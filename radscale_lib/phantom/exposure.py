@@ -40,7 +40,7 @@ def expose(
 def lay_markers(grey: Plane, canvas: Canvas, rng: np.random.Generator) -> Plane:
     """Lay a side marker, and sometimes a word, on the film.
 
-    What is laid depends on the generator alone, so no marker tells of a label, a view or a site.
+    What is laid depends on the generator alone, so no marker gives away a label, a view or a site.
     Letters are about 4 % of the film's shorter side high, whatever its number of pixels.
     """
     enlarge = max(1, round(384 / canvas.pixels))

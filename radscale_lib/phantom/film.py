@@ -16,7 +16,7 @@ from radscale_lib.phantom.population import Study, View
 
 POLYLINE_POINTS = 32
 EDGE = 0.1
-"""Share of the shorter side: nobody tells whether a tube ends as near to the film's edge."""
+"""Share of the shorter side: whether a tube ends this close to the film's edge cannot be seen."""
 
 
 @dataclass(frozen=True)

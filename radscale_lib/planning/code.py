@@ -72,7 +72,7 @@ _used: dict[str, Any] = {}
 def recall(path: Path) -> None:
     """Take the digests in a file that `remember` wrote: contents that they are of are not parsed.
 
-    A file that is missing or damaged tells nothing.
+    A file that is missing or damaged is ignored.
     """
     try:
         digest, _, text = path.read_text(encoding="utf-8").partition("\n")

@@ -44,7 +44,7 @@ def _key_findings(name: str, place: str, archive: Archive, study: Path) -> Itera
     except KeyMissingError as error:
         if archive.key_file is not None and archive.key_file.is_file():
             yield Finding(f"{place}.key_file: {error}")
-        return  # of a file that is not there, the study's paths tell
+        return  # missing files are reported with the study's paths
     now, before = key_fingerprint(key), _former_key(name, study)
     if before not in (None, now):
         yield Finding(

@@ -51,5 +51,5 @@ def _counted(study: Study) -> tuple[int, float] | None:
             .row(0)
         )
     except (pl.exceptions.PolarsError, OSError):
-        return None  # data_findings tells
+        return None  # data_findings reports it
     return int(row[0]), float(row[1])

@@ -31,7 +31,7 @@ class Learner(nn.Module):
     described: ClassVar[tuple[str, ...]] = ()
     """What `describe` gives; the card has its means as `texts`."""
     watching: bool = False
-    """Whether the step is one that is logged: `forward` then tells more, and notes embeddings."""
+    """Whether the step is one that is logged: `forward` then reports more, and notes embeddings."""
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
@@ -66,7 +66,7 @@ class Learner(nn.Module):
         return {}
 
     def note(self, embeddings: Tensor) -> None:
-        """Note embeddings [B, D] of a pass, of which the log will tell, if the step is logged."""
+        """Note embeddings [B, D] of a pass, for the log, if the step is logged."""
         if self.watching:
             self._noted.append(embeddings.detach())
             coarse = torch.is_autocast_enabled(embeddings.device.type)

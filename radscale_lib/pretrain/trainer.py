@@ -326,7 +326,7 @@ class Trainer:
         return self._is_healthy(row)
 
     def _is_healthy(self, row: LogRow) -> bool:
-        """Whether a logged step tells of embeddings that have not collapsed.
+        """Whether the embeddings of a logged step have not collapsed.
 
         Raises:
             CollapsedError: if several in a row told that they have.

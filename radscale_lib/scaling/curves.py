@@ -398,7 +398,7 @@ def _reached(fitted: Fit, goal: float, curve: Curve) -> dict[str, Any]:
 
 
 def fit_notes(fitted: Fit, tail: float = 0.05) -> list[str]:
-    """What the data cannot tell, in words."""
+    """What the data cannot identify, in words."""
     if tail <= fitted.rises <= 1 - tail:
         return ["flat: no trend identified"]
     notes = []

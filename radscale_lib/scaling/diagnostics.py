@@ -38,7 +38,7 @@ def dropped_line(dropped: list[str]) -> str:
 
 
 def identification_lines(fitted: Fit, tail: float = 0.05) -> list[str]:
-    """How much each size weighs, and what the data cannot tell."""
+    """How much each size weighs, and what the data cannot identify."""
     weights = ", ".join(
         f"{round(share, 2) + 0.0:.2f} at {n:,.0f}" for n, share in fitted.size_weights.items()
     )

@@ -65,7 +65,7 @@ class Ensemble:
         return self.log_level[:, None] + law + beyond + self._misfit(log_u)
 
     def centre(self, sizes: ArrayLike) -> Array:
-        """The one curve that is drawn and told: the mean log error, at most `cap`: [sizes].
+        """The one curve that is drawn and reported: the mean log error, at most `cap`: [sizes].
 
         Its band is the draws' quantiles; where they are skewed it lies beside their median, but
         never outside of their middle 90 %.

@@ -126,7 +126,7 @@ class Fit:
         return dict(zip(self.sizes.tolist(), sums.tolist(), strict=True))
 
     def unidentified(self, tail: float = 0.05) -> list[str]:
-        """What the data cannot tell, in words.
+        """What the data cannot identify, in words.
 
         Args:
             tail: probability beyond each end of an interval.

@@ -21,7 +21,7 @@ from radscale_lib.scaling.laws import FORMS, LEAST_SQUARES, Array, Shapes, elast
 from radscale_lib.scaling.noise import Noise
 
 MOST_GROWTH = 1000.0
-"""Sizes further below the largest tell nothing of its law, and would make covariances singular."""
+"""Sizes further below the largest say nothing about its law, and make covariances singular."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ other curve tells it: flat; where standard errors that may hold it are given, so
 unlikely; and for the probability of a trend, under which flat curves of one seed are called rising
 or falling no more often than is said."""
 AROUND: Array = np.geomspace(1.4**-5, 1.4**3, 9)
-"""The same where other curves tell it, relative to what they tell."""
+"""The same where other curves estimate it, relative to their estimate."""
 MISFIT: Array = np.geomspace(0.002, 0.15, 6)
 """Standard deviation of the misfit at the largest size, log error."""
 MISFIT_POWER = 0.5
@@ -230,7 +230,7 @@ def least_squares_shape(grid: Shapes, log_u: Array, log_error: Array) -> Shapes 
 
 
 def _seed_grid(own: Array, seed_noise: tuple[float, float] | None) -> Array:
-    """Standard deviations of the seeds' noise: around what other curves tell, if they do."""
+    """Standard deviations of the seeds' noise: around other curves' estimate, if there is one."""
     if seed_noise is None:
         return SEED_NOISE
     pooled = seed_noise[0]
@@ -242,7 +242,7 @@ def _log_prior_noise(
 ) -> Array:
     """Log prior density of the seeds' standard deviation on the log scale.
 
-    Where other curves tell their variance: its chi-square likelihood, and flat in the standard
+    Where other curves estimate their variance: its chi-square likelihood, and flat in the standard
     deviation (Gelman 2006). What differs between seeds of a size is their own test noise as well.
     """
     if seed_noise is None:

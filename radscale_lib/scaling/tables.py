@@ -274,7 +274,7 @@ def _crossover_row(
 
 
 def _grid(arm: FittedArm) -> Array:
-    """Where a curve is told: its sizes, and even places from the smallest to the horizon."""
+    """Where a curve is reported: its sizes, and even places from the smallest to the horizon."""
     smallest, _, horizon = arm.ends
     even = np.geomspace(smallest, horizon, 41).round(6)
     return np.union1d(even, np.append(arm.fit.sizes, horizon))

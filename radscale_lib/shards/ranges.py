@@ -50,7 +50,7 @@ Span = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells a shard from another one of its name: its size, and a digest of its footer."""
+    """What distinguishes shards of one name: size, and a digest of the footer."""
 
     size: int
     footer: str

@@ -44,7 +44,7 @@ Encoding = Literal["png", "tiff"]
 Language = Literal["de", "en", "es", "fr", "ja", "pt", "zh"]
 """Languages of reports (ISO 639-1), each with a data file in `radscale_lib/languages`."""
 PHRASED = frozenset({"de", "en", "es", "fr", "pt"})
-"""Languages in which phrases tell what a report affirms and denies, too."""
+"""Languages that also have phrases for what a report affirms and denies."""
 
 PHANTOM_LABELS = {
     "findings": (

@@ -95,7 +95,7 @@ def _table(section: type[BaseModel], places: list[str]) -> str:
 
 
 def _tags(section: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Fields of one fixed value: they tell the variants of a section apart."""
+    """Fields of one fixed value: they distinguish the variants of a section."""
     for name, info in section.model_fields.items():
         if len(_literals(info.annotation)) == 1:
             yield name, info

@@ -46,7 +46,7 @@ def combined(columns: pl.DataFrame) -> NDArray[np.uint32]:
         uint32 [rows].
 
     Raises:
-        SubsetError: if there are more combinations than 64 bits can tell apart.
+        SubsetError: if there are more combinations than 64 bits can distinguish.
     """
     possible = 1
     key = np.zeros(columns.height, np.int64)

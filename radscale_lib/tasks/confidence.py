@@ -131,7 +131,7 @@ def correlation_of(resamples: Floats) -> Floats:
 
 
 def sampled_family(value: float, variance: float, cases: int, bias: float = 0.0) -> Family:
-    """Of a score in [0, 1] whose variance the bootstrap alone tells.
+    """Of a score in [0, 1] whose variance only the bootstrap gives.
 
     On the scale of normal deviates the variance is the same everywhere. That it is estimated
     from few cases widens it as Student's t does.
@@ -152,7 +152,7 @@ def sampled_family(value: float, variance: float, cases: int, bias: float = 0.0)
 
 
 def share_family(value: float, cases: int, variance: float) -> Family:
-    """Of a share of cases: binomial, as much wider as the bootstrap's variance is, where it tells.
+    """Of a share of cases: binomial, widened as the bootstrap's variance is, where it has one.
 
     A share of 0 or 1, which does not vary over draws, has an interval too.
 

@@ -20,7 +20,7 @@ MOMENTS: Mapping[str, Callable[[Floats, int, int, Floats], Moments]] = {
     "auroc": area_moments,
     "auprc": precision_moments,
 }
-"""Metrics whose spread the binormal model gives; of others the bootstrap alone tells it."""
+"""Metrics whose spread the binormal model gives; for others only the bootstrap gives it."""
 TRUSTED = 400
 """Cases of the rarer class at which the variance that was found counts as much as the model's."""
 KNOWN = 20
@@ -213,7 +213,7 @@ class Cases:
         return Family(truth, mean.sum(axis=1), spread.sum(axis=1))
 
     def sampled(self, value: float, variance: float, bias: float = 0.0) -> Family:
-        """Family of a score whose variance, and bias, the bootstrap alone tells."""
+        """Family of a score whose variance and bias only the bootstrap gives."""
         return sampled_family(value, variance, len(np.unique(self.patient[self.rarer])), bias)
 
 

@@ -122,7 +122,7 @@ def sampled_score(
     patients: int,
     drawn: Floats | None = None,
 ) -> Score:
-    """A score whose variance its bootstrap draws alone tell.
+    """A score whose variance only its bootstrap draws give.
 
     Args:
         target: label, or `macro`.

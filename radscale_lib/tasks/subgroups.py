@@ -31,7 +31,7 @@ SCHEMA = pl.Schema(
         "note": pl.String(),
     }
 )
-"""Columns that tell of a subgroup: see docs/reference/data-contracts.md."""
+"""Columns that define subgroups: see docs/reference/data-contracts.md."""
 Scorer = Callable[[NDArray[np.intp], PatientDraws], Sequence[Score]]
 """Scores of some test images, by their places, under draws of their patients."""
 

@@ -226,4 +226,6 @@ def test_the_card_says_what_is_known_and_what_is_not(
         exported(run, "timm", tmp_path / "none", "--scores", other)
     assert "other.parquet: no table of a study's scores" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
-    assert "Any image of a patient" in text and "Tasks other than findings" in text
+    assert (
+        "Any image of a patient" in text and "Tasks and heads other than findings (linear)." in text
+    )

@@ -173,7 +173,7 @@ def given_parts(wildcards, input):
 
 
 def label_reports():
-    """What the report tells of labels that are read from reports, by the name of its option."""
+    """What the report says about labels that are read from reports, by the name of its option."""
     if not STUDY.labels.readers:
         return {}
     names = {"label_counts": "counts", "label_agreement": "agreement"}
@@ -257,7 +257,7 @@ def at_archives(*names):
 
 
 def described_by(arm):
-    """The file or folder that tells an encoder's architecture, where the study does not."""
+    """The file or folder that states an encoder's architecture, where the study does not."""
     return STUDY.encoders[STUDY.encoder_of(arm)].described_by
 
 

@@ -14,7 +14,7 @@ rule evaluate_run:
         # Whether the run failed, and its unique images: as the encoder, which it changes with.
         card=ancient(OUT / f"encoders/{RUN}/encoder.json"),
         catalog=data("institution", "catalog.parquet"),
-        # It tells damaged and exchanged images. Which images there are is in the catalog.
+        # It detects damaged and exchanged images. Which images there are is in the catalog.
         ranges=ancient(data("institution", "ranges.arrow")),
         folders=task_folders(),
         labels=label_tables("held-out"),

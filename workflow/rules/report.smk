@@ -20,7 +20,7 @@ rule draw_similarity:
     input:
         encoders=lambda wildcards: [encoder(run) for run in COMPARED[wildcards.arm]],
         catalog=data("institution", "catalog.parquet"),
-        # It tells damaged and exchanged images. Which images there are is in the catalog.
+        # It detects damaged and exchanged images. Which images there are is in the catalog.
         ranges=ancient(data("institution", "ranges.arrow")),
     output:
         OUT / "similarity/{arm}.parquet",

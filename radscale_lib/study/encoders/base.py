@@ -66,7 +66,7 @@ class EncoderSection(Section):
 
     @property
     def described_by(self) -> Path | None:
-        """The file or folder that tells its architecture, where the study does not."""
+        """The file or folder that states its architecture, where the study does not."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""Encoders that a library builds: what they share, and what files tell without the library."""
+"""Encoders that a library builds: what they share, and what files state without the library."""
 
 import json
 from functools import lru_cache
@@ -14,15 +14,15 @@ from radscale_lib.study.encoders.input import Input
 PARAMETERS = 86e6
 """Assumed, of an encoder whose weights are not there: a ViT-B's."""
 CELL = 16
-"""Assumed, of an encoder whose files do not tell: pixels of a token's side."""
+"""Assumed of an encoder whose files do not say: pixels of a token's side."""
 LONGEST_HEADER = 2**27
 """Bytes of a safetensors file's header, at most."""
 SIDE = 224
-"""Assumed, of an encoder whose files do not tell: side of its square input, pixels."""
+"""Assumed of an encoder whose files do not say: side of its square input, pixels."""
 
 
 class UnknownFactError(ValueError):
-    """What an encoder's files do not tell; its library does, once it is imported."""
+    """What an encoder's files do not say; its library does, once it is imported."""
 
 
 class LibraryEncoder(EncoderSection):
@@ -60,7 +60,7 @@ class LibraryEncoder(EncoderSection):
 
     @property
     def described_by(self) -> Path | None:
-        """The file or folder that tells its architecture, where the study does not."""
+        """The file or folder that states its architecture, where the study does not."""
         return self.weights
 
     @property
@@ -70,12 +70,12 @@ class LibraryEncoder(EncoderSection):
 
     @property
     def known_input(self) -> Input | None:
-        """Resize, crop and normalisation, if the study or a file beside the weights tells."""
+        """Resize, crop and normalisation, if the study or a file beside the weights states it."""
         return self.input
 
     @property
     def cell(self) -> int | None:
-        """Pixels of a token's side, if a file tells."""
+        """Pixels of a token's side, if a file says."""
         return None
 
     @property
@@ -119,7 +119,7 @@ class LibraryEncoder(EncoderSection):
         return 4.0 * sqrt(self.parameters() / 144) * (side / (self.cell or CELL)) ** 2
 
     def parameters(self) -> float:
-        """What the weights' headers count, or their size tells; else those of a ViT-B."""
+        """What the weights' headers count, or their size implies; else those of a ViT-B."""
         if self.weights is None or not self.weights.exists():
             return PARAMETERS
         return counted(self.weights) or PARAMETERS

@@ -49,7 +49,7 @@ class OpenClip(LibraryEncoder):
     )
 
     def located(self) -> Self:
-        """With the configuration that the weights' folder, or the name, tells."""
+        """With the configuration that the weights' folder, or the name, gives."""
         config = self.config
         if config is None and self.weights is not None:
             config = read_json(self.weights / CONFIG) or None

@@ -34,7 +34,7 @@ class Timm(LibraryEncoder):
 
     @property
     def known_input(self) -> Input | None:
-        """Resize, crop and normalisation, if the study or config.json beside the weights tells."""
+        """Resize, crop and normalisation, if the study or config.json beside the weights says."""
         published = self.located().published
         if self.input or not published:
             return self.input
@@ -52,7 +52,7 @@ class Timm(LibraryEncoder):
         return self.resolution or given
 
     def located(self) -> Self:
-        """With the name, options and pretrained_cfg that the weights' folder tells."""
+        """With the name, options and pretrained_cfg that the weights' folder gives."""
         if self.weights is None or not self.weights.is_dir():
             return self
         values = read_json(self.weights / "config.json")

@@ -62,7 +62,7 @@ class Transformers(LibraryEncoder):
     )
 
     def located(self) -> Self:
-        """With the configurations that the folder, or the model's family, tells."""
+        """With the configurations that the folder, or the model's family, gives."""
         config, processor = self.config, self.processor
         if self.weights is not None:
             config = config or read_json(self.weights / "config.json") or None
@@ -98,7 +98,7 @@ class Transformers(LibraryEncoder):
         """The image processor's configuration at the study's resolution.
 
         Raises:
-            UnknownFactError: if neither the folder nor the model's family tells.
+            UnknownFactError: if neither the folder nor the model's family says.
         """
         values = self.located().processor or self.family_processor()
         if self.resolution:
