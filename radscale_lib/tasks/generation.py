@@ -1,8 +1,12 @@
 """Report generation from a frozen encoder."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import isqrt
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 import torch
@@ -19,7 +23,12 @@ from radscale_lib.tasks.images import require, select, with_section
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.predictions import HEAD, Predicted
 from radscale_lib.tasks.tokens import ReportTokenizer, learn_tokenizer, released_tokenizer
-from radscale_lib.tasks.training import task_seed, train
+from radscale_lib.tasks.training import search, task_seed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from radscale_lib.tasks.llama import Llama
 
 
 def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
@@ -47,7 +56,11 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
 
     seed = task_seed(study.evaluation.seed, name)
     frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch)
-    generator, tokenizer = _train(task, frozen, training[task.section].to_list(), seed, name)
+    validation = None
+    if task.decoder.searches:
+        validation = select(reported, "validation", task.decoder.validation_images)
+        require(validation, name, "validation", f"a report section {task.section!r}")
+    generator, tokenizer, choice = _train(task, frozen, training, validation, seed, name)
 
     def written(frozen: FrozenEncoder, test: pl.DataFrame) -> pl.DataFrame:
         return test.select(
@@ -63,7 +76,8 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
         theirs = select(with_section(files, task.section), "test", task.decoder.test_images)
         if name in study.tasks_at(archive) and len(theirs):
             elsewhere[archive] = written(frozen.at(files, theirs), theirs)
-    return Predicted(written(frozen.over(test), test), elsewhere=elsewhere)
+    table = written(frozen.over(test), test)
+    return Predicted(table, choices={part: choice} if choice else {}, elsewhere=elsewhere)
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:
@@ -107,7 +121,7 @@ class _Texts:
     lengths: Tensor
 
     @classmethod
-    def encode(cls, reports: Sequence[str], tokenizer: ReportTokenizer, longest: int) -> "_Texts":
+    def encode(cls, reports: Sequence[str], tokenizer: ReportTokenizer, longest: int) -> _Texts:
         rows = [tokenizer.encode(report.strip(), longest) for report in reports]
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.full((len(rows), int(lengths.max())), tokenizer.end)
@@ -116,44 +130,83 @@ class _Texts:
         return cls(ids, lengths)
 
 
+class _Reported(NamedTuple):
+    """What visual tokens are made of, and the reports."""
+
+    grids: Grids
+    texts: _Texts
+
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions of some images, and their features as they lie in the file."""
+        return images, self.grids.read(images)
+
+    def loss(self, generator: ReportGenerator, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """A generator's loss on what was read."""
+        images, raw = batch
+        lengths = self.texts.lengths[images]
+        ids = self.texts.ids[images, : int(lengths.max())].to(self.grids.device)
+        visual = visual_tokens(*self.grids.decode(raw))
+        return generator.loss(visual, ids, lengths.to(self.grids.device))
+
+
 def _train(
-    task: Generation, frozen: FrozenEncoder, reports: Sequence[str], seed: int, name: str
-) -> tuple[ReportGenerator, ReportTokenizer]:
+    task: Generation,
+    frozen: FrozenEncoder,
+    training: pl.DataFrame,
+    validation: pl.DataFrame | None,
+    seed: int,
+    name: str,
+) -> tuple[ReportGenerator, ReportTokenizer, str]:
+    """The generator, its tokenizer, and what was chosen on validation."""
+
     def chosen(features: Features) -> list[Tensor]:
         return [pooled(features, task.visual_tokens), features.global_]
 
-    with Grids(frozen, f"{name}: training features", chosen) as grids:
-        return _fit(task, grids, reports, seed, name)
+    reports = training[task.section].to_list()
+    tokenizer = _tokenizer(task, reports)
+    with ExitStack() as stack:
+
+        def read_from(rows: pl.DataFrame, what: str) -> _Reported:
+            grids = Grids(frozen.over(rows), f"{name}: {what} features", chosen)
+            stack.enter_context(grids)
+            texts = rows[task.section].to_list()
+            return _Reported(grids, _Texts.encode(texts, tokenizer, task.max_tokens))
+
+        learnt = read_from(training, "training")
+        checked = None if validation is None else read_from(validation, "validation")
+        width = sum(shape[0] for shape in learnt.grids.shapes)
+
+        def make() -> ReportGenerator:
+            torch.manual_seed(seed)
+            return ReportGenerator(_model(task, tokenizer), width).to(learnt.grids.device)
+
+        @torch.no_grad()
+        def validate(generator: ReportGenerator) -> float:
+            assert checked is not None
+            count, total = len(checked.grids), 0.0
+            for images in torch.split(torch.arange(count), task.decoder.batch):
+                total += len(images) * float(checked.loss(generator, checked.read(images)))
+            return total / count
+
+        generator, _, choice = search(
+            make, learnt.loss, len(learnt.grids), task.decoder, seed, f"{name}: decoder",
+            learnt.read, None if checked is None else validate,
+        )  # fmt: skip
+    return generator, tokenizer, choice
 
 
-def _fit(
-    task: Generation, grids: Grids, reports: Sequence[str], seed: int, name: str
-) -> tuple[ReportGenerator, ReportTokenizer]:
-    width = sum(shape[0] for shape in grids.shapes)
-    torch.manual_seed(seed)
+def _tokenizer(task: Generation, reports: Sequence[str]) -> ReportTokenizer:
     if isinstance(task.language_model, LanguageModel):
-        tokenizer = learn_tokenizer(reports, task.language_model.vocabulary)
-        generator = ReportGenerator(scratch_model(task.language_model, len(tokenizer)), width)
-    else:
-        folder, trusted = task.language_model, task.trust_remote_code
-        tokenizer = released_tokenizer(folder, trust_remote_code=trusted)
-        model = released_model(folder, task.lora_rank, trust_remote_code=trusted)
-        generator = ReportGenerator(model, width)
-    generator.to(grids.device)
-    texts = _Texts.encode(reports, tokenizer, task.max_tokens)
+        return learn_tokenizer(reports, task.language_model.vocabulary)
+    return released_tokenizer(task.language_model, trust_remote_code=task.trust_remote_code)
 
-    def read(images: Tensor) -> tuple[Tensor, Tensor]:
-        return images, grids.read(images)
 
-    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
-        images, raw = batch
-        lengths = texts.lengths[images]
-        ids = texts.ids[images, : int(lengths.max())].to(grids.device)
-        visual = visual_tokens(*grids.decode(raw))
-        return generator.loss(visual, ids, lengths.to(grids.device))
-
-    train(generator, loss, len(grids), task.decoder, seed, f"{name}: decoder", read)
-    return generator, tokenizer
+def _model(task: Generation, tokenizer: ReportTokenizer) -> Llama | PreTrainedModel:
+    """The language model with its first weights."""
+    if isinstance(task.language_model, LanguageModel):
+        return scratch_model(task.language_model, len(tokenizer))
+    trusted = task.trust_remote_code
+    return released_model(task.language_model, task.lora_rank, trust_remote_code=trusted)
 
 
 def _write(

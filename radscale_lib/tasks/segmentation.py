@@ -1,6 +1,9 @@
 """Segmentation of lines and tubes: a decoder on a frozen encoder, and its masks of whole films."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import NamedTuple
 
 import polars as pl
 import torch
@@ -16,7 +19,7 @@ from radscale_lib.tasks.images import require, select
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.masks import TubeMasks, encode_mask
 from radscale_lib.tasks.predictions import HEAD, Predicted
-from radscale_lib.tasks.training import task_seed, train
+from radscale_lib.tasks.training import search, task_seed
 
 THRESHOLD = 0.5
 
@@ -51,12 +54,22 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
     classes, label = study.labels.tubes, f"{name} ({part})"
     whole = task.unseen == "padded"
     frozen = FrozenEncoder(inputs, training, study.compute, task.decoder.batch, whole)
-    masks = TubeMasks(training, classes, task, frozen.tower.encoder)
-    with Grids(frozen, f"{label}: training features") as grids:
-        decoders = [
-            _train(task, part, grids, masks, seed, f"{label}: decoder {number}")
-            for number, seed in enumerate(_seeds(study.evaluation.seed, name, task.decoder.seeds))
-        ]
+    seeds = _seeds(study.evaluation.seed, name, task.decoder.seeds)
+
+    def learnt_from(rows: pl.DataFrame, what: str) -> _Films:
+        masks = TubeMasks(rows, classes, task, frozen.tower.encoder)
+        return _Films(Grids(frozen.over(rows), f"{label}: {what} features"), masks)
+
+    with ExitStack() as stack:
+        films = learnt_from(training, "training")
+        stack.enter_context(films.grids)
+        validation = None
+        if task.training(part).searches:
+            rows = select(annotated, "validation", task.decoder.validation_images)
+            require(rows, name, "validation", "tube annotations")
+            validation = learnt_from(rows, "validation")
+            stack.enter_context(validation.grids)
+        decoders, choice = _train(task, part, films, validation, seeds, label)
     schema = predictions_schema(study, name)
 
     def predicted(frozen: FrozenEncoder, test: pl.DataFrame) -> pl.DataFrame:
@@ -79,7 +92,8 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
         theirs = select(_annotated(files), "test", task.decoder.test_images)
         if name in study.tasks_at(archive) and len(theirs):
             elsewhere[archive] = predicted(frozen.at(files, theirs), theirs)
-    return Predicted(predicted(frozen.over(test), test), elsewhere=elsewhere)
+    table = predicted(frozen.over(test), test)
+    return Predicted(table, choices={part: choice} if choice else {}, elsewhere=elsewhere)
 
 
 def _annotated(inputs: Inputs) -> pl.DataFrame:
@@ -108,28 +122,62 @@ def _seeds(seed: int, task: str, count: int) -> list[int]:
     return [task_seed(seed, task if not number else f"{task} {number}") for number in range(count)]
 
 
-def _train(
-    task: Segmentation, part: str, grids: Grids, masks: TubeMasks, seed: int, label: str
-) -> MaskDecoder:
-    section = task.heads[part]
-    channels = [shape[0] for shape in grids.shapes]
-    finest = max(shape[-1] for shape in grids.shapes)
-    torch.manual_seed(seed)
-    decoder = MaskDecoder(section, channels, finest, len(masks.classes), task.output_size)
-    decoder.to(grids.device)
+class _Films(NamedTuple):
+    """Feature maps of films, and their true masks."""
 
-    def read(images: Tensor) -> tuple[Tensor, Tensor]:
-        return grids.read(images), torch.from_numpy(masks.seen(images.tolist()))
+    grids: Grids
+    masks: TubeMasks
 
-    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps as they lie in the file, and masks, of the films at some positions."""
+        return self.grids.read(images), torch.from_numpy(self.masks.seen(images.tolist()))
+
+    def loss(self, decoder: MaskDecoder, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """A decoder's loss on what was read."""
         raw, targets = batch
-        return mask_loss(decoder(grids.decode(raw)), targets.to(grids.device))
+        return mask_loss(decoder(self.grids.decode(raw)), targets.to(self.grids.device))
 
-    training = task.decoder
-    if section.lr is not None:
-        training = training.model_copy(update={"lr": section.lr})
-    train(decoder, loss, len(grids), training, seed, label, read)
-    return decoder
+
+def _train(
+    task: Segmentation,
+    part: str,
+    films: _Films,
+    validation: _Films | None,
+    seeds: Sequence[int],
+    label: str,
+) -> tuple[list[MaskDecoder], str]:
+    """A decoder for each seed, and what was chosen; its rate is chosen with the first."""
+    section, training = task.heads[part], task.training(part)
+    shapes = films.grids.shapes
+    finest = max(shape[-1] for shape in shapes)
+
+    def make(seed: int) -> MaskDecoder:
+        torch.manual_seed(seed)
+        channels, classes = [shape[0] for shape in shapes], len(films.masks.classes)
+        decoder = MaskDecoder(section, channels, finest, classes, task.output_size)
+        return decoder.to(films.grids.device)
+
+    @torch.no_grad()
+    def validate(decoder: MaskDecoder) -> float:
+        assert validation is not None
+        count, total = len(validation.grids), 0.0
+        for images in torch.split(torch.arange(count), training.batch):
+            total += len(images) * float(validation.loss(decoder, validation.read(images)))
+        return total / count
+
+    checked = None if validation is None else validate
+    decoders, choice = list[MaskDecoder](), ""
+    for number, seed in enumerate(seeds):
+        what = f"{label}: decoder {number}"
+        decoder, rate, words = search(
+            partial(make, seed), films.loss, len(films.grids), training, seed, what, films.read,
+            checked,
+        )  # fmt: skip
+        if not decoders:
+            choice, training = words, training.model_copy(update={"lr": rate})
+        decoders.append(decoder)
+        checked = checked if training.searches else None
+    return decoders, choice
 
 
 @torch.no_grad()

@@ -4,6 +4,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -13,9 +15,11 @@ from radscale_lib.adamw import AdamW
 from radscale_lib.digests import text_number
 from radscale_lib.progress import Progress
 from radscale_lib.study.tasks import Decoder
+from radscale_lib.tasks.choice import chosen
 from radscale_lib.tasks.finite import NotFiniteError
 
 T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 
 AHEAD = 2
 """Batches that are read while one is learnt from."""
@@ -80,6 +84,96 @@ def ahead(chosen: Iterable[Tensor], read: Callable[[Tensor], T]) -> Iterator[T]:
                 future.cancel()
 
 
+@dataclass
+class Least:
+    """The least validation loss so far, and the weights that had it.
+
+    Attributes:
+        step: after which it was found.
+        waited: losses since then.
+    """
+
+    loss: float = math.inf
+    step: int = 0
+    waited: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    def check(self, step: int, loss: float, model: nn.Module) -> None:
+        """Keep what a model has learnt if its loss is the least."""
+        self.waited += 1
+        if loss < self.loss:
+            self.loss, self.step, self.waited = loss, step, 0
+            self.state = {name: value.detach().clone() for name, value in _learnt(model)}
+
+    @torch.no_grad()
+    def restore(self, model: nn.Module) -> None:
+        """Give a model the weights that were kept."""
+        for name, value in _learnt(model):
+            value.copy_(self.state[name])
+
+
+def _learnt(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """What training changes: parameters with a gradient, and buffers."""
+    yield from ((name, each) for name, each in model.named_parameters() if each.requires_grad)
+    yield from model.named_buffers()
+
+
+def search(
+    make: Callable[[], M],
+    loss: Callable[[M, T], Tensor],
+    images: int,
+    decoder: Decoder,
+    seed: int,
+    label: str,
+    read: Callable[[Tensor], T],
+    validate: Callable[[M], float] | None,
+) -> tuple[M, float, str]:
+    """Train a model at each learning rate; the one of least validation loss.
+
+    Args:
+        make: a model with its first weights, the same each time.
+        loss: of a model, of what `read` gives.
+        images: number of training images.
+        decoder: its settings.
+        seed: of the batches, which are the same at each rate.
+        label: what to call the work in progress lines.
+        read: as of `train`.
+        validate: loss of a model on the validation split, in evaluation mode; None where there is
+            nothing to choose.
+
+    Returns:
+        The model in evaluation mode, its rate, and what was chosen in words; no words if nothing
+        was.
+
+    Raises:
+        NotFiniteError: if the training diverged at every rate.
+    """
+    every = max(1, decoder.steps // decoder.checks) if decoder.checks else decoder.steps
+    best: tuple[M, float, Least] | None = None
+    fault: NotFiniteError | None = None
+    for rate in decoder.rates:
+        model = make()
+        checked = None if validate is None else partial(validate, model)
+        what = f"{label} ({rate:g})" if len(decoder.rates) > 1 else label
+        try:
+            least = train(
+                model, partial(loss, model), images, decoder, seed, what, read, rate, checked, every
+            )
+        except NotFiniteError as error:
+            fault = error
+            continue
+        if best is None or least.loss < best[2].loss:
+            best = model, rate, least
+    if best is None:
+        assert fault is not None
+        raise fault
+    model, rate, least = best
+    notes = [chosen("rate", rate, decoder.rates)] if len(decoder.rates) > 1 else []
+    if decoder.patience is not None:
+        notes.append(chosen("steps", least.step, (every, decoder.steps)))
+    return model, rate, "; ".join(notes)
+
+
 def train(
     model: nn.Module,
     loss: Callable[[T], Tensor],
@@ -88,7 +182,10 @@ def train(
     seed: int,
     label: str,
     read: Callable[[Tensor], T],
-) -> None:
+    rate: float | None = None,
+    validate: Callable[[], float] | None = None,
+    every: int = 1,
+) -> Least:
     """Fit the trainable parameters of a model: AdamW, one-cycle learning rate, clipped gradients.
 
     Args:
@@ -100,24 +197,43 @@ def train(
         label: what to call the work in progress lines.
         read: the training images with the given indices, in whatever form the loss takes; called
             by another thread, ahead of the loss.
+        rate: peak learning rate; None: the first of the decoder's.
+        validate: loss on the validation split, by which the model's weights are chosen, and the
+            training ends (`decoder.patience`); None: the last are kept.
+        every: steps between two of its losses.
+
+    Returns:
+        The least validation loss; infinite if there is none.
 
     Raises:
         NotFiniteError: if the training diverged.
     """
+    rate = decoder.rates[0] if rate is None else rate
     parameters = [p for p in model.parameters() if p.requires_grad]
     group = {"params": parameters}
-    optimiser = AdamW([group], decoder.lr, betas=(0.9, 0.95), weight_decay=0.01)
+    optimiser = AdamW([group], rate, betas=(0.9, 0.95), weight_decay=0.01)
     progress = Progress(label, decoder.steps, "steps")
+    least = Least()
     model.train()
-    chosen = batches(images, decoder.batch, decoder.steps, seed)
-    for step, batch in enumerate(ahead(chosen, read), start=1):
+    chosen_images = batches(images, decoder.batch, decoder.steps, seed)
+    for step, batch in enumerate(ahead(chosen_images, read), start=1):
         value = loss(batch)
         optimiser.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.param_groups[0]["lr"] = one_cycle(step - 1, decoder.steps, decoder.lr)
+        optimiser.param_groups[0]["lr"] = one_cycle(step - 1, decoder.steps, rate)
         optimiser.step()
         progress.reach(step, value.detach())
-    if not all(bool(parameter.isfinite().all()) for parameter in parameters):
+        if validate and (step % every == 0 or step == decoder.steps):
+            model.eval()
+            least.check(step, validate(), model)
+            model.train()
+            if decoder.patience is not None and least.waited >= decoder.patience:
+                break
+    if least.state:
+        least.restore(model)
+    finite = validate is None or math.isfinite(least.loss)
+    if not finite or not all(bool(parameter.isfinite().all()) for parameter in parameters):
         raise NotFiniteError(f"{label}: its weights are not finite: lower decoder.lr")
     model.eval()
+    return least

@@ -719,6 +719,14 @@ WRONG = {
         {"evaluation.tasks.segmentation.unseen": "squeezed"},
         "evaluation.tasks.segmentation.unseen: must be 'missed' or 'padded' (got 'squeezed')",
     ),
+    "no rate of a decoder": (
+        {"evaluation.tasks.segmentation.decoder.lr": []},
+        "evaluation.tasks.segmentation.decoder.lr: must not be empty: name at least one (got [])",
+    ),
+    "rates of a decoder that are no rates": (
+        {"evaluation.tasks.segmentation.heads.pyramid.lr": [1e-3, 0]},
+        "evaluation.tasks.segmentation.heads.pyramid.lr.1: must be greater than 0 (got 0)",
+    ),
     "a decoder without a seed": (
         {"evaluation.tasks.segmentation.decoder.seeds": 0},
         "evaluation.tasks.segmentation.decoder.seeds: must be greater than or equal to 1 (got 0)",

@@ -10,13 +10,15 @@ from torch.nn import functional as F
 from radscale_lib.encoders.features import Features
 from radscale_lib.study.decoders import DECODERS
 from radscale_lib.study.tasks import Decoder
+from radscale_lib.study.tasks.base import CHECKS
 from radscale_lib.study.tasks.generation import LanguageModel
 from radscale_lib.tasks.decoders.base import MaskDecoder, mask_loss, pool, resize
+from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.generation import pooled, visual_tokens
 from radscale_lib.tasks.generator import ReportGenerator, released_model, scratch_model
 from radscale_lib.tasks.llama import Llama
 from radscale_lib.tasks.tokens import learn_tokenizer
-from radscale_lib.tasks.training import ahead, batches, one_cycle, task_seed, train
+from radscale_lib.tasks.training import ahead, batches, one_cycle, search, task_seed, train
 
 torch.set_num_threads(1)
 
@@ -317,3 +319,67 @@ def test_any_number_of_steps_can_be_trained(steps):
 
     train(model, loss, 4, Decoder(steps=steps, batch=2, lr=1.0), 0, "x", lambda images: images)
     assert torch.isfinite(model.weight).all()
+
+
+LINE = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
+NOISE = torch.randn(40, 1, generator=torch.Generator().manual_seed(4))
+
+
+def searched(lr, patience=None, steps=40, noise=0.0):
+    """A line of six numbers, found with some rates: model, rate, words, and losses that were seen.
+
+    Learnt from the first 12, and chosen on the others.
+    """
+    targets = LINE.sum(1, keepdim=True) + noise * NOISE
+    losses = []
+
+    def make():
+        torch.manual_seed(1)
+        return torch.nn.Linear(6, 1)
+
+    def loss(model, images):
+        return F.mse_loss(model(LINE[images]), targets[images])
+
+    @torch.no_grad()
+    def validate(model):
+        assert not model.training
+        losses.append(float(loss(model, torch.arange(12, 40))))
+        return losses[-1]
+
+    decoder = Decoder(steps=steps, batch=8, lr=lr, patience=patience)
+    found = search(
+        make,
+        loss,
+        12,
+        decoder,
+        0,
+        "x",
+        lambda images: images,
+        validate if decoder.searches else None,
+    )
+    return *found, losses, validate
+
+
+def test_a_rate_is_chosen_by_validation_loss_among_trainings_that_are_alike():
+    alone = {rate: searched(rate)[0] for rate in (1e-4, 3e-2, 3e-1)}
+    model, rate, words, losses, validate = searched([1e-4, 3e-2, 3e-1])
+    assert [validate(each) for each in alone.values()] == losses[:3]
+    assert rate == list(alone)[int(np.argmin(losses[:3]))] != 1e-4
+    assert torch.equal(model.weight, alone[rate].weight)
+    assert words == f"rate {rate:g}" + " (at the edge of what was tried)" * (rate == 3e-1)
+    assert searched(3e-2)[1:3] == (3e-2, "")
+
+
+def test_a_rate_that_diverges_is_not_chosen():
+    assert searched([3e-2, 1e38, 1e37])[1] == 3e-2
+    with pytest.raises(NotFiniteError, match=r"lower decoder\.lr"):
+        searched([1e37, 1e38])
+
+
+def test_training_ends_early_and_keeps_the_weights_of_least_validation_loss():
+    """Of twelve noisy numbers more is learnt by heart than holds of others."""
+    model, _, words, losses, validate = searched(3e-1, patience=3, steps=200, noise=3.0)
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 1 + 3 < CHECKS and losses[-1] > losses[best]
+    assert words.split(" (")[0] == f"steps {10 * (best + 1)}"
+    assert validate(model) == losses[best]

@@ -15,11 +15,12 @@ from radscale_lib.study import parse_study
 from radscale_lib.study.heads.attention import CHECKS, Attention
 from radscale_lib.study.heads.knn import Knn
 from radscale_lib.study.heads.linear import Linear
+from radscale_lib.tasks.choice import chosen
 from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.features import NAMES
 from radscale_lib.tasks.grids import Grids
 from radscale_lib.tasks.heads import attention, knn, linear
-from radscale_lib.tasks.heads.cases import Cases, chosen
+from radscale_lib.tasks.heads.cases import Cases
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.scoring import score_run
 from tests.tasks.conftest import STUDY

@@ -13,6 +13,7 @@ from radscale_lib.study import Run, parse_study
 from radscale_lib.tasks import frozen, generation, memory, segmentation
 from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.inputs import Inputs
+from radscale_lib.tasks.predictions import Predicted
 from radscale_lib.tasks.scoring import score_run
 from tests.tasks.conftest import STUDY
 
@@ -43,7 +44,7 @@ class Evaluation:
         self.steps = dict.fromkeys(("segmentation", "reports"), 0)
         self.encoded = 0
         for task, module in (("segmentation", segmentation), ("reports", generation)):
-            monkeypatch.setattr(module, "train", self._counted(task, module.train))
+            monkeypatch.setattr(module, "search", self._counted(task, module.search))
         encode = frozen.FrozenEncoder._encode
 
         def counted(encoder, rows):
@@ -52,10 +53,10 @@ class Evaluation:
 
         monkeypatch.setattr(frozen.FrozenEncoder, "_encode", counted)
 
-    def _counted(self, task, train):
-        def counted(model, loss, images, decoder, *more):
+    def _counted(self, task, search):
+        def counted(make, loss, images, decoder, *more):
             self.steps[task] += decoder.steps
-            return train(model, loss, images, decoder, *more)
+            return search(make, loss, images, decoder, *more)
 
         return counted
 
@@ -103,6 +104,17 @@ def test_the_encoder_runs_once_for_all_tasks_where_its_features_fit(evaluation, 
     assert encoded == outside
     monkeypatch.setattr(memory, "KEPT_BYTES", 0)
     assert evaluation(study_with(), work=False)[1] > outside
+
+
+def test_decoders_rates_and_steps_are_chosen_and_told(evaluation, tmp_path):
+    searching = {"steps": 3, "batch": 8, "lr": [1e-3, 1e-2], "patience": 2}
+    study = study_with(segmentation__decoder=searching | {"seeds": 2}, reports__decoder=searching)
+    evaluation(study, work=False)
+    for task, head in (("segmentation", "pyramid"), ("reports", "language-model")):
+        choice = Predicted.read(tmp_path / "tasks" / task / "predictions.parquet").choices[head]
+        rate, steps = choice.split("; ")
+        assert rate in {f"rate {r:g} (at the edge of what was tried)" for r in searching["lr"]}
+        assert steps.startswith("steps ")
 
 
 def test_labels_in_tables_are_those_of_the_catalog_and_change_by_themselves(

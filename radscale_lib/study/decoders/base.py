@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from radscale_lib.study.heads.base import HeadSection
+from radscale_lib.study.heads.base import HeadSection, Rates
 
 
 class DecoderSection(HeadSection):
@@ -15,6 +15,8 @@ class DecoderSection(HeadSection):
     [B, outputs, grid, grid] of four levels [B, C, H, W]."""
     runs_encoder: ClassVar[bool] = True
 
-    lr: float | None = Field(
-        None, gt=0, description="Peak learning rate; null takes that of the task's decoder."
+    lr: Rates | None = Field(
+        None,
+        description="Peak learning rate, or a list of those tried; null takes what the task's "
+        "decoder has.",
     )

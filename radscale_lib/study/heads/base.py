@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from radscale_lib.study.base import Distinct, Section
 
@@ -28,6 +28,20 @@ class Encoding(NamedTuple):
         """Of one after another; each gives its room back."""
         encoded, kept, read, learnt = zip(cls(), *parts, strict=True)
         return cls(sum(encoded), max(kept), sum(read), sum(learnt))
+
+
+Rate = Annotated[float, Field(gt=0)]
+Rates = Annotated[
+    Annotated[Rate, Tag("one")]
+    | Annotated[tuple[Rate, ...], Field(min_length=1), Distinct, Tag("several")],
+    Discriminator(lambda value: "several" if isinstance(value, list | tuple) else "one"),
+]
+"""A learning rate, or several that are tried."""
+
+
+def rates_of(value: Rates) -> tuple[float, ...]:
+    """The learning rates that are tried."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 class HeadSection(Section):

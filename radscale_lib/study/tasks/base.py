@@ -8,7 +8,10 @@ from pydantic import Field
 
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.base import Section
-from radscale_lib.study.heads.base import Encoding, HeadSection
+from radscale_lib.study.heads.base import Encoding, HeadSection, Rates, rates_of
+
+CHECKS = 20
+"""Times that the validation loss of a training with `patience` is computed over its steps."""
 
 
 class Decoder(Section):
@@ -16,20 +19,54 @@ class Decoder(Section):
 
     steps: int = Field(ge=1, description="Optimiser steps.")
     batch: int = Field(ge=1, description="Images per step.")
-    lr: float = Field(gt=0, description="Peak learning rate.")
+    lr: Rates = Field(
+        description="Peak learning rate, or a list of those tried, from the same first weights and "
+        "on the same batches; chosen on the validation split."
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="A training ends after so many validation losses, of "
+        f"{CHECKS} over its steps, without a lower one, and the weights of the lowest are kept; "
+        "null trains all steps and keeps the last.",
+    )
     train_images: int | None = Field(
         20_000, ge=2, description="Training images used (first by keyed hash); null takes all."
+    )
+    validation_images: int | None = Field(
+        1_000,
+        ge=1,
+        description="Validation images used where something is chosen (first by keyed hash); null "
+        "takes all.",
     )
     test_images: int | None = Field(
         None, ge=2, description="Test images scored (first by keyed hash); null takes all."
     )
 
-    def encoding(self, trained: float, tested: float, trainings: int = 1) -> Encoding:
-        """What trainings on the same feature maps ask of the encoder."""
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The peak learning rates that are tried."""
+        return rates_of(self.lr)
+
+    @property
+    def searches(self) -> bool:
+        """Whether anything is chosen on the validation split."""
+        return len(self.rates) > 1 or self.patience is not None
+
+    @property
+    def checks(self) -> int:
+        """Times that the validation loss of a training is computed, at most."""
+        return 0 if not self.searches else 1 if self.patience is None else CHECKS
+
+    def encoding(self, trained: float, validated: float, tested: float, seeds: int = 1) -> Encoding:
+        """What trainings on the same feature maps ask of the encoder; rates are of the first."""
         learnt = min(trained, self.train_images or trained)
-        encoded = learnt + min(tested, self.test_images or tested)
+        checked = min(validated, self.validation_images or validated) if self.searches else 0.0
+        encoded = learnt + checked + min(tested, self.test_images or tested)
+        trainings = len(self.rates) + seeds - 1
         seen = trainings * self.steps * self.batch
-        return Encoding(encoded, learnt, seen, seen)
+        read = seen + trainings * self.checks * checked
+        return Encoding(encoded, learnt + checked, read, seen)
 
 
 class TaskSection(Section):

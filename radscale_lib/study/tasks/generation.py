@@ -120,7 +120,7 @@ class Generation(TaskSection):
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
         """What it asks of the encoder, with so many images in each split."""
-        every = self.decoder.encoding(trained, tested)
+        every = self.decoder.encoding(trained, validated, tested)
         # Of the four levels, the deepest at most.
         return every._replace(kept=every.kept / 4, read=every.read / 4)
 

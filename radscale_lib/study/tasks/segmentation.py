@@ -117,5 +117,12 @@ class Segmentation(TaskSection):
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
         """What its decoders ask of the encoder, with so many images in each split."""
-        one = self.decoder.encoding(trained, tested, self.decoder.seeds)
-        return Encoding.in_turn([one] * len(self.heads))
+        return Encoding.in_turn(
+            self.training(head).encoding(trained, validated, tested, self.decoder.seeds)
+            for head in self.heads
+        )
+
+    def training(self, head: str) -> SeededDecoder:
+        """How a decoder is trained: as all of the task, but at rates of its own if it has any."""
+        rates = self.heads[head].lr
+        return self.decoder if rates is None else self.decoder.model_copy(update={"lr": rates})

@@ -14,9 +14,10 @@ from torch.nn import functional as F
 from radscale_lib.adamw import AdamW
 from radscale_lib.progress import Progress
 from radscale_lib.study.heads.attention import CHECKS, Attention
+from radscale_lib.tasks.choice import chosen
 from radscale_lib.tasks.frozen import FrozenEncoder
 from radscale_lib.tasks.grids import Grids
-from radscale_lib.tasks.heads.cases import Answer, Cases, chosen
+from radscale_lib.tasks.heads.cases import Answer, Cases
 from radscale_lib.tasks.images import first
 from radscale_lib.tasks.probe import log_loss
 from radscale_lib.tasks.training import WARMUP, ahead, batches, task_seed

@@ -133,9 +133,3 @@ def require(images: int, task: str, split: str) -> None:
             f"task {task}: no image of the {split} split has labels: provide them, raise "
             f"splits.{split}, or remove the task"
         )
-
-
-def chosen(name: str, value: float, tried: Sequence[float]) -> str:
-    """`<name> <value>`, with a warning if it is at the edge of two or more that were tried."""
-    edge = len(tried) > 1 and value in (min(tried), max(tried))
-    return f"{name} {value:g}{' (at the edge of what was tried)' if edge else ''}"

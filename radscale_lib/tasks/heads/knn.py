@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radscale_lib.study.heads.knn import Knn
-from radscale_lib.tasks.heads.cases import Answer, Cases, Films, chosen
+from radscale_lib.tasks.choice import chosen
+from radscale_lib.tasks.heads.cases import Answer, Cases, Films
 from radscale_lib.tasks.probe import Standardiser, log_loss
 
 Floats = NDArray[np.float32]

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radscale_lib.study.heads.linear import Linear
-from radscale_lib.tasks.heads.cases import Answer, Cases, Films, chosen
+from radscale_lib.tasks.choice import chosen
+from radscale_lib.tasks.heads.cases import Answer, Cases, Films
 from radscale_lib.tasks.probe import Probe, Standardiser, choose, fit_path, log_loss
 
 
