@@ -39,6 +39,7 @@ from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.heads import of_head
 from radscale_lib.study import Run, Study
 from radscale_lib.study.model import NO_ENCODER
+from radscale_lib.tasks.predictions import NO_PREDICTIONS
 from radscale_lib.texts import plain
 
 Card = Mapping[str, Any]
@@ -517,8 +518,9 @@ def _run_row(card: Card) -> dict[str, str]:
 
 
 def _gaps(study: Study, scores: pl.DataFrame, cards: Sequence[Card]) -> list[dict[str, str]]:
-    """Runs that failed, or that have no score on some task."""
+    """Runs that failed, that have no score on some task, or one of whose heads failed."""
     by_run = {_key(card): card for card in cards}
+    faults = _faults(study, scores)
     tasks = [task for task in study.scaling.metrics if task in set(scores["task"])]
     scores = pl.concat([scores.clear(), *(of_head(study, scores, task) for task in tasks)])
     keys = scores.filter(pl.col("value").is_not_nan()).select("arm", "size", "seed", "task")
@@ -532,16 +534,29 @@ def _gaps(study: Study, scores: pl.DataFrame, cards: Sequence[Card]) -> list[dic
         elif absent:
             reason = "no run card" if card is None else "no score"
         else:
-            continue
-        missing = "all tasks" if len(absent) == len(tasks) else listed(absent) or "none"
-        rows.append(
-            {
-                "run": f"{run.arm}, {run.size:,} images, seed {run.seed}",
-                "reason": reason,
-                "tasks": missing,
-            }
-        )
+            reason = None
+        named = f"{run.arm}, {run.size:,} images, seed {run.seed}"
+        if reason is not None:
+            missing = "all tasks" if len(absent) == len(tasks) else listed(absent) or "none"
+            rows.append({"run": named, "reason": reason, "tasks": missing})
+        for fault, heads in faults.get(run, {}).items():
+            rows.append({"run": named, "reason": fault, "tasks": listed(heads)})
     return rows
+
+
+def _faults(study: Study, scores: pl.DataFrame) -> dict[Run, dict[str, list[str]]]:
+    """For each run why heads failed where others of their task did not, and which."""
+    if "note" not in scores.columns:  # as of a table from elsewhere
+        return {}
+    failed = scores.filter(pl.col("note").str.starts_with(NO_PREDICTIONS)).select(
+        "arm", "size", "seed", "note", "task", "head"
+    )
+    faults: dict[Run, dict[str, list[str]]] = {}
+    for arm, size, seed, note, task, head in failed.unique(maintain_order=True).iter_rows():
+        of_run = faults.setdefault(Run(arm, size, seed), {})
+        name = f"{task_title(study, task)} ({head})"
+        of_run.setdefault(note.removeprefix(NO_PREDICTIONS), []).append(name)
+    return faults
 
 
 def _settings(study: Study) -> dict[str, Any]:

@@ -15,6 +15,9 @@ KEY = "radscale"
 HEAD = "head"
 """First column: which head a row is of."""
 
+NO_PREDICTIONS = "no predictions: "
+"""Start of the note of scores of a head that failed where others did not; the reason follows."""
+
 
 @dataclass(frozen=True)
 class Predicted:

@@ -13,6 +13,7 @@ from radscale_lib.study.model import Run
 from radscale_lib.study.tasks import TASKS
 from radscale_lib.tasks.bootstrap import Floats, PatientDraws, at_prevalence, interval
 from radscale_lib.tasks.confidence import Confidence, Family, correlation_of, sampled_family
+from radscale_lib.tasks.predictions import NO_PREDICTIONS
 
 SCHEMA = pl.Schema(
     {
@@ -207,6 +208,19 @@ def unscored(
         for metric in metrics
         for label, cases, positives in rows
     ]
+
+
+def failed(metrics: Sequence[str], resamples: int, fault: str) -> list[Score]:
+    """Scores without a value, of a head that failed: the mean over labels alone.
+
+    Args:
+        metrics: names.
+        resamples: number of draws.
+        fault: why it has no predictions.
+    """
+    nothing = np.full(resamples, np.nan)
+    note = NO_PREDICTIONS + fault
+    return [Score(MACRO, metric, float("nan"), nothing, 0, 0, note=note) for metric in metrics]
 
 
 def score_table(

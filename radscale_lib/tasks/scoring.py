@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from radscale_lib.files import atomic_write
+from radscale_lib.metrics import metrics
 from radscale_lib.shards.labels import targets
 from radscale_lib.study.model import Run, Study
 from radscale_lib.tasks import draws as drawn
@@ -18,7 +19,7 @@ from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.predictions import HEAD, Predicted
 from radscale_lib.tasks.runs import scored_files
 from radscale_lib.tasks.scorable import Scorable
-from radscale_lib.tasks.scores import MACRO, SCHEMA, Score, score_table
+from radscale_lib.tasks.scores import MACRO, SCHEMA, Score, failed, score_table
 from radscale_lib.tasks.subgroups import SCHEMA as SUBGROUPS
 from radscale_lib.tasks.subgroups import Grouping, groupings, shortcut, subgroup_scores
 
@@ -124,8 +125,10 @@ class _Scoring:
             groups += [self._named(head, part) for part in of_groups]
             for kind, part in others.items():
                 more.setdefault(kind, []).append(self._named(head, part))
-        for head, fault in faults.items():
-            print(f"{self._what(head)}: {fault}: no scores", file=sys.stderr)
+        for name, fault in faults.items():
+            print(f"{self._what(name)}: {fault}: no scores", file=sys.stderr)
+        if scores:  # Without any the run has no scores of the task, and is told as missing.
+            scores += self._failed(faults)
         study, images = self.study, self.predicted.images
         confidence = study.evaluation.confidence
         table = score_table(scores, self.run, self.encoder, self.name, confidence, images)
@@ -137,6 +140,15 @@ class _Scoring:
             **{kind: pl.concat(parts) for kind, parts in more.items()},
             **{kind: RUN.to_frame() for kind in self.task.tables if kind not in more},
         }
+
+    def _failed(self, faults: Mapping[str, str]) -> Iterator[Score]:
+        """Rows of the heads that failed, those of their shares of the labels too."""
+        names = list(metrics(self.task.kind))
+        for part, fault in faults.items():
+            section = self.task.head(part) if part in self.task.parts else None
+            for head in section.names(part) if section else (part,):
+                of_head = failed(names, self.study.evaluation.resamples, fault)
+                yield from (replace(score, head=head) for score in of_head)
 
     def _scores(
         self, table: pl.DataFrame, note: str | None

@@ -8,8 +8,10 @@ import yaml
 from lxml import etree, html
 
 from radscale_lib.report.answers import answers, label_comparisons
+from radscale_lib.report.document import _gaps
 from radscale_lib.report.words import interval
 from radscale_lib.study import parse_study
+from radscale_lib.tasks.predictions import NO_PREDICTIONS
 
 SECTIONS = [
     *(
@@ -314,6 +316,26 @@ def test_runs_and_gaps(example, document):
     assert gap[0].text_content() == (
         "mi2-reports, 400 images, seed 1loss became NaN at step 120, twiceall tasks"
     )
+
+
+def test_a_head_that_failed_beside_another_is_told_with_its_reason(example):
+    scores = example.table("scores")
+    run = scores.filter(arm="rad-dino", task="segmentation", target="macro").head(1)
+    failed = run.with_columns(
+        head=pl.lit("wild"),
+        value=pl.lit(None, pl.Float64),
+        note=pl.lit(f"{NO_PREDICTIONS}weights are not finite"),
+    )
+    told = _gaps(example.study, pl.concat([scores, failed], how="diagonal"), [])
+    rows = [row for row in told if row["reason"] == "weights are not finite"]
+    size, seed = run.select("size", "seed").row(0)
+    assert rows == [
+        {
+            "run": f"rad-dino, {size:,} images, seed {seed}",
+            "reason": "weights are not finite",
+            "tasks": "Segmentation (wild)",
+        }
+    ]
 
 
 def test_settings_name_no_folder_and_versions_are_listed(document):

@@ -7,7 +7,12 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
 from radscale_lib.tasks.bootstrap import PatientDraws
-from radscale_lib.tasks.differences import NOT_SHARED, difference_table, paired_difference
+from radscale_lib.tasks.differences import (
+    NOT_SHARED,
+    _mover,
+    difference_table,
+    paired_difference,
+)
 from radscale_lib.tasks.draws import KEYS, with_draws
 from radscale_lib.tasks.label_scores import label_scores
 from radscale_lib.tasks.reliability import reliability
@@ -238,3 +243,11 @@ def test_bins_of_few_patients_are_joined():
     rare = np.zeros((300, 1))
     rare[:4] = 1
     assert reliability(["a"], rare, logits, np.arange(300), 10).is_empty()
+
+
+def test_two_perfect_scores_are_as_far_apart_as_their_lower_ends_whatever_their_correlation():
+    """No draw of either differs from another, so that nothing tells how they go together."""
+    one, other = (1.0, 0.992, 1.0), (1.0, 0.985, 1.0)
+    found = {_mover(one, other, correlation) for correlation in (0.0, 0.5, 1.0)}
+    [difference] = found
+    assert difference == pytest.approx((0, -0.008, 0.015))

@@ -383,3 +383,26 @@ def test_training_ends_early_and_keeps_the_weights_of_least_validation_loss():
     assert len(losses) == best + 1 + 3 < CHECKS and losses[-1] > losses[best]
     assert words.split(" (")[0] == f"steps {10 * (best + 1)}"
     assert validate(model) == losses[best]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", DECODERS)
+@pytest.mark.parametrize(
+    ("channels", "sides"), [((768,) * 4, (37,) * 4), ((256, 512, 1024, 2048), (120, 60, 30, 15))]
+)
+def test_a_training_step_holds_no_more_than_its_kind_says(kind, channels, sides):
+    """At the size of RAD-DINO and MI2, by tensors without numbers."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    section = DECODERS[kind].model_validate({"kind": kind})
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        decoder = MaskDecoder(section, channels, max(sides), 4, 256).train()
+        tracker = MemTracker()
+        tracker.track_external(decoder)
+        with tracker:
+            maps = [torch.randn(32, c, s, s) for c, s in zip(channels, sides, strict=True)]
+            mask_loss(decoder(maps), torch.rand(32, 4, 256, 256)).backward()
+        peak = max(each["Total"] for each in tracker.get_tracker_snapshot("peak").values())
+    share = peak / 4 / sum(level.numel() for level in maps)
+    assert section.held / 4 < share <= section.held

@@ -18,6 +18,8 @@ from radscale_lib.tasks.finite import NotFiniteError
 from radscale_lib.tasks.gather import gather
 from radscale_lib.tasks.inputs import Inputs
 from radscale_lib.tasks.label_scores import label_scores
+from radscale_lib.tasks.predictions import NO_PREDICTIONS
+from radscale_lib.tasks.scores import MACRO
 from radscale_lib.tasks.scoring import score_run
 from tests.tasks.conftest import STUDY
 
@@ -115,6 +117,24 @@ def test_a_decoder_that_diverges_has_no_scores(files, tmp_path, capsys):
     scores, _ = _scores(parse_study(values), inputs, tmp_path, "segmentation")
     assert len(scores) == 0
     assert "lower decoder.lr" in capsys.readouterr().err
+
+
+def test_a_decoder_that_diverges_beside_another_is_in_the_scores_with_its_reason(files, tmp_path):
+    values = yaml.safe_load(yaml.safe_dump(STUDY))
+    values["evaluation"]["tasks"]["segmentation"]["heads"] = {
+        "linear": {"kind": "linear"},
+        "wild": {"kind": "linear", "lr": 1e38},
+    }
+    values["scaling"]["heads"] = {"segmentation": "linear"}
+    encoder = files.encoder("rad-dino-open")
+    inputs = Inputs(encoder, tmp_path / "features", files.catalog, files.shards)
+    scores, _ = _scores(parse_study(values), inputs, tmp_path, "segmentation")
+    sound, failed = (scores.filter(head=head) for head in ("linear", "wild"))
+    assert sound["value"].is_not_null().any()
+    assert set(failed["metric"]) == set(sound["metric"])
+    assert failed["value"].is_null().all() and set(failed["target"]) == {MACRO}
+    [note] = failed["note"].unique()
+    assert note.startswith(NO_PREDICTIONS) and "lower decoder.lr" in note
 
 
 def test_masks_that_are_not_finite_name_the_run_and_the_image(files, tmp_path, monkeypatch, capsys):

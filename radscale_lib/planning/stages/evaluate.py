@@ -24,7 +24,7 @@ from radscale_lib.planning.stages.base import (
     without,
 )
 from radscale_lib.study.evaluation import KEPT_BYTES
-from radscale_lib.study.heads.base import Encoding
+from radscale_lib.study.heads.base import Encoding, HeadSection
 from radscale_lib.study.model import Study
 
 ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
@@ -261,11 +261,18 @@ def _evaluate_megabytes(study: Study) -> float:
     """
     sizes = [getattr(task, "decoder", None) for task in study.evaluation.tasks.values()]
     batch = max((decoder.batch for decoder in sizes if decoder), default=0)
-    several = 3 + 4 * (1 if study.compute.device == "cuda" else 4)
+    several = 3 + 4 * (1 if study.compute.device == "cuda" else _held(study))
     maps = several * batch * _largest_features(study) / 1e6
     grid = 24 * _tested(study) * max(grid_numbers(study, run.arm) for run in study.runs) / 1e6
     kept = KEPT_BYTES / 1e6 * (1 + len(study.test_archives))
     return 3500 + 8000 * megaimages(study) + 100 * _tiles(study) + maps + grid + kept
+
+
+def _held(study: Study) -> float:
+    """Numbers that a training step holds, for each of its batch's feature maps."""
+    tasks = study.evaluation.tasks.values()
+    heads = (head for task in tasks for head in map(task.head, task.parts) if head)
+    return max((head.held for head in heads), default=HeadSection.held)
 
 
 STAGES = {

@@ -12,5 +12,7 @@ class PyramidDecoder(DecoderSection):
 
     implementation: ClassVar[str] = "radscale_lib.tasks.decoders.pyramid"
 
+    held: ClassVar[float] = 7.0
+
     kind: Literal["pyramid"]
     width: int = Field(128, ge=4, description="Channels of the pyramid.")

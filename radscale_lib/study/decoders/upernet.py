@@ -12,5 +12,7 @@ class UPerNet(DecoderSection):
 
     implementation: ClassVar[str] = "radscale_lib.tasks.decoders.upernet"
 
+    held: ClassVar[float] = 11.0
+
     kind: Literal["upernet"]
     width: int = Field(256, ge=4, description="Channels of its pyramid.")

@@ -52,6 +52,10 @@ class HeadSection(Section):
     runs_encoder: ClassVar[bool] = False
     """Whether it runs the encoder on images; else it reads the pooled features alone."""
 
+    held: ClassVar[float] = 4.0
+    """Numbers that a training step holds at once, for each number of the feature maps of its batch;
+    at most, of published encoders at the default width."""
+
     task_keys: ClassVar[tuple[str, ...]] = ()
     """Keys of the task that it reads, besides `target`."""
 
