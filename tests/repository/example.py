@@ -7,13 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
-import polars as pl
-
 from benchmarks.tables import write_between_marks
 from radscale_lib.files import write_json
 from radscale_lib.provenance.manifest import path_of, read_manifest
-from radscale_lib.report.answers import answers
-from radscale_lib.report.finished import settings_of
 from radscale_lib.study import StudyError
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +31,11 @@ def write(results: Path, root: Path = ROOT) -> None:
     Raises:
         StudyError: if the study is not finished, or its report is too large.
     """
+    import polars as pl  # the tests need the constants alone
+
+    from radscale_lib.report.answers import answers
+    from radscale_lib.report.finished import settings_of
+
     study, manifest = settings_of(results), read_manifest(path_of(results, "report"))
     if manifest is None or manifest.state != "done":
         raise StudyError(f"{results}: no finished report: run the study first")
