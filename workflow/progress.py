@@ -80,7 +80,7 @@ class Progress:
         return self.expected.get(rule, 1.0)
 
     def seconds_left(self, now: float) -> float:
-        """Work left over the widest parallelism seen, at least the longest running job's rest."""
+        """Work left over the highest parallelism seen; at least what the longest job has left."""
         rests = [
             max(self.seconds_of(rule) - (now - began), 1.0)
             for rule, _, began in self.running.values()

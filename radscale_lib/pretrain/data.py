@@ -99,7 +99,7 @@ class ImageSource:
         return [self._load_undamaged(*pair) for pair in zip(drawn, images, strict=True)]
 
     def _requests(self, share: "Share", step: int) -> Request:
-        """The request of a step, after that of this process's next one was made."""
+        """The read request of a step; this process's next one is issued first."""
         worker = get_worker_info()
         following = step + (worker.num_workers if worker else 1)
         made = self._ahead
