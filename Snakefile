@@ -4,7 +4,7 @@
     snakemake --cores 2 --configfile my-study.yaml          a study of your own
     snakemake plan --configfile my-study.yaml               what would run, why, and what it costs
     snakemake check --configfile my-study.yaml              what would stop it, found in seconds
-    snakemake status --configfile my-study.yaml             what is done, runs, failed, and is left
+    snakemake status --configfile my-study.yaml             what is done, running, failed and left
     snakemake --report report.zip --configfile my-study.yaml   figures, tables and report in one file
     snakemake verify --configfile my-study.yaml             whether results are still what jobs wrote
     snakemake slim --configfile my-study.yaml               frees disk; slim_shards still more
