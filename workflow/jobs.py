@@ -34,6 +34,7 @@ STAGES = {
     "compare_elsewhere": "compare_elsewhere",
     "fit_elsewhere": "fit_elsewhere",
     "draw_similarity": "similarity",
+    "choose_examples": "examples",
     "draw_figures": "figures",
     "write_report": "report",
     "export_encoder": "export",

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 
-import polars as pl
 from matplotlib.figure import Figure
 
 from radscale_lib.api.results import StudyResults
-from radscale_lib.report.figures import Tables, figures
+from radscale_lib.report.figures import figures
+from radscale_lib.report.finished import tables_of
 from radscale_lib.report.style import house_style
-from radscale_lib.tasks.draws import read_scores
-
-JUDGED = ("fits", "crossovers", "comparisons", "verdicts")
 
 
 def draw_figure(study: StudyResults, name: str) -> Mapping[str, Figure]:
@@ -24,7 +21,8 @@ def draw_figure(study: StudyResults, name: str) -> Mapping[str, Figure]:
         Figures by name: a kind may draw several, as one for each task.
 
     Raises:
-        KeyError: for an unknown kind, or if a table that figures are drawn from is not there.
+        KeyError: for an unknown kind.
+        StudyError: if a table that figures are drawn from is not there.
 
     Example:
         >>> import radscale_lib
@@ -37,12 +35,7 @@ def draw_figure(study: StudyResults, name: str) -> Mapping[str, Figure]:
     known = figures()
     if name not in known:
         raise KeyError(f"{name}: no kind of figure: use one of {', '.join(known)}")
-    here = study.tables()
-    fits, crossovers, comparisons, verdicts, _ = map(study.table, (*JUDGED, "scores"))
-    scores = read_scores(here["scores"])
-    subsets = study.table("subsets") if "subsets" in here else None
-    maps = [pl.read_parquet(path) for path in sorted(study.folder.glob("similarity/*.parquet"))]
-    tables = Tables(scores, fits, crossovers, comparisons, verdicts, subsets, maps)
+    tables = tables_of(study.folder)
     with house_style():
         return {
             drawing.name: drawing.figure for drawing in known[name].draw(study.settings, tables)

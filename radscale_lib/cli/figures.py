@@ -11,7 +11,7 @@ from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.draw import draw_figures
 from radscale_lib.report.figures import Tables
 from radscale_lib.report.figures.training import read_logs
-from radscale_lib.report.finished import tables_elsewhere
+from radscale_lib.report.finished import tables_elsewhere, together
 from radscale_lib.study import StudyError
 from radscale_lib.tasks.draws import FILE, read_scores
 
@@ -42,6 +42,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--test-archives", type=Path, help="folder with <archive>/{scores,fits,…}.parquet"
     )
     parser.add_argument(
+        "--examples", type=Path, nargs="*", default=[], help="films with masks, a file per task"
+    )
+    parser.add_argument(
+        "--tips", type=Path, nargs="*", default=[], help="tips found, a file per arm"
+    )
+    parser.add_argument("--reliability", type=Path, help="bins of predicted probability")
+    parser.add_argument(
         "--out", type=Path, required=True, help="folder that gets figures/ and tables/"
     )
     redraw = parser.add_argument_group("redrawing")
@@ -58,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.study is None or None in judged:
         parser.error("give --results, or --study and all tables")
     study = study_of(args)
-    further = [args.subsets, args.checkpoints]
+    further = [args.subsets, args.checkpoints, args.reliability]
     if args.test_archives:
         of_archives = [args.test_archives / name for name in study.test_archives]
         further += [
@@ -66,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
     draws = args.scores.with_name(FILE)
     further += [draws if draws.exists() else None]
-    reads = [*judged, *further, *args.similarity, *args.logs]
+    reads = [*judged, *further, *args.similarity, *args.logs, *args.examples, *args.tips]
     with step(args, study, "figures", reads, [args.out / "figures", args.out / "tables"]):
         subsets = pl.read_parquet(args.subsets) if args.subsets else None
         maps = [pl.read_parquet(path) for path in args.similarity]
@@ -78,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables = Tables(
             *(scores, fits, crossovers, comparisons, verdicts, subsets, maps, along, training),
             elsewhere=elsewhere,
+            films=[pl.read_parquet(path) for path in args.examples],
+            tips=together(args.tips),
+            reliability=pl.read_parquet(args.reliability) if args.reliability else None,
         )
         draw_figures(study, tables, args.out)
 

@@ -69,6 +69,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         _step("compare", "compare all encoders in pairs"),
         _step("fit", "fit scaling laws, of a study or of any table"),
         _step("similarity", "compute maps of similar patches"),
+        _step("examples", "choose the test images that the report shows"),
         _step("figures", "draw the figures"),
         _step("report", "write the report"),
     ]),

@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--subsets", type=Path, help="card of the subsets")
     parser.add_argument("--splits", type=Path, help="counts of the splits")
+    parser.add_argument(
+        "--examples", type=Path, nargs="*", default=[], help="generated reports, a file per task"
+    )
     parser.add_argument("--figures", type=Path, required=True, help="folder of figures")
     parser.add_argument("--out", type=Path, required=True, help="report (written)")
     args = parser.parse_args(argv)
@@ -60,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if (path := getattr(args, f"label_{name}"))
     }
     reads = [*tables, *labels.values(), *args.ledgers, *args.joins, *args.texts, *args.cards]
+    reads += args.examples
     with step(args, study, "report", reads, [args.out]):
         html = write_report(
             study,
@@ -79,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             pl.read_parquet(args.splits) if args.splits else None,
             pl.read_parquet(args.differences) if args.differences else None,
             pl.read_parquet(args.subgroups) if args.subgroups else None,
+            [pl.read_parquet(path) for path in args.examples],
         )
         with atomic_write(args.out) as partial:
             partial.write_text(html, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Patch-similarity maps of one tube tip, for several encoders of one arm."""
+"""Patch-similarity maps of one tube tip, and how many tips are found, for encoders of one arm."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import polars as pl
 from radscale_lib.files import atomic_write
 from radscale_lib.provenance.step import add_options, step, study_of
 from radscale_lib.report.similarity import similarity_maps
+from radscale_lib.report.tips import localise_tips
 from radscale_lib.shards.reader import ShardReader
 
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--sizes", type=int, nargs="+", required=True, help="number of images of each encoder"
     )
     parser.add_argument("--out", type=Path, required=True, help="table of maps (written)")
+    parser.add_argument("--tips", type=Path, help="table of tips found (written)")
     args = parser.parse_args(argv)
     study = study_of(args)
     with step(
@@ -32,16 +34,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         study,
         "similarity",
         [args.catalog, args.ranges, *args.encoders],
-        [args.out],
+        [args.out, *([args.tips] if args.tips else [])],
         arm=args.arm,
     ):
-        maps = similarity_maps(
-            study,
-            pl.read_parquet(args.catalog),
-            ShardReader(args.shards, args.ranges),
-            args.arm,
-            args.sizes,
-            args.encoders,
-        )
-        with atomic_write(args.out) as partial:
-            maps.write_parquet(partial)
+        catalog = pl.read_parquet(args.catalog)
+        reader = ShardReader(args.shards, args.ranges)
+        of = (args.arm, args.sizes, args.encoders)
+        makers = {args.out: similarity_maps, args.tips: localise_tips}
+        for path, make in makers.items():
+            if path:
+                table = make(study, catalog, reader, *of)
+                with atomic_write(path) as partial:
+                    table.write_parquet(partial)

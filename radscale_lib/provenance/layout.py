@@ -26,7 +26,8 @@ _RESULTS = (
     (r"(test_archives/[^/]+)/(?:scores|draws|subgroups|reliability)\.parquet", r"\1/scores"),
     (r"((?:test_archives/[^/]+/)?differences)\.parquet", r"\1"),
     (r"((?:test_archives/[^/]+/)?)[^/]+\.parquet", r"\1fits"),
-    (r"(similarity/[^/]+)\.parquet", r"\1"),
+    (r"(?:similarity|tips)/([^/]+)\.parquet", r"similarity/\1"),
+    (r"(examples/[^/]+)\.parquet", r"\1"),
     (r"(?:figures|tables)(?:/.+)?", "figures"),
     (r"report\.html", "report"),
 )

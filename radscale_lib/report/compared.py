@@ -36,7 +36,7 @@ def difference_tasks(study: Study, differences: pl.DataFrame) -> list[dict[str, 
                     )
         if shown:
             title = f"{task_title(study, task)}, {metric_name(study, task)}"
-            tasks.append({"title": title, "rows": shown})
+            tasks.append({"task": task, "title": title, "rows": shown})
     return tasks
 
 
@@ -59,7 +59,7 @@ def subgroup_tasks(study: Study, subgroups: pl.DataFrame) -> list[dict[str, Any]
             shown += [{"arm": arm, "size": f"{size:,}"} | row for row in _gaps(first)]
         if shown:
             title = f"{task_title(study, task)}, {metric_name(study, task)}"
-            tasks.append({"title": title, "rows": shown})
+            tasks.append({"task": task, "title": title, "rows": shown})
     return tasks
 
 

@@ -12,11 +12,14 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from radscale_lib.archive.joins import near_text
+from radscale_lib.metrics import metrics
 from radscale_lib.report import sentences
 from radscale_lib.report.answers import answers
 from radscale_lib.report.cells import apart, merged, told
+from radscale_lib.report.checklists import checklist_rows
 from radscale_lib.report.compared import difference_tasks, subgroup_tasks
-from radscale_lib.report.draw import listed_figures
+from radscale_lib.report.costs import cost_rows
+from radscale_lib.report.draw import Listed, listed_figures
 from radscale_lib.report.elsewhere import replicated
 from radscale_lib.report.figures.archives import NO_FITS
 from radscale_lib.report.figures.base import SECTIONS
@@ -63,6 +66,7 @@ def write_report(
     splits: pl.DataFrame | None = None,
     differences: pl.DataFrame | None = None,
     subgroups: pl.DataFrame | None = None,
+    examples: Sequence[pl.DataFrame] = (),
 ) -> str:
     """The report as HTML.
 
@@ -84,7 +88,11 @@ def write_report(
         splits: counts of each split.
         differences: the differences table.
         subgroups: the subgroups table.
+        examples: generated reports of test images (`report.examples.texts`), a table per task.
     """
+    drawn = listed_figures(figures)
+    shown = _figures(study, figures, drawn)
+    texts_shown = [examples_of(study, table) for table in examples if len(table)]
     series = {
         task: task_series(study, scores, fits, task)
         for task in study.scaling.metrics
@@ -104,11 +112,14 @@ def write_report(
         phantom=study.institution.phantom is not None,
         confidence=f"{study.scaling.confidence:.0%}",
         horizon=f"{study.scaling.horizon:g}",
-        studied=sentences.studied(study, scores),
+        patients=study.institution.phantom is None
+        and bool(texts_shown or any(figure["shows_patients"] for figure in drawn)),
+        studied=sentences.studied(study, scores, cards),
         answers=answers(study, verdicts),
         overview=sentences.overview(verdicts) if len(verdicts.filter(kind="rises")) else "",
         results=[
             {
+                "task": task,
                 "title": f"{task_title(study, task)}, {metric_name(study, task)}",
                 "sentences": sentences.task_results(study, table, fits, crossovers, task),
             }
@@ -118,8 +129,20 @@ def write_report(
         families=_families(verdicts),
         decided=_decided(study, verdicts) if verdicts["adjusted"].count() else [],
         allowed=f"{1 - study.scaling.confidence:.0%}",
-        figures=_figures(figures),
+        figures=shown,
+        linked=any(
+            figure["source"] and not figure["source"].startswith("data:")
+            for section in shown.values()
+            for figure in section
+        ),
         arms={arm: place for place, arm in enumerate(study.arms)},
+        shown_tasks={task: task_title(study, task) for task in series},
+        metric_tasks=_metric_tasks(study, scores),
+        examples=texts_shown,
+        costs=cost_rows(study, cards),
+        cost_unit="GPU-hours" if study.compute.device == "cuda" else "device-hours",
+        watts=study.compute.watts,
+        checklists=_checklists(study),
         script=files("radscale_lib.report").joinpath("templates/report.js").read_text("utf-8"),
         score_sizes=[format_count(size) for size in study.subsets.sizes if study.arms],
         score_tasks=[_score_rows(study, task, table) for task, table in series.items()],
@@ -209,26 +232,123 @@ def _decided(study: Study, verdicts: pl.DataFrame) -> list[dict[str, Any]]:
         )
         if len(rows):
             found = [_verdict_row(row) for row in rows.iter_rows(named=True)]
-            tasks.append({"title": task_title(study, task), "rows": found})
+            tasks.append({"task": task, "title": task_title(study, task), "rows": found})
     return tasks
 
 
-def _figures(folder: Path) -> dict[str, list[dict[str, Any]]]:
+INLINE = 1_650_000
+"""Bytes of figures that one file holds: with its tables it stays below 2 MB."""
+
+
+def _figures(
+    study: Study, folder: Path, drawn: Sequence[Listed]
+) -> dict[str, list[dict[str, Any]]]:
     """The figures of each section of the report, with caption and alternative text.
 
     A figure is SVG in the page, or else a picture; it is left out if it has no format that browsers
-    show.
+    show. Beyond `INLINE` bytes the largest ones are shown from the folder `figures/` instead, which
+    then belongs to the report.
     """
     found: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
-    for place, figure in enumerate(listed_figures(folder)):
-        svg, png = (folder / f"{figure['name']}.{suffix}" for suffix in ("svg", "png"))
-        if svg.exists():
-            drawn = inline_svg(svg, f"f{place}", figure["alt"])
-            found[figure["section"]].append({**figure, "svg": drawn})
-        elif png.exists():
-            source = f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode()}"
-            found[figure["section"]].append({**figure, "svg": "", "source": source})
+    paths = {}
+    for figure in drawn:
+        files_of = (folder / f"{figure['name']}.{suffix}" for suffix in ("svg", "png"))
+        path = next((path for path in files_of if path.exists()), None)
+        if path:
+            paths[figure["name"]] = path
+    sizes = {name: path.stat().st_size for name, path in paths.items()}
+    inside, held = set(), 0
+    for name in sorted(sizes, key=lambda name: sizes[name]):
+        held += sizes[name]
+        if held <= INLINE:
+            inside.add(name)
+    for place, figure in enumerate(drawn):
+        name = figure["name"]
+        if name not in paths:
+            continue
+        path = paths[name]
+        shown: dict[str, Any] = {**figure, "svg": "", "source": "", "task": ""}
+        stem = Path(name).name.split("-", 1)[-1]
+        shown["task"] = stem if stem in study.scaling.metrics else ""
+        if name not in inside:
+            shown["source"] = f"{folder.name}/{name}{path.suffix}"
+        elif path.suffix == ".svg":
+            shown["svg"] = inline_svg(path, f"f{place}", figure["alt"])
+        else:
+            encoded = base64.b64encode(path.read_bytes()).decode()
+            shown["source"] = f"data:image/png;base64,{encoded}"
+        found[figure["section"]].append(shown)
     return found
+
+
+def examples_of(study: Study, table: pl.DataFrame) -> dict[str, Any]:
+    """Generated reports of a task as texts: each image's reference, and what each encoder wrote."""
+    ranks = []
+    for (rank,), of in table.group_by("rank", maintain_order=True):
+        rows = [
+            {
+                "arm": row["arm"],
+                "seen": f"{format_count(row['size'])} images" if row["size"] else "open weights",
+                "generated": row["generated"],
+                "rouge_l": number(row["rouge_l"]),
+                "both": listed(row["both"]).replace("_", " "),
+                "missed": listed(row["missed"]).replace("_", " "),
+                "invented": listed(row["invented"]).replace("_", " "),
+            }
+            for row in of.iter_rows(named=True)
+        ]
+        mean = number(sum(of["rouge_l"]) / len(of))
+        ranks.append({"rank": rank, "mean": mean, "reference": of["reference"][0], "rows": rows})
+    task = table["task"][0]
+    return {"task": task, "title": task_title(study, task), "ranks": ranks}
+
+
+def _metric_tasks(study: Study, scores: pl.DataFrame) -> list[dict[str, Any]]:
+    """Every metric of every task, mean over labels: of arms by size, of baselines and floors."""
+    tasks = []
+    sizes = study.subsets.sizes if study.arms else ()
+    for task in study.scaling.metrics:
+        of_task = of_head(study, scores, task).filter(
+            pl.col("target") == "macro", pl.col("value").is_not_nan()
+        )
+        means = of_task.group_by("metric", "arm", "size").agg(pl.col("value").mean())
+        values = {(metric, arm, size): value for metric, arm, size, value in means.rows()}
+        for metric, kind in metrics(study.evaluation.tasks[task].kind).items():
+            rows = [
+                (arm, [values.get((metric, name, size)) for name, size in cells])
+                for arm, cells in _cells(study, sizes)
+            ]
+            if any(value is not None for _, line in rows for value in line):
+                shown = [{"arm": arm, "cells": list(map(number, line))} for arm, line in rows]
+                title = task_title(study, task)
+                tasks.append(
+                    {
+                        "task": task,
+                        "metric": metric,
+                        "title": f"{title}, {kind.title}",
+                        "rows": shown,
+                    }
+                )
+    return tasks
+
+
+def _cells(study: Study, sizes: Sequence[int]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Arm and size of each cell of the rows of a table of scores."""
+    rows = [
+        (arm, [(study.baseline_of(arm).arm, 0), *((arm, size) for size in sizes)])
+        for arm in study.arms
+    ]
+    alone = [*study.baselines, *study.floors]
+    return rows + [(name, [(name, 0), *((name, size) for size in sizes)]) for name in alone]
+
+
+def _checklists(study: Study) -> list[dict[str, Any]]:
+    """The reporting checklists, by name."""
+    rows = checklist_rows(study)
+    return [
+        {"name": name, "rows": [row for row in rows if row["Checklist"] == name]}
+        for name in dict.fromkeys(row["Checklist"] for row in rows)
+    ]
 
 
 def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
@@ -259,7 +379,7 @@ def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
         for name in (*study.baselines, *study.floors)
     ]
     metric = metric_name(study, task)
-    return {"title": task_title(study, task), "metric": metric, "rows": rows}
+    return {"task": task, "title": task_title(study, task), "metric": metric, "rows": rows}
 
 
 def _test_archive(study: Study, tables: Mapping[str, pl.DataFrame], name: str) -> dict[str, Any]:
@@ -304,7 +424,7 @@ def _law_tasks(study: Study, fits: pl.DataFrame, crossovers: pl.DataFrame) -> li
                 chosen = next((row for row in of_arm if row["chosen"]), of_arm[0])
                 rows.append(_law_row(arm, chosen, crossed.get((task, arm))))
         if rows:
-            tasks.append({"title": task_title(study, task), "rows": rows})
+            tasks.append({"task": task, "title": task_title(study, task), "rows": rows})
     return tasks
 
 
@@ -351,7 +471,7 @@ def _comparison_tasks(study: Study, comparisons: pl.DataFrame) -> list[dict[str,
                 }
             )
         if rows:
-            tasks.append({"title": task_title(study, task), "rows": rows})
+            tasks.append({"task": task, "title": task_title(study, task), "rows": rows})
     return tasks
 
 

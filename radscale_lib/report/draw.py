@@ -13,14 +13,17 @@ from radscale_lib.study import Study
 from radscale_lib.texts import plain
 
 LIST = "figures.json"
+PATIENTS = "patients"
+"""Folder below `figures/` of those that show images of patients; it stays inside."""
 MM_PER_INCH = 25.4
 
 
 class Listed(TypedDict):
-    """What the report says of a figure: file name, section, caption and alternative text."""
+    """What the report says of a figure: its file below `figures/`, section, caption and words."""
 
     name: str
     section: str
+    shows_patients: bool
     wide: bool
     caption: str
     alt: str
@@ -35,6 +38,9 @@ def draw_figures(
     style: Path | None = None,
 ) -> None:
     """Write `figures/<name>.<format>`, `tables/<name>.csv`, and the list `figures/figures.json`.
+
+    Figures that show images of patients, and their tables, go to folders `patients/`; a phantom's
+    are nobody's.
 
     With all figures, the tables of a paper too: `tables/{scores,verdicts}.{csv,md,tex}`.
 
@@ -61,9 +67,10 @@ def draw_figures(
         for kind in kinds.values():
             drawings = kind.draw(study, tables) if only is None or kind.name in only else ()
             for drawing in drawings:
-                _write(study, drawing, out)
+                private = kind.shows_patients and study.institution.phantom is None
+                _write(study, drawing, out, PATIENTS if private else "")
                 if drawing.in_report:
-                    listed.append(_listed(kind, drawing))
+                    listed.append(_listed(kind, drawing, private))
     for name, table in published(study, tables) if only is None else ():
         for suffix, write in (("csv", write_csv), ("md", write_markdown), ("tex", write_latex)):
             with atomic_write(out / "tables" / f"{name}.{suffix}") as partial:
@@ -72,17 +79,18 @@ def draw_figures(
     write_json(out / "figures" / LIST, {"figures": listed})
 
 
-def _write(study: Study, drawing: Drawing, out: Path) -> None:
+def _write(study: Study, drawing: Drawing, out: Path, below: str) -> None:
     name = drawing.name
-    save(drawing.figure, out / "figures", name, study.report.formats, study.report.dpi)
-    with atomic_write(out / "tables" / f"{name}.csv") as partial:
+    save(drawing.figure, out / "figures" / below, name, study.report.formats, study.report.dpi)
+    with atomic_write(out / "tables" / below / f"{name}.csv") as partial:
         write_csv(drawing.table, partial)
 
 
-def _listed(kind: FigureKind, drawing: Drawing) -> Listed:
+def _listed(kind: FigureKind, drawing: Drawing, private: bool) -> Listed:
     return Listed(
-        name=drawing.name,
+        name=f"{PATIENTS}/{drawing.name}" if private else drawing.name,
         section=kind.section,
+        shows_patients=private,
         wide=bool(drawing.figure.get_figwidth() > COLUMN),
         caption=plain(drawing.caption),
         alt=plain(drawing.alt),

@@ -1,6 +1,6 @@
 """A finished study by its folder of results: its settings and its tables."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from radscale_lib.provenance.manifest import path_of, read_manifest
 from radscale_lib.provenance.settings import FOLDER, read_settings
 from radscale_lib.report.figures import Tables
 from radscale_lib.report.figures.training import read_logs
+from radscale_lib.report.schema import FILMS_SCHEMA
 from radscale_lib.study import Study, StudyError
 from radscale_lib.tasks.draws import read_scores
 
@@ -45,14 +46,25 @@ def tables_of(results: Path) -> Tables:
     missing = [name for name in names if not (results / f"{name}.parquet").exists()]
     if missing:
         raise StudyError(f"{results}: {missing[0]}.parquet is missing: finish the study first")
-    card, along = results / "subsets" / "card.parquet", results / "checkpoints.parquet"
+
+    def found(name: str) -> pl.DataFrame | None:
+        path = results / f"{name}.parquet"
+        return pl.read_parquet(path) if path.exists() else None
+
     return replace(
         judged_tables(results),
-        subsets=pl.read_parquet(card) if card.exists() else None,
+        subsets=found("subsets/card"),
         similarity=[pl.read_parquet(path) for path in sorted(results.glob("similarity/*.parquet"))],
-        checkpoints=pl.read_parquet(along) if along.exists() else None,
+        checkpoints=found("checkpoints"),
         training=read_logs(sorted(results.glob("encoders/*/*/*/log.parquet"))),
         elsewhere=tables_elsewhere(results / "test_archives"),
+        reliability=found("reliability"),
+        films=[
+            pl.read_parquet(path)
+            for path in sorted(results.glob("examples/*.parquet"))
+            if is_films(path)
+        ],
+        tips=together(sorted(results.glob("tips/*.parquet"))),
     )
 
 
@@ -72,6 +84,16 @@ def tables_elsewhere(folder: Path) -> dict[str, Tables]:
     return {path.name: judged_tables(path) for path in found}
 
 
+def is_films(path: Path) -> bool:
+    """Whether a table of examples is of films with masks."""
+    return pl.read_parquet_schema(path) == FILMS_SCHEMA
+
+
+def together(paths: Sequence[Path]) -> pl.DataFrame | None:
+    """The rows of all tables as one; None of none."""
+    return pl.concat([pl.read_parquet(path) for path in paths]) if paths else None
+
+
 def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study, Tables]:
     """A study and its tables with some of its arms only.
 
@@ -88,6 +110,9 @@ def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study,
             table = table.filter(~pl.col(name).is_in(left_out) | pl.col(name).is_null())
         return table
 
+    def known(table: pl.DataFrame | None) -> pl.DataFrame | None:
+        return None if table is None else kept(table)
+
     shown = {name: arm for name, arm in study.arms.items() if name in arms}
     names = ("scores", "fits", "crossovers", "comparisons", "verdicts")
     some = replace(
@@ -97,5 +122,8 @@ def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study,
         elsewhere={
             archive: of_arms(study, theirs, arms)[1] for archive, theirs in tables.elsewhere.items()
         },
+        films=[table for table in map(kept, tables.films) if len(table)],
+        tips=known(tables.tips),
+        reliability=known(tables.reliability),
     )
     return study.model_copy(update={"arms": shown}), some

@@ -29,6 +29,8 @@ def inline_svg(path: Path, prefix: str, alt: str) -> str:
         root.remove(metadata)
     for name in ("width", "height"):
         root.attrib.pop(name, None)
+    for image in root.iter(f"{{{SVG}}}image"):
+        image.attrib.pop("id", None)  # the digest of its pixels, which two can share
     for element in root.iter():
         arm = _ARM.match(element.get("id", ""))
         if arm:

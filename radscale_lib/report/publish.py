@@ -1,9 +1,10 @@
-"""The tables that a paper would print: scores with intervals, and verdicts."""
+"""The tables that a paper would print: scores with intervals, verdicts, and the checklists."""
 
 from collections.abc import Iterator
 
 import polars as pl
 
+from radscale_lib.report.checklists import checklist_table
 from radscale_lib.report.figures import Tables
 from radscale_lib.report.series import SCORED, task_series
 from radscale_lib.report.words import format_count, interval, metric_name, number, task_title
@@ -33,6 +34,8 @@ def published(study: Study, tables: Tables) -> Iterator[tuple[str, pl.DataFrame]
     ]
     if claims:
         yield "verdicts", pl.DataFrame(claims)
+    if scores:
+        yield "checklist", checklist_table(study)
 
 
 def _p(value: float | None) -> str:

@@ -35,9 +35,10 @@ PRIVATE_COLUMNS = frozenset({
 """Columns of tables about single images."""
 DIGESTS = ("subset_digest", "base_digest")
 """Fields of a run's card that whoever has the same files could compare."""
+_PICTURES = ("similarity-", "films-")
+"""Names of figures of patients as older versions left them beside the others."""
 ALL_LABELS = ("macro", "micro")
 """Targets of what is said of all labels of a task."""
-_PICTURES = "similarity-"
 _HEADER_LENGTH = 8
 
 
@@ -53,13 +54,15 @@ class Item(NamedTuple):
 def items(study: Study) -> list[Item]:
     """The files of a study that may leave, each with what speaks against it.
 
-    Pictures of patients are in the similarity figures, and in a report that shows them; a phantom's
-    are nobody's. The floor of pixels stays.
+    Figures that show images of patients lie in `figures/patients/`, which stays, as does a report
+    that shows them, or texts of patients; a phantom's are nobody's. The floor of pixels stays.
     """
     secrets = _secrets(study)
     # Principal components of films show what films look like.
     shapes_of_films = {name for name, (_, kind) in study.floors.items() if kind == "pixels"}
-    with_pictures = study.report.similarity and study.institution.phantom is None
+    with_patients = study.institution.phantom is None and (
+        study.report.similarity or study.report.examples
+    )
     found = []
     for pattern in PUBLIC:
         for path in sorted(study.folder.glob(pattern)):
@@ -70,9 +73,10 @@ def items(study: Study) -> list[Item]:
                 continue
             problems = list(_problems(path, secrets))
             shows = name.name.startswith(_PICTURES) and name.parts[0] == "figures"
-            if with_pictures and (shows or name.name == "report.html"):
+            if with_patients and (shows or name.name == "report.html"):
                 problems.append(
-                    "may show a patient's image: set report.similarity: false and make it again"
+                    "may show images or texts of patients: set report.similarity and "
+                    "report.examples to false and make it again"
                 )
             found.append(Item(name, problems))
     return found

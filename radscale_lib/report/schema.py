@@ -1,4 +1,4 @@
-"""Columns of the similarity table, shared by its making and its drawing."""
+"""Columns of the tables of single images, shared by their making and their drawing."""
 
 from typing import Any
 
@@ -18,3 +18,50 @@ _COLUMNS: dict[str, Any] = {
 }
 SIMILARITY_SCHEMA = pl.Schema(_COLUMNS)
 """The image in a row of its own (size and level null), then the maps."""
+
+_FILMS: dict[str, Any] = {
+    "task": pl.String,
+    "rank": pl.String,
+    "rows": pl.Int64,
+    "columns": pl.Int64,
+    "image": pl.List(pl.UInt8),
+    "arm": pl.String,
+    "size": pl.Int64,
+    "dice": pl.Float64,
+    "tube": pl.String,
+    "true": pl.Binary,
+    "predicted": pl.Binary,
+}
+FILMS_SCHEMA = pl.Schema(_FILMS)
+"""Each film's pixels in a row of their own (arm null), then masks as PNG, null if empty."""
+
+_TEXTS: dict[str, Any] = {
+    "task": pl.String,
+    "rank": pl.String,
+    "arm": pl.String,
+    "size": pl.Int64,
+    "reference": pl.String,
+    "generated": pl.String,
+    "rouge_l": pl.Float64,
+    "both": pl.List(pl.String),
+    "missed": pl.List(pl.String),
+    "invented": pl.List(pl.String),
+}
+TEXTS_SCHEMA = pl.Schema(_TEXTS)
+"""Generated reports beside their reference, and the labels that both, or one, affirm."""
+
+_TIPS: dict[str, Any] = {
+    "arm": pl.String,
+    "size": pl.Int64,
+    "level": pl.Int64,
+    "label": pl.String,
+    "tips": pl.Int64,
+    "patients": pl.Int64,
+    "found": pl.Float64,
+    "lower": pl.Float64,
+    "upper": pl.Float64,
+    "error": pl.Float64,
+    "by_place": pl.Float64,
+}
+TIPS_SCHEMA = pl.Schema(_TIPS)
+"""Share of test tips that are found (`report.tips`), by encoder, level and label, or `all`."""

@@ -1,6 +1,6 @@
 """Results as sentences, written from the fits and crossovers and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,8 +10,17 @@ from radscale_lib.scaling.tables import NO_TREND
 from radscale_lib.study import Study
 
 
-def studied(study: Study, scores: pl.DataFrame) -> list[str]:
-    """What was studied, in a few sentences."""
+def studied(
+    study: Study, scores: pl.DataFrame, cards: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
+    """What was studied, in a few sentences.
+
+    Args:
+        study: names arms, sizes and tasks.
+        scores: the scores table.
+        cards: the run cards, which say how many samples runs have seen; without them the budgets
+            are told.
+    """
     sizes = listed(format_count(size) for size in study.subsets.sizes)
     seeds = {arm: len(section.seeds) for arm, section in study.arms.items()}
     arms = listed(f"{arm} ({n} seed{'s' * (n > 1)})" for arm, n in seeds.items())
@@ -21,7 +30,7 @@ def studied(study: Study, scores: pl.DataFrame) -> list[str]:
     first = (
         f"{count} arm{'s' * (count > 1)}, {arms}, continued from "
         f"{listed(study.origins.values())} on nested subsets of {sizes} images, "
-        f"{_budgets(study)}."
+        f"{_budgets(study, cards)}."
     )
     if not study.arms:
         first = "No encoder was trained here."
@@ -53,14 +62,20 @@ def _decoder_seeds(study: Study) -> list[str]:
     return [alone, *more] if one else more
 
 
-def _budgets(study: Study) -> str:
-    """How many samples the runs of each arm see."""
-    arms: dict[int, list[str]] = {}
+def _budgets(study: Study, cards: Sequence[Mapping[str, Any]]) -> str:
+    """How many samples the runs of each arm saw, or may see where no card says."""
+    seen: dict[str, set[int]] = {}
+    for card in cards:
+        if card["arm"] in study.trained_arms and card["status"] == "ok":
+            seen.setdefault(card["arm"], set()).add(int(card["samples_seen"]))
+    arms: dict[str, list[str]] = {}
     for name, arm in study.trained_arms.items():
-        arms.setdefault(arm.recipe.optimiser.samples, []).append(name)
+        counts = sorted(seen.get(name, {arm.recipe.optimiser.samples}))
+        samples = " to ".join(f"{count:,}" for count in dict.fromkeys([counts[0], counts[-1]]))
+        arms.setdefault(samples, []).append(name)
     if len(arms) == 1:
-        return f"each run seeing {next(iter(arms)):,} samples"
-    each = listed(f"{samples:,} samples in {listed(names)}" for samples, names in arms.items())
+        return f"each run seeing {next(iter(arms))} samples"
+    each = listed(f"{samples} samples in {listed(names)}" for samples, names in arms.items())
     return f"each run seeing {each}"
 
 

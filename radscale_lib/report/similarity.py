@@ -1,11 +1,9 @@
 """Patch similarity: how like the patch at the tip of a tube every other patch of the image is."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -14,56 +12,23 @@ from radscale_lib.encoders.prepare import map_points, prepare_one
 from radscale_lib.encoders.storage import read_encoder, tower_of
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
+from radscale_lib.report.tips import Tip, tips_of
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Study
-from radscale_lib.study.encoders.library import UnknownFactError
 
 PREFERRED = "chest_tube"
-
-
-class Tip(NamedTuple):
-    """A tube tip of one image of the catalog: `x`, `y` in pixels of the stored image."""
-
-    shard: str
-    row: int
-    height: int
-    width: int
-    label: str
-    x: float
-    y: float
 
 
 def choose_tip(study: Study, catalog: pl.DataFrame) -> Tip | None:
     """The tube tip that is shown: of one test image, the first by keyed hash.
 
-    A chest tube if there is one, else any tube. The tip is the last point of its polyline, which
-    runs from entry to tip, and must lie inside what every encoder sees of the image. A tube that
-    was drawn as an area has no known tip.
+    A chest tube if there is one, else any tube.
     """
-    candidates = []
-    rows = catalog.filter((pl.col("split") == "test") & pl.col("tubes").is_not_null())
-    columns = ("image_id", "shard", "row", "height", "width", "tubes")
-    for image_id, shard, row, height, width, tubes in rows.select(columns).iter_rows():
-        for tube in json.loads(tubes):
-            if "points" not in tube:
-                continue
-            tip = Tip(shard, row, height, width, tube["label"], *tube["points"][-1])
-            if _visible(study, tip):
-                order = unit_interval(image_id, "similarity")
-                candidates.append((tip.label != PREFERRED, order, tip))
+    candidates = [
+        (tip.label != PREFERRED, unit_interval(tip.image, "similarity"), tip)
+        for tip in tips_of(study, catalog, "test")
+    ]
     return min(candidates)[2] if candidates else None
-
-
-def _visible(study: Study, tip: Tip) -> bool:
-    places = []
-    for encoder in study.encoders.values():
-        try:
-            places.append(map_points([(tip.x, tip.y)], tip.height, tip.width, encoder)[0])
-        except UnknownFactError:  # what a library crops is not known here: what all see will do
-            shorter = min(tip.height, tip.width)
-            edge = [(tip.width - shorter) / 2, (tip.height - shorter) / 2]
-            places.append((np.array([tip.x, tip.y]) - edge) / shorter * 1.3 - 0.15)
-    return all(((place > 0.02) & (place < 0.98)).all() for place in places)
 
 
 def similarity_maps(

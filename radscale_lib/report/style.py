@@ -1,12 +1,16 @@
 """The look of every figure, in one place, and saving them byte for byte the same."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
+from xml.sax.saxutils import escape
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -30,6 +34,8 @@ FLOOR = "#999999"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LEVEL_MARKERS = ("D", "s", "p", "h", "*", "d")
+ARM_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.2)), (0, (1.4, 1)), (0, (5, 1, 1.4, 1)))
+"""Lines of arms."""
 _DASHES = ((4.0, 2.0), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5), (2.5, 1.0))
 
 _RC: dict[Any, Any] = {
@@ -76,12 +82,16 @@ _NO_DATES: dict[str, dict[str, str | None]] = {
 }
 
 
+_MARK = re.compile(r"(<use [^>]*?) ?/>")
+
+
 @dataclass(frozen=True)
 class ArmStyle:
-    """Colour and marker of an arm."""
+    """Colour, marker and line of an arm: in grey, marker and line tell arms apart."""
 
     colour: str
     marker: str
+    dash: Any = "-"
 
 
 def arm_styles(study: Study) -> dict[str, ArmStyle]:
@@ -90,6 +100,7 @@ def arm_styles(study: Study) -> dict[str, ArmStyle]:
         arm: ArmStyle(
             study.report.colours.get(arm, COLOURS[i % len(COLOURS)]),
             _MARKERS[i % len(_MARKERS)],
+            ARM_DASHES[i % len(ARM_DASHES)],
         )
         for i, arm in enumerate(study.arms)
     }
@@ -195,6 +206,37 @@ def name_rows(axes: Axes, names: Sequence[str], metric: str, title: str) -> None
     axes.figure.legend(loc="outside lower center", ncols=2)
 
 
+_values: WeakKeyDictionary[Artist, list[str]] = WeakKeyDictionary()
+
+
+def tell_values(artist: Artist, texts: Iterable[str]) -> None:
+    """Give each mark of an artist a text that an SVG shows to who points at it.
+
+    Args:
+        artist: a line with markers.
+        texts: of its points, in their order.
+    """
+    _values[artist] = list(texts)
+
+
+def _with_values(svg: str, values: Mapping[str, Sequence[str]]) -> str:
+    """An SVG with a `<title>` in each mark of the groups of these ids.
+
+    A group of which some marks were cut away, and which texts are whose is not known, has none.
+    """
+    for group, texts in values.items():
+        start = svg.find(f'<g id="{group}"')
+        end = svg.find('<g id="', start + 1) if start >= 0 else -1
+        part = svg[start : end if end >= 0 else len(svg)]
+        if start >= 0 and len(_MARK.findall(part)) == len(texts):
+            svg = svg[:start] + _titled(part, iter(texts)) + svg[start + len(part) :]
+    return svg
+
+
+def _titled(part: str, texts: Iterator[str]) -> str:
+    return _MARK.sub(lambda mark: f"{mark[1]}><title>{escape(next(texts))}</title></use>", part)
+
+
 def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:
     """An empty figure, inches; its lowest `foot` inches stay free of axes.
 
@@ -217,6 +259,14 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str], dpi: i
         # The solver adds in the order of memory addresses: its last bits differ between runs.
         left, bottom, width, height = axes.get_position(original=True).bounds
         axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
+    values = {}
+    for number, artist in enumerate(figure.findobj(lambda one: one in _values)):
+        if not artist.get_gid():
+            artist.set_gid(f"values-{number}")
+        values[str(artist.get_gid())] = _values[artist]
     for suffix in formats:
         with atomic_write(folder / f"{name}.{suffix}") as partial, house_style():
             figure.savefig(partial, format=suffix, dpi=dpi, metadata=_NO_DATES[suffix])
+            if suffix == "svg" and values:
+                svg = _with_values(partial.read_text("utf-8"), values)
+                partial.write_text(svg, "utf-8")

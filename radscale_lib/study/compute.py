@@ -34,6 +34,11 @@ class Compute(Section):
         description="Stated rate of one device, TFLOP/s, for plans without measurements.",
     )
     utilisation: float = Field(0.4, gt=0, le=1, description="Share of the stated rate assumed.")
+    watts: float | None = Field(
+        None,
+        gt=0,
+        description="Power of one device under load, W: the report tells energy by it, or not.",
+    )
     checkpoint_minutes: float = Field(
         15, gt=0, description="Minutes between checkpoints of a pretraining run."
     )

@@ -22,3 +22,8 @@ class Report(Section):
     similarity: bool = Field(
         True, description="Draw patch-similarity maps of one tube tip (needs tube polylines)."
     )
+    examples: bool = Field(
+        True,
+        description="Show test images by rule (best, median, worst): films with masks, and "
+        "generated reports beside their references.",
+    )

@@ -47,27 +47,29 @@ def kept(study: Study, name: str, table: pl.DataFrame) -> pl.DataFrame:
     return table.select("head", "image_id", "rows", "columns", pl.Series("dice", dice), *masks)
 
 
-def shown(tables: Sequence[pl.DataFrame], head: str) -> Shown | None:
-    """The best, the median and the worst film by mean Dice over runs, of those that all kept.
+def shown(tables: Sequence[pl.DataFrame], head: str, by: str = "dice") -> Shown | None:
+    """The best, the median and the worst image by a mean over runs, of those that all kept.
 
-    So the same films are shown of every run. Equally good ones are in the order of their keyed
+    So the same images are shown of every run. Equally good ones are in the order of their keyed
     hash; of two in the middle, the worse is the median.
 
     Args:
-        tables: what `kept` gave of some runs; runs without predictions are left out.
+        tables: what was kept of some runs (`kept`, or generated reports); runs without predictions
+            are left out.
         head: of which decoder.
+        by: column of what is averaged; more is better.
     """
-    of_head = [table.filter(head=head).select("image_id", "dice") for table in tables]
+    of_head = [table.filter(head=head).select("image_id", by) for table in tables]
     of_head = [table for table in of_head if len(table)]
     if not of_head:
         return None
     means = (
         pl.concat(of_head)
         .group_by("image_id")
-        .agg(pl.col("dice").mean(), pl.len())
+        .agg(pl.col(by).mean(), pl.len())
         .filter(pl.col("len") == len(of_head))
     )
-    ranked = sorted((dice, _order(image)) for image, dice, _ in means.iter_rows())
+    ranked = sorted((mean, _order(image)) for image, mean, _ in means.iter_rows())
     if not ranked:
         return None
     ids = [image for _, (_, image) in ranked]

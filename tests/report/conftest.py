@@ -15,11 +15,18 @@ from radscale_lib.archive.joins import SCHEMA
 from radscale_lib.archive.texts import write_counts
 from radscale_lib.files import write_json
 from radscale_lib.report.figures import Tables
-from radscale_lib.report.schema import SIMILARITY_SCHEMA
+from radscale_lib.report.finished import together
+from radscale_lib.report.schema import (
+    FILMS_SCHEMA,
+    SIMILARITY_SCHEMA,
+    TEXTS_SCHEMA,
+    TIPS_SCHEMA,
+)
 from radscale_lib.scaling.simulate import simulate_scores
 from radscale_lib.study import Run, Study, parse_study
 from radscale_lib.subsets.card import describe
 from radscale_lib.subsets.splits import SCHEMA as SCHEMA_OF_SPLITS
+from radscale_lib.tasks.masks import encode_mask
 from scripts import figures, fit, report
 
 LAWS = {
@@ -57,6 +64,9 @@ class Example:
     def all_tables(self, **others: Any) -> Tables:
         names = ("scores", "fits", "crossovers", "comparisons", "verdicts")
         tables = {name: self.table(name) for name in names} | {"subsets": self.table("card")}
+        tables |= {"reliability": self.table("reliability")}
+        tables |= {"films": [self.table("examples/segmentation")]}
+        tables |= {"tips": together(sorted(self.folder.glob("tips/*.parquet")))}
         return Tables(**(tables | others))
 
     @property
@@ -87,6 +97,9 @@ class Example:
             *self.tables,
             *self.judged,
             *card,
+            *(f"--reliability={path}" for path in self.folder.glob("reliability.parquet")),
+            *("--examples", *self.folder.glob("examples/segmentation.parquet")),
+            *("--tips", *sorted(self.folder.glob("tips/*.parquet"))),
             "--similarity",
             *maps,
             "--out",
@@ -105,6 +118,7 @@ class Example:
             *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
             *("--subsets", self.folder / "card.parquet", "--figures", self.folder / "figures"),
             *("--splits", self.folder / "splits.parquet"),
+            *("--examples", *self.folder.glob("examples/reports.parquet")),
             *("--out", self.folder / "report.html"),
         )
         return self
@@ -239,6 +253,85 @@ def split_counts(study: Study) -> pl.DataFrame:
     return pl.DataFrame(rows, SCHEMA_OF_SPLITS, orient="row")
 
 
+SHOWN = (
+    ("mi2-open", 0),
+    ("rad-dino-open", 0),
+    *((arm, size) for arm in LAWS for size in (50, 1200)),
+)
+"""Runs that are shown by examples: open weights, smallest and largest size."""
+
+
+def films_table() -> pl.DataFrame:
+    """Three films of two tubes, the more alike the larger the subset."""
+    down, across = np.mgrid[0:96, 0:80] / 96
+    rows: list[dict[str, Any]] = []
+    for place, rank in enumerate(("best", "median", "worst")):
+        shared = {"task": "segmentation", "rank": rank, "rows": 96, "columns": 80}
+        light = 40 + 170 * np.exp(-((across - 0.4) ** 2) * 9) * np.abs(np.sin(14 * down + place))
+        rows.append(shared | {"image": light.astype(np.uint8).ravel().tolist()})
+        for arm, size in SHOWN:
+            shift = 0.02 * (place + 1) * (3 - (size > 0) - (size > 50))
+            run = {"arm": arm, "size": size, "dice": 0.9 - 4 * shift}
+            for tube, where in (("ett", 0.38), ("cvc", 0.55)):
+                true = (np.abs(across - where - 0.06 * np.sin(5 * down)) < 0.02) & (down < 0.7)
+                marked = np.roll(true, round(96 * shift), axis=1)
+                masks = {"true": encode_mask(true), "predicted": encode_mask(marked)}
+                rows.append(shared | run | {"tube": tube} | masks)
+    return pl.DataFrame(rows, schema=FILMS_SCHEMA)
+
+
+def texts_table() -> pl.DataFrame:
+    """Three reports as each encoder shown wrote them."""
+    rows = [
+        {
+            "task": "reports", "rank": rank, "arm": arm, "size": size,
+            "reference": f"Large effusion. <b>Tube</b> in place. ({rank})",
+            "generated": "Effusion." if size else "Heart enlarged.",
+            "rouge_l": 0.9 - 0.3 * place, "both": ["effusion"] if size else [],
+            "missed": [] if size else ["effusion"],
+            "invented": [] if size else ["cardiomegaly"],
+        }
+        for place, rank in enumerate(("best", "median", "worst"))
+        for arm, size in SHOWN
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=TEXTS_SCHEMA)
+
+
+def tips_table(arm: str) -> pl.DataFrame:
+    """Tips found by an arm's encoders, more at deeper layers and larger sizes."""
+    rows = [
+        {
+            "arm": arm, "size": size, "level": level, "label": label, "tips": 80, "patients": 60,
+            "found": found, "lower": found - 0.1, "upper": found + 0.1, "error": 0.12,
+            "by_place": 0.3,
+        }
+        for place, size in enumerate((0, 50, 1200))
+        for level in (1, 2, 3, 4)
+        for label in ("all", "ett")
+        for found in [0.1 + 0.1 * level + 0.1 * place]
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=TIPS_SCHEMA)
+
+
+def reliability_table(study: Study) -> pl.DataFrame:
+    """Bins of two labels of each classification task, by all runs, under-confident ones."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for task, labels in (("findings", study.labels.findings), ("tubes", study.labels.tubes)):
+        for run in study.runs:
+            for k, target in enumerate(labels[:2]):
+                for lower in np.arange(0, 1, 0.2):
+                    mean = lower + 0.2 * rng.random()
+                    cases = 40 - 15 * k
+                    there = int(rng.binomial(cases, mean**0.5))
+                    names = (run.arm, run.size, run.seed, task, study.head_of(task), target)
+                    rows.append((*names, lower, lower + 0.2, mean, cases, there))
+    names = ("arm", "size", "seed", "task", "head", "target")
+    return pl.DataFrame(
+        rows, [*names, "lower", "upper", "mean", "cases", "positives"], orient="row"
+    )
+
+
 def write_manifest(folder: Path, job: str, commit: str | None) -> None:
     write_json(
         folder / "provenance" / f"{job}.json",
@@ -284,6 +377,13 @@ def build(folder: Path) -> Example:
         reason = "loss became NaN at step 120, twice" if failed else None
         write_card(folder, study, run, "failed" if failed else "ok", reason)
     subset_card(study).write_parquet(folder / "card.parquet")
+    for name in ("examples", "tips"):
+        (folder / name).mkdir()
+    films_table().write_parquet(folder / "examples" / "segmentation.parquet")
+    texts_table().write_parquet(folder / "examples" / "reports.parquet")
+    for arm in study.arms:
+        tips_table(arm).write_parquet(folder / f"tips/{arm}.parquet")
+    reliability_table(study).write_parquet(folder / "reliability.parquet")
     split_counts(study).write_parquet(folder / "splits.parquet")
     write_manifest(folder, "scores", commit="0123456789abcdef0123")
     write_manifest(folder, "figures", commit=None)

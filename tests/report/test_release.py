@@ -50,6 +50,8 @@ def study(tmp_path) -> Study:
     (run / "encoder.safetensors").write_bytes(encoder_bytes("/models/mi2.safetensors"))
     (run / "encoder.json").write_text(json.dumps(CARD))
     (study.folder / "figures" / "findings.png").write_bytes(b"PNG")
+    (study.folder / "figures" / "patients").mkdir()
+    (study.folder / "figures" / "patients" / "films-arm.png").write_bytes(b"PNG")
     (study.folder / "tables" / "findings.csv").write_text("size,value\n1,0.5\n")
     for name in ("scores", "label_fits", "verdicts"):
         table = pl.DataFrame({"run": ["arm"], "value": [0.5]})
@@ -103,8 +105,8 @@ def test_digests_are_keyed_and_paths_are_left_out(study, tmp_path):
         ("report.html", "<p>on SMITH^JOHN ROOM 3</p>", "holds a device of few patients"),
         ("tables/x.csv", "image_id,value\n", "has rows of single images (column 'image_id')"),
         ("tables/x.csv", "value\n{hospital}/dicom\n", "holds the path of institution.dicom"),
-        ("figures/similarity-arm.png", "PNG", "may show a patient's image"),
-        ("report.html", "<p></p>", "may show a patient's image"),
+        ("figures/similarity-arm.png", "PNG", "may show images or texts of patients"),
+        ("report.html", "<p></p>", "may show images or texts of patients"),
     ],
 )
 def test_what_speaks_against_a_file_is_named(study, tmp_path, name, content, problem):

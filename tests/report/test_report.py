@@ -8,8 +8,12 @@ import yaml
 from lxml import etree, html
 
 from radscale_lib.report.answers import answers, label_comparisons
-from radscale_lib.report.document import _gaps
-from radscale_lib.report.words import interval
+from radscale_lib.report.checklists import checklist_rows
+from radscale_lib.report.costs import cost_rows
+from radscale_lib.report.document import _figures, _gaps
+from radscale_lib.report.draw import listed_figures
+from radscale_lib.report.sentences import studied
+from radscale_lib.report.words import interval, percent
 from radscale_lib.study import parse_study
 from radscale_lib.tasks.predictions import NO_PREDICTIONS
 
@@ -19,7 +23,9 @@ SECTIONS = [
         "verdicts",
         "figures",
         "classes",
+        "calibration",
         "similarity",
+        "examples",
         "scores",
         "laws",
         "data",
@@ -27,7 +33,7 @@ SECTIONS = [
         "labels",
         "archives",
     ),
-    *("gaps", "runs", "method"),
+    *("gaps", "runs", "costs", "method", "checklists"),
 ]
 
 
@@ -69,7 +75,7 @@ def document(example):
 def test_table_one_counts_every_split(document):
     table = document.get_element_by_id("data").find(".//table")
     rows = [[cell.text_content() for cell in row] for row in table.iter("tr")]
-    assert rows[0] == ["", "pool", "test"]
+    assert rows[0] == ["Property", "pool", "test"]
     assert ["images", "2,000", "400"] in rows and ["patients", "1,000", "200"] in rows
     assert ["view AP", "1,000 (50 %)", "200 (50 %)"] in rows
     assert ["years", "2011–2019", "2011–2019"] in rows
@@ -94,10 +100,13 @@ def test_it_is_one_accessible_file(document):
     assert document.get("lang") == "en"
     assert not document.xpath("//script[@src] | //link | //iframe")
     sources = document.xpath("//@src | //@href | //@*[local-name() = 'xlink:href']")
-    assert all(source.startswith(("data:image/", "#")) for source in sources)
+    links = ("https://arxiv.org/abs/", "https://doi.org/")
+    assert all(source.startswith(("data:image/", "#", *links)) for source in sources)
+    shown = document.xpath("//@src | //@*[local-name() = 'xlink:href']")
+    assert not any(source.startswith("https:") for source in shown)
     assert "url(" not in document.xpath("string(//style)")
-    images = document.xpath("//figure/svg[@role='img' and @aria-label]")
-    assert len(images) == 2 + 4 + 3 + 2 + 1 + 2
+    images = document.xpath("//figure//svg[@role='img' and @aria-label]")
+    assert len(images) == 2 + 4 + 3 + 2 + 2 + 1 + 3 + 1 + 2
     assert all(len(image.get("aria-label")) > 40 for image in images)
     ids = [node.get("id") for node in document.xpath("//*[@id]")]
     targets = set(ids)
@@ -124,7 +133,7 @@ def test_what_is_drawn_for_an_arm_can_be_switched_off(example, document):
         assert len(drawn) > 20
         rows = document.xpath(f"//tr[@data-arm='{place}']")
         assert {row.xpath("string(./th)") for row in rows} == {arm}
-    assert document.get_element_by_id("arms").get("hidden") is not None  # needs the script
+    assert document.get_element_by_id("shown").get("hidden") is not None  # needs the script
 
 
 def test_it_says_phantom_first(document):
@@ -228,7 +237,8 @@ def test_labels_against_reports_are_turned_toward_labels(example):
 
 
 def test_scores_table_shows_means_and_gaps(example, document):
-    rows = document.get_element_by_id("scores").xpath(".//tbody/tr[td]")
+    table = document.get_element_by_id("scores").xpath(".//table")[0]
+    rows = table.xpath(".//tbody/tr[td]")
     assert len(rows) == 12
     cells = [cell.text for cell in rows[0].iter("td")]
     rows_at_50 = {"arm": "mi2-reports", "task": "findings", "target": "macro", "size": 50}
@@ -239,8 +249,8 @@ def test_scores_table_shows_means_and_gaps(example, document):
 
 def test_arms_are_compared_and_fits_have_their_checks(example, document):
     laws = document.get_element_by_id("laws")
-    caption = document.get_element_by_id("comparisons-caption")
-    rows = caption.getparent().xpath(".//tbody/tr[td]")
+    (table,) = laws.xpath(".//table[@aria-labelledby='comparisons-caption']")
+    rows = table.xpath(".//tbody/tr[td]")
     assert len(rows) == 4 * 3
     assert rows[0].xpath("./th")[0].text == "mi2-reports against mi2-reports-labels"
     cells = [cell.text for cell in rows[0].iter("td")]
@@ -285,7 +295,7 @@ def test_joins_are_shown_with_what_stands_out(document):
 
 def test_what_became_of_texts_is_shown(document):
     section = document.get_element_by_id("archives")
-    table = section.xpath(".//table[contains(caption, 'Report texts of')]")[0]
+    (table,) = section.xpath(".//table[@aria-labelledby='texts-1']")
     rows = [[cell.text for cell in row.iter("td")] for row in table.xpath("./tbody/tr")]
     assert rows == [
         ["language", "de", "80"],
@@ -385,8 +395,9 @@ def test_what_is_absent_is_left_out(example, tmp_path):
         values["report"] = {"formats": ["png"]}
 
     other = copy(example, tmp_path / "less", change)
-    for folder in ("similarity", "data", "encoders", "figures", "tables"):
+    for folder in ("similarity", "data", "encoders", "figures", "tables", "examples", "tips"):
         shutil.rmtree(other.folder / folder)
+    (other.folder / "reliability.parquet").unlink()
     document = parse(other.fit().draw().report().html)
     assert sections(document) == [
         "results",
@@ -400,6 +411,7 @@ def test_what_is_absent_is_left_out(example, tmp_path):
         "labels",
         "gaps",
         "method",
+        "checklists",
     ]
     assert len(document.xpath("//img")) == 2 + 2 + 2 + 1
     assert document.xpath("//img/@src")[0].startswith("data:image/png")
@@ -409,8 +421,9 @@ def test_what_is_absent_is_left_out(example, tmp_path):
 
 def test_a_study_without_any_score_still_reports(example, tmp_path):
     other = copy(example, tmp_path / "none")
-    for folder in ("similarity", "figures", "tables"):
+    for folder in ("similarity", "figures", "tables", "examples", "tips"):
         shutil.rmtree(other.folder / folder)
+    (other.folder / "reliability.parquet").unlink()
     example.table("scores").clear().write_parquet(other.scores)
     (other.folder / "figures").mkdir()
     document = parse(other.fit().draw().report().html)
@@ -423,7 +436,9 @@ def test_a_study_without_any_score_still_reports(example, tmp_path):
         "archives",
         "gaps",
         "runs",
+        "costs",
         "method",
+        "checklists",
     ]
 
 
@@ -440,3 +455,109 @@ def test_too_few_sizes_are_said_to_be_too_few(example, tmp_path):
 def test_the_report_is_the_same_bytes_each_time(example, tmp_path):
     other = copy(example, tmp_path / "again").fit().report()
     assert other.html == example.html
+
+
+def test_samples_seen_are_those_of_the_cards(example, tmp_path):
+    """Arms of different budgets, and runs that did not see all of theirs, are told apart."""
+    cards = [json.loads(path.read_text()) for path in example.folder.glob("encoders/**/*.json")]
+    first = studied(example.study, example.table("scores"), cards)[0]
+    for arm, section in example.study.trained_arms.items():
+        assert re.search(rf"{section.recipe.optimiser.samples:,} samples.*{arm}", first)
+    less = [
+        card | {"samples_seen": 1234} if (card["arm"], card["size"]) == ("rad-dino", 50) else card
+        for card in cards
+    ]
+    told = studied(example.study, example.table("scores"), less)[0]
+    budget = example.study.trained_arms["rad-dino"].recipe.optimiser.samples
+    assert f"1,234 to {budget:,} samples in rad-dino" in told
+    same = [card | {"samples_seen": 77} for card in cards]
+    assert "each run seeing 77 samples." in studied(example.study, example.table("scores"), same)[0]
+
+
+def test_costs_are_those_of_the_cards_and_of_the_stated_power(example):
+    cards = [json.loads(path.read_text()) for path in example.folder.glob("encoders/**/*.json")]
+    of_arm = [card for card in cards if card["arm"] == "rad-dino"]
+    stated = {"watts": 300.0, "devices": 4, "tflops": 0.1, "utilisation": 0.5}
+    study = example.study.model_copy(
+        update={"compute": example.study.compute.model_copy(update=stated)}
+    )
+    rows = {row["arm"]: row for row in cost_rows(study, cards)}
+    assert list(rows) == ["mi2-reports", "mi2-reports-labels", "rad-dino", "mi2-open",
+                          "rad-dino-open", "all"]  # fmt: skip
+    row = rows["rad-dino"]
+    flops = sum(card["samples_budget"] * card["flops_per_sample"] for card in of_arm)
+    hours = sum(card["seconds"] for card in of_arm) * 4 / 3600
+    assert row["flops_planned"] == f"{flops:.2g}"
+    assert row["hours_planned"] == f"{flops / 0.05e12 / 3600:,.3g}"
+    assert row["hours_used"] == f"{hours:,.3g}"
+    assert row["energy_used"] == f"{hours * 0.3:,.3g}"
+    unknown = [card | {"seconds": None} if card is of_arm[0] else card for card in cards]
+    missing = {row["arm"]: row for row in cost_rows(study, unknown)}
+    assert missing["rad-dino"]["hours_used"] == missing["all"]["energy_used"] == "–"
+    assert missing["mi2-reports"]["hours_used"] == rows["mi2-reports"]["hours_used"]
+    assert cost_rows(example.study, cards)[0]["energy_used"] == "–"  # no power is stated
+
+
+def test_checklists_have_every_item_and_blanks_for_people(example, document):
+    rows = checklist_rows(example.study)
+    claim = [row["Item"] for row in rows if row["Checklist"] == "CLAIM 2024"]
+    assert claim == [str(number) for number in range(1, 45)]
+    tripod = [row["Item"] for row in rows if row["Checklist"] == "TRIPOD+AI"]
+    assert list(dict.fromkeys(item.rstrip("abcdefg") for item in tripod)) == [
+        str(number) for number in range(1, 28)
+    ]
+    assert len(tripod) == len(set(tripod)) == 52
+    told = {(row["Checklist"], row["Item"]): row["Told by the study"] for row in rows}
+    share = percent(example.study.splits.train)
+    assert f"{share} train" in told["CLAIM 2024", "19"] and told["CLAIM 2024", "44"] == ""
+    assert "lexical F1" in told["TRIPOD+AI", "12e"] and told["TRIPOD+AI", "17"] == ""
+    file = pl.read_csv(example.folder / "tables" / "checklist.csv", infer_schema=False)
+    assert file["Item"].to_list() == claim + tripod
+    shown = document.get_element_by_id("checklists").xpath(".//tbody/tr")
+    assert len(shown) == len(rows)
+
+
+def test_examples_show_references_and_the_labels_that_were_hit(document):
+    section = document.get_element_by_id("examples")
+    (best, _, _) = section.xpath(".//details")
+    assert best.xpath("string(./summary)") == "best: mean ROUGE-L 0.900"
+    lines = [node.text_content() for node in best.xpath(".//dl/*")]
+    assert lines[:2] == ["Reference", "Large effusion. <b>Tube</b> in place. (best)"]
+    assert lines[2] == "mi2-open, open weights (ROUGE-L 0.900)"
+    assert "Missed: effusion. Not in the reference: cardiomegaly." in lines[3]
+    assert "In both: effusion." in lines[lines.index("rad-dino, 50 images (ROUGE-L 0.900)") + 1]
+
+
+def test_images_of_patients_lie_apart_and_are_told(example, tmp_path):
+    def real(values):
+        names = ("dicom", "reports", "labels", "tubes")
+        values["institution"] = {name: f"hospital/{name}" for name in names}
+
+    other = copy(example, tmp_path / "real", real)
+    for folder in ("figures", "tables"):
+        shutil.rmtree(other.folder / folder)
+    page = other.draw().report().html
+    apart = {path.stem for path in (other.folder / "figures" / "patients").glob("*.svg")}
+    assert apart == {
+        "similarity-mi2-reports", "similarity-rad-dino",
+        *(f"films-segmentation-{arm}" for arm in other.study.arms),
+    }  # fmt: skip
+    beside = {path.stem for path in (other.folder / "figures").glob("*.svg")}
+    assert beside and not any(name.startswith(("similarity", "films")) for name in beside)
+    assert "keep it inside the institution" in page
+    assert "keep it inside the institution" not in example.html
+    assert 'aria-label="Figure patients/films-segmentation-rad-dino"' in page
+
+
+def test_beyond_its_size_the_largest_figures_stay_in_their_folder(example, monkeypatch):
+    monkeypatch.setattr("radscale_lib.report.document.INLINE", 300_000)
+    folder = example.folder / "figures"
+    names = [one["name"] for one in listed_figures(folder)]
+    sizes = {name: (folder / f"{name}.svg").stat().st_size for name in names}
+    sections_of = _figures(example.study, folder, listed_figures(folder))
+    shown = {figure["name"]: figure for of in sections_of.values() for figure in of}
+    assert shown.keys() == sizes.keys()
+    inside = [sizes[name] for name, figure in shown.items() if figure["svg"]]
+    beside = {name: figure["source"] for name, figure in shown.items() if not figure["svg"]}
+    assert sum(inside) <= 300_000 and max(inside) <= min(sizes[name] for name in beside)
+    assert all(source == f"figures/{name}.svg" for name, source in beside.items())

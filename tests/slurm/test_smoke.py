@@ -20,7 +20,7 @@ GROUPS = {
     "subsets": ("draw_subset", "describe_subsets"),
     "runs": ("evaluate_run", "score_run"),
     "results": (
-        *("draw_similarity", "gather_scores", "compare_encoders", "fit_scaling"),
+        *("draw_similarity", "choose_examples", "gather_scores", "compare_encoders", "fit_scaling"),
         *("draw_figures", "write_report"),
     ),
 }

@@ -53,6 +53,14 @@ WRONG = {
         {"arms": {}},
         "arms: neither arms nor baselines: name an encoder to train, or one to evaluate",
     ),
+    "a device without power": (
+        {"compute": {"watts": 0}},
+        "compute.watts: must be greater than 0 (got 0)",
+    ),
+    "examples by a word": (
+        {"report.examples": "some"},
+        "report.examples: must be a valid boolean, unable to interpret input (got 'some')",
+    ),
     "a share that is less than a step": (
         {"arms.rad-dino.keep": [0.05, 0.5]},
         "arms.rad-dino: keep 0.05 of 5 steps is less than one: keep 0.2 or more",

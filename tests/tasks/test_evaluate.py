@@ -237,11 +237,11 @@ def test_further_tables_of_scoring(files, results, arm):
     cases = reliability.filter(target="effusion")["cases"].sum()
     assert cases == scores.filter(target="effusion", metric="brier")["cases"][0]
     examples = pl.read_parquet(_folder(results, arm, "reports") / "examples.parquet")
-    assert examples["rank"].to_list() == ["best"] * 3 + ["median"] * 3 + ["worst"] * 3
     predictions = pl.read_parquet(_folder(results, arm, "reports") / "predictions.parquet")
     written = dict(zip(predictions["image_id"], predictions["generated"], strict=True))
     assert [written[image] for image in examples["image_id"]] == examples["generated"].to_list()
-    assert examples["rouge_l"].is_sorted(descending=True)
+    assert len(examples) == min(48, len(predictions))
+    assert examples["image_id"].is_sorted() and examples["rouge_l"].is_between(0, 1).all()
 
 
 def test_subgroups_are_made_by_the_catalogs_columns(files, results, tmp_path):

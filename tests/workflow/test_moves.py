@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 AFTER_A_RATE = {
     "pretrain_arm": 1,
     "draw_similarity": 1,
+    "choose_examples": 1,
     "evaluate_run": 1,
     "score_run": 1,
     "gather_scores": 1,

@@ -89,6 +89,7 @@ def test_swapped_values_rerun_pretraining_and_what_follows(finished: Checkout) -
         "evaluate_run": sizes,
         "score_run": sizes,
         "draw_similarity": 1,
+        "choose_examples": 2,
         **AFTER_SCORES,
     }
     assert rules(jobs) == expected
@@ -109,7 +110,7 @@ def test_a_metric_reruns_scores_and_what_follows(finished: Checkout) -> None:
     runs = len(list((finished.results / "tasks" / "segmentation").rglob("scores.parquet")))
     with finished.appended("radscale_lib/metrics/dice.py", "\nCHANGED = True\n"):
         jobs = finished.plan()
-    assert rules(jobs) == {"score_run": runs, **AFTER_SCORES}
+    assert rules(jobs) == {"score_run": runs, "choose_examples": 2, **AFTER_SCORES}
     scored = [job for job in jobs if job["rule"] == "score_run"]
     assert all("radscale_lib.metrics.dice" in job["reason"] for job in scored)
 
@@ -118,7 +119,12 @@ def test_a_decoder_reruns_its_runs_and_what_follows(finished: Checkout) -> None:
     runs = len(list((finished.results / "tasks" / "segmentation").rglob("scores.parquet")))
     with finished.appended("radscale_lib/tasks/segmentation.py", "\nCHANGED = True\n"):
         jobs = finished.plan()
-    assert rules(jobs) == {"evaluate_run": runs, "score_run": runs, **AFTER_SCORES}
+    assert rules(jobs) == {
+        "evaluate_run": runs,
+        "score_run": runs,
+        "choose_examples": 2,
+        **AFTER_SCORES,
+    }
     [reason] = {job["reason"] for job in jobs if job["rule"] == "evaluate_run"}
     assert "radscale_lib.tasks.segmentation" in reason
 

@@ -28,4 +28,6 @@ def test_figures_tables_and_report_are_in_one_file(finished_tiny: Checkout, tmp_
         assert path.name in names
     assert "report.html" in names
     assert all(f'"{category}"' in page for category in ("Figures", "Tables", "Report"))
+    for caption in ("Drawn from the tables of the study", "opens offline", "The numbers that"):
+        assert caption in page
     assert before == {path: path.stat().st_mtime_ns for path in results.rglob("*")}

@@ -59,7 +59,7 @@ except (StudyError, SiteError) as error:
     raise WorkflowError(str(error)) from None
 
 OUT = STUDY.folder
-PRIVATE = ["data", "labels", "subsets", "features", "similarity", "tasks", "work"]
+PRIVATE = ["data", "labels", "subsets", "features", "similarity", "examples", "tasks", "work"]
 PRIVATE += ["test_archives"] if STUDY.test_archives else []
 """Folders with rows of images and patients."""
 SCRIPTS = str(ROOT / "scripts")
@@ -295,12 +295,10 @@ def run_of(wildcards):
 
 
 def compared():
-    """Runs whose patch similarity is drawn, by arm: open weights, smallest and largest size.
+    """Runs that are shown by examples, by arm: open weights, smallest and largest size.
 
-    A further baseline has a figure of its own.
+    A further baseline is one for itself.
     """
-    if not (STUDY.report.similarity and STUDY.institution.has_tubes and STUDY.labels.tubes):
-        return {}
     drawn = {name: [Run(name, 0, 0)] for name in STUDY.baselines}
     for name, arm in STUDY.arms.items():
         sizes = arm.sizes or STUDY.subsets.sizes

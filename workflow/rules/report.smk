@@ -3,11 +3,27 @@
 Inputs: scores.parquet, draws.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet,
 comparisons.parquet, verdicts.parquet, differences.parquet, subgroups.parquet, encoders with cards and
 logs; ledger.parquet, joins.parquet and texts.parquet of each archive;
-labels/{counts,agreement}.parquet, labels/audit/scores.parquet; test_archives/<archive>/*.parquet.
-Outputs: similarity/<arm>.parquet, figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
+labels/{counts,agreement}.parquet, labels/audit/scores.parquet; test_archives/<archive>/*.parquet;
+masks and generated reports of runs.
+Outputs: similarity/<arm>.parquet, tips/<arm>.parquet, examples/<task>.parquet,
+figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 """
 
-COMPARED = compared()
+SHOWS_TUBES = STUDY.institution.has_tubes and STUDY.labels.tubes
+COMPARED = compared() if STUDY.report.similarity and SHOWS_TUBES else {}
+"""Runs whose patch similarity is drawn, by arm."""
+TABLE_OF = {"segmentation": "masks.parquet", "generation": "examples.parquet"}
+SHOWN_OF = {
+    task: f"tasks/{task}/{{run}}/{TABLE_OF[section.kind]}"
+    for task, section in STUDY.evaluation.tasks.items()
+    if STUDY.report.examples and section.kind in TABLE_OF
+}
+"""Tasks that single test images are shown of, and each run's table of them."""
+OF_RUNS = list(dict.fromkeys(run for runs in compared().values() for run in runs))
+FILMS = [task for task in SHOWN_OF if STUDY.evaluation.tasks[task].kind == "segmentation"]
+TEXTS = [task for task in SHOWN_OF if task not in FILMS]
+PATIENTS = STUDY.institution.phantom is None and bool(COMPARED or SHOWN_OF)
+"""Whether the report shows images or texts of patients: Snakemake's own then leaves it out."""
 TRAINED = [run for run in STUDY.pretraining_runs if run.arm in STUDY.trained_arms]
 JUDGED = ("scores", "draws", "fits", "crossovers", "comparisons", "verdicts")
 TOLD = ("scores", "draws", "fits", "crossovers", "verdicts", "differences", "subgroups")
@@ -23,7 +39,8 @@ rule draw_similarity:
         # It detects damaged and exchanged images. Which images there are is in the catalog.
         ranges=ancient(data("institution", "ranges.arrow")),
     output:
-        OUT / "similarity/{arm}.parquet",
+        maps=OUT / "similarity/{arm}.parquet",
+        tips=OUT / "tips/{arm}.parquet",
     log:
         OUT / "logs/draw_similarity/{arm}.log",
     benchmark:
@@ -31,7 +48,7 @@ rule draw_similarity:
     conda:
         "../envs/radscale.yaml"
     resources:
-        **needs("similarity"),
+        **needs("similarity", one_gpu),
     params:
         id=identity("similarity", "arm"),
         sizes=lambda wildcards: [run.size for run in COMPARED[wildcards.arm]],
@@ -41,7 +58,34 @@ rule draw_similarity:
         " --catalog {input.catalog:q}"
         " --shards {params.shards:q} --ranges {input.ranges:q}"
         " --encoders {input.encoders:q} --arm {wildcards.arm:q}"
-        " --sizes {params.sizes:q} --out {output:q} 2> {log:q}"
+        " --sizes {params.sizes:q} --out {output.maps:q} --tips {output.tips:q} 2> {log:q}"
+
+
+rule choose_examples:
+    input:
+        tables=lambda wildcards: [
+            OUT / SHOWN_OF[wildcards.task].format(run=run.path) for run in OF_RUNS
+        ],
+        catalog=data("institution", "catalog.parquet"),
+        # As above.
+        ranges=ancient(data("institution", "ranges.arrow")),
+    output:
+        OUT / "examples/{task}.parquet",
+    log:
+        OUT / "logs/choose_examples/{task}.log",
+    benchmark:
+        OUT / "benchmarks/choose_examples/{task}.tsv"
+    conda:
+        "../envs/radscale.yaml"
+    resources:
+        **needs("examples"),
+    params:
+        id=identity("examples", "task"),
+        shards=str(data("institution", "shards")),
+    shell:
+        "python {SCRIPTS:q}/examples.py --study {SETTINGS:q} --id {params.id:q}"
+        " --task {wildcards.task:q} --tables {input.tables:q} --catalog {input.catalog:q}"
+        " --shards {params.shards:q} --ranges {input.ranges:q} --out {output:q} 2> {log:q}"
 
 
 rule draw_figures:
@@ -54,20 +98,24 @@ rule draw_figures:
         verdicts=OUT / "verdicts.parquet",
         elsewhere=at_archives(*JUDGED),
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
+        tips=[OUT / f"tips/{arm}.parquet" for arm in COMPARED],
+        examples=[OUT / f"examples/{task}.parquet" for task in FILMS],
         subsets=SUBSET_CARD,
         checkpoints=OUT / "checkpoints.parquet",
+        reliability=OUT / "reliability.parquet",
         logs=[OUT / f"encoders/{run.path}/log.parquet" for run in TRAINED],
     output:
         figures=report(
             directory(OUT / "figures"),
-            patterns=[f"{{figure}}.{SHOWN}"],
+            # Without figures/patients/, a folder of its own for a reason.
+            patterns=[f"{{figure,[^/]+}}.{SHOWN}"],
             category="Figures",
             labels={"figure": "{figure}"},
             caption="../report/figure.rst",
         ),
         tables=report(
             directory(OUT / "tables"),
-            patterns=["{table}.csv"],
+            patterns=["{table,[^/]+}.csv"],
             category="Tables",
             labels={"table": "{table}"},
             caption="../report/table.rst",
@@ -83,7 +131,10 @@ rule draw_figures:
     params:
         id=identity("figures"),
         similarity=lambda wildcards, input: (
-            ["--similarity", *input.similarity] if COMPARED else []
+            ["--similarity", *input.similarity, "--tips", *input.tips] if COMPARED else []
+        ),
+        examples=lambda wildcards, input: (
+            ["--examples", *input.examples] if input.examples else []
         ),
         subsets=lambda wildcards, input: ["--subsets", input.subsets] if input.subsets else [],
         elsewhere=["--test-archives", str(OUT / "test_archives")] if STUDY.test_archives else [],
@@ -94,7 +145,7 @@ rule draw_figures:
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
         " {params.similarity:q} --checkpoints {input.checkpoints:q} --logs {input.logs:q}"
-        " {params.elsewhere:q}"
+        " --reliability {input.reliability:q} {params.elsewhere:q} {params.examples:q}"
         " {params.subsets:q} --out {params.out:q} 2> {log:q}"
 
 
@@ -117,12 +168,17 @@ rule write_report:
         figures=OUT / "figures",
         subsets=SUBSET_CARD,
         splits=SPLITS,
+        texts_shown=[OUT / f"examples/{task}.parquet" for task in TEXTS],
     output:
-        report(
-            OUT / "report.html",
-            category="Report",
-            labels={"report": "the whole study"},
-            caption="../report/report.rst",
+        (
+            OUT / "report.html"
+            if PATIENTS
+            else report(
+                OUT / "report.html",
+                category="Report",
+                labels={"report": "the whole study"},
+                caption="../report/report.rst",
+            )
         ),
     log:
         OUT / "logs/write_report.log",
@@ -143,6 +199,9 @@ rule write_report:
             for argument in (f"--{name.replace('_', '-')}", str(path))
         ],
         elsewhere=["--test-archives", str(OUT / "test_archives")] if STUDY.test_archives else [],
+        examples=lambda wildcards, input: (
+            ["--examples", *input.texts_shown] if input.texts_shown else []
+        ),
     shell:
         "python {SCRIPTS:q}/report.py --study {SETTINGS:q} --id {params.id:q}"
         " --scores {input.scores:q}"
@@ -151,7 +210,8 @@ rule write_report:
         " --differences {input.differences:q} --subgroups {input.subgroups:q}"
         " --ledgers {input.ledgers:q} --joins {input.joins:q} --texts {input.texts:q}"
         " --cards {input.cards:q} {params.labels:q}"
-        " --figures {input.figures:q} {params.subsets:q} {params.elsewhere:q} --out {output:q} 2> {log:q}"
+        " --figures {input.figures:q} {params.subsets:q} {params.elsewhere:q} {params.examples:q}"
+        " --out {output:q} 2> {log:q}"
 
 
 rule figures:

@@ -169,8 +169,40 @@ def _similarity(study: Study, arm: str) -> Slice:
     return {
         "labels.tubes": study.labels.tubes,
         "encoders": {name: without(each, "weights") for name, each in study.encoders.items()},
+        "tips": {
+            "resamples": study.evaluation.resamples,
+            "seed": study.evaluation.seed,
+            "confidence": study.evaluation.confidence,
+            "batch": study.evaluation.features.batch,
+            "smallest": study.smallest_cell("institution"),
+        },
         **hardware(study),
     }
+
+
+def _examples(study: Study, task: str) -> Slice:
+    """Labels are what masks are of, and what reports are read for."""
+    return {
+        "labels": labels_of(study),
+        "head": study.head_of(task),
+        **reading_of(study.institution.language),
+        "phrases": getattr(study.evaluation.tasks[task], "phrases", None),
+    }
+
+
+def _examples_kinds(study: Study, task: str) -> Iterator[Kind]:
+    yield type(study.evaluation.tasks[task])
+
+
+def _similarity_minutes(study: Study) -> float:
+    """Three encoders see the test films, at most."""
+    return 15 + 3 * _tested(study) / _encoded_a_second(study) / 60
+
+
+def _similarity_megabytes(study: Study) -> float:
+    """With several batches of feature maps."""
+    maps = 16 * study.evaluation.features.batch * _largest_features(study) / 1e6
+    return 2000 + 20 * _tiles(study) + maps
 
 
 def _head_kinds(study: Study, task: str, part: str, arm: str) -> Iterator[Kind]:
@@ -314,6 +346,13 @@ STAGES = {
         reads=_similarity,
         kinds=arms_encoder,
         facts=_facts_of_encoders,
-        megabytes=lambda study: 2000 + 20 * _tiles(study),
+        megabytes=_similarity_megabytes,
+        minutes=_similarity_minutes,
+    ),
+    "examples": Stage(
+        script="examples.py",
+        reads=_examples,
+        kinds=_examples_kinds,
+        megabytes=lambda study: 2500.0,
     ),
 }

@@ -40,6 +40,7 @@ def _fit_elsewhere(study: Study, archive: str) -> Slice:
 def _figures(study: Study) -> Slice:
     return {
         "report": study.report,
+        "phantom": study.institution.phantom is not None,
         "scaling": study.scaling,
         "evaluation.confidence": study.evaluation.confidence,
         "baselines": study.evaluated_only,
@@ -53,7 +54,9 @@ def _figures(study: Study) -> Slice:
 
 
 def _report(study: Study) -> Slice:
-    return {"study": without(study, "results", "compute")}
+    names = ("device", "devices", "tflops", "utilisation", "watts")
+    stated = {name: getattr(study.compute, name) for name in names}
+    return {"study": without(study, "results", "compute"), "compute": stated}
 
 
 STAGES = {

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from radscale_lib.study import Study
 
-SECTIONS = ("answers", "results", "classes", "archives", "similarity", "subsets", "runs")
+SECTIONS = (
+    "answers", "results", "classes", "calibration", "archives", "similarity", "examples",
+    "subsets", "runs",
+)  # fmt: skip
 """Sections of the report that hold figures."""
 
 
@@ -32,6 +35,9 @@ class Tables:
         training: the logs of all runs (`figures.training.training_table`); None likewise.
         elsewhere: the tables of each test archive, by name: scores, fits, crossovers, comparisons
             and verdicts.
+        reliability: `reliability.parquet`; None where it is not at hand.
+        films: `examples/<task>.parquet` of segmentation tasks.
+        tips: rows of all `tips/<arm>.parquet`; None where they are not at hand.
     """
 
     scores: pl.DataFrame
@@ -44,6 +50,9 @@ class Tables:
     checkpoints: pl.DataFrame | None = None
     training: pl.DataFrame | None = None
     elsewhere: Mapping[str, Tables] = field(default_factory=dict)
+    reliability: pl.DataFrame | None = None
+    films: list[pl.DataFrame] = field(default_factory=list)
+    tips: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,14 @@ class FigureKind:
         name: as `--only` takes it.
         section: of the report, one of `SECTIONS`.
         draw: yields drawings from a study and its tables; none if the tables hold nothing for it.
+        shows_patients: whether images of patients are in it. Such figures of a real archive lie in
+            a folder of their own, which stays inside the institution.
     """
 
     name: str
     section: str
     draw: Callable[[Study, Tables], Iterator[Drawing]]
+    shows_patients: bool = False
 
     def __post_init__(self) -> None:
         """Check the section.

@@ -7,13 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import PAGE, arm_styles, drawn_for, house_style, new_figure
+from radscale_lib.report.style import arm_styles, drawn_for, house_style, new_figure, page_width
 from radscale_lib.report.words import format_count, metric_name, task_title
 from radscale_lib.scaling.heads import of_head
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 HEIGHT = 2.6
+"""Of a row of panels, inches."""
+BESIDE = 2.2
+"""Least width of a panel that has another beside it, inches."""
 
 
 def draw_checkpoints(study: Study, tables: Tables) -> Iterator[Drawing]:
@@ -68,8 +71,10 @@ def _table(study: Study, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _chart(study: Study, table: pl.DataFrame, task: str, chosen: bool) -> Figure:
-    figure = new_figure(PAGE, HEIGHT)
-    panels = figure.subplots(1, 2 if chosen else 1, squeeze=False)[0]
+    width, count = page_width(), 2 if chosen else 1
+    high = 1 if width > BESIDE * count else count
+    figure = new_figure(width, HEIGHT * high)
+    panels = figure.subplots(high, count // high, squeeze=False).ravel()
     for arm, style in arm_styles(study).items():
         of = table.filter(arm=arm)
         if of.is_empty():

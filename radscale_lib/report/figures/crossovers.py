@@ -18,6 +18,7 @@ from radscale_lib.report.style import (
     house_style,
     level_styles,
     new_figure,
+    tell_values,
 )
 from radscale_lib.report.words import format_count, task_title
 from radscale_lib.study import Study
@@ -123,7 +124,10 @@ def _draw(
         if arrow:
             axes.plot(end, place, marker=arrow, color=style.colour, ms=3.5, ls="", alpha=faint)
     if row["state"] == "within" and row["size"]:
-        axes.plot(row["size"], place, marker=style.marker, color=style.colour, ms=4, ls="")
+        (mark,) = axes.plot(
+            row["size"], place, marker=style.marker, color=style.colour, ms=4, ls=""
+        )
+        tell_values(mark, [f"{row['arm']} over {row['baseline']}: {row['text']}"])
 
 
 FIGURE = FigureKind("crossovers", "answers", draw_crossovers)

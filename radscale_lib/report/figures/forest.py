@@ -21,8 +21,9 @@ from radscale_lib.report.style import (
     level_styles,
     new_figure,
     page_width,
+    tell_values,
 )
-from radscale_lib.report.words import task_title
+from radscale_lib.report.words import interval, task_title
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
@@ -145,7 +146,9 @@ def _forest(
 def _draw_row(axes: Axes, row: dict[str, Any], place: int, style: ArmStyle) -> None:
     axes.hlines(place, row["lower"], row["upper"], color=style.colour, lw=1.1)
     filled = row["verdict"] in ("supported", "contradicted")
-    axes.plot(row["value"], place, ls="", **_mark(style, filled))
+    (mark,) = axes.plot(row["value"], place, ls="", **_mark(style, filled))
+    value = interval(row["value"], row["lower"], row["upper"], sign=True)
+    tell_values(mark, [f"{row['arm']}: {value}, {row['verdict']}"])
 
 
 def _level_marks(study: Study, names: set[str]) -> dict[str, dict[str, Any]]:

@@ -67,7 +67,7 @@ def _label_curves(study: Study, heads: pl.DataFrame, task: str) -> Iterator[Draw
                 with drawn_for(axes, study, arm):
                     axes.plot(
                         of["percent"].to_list(), of["value"].to_list(), label=one_line(arm),
-                        marker=style.marker, color=style.colour, ms=4,
+                        marker=style.marker, color=style.colour, ms=4, ls=style.dash,
                     )  # fmt: skip
             axes.set(xscale="log", xlabel="labelled training patients, %", title=one_line(head))
         panels[0].set_ylabel(one_line(metric_name(study, task)))

@@ -28,8 +28,16 @@ from radscale_lib.report.style import (
     level_styles,
     new_figure,
     page_width,
+    tell_values,
 )
-from radscale_lib.report.words import format_count, listed, metric_name, number, task_title
+from radscale_lib.report.words import (
+    format_count,
+    interval,
+    listed,
+    metric_name,
+    number,
+    task_title,
+)
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
@@ -325,21 +333,34 @@ def _label(axes: Axes, text: str, place: float, style: ArmStyle) -> None:
 
 
 def _draw_arm(axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float) -> None:
-    """Curve (solid within the studied sizes, dashed beyond) and band, means with bars, seeds."""
+    """Curve (thin and dotted beyond the studied sizes) and band, means with bars, seeds."""
     fit = rows.filter(pl.col("kind") == "fit")
     axes.fill_between(
         fit["images"], fit["lower"], fit["upper"], color=style.colour, alpha=0.15, lw=0
     )
     reached = rows.filter(pl.col("kind") == "mean").select(pl.max("images")).item()
     beyond = fit["images"] > reached * (1 + 1e-9)
-    for part, dash in ((fit.filter(~beyond), "-"), (fit.filter(beyond), (0, (1.5, 1)))):
-        axes.plot(part["images"], part["value"], color=style.colour, lw=1.3, ls=dash, zorder=5)
+    for part, dash, width in (
+        (fit.filter(~beyond), style.dash, 1.3),
+        (fit.filter(beyond), (0, (0.8, 1.2)), 0.9),
+    ):
+        axes.plot(part["images"], part["value"], color=style.colour, lw=width, ls=dash, zorder=5)
     mean = rows.filter(pl.col("kind") == "mean")
     bars = mean.drop_nulls("lower")
     axes.vlines(
         bars["images"] * nudge, bars["lower"], bars["upper"], color=style.colour, lw=0.9, zorder=6
     )
-    axes.plot(mean["images"] * nudge, mean["value"], ls="", **_mean_mark(style), zorder=8)
+    (marks,) = axes.plot(
+        mean["images"] * nudge, mean["value"], ls="", **_mean_mark(style), zorder=8
+    )
+    tell_values(
+        marks,
+        (
+            f"{row['arm']}, {format_count(row['size'])} images: "
+            f"{interval(row['value'], row['lower'], row['upper'])}"
+            for row in mean.iter_rows(named=True)
+        ),
+    )
     runs = rows.filter(pl.col("kind") == "run")
     if runs["seed"].n_unique() > 1:
         mark: dict[str, Any] = {
@@ -367,7 +388,7 @@ def _handles(study: Study, table: pl.DataFrame) -> list[Line2D]:
     present = set(table["arm"])
     of_encoder = Counter(study.encoder_of(arm) for arm in study.arms if arm in present)
     arms = [
-        Line2D([], [], lw=1.3, label=one_line(arm), **_mean_mark(style))
+        Line2D([], [], lw=1.3, ls=style.dash, label=one_line(arm), **_mean_mark(style))
         for arm, style in arm_styles(study).items()
         if arm in present and of_encoder[study.encoder_of(arm)] > MOST_LABELLED
     ]

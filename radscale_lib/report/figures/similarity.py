@@ -107,4 +107,4 @@ def _cells(maps: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-FIGURE = FigureKind("similarity", "similarity", draw_similarity)
+FIGURE = FigureKind("similarity", "similarity", draw_similarity, shows_patients=True)

@@ -1,5 +1,6 @@
 """Training: the loss of every run, and what its log watches."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import PAGE, arm_styles, drawn_for, house_style, new_figure
+from radscale_lib.report.style import arm_styles, drawn_for, house_style, new_figure, page_width
 from radscale_lib.report.words import format_count
 from radscale_lib.study import Run, Study
 from radscale_lib.texts import one_line
 
 HEIGHT = 1.7
-"""Of the row of an arm, inches."""
+"""Of a row of panels, inches."""
+PANEL = 1.5
+"""Least width of a panel, inches."""
 DRAWN = {"loss": "loss", "rank": "effective rank", "grad_norm": "gradient norm", "knn": "k-NN"}
 """Columns of a log with a panel each, where a run has them."""
 
@@ -74,13 +77,19 @@ def draw_training(study: Study, tables: Tables) -> Iterator[Drawing]:
 
 
 def _chart(study: Study, table: pl.DataFrame, arms: list[str], drawn: list[str]) -> Figure:
-    figure = new_figure(PAGE, HEIGHT * len(arms))
-    panels = figure.subplots(len(arms), len(drawn), squeeze=False)
+    width = page_width()
+    across = min(len(drawn), max(1, int(width / PANEL)))
+    high = math.ceil(len(drawn) / across)
+    figure = new_figure(width, HEIGHT * high * len(arms))
+    grid = figure.subplots(high * len(arms), across, squeeze=False)
+    panels = grid.reshape(len(arms), high * across)
     styles = arm_styles(study)
     for row, arm in zip(panels, arms, strict=True):
         of = table.filter(arm=arm)
         sizes = of["size"].unique().sort().to_list()
-        for axes, name in zip(row, drawn, strict=True):
+        for axes in row[len(drawn) :]:
+            axes.set_visible(False)
+        for axes, name in zip(row, drawn, strict=False):
             with drawn_for(axes, study, arm):
                 for (size, seed), run in of.drop_nulls(name).group_by(
                     "size", "seed", maintain_order=True
@@ -96,7 +105,7 @@ def _chart(study: Study, table: pl.DataFrame, arms: list[str], drawn: list[str])
             axes.set_ylabel(DRAWN[name])
         row[0].set_title(one_line(arm))
         row[0].legend(fontsize=6)
-    for axes in panels[-1]:
+    for axes in panels[-1, len(drawn) - across : len(drawn)]:
         axes.set_xlabel("samples seen")
     return figure
 

@@ -1,0 +1,6 @@
+"""Choose the test images that the report shows of a task: films with masks, or reports."""
+
+from radscale_lib.cli.examples import main
+
+if __name__ == "__main__":
+    main()
