@@ -107,7 +107,11 @@ def test_nothing_is_drawn_from_nothing(example, tmp_path):
     empty = {
         name: example.table(name).clear() for name in ("scores", "fits", "crossovers", "verdicts")
     }
-    tables = example.all_tables(**empty, subsets=None, similarity=[maps.clear(), maps.head(1)])
+    more = {"reliability": example.table("reliability").clear(), "tips": None}
+    films = [example.table("examples/segmentation").clear()]
+    tables = example.all_tables(
+        **empty, **more, films=films, subsets=None, similarity=[maps.clear(), maps.head(1)]
+    )
     draw_figures(example.study, tables, tmp_path)
     assert [path.name for path in tmp_path.glob("*/*")] == ["figures.json"]
     assert listed_figures(tmp_path / "figures") == []
@@ -143,7 +147,7 @@ def test_nothing_leaves_a_figure_and_letters_can_be_read(example, inches):
 def test_an_unknown_figure_lists_the_known_ones(example, tmp_path):
     with pytest.raises(
         ValueError,
-        match=r"no figure pie: use archives, checkpoints, classes, crossovers, forest, heads",
+        match=r"no figure pie: use archives, calibration, checkpoints, classes, crossovers, films",
     ):
         draw_figures(example.study, example.all_tables(), tmp_path, ["pie"])
 
