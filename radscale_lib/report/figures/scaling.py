@@ -41,6 +41,8 @@ from radscale_lib.report.words import (
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
+BESIDE = 2.4
+"""Least width of a panel that has another beside it, inches."""
 NOTE_SIZE = 6.0
 """Size of the notes, points."""
 LINE = NOTE_SIZE * 1.45 / 72
@@ -145,21 +147,29 @@ def _panels(study: Study, table: pl.DataFrame, task: str) -> list[Panel]:
 def _grid(
     study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFrame, width: float
 ) -> Figure:
-    """A row of panels for each task, a panel for each encoder; legend and notes below."""
+    """A row of panels for each task, a panel for each encoder; legend and notes below.
+
+    In a narrow figure each panel has a row of its own.
+    """
     grids = {task: _panels(study, table, task) for task, table in series.items()}
     columns = len(next(iter(grids.values())))
+    across = columns if width >= BESIDE * columns else 1
+    lines = [
+        (panels[start : start + across], _limits(panels))
+        for panels in grids.values()
+        for start in range(0, len(panels), across)
+    ]
     notes = _wrap(figure_notes(study, series, fits), width)
     handles = _handles(study, pl.concat(series.values()))
     per_row = max(1, int(width / 1.6))
     # From the bottom up: notes, legend, panels.
     note_top = LINE * len(notes) + 0.08
     legend_top = note_top + 0.155 * -(-len(handles) // per_row) + 0.1
-    height = legend_top + len(grids) * 2.15
+    height = legend_top + len(lines) * 2.15
     with house_style():
         figure = new_figure(width, height, foot=legend_top)
-        grid = figure.subplots(len(grids), columns, squeeze=False, sharex=columns == 1)
-        for row, panels in zip(grid, grids.values(), strict=True):
-            limits = _limits(panels)
+        grid = figure.subplots(len(lines), across, squeeze=False, sharex=columns == 1)
+        for row, (panels, limits) in zip(grid, lines, strict=True):
             for place, (axes, panel) in enumerate(zip(row, panels, strict=True)):
                 _draw_panel(axes, study, panel, limits, first=place == 0)
         for axes in grid[:-1].flat:
