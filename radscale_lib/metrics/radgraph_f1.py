@@ -27,6 +27,8 @@ def _statistics(pairs: ReportPairs) -> NDArray[np.float64]:
     # Before huggingface_hub is imported, which reads it once.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import numpy as np
+
+    _old_tokenizers()
     from radgraph import F1RadGraph
 
     folder = pairs.weights[KEY]
@@ -35,6 +37,21 @@ def _statistics(pairs: ReportPairs) -> NDArray[np.float64]:
     )
     _, rewards, _, _ = scorer(refs=pairs.references, hyps=pairs.generated)
     return np.stack([np.asarray(rewards, np.float64), np.ones(len(rewards))], axis=1)
+
+
+def _old_tokenizers() -> None:
+    """Give tokenizers what radgraph 0.1.18 asks of them and transformers 5 took away."""
+    from transformers import PreTrainedTokenizerBase as Tokenizer
+
+    def enclosed(self: Tokenizer, ids: list[int]) -> list[int]:
+        return [self.cls_token_id, *ids, self.sep_token_id]
+
+    for name, method in (
+        ("encode_plus", Tokenizer.__call__),
+        ("build_inputs_with_special_tokens", enclosed),
+    ):
+        if not hasattr(Tokenizer, name):
+            setattr(Tokenizer, name, method)
 
 
 def _mean(sums: Floats) -> Floats:

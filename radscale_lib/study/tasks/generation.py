@@ -181,6 +181,8 @@ class Generation(TaskSection):
                 if not (folder / name).is_file():
                     yield key, f"no {name} in {str(folder)!r}: put the published weights there"
                     break
+        if self.radgraph and (self.radgraph / RADGRAPH_FILES[0]).is_file():
+            yield from _bert_problems(self.radgraph / RADGRAPH_FILES[0])
         if self.radgraph and self.radgraph.name not in RADGRAPH_MODELS:
             yield (
                 "radgraph",
@@ -205,3 +207,21 @@ class Generation(TaskSection):
         for label in self.phrases:
             if label not in known:
                 yield f"phrases.{label}", f"no such label: use one of {known}"
+
+
+def _bert_problems(config: Path) -> Iterator[tuple[str, str]]:
+    """The BERT that RadGraph's configuration names must be on the disk: nothing is fetched."""
+    try:
+        parts = json.loads(config.read_text(encoding="utf-8"))
+        name = parts["model"]["embedder"]["token_embedders"]["bert"]["model_name"]
+    except (ValueError, KeyError, TypeError, OSError):
+        yield "radgraph", f"{str(config)!r} is not RadGraph's: put the published archive there"
+        return
+    from huggingface_hub import try_to_load_from_cache
+
+    if not Path(name).is_dir() and not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        yield (
+            "radgraph",
+            f"the BERT {name!r} that {str(config)!r} names is neither a folder nor in the cache of "
+            "Hugging Face: fetch it there, or name a folder in that file",
+        )
