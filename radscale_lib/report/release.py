@@ -66,7 +66,7 @@ def items(study: Study) -> list[Item]:
     found = []
     for pattern in PUBLIC:
         for path in sorted(study.folder.glob(pattern)):
-            if not path.is_file():
+            if not path.is_file() or path.name.startswith("."):  # Snakemake marks folders so
                 continue
             name = path.relative_to(study.folder)
             if path.suffix == ".safetensors" and name.parts[1] in shapes_of_films:

@@ -14,7 +14,7 @@ from radscale_lib.study import StudyError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("docs/example")
-PICTURES = {"scaling.png": "demo.png", "forest.png": "forest.png"}
+PICTURES = {"scaling.png": "demo.png"}
 """Figures of the study, and their names in docs/images."""
 MARK = "answers"
 LARGEST = 2_000_000
