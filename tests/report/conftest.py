@@ -129,8 +129,12 @@ def call(main: Callable[[list[str]], None], *args: object) -> None:
 
 
 def study_values() -> dict[str, Any]:
-    """The demo study with two seeds for every arm."""
+    """The demo study with two seeds for every arm, and base weights that are trained in it."""
     values: dict[str, Any] = yaml.safe_load(Path("config/config.yaml").read_text())
+    smoke = yaml.safe_load(Path("config/smoke.yaml").read_text())
+    values |= {"public": smoke["public"], "bases": smoke["bases"]}
+    for encoder in values["encoders"].values():
+        del encoder["weights"]
     values["subsets"]["sizes"] = [50, 100, 200, 400, 1200]
     values["evaluation"]["floors"] = False
     for arm in values["arms"].values():

@@ -111,7 +111,7 @@ def test_what_is_below_its_floor_is_said() -> None:
 
 def test_a_study_of_baselines_alone_is_drawn_and_told() -> None:
     values = yaml.safe_load(Path("config/config.yaml").read_text())
-    for key in ("bases", "arms", "public", "subsets"):
+    for key in ("arms", "subsets"):
         del values[key]
     values["encoders"] = {"a": {"kind": "timm", "name": "test_vit", "random": 0}}
     values["baselines"] = {"dinov2": {"encoder": "a"}}

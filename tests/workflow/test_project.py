@@ -18,6 +18,7 @@ import yaml
 from radscale_lib.cli import init, key
 from radscale_lib.project.folder import STUDIES, ProjectError, write_project
 from radscale_lib.pseudonyms import key_weakness
+from radscale_lib.study import load_study
 from radscale_lib.study.archive import Archive
 from tests.workflow.checkout import ROOT, TINY, Checkout, copy_checkout
 
@@ -72,6 +73,16 @@ def test_a_finished_study_is_finished_in_a_project_folder(
     text = (project.folder / "Snakefile").read_text()
     for hook in ("onstart", "onsuccess"):
         assert f"{hook}:" in (ROOT / "Snakefile").read_text() and f"radscale.{hook}()" in text
+
+
+def test_weights_that_come_with_a_study_come_with_its_project(tmp_path: Path) -> None:
+    write_project(tmp_path / "demo", "demo")
+    study = load_study(tmp_path / "demo/config/config.yaml")
+    weights = [encoder.weights for encoder in study.encoders.values()]
+    assert len(weights) == 2
+    for path in weights:
+        assert path is not None and not path.is_absolute()
+        assert (tmp_path / "demo" / path).read_bytes() == (ROOT / path).read_bytes()
 
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
