@@ -6,6 +6,7 @@ from radscale_lib.encoders.storage import EncoderFile, save_encoder
 
 USAGE = """\
 import radscale_lib
+
 tower = radscale_lib.load_encoder("FOLDER/encoder.safetensors")
 embeddings = radscale_lib.embed_images([image], tower)  # grey uint8 arrays; [1, channels]
 """
