@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
         key = new_key(args.file)
     except FileExistsError:
         sys.exit(
-            f"{args.file}: already exists and is left as it is: another key would give other "
+            f"{args.file}: already exists and stays as it is: another key would give other "
             "pseudonyms and other results. For another archive, name another file"
         )
     except OSError as error:
