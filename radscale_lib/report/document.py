@@ -269,7 +269,8 @@ def _figures(
         path = paths[name]
         shown: dict[str, Any] = {**figure, "svg": "", "source": "", "task": ""}
         stem = Path(name).name.split("-", 1)[-1]
-        shown["task"] = stem if stem in study.scaling.metrics else ""
+        of_task = (task for task in study.scaling.metrics if f"{stem}-".startswith(f"{task}-"))
+        shown["task"] = next(of_task, "")
         if name not in inside:
             shown["source"] = f"{folder.name}/{name}{path.suffix}"
         elif path.suffix == ".svg":
