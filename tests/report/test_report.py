@@ -11,7 +11,7 @@ from radscale_lib.report.answers import answers, label_comparisons
 from radscale_lib.report.checklists import checklist_rows
 from radscale_lib.report.costs import cost_rows
 from radscale_lib.report.document import _figures, _gaps
-from radscale_lib.report.draw import listed_figures
+from radscale_lib.report.draw import draw_figures, listed_figures
 from radscale_lib.report.sentences import studied
 from radscale_lib.report.words import interval, percent
 from radscale_lib.study import parse_study
@@ -106,7 +106,7 @@ def test_it_is_one_accessible_file(document):
     assert not any(source.startswith("https:") for source in shown)
     assert "url(" not in document.xpath("string(//style)")
     images = document.xpath("//figure//svg[@role='img' and @aria-label]")
-    assert len(images) == 2 + 4 + 3 + 2 + 2 + 1 + 3 + 1 + 2
+    assert len(images) == 2 + 4 + 3 + 2 + 2 + 1 + 1 + 1 + 2
     assert all(len(image.get("aria-label")) > 40 for image in images)
     ids = [node.get("id") for node in document.xpath("//*[@id]")]
     targets = set(ids)
@@ -536,14 +536,19 @@ def test_images_of_patients_lie_apart_and_are_told(example, tmp_path):
     other = copy(example, tmp_path / "real", real)
     for folder in ("figures", "tables"):
         shutil.rmtree(other.folder / folder)
-    page = other.draw().report().html
+    maps = [pl.read_parquet(path) for path in sorted(other.folder.glob("similarity/*.parquet"))]
+    study = other.study.model_copy(
+        update={"report": other.study.report.model_copy(update={"formats": ("svg",)})}
+    )
+    kinds = ["films", "similarity", "tips"]
+    draw_figures(study, example.all_tables(similarity=maps), other.folder, kinds)
+    page = other.report().html
     apart = {path.stem for path in (other.folder / "figures" / "patients").glob("*.svg")}
-    assert apart == {
-        "similarity-mi2-reports", "similarity-rad-dino",
-        *(f"films-segmentation-{arm}" for arm in other.study.arms),
-    }  # fmt: skip
+    assert apart == {"similarity-mi2-reports", "similarity-rad-dino", "films-segmentation-rad-dino"}
     beside = {path.stem for path in (other.folder / "figures").glob("*.svg")}
-    assert beside and not any(name.startswith(("similarity", "films")) for name in beside)
+    assert beside == {"tips"}
+    tables = {path.name for path in (other.folder / "tables").glob("*.csv")}
+    assert tables == {"tips.csv"}
     assert "keep it inside the institution" in page
     assert "keep it inside the institution" not in example.html
     assert 'aria-label="Figure patients/films-segmentation-rad-dino"' in page
