@@ -50,7 +50,7 @@ WRONG = {
         "image, or ingested",
     ),
     "nothing to train or to evaluate": (
-        {"arms": {}},
+        {"arms": {}, "bases": REMOVED},
         "arms: neither arms nor baselines: name an encoder to train, or one to evaluate",
     ),
     "a device without power": (

@@ -12,14 +12,14 @@ figures/<name>.{pdf,svg,png}, tables/<name>.csv, report.html.
 SHOWS_TUBES = STUDY.institution.has_tubes and STUDY.labels.tubes
 COMPARED = compared() if STUDY.report.similarity and SHOWS_TUBES else {}
 """Runs whose patch similarity is drawn, by arm."""
+OF_RUNS = list(dict.fromkeys(run for runs in compared().values() for run in runs))
 TABLE_OF = {"segmentation": "masks.parquet", "generation": "examples.parquet"}
 SHOWN_OF = {
     task: f"tasks/{task}/{{run}}/{TABLE_OF[section.kind]}"
     for task, section in STUDY.evaluation.tasks.items()
-    if STUDY.report.examples and section.kind in TABLE_OF
+    if STUDY.report.examples and OF_RUNS and section.kind in TABLE_OF
 }
 """Tasks that single test images are shown of, and each run's table of them."""
-OF_RUNS = list(dict.fromkeys(run for runs in compared().values() for run in runs))
 FILMS = [task for task in SHOWN_OF if STUDY.evaluation.tasks[task].kind == "segmentation"]
 TEXTS = [task for task in SHOWN_OF if task not in FILMS]
 PATIENTS = STUDY.institution.phantom is None and bool(COMPARED or SHOWN_OF)
