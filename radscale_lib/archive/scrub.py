@@ -21,13 +21,14 @@ from radscale_lib.archive.letters import UPPER, lower_case, without_accents
 from radscale_lib.archive.people import People
 from radscale_lib.archive.phrases import WORD, choice, first_words, last_words
 from radscale_lib.languages import Language, language
+from radscale_lib.lines import wrapped
 
 MARK = "___"
 """What stands for a removed identifier, as in MIMIC-CXR."""
 
 _YEAR = r"(?:19|20)\d{2}"
 _DIGIT = re.compile(r"\d")
-_REPEATED = re.compile(rf"{MARK}(?:[ \t,]*(?:[{UPPER}]\.?[ \t]+)?{MARK})+")
+_REPEATED = re.compile(rf"{MARK}(?:[ \t\n,]*(?:[{UPPER}]\.?[ \t\n]+)?{MARK})+")
 _ADDRESSES = (
     r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     r"\bhttps?://\S+|\bwww\.\S+",
@@ -111,7 +112,11 @@ class Scrubber:
         self._capitals = CapitalNames(words) if words.capitals_tell_names else None
 
     def scrub(
-        self, text: str, identifiers: Iterable[str], counts: Counter[str] | None = None
+        self,
+        text: str,
+        identifiers: Iterable[str],
+        counts: Counter[str] | None = None,
+        running: bool = False,
     ) -> str:
         """The text with a mark for each identifier found.
 
@@ -120,8 +125,13 @@ class Scrubber:
             identifiers: names and numbers of the patient and the study, as their headers have them;
                 names in the form of DICOM, `Family^Given`.
             counts: to add the number of marks to, by kind.
+            running: read as if the text were one line, but that the first word of a line that was
+                ended on purpose may have a capital; line ends stay, but within a mark.
         """
         counts = Counter() if counts is None else counts
+        written = lines = text
+        if running and "\n" in text:
+            text, lines = text.replace("\n", " "), _unwrapped(text)
         folded = lower_case(text)
         spans: list[tuple[int, int]] = []
         spans += header_spans(without_accents(folded), tuple(identifiers), self._language)
@@ -137,12 +147,12 @@ class Scrubber:
             found = list(self._people.spans(text, folded, words))
             counts["names"] += len(found)
             spans += found
-        text = _marked(text, spans)
+        written = _marked(written, spans)
         if self._capitals is not None:
-            found = list(self._capitals.spans(text))
+            found = list(self._capitals.spans(_marked(lines, spans)))
             counts["capitals"] += len(found)
-            text = _marked(text, found)
-        return _REPEATED.sub(MARK, text)
+            written = _marked(written, found)
+        return _REPEATED.sub(MARK, written)
 
     @staticmethod
     def _found(
@@ -170,6 +180,12 @@ def _span(match: re.Match[str]) -> tuple[int, int]:
     """What a rule removes: all but the words that told of the identifier."""
     lead = match.re.groupindex.get("lead")
     return (match.start() if lead is None else max(match.start(), match.end(lead))), match.end()
+
+
+def _unwrapped(text: str) -> str:
+    """The text with a blank for each line's end that is a wrapped line's."""
+    ends = wrapped(text)
+    return "".join(" " if place in ends else sign for place, sign in enumerate(text))
 
 
 def _marked(text: str, spans: Sequence[tuple[int, int]]) -> str:

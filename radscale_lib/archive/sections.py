@@ -33,6 +33,14 @@ class _Part(NamedTuple):
     text: str
 
 
+class _Asides(NamedTuple):
+    """How a part that is no body ends without a heading."""
+
+    no_comparison: re.Pattern[str]
+    before_organ: re.Pattern[str]
+    """The end of a line before one such as "Lungs: clear"."""
+
+
 _KINDS = (
     "findings", "impression", "report", "interpretation", "indication", "comparison", "addendum",
     "addendum_end", "other", "record", "signature",
@@ -55,8 +63,10 @@ class Splitter:
     def __init__(self, words: Language) -> None:
         """Compile the headings."""
         self._stopwords = words.stopwords
-        self._no_comparison = re.compile(
-            rf"[ \t]*(?i:{_either(words.headings['no_comparison'])})[ \t]*[.;。]"
+        organs = _either(words.headings["organs"])
+        self._asides = _Asides(
+            re.compile(rf"[ \t]*(?i:{_either(words.headings['no_comparison'])})[ \t]*[.;。]"),
+            re.compile(rf"\n[ \t]*(?=(?i:{organs})[ \t]*{_COLON})"),
         )
         self._kinds = {
             _folded(heading): kind for kind in reversed(_KINDS) for heading in words.headings[kind]
@@ -111,8 +121,8 @@ class Splitter:
             found["findings"].append(report)
             used.add("no heading: all is findings")
         else:
-            _collect(parts, found, used, self._no_comparison)
-        texts = Texts(**{name: tidy(" ".join(pieces)) for name, pieces in found.items()})
+            _collect(parts, found, used, self._asides)
+        texts = Texts(**{name: tidy_lines("\n".join(kept)) for name, kept in found.items()})
         if counts is not None and any(texts):
             counts.update(used)
         return texts
@@ -180,12 +190,12 @@ def _collect(
     parts: Sequence[_Part],
     found: dict[str, list[str]],
     used: set[str],
-    no_comparison: re.Pattern[str],
+    asides: "_Asides",
 ) -> None:
     """Put parts into their sections."""
     has_findings = _has(parts, "findings")
     has_impression = _has(parts, "impression")
-    body = None if has_findings else _body(parts, used, no_comparison)
+    body = None if has_findings else _body(parts, used, asides)
     for place, (kind, text) in enumerate(parts):
         aside, prose = body.get(place, (text, "")) if body else (text, "")
         if kind in found:
@@ -200,9 +210,7 @@ def _collect(
         found["findings"].append(prose)
 
 
-def _body(
-    parts: Sequence[_Part], used: set[str], no_comparison: re.Pattern[str]
-) -> dict[int, tuple[str, str]]:
+def _body(parts: Sequence[_Part], used: set[str], asides: "_Asides") -> dict[int, tuple[str, str]]:
     """The findings of a report that no heading names.
 
     Returns:
@@ -225,7 +233,7 @@ def _body(
     if has_start:
         used.add("body before the first heading")
     for place in reversed(range(len(parts))):
-        aside, prose = _second_paragraph(*parts[place], no_comparison)
+        aside, prose = _second_paragraph(*parts[place], asides)
         if prose:
             used.add(f"body after {parts[place].kind.replace('other', 'technique')}")
             return before | {place: (aside, prose)}
@@ -244,14 +252,14 @@ def _body_in_line(parts: Sequence[_Part], used: set[str]) -> dict[int, tuple[str
     return {}
 
 
-def _second_paragraph(kind: str, text: str, no_comparison: re.Pattern[str]) -> tuple[str, str]:
+def _second_paragraph(kind: str, text: str, asides: "_Asides") -> tuple[str, str]:
     """The first paragraph of a part that is no body, and what follows it."""
     if kind not in ("comparison", "other", "indication", "addendum"):
         return text, ""
     stripped = text.strip()
-    if kind == "comparison" and (nothing := no_comparison.match(stripped)):
+    if kind == "comparison" and (nothing := asides.no_comparison.match(stripped)):
         return stripped[: nothing.end()], stripped[nothing.end() :].strip()
-    end = _BLANK_LINE.search(stripped)
+    end = _BLANK_LINE.search(stripped) or asides.before_organ.search(stripped)
     if end is None and kind != "addendum" and _SENTENCE.search(stripped):
         end = _LINE_END.search(stripped)
         longest = _LONG_LINE if kind != "indication" else 0
@@ -305,3 +313,8 @@ def _folded(heading: str) -> str:
 def tidy(text: str | None) -> str | None:
     """Text with single blanks; null if nothing is left."""
     return " ".join(text.split()) or None if text else None
+
+
+def tidy_lines(text: str | None) -> str | None:
+    """Text with single blanks and line feeds, without blank lines; null if nothing is left."""
+    return "\n".join(filter(None, map(tidy, text.splitlines()))) or None if text else None

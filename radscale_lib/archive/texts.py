@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from radscale_lib.archive.markup import plain_text
 from radscale_lib.archive.scrub import scrubber
-from radscale_lib.archive.sections import Texts, splitter, tidy
+from radscale_lib.archive.sections import Texts, splitter, tidy_lines
 from radscale_lib.archive.tongues import language_of
 from radscale_lib.languages import language
 from radscale_lib.shards.parquet import write_table
@@ -36,7 +36,7 @@ class TextReader:
         self.counts: TextCounts = Counter()
 
     def read(self, row: Mapping[str, str | None], identifiers: Sequence[str]) -> Texts:
-        """The texts of an image.
+        """The texts of an image, in the lines that they were written in.
 
         A report in another language than the archive's is left out, since its identifiers would not
         be found.
@@ -59,8 +59,9 @@ class TextReader:
         if spoken not in (None, self._code):
             return Texts()
         if self._scrubber is not None:
+            whole = "report" in row
             texts = Texts(
-                *(text and self._scrubber.scrub(text, identifiers, marks) for text in texts)
+                *(text and self._scrubber.scrub(text, identifiers, marks, whole) for text in texts)
             )
         texts = Texts(*map(_present, texts))
         present = {name: int(text is not None) for name, text in texts._asdict().items()}
@@ -75,8 +76,8 @@ class TextReader:
 
 
 def _present(text: str | None) -> str | None:
-    """A section with single blanks; null if it says nothing."""
-    return tidy(plain_text(text))
+    """A section with single blanks and line feeds; null if it says nothing."""
+    return tidy_lines(plain_text(text))
 
 
 UNTOLD = "too short to tell"

@@ -82,6 +82,7 @@ class RuleReader:
         self._cues = known = cues(language)
         self._headings = _headings(language)
         self._abbreviations = frozenset(map(folded, known.abbreviations))
+        self._leading = frozenset(map(folded, known.leading))
         self._plain = frozenset(map(folded, known.plain))
         self._known: dict[str, tuple[Claim, ...]] = {}
         umlauts = language == "de"
@@ -148,7 +149,10 @@ class RuleReader:
     def _sentences(self, text: str) -> Iterator[tuple[int, int]]:
         """Sentences but those under a heading of what is asked, compared, or done."""
         skipping = False
-        for start, end in sentences(text, self._abbreviations, self._cues.spaced_marks):
+        known = self._cues
+        for start, end in sentences(
+            text, self._abbreviations, known.spaced_marks, self._leading, known.capital_nouns
+        ):
             colon = text.find(":", start, min(end, start + _FIRST_WORDS))
             if colon >= 0:
                 kind = self._headings.get(folded(text[start:colon].strip(" \t\n*#-_")))

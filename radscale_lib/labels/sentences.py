@@ -6,14 +6,15 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from radscale_lib.lines import wrapped
+
 _END = re.compile(r"(?<![.!?;])[.!?;]++(?=\s|$)|(?<=[a-zà-ÿ)])\.(?=[A-ZÀ-Þ])|\n+")
 _LAST_WORD = re.compile(r"([^\W\d_]+)$")
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[,:()]|[?¿]+")
 _OPENING = re.compile(r"(?<!\w)\?+(?=[^\S\n]*\w)")
 QUESTION, OPENED = "?", "¿"
 """Marks of questions: behind what is asked, and before it, as in "? pneumonia"."""
-_WRAPPED = 60
-"""Characters of a line from which on its end may be a wrapped line's."""
+_BULLET = re.compile(r"\s*(?:[-*•–·>+]+\s|\d{1,2}[.)]\s)")
 _LOOK_BACK = 200
 """Characters before a mark by which it is told whether a sentence ends there."""
 _LONGEST = 800
@@ -52,22 +53,31 @@ def _text(found: re.Match[str]) -> str:
 
 
 def sentences(
-    text: str, abbreviations: Collection[str] = (), spaced_marks: bool = False
+    text: str,
+    abbreviations: Collection[str] = (),
+    spaced_marks: bool = False,
+    leading: Collection[str] = (),
+    capital_nouns: bool = False,
 ) -> Iterator[tuple[int, int]]:
     """Start and end of each sentence of a text; a question with its mark.
 
-    A line's end is a sentence's unless the line is wrapped: it is long, or the next goes on in
-    lower case.
+    A line's end is a sentence's unless the sentence goes on (`_Lines`).
 
     Args:
         text: a report.
         abbreviations: folded words whose full stop ends no sentence.
         spaced_marks: whether a question mark that ends a sentence stands behind a space, as in
             French; else one behind a space begins a question: "? pneumonia".
+        leading: folded words that end no sentence, as "of".
+        capital_nouns: whether a capital within a sentence tells nothing, as in German.
     """
     start = 0
+    lines = _Lines(text, leading, capital_nouns) if "\n" in text else None
     for found in _END.finditer(text):
-        if _goes_on(text, start, found, abbreviations, spaced_marks):
+        if lines is not None and "\n" in found[0]:
+            if lines.go_on(found):
+                continue
+        elif _goes_on(text, start, found, abbreviations, spaced_marks):
             continue
         yield from _pieces(text, start, found.end() if "?" in found[0] else found.start())
         start = found.end()
@@ -84,6 +94,38 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
+class _Lines:
+    """Tells lines that were wrapped from those that end a sentence without a full stop.
+
+    A line goes on if its last word ends nothing ("no evidence of"), or if the next begins in lower
+    case, in a text whose lines begin with capitals elsewhere. What begins with a capital may go on
+    if the text is prose, which ends with a full stop, and the word did not fit in its width: in
+    German, and where it is no capital word but an abbreviation or a number.
+    """
+
+    def __init__(self, text: str, leading: Collection[str], capital_nouns: bool) -> None:
+        self._text, self._leading, self._capital_nouns = text, leading, capital_nouns
+        starts = (line.lstrip(" -*•–·>+0123456789.)")[:1] for line in text.split("\n"))
+        self._cased = any(map(str.isupper, starts))
+        self._wrapped = wrapped(text) if text.rstrip()[-1:] in set(".!?") else frozenset()
+
+    def go_on(self, found: re.Match[str]) -> bool:
+        """Whether a sentence goes on behind a line's end."""
+        line = self._text[self._text.rfind("\n", 0, found.start()) + 1 : found.start()].rstrip()
+        if len(found[0]) > 1 or not line or line[-1] in ".:!?;":
+            return False
+        if _BULLET.match(self._text, found.end()):
+            return False
+        word = self._text[found.end() : found.end() + 20].lstrip()
+        last = _LAST_WORD.search(line[-24:])
+        if line[-1] in ",-/(" or (last is not None and folded(last[1]) in self._leading):
+            return True
+        full = found.start() in self._wrapped
+        if word[:1].islower():
+            return self._cased or full
+        return full and (self._capital_nouns or not word[1:2].islower())
+
+
 def _goes_on(
     text: str,
     start: int,
@@ -92,11 +134,7 @@ def _goes_on(
     spaced_marks: bool,
 ) -> bool:
     begin = max(start, found.start() - _LOOK_BACK)
-    mark, before, after = found[0], text[begin : found.start()], text[found.end() :][:1]
-    if "\n" in mark:
-        line = before[before.rfind("\n") + 1 :]
-        ended = before.rstrip()[-1:] in set(".:!?;")
-        return len(mark) == 1 and not ended and (after.islower() or len(line) >= _WRAPPED)
+    mark, before = found[0], text[begin : found.start()]
     if mark == ".":
         word = _LAST_WORD.search(before[-24:])
         if word is None:

@@ -10,7 +10,8 @@ share; `stopwords.toml` frequent words of every language, by which they are told
   a sentence before a name. `nouns`: a pattern of such words (German endings).
 - `headings`: of the sections. `report` and `interpretation` hold the body where nothing else does;
   `record` and `signature` are lines about the patient, the order and the author; the first of
-  `addendum` may have words behind it (an author, a date); `no_comparison` stands in place of one.
+  `addendum` may have words behind it (an author, a date); `no_comparison` stands in place of one;
+  `organs` begin a line of the body, as in "Lungs: clear".
 - `dates`, `numbers`: words in and before dates, telephones and numbers of records.
 - `names`: titles (as written) and cues (in any case) that a name follows, labels (with a colon),
   roles, degrees and followers after a name, particles within one, given names, and frequent words

@@ -6,6 +6,8 @@ They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention 
   of one word mentions it, too (German).
 - `abbreviations`: words whose full stop ends no sentence; `spaced_marks`: whether a question mark
   stands behind a space (French).
+- `leading`: words that end no sentence: a line that ends with one goes on; `capital_nouns`: whether
+  capitals are of nouns, too (German).
 - `deny_before`, `hedge_before`: deny, or make uncertain, what is mentioned after them;
   `deny_after`, `hedge_after` what stands before. They reach to one of `ends`, or to the next part
   of the sentence that affirms something: one that begins with a word of `affirming`, or before them
@@ -68,9 +70,11 @@ class Cues:
     denials: ByLabel
     further: ByLabel
     apart: ByLabel
+    leading: Phrases
     endings: Phrases = ()
     compounds: bool = field(default=False)
     spaced_marks: bool = field(default=False)
+    capital_nouns: bool = field(default=False)
 
 
 def has_cues(code: str) -> bool:

@@ -101,9 +101,13 @@ def write_rows(
             f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)} to "
             f"learn from ({reasons}); labels.uncertain and labels.blank say which labels count"
         )
+    # Training reads running text; where lines end matters to the labels' rules alone.
+    running = pl.col("findings", "impression").str.replace_all("\n", " ", literal=True)
     keys = pl.Series("key", [text_number(name) for name in kept["image_id"]], pl.UInt64)
     with atomic_write(path) as partial:
-        kept.with_columns(keys).drop("image_id").write_ipc(partial, compression="uncompressed")
+        kept.with_columns(keys, running).drop("image_id").write_ipc(
+            partial, compression="uncompressed"
+        )
     return left_out
 
 

@@ -28,8 +28,9 @@ def select(catalog: pl.DataFrame, split: str, limit: int | None) -> pl.DataFrame
 
 
 def with_section(inputs: Inputs, section: str) -> pl.DataFrame:
-    """Catalog rows of the images whose report has a section."""
-    catalog = pl.read_parquet(inputs.catalog)
+    """Catalog rows of the images whose report has a section, as running text."""
+    running = pl.col(section).str.replace_all("\n", " ", literal=True)
+    catalog = pl.read_parquet(inputs.catalog).with_columns(running)
     return catalog.filter(pl.col(section).str.strip_chars().str.len_chars() > 0)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from radscale_lib import languages
-from radscale_lib.archive.sections import Texts, split_report, splitter, tidy
+from radscale_lib.archive.sections import Texts, split_report, splitter, tidy, tidy_lines
 
 LAYOUTS = [
     pytest.param(code, layout, id=f"{code}: {layout['name']}")
@@ -54,12 +54,44 @@ MIMIC_LIKE = """
     ],
 )
 def test_split(report, findings, impression):
-    assert split_report(report)[:2] == (findings, impression)
+    assert running(split_report(report))[:2] == (findings, impression)
+
+
+def running(texts):
+    """Sections without their line ends."""
+    return Texts(*map(tidy, texts))
+
+
+@pytest.mark.parametrize(
+    ("code", "report", "findings"),
+    [
+        (
+            "en",
+            "Indication: cough\nLungs: No effusion.\nHeart: big",
+            "Lungs: No effusion.\nHeart: big",
+        ),
+        ("en", "History: cough\nMedication: aspirin\nLungs: clear", "Lungs: clear"),
+        ("en", "INDICATION: Cough\nNarrative: There is a nodule.", "There is a nodule."),
+        ("de", "Indikation: Husten\nHerz: groß", "Herz: groß"),
+        ("en", "Indication: pain over the lungs\nand back", None),
+    ],
+)
+def test_a_body_that_begins_with_an_organ_is_no_indication(code, report, findings):
+    assert split_report(report, code).findings == findings
+
+
+def test_sections_keep_their_lines():
+    report = (
+        "FINDINGS: \n- No  effusion\r\n\n \n- Left\tpneumothorax \nADDENDUM: Nodule.\n"
+        "IMPRESSION: Pneumothorax."
+    )
+    found = "- No effusion\n- Left pneumothorax"
+    assert split_report(report)[:2] == (found, "Nodule.\nPneumothorax.")
 
 
 def test_indication_and_comparison_are_kept_apart():
     texts = split_report(MIMIC_LIKE + " REASON FOR EXAM: Fever.\n\nNOTIFICATION: told.\n")
-    assert texts.indication == "Cough. Fever."
+    assert texts.indication == "Cough.\nFever."
     assert texts.comparison == "None."
     assert split_report("Clear.")[2:] == (None, None)
 
@@ -67,12 +99,14 @@ def test_indication_and_comparison_are_kept_apart():
 def test_tidy():
     assert tidy("  a\n\tb ") == "a b"
     assert tidy(" ") is tidy(None) is None
+    assert tidy_lines(" a  b \r\n\n \n\tc\n") == "a b\nc"
+    assert tidy_lines(" \n") is tidy_lines(None) is None
 
 
 @pytest.mark.parametrize(("code", "layout"), LAYOUTS)
 def test_layouts(code, layout):
     expected = Texts(**{name: layout.get(name) for name in Texts._fields})
-    assert split_report(layout["report"], code) == expected
+    assert running(split_report(layout["report"], code)) == expected
 
 
 def test_the_layouts_are_many():

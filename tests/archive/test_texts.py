@@ -97,7 +97,7 @@ def test_language_of_a_text(declared, text, found):
 def test_reader_counts_what_it_does():
     reader = TextReader("en", scrubbed=True)
     texts = reader.read({"report": f"{RTF[:-1]} ADDENDUM: Seen by Dr. Poe.}}"}, ())
-    assert texts[:2] == ("Lungs clear, état stable.", "Normal. Seen by Dr. ___.")
+    assert texts[:2] == ("Lungs clear, état stable.", "Normal.\nSeen by Dr. ___.")
     assert reader.read({"findings": "nan", "impression": "Normal heart."}, ())[:2] == (
         None,
         "Normal heart.",
@@ -113,6 +113,26 @@ def test_reader_counts_what_it_does():
         ("texts", "findings"): 1,
         ("texts", "impression"): 2,
     }
+
+
+def test_lines_stay_and_hide_no_name():
+    """A report is scrubbed as running text: a name over a line's end is one."""
+    report = "FINDINGS:\nNo effusion\nSeen by Dr. John\nSmith\nat noon with\nJane\nDoe\nClear"
+    texts = TextReader("en", scrubbed=True).read({"report": report}, ("Doe^Jane",))
+    assert texts.findings == "No effusion\nSeen by Dr. ___\nat noon with\n___\nClear"
+    # A line that was ended on purpose begins with a capital.
+    findings = "FINDINGS:\nNo effusion\nNodule\nGranuloma at the base\nA Nodule\nScoliosis"
+    kept = "No effusion\nNodule\nGranuloma at the base\nA ___\nScoliosis"
+    assert TextReader("en", scrubbed=True).read({"report": findings}, ()).findings == kept
+    report = (
+        "FINDINGS: The lungs are clear of any disease. This was discussed at noon with Jane\n"
+        "Abernathy, who understood, and later with the whole of the team and with Peter\n"
+        "Quimby."
+    )
+    found = TextReader("en", scrubbed=True).read({"report": report}, ()).findings
+    assert "Abernathy" not in found and "Quimby" not in found
+    columns = {"findings": "No effusion\n\nNodule", "impression": " a\n b"}
+    assert TextReader("en", scrubbed=True).read(columns, ())[:2] == ("No effusion\nNodule", "a\nb")
 
 
 def test_a_section_that_says_nothing_is_missing():

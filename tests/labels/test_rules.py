@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from radscale_lib.archive.texts import TextReader
 from radscale_lib.labels.guard import instructs
 from radscale_lib.labels.rules import RuleReader
 from radscale_lib.labels.sentences import sentences
@@ -33,6 +34,11 @@ GOLD = of_file("gold.jsonl")
 @pytest.fixture(scope="module")
 def readers():
     return cache(lambda code: RuleReader(LABELS, {}, code))
+
+
+def ingested(code, report):
+    """Sections of a report as ingest stores them."""
+    return "\n".join(filter(None, TextReader(code, True).read({"report": report}, ())[:2]))
 
 
 def said(reader, text):
@@ -100,6 +106,63 @@ def test_what_is_said_has_a_place():
 )
 def test_sections_lines_and_nothing(readers, text, expected):
     assert said(readers("en"), text) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "report", "present", "absent"),
+    [
+        (
+            "en",
+            "FINDINGS:\nNo effusion\nLeft pneumothorax\nCardiomegaly",
+            {"pneumothorax", "cardiomegaly"},
+            {"effusion"},
+        ),
+        (
+            "en",
+            "Effusion: Yes\nPneumothorax: No\nNodule: Yes",
+            {"effusion", "nodule"},
+            {"pneumothorax"},
+        ),
+        ("en", "FINDINGS:\n- No effusion\n- Left pneumothorax", {"pneumothorax"}, {"effusion"}),
+        ("en", "1. No effusion\n2) left nodule", {"nodule"}, {"effusion"}),
+        ("en", "ETT removed\nNGT unchanged\n\nPICC in SVC", {"ngt", "cvc"}, {"ett"}),
+        (
+            "en",
+            "no effusion\nno pneumothorax\nleft nodule",
+            {"nodule"},
+            {"effusion", "pneumothorax"},
+        ),
+        ("en", "Impression: No effusion\nNodule", {"nodule"}, {"effusion"}),
+        ("de", "Kein Pneumothorax\nErguss links", {"effusion"}, {"pneumothorax"}),
+        ("fr", "Pas de pneumothorax\nPetit épanchement", {"effusion"}, {"pneumothorax"}),
+        ("en", "There is no evidence of\npneumothorax", set(), {"pneumothorax"}),
+        ("en", "No\npneumothorax and no evidence of\nETT", set(), {"pneumothorax", "ett"}),
+        (
+            "en",
+            "There is neither a pleural effusion nor, as far as can be seen on this film,\n"
+            "pneumothorax. A nodule.",
+            {"nodule"},
+            {"effusion", "pneumothorax"},
+        ),
+        (
+            "en",
+            "No evidence of pneumothorax or pleural effusion in either hemithorax\nCardiomegaly",
+            {"cardiomegaly"},
+            {"effusion", "pneumothorax"},
+        ),
+        (
+            "de",
+            "Im Vergleich zur Voraufnahme weiterhin kein Nachweis umschriebener pneumonischer\n"
+            "Konsolidierungen. Kein Nachweis eines\nPneumothorax. Erguss links.",
+            {"effusion"},
+            {"pneumothorax", "consolidation"},
+        ),
+    ],
+)
+def test_lines_of_reports_as_ingest_stores_them(readers, code, report, present, absent):
+    """A line ends a sentence, unless it was wrapped."""
+    wanted = dict.fromkeys(present, "present") | dict.fromkeys(absent, "absent")
+    assert said(readers(code), ingested(code, report)) == wanted
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ from radscale_lib.pretrain.texts import (
 )
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.paradigms.unicl import Unicl
+from radscale_lib.tasks.images import with_section
 from tests.pretrain.archive import Archive
 
 RECIPE = Unicl(paradigm="unicl", optimiser={"samples": 8, "batch": 8, "lr": 1e-3})
@@ -228,6 +230,16 @@ def test_tokenizers_count_what_they_would_cut(learnt: bool) -> None:
     # Sentences add up: each has its ends, and a blank ahead costs nothing or its own token.
     parts = tokenizer.lengths([f" {sentence}" for sentence in sentences(text)])
     assert whole == sum(parts) - 2 * len(parts) + 2
+
+
+def test_training_and_tasks_read_running_text(archive: Archive, tmp_path: Path) -> None:
+    catalog = pl.read_parquet(archive.catalog).with_columns(findings=pl.lit("No effusion\nNodule"))
+    catalog.write_parquet(tmp_path / "catalog.parquet")
+    labels = archive.study.labels
+    write_rows(tmp_path / "rows", tmp_path / "catalog.parquet", None, labels, ["reports"])
+    assert Rows(tmp_path / "rows", labels)[0]["findings"] == "No effusion Nodule"
+    files = cast(Any, SimpleNamespace(catalog=tmp_path / "catalog.parquet"))
+    assert with_section(files, "findings")["findings"].unique().to_list() == ["No effusion Nodule"]
 
 
 def test_rows_follow_the_subset(archive: Archive, tmp_path: Path) -> None:
