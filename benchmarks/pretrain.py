@@ -75,6 +75,9 @@ class VitCase:
     bottleneck: int = 128
     prototypes: int = 4096
     drop_path: float = 0.3
+    layer_scale: float = 1e-5
+    mean: float = 0.5307
+    std: float = 0.2583
     batch: int = 32
 
     @property
@@ -82,7 +85,8 @@ class VitCase:
         """The same as a study's section."""
         image = Vit(
             image_size=self.side, patch=self.patch, width=self.width, depth=self.depth,
-            heads=self.heads, drop_path=self.drop_path,
+            heads=self.heads, drop_path=self.drop_path, layer_scale=self.layer_scale,
+            mean=self.mean, std=self.std,
         )  # fmt: skip
         head = Head(hidden=self.hidden, bottleneck=self.bottleneck, prototypes=self.prototypes)
         return RadDino(kind="rad-dino", image=image, head=head)
