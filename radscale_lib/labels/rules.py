@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from radscale_lib.labels.matcher import Found, Matcher, longest
+from radscale_lib.labels.matcher import GAP, Found, Matcher, longest
 from radscale_lib.labels.sentences import OPENED, QUESTION, Word, folded, sentences, words
 from radscale_lib.labels.states import (
     ABSENT,
@@ -34,7 +34,7 @@ KNOWN_SENTENCES = 2**17
 
 _ENDS, _KEEP, _ASKED, _PAST, _PAST_AFTER = range(5)
 _DENY, _DENY_AFTER, _REMOVED, _REMOVED_AFTER, _HEDGE, _HEDGE_AFTER = range(5, 11)
-_QUESTION, _QUESTION_AFTER = range(11, 13)
+_QUESTION, _QUESTION_AFTER, _WISHED, _WISHED_AFTER = range(11, 15)
 _BACKWARD = {
     _DENY: _DENY_AFTER,
     _REMOVED: _REMOVED_AFTER,
@@ -43,6 +43,9 @@ _BACKWARD = {
     _PAST: _PAST_AFTER,
 }
 _AND, _WITH, _OR, _VERB, _SHOWN, _AFFIRMS, _NOW, _PART = range(8)
+_HANDLED, _PLACED, _BESIDE, _FAULT, _REMAINING = range(8, 13)
+_SIGNS = ("(-)", "(–)", "-ve", "–ve")
+"""Stand for "negative"."""
 _MENTION, _DENIAL, _APART = range(3)
 _SKIPPED_HEADINGS = ("indication", "other", "record", "signature")
 _FIRST_WORDS = 40
@@ -127,7 +130,10 @@ class RuleReader:
                 (_DENIAL, known.denials.get(entry, ())),
                 (_APART, known.apart.get(entry, ())),
             ):
-                yield from ((phrase, 3 * number + kind) for phrase in each)
+                for phrase in each:
+                    yield phrase, 3 * number + kind
+                    if GAP in phrase:  # "Heart: enlarged"
+                        yield phrase.replace(f" {GAP}", f" : {GAP}", 1), 3 * number + kind
 
     def read(self, text: str) -> list[Reading]:
         """What a text says of each label [K]; of several claims the surest affirmation counts."""
@@ -188,10 +194,15 @@ class RuleReader:
         if scopes.over(_QUESTION, mention):
             return UNCERTAIN
         denied, hedged = scopes.over(_DENY, mention), scopes.over(_HEDGE, mention)
+        if scopes.is_blank(mention):
+            return NOT_MENTIONED
         if self._removable[number]:
+            if scopes.over(_WISHED, mention):
+                return NOT_MENTIONED
             if scopes.of_a_part(mention):
                 denied = hedged = False
-            denied |= scopes.over(_REMOVED, mention)
+            denied &= not scopes.is_spared(mention)
+            denied |= scopes.over(_REMOVED, mention) and not scopes.some_remain
         if kind == _DENIAL:
             return UNCERTAIN if hedged else NOT_MENTIONED if denied else ABSENT
         if denied:
@@ -218,19 +229,18 @@ class RuleReader:
                 yield Claim(number, ABSENT, *span)
             if state not in (PRESENT, UNCERTAIN):
                 continue
-            later = next((place for place in places if place > mention.first), len(parts))
+            later = scopes.end_of_list(mention, places)
             about = [
-                each
-                for each in said
-                if (mention.first <= each.first < later or len(places) == 1)
-                and not scopes.has(_DENY, each.first)
+                each for each in said if mention.first <= each.first < later or len(places) == 1
             ]
-            names = {self._class_names[each.meaning] for each in about}
+            about = [each for each in about if not scopes.has(_PAST, each.first)] or about
+            class_of = {each: self._class_at(parts, scopes, each) for each in about}
+            names = set(class_of.values())
             worst = next((n for n in ("abnormal", "borderline", "normal") if n in names), None)
             names = ({worst} if worst else set()) | (names & {"incomplete"})
             own = self._classes[number]
             if own in names:
-                where = next(e for e in about if self._class_names[e.meaning] == own)
+                where = next(each for each, of_class in class_of.items() if of_class == own)
                 hedged = state == UNCERTAIN or scopes.has(_HEDGE, where.first)
                 yield Claim(
                     number,
@@ -240,6 +250,26 @@ class RuleReader:
                 )
             elif names:
                 yield Claim(number, ABSENT, *span)
+
+    def _class_at(self, parts: list[Word], scopes: "_Scopes", found: Found) -> str:
+        """The class that a position's words tell; denied, a good one is bad, and a bad one good."""
+        name = self._class_names[found.meaning]
+        if name == "normal" and _is_near(parts, found.first):
+            return "abnormal"
+        denied = any(scopes.has(_DENY, place) for place in range(found.first, found.last))
+        return _OPPOSITE.get(name, name) if denied or scopes.denies_in(found) else name
+
+
+_OPPOSITE = {"normal": "abnormal", "abnormal": "normal"}
+_NEAR = {"cm": 2.0, "mm": 20.0}
+"""A tip that is less above the carina is too low."""
+
+
+def _is_near(parts: Sequence[Word], first: int) -> bool:
+    """Whether a distance that is too small stands before words of a position."""
+    if first < 2 or parts[first - 1].text not in _NEAR or not parts[first - 2].text[0].isdigit():
+        return False
+    return float(parts[first - 2].text.replace(",", ".")) < _NEAR[parts[first - 1].text]
 
 
 class _Scopes:
@@ -268,6 +298,9 @@ class _Scopes:
         self._limits = [0] * (self._count + 1)
         """Number of the clause that a place is in, by the cues that end a reach."""
         self._reach: dict[int, set[int]] = {}
+        self._spared: set[int] = set()
+        """Places where a denial denies no tube."""
+        self.some_remain = any(_REMAINING in kinds for kinds in self._around.values())
         self._of_parts: set[int] = set()
         """Places of tubes of which a part, as the tip, is what is denied or doubted."""
         chosen = list(longest(marks))
@@ -303,6 +336,32 @@ class _Scopes:
         """Whether cues that reach a mention of a tube are about a part of it."""
         return any(place in self._of_parts for place in range(mention.first, mention.last))
 
+    def denies_in(self, found: Found) -> bool:
+        """Whether a denying cue is among the words of a phrase."""
+        return any(
+            not {_DENY, _DENY_AFTER}.isdisjoint(self._starts.get(place, ()))
+            for place in range(found.first, found.last)
+        )
+
+    def end_of_list(self, mention: Found, places: Sequence[int]) -> int:
+        """Where what is said of a tube ends; behind a list, what is said of all its tubes."""
+        at = mention.last
+        for place in (place for place in places if place > mention.first):
+            between = range(at, place)
+            if not all(self.mark_at(p) or self._is_plain(p) for p in between):
+                return place
+            at = next((p for p in range(place, self._count) if p not in self._covered), self._count)
+        return self._count
+
+    def is_spared(self, mention: Found) -> bool:
+        """Whether a denial that reaches a mention of a tube is of something beside it."""
+        behind = self._around.get(mention.last, _NOTHING)
+        return _FAULT in behind or mention.first in self._spared
+
+    def is_blank(self, mention: Found) -> bool:
+        """Whether a mention heads a line that says nothing: "Effusion: ___"."""
+        return mention.last == self._count - 1 and self._parts[mention.last].text == ":"
+
     def is_now(self, place: int) -> bool:
         """Whether the clause of a place says that something is there now."""
         clause = self._limits[place]
@@ -312,8 +371,16 @@ class _Scopes:
 
     def joined_by_or(self, first: int, last: int) -> bool:
         """Whether "or" or "versus" stands between two places of one clause, and no mark."""
-        return self._limits[first] == self._limits[last] and any(
-            _OR in self._around.get(place, ()) for place in range(first, last)
+        clause = self._limits[first]
+        kept = any(
+            _KEEP in kinds and at < first
+            for at, kinds in self._starts.items()
+            if self._limits[at] == clause
+        )  # "no change in A or B"
+        return (
+            not kept
+            and clause == self._limits[last]
+            and any(_OR in self._around.get(place, ()) for place in range(first, last))
         )
 
     def mark_at(self, place: int) -> bool:
@@ -327,6 +394,12 @@ class _Scopes:
         if self._parts[first].text == ":" and not self._follows(first):
             # ": no" after a heading denies what comes; after a finding, the finding.
             kinds = {_DENY if kind == _DENY_AFTER else kind for kind in kinds}
+        if (
+            _DENY in kinds
+            and _KEEP not in kinds
+            and all(part.text == ")" for part in self._parts[last:])
+        ):
+            kinds = kinds - {_DENY} | {_DENY_AFTER}  # "Effusion - no"
         for before, after in _BACKWARD.items():
             wanted = {before, after} & kinds
             if len(wanted) == 2:  # of both kinds: what stands beside it in its part decides
@@ -337,13 +410,30 @@ class _Scopes:
                 reached.update(self._forward(last, before))
                 if before == _DENY:
                     self._of_parts.update(self._around_a_part(last))
+                    self._spared.update(self._beside(last))
             if after in wanted:
                 before_it = set(self._backward(first))
                 reached.update(before_it)
                 if before in (_DENY, _HEDGE):
                     self._of_parts.update(self._of_a_part(first, last, before_it))
+        wished = self._reach.setdefault(_WISHED, set())
+        if _WISHED in kinds and not self._is_handled(self._part_from(last)):
+            wished.update(self._part_from(last))
+        if _WISHED_AFTER in kinds and not self._is_handled(range(self._part_to(first), last)):
+            wished.update(range(self._part_to(first), first))
         if _ASKED in kinds:
             self._reach.setdefault(_ASKED, set()).update(self._forward(last, _ASKED))
+
+    def _is_handled(self, places: Iterable[int]) -> bool:
+        return any(_HANDLED in self._around.get(place, _NOTHING) for place in places)
+
+    def _beside(self, start: int) -> Iterator[int]:
+        """Places behind a word such as "of", behind what a denial denies."""
+        found = False
+        for place in range(start, self._count):
+            if found:
+                yield place
+            found = found or (place > start and _BESIDE in self._around.get(place, _NOTHING))
 
     def _follows(self, first: int) -> bool:
         for place in range(first - 1, -1, -1):
@@ -422,6 +512,7 @@ class _Scopes:
         return all(map(self._is_plain, part)) and any(place in self._mentioned for place in part)
 
     def _forward(self, start: int, kind: int) -> Iterator[int]:
+        marks = 0
         for place in range(start, self._count):
             kinds = self._starts.get(place)
             if kinds is not None and self._stops(kinds, place, kind):
@@ -429,7 +520,10 @@ class _Scopes:
             if kind == _REMOVED and self.mark_at(place) and self._names_alone(place + 1):
                 yield place
                 continue
-            if self.mark_at(place) and (kind == _PAST or self._affirms(place + 1)):
+            if self.mark_at(place):
+                marks += 1
+            found = kind == _DENY and marks == 1 and self._is_found(place)
+            if self.mark_at(place) and (kind == _PAST or found or self._affirms(place + 1)):
                 listed = self._parts[place].text == "," and self._closed_by_or(place + 1)
                 if kind == _PAST or not listed:
                     return
@@ -460,6 +554,21 @@ class _Scopes:
                 verb = False
                 break
         return verb
+
+    def _is_found(self, mark: int) -> bool:
+        """Whether behind a comma a mention ends the clause that is seen, or at a place."""
+        if self._parts[mark].text != ",":
+            return False
+        part = list(self._part_from(mark + 1))
+        if not part or not (
+            part[-1] == self._count - 1 or self._limits[part[-1] + 1] > self._limits[mark]
+        ):
+            return False
+        told = next(
+            (p for p in part if not {_SHOWN, _PLACED}.isdisjoint(self._around.get(p, _NOTHING))),
+            None,
+        )
+        return told is not None and any(p in self._mentioned for p in part if p < told)
 
     def _closed_by_or(self, start: int) -> bool:
         for place in range(start, self._count):
@@ -577,10 +686,15 @@ def _marks(known: Cues) -> Iterator[tuple[str, int]]:
         (known.removed_after, _REMOVED_AFTER),
         (known.hedge_before, _HEDGE),
         (known.hedge_after, _HEDGE_AFTER),
+        (known.wished_before, _WISHED),
+        (known.wished_after, _WISHED_AFTER),
+        (_SIGNS, _DENY_AFTER),
         ((OPENED,), _QUESTION),
         ((QUESTION,), _QUESTION_AFTER),
     ):
-        yield from ((phrase, kind) for phrase in listed)
+        for phrase in listed:
+            for adverb in ("", *known.adverbs) if "~" in phrase else ("",):
+                yield " ".join(phrase.replace("~", adverb).split()), kind
 
 
 def _around(known: Cues) -> Iterator[tuple[str, int]]:
@@ -594,6 +708,11 @@ def _around(known: Cues) -> Iterator[tuple[str, int]]:
         (known.affirming, _AFFIRMS),
         (known.now, _NOW),
         (known.tube_parts, _PART),
+        (known.handled, _HANDLED),
+        (known.placed, _PLACED),
+        (known.beside, _BESIDE),
+        (known.faults, _FAULT),
+        (known.remaining, _REMAINING),
     ):
         yield from ((phrase, kind) for phrase in listed)
 

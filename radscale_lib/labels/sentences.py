@@ -10,7 +10,7 @@ from radscale_lib.lines import wrapped
 
 _END = re.compile(r"(?<![.!?;])[.!?;]++(?=\s|$)|(?<=[a-zà-ÿ)])\.(?=[A-ZÀ-Þ])|\n+")
 _LAST_WORD = re.compile(r"([^\W\d_]+)$")
-_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[,:()]|[?¿]+")
+_WORD = re.compile(r"\([-–]\)|[-–]ve\b|\d+(?:[.,]\d+)*|[^\W\d_]+|[,:()]|[?¿]+")
 _OPENING = re.compile(r"(?<!\w)\?+(?=[^\S\n]*\w)")
 QUESTION, OPENED = "?", "¿"
 """Marks of questions: behind what is asked, and before it, as in "? pneumonia"."""

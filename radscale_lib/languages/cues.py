@@ -14,6 +14,14 @@ They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention 
   has a word of `verbs`.
 - `removed_before`, `removed_after`: the same of tubes alone.
 - `keep`: hold a denying word and deny nothing.
+- `~` in a phrase that denies, doubts or keeps stands for one of `adverbs`, or for nothing: "not ~
+  excluded".
+- `wished_before`, `wished_after`: tubes that are planned, advised or were tried in vain are not
+  mentioned, unless a word of `handled` (repositioning, removal) stands beside them.
+- `placed`: places; "no A, B on the left" affirms B, as "no A, B seen" does.
+- `beside`: behind them a denial means no tube ("no kink in the ETT"); nor does it before one of
+  `faults` ("no ETT malposition").
+- `remaining`: tell of several tubes that some are left where others were removed.
 - `past_before`, `past_after`: what they go with is of the past, unless a word of `now` says that it
   is still there.
 - `asked_before`: ask for a finding and claim nothing.
@@ -71,6 +79,14 @@ class Cues:
     further: ByLabel
     apart: ByLabel
     leading: Phrases
+    adverbs: Phrases
+    wished_before: Phrases
+    wished_after: Phrases
+    handled: Phrases
+    placed: Phrases
+    beside: Phrases
+    faults: Phrases
+    remaining: Phrases
     endings: Phrases = ()
     compounds: bool = field(default=False)
     spaced_marks: bool = field(default=False)

@@ -186,6 +186,45 @@ def test_positions_of_tubes(text, expected):
         assert state == wanted or {state, wanted} == {"absent", "not_mentioned"}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ETT position not satisfactory.", {"ett": {"abnormal"}}),
+        ("PICC not in SVC.", {"cvc": {"abnormal"}}),
+        ("No malposition of the PICC.", {"cvc": {"normal"}}),
+        (
+            "ETT, previously in right main bronchus, now 4 cm above the carina.",
+            {"ett": {"normal"}},
+        ),
+        ("ETT tip 0.5 cm above the carina, retract 2 cm.", {"ett": {"abnormal"}}),
+        ("ETT tip 15 mm above the carina.", {"ett": {"abnormal"}}),
+        ("ETT tip 4 cm above the carina.", {"ett": {"normal"}}),
+        (
+            "NGT courses below the diaphragm, tip beyond the film.",
+            {"ngt": {"normal", "incomplete"}},
+        ),
+        (
+            "ETT, NGT and PICC in good position.",
+            {"ett": {"normal"}, "ngt": {"normal"}, "cvc": {"normal"}},
+        ),
+        (
+            "ETT 3 cm above the carina and NGT in the esophagus.",
+            {"ett": {"normal"}, "ngt": {"abnormal"}},
+        ),
+        ("NGT tip in lower lobe bronchus.", {"ngt": {"abnormal"}}),
+        ("ETT in esophagus.", {"ett": {"abnormal"}}),
+    ],
+)
+def test_classes_that_were_once_misread(text, expected):
+    classes = ("normal", "abnormal", "incomplete")
+    reader = RuleReader([f"{tube}_{name}" for tube in ("ett", "ngt", "cvc") for name in classes])
+    found = {}
+    for label, state in said(reader, text).items():
+        if state == "present":
+            found.setdefault(label.split("_")[0], set()).add(label.split("_")[1])
+    assert found == expected
+
+
 def test_long_texts_and_other_languages(readers):
     """100,000 characters, in one sentence or many, take no time; other languages say nothing."""
     reader = readers("en")
