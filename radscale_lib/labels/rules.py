@@ -400,6 +400,8 @@ class _Scopes:
             and all(part.text == ")" for part in self._parts[last:])
         ):
             kinds = kinds - {_DENY} | {_DENY_AFTER}  # "Effusion - no"
+        if _WISHED in kinds and self._is_handled(self._part_from(last)):
+            kinds = kinds - {_WISHED, _HEDGE}
         for before, after in _BACKWARD.items():
             wanted = {before, after} & kinds
             if len(wanted) == 2:  # of both kinds: what stands beside it in its part decides
@@ -417,7 +419,7 @@ class _Scopes:
                 if before in (_DENY, _HEDGE):
                     self._of_parts.update(self._of_a_part(first, last, before_it))
         wished = self._reach.setdefault(_WISHED, set())
-        if _WISHED in kinds and not self._is_handled(self._part_from(last)):
+        if _WISHED in kinds:
             wished.update(self._part_from(last))
         if _WISHED_AFTER in kinds and not self._is_handled(range(self._part_to(first), last)):
             wished.update(range(self._part_to(first), first))
@@ -431,6 +433,8 @@ class _Scopes:
         """Places behind a word such as "of", behind what a denial denies."""
         found = False
         for place in range(start, self._count):
+            if not {_DENY, _ENDS}.isdisjoint(self._starts.get(place, ())):
+                return
             if found:
                 yield place
             found = found or (place > start and _BESIDE in self._around.get(place, _NOTHING))
