@@ -6,10 +6,10 @@ from pathlib import Path
 from radscale_lib.exports import write_csv
 from radscale_lib.files import atomic_write
 from radscale_lib.labels.audit import draw
-from radscale_lib.labels.join import known_states
+from radscale_lib.labels.join import LabelsError, known_states
 from radscale_lib.labels.page import page
 from radscale_lib.labels.parts import add_parts, parts_of
-from radscale_lib.provenance.step import add_options, step, study_of
+from radscale_lib.provenance.step import InputError, add_options, step, study_of
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,7 +24,11 @@ def main(argv: list[str] | None = None) -> None:
     makes = [args.out / "sample.csv", args.out / "page.html"]
     reads = [args.catalog, *(path for paths in parts.values() for path in paths)]
     with step(args, study, "audit_sample", reads, makes):
-        sample = draw(study.labels, args.catalog, known_states(study.labels, args.catalog, parts))
+        try:
+            known = known_states(study.labels, args.catalog, parts)
+            sample = draw(study.labels, args.catalog, known)
+        except LabelsError as error:
+            raise InputError(str(error)) from None
         with atomic_write(makes[0]) as partial:
             write_csv(sample, partial)
         with atomic_write(makes[1]) as partial:

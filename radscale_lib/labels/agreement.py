@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from radscale_lib.labels.states import MISSING
+
 CONFIDENCE = 0.95
 SCHEMA = pl.Schema(
     {
@@ -57,12 +59,13 @@ def compare(
     """A row of `SCHEMA`.
 
     Agreement and kappa (Cohen 1960) tell present, uncertain, and neither apart: whether a text
-    denies or passes over what is not there is a matter of style. Precision and recall are of
-    "present", over the studies of which neither side is uncertain.
+    denies or passes over what is not there is a matter of style. Precision is the share of those
+    found present that are so by the reference; recall the share of those present by the reference
+    that are found so: what is uncertain or missing on the other side counts against both.
 
     Args:
         pairs: columns `found` and `true`, states as in `labels.states`, nothing where it is not
-            mentioned, and `weight`; without what is missing.
+            mentioned, and `weight`; what is missing in `found` counts for recall alone.
         label: the label.
         source: whose reading is judged.
         reference: by which it is.
@@ -73,6 +76,7 @@ def compare(
     row |= {"label": label, "source": source, "reference": reference}
     if pairs.height < max(smallest_cell, 1):
         return row
+    known = pairs.select(pl.col("found").ne_missing(MISSING)).to_series()
     weighed = pairs.select(
         found=_kind("found"), true=_kind("true"), weight=pl.col("weight").cast(pl.Float64)
     )
@@ -80,11 +84,11 @@ def compare(
     present = weighed.filter(pl.col("true") == 1).height
     few = any(0 < count < smallest_cell for count in (present, pairs.height - present))
     row["present"] = None if few else present
-    sure = weighed.filter((pl.col("found") != -1) & (pl.col("true") != -1))
+    told = weighed.filter(known)
     for name, among, hit in (
-        ("agreement", weighed, pl.col("found") == pl.col("true")),
-        ("precision", sure.filter(pl.col("found") == 1), pl.col("true") == 1),
-        ("recall", sure.filter(pl.col("true") == 1), pl.col("found") == 1),
+        ("agreement", told, pl.col("found") == pl.col("true")),
+        ("precision", weighed.filter(pl.col("found") == 1), pl.col("true") == 1),
+        ("recall", weighed.filter(pl.col("true") == 1), pl.col("found") == 1),
     ):
         if few and name != "agreement":
             continue
@@ -94,7 +98,7 @@ def compare(
             float((among["weight"] ** 2).sum()),
         )
         row |= {name: result.value, f"{name}_lower": result.lower, f"{name}_upper": result.upper}
-    row["kappa"] = _kappa(weighed)
+    row["kappa"] = _kappa(told)
     return row
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -46,23 +47,18 @@ def draw(labels: Labels, catalog: Path, found: Mapping[str, pl.DataFrame]) -> pl
 
     Returns:
         Columns of `SAMPLE`, in an order that tells nothing.
+
+    Raises:
+        LabelsError: if no report was read.
     """
-    first = labels.readers[0]
-    others = [source for source in found if source != first]
-    chosen = []
-    for label in labels.columns:
-        table = found[first].select("study_id", state=pl.col(label))
-        differs = pl.lit(False)
-        for source in others:
-            table = table.join(
-                found[source].select("study_id", pl.col(label).alias(source)),
-                on="study_id",
-                how="left",
-            )
-            differs = differs | (_told(source) != _told("state")).fill_null(False)
-        table = table.with_columns(stratum=2 * pl.col("state").cast(pl.Int16) + differs)
-        chosen.append(_of_label(table, label, labels))
-    rows = pl.concat(chosen)
+    if found[labels.readers[0]].is_empty():
+        raise LabelsError(
+            "no report of this archive could be read: there is nothing to draw: has the archive "
+            "reports, and in the language that it declares (texts.parquet)?"
+        )
+    rows = pl.concat(
+        [_of_label(_strata(labels, label, found), label, labels) for label in labels.columns]
+    )
     texts = (
         pl.scan_parquet(catalog)
         .select("study_id", *(pl.col(n).fill_null("") for n in ("findings", "impression")))
@@ -79,7 +75,7 @@ def draw(labels: Labels, catalog: Path, found: Mapping[str, pl.DataFrame]) -> pl
 
 
 def read_filled(path: Path, labels: Labels) -> pl.DataFrame:
-    """Read a filled sample: study_id, label, weight and the answered state.
+    """Read a filled sample: study_id, label and the answered state; weights are not taken from it.
 
     Raises:
         LabelsError: naming file, row and what is wrong with it; no cell's text.
@@ -95,7 +91,7 @@ def read_filled(path: Path, labels: Labels) -> pl.DataFrame:
             f"{path}: cannot be read ({type(error).__name__}): give the table that `snakemake "
             "audit_labels` draws, filled, as CSV in UTF-8"
         ) from None
-    wanted = ("study_id", "label", "weight", "answer")
+    wanted = ("study_id", "label", "answer")
     if lacking := [name for name in wanted if name not in table.columns]:
         raise LabelsError(
             f"{path}: no column {lacking[0]!r}: leave the sample's columns as they are"
@@ -116,16 +112,10 @@ def read_filled(path: Path, labels: Labels) -> pl.DataFrame:
                 f"{where}: study_id: answered for this label in an earlier row: remove one"
             )
         seen.add((row["study_id"], row["label"]))
-        try:
-            weight = float(row["weight"].replace(",", "."))
-        except ValueError:
-            weight = -1.0
-        if not 0 < weight < float("inf"):
-            raise LabelsError(f"{where}: weight: no positive number: leave it as it was drawn")
-        rows.append((row["study_id"], row["label"], weight, ANSWERS[answer]))
+        rows.append((row["study_id"], row["label"], ANSWERS[answer]))
     if not rows:
         raise LabelsError(f"{path}: no answer in it: fill the column 'answer'")
-    schema = {"study_id": pl.String, "label": pl.String, "weight": pl.Float64, "true": pl.Int8}
+    schema = {"study_id": pl.String, "label": pl.String, "true": pl.Int8}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -136,6 +126,9 @@ def score(
     smallest_cell: int = 1,
 ) -> pl.DataFrame:
     """Agreement, precision and recall of each source and label against the answers.
+
+    An answer stands for the studies of its stratum (`draw`) that were not answered, by what the
+    sources say now.
 
     Returns:
         Columns of `agreement.SCHEMA`, with the reference `audit`.
@@ -151,12 +144,16 @@ def score(
             "was the sample drawn from another archive, or with another key?"
         )
     rows = []
+    weights = {
+        label: _weights(_strata(labels, label, found), filled.filter(pl.col("label") == label))
+        for label in labels.columns
+    }
     for source, table in found.items():
         for label in labels.columns:
             pairs = (
                 filled.filter(pl.col("label") == label)
                 .join(table.select("study_id", found=pl.col(label)), on="study_id")
-                .filter(pl.col("found") != MISSING)
+                .join(weights[label], on="study_id")
             )
             rows.append(compare(pairs, label, source, "audit", smallest_cell))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
@@ -165,7 +162,8 @@ def score(
 def below_least(labels: Labels, audited: pl.DataFrame) -> list[tuple[str, str]]:
     """Labels that the first source that reads reports does not read well enough, and why.
 
-    A figure that could not be computed is not enough, either.
+    The lower end of the interval must reach what is wanted, so that a few answers do not pass; a
+    figure that could not be computed is not enough, either.
     """
     least = labels.audit.least
     if not labels.readers or not (least.precision or least.recall):
@@ -173,13 +171,44 @@ def below_least(labels: Labels, audited: pl.DataFrame) -> list[tuple[str, str]]:
     found = []
     for row in audited.filter(pl.col("source") == labels.readers[0]).iter_rows(named=True):
         wrong = [
-            f"{name} {'unknown' if row[name] is None else format(row[name], '.2f')} (of {wanted:g})"
+            f"{name} {_figure(row, name)} (of {wanted:g})"
             for name, wanted in least.model_dump().items()
-            if wanted and (row[name] is None or row[name] < wanted)
+            if wanted and (row[name] is None or row[f"{name}_lower"] < wanted)
         ]
         if wrong:
             found.append((row["label"], " and ".join(wrong)))
     return found
+
+
+def _figure(row: Mapping[str, Any], name: str) -> str:
+    if row[name] is None:
+        return "unknown"
+    return f"{row[name]:.2f}, at least {row[f'{name}_lower']:.2f}"
+
+
+def _strata(labels: Labels, label: str, found: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """The stratum of each study that the first source that reads reports has read."""
+    first = labels.readers[0]
+    table = found[first].select("study_id", state=pl.col(label))
+    differs = pl.lit(False)
+    for source in (source for source in found if source != first):
+        table = table.join(
+            found[source].select("study_id", pl.col(label).alias(source)), on="study_id", how="left"
+        )
+        differs = differs | (_told(source) != _told("state")).fill_null(False)
+    return table.with_columns(stratum=2 * pl.col("state").cast(pl.Int16) + differs)
+
+
+def _weights(strata: pl.DataFrame, answered: pl.DataFrame) -> pl.DataFrame:
+    """Studies of the stratum for each that was answered: study_id, weight."""
+    answered = strata.join(answered.select("study_id"), on="study_id")
+    counts = answered.group_by("stratum").len("answered")
+    sizes = strata.group_by("stratum").len("studies")
+    return (
+        answered.join(sizes, on="stratum")
+        .join(counts, on="stratum")
+        .select("study_id", weight=pl.col("studies") / pl.col("answered"))
+    )
 
 
 def _of_label(table: pl.DataFrame, label: str, labels: Labels) -> pl.DataFrame:

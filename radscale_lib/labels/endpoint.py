@@ -33,6 +33,12 @@ AHEAD = 16
 """Requests for each of those at once that are made ready together."""
 
 
+_TOLD = 20
+"""Answers by which it is told whether a server gives usable ones."""
+_MOST_MALFORMED = 0.9
+"""Share of malformed answers above which it does not."""
+
+
 class _DamagedError(ValueError):
     """A row of answers that nobody wrote."""
 
@@ -138,6 +144,7 @@ class _Asker:
         self.endpoint, self.language = labels.endpoint, language
         self.definitions = {name: labels.definition(name) or name for name in labels.columns}
         self.server, self.answers = server, answers
+        self._read, self._malformed = 0, 0
 
     def not_sent(self, text: str) -> str:
         """Why a text is not sent; empty if it is."""
@@ -152,6 +159,23 @@ class _Asker:
     def unknown(self, text: str) -> list[str]:
         """Labels of a text that no answer is kept of."""
         return [name for name in self.definitions if self.answers.get(self.key(text, name)) is None]
+
+    def keep(self, answers: Sequence[tuple[bytes, Reading]]) -> None:
+        """Keep what one request answered, but for what is malformed: that is asked again.
+
+        Raises:
+            EndpointError: if nearly all answers so far are malformed as a whole.
+        """
+        usable = [(key, each) for key, each in answers if each.reason != MALFORMED]
+        self.answers.keep(usable)
+        self._read += 1
+        self._malformed += not usable
+        if self._read >= _TOLD and self._malformed > _MOST_MALFORMED * self._read:
+            raise self.server.stop(
+                f"{self.server.host}: {self._malformed} of {self._read} answers are malformed: "
+                "does the server support JSON schemas (response_format), and is the model able to "
+                "follow one? Malformed answers are not kept"
+            )
 
     def ask(self, text: str, labels: Sequence[str]) -> list[tuple[bytes, Reading]]:
         """Answers of the server; runs in a thread of its own."""
@@ -207,7 +231,10 @@ def _ask_all(pool: ThreadPoolExecutor, asker: _Asker, texts: Iterable[str]) -> N
             if error := future.exception():
                 failed = failed or error
             else:
-                asker.answers.keep(future.result())
+                try:
+                    asker.keep(future.result())
+                except EndpointError as error:
+                    failed = failed or error
         if failed is not None:
             for future in pending:
                 future.cancel()

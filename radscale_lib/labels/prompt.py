@@ -83,13 +83,25 @@ def read_answer(choice: Any, text: str, labels: Sequence[str]) -> list[Reading]:
             return missing(REFUSED, labels)
         if choice.get("finish_reason") == "length":
             return missing(CUT, labels)
-        said = json.loads(message["content"])
+        said = _json(message["content"])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return missing(MALFORMED, labels)
     if not isinstance(said, dict):
         return missing(MALFORMED, labels)
     quoted = _Quoted(text)
     return [_reading(said.get(label), quoted) for label in labels]
+
+
+def _json(content: str) -> Any:
+    """The one JSON value of an answer, be it fenced or with words around it.
+
+    Raises:
+        ValueError: if there is none, or more than one.
+    """
+    try:
+        return json.loads(content)
+    except ValueError:
+        return json.loads(content[content.index("{") : content.rindex("}") + 1])
 
 
 def missing(reason: str, labels: Sequence[str]) -> list[Reading]:

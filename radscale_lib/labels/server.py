@@ -21,7 +21,8 @@ KEY = "RADSCALE_ENDPOINT_KEY"
 """Environment variable with the server's key."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds before the second attempt, and at most."""
-_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_AGAIN = frozenset({408, 409, 425, 429})
+"""Statuses that pass, besides those from 500 on."""
 _OF_ONE_TEXT = frozenset({400, 413, 422})
 """Statuses that may be of one text: too long, or stopped by a filter."""
 _REMEDIES = {
@@ -103,7 +104,7 @@ class Server:
                         why, refusing = str(error), True
                     except (ValueError, RecursionError):
                         why, refusing = "an answer that is no JSON", False
-                elif status in _AGAIN:
+                elif status in _AGAIN or status >= 500:
                     why, refusing = f"HTTP {status}", False
                     asked = _asked_to_wait(headers)
                 elif status in _OF_ONE_TEXT:

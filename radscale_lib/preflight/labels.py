@@ -8,7 +8,9 @@ from radscale_lib.study.model import Study
 
 
 def label_findings(study: Study) -> Iterator[Finding]:
-    """Endpoints outside of the institution; reports, tokens, hours and cost of the others."""
+    """Phrases and audits that cannot be used; where an endpoint is, and what it would cost."""
+    yield from _phrase_findings(study)
+    yield from _audit_findings(study)
     endpoint = study.labels.endpoint
     if endpoint is None:
         return
@@ -30,6 +32,40 @@ def label_findings(study: Study) -> Iterator[Finding]:
             "rules that miss some names (docs/hospital/privacy.md)",
             stops=False,
         )
+
+
+def _phrase_findings(study: Study) -> Iterator[Finding]:
+    """Phrases that are words by which claims are told."""
+    if not study.labels.phrases:
+        return
+    from radscale_lib.languages.cues import cues, has_cues
+
+    code = study.institution.language
+    if not has_cues(code):
+        return
+    known = cues(code)
+    words = {*known.deny_before, *known.deny_after, *known.hedge_before, *known.hedge_after}
+    for label, phrases in study.labels.phrases.items():
+        for phrase in phrases:
+            if phrase.strip().lower() in words:
+                yield Finding(
+                    f"labels.phrases.{label}: {phrase!r} tells whether something is claimed, and "
+                    "names nothing: write words that mention the label"
+                )
+
+
+def _audit_findings(study: Study) -> Iterator[Finding]:
+    """A filled table that cannot be read."""
+    table = study.labels.audit.table
+    if table is None or not table.exists():
+        return  # what does not exist is found elsewhere
+    from radscale_lib.labels.audit import read_filled
+    from radscale_lib.labels.join import LabelsError
+
+    try:
+        read_filled(table, study.labels)
+    except LabelsError as error:
+        yield Finding(f"labels.audit.table: {error}")
 
 
 def _counted(study: Study) -> tuple[int, float] | None:

@@ -459,6 +459,9 @@ class Labels(Section):
             raise ValueError(
                 f"{taken[0]!r} is what scores of all labels are called: rename the label"
             )
+        blank = [name for name in self.columns if not any(map(str.isalnum, name))]
+        if blank:
+            raise ValueError(f"{blank[0]!r} is no label's name: it has neither letter nor figure")
         return self
 
     @model_validator(mode="after")

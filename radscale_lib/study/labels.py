@@ -43,6 +43,18 @@ def not_blank(text: str) -> str:
     return text
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has a line's end or a sign that does not show: write it on one line")
+    return not_blank(text)
+
+
+def _shown(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("blank, or not on one line: write a currency as USD or €")
+    return text
+
+
 def _phrase(text: str) -> str:
     text = not_blank(text).replace("...", "…")
     if not all(any(map(str.isalnum, part)) for part in text.split("…")):
@@ -51,6 +63,8 @@ def _phrase(text: str) -> str:
 
 
 NotBlank = Annotated[str, AfterValidator(not_blank)]
+Line = Annotated[str, AfterValidator(_one_line)]
+"""Words on one line."""
 Phrase = Annotated[str, AfterValidator(_phrase)]
 """Words that mention a label; an ellipsis stands for up to four."""
 
@@ -64,7 +78,9 @@ class Price(Section):
     output: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="For a million tokens that are answered."
     )
-    currency: str = Field("USD", description="In which the prices are, as plans say it.")
+    currency: Annotated[str, AfterValidator(_shown)] = Field(
+        "USD", description="In which the prices are, as plans say it."
+    )
 
 
 class Endpoint(Section):
@@ -74,7 +90,7 @@ class Endpoint(Section):
         description="Address up to the version, as http://127.0.0.1:8000/v1. RADSCALE_ENDPOINT_KEY "
         "of the environment is sent as its key, if it is set."
     )
-    model: NotBlank = Field(description="Name of the model, as the server has it.")
+    model: Line = Field(description="Name of the model, as the server has it.")
     texts_leave_institution: bool = Field(
         False,
         description="Allow an address outside of this machine and its private network: report "

@@ -137,12 +137,15 @@ def _explain(problem: Any, values: Mapping[str, Any]) -> list[str]:
     path = _path_in_file(problem, values)
     key = ".".join(path)
     value = problem["input"]
-    got = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
+    told = isinstance(value, str | int | float | bool | None)
+    if path[-1:] == ("url",) and "@" in str(value):
+        told = False  # it holds a password
+    got = f" (got {value!r})" if told else ""
     match problem["type"]:
         case "missing":
             return [f"{key}: required key is missing: add it"]
         case "extra_forbidden":
-            return [f"{key}: unknown key: {_hint(path)}{got}"]
+            return [f"{key}: unknown key: {_hint(path)}"]
         case "value_error":
             texts = str(problem["ctx"]["error"]).splitlines()
             return [f"{key}: {text}{got}" if key else text for text in texts]

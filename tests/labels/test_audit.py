@@ -45,7 +45,9 @@ def test_answers_give_precision_and_recall(drawn, tmp_path):
     section, found, sample = drawn
     truth = {study_id(3): "present", study_id(7): "p"}
     answers = [truth.get(s, "not mentioned") for s in sample["study_id"]]
-    write_csv(sample.with_columns(answer=pl.Series(answers)), tmp_path / "filled.csv")
+    # Weights come from what was read, not from the file.
+    answered = sample.with_columns(answer=pl.Series(answers), weight=pl.lit(1e9))
+    write_csv(answered, tmp_path / "filled.csv")
     filled = read_filled(tmp_path / "filled.csv", section)
     assert len(filled) == len(sample)
     table = score(section, filled, found)
@@ -65,8 +67,26 @@ def test_answers_give_precision_and_recall(drawn, tmp_path):
         }
     )
     below = dict(below_least(strict, table))
-    assert below["effusion"] == "precision 0.50 (of 0.9)"
+    assert below["effusion"] == "precision 0.50, at least 0.09 (of 0.9)"
     assert below["ett"] == "precision unknown (of 0.9)"
+
+
+def test_one_right_answer_passes_no_bar(drawn, tmp_path):
+    section, found, sample = drawn
+    truth = ["present" if s == study_id(3) else "" for s in sample["study_id"]]
+    write_csv(sample.with_columns(answer=pl.Series(truth)), tmp_path / "filled.csv")
+    least = section.audit.least.model_copy(update={"recall": 0.8})
+    section = section.model_copy(
+        update={"audit": section.audit.model_copy(update={"least": least})}
+    )
+    table = score(section, read_filled(tmp_path / "filled.csv", section), found)
+    assert dict(below_least(section, table))["effusion"] == "recall 1.00, at least 0.21 (of 0.8)"
+
+
+def test_nothing_to_draw_is_said(archive, drawn):
+    section, found, _ = drawn
+    with pytest.raises(LabelsError, match="no report of this archive could be read"):
+        draw(section, archive.catalog, {name: table.clear() for name, table in found.items()})
 
 
 def test_an_empty_answer_is_no_answer(drawn, tmp_path):
@@ -85,10 +105,7 @@ HEAD = "study_id,label,weight,answer\n"
         (HEAD + "a,effusion,1,yes\n", "row 2: answer: write one of present"),
         (HEAD + "a,effusion,1,present\na,effusion,1,absent\n", "row 3: study_id: answered"),
         (HEAD + "a,mass,1,present\n", "row 2: label: none of the study's: effusion"),
-        (HEAD + "a,effusion,,present\n", "row 2: weight: no positive number"),
-        (HEAD + "a,effusion,-1,present\n", "row 2: weight: no positive number"),
-        (HEAD + "a,effusion,nan,present\n", "row 2: weight: no positive number"),
-        ("study_id,label,answer\n", "no column 'weight'"),
+        ("study_id,weight,answer\n", "no column 'label'"),
         ("", "cannot be read"),
     ],
 )
@@ -103,14 +120,12 @@ def test_wrongly_filled(tmp_path, labels, content, said):
 def test_a_spreadsheet_of_europe(tmp_path, labels):
     path = tmp_path / "filled.csv"
     path.write_text("study_id;label;weight;answer\na;effusion;1,5;PRESENT\n", encoding="utf-8")
-    assert read_filled(path, labels(source="rules")).row(0) == ("a", "effusion", 1.5, 1)
+    assert read_filled(path, labels(source="rules")).row(0) == ("a", "effusion", 1)
 
 
 def test_answers_of_another_archive(drawn):
     section, found, _ = drawn
-    filled = pl.DataFrame(
-        {"study_id": ["f" * 32], "label": ["effusion"], "weight": [1.0], "true": [1]}
-    )
+    filled = pl.DataFrame({"study_id": ["f" * 32], "label": ["effusion"], "true": [1]})
     with pytest.raises(
         LabelsError, match="1 of 1 answers are of studies that this archive does not"
     ):

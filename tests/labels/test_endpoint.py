@@ -104,10 +104,12 @@ def test_trouble_that_passes(tmp_path):
         7: completion("", finish_reason="error"),
         8: (429, {"Retry-After": "nan"}, b""),
         9: "drip",
+        10: (507, {}, b""),
+        11: (529, {}, b"overloaded"),
     }
     with serve(lambda number, body: trouble.get(number) or honest(body)) as (url, got):
-        assert read(url, tmp_path / "a", attempts=12, timeout=0.3) == EXPECTED
-        assert len(got) == 13
+        assert read(url, tmp_path / "a", attempts=14, timeout=0.3) == EXPECTED
+        assert len(got) == 15
 
 
 def test_trouble_that_does_not_pass_keeps_what_was_answered(tmp_path):
@@ -265,6 +267,29 @@ def test_what_a_model_says_amiss_is_missing(tmp_path, answer, expected):
         ((effusion, nodule),) = read(url, tmp_path / "a", reports=REPORTS[2:3])
     assert nodule == (("missing", expected) if expected else ("uncertain", "impression"))
     assert effusion[0] == "missing"
+
+
+@pytest.mark.parametrize("around", ["```json\n{}\n```", "Here it is: {}", "{}\nDone."])
+def test_an_answer_with_words_around_it_is_read(tmp_path, around):
+    def answer(number, body):
+        (choice,) = json.loads(honest(body))["choices"]
+        return completion(around.replace("{}", choice["message"]["content"]))
+
+    with serve(answer) as (url, _):
+        assert read(url, tmp_path / "a") == EXPECTED
+
+
+def test_malformed_answers_are_asked_again_and_stop_the_job_if_all_are(tmp_path):
+    reports = [Report(f"{n:03}", f"Nodule {n}.", "") for n in range(30)]
+    two = completion('{"effusion": {}} or {"nodule": {}}')
+    with serve(lambda number, body: two) as (url, _):
+        assert read(url, tmp_path / "a", reports=reports[:2]) == [[("missing", MALFORMED)] * 2] * 2
+        with pytest.raises(EndpointError, match=r"2. of 2. answers are malformed: does the server"):
+            read(url, tmp_path / "a", reports=reports)
+    with serve(lambda number, body: honest(body)) as (url, _):
+        assert read(url, tmp_path / "a", reports=reports[:1]) == [
+            [("not_mentioned", None), ("present", "findings")]
+        ]
 
 
 def test_a_model_that_obeys_the_report_changes_nothing(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from radscale_lib.labels.agreement import compare, share
 from radscale_lib.labels.join import compare_sources, count_states, known_states, write_labels
+from radscale_lib.labels.states import MISSING
 from radscale_lib.shards.labels import label_files, read_with_labels, targets
 from tests.labels.conftest import study_id
 
@@ -145,13 +146,19 @@ def test_wilson():
     assert share(81, 263, 1000).lower < 0.2553
 
 
-def test_uncertain_answers_are_neither_right_nor_wrong():
+def test_what_is_uncertain_or_missing_is_no_hit():
+    """Of three that are present one is found so, one is doubted, and of one nothing is known."""
     pairs = pl.DataFrame(
-        {"found": [1, 1, 0, -2, -1], "true": [1, -1, -2, 0, 1], "weight": [1.0] * 5}
+        {
+            "found": [1, 1, 0, -2, -1, MISSING],
+            "true": [1, -1, -2, 0, 1, 1],
+            "weight": [1.0] * 6,
+        }
     )
     row = compare(pairs, "nodule", "rules", "audit")
-    assert (row["precision"], row["recall"], row["agreement"]) == (1, 1, pytest.approx(3 / 5))
-    assert compare(pairs, "nodule", "rules", "audit", 6)["agreement"] is None
-    few = compare(pairs, "nodule", "rules", "audit", 3)
-    assert few["studies"] == 5 and few["agreement"] and few["present"] is few["recall"] is None
+    assert (row["precision"], row["agreement"]) == (1 / 2, pytest.approx(3 / 5))
+    assert row["recall"] == pytest.approx(1 / 3)
+    assert compare(pairs, "nodule", "rules", "audit", 7)["agreement"] is None
+    few = compare(pairs, "nodule", "rules", "audit", 4)
+    assert few["studies"] == 6 and few["agreement"] and few["present"] is few["recall"] is None
     assert compare(pairs.clear(), "nodule", "rules", "audit")["studies"] is None

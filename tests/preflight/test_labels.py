@@ -38,3 +38,16 @@ def test_names_are_looked_up(tmp_path, monkeypatch, addresses, said):
     monkeypatch.setattr("socket.getaddrinfo", known)
     (finding,) = found(tmp_path, url="http://model.example/v1")
     assert finding.stops and said in finding.text
+
+
+def test_a_cue_is_no_phrase_and_junk_no_audit(tmp_path):
+    junk = tmp_path / "filled.csv"
+    junk.write_bytes(b"\x00junk")
+    edits = {
+        "labels.source": "rules",
+        "labels.phrases": {"effusion": ["No", "fluid"]},
+        "labels.audit": {"table": str(junk)},
+    }
+    phrase, audit = label_findings(parse_study(edited(edits)))
+    assert phrase.stops and phrase.text.startswith("labels.phrases.effusion: 'No' tells whether")
+    assert audit.stops and "filled.csv" in audit.text and "junk" not in audit.text
