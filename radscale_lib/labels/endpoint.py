@@ -23,6 +23,7 @@ from radscale_lib.labels.prompt import (
 from radscale_lib.labels.reports import Labelled, Report
 from radscale_lib.labels.server import FIRST_WAIT, EndpointError, RefusedError, Server, say_where
 from radscale_lib.labels.states import MISSING, NAMES, Reading
+from radscale_lib.languages import language as words_of
 from radscale_lib.progress import Progress
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.labels import MOST_LABELS
@@ -190,7 +191,7 @@ class _Asker:
                 raise self.server.stop(str(refused)) from None
             readings = missing(NOT_TAKEN, labels)
         else:
-            readings = read_answer(choice, text, labels)
+            readings = read_answer(choice, text, labels, words_of(self.language).stopwords)
         return [(self.key(text, n), each) for n, each in zip(labels, readings, strict=True)]
 
 

@@ -2,7 +2,8 @@
 
 The patterns want an order, as "ignore", and what only a model is told to leave, as "the above": a
 report that is to be disregarded, a model that drew a box, or a film that "was read as negative"
-address nobody. They are of all languages with cues, whatever the archive's, over folded text.
+address nobody. They are of all languages with cues, whatever the archive's, and plain orders in
+Chinese, Japanese and Russian, over folded text.
 """
 
 import re
@@ -28,15 +29,22 @@ _LEAVE = (
     "|esquece|esquecam"
     "|desconsidere|desconsidera|desconsiderem|desconsiderar)"
 )
+_TO_OTHERS = (
+    r"(?!\s+(?:to|for|from)\s+(?:the\s+)?(?:nurs|patient|staff|team|ward|physician|clinician|doctor"
+    r"|technolog|surgeon|resident|icu|family))"
+)
+"""Not behind instructions of people."""
 _WHAT = (
     r"(?:(?:previous|prior|preceding|earlier|above|all|any|the|your|these|those) instructions?"
+    rf"{_TO_OTHERS}"
     r"|instructions? above|prompts?|(?:the|your|all|any|these|labell?ing) (?:rules|definitions)"
     rf"|(?:prior|previous) rules|(?:the|all|everything|text|of) above{_ALONE}"
     r"|everything (?:above|before|you)|what you were told|all (?:of )?(?:that|this) came before"
     r"|anweisung(?:en)?|instruktion(?:en)?|(?:die|alle|obigen|bisherigen|vorherigen) (?:regeln|"
     r"vorgaben|definitionen)|text oben|obige[nr]? text|das (?:obige|vorherige|vorangehende)"
     r"|alles,? (?:was|oben|obige|bisherige|vorherige|davor|vorher)"
-    r"|instructions|consignes?|ce qui precede|tout ce qui|texte (?:ci dessus|precedent)|les regles"
+    rf"|instructions\b{_TO_OTHERS}|consignes?|ce qui precede|tout ce qui"
+    r"|texte (?:ci dessus|precedent)|les regles"
     rf"|(?:tout|le texte) ci dessus|ci dessus{_ALONE}"
     r"|instruccion(?:es)?|(?:todo )?lo (?:anterior|de arriba|dicho|previo)|texto (?:de arriba|"
     rf"anterior|previo)|las reglas|las ordenes|(?:todo|de) arriba{_ALONE}"
@@ -107,7 +115,12 @@ _WORDS = (
     r"(?:from now on|ab jetzt|ab sofort|desormais|dorenavant|a partir de (?:ahora|agora|maintenant)"
     r"|(?:de ahora|de agora|daqui) (?:en|em) (?:adelante|diante)),?\s+"
     rf"(?:you|bist|antworte|tu|vous|voce|eres|{_SAY})\b",
-    r"the correct (?:answer|label|state)s?\b",
+    r"the correct (?:answer|label|state)s?\b(?!\s+is\s+[lr]\b)",
+    r"(?:ai|llm|language model|assistant|chatbot|model)s?\s+(?:that |who |which )?"
+    r"(?:read|process|see|label|pars)\w*\s+(?:this|the)\b[^.!?;:]{0,20}?"
+    r"\b(?:should|must|shall|will|has to|is to)\b",
+    r"(?:system|admin|administrator|developer)\s+(?:override|message|mode)\s*:",
+    r"json\s+(?:output\s+|answer\s+|response\s+)?(?:must|should|shall|has to)\b",
     r"(?:print|show|reveal|repeat|display)\s+(?:me\s+)?(?:your|the system)\s+"
     r"(?:instructions?|prompt|rules)\b",
     r"(?:system|developer)\s+(?:prompt|instructions?)\b",
@@ -122,7 +135,7 @@ _ORDERS = (
     rf"{_LABEL}\s+(?!as\b|als\b|comme\b|como\b)\w{_GAP}(?:as|to be|als|comme|como)\s+{_STATE}\b",
     rf"{_LABEL}\s+{_EVERYTHING}\b{_GAP}{_STATE}\b",
     rf"{_SET}\s+(?:the\s+)?{_EVERYTHING}\b{_GAP}(?:to|as|auf|als|a|en|como|para)\s+{_STATE}\b",
-    rf"output\s+{_STATE}\b",
+    rf"output\s+{_STATE}\s+(?:for\s+(?:all|every|each|the|this)|everywhere|only)\b",
 )
 _LINES = (
     r"#+[^\S\n]*(?:system|assistant|instructions?|response|prompt)\b",
@@ -130,7 +143,11 @@ _LINES = (
     rf"|{_LEAVE}\b|{_LABEL}\b|{_SAY}\b)",
 )
 _MARKS = (
-    r"<\|[a-z_]+\|>",
+    r"<\|[a-z ]{1,40}\|>",
+    r"(?:忽略|无视|無視|忘记|不要理会)[^。\n]{0,12}(?:指令|指示|说明|提示|规则|要求|命令)",
+    r"(?:指示|命令|指令)[^。\n]{0,4}(?:無視|忘れ)",
+    r"(?:全部|所有)[^。\n]{0,6}(?:标为|标记为|标注为|输出)[^。\n]{0,4}(?:阳性|阴性|存在)",
+    r"(?:игнорируи|забудь|не обращаи)(?:те)?[^.\n]{0,30}(?:инструкци|указани|команд|правил)",
     r"\[/?inst\]",
     r"<</?sys>>",
     r"</?(?:system|assistant|report|user|instructions?)>",
@@ -145,16 +162,24 @@ _HIDDEN = re.compile(
     "[\u00ad\u0300-\u036f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f"
     "]"
 )
-_APOSTROPHES = str.maketrans(dict.fromkeys("'`-\u2019\u00b4\u2010\u2011\u2013", " ") | {"ß": "ss"})
+_LOOKALIKES = str.maketrans("авеікмнорстухјѕԁαβεικνορτυχ", "abeikmhopctyxjsdabeikvoptux")
+"""Cyrillic and Greek letters, in lower case, that look like Latin ones."""
+_DIGITS = str.maketrans("013457@$", "oieastas")
+_MIXED = re.compile(r"(?=[\d@$]*[a-z])(?=[a-z]*[\d@$])[a-z\d@$]{3,20}")
+"""Words with letters and figures, as "ign0re"."""
+_APOSTROPHES = str.maketrans(dict.fromkeys("_'`-\u2019\u00b4\u2010\u2011\u2013", " ") | {"ß": "ss"})
 
 
 def instructs(text: str) -> bool:
-    """Whether a text addresses a model, be it with letters that do not show between its own."""
-    return bool(_INSTRUCTIONS.search(_folded(text)))
+    """Whether a text addresses a model, be it with hidden letters, lookalikes, or figures."""
+    folded = _folded(text)
+    forms = {folded, folded.translate(_LOOKALIKES)}
+    forms |= {_MIXED.sub(lambda word: word[0].translate(_DIGITS), form) for form in forms}
+    return any(_INSTRUCTIONS.search(form) for form in forms)
 
 
 def _folded(text: str) -> str:
-    """Lower case, without accents and hidden letters; apostrophes and hyphens are blanks."""
+    """Lower case, without accents and hidden letters; marks within words are blanks."""
     if not text.isascii():
         text = _HIDDEN.sub("", unicodedata.normalize("NFKD", text))
     return text.lower().translate(_APOSTROPHES)

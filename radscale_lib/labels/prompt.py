@@ -4,10 +4,10 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from radscale_lib.labels.states import MISSING, NOT_MENTIONED, STATES, Reading
+from radscale_lib.labels.states import MISSING, NOT_MENTIONED, PRESENT, STATES, Reading
 
 INSTRUCTIONS = (
     'You label chest radiograph reports. The message of the user is JSON: "labels" has a '
@@ -71,11 +71,13 @@ def request(text: str, labels: Mapping[str, str], model: str, language: str) -> 
     }
 
 
-def read_answer(choice: Any, text: str, labels: Sequence[str]) -> list[Reading]:
+def read_answer(
+    choice: Any, text: str, labels: Sequence[str], stopwords: Collection[str] = ()
+) -> list[Reading]:
     """What a choice of a completion says of each label.
 
     What cannot be used is missing, with the reason; labels that were not asked for do not count.
-    A claim must quote the text.
+    A claim must quote the text; what is present, some word that is none of `stopwords`.
     """
     try:
         message = choice["message"]
@@ -89,7 +91,7 @@ def read_answer(choice: Any, text: str, labels: Sequence[str]) -> list[Reading]:
     if not isinstance(said, dict):
         return missing(MALFORMED, labels)
     quoted = _Quoted(text)
-    return [_reading(said.get(label), quoted) for label in labels]
+    return [_reading(said.get(label), quoted, stopwords) for label in labels]
 
 
 def _json(content: str) -> Any:
@@ -109,7 +111,7 @@ def missing(reason: str, labels: Sequence[str]) -> list[Reading]:
     return [Reading(MISSING, reason=reason)] * len(labels)
 
 
-def _reading(said: Any, text: "_Quoted") -> Reading:
+def _reading(said: Any, text: "_Quoted", stopwords: Collection[str]) -> Reading:
     if not isinstance(said, dict) or said.get("state") not in _ANSWERS:
         return Reading(MISSING, reason=MALFORMED)
     state, evidence = STATES[said["state"]], said.get("evidence")
@@ -117,6 +119,10 @@ def _reading(said: Any, text: "_Quoted") -> Reading:
         return Reading(state)
     if not isinstance(evidence, str) or not (span := text.place(evidence)):
         return Reading(MISSING, reason=NO_EVIDENCE)
+    if state == PRESENT and stopwords:
+        words = re.findall(r"[^\W\d_]+", evidence.lower())
+        if all(word in stopwords for word in words):
+            return Reading(MISSING, reason=NO_EVIDENCE)
     return Reading(state, *span)
 
 
