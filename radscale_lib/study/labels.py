@@ -128,7 +128,8 @@ class Endpoint(Section):
     @field_validator("url")
     @classmethod
     def _address(cls, url: str) -> str:
-        wrong = ValueError(f"{url!r} is no address: write one as http://127.0.0.1:8000/v1")
+        told = "this" if "@" in url else repr(url)  # with a password, perhaps
+        wrong = ValueError(f"{told} is no address: write one as http://127.0.0.1:8000/v1")
         if any(sign.isspace() or not sign.isprintable() for sign in url):
             raise ValueError("an address has no blanks: write one as http://127.0.0.1:8000/v1")
         try:

@@ -368,6 +368,10 @@ WRONG = {
         "labels.endpoint.url: an address without user, password or query is needed: put the key "
         "into RADSCALE_ENDPOINT_KEY",
     ),
+    "endpoint of no address, with a password": (
+        {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": "ftp://a:b@c/v1"}},
+        "labels.endpoint.url: this is no address: write one as http://127.0.0.1:8000/v1",
+    ),
     "endpoint of no address": (
         {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": "localhost:8000"}},
         "labels.endpoint.url: 'localhost:8000' is no address: write one as "
