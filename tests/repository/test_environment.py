@@ -141,7 +141,7 @@ def test_what_is_imported_is_a_direct_dependency():
     used = distributions(imported("radscale_lib", "scripts", "workflow"))
     assert used - set(RUNTIME) - optional == set()
     # Of benchmarks, installed by who runs them; and the package of tests/kinds.
-    peers = {"negspacy", "pandas", "spacy", "radscale-dummy", "radscale_dummy"}
+    peers = {"negspacy", "pandas", "radgraph", "spacy", "radscale-dummy", "radscale_dummy"}
     assert (
         distributions(imported("tests", "benchmarks")) - set(ALL) - {"packaging"} - peers == set()
     )

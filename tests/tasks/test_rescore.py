@@ -252,7 +252,7 @@ def test_repeated_columns_and_other_files_are_refused(tmp_path, capsys):
     command = ["score", "--predictions", str(path), "--out", str(tmp_path / "S.parquet")]
     with pytest.raises(SystemExit, match="1"):
         main(command)
-    assert "'logit:a' is there 2 times" in capsys.readouterr().err
+    assert "'logit:a' appears 2 times" in capsys.readouterr().err
     path.write_text("patient_id,target:a\n")
     with pytest.raises(SystemExit, match="1"):
         main(command)

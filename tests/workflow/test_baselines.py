@@ -57,13 +57,13 @@ def test_floors_and_baselines_stand_beside_an_arm(finished_tiny: Checkout, tmp_p
     report = (checkout.results / "report.html").read_text()
     scores = pl.read_parquet(checkout.results / "scores.parquet")
     assert set(scores["arm"]) == {
-        *("rad-dino", "rad-dino-open", "a-vit"),
-        *("rad-dino-random", "rad-dino-pixels"),
+        *("rad-dino", "rad-dino-open", "a-vit", "mi2-open"),  # a base is evaluated as it is
+        *("rad-dino-random", "rad-dino-pixels", "mi2-random", "mi2-pixels"),
     }
     assert set(scores.filter(pl.col("arm") == "rad-dino-pixels")["task"]) == {
         *("findings", "segmentation"),
     }
     assert all(name in report for name in set(scores["arm"]))
     figure = (checkout.results / "tables" / "scaling-findings.csv").read_text()
-    assert figure.count(",floor,") == 2 and "a-vit,baseline" in figure
+    assert figure.count(",floor,") == 4 and "a-vit,baseline" in figure
     assert checkout.plan() == []
