@@ -51,14 +51,16 @@ def answers(study: Study, verdicts: pl.DataFrame) -> list[Answer]:
         "Continue on your own data?",
         verdicts,
         CONTINUING,
-        f"mean difference from the open weights at each arm’s largest size, up to {largest}",
+        f"difference from the open weights at each arm’s largest size, up to {largest}: mean "
+        "over arms, then over tasks",
         _counted("surely ahead", "surely behind", "arm-task pairs", _rows(macro, "overtakes")),
     )
     labels = _stated(
         "Add labels?",
         verdicts,
         LABELS,
-        "mean difference, reports and labels minus reports alone, at the largest size",
+        "difference of reports and labels from reports alone at the largest size: mean over pairs "
+        "of arms, then over tasks",
         _counted(
             "surely ahead with labels", "surely behind", "comparisons", label_comparisons(verdicts)
         ),
@@ -138,24 +140,33 @@ def _counted(yes: str, no: str, unit: str, rows: Iterable[Mapping[str, Any]]) ->
 
 
 def _more_images(study: Study, rows: list[dict[str, Any]]) -> Answer:
-    """The gain of more images is a verdict of each curve: the surest one is named."""
+    """The gain of more images is a verdict of each curve: the largest one shown is named."""
     question, horizon = "Add images?", f"{study.scaling.horizon:g} × the images"
     tested = [row for row in rows if row["verdict"] != "not testable"]
     if not tested:
         return Answer(question, WORDS["not testable"], what="no curve could be fitted")
     found = {row["verdict"] for row in tested} & {"supported", "contradicted"}
     word = "Mixed" if len(found) == 2 else WORDS[next(iter(found), "undecided")]
-    wanted = "contradicted" if found == {"contradicted"} else "supported"
-
-    def surest(row: Mapping[str, Any]) -> tuple[bool, float, float]:
-        return row["verdict"] == wanted, row["probability"] or 0.0, row["value"] or 0.0
-
-    best = max(tested, key=surest)
+    best, what = _named_gain(tested)
     where = f"{best['arm']} on {task_title(study, best['task']).lower()}"
     return Answer(
         question,
         word,
         interval(best["value"], best["lower"], best["upper"], sign=True),
-        f"what {horizon} would add to {where}, the surest gain",
+        f"change with {horizon} for {where}, {what}",
         _counted("a sure gain", "a sure loss", "arm-task pairs", tested),
     )
+
+
+def _named_gain(tested: list[dict[str, Any]]) -> tuple[dict[str, Any], str]:
+    """The curve that stands for all, and what it is among them."""
+    gains, losses = (
+        [row for row in tested if row["verdict"] == verdict]
+        for verdict in ("supported", "contradicted")
+    )
+    if gains:
+        return max(gains, key=lambda row: row["value"]), "the largest gain shown"
+    if losses:
+        return min(losses, key=lambda row: row["value"]), "the largest loss shown"
+    likeliest = max(tested, key=lambda row: (row["probability"] or 0.0, row["value"] or 0.0))
+    return likeliest, "where a gain is likeliest"

@@ -15,12 +15,12 @@ Told = Callable[[Study], str]
 
 
 def checklist_rows(study: Study) -> list[dict[str, str]]:
-    """A row for each item: `Checklist`, `Item`, `About`, and what is known, `Told by the study`.
+    """A row for each item: `Checklist`, `Item`, `About` and `Filled in from the study`.
 
     An empty text is for a person to write.
     """
     return [
-        {"Checklist": name, "Item": item, "About": about, "Told by the study": tell(study)}
+        {"Checklist": name, "Item": item, "About": about, "Filled in from the study": tell(study)}
         for name, items in CHECKLISTS.items()
         for item, about, tell in items
     ]
@@ -151,7 +151,7 @@ CHECKLISTS: dict[str, tuple[tuple[str, str, Told], ...]] = {
         ("8", "inclusion and exclusion", _FLOW),
         ("9", "preparation of images", _PREPARED),
         ("10", "subsets of the data", _sizes),
-        ("11", "removal of identifiers", _identifiers),
+        ("11", "de-identification", _identifiers),
         ("12", "missing data", _MISSING),
         ("13", "how images were taken", _blank),
         ("14", "reference standard", _outcome),
@@ -164,7 +164,7 @@ CHECKLISTS: dict[str, tuple[tuple[str, str, Told], ...]] = {
         ("21", "sample size and its reason", _blank),
         ("22", "description of the model", _model),
         ("23", "software", _SOFTWARE),
-        ("24", "first weights", _start),
+        ("24", "initialisation", _start),
         ("25", "training", _training),
         ("26", "choice of the final model", _selection),
         ("27", "ensembles", _language_models),

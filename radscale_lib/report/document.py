@@ -35,11 +35,13 @@ from radscale_lib.report.words import (
     listed,
     metric_name,
     number,
+    p_value,
     percent,
     task_title,
 )
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.heads import of_head
+from radscale_lib.scaling.stated import statements
 from radscale_lib.study import Run, Study
 from radscale_lib.study.model import NO_ENCODER
 from radscale_lib.tasks.predictions import NO_PREDICTIONS
@@ -125,7 +127,7 @@ def write_report(
             }
             for task, table in series.items()
         ],
-        stated=[_verdict_row(row) for row in verdicts.filter(kind="stated").iter_rows(named=True)],
+        stated=_stated(study, verdicts, shown),
         families=_families(verdicts),
         decided=_decided(study, verdicts) if verdicts["adjusted"].count() else [],
         allowed=f"{1 - study.scaling.confidence:.0%}",
@@ -192,9 +194,36 @@ def _verdict_row(row: Mapping[str, Any]) -> dict[str, str]:
         "verdict": row["verdict"],
         "value": interval(row["value"], row["lower"], row["upper"], sign=True),
         "probability": "–" if row["probability"] is None else percent(row["probability"]),
-        "adjusted": number(row["adjusted"]),
+        "adjusted": p_value(row["adjusted"]),
         "text": row["text"],
     }
+
+
+def _stated(
+    study: Study, verdicts: pl.DataFrame, shown: Mapping[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """The claims stated beforehand, each with its test and the figures of its tasks."""
+    tests = {
+        statement.name: "some arm on some task, Simes"
+        if statement.some
+        else "mean elasticity, two-sided"
+        if statement.what == "slope"
+        else "mean difference, two-sided"
+        for statement in statements(study)
+    }
+    drawn = {figure["name"] for section in shown.values() for figure in section}
+    return [
+        _verdict_row(row)
+        | {
+            "test": "–" if row["verdict"] == "not testable" else tests.get(row["claim"], "–"),
+            "figures": [
+                {"name": f"scaling-{task}", "title": task_title(study, task)}
+                for task in (row["task"] or "").split(", ")
+                if f"scaling-{task}" in drawn
+            ],
+        }
+        for row in verdicts.filter(kind="stated").iter_rows(named=True)
+    ]
 
 
 FAMILIES = {
@@ -206,6 +235,13 @@ FAMILIES = {
 }
 
 
+SIDES = {
+    "ahead": {"supported": "first ahead", "contradicted": "second ahead"},
+    "slope": {"supported": "first better", "contradicted": "second better"},
+}
+"""What verdicts on pairs of arms say, whose order is only that of the study."""
+
+
 def _families(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     """How many claims of each family were decided, and how many chance alone would decide."""
     rows = []
@@ -213,8 +249,9 @@ def _families(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
         for target in ("", ", labels"):
             of = verdicts.filter(pl.col("family") == f"{kind}{target}").drop_nulls("adjusted")
             if len(of):
+                sides = SIDES.get(kind, {})
                 counts = {
-                    verdict: len(of.filter(verdict=verdict))
+                    verdict: f"{len(of.filter(verdict=verdict))} {sides.get(verdict, '')}".strip()
                     for verdict in ("supported", "contradicted", "undecided")
                 }
                 single = "of a single label: " if target else ""

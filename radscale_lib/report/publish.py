@@ -7,7 +7,7 @@ import polars as pl
 from radscale_lib.report.checklists import checklist_table
 from radscale_lib.report.figures import Tables
 from radscale_lib.report.series import SCORED, task_series
-from radscale_lib.report.words import format_count, interval, metric_name, number, task_title
+from radscale_lib.report.words import format_count, interval, metric_name, p_value, task_title
 from radscale_lib.study import Study
 
 
@@ -27,8 +27,8 @@ def published(study: Study, tables: Tables) -> Iterator[tuple[str, pl.DataFrame]
         {
             "Claim": row["claim"],
             "Verdict": row["verdict"],
-            "Difference": interval(row["value"], row["lower"], row["upper"], sign=True),
-            "Adjusted p": _p(row["adjusted"]),
+            "Value": interval(row["value"], row["lower"], row["upper"], sign=True),
+            "Adjusted p": p_value(row["adjusted"]),
         }
         for row in tables.verdicts.filter(target="macro").iter_rows(named=True)
     ]
@@ -36,10 +36,6 @@ def published(study: Study, tables: Tables) -> Iterator[tuple[str, pl.DataFrame]
         yield "verdicts", pl.DataFrame(claims)
     if scores:
         yield "checklist", checklist_table(study)
-
-
-def _p(value: float | None) -> str:
-    return "<0.001" if value is not None and value < 0.001 else number(value)
 
 
 def _scores(study: Study, tables: Tables, task: str) -> Iterator[dict[str, str]]:

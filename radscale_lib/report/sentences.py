@@ -94,7 +94,10 @@ def overview(verdicts: pl.DataFrame) -> str:
         if verdict in counts
     ]
     chance = curves["expected_by_chance"].drop_nulls()
-    by_chance = f" By chance alone about {number(chance[0], 1)} would." if len(chance) else ""
+    by_chance = ""
+    if len(chance):
+        expected = number(chance[0], 1)
+        by_chance = f" By chance alone, about {expected} would be called rising or falling."
     return f"Of {len(curves)} curves (arm and task), {listed(parts)}.{by_chance}"
 
 
@@ -165,8 +168,14 @@ def _course(mean: dict[str, Any], first: float, fit: dict[str, Any] | None) -> s
     change = interval(fit["change"], fit["change_lower"], fit["change_upper"], sign=True)
     span = f"from {format_count(first)} to {last} images"
     if fit["trend"] == NO_TREND:
-        return f"{arm}: no clear trend; {span} it changes by {change}, to {value}."
-    return f"{arm} {fit['trend']} by {change} {span}, to {value}."
+        return (
+            f"{arm}: no clear trend; {span} its fitted curve changes by {change}; "
+            f"at {last} images it scores {value}."
+        )
+    return (
+        f"{arm} {fit['trend']} by {change} {span} on its fitted curve; "
+        f"at {last} images it scores {value}."
+    )
 
 
 def _overtaking(row: dict[str, Any]) -> str:
@@ -179,7 +188,8 @@ def _overtaking(row: dict[str, Any]) -> str:
         "below": f"It is ahead of {opened} from the smallest size on.",
         "above": f"It does not overtake {opened} within the studied sizes.",
         "never": f"It does not reach {opened}.",
-        "undetermined": f"Its difference from {opened}, {difference}, is too small to be sure of.",
+        "undetermined": f"Its fitted difference from {opened}, {difference}, is too small to be "
+        "sure of.",
     }[row["state"]]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from radscale_lib.report.words import PROPERTIES
+from radscale_lib.report.words import PROPERTIES, number
 
 
 def subset_rows(card: pl.DataFrame) -> list[dict[str, Any]]:
@@ -13,7 +13,7 @@ def subset_rows(card: pl.DataFrame) -> list[dict[str, Any]]:
     for (seed, size), of in card.group_by("seed", "size", maintain_order=True):
         largest = of.sort(pl.col("difference").abs(), descending=True).row(0, named=True)
         surely = of.filter((pl.col("lower") > 0) | (pl.col("upper") < 0)).height
-        ends = f"{100 * largest['lower']:+.1f} to {100 * largest['upper']:+.1f}"
+        ends = f"{_points(largest['lower'])} to {_points(largest['upper'])}"
         rows.append(
             {
                 "size": f"{size:,}",
@@ -22,11 +22,16 @@ def subset_rows(card: pl.DataFrame) -> list[dict[str, Any]]:
                 "patients": f"{largest['patients']:,}",
                 "studies": f"{largest['studies']:,}",
                 "largest": f"{PROPERTIES[largest['group']]}{largest['name']}: "
-                f"{100 * largest['difference']:+.1f} ({ends})",
+                f"{_points(largest['difference'])} ({ends})",
                 "surely": f"{surely} of {of.height}",
             }
         )
     return rows
+
+
+def _points(share: float) -> str:
+    """A difference of shares in percentage points."""
+    return number(100 * share, 1, sign=True)
 
 
 COUNTED = ("year", "scanner")

@@ -4,17 +4,19 @@ from collections.abc import Iterable
 
 from radscale_lib.metrics import metrics
 from radscale_lib.scaling.crossover import format_count
-from radscale_lib.scaling.words import interval, number, percent
+from radscale_lib.scaling.words import interval, number, p_value, percent
 from radscale_lib.study import Run, Study
 
 __all__ = [
     "PROPERTIES",
     "format_count",
     "interval",
+    "label_metric_name",
     "listed",
     "metric_name",
     "missing_runs",
     "number",
+    "p_value",
     "percent",
     "task_title",
 ]
@@ -34,6 +36,11 @@ PROPERTIES = {
 def metric_name(study: Study, task: str) -> str:
     """The metric of a task that is fitted, as it is printed on an axis."""
     return metrics(study.evaluation.tasks[task].kind)[study.scaling.metrics[task]].title
+
+
+def label_metric_name(study: Study, task: str) -> str:
+    """The same metric of a single label, which is no mean over labels."""
+    return metric_name(study, task).removeprefix("macro ").removeprefix("mean ")
 
 
 def task_title(study: Study, task: str) -> str:

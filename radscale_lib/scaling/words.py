@@ -23,4 +23,9 @@ def interval(
 
 def percent(share: float) -> str:
     """A probability in per cent, never 0 or 100 %."""
-    return f"{share:.0%}" if 0.005 <= share <= 0.995 else ("> 99%" if share > 0.5 else "< 1%")
+    return f"{share:.0%}" if 0.005 < share < 0.995 else ("> 99%" if share > 0.5 else "< 1%")
+
+
+def p_value(p: float | None) -> str:
+    """A p-value, never 0."""
+    return "<0.001" if p is not None and p < 0.001 else number(p)

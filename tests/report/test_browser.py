@@ -125,6 +125,29 @@ def test_tables_are_sorted_by_number_and_filtered(example, tmp_path):
     assert found["rows"] == 1 + 3
 
 
+def test_signs_of_comparison_and_dashes_sort_in_their_place(example, tmp_path):
+    values = ["2%", "> 99%", "–", "1%", "1,200", "< 1%", "99%", "−3", "fewer than 50", "50"]
+    orders = run_in(
+        example.html,
+        tmp_path,
+        f"""
+        const table = document.querySelector("#runs table"), body = table.tBodies[0];
+        const rows = [...body.rows];
+        const values = {values!r};
+        rows.slice(values.length).forEach((row) => row.remove());
+        values.forEach((value, i) => {{ rows[i].cells[2].textContent = value; }});
+        const told = () => [...body.rows].map((row) => row.cells[2].textContent);
+        const button = table.tHead.rows[0].cells[2].querySelector("button");
+        button.click();
+        const rising = told();
+        button.click();
+        return {{ rising, falling: told() }};
+        """,
+    )
+    order = ["−3", "< 1%", "1%", "2%", "fewer than 50", "50", "99%", "> 99%", "1,200"]
+    assert orders == {"rising": [*order, "–"], "falling": [*order[::-1], "–"]}
+
+
 def test_marks_tell_their_values(example, tmp_path):
     told = run_in(
         example.html,

@@ -178,6 +178,11 @@ def test_crossovers_and_gains_by_label_are_those_of_their_tables(example):
     for row in gains.iter_rows(named=True):
         assert row["difference"] == pytest.approx(by_name[row["target"], row["arm"]])
         assert row["positives"] >= 10
+    first = gains.row(0, named=True)
+    texts = re.sub("<[^>]*>", "", (example.folder / "figures" / "classes-tubes.svg").read_text())
+    assert f"{first['positives']:,} / {first['cases']:,}, " in texts
+    assert "mi2-open 0." in texts and "rad-dino-open 0." in texts
+    assert "AUROC" in texts and "macro" not in texts
 
 
 def test_labels_of_few_images_are_not_shown(example, tmp_path):

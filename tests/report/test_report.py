@@ -168,13 +168,19 @@ def test_verdicts_are_told_from_their_table(example, document):
         row.xpath("string(./th)"): [cell.text for cell in row.iter("td")]
         for row in families.xpath(".//tbody/tr")
     }
+    assert " first ahead" in counts["one arm is ahead of another, at a size"][0]
+    assert " second ahead" in counts["one arm is ahead of another, at a size"][1]
+    links = stated.xpath(".//a/@href")
+    assert "#figure-scaling-findings" in links
+    assert all(document.get_element_by_id(link[1:]) is not None for link in links)
+    assert document.xpath("//nav//a[@href='#gaps']")
     rises = judged.filter(kind="rises")
     supported = len(rises.filter(verdict="supported"))
     assert counts["the metric rises with the number of images"][0] == str(supported)
     assert len(every.xpath(".//tbody/tr[td]")) == len(judged.filter(pl.col("kind") != "stated"))
     results = document.get_element_by_id("results").text_content()
     assert f"Of 12 curves (arm and task), {supported} rise with the number of images" in results
-    assert "By chance alone about 0." in results
+    assert "would be called rising or falling." in results
     sentences = [item.text for item in document.get_element_by_id("results").iter("li")]
     captions = " ".join(
         node.text for node in document.get_element_by_id("figures").iter("figcaption")
@@ -225,6 +231,16 @@ def test_answers_of_what_is_not_shown(example):
     )
     mixed = answers(example.study, falling)[2]
     assert mixed.word == "Mixed"
+    assert mixed.what.endswith("the largest gain shown")
+    assert images.what.endswith("the largest gain shown")
+    gains = example.table("verdicts").filter(kind="gains", target="macro", verdict="supported")
+    most = gains.sort("value").row(-1, named=True)
+    assert images.number == interval(most["value"], most["lower"], most["upper"], sign=True)
+    assert most["arm"] in images.what
+    assert answers(example.study, open_)[2].what.endswith("where a gain is likeliest")
+    lost = example.table("verdicts").with_columns(verdict=pl.lit("contradicted"))
+    assert "the largest loss shown" in answers(example.study, lost)[2].what
+    assert "gain" not in answers(example.study, lost)[2].what
     assert ", a sure loss in 4; about" in mixed.counts
 
 
@@ -507,7 +523,7 @@ def test_checklists_have_every_item_and_blanks_for_people(example, document):
         str(number) for number in range(1, 28)
     ]
     assert len(tripod) == len(set(tripod)) == 52
-    told = {(row["Checklist"], row["Item"]): row["Told by the study"] for row in rows}
+    told = {(row["Checklist"], row["Item"]): row["Filled in from the study"] for row in rows}
     share = percent(example.study.splits.train)
     assert f"{share} train" in told["CLAIM 2024", "19"] and told["CLAIM 2024", "44"] == ""
     assert "lexical F1" in told["TRIPOD+AI", "12e"] and told["TRIPOD+AI", "17"] == ""

@@ -16,7 +16,8 @@ def test_the_table_names_counts_and_the_largest_difference(example):
     of = card.filter((pl.col("seed") == 0) & (pl.col("size") == 50))
     most = of.sort(pl.col("difference").abs()).row(-1, named=True)
     assert most["name"] in rows[0]["largest"]
-    assert f"{100 * most['difference']:+.1f} (" in rows[0]["largest"]
+    assert f"{100 * most['difference']:+.1f} (".replace("-", "−") in rows[0]["largest"]
+    assert not any("-" in row["largest"].split(": ")[1] for row in rows)
     assert rows[0]["images"] == "50"
     surely = of.filter((pl.col("lower") > 0) | (pl.col("upper") < 0)).height
     assert rows[0]["surely"] == f"{surely} of {of.height}"

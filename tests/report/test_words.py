@@ -5,7 +5,15 @@ import pytest
 import yaml
 
 from radscale_lib.report.sentences import studied
-from radscale_lib.report.words import interval, listed, missing_runs, number
+from radscale_lib.report.words import (
+    interval,
+    label_metric_name,
+    listed,
+    missing_runs,
+    number,
+    p_value,
+    percent,
+)
 from radscale_lib.study import Run, parse_study
 
 
@@ -22,6 +30,27 @@ def test_intervals():
     assert interval(0.5, 0.4, 0.6) == "0.500 (0.400 to 0.600)"
     assert interval(0.5, None, None) == "0.500"
     assert interval(None, None, None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "< 1%"), (0.005, "< 1%"), (0.006, "1%"), (0.994, "99%"), (0.995, "> 99%"),
+     (1.0, "> 99%")],
+)  # fmt: skip
+def test_probabilities_are_never_0_or_100(share, text):
+    assert percent(share) == text
+
+
+def test_p_values_are_never_0():
+    assert [p_value(p) for p in (None, 0.0, 0.0009, 0.001, 0.2)] == [
+        "–", "<0.001", "<0.001", "0.001", "0.200",
+    ]  # fmt: skip
+
+
+def test_the_metric_of_a_label_is_no_mean_over_labels():
+    study = parse_study(yaml.safe_load(Path("config/smoke.yaml").read_text()))
+    assert label_metric_name(study, "findings") == "AUROC"
+    assert label_metric_name(study, "segmentation") == "Dice"
 
 
 def test_lists():

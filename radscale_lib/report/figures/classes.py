@@ -11,7 +11,7 @@ from radscale_lib.report.heatmap import heat_map
 from radscale_lib.report.release import small_labels, without_labels
 from radscale_lib.report.series import level_gains
 from radscale_lib.report.style import house_style
-from radscale_lib.report.words import metric_name, number, task_title
+from radscale_lib.report.words import label_metric_name, number, task_title
 from radscale_lib.scaling.heads import of_head
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
@@ -46,11 +46,12 @@ def draw_classes(study: Study, tables: Tables) -> Iterator[Drawing]:
             continue
         with house_style():
             figure = _heat_map(study, table, task)
-        metric = metric_name(study, task)
+        metric = label_metric_name(study, task)
         caption = (
             f"{task_title(study, task)}: difference in {metric} from the open weights at the "
-            "largest size, by label. Labels are titled with test positives and the open weights' "
-            "value; bold differences hold after correction for all claims on labels."
+            "largest size, by label. Labels are titled with test positives / cases, their "
+            "prevalence and the open weights' values; bold differences hold after correction for "
+            "all claims on labels."
         )
         if set(table["arm"]) - set(study.arms):
             caption += (
@@ -111,25 +112,35 @@ def _heat_map(study: Study, table: pl.DataFrame, task: str) -> Figure:
         cell = targets.index(row["target"]), arms.index(row["arm"])
         values[cell] = row["difference"]
         sure[cell] = row["verdict"] in ("supported", "contradicted")
-    title = f"{task_title(study, task)}: {metric_name(study, task)} minus the open weights’"
+    title = f"{task_title(study, task)}: {label_metric_name(study, task)} minus the open weights’"
     return heat_map(
         values,
         sure,
-        [_title(table, target) for target in targets],
+        [_title(study, table, target) for target in targets],
         [one_line(arm) for arm in arms],
         one_line(title),
         lambda value: number(value, sign=True),
     )
 
 
-def _title(table: pl.DataFrame, target: str) -> tuple[str, str]:
-    """`pneumothorax`, `31 of 840; open 0.812`: positives, cases and the open weights' values."""
+def _title(study: Study, table: pl.DataFrame, target: str) -> tuple[str, str]:
+    """`pneumothorax`, `31 / 840, 3.7%; open 0.812`: prevalence, and the open weights' values.
+
+    Open weights of several encoders are named.
+    """
     of = table.filter(target=target)
     row = of.row(0, named=True)
-    values = of["open"].drop_nulls().unique(maintain_order=True)
-    opened = " / ".join(number(value) for value in values)
-    counts = "" if row["positives"] is None else f"{row['positives']:,} of {row['cases']:,}; "
-    return one_line(target.replace("_", " ")), f"{counts}open {opened}"
+    values = {
+        study.baseline_of(one["arm"]).arm: number(one["open"])
+        for one in of.drop_nulls("open").iter_rows(named=True)
+    }
+    opened = [f"{name} {value}" for name, value in values.items()]
+    if len(values) == 1:
+        opened = [f"open {value}" for value in values.values()]
+    positives, cases = row["positives"], row["cases"]
+    counts = f"{positives:,} / {cases:,}, {positives / cases:.1%}" if positives and cases else ""
+    more = "; ".join(part for part in (counts, one_line(", ".join(opened))) if part)
+    return one_line(target.replace("_", " ")), more
 
 
 FIGURE = FigureKind("classes", "classes", draw_classes)

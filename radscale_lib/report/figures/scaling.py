@@ -71,8 +71,8 @@ def draw_scaling(study: Study, tables: Tables) -> Iterator[Drawing]:
         what = f"{task_title(study, task)}: {metric} against the number of pretraining images."
         if study.arms:
             what += (
-                " Left axis: minus the open weights of the encoder; right axis: the metric itself, "
-                "whose intervals are drawn."
+                " Left axis: difference from the open weights of the encoder; right axis: the "
+                "metric; the intervals shown are the metric's."
             )
         caption = " ".join([what, *figure_notes(study, {task: table}, fits)])
         yield Drawing(f"scaling-{task}", figure, table, caption, _alt(study, table, task))
@@ -201,7 +201,7 @@ def _draw_panel(
 ) -> None:
     """Points, means with intervals, curves with bands, baselines and floors of one panel.
 
-    The left axis is the difference from the open weights; the right one is the metric itself.
+    The left axis is the difference from the open weights; the right one is the metric.
     """
     table = panel.arms
     points = table.filter(pl.col("kind").is_in(["run", "mean"]))
@@ -261,7 +261,7 @@ def _draw_panel(
 
 
 def _difference_axes(axes: Axes, base: float, metric: str, *, first: bool) -> None:
-    """Differences from the open weights on the left, the metric itself on the right."""
+    """Differences from the open weights on the left, the metric on the right."""
     low, high = axes.get_ylim()
     right = axes.secondary_yaxis("right")
     right.yaxis.set_major_locator(MaxNLocator(4))
@@ -273,7 +273,7 @@ def _difference_axes(axes: Axes, base: float, metric: str, *, first: bool) -> No
     labels = [f"{tick:+.{digits}f}".replace("-", "−") if tick else "0" for tick in kept]
     axes.set_yticks([base + tick for tick in kept], labels if first else [""] * len(kept))
     if first:
-        axes.set_ylabel("Minus the open weights")
+        axes.set_ylabel("Difference from open weights", fontsize=7)
 
 
 def _draw_level(

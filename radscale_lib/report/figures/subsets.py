@@ -7,7 +7,7 @@ import numpy as np
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.heatmap import heat_map
 from radscale_lib.report.style import house_style
-from radscale_lib.report.words import PROPERTIES, format_count
+from radscale_lib.report.words import PROPERTIES, format_count, number
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
@@ -43,7 +43,7 @@ def draw_subsets(study: Study, tables: Tables) -> Iterator[Drawing]:
             [(one_line(f"{PROPERTIES[group]}{name}"), "") for group, name in properties],
             [format_count(size) for size in sizes],
             "Share in the subset minus share in the pool, percentage points, by number of images",
-            lambda value: f"{value:+.1f}".replace("-", "−"),
+            lambda value: number(value, 1, sign=True),
         )
     yield Drawing("subsets", figure, card, CAPTION, ALT)
 

@@ -26,11 +26,15 @@
   }, { rootMargin: "0px 0px -75% 0px" });
   each("main section", document, (section) => watcher.observe(section));
 
+  // "< 1%" sorts before "1%", "> 99%" after "99%"; what is no number is last in either order.
   const valueOf = (row, column) => {
     const text = row.cells[column] ? row.cells[column].textContent.trim() : "";
-    const plain = text.replace(/\u2212/g, "-").replace(/,(?=\d{3})/g, "");
-    const number = Number.parseFloat(plain);
-    return { text, number: Number.isNaN(number) ? -Infinity : number, isNumber: !Number.isNaN(number) };
+    const plain = text.replace(/\u2212/g, "-").replace(/,(?=\d{3})/g, "")
+      .replace(/^fewer than /, "<");
+    const [, sign, rest] = plain.match(/^([<>]?)\s*(.*)$/s);
+    const number = Number.parseFloat(rest);
+    const side = { "<": -1, ">": 1 }[sign] || 0;
+    return { text, number, side, isNumber: !Number.isNaN(number) };
   };
 
   const sort = (table, column, falling) => {
@@ -40,7 +44,9 @@
       const numeric = rows.some((row) => valueOf(row, column).isNumber);
       rows.sort((one, other) => {
         const [a, b] = [valueOf(one, column), valueOf(other, column)];
-        const order = numeric ? a.number - b.number : a.text.localeCompare(b.text);
+        if (numeric && !(a.isNumber && b.isNumber)) return b.isNumber - a.isNumber;
+        const order = numeric
+          ? a.number - b.number || a.side - b.side : a.text.localeCompare(b.text);
         return falling ? -order : order;
       });
       body.append(...heads, ...rows);
