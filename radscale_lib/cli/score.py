@@ -24,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.out.is_dir():
         parser.exit(1, f"--out {args.out}: is a folder: name a file to write\n")
+    if args.out.exists() and args.predictions.exists() and args.out.samefile(args.predictions):
+        parser.exit(1, f"--out {args.out}: is the file of predictions: name another\n")
     try:
         score_predictions(args.predictions, args.out, args.resamples, args.confidence, args.seed)
     except (PredictionsError, OSError) as error:

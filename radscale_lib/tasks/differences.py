@@ -32,6 +32,8 @@ SCHEMA = pl.Schema(
         "note": pl.String(),
     }
 )
+IDENTICAL = 1 - 1e-9
+"""Correlation of draws that are equal."""
 NOT_SHARED = "other draws"
 """Note of a pair whose draws are not of the same test patients."""
 
@@ -56,9 +58,19 @@ def paired_difference(first: Score, second: Score, confidence: float) -> Differe
         confidence: level of the interval.
     """
     draws = np.array([first.order, second.order])
-    correlation = float(correlation_of(draws)[0, 1])
+    cases = first.cases if first.positives is None else first.positives
+    correlation = _correlation(float(correlation_of(draws)[0, 1]), cases)
     ours, theirs = ((one.value, *one.interval(confidence)) for one in (first, second))
     return _mover(ours, theirs, correlation)
+
+
+def _correlation(found: float, cases: int) -> float:
+    """The correlation of two scores; of draws that are all equal, the least that is likely.
+
+    Encoders that agree on all of n cases can disagree on up to 3 / n of others (95 %), so that a
+    difference of none has an interval, too: about that wide for shares of one half.
+    """
+    return found if found < IDENTICAL else max(0.0, 1 - 4 / max(cases, 1))
 
 
 def _mover(
@@ -116,6 +128,8 @@ class _Encoder(NamedTuple):
     draws: Floats | None
     confidence: float
     cases: int
+    rests_on: int
+    """Positives, or cases where there are no labels."""
     note: str | None
 
 
@@ -133,7 +147,9 @@ def _encoder(name: tuple[Any, ...], rows: pl.DataFrame) -> _Encoder:
         ends = (float("nan"), float("nan")) if draws is None else interval(draws, confidence)
     found = (value, *(min(ends[0], value), max(ends[1], value)))
     arm, size = name
-    return _Encoder((arm, size, len(rows)), found, draws, confidence, cases, note)
+    positives = rows["positives"][0]
+    rests_on = cases if positives is None else int(positives)
+    return _Encoder((arm, size, len(rows)), found, draws, confidence, cases, rests_on, note)
 
 
 def _draws(rows: pl.DataFrame) -> Floats | None:
@@ -156,7 +172,8 @@ def _pairs(encoders: Sequence[_Encoder]) -> Iterator[dict[str, Any]]:
         if note or related is None:
             found = Difference(first.found[0] - second.found[0], float("nan"), float("nan"))
         else:
-            found = _mover(first.found, second.found, float(related[i, j]))
+            correlation = _correlation(float(related[i, j]), first.rests_on)
+            found = _mover(first.found, second.found, correlation)
         ends = [None if np.isnan(end) else float(end) for end in found[1:]]
         yield {
             **dict(zip(("arm", "size", "seeds"), first.name, strict=True)),

@@ -12,7 +12,13 @@ from radscale_lib.metrics import metrics
 from radscale_lib.study.model import Run
 from radscale_lib.study.tasks import TASKS
 from radscale_lib.tasks.bootstrap import Floats, PatientDraws, at_prevalence, interval
-from radscale_lib.tasks.confidence import Confidence, Family, correlation_of, sampled_family
+from radscale_lib.tasks.confidence import (
+    Confidence,
+    Family,
+    correlation_of,
+    sampled_family,
+    share_family,
+)
 from radscale_lib.tasks.predictions import NO_PREDICTIONS
 
 SCHEMA = pl.Schema(
@@ -48,6 +54,8 @@ ERRORS = frozenset({"brier", "ece"})
 FEWEST = 5
 """Positives, and negatives, below which a label's score has no interval."""
 TOO_FEW = "too few"
+SAME = 1e-12
+"""Variance of draws that are all equal."""
 
 
 def smaller_is_better(metric: str) -> bool:
@@ -144,11 +152,24 @@ def sampled_score(
     )
     families: tuple[Family, ...] = ()
     if not few and 0 <= value <= 1 and not np.isnan(resamples).all():
-        families = (sampled_family(value, float(np.nanvar(ordered)), patients),)
+        families = (_family(metric, value, float(np.nanvar(ordered)), patients, positives),)
     note = TOO_FEW if few else None
     return Score(
         target, metric, value, resamples, cases, positives, families, ordered=ordered, note=note
     )
+
+
+def _family(
+    metric: str, value: float, variance: float, patients: int, positives: int | None
+) -> Family:
+    """Of a score in [0, 1]; draws that are all equal say nothing of its spread.
+
+    As many cases that all agree could be of a share that is not quite 0 or 1: a binomial one, which
+    no mean of scores in [0, 1] spreads more than.
+    """
+    if variance < SAME and not smaller_is_better(metric):
+        return share_family(value, min(patients, positives or patients), variance)
+    return sampled_family(value, variance, patients)
 
 
 def macro(scores: Sequence[Score], cases: int) -> Score:

@@ -64,6 +64,7 @@ def _scores_table(arm, size, seed, scores):
         row = {"arm": arm, "size": size, "seed": seed, "task": "findings", "head": "linear"}
         row |= {"target": one.target, "metric": one.metric, "value": one.value, "lower": lower}
         row |= {"upper": upper, "confidence": 0.95, "cases": one.cases, "note": one.note}
+        row |= {"positives": one.positives}
         rows.append(row | {"resamples": one.draws.tolist()})
     return pl.DataFrame(
         rows, schema_overrides={"note": pl.String, "resamples": pl.List(pl.Float32)}

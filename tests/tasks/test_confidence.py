@@ -21,7 +21,7 @@ from radscale_lib.tasks.confidence import (
 )
 from radscale_lib.tasks.differences import paired_difference
 from radscale_lib.tasks.label_scores import label_scores
-from radscale_lib.tasks.scores import TOO_FEW, Score, macro
+from radscale_lib.tasks.scores import TOO_FEW, Score, macro, sampled_score
 
 ALONE = np.eye(1)
 
@@ -191,3 +191,24 @@ def test_intervals_of_shares_hold(share, cases):
         lower, upper = Confidence.from_families([family], np.eye(1), value).interval(0.95)
         held += lower <= share <= upper
     assert held / 300 > 0.92
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize(("metric", "positives"), [("recall_at_1", None), ("dice", 8)])
+def test_cases_that_all_agree_have_an_interval(value, metric, positives):
+    """About that of a binomial share, of which 5 % of test sets agree as well."""
+    score = sampled_score("x", metric, value, np.full(200, value), 40, positives, 40)
+    cases = positives or 40
+    lower, upper = score.interval(0.95)
+    width = 1 - 0.05 ** (1 / cases)
+    assert (lower, upper)[int(value)] == value
+    assert upper - lower == pytest.approx(width, rel=0.35)
+    assert np.std(score.draws) > 0
+
+
+def test_encoders_that_agree_on_every_case_may_differ_on_others():
+    hits = np.random.default_rng(0).binomial(6, 0.5, 300) / 6
+    families = (share_family(0.5, 6, float(hits.var())),)
+    one, other = (Score("x", "recall", 0.5, hits, 40, 6, families) for _ in range(2))
+    found = paired_difference(one, other, 0.95)
+    assert found.value == 0 and 0.2 < found.upper < 0.5 and found.lower == -found.upper
