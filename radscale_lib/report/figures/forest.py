@@ -8,6 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from radscale_lib.report.answers import label_comparisons
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
@@ -127,6 +128,7 @@ def _forest(
         axes.set_title(title, fontsize=7.5)
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     for axes in grid if beside else grid[-1:]:
         axes.set_xlabel("difference of the metric")
     middle = (len(arms) - 1) / 2

@@ -213,7 +213,9 @@ def _draw_panel(
     reach = max([*table.filter(pl.col("kind") == "fit")["images"], last])
     left, right = zero / span**0.06, reach * max(span, 10) ** 0.04
     axes.set_xscale("log")
-    axes.set_xlim(left, right)
+    arms = [arm for arm in study.arms if arm in set(table["arm"])]
+    margin = _label_margin(axes, arms)
+    axes.set_xlim(left, left * (right / left) ** (1 / (1 - margin)))
     base = panel.base or 0.0
     axes.set_ylim(*(base + limit for limit in limits))
 
@@ -227,7 +229,6 @@ def _draw_panel(
         else:
             _draw_level(axes, row, styles[row["arm"]], zero, right)
     marks = arm_styles(study)
-    arms = [arm for arm in study.arms if arm in set(table["arm"])]
     places = _label_places(axes, table, arms)
     for i, arm in enumerate(arms):
         # Arms of one size stand side by side, so that their intervals can be read.
@@ -235,7 +236,7 @@ def _draw_panel(
         with drawn_for(axes, study, arm):
             _draw_arm(axes, table.filter(pl.col("arm") == arm), marks[arm], nudge)
             if arm in places:
-                _label(axes, one_line(arm), places[arm], marks[arm])
+                _label(axes, one_line(arm), places[arm], right, marks[arm])
 
     ticks = sizes if len(points) else []
     axes.set_xticks([zero, *ticks], ["0", *map(format_count, ticks)])
@@ -307,12 +308,27 @@ MOST_LABELLED = 5
 """Arms of a panel that are named beside their curves; of more, the legend tells."""
 GAP = 0.085
 """Between such names, as a share of the panel's height."""
-RAISED = 0.06
-"""How far a name stands above the end of its curve, likewise."""
+LABEL_SIZE = 6.2
+"""Size of the names, points."""
+MOST_MARGIN = 0.45
+"""Most of a panel's width that is kept free for the names."""
 
 
-def _label_places(axes: Axes, table: pl.DataFrame, arms: Sequence[str]) -> dict[str, float]:
-    """Where each arm's name stands, as a share of the panel's height: near its end, apart."""
+def _label_margin(axes: Axes, arms: Sequence[str]) -> float:
+    """Share of the panel's width that the names of its arms take, right of the data."""
+    if not 0 < len(arms) <= MOST_LABELLED:
+        return 0.0
+    width = axes.get_window_extent().width / axes.figure.dpi
+    letters = max(len(one_line(arm)) for arm in arms) + 3
+    return float(min(MOST_MARGIN, letters * 0.6 * LABEL_SIZE / 72 / width))
+
+
+def _label_places(
+    axes: Axes, table: pl.DataFrame, arms: Sequence[str]
+) -> dict[str, tuple[float, float, float]]:
+    """Where each arm's drawing ends (images, value), and the value beside which its name stands."""
+    if len(arms) > MOST_LABELLED:
+        return {}
     low, high = axes.get_ylim()
     ends = {}
     for arm in arms:
@@ -320,24 +336,30 @@ def _label_places(axes: Axes, table: pl.DataFrame, arms: Sequence[str]) -> dict[
         curve = rows.filter(pl.col("kind") == "fit")
         last = (curve if len(curve) else rows.filter(pl.col("kind") == "mean")).sort("images")
         if len(last):
-            ends[arm] = float((last["value"][-1] - low) / (high - low)) + RAISED
-    if len(ends) > MOST_LABELLED:
-        return {}
-    order = sorted(ends, key=lambda arm: ends[arm])
-    places = np.clip([ends[arm] for arm in order], 0.04, 0.96)
+            ends[arm] = last["images"][-1], last["value"][-1]
+    order = sorted(ends, key=lambda arm: ends[arm][1])
+    places = np.clip([(ends[arm][1] - low) / (high - low) for arm in order], 0.04, 0.96)
     for _ in range(60):  # pushed apart by halves, until they fit
         gaps = np.diff(places)
         short = np.clip(GAP - gaps, 0, None) / 2
         places[:-1] -= short
         places[1:] += short
         places = np.clip(places, 0.04, 0.96)
-    return dict(zip(order, places.round(4).tolist(), strict=True))
+    values = (low + places * (high - low)).tolist()
+    return {arm: (*ends[arm], value) for arm, value in zip(order, values, strict=True)}
 
 
-def _label(axes: Axes, text: str, place: float, style: ArmStyle) -> None:
+def _label(
+    axes: Axes, text: str, place: tuple[float, float, float], data_ends: float, style: ArmStyle
+) -> None:
+    """The name right of the data, and a thin line to it from the end of its curve."""
+    images, end, value = place
+    left, right = axes.get_xlim()
+    x = data_ends * (right / left) ** 0.02
+    axes.plot([images, x], [end, value], color=style.colour, lw=0.5, zorder=4)
     axes.text(
-        0.985, place, text, fontsize=6.2, color=style.colour, ha="right", va="center",
-        transform=axes.transAxes, zorder=9,
+        x * (right / left) ** 0.006, value, text, fontsize=LABEL_SIZE, color=style.colour,
+        ha="left", va="center", zorder=9,
         path_effects=[withStroke(linewidth=1.6, foreground="white")],
     )  # fmt: skip
 
