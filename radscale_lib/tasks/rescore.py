@@ -26,6 +26,8 @@ SCHEMA = pl.Schema(
 )
 TARGET, LOGIT = "target:", "logit:"
 SPLITS = ("validation", "test")
+KEYS = ("patient_id", "split", "head")
+"""Columns of texts or numbers."""
 
 
 class PredictionsError(ValueError):
@@ -96,13 +98,16 @@ def read_predictions(path: Path) -> tuple[list[str], Predictions, Predictions]:
         PredictionsError: if the table is not as it must be.
     """
     labels = _labels(path)
-    table = pl.read_parquet(path)
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise PredictionsError(f"cannot be read as Parquet ({type(error).__name__})") from None
+    for name in KEYS:
+        kind = table.schema.get(name, pl.String())
+        if kind.is_nested() or kind == pl.Binary:
+            raise PredictionsError(f"column '{name}' holds values of type {kind}: give texts")
     _one_head(table)
     split = _split(table)
-    heads = table["head"].unique(maintain_order=True).to_list() if "head" in table.columns else []
-    if len(heads) > 1:
-        known = ", ".join(str(head) for head in heads)
-        raise PredictionsError(f"column 'head' holds {known}: keep the rows of one head")
     if table["patient_id"].null_count():
         row = int(table["patient_id"].is_null().arg_max() or 0)
         raise _wrong("patient_id", row, "no patient", "give every image its patient")
@@ -164,6 +169,9 @@ def _one_head(table: pl.DataFrame) -> None:
 
 def _split(table: pl.DataFrame) -> NDArray[np.str_]:
     if "split" not in table.columns:
+        alike = next((name for name in table.columns if name.strip().lower() == "split"), None)
+        if alike:
+            raise PredictionsError(f"column {alike!r}: is it the split? Call it 'split'")
         return np.full(len(table), "test")
     split = table["split"].cast(pl.String, strict=False).fill_null("")
     wrong = ~split.is_in(SPLITS)

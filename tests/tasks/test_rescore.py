@@ -244,6 +244,27 @@ def test_wrong_tables_are_refused(tmp_path, capsys, change, told):
     assert [path.name for path in tmp_path.iterdir()] == ["P.parquet"]
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "told"),
+    [
+        ("patient_id", pl.Series([["p"], ["q"]]), "'patient_id' holds values of type List(String)"),
+        ("patient_id", pl.Series([b"p", b"q"]), "'patient_id' holds values of type Binary"),
+        ("split", pl.Series([["test"], ["test"]]), "'split' holds values of type List(String)"),
+        ("Split", pl.Series(["validation", "test"]), "'Split': is it the split?"),
+    ],
+)
+def test_keys_of_another_kind_are_refused(tmp_path, capsys, column, values, told):
+    path = tmp_path / "P.parquet"
+    table = pl.DataFrame({"patient_id": ["p", "q"], "target:a": [1, 0], "logit:a": [0.5, 0.1]})
+    table.with_columns(values.alias(column)).write_parquet(path)
+    with pytest.raises(SystemExit, match="1"):
+        main(["score", "--predictions", str(path), "--out", str(tmp_path / "S.parquet")])
+    assert told in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="1"):
+        main(["score", "--predictions", str(path), "--out", str(path)])
+    assert "is the file of predictions" in capsys.readouterr().err
+
+
 def test_repeated_columns_and_other_files_are_refused(tmp_path, capsys):
     path = tmp_path / "P.parquet"
     one = pa.array([1, 0])
