@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from radscale_lib.encoders.prepare import map_points, prepare_one
-from radscale_lib.encoders.storage import read_encoder, tower_of
 from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.report.schema import SIMILARITY_SCHEMA
-from radscale_lib.report.tips import Tip, tips_of
+from radscale_lib.report.tips import Tip, tips_of, towers
 from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Study
 
@@ -58,11 +57,7 @@ def similarity_maps(
         return pl.DataFrame(schema=SIMILARITY_SCHEMA)
     stored = reader.images([tip.shard], [tip.row])
     rows: list[dict[str, Any]] = []
-    for size, path in zip(sizes, encoders, strict=True):
-        content = read_encoder(path)
-        if not content.tensors:
-            continue
-        tower = tower_of(content)
+    for size, tower in towers(sizes, encoders):
         x, y = map_points([(tip.x, tip.y)], tip.height, tip.width, tower.encoder)[0]
         shared = {"arm": arm, "label": tip.label, "tip_x": x, "tip_y": y}
         if not rows:

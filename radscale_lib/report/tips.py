@@ -80,6 +80,14 @@ def _visible(study: Study, tip: Tip) -> bool:
     return all(((place > 0.02) & (place < 0.98)).all() for place in places)
 
 
+def towers(sizes: Sequence[int], encoders: Sequence[Path]) -> Iterator[tuple[int, Tower]]:
+    """Size and tower of each encoder file, one at a time; failed runs are left out."""
+    for size, path in zip(sizes, encoders, strict=True):
+        content = read_encoder(path)
+        if content.tensors:
+            yield size, tower_of(content)
+
+
 def localise_tips(
     study: Study,
     catalog: pl.DataFrame,
@@ -110,11 +118,8 @@ def localise_tips(
     seed = study.evaluation.seed
     draws = PatientDraws.draw([tip.patient for tip in test], study.evaluation.resamples, seed)
     rows: list[dict[str, Any]] = []
-    for size, path in zip(sizes, encoders, strict=True):
-        content = read_encoder(path)
-        if not content.tensors:
-            continue
-        tower = tower_of(content).to(study.compute.device)
+    for size, tower in towers(sizes, encoders):
+        tower = tower.to(study.compute.device)
         errors, by_place = _errors(tower, reader, learnt, test, study.evaluation.features.batch)
         for level, of_level in enumerate(errors.T, start=1):
             for label in (ALL, *study.labels.tubes):

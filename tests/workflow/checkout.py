@@ -60,21 +60,17 @@ class Checkout:
 
     def snakemake(self, *options: str, cores: int = 2) -> str:
         """Run snakemake to the end; its output, or a failed test that shows it."""
-        ended = subprocess.run(
-            self.command(*options, cores=cores),
-            cwd=self.folder,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
+        ended = self._ended(self.command(*options, cores=cores))
         return ended.stdout + ended.stderr
 
     def radscale(self, *options: str) -> str:
         """Run the command `radscale` to the end; what it prints, or a failed test."""
+        return self._ended([sys.executable, "-m", "radscale_lib.cli", *options]).stdout
+
+    def _ended(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the checkout to its end, which must be a good one."""
         ended = subprocess.run(
-            [sys.executable, "-m", "radscale_lib.cli", *options],
+            command,
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
@@ -82,7 +78,7 @@ class Checkout:
             check=False,
         )
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
-        return ended.stdout
+        return ended
 
     @contextmanager
     def running(self, *options: str, cores: int = 2) -> Iterator["Running"]:

@@ -1,7 +1,6 @@
 """Attention head: a learnt query for each label over the patch tokens of all levels."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -20,7 +19,7 @@ from radscale_lib.tasks.grids import Grids
 from radscale_lib.tasks.heads.cases import Answer, Cases
 from radscale_lib.tasks.images import first
 from radscale_lib.tasks.probe import log_loss
-from radscale_lib.tasks.training import WARMUP, ahead, batches, task_seed
+from radscale_lib.tasks.training import WARMUP, Least, ahead, batches, task_seed
 
 
 class AttentionPool(nn.Module):
@@ -68,16 +67,13 @@ class AttentionPool(nn.Module):
 
 @dataclass
 class Candidate:
-    """A head in training, and the weights of its least validation loss."""
+    """A head in training, and what it had learnt at its least validation loss."""
 
     model: AttentionPool
     optimiser: AdamW
     rate: float
     decay: float
-    loss: float = float("inf")
-    step: int = 0
-    waited: int = 0
-    state: dict[str, Tensor] = field(default_factory=dict)
+    least: Least = field(default_factory=Least)
 
     def learn(self, levels: Sequence[Tensor], truth: Tensor, rate: float) -> None:
         """One step; `truth` [B, K] is 1, 0 or NaN (unknown)."""
@@ -91,13 +87,6 @@ class Candidate:
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.step()
-
-    def check(self, step: int, loss: float) -> None:
-        """Keep the weights if their validation loss is the least."""
-        self.waited += 1
-        if loss < self.loss:
-            self.loss, self.step, self.waited = loss, step, 0
-            self.state = deepcopy(self.model.state_dict())
 
 
 def predict(section: Attention, cases: Cases) -> Answer:
@@ -193,7 +182,7 @@ def fit(
     chosen_images = batches(len(truth), section.batch, section.steps, seed)
     for step, (raw, batch) in enumerate(ahead(chosen_images, read), start=1):
         levels, batch = train.decode(raw), batch.to(device)
-        going = [each for each in tried if each.waited < section.patience]
+        going = [each for each in tried if each.least.waited < section.patience]
         for each in going:
             each.model.train()
             each.learn(levels, batch, each.rate * min(1.0, step / warm))
@@ -201,17 +190,17 @@ def fit(
             models = [each.model for each in going]
             losses = validation_losses(models, validation, expected, section.batch)
             for each, loss in zip(going, losses, strict=True):
-                each.check(step, loss)
-        if all(each.waited >= section.patience for each in tried):
+                each.least.check(step, loss, each.model)
+        if all(each.least.waited >= section.patience for each in tried):
             break
         progress.reach(step)
-    best = min(tried, key=lambda each: each.loss)
-    if best.state:
-        best.model.load_state_dict(best.state)
+    best = min(tried, key=lambda each: each.least.loss)
+    if best.least.state:
+        best.least.restore(best.model)
     notes = [chosen("rate", best.rate, section.rates)]
     if len(section.weight_decays) > 1:
         notes.append(chosen("weight decay", best.decay, section.weight_decays))
-    notes.append(chosen("steps", best.step, (every, section.steps)))
+    notes.append(chosen("steps", best.least.step, (every, section.steps)))
     return best.model.eval(), "; ".join(notes)
 
 
