@@ -1,16 +1,16 @@
 # make env      the environment that runs studies, .venv; CPU=1 without 4 GB of CUDA (docs/start/environments.md)
 # make study    the embedded study, from DICOM files to the report
-# make smoke    the smallest study, every stage, arm and task once, in a minute or two
-# make test     all checks, and the tests of the first tier: minutes
-# make open-weights   the weights that the embedded study starts from, anew: hours; config/weights
-# make cluster  the smoke study, and some faults, on a SLURM cluster that the tests bring up
-# make test-all the second tier too: all faults of the cluster, and what else takes long
+# make smoke    the smallest study, every stage, arm and task once: two minutes
+# make test     static checks, and the first tier of the tests: some 12 minutes on two cores
+# make open-weights   train the embedded study's open weights again: about 45 minutes on one core; config/weights
+# make cluster  the smoke study, and some faults, on a SLURM cluster that the tests start
+# make test-all the second tier too: all faults of the cluster, and other slow tests
 # make check    static checks only
 # make site     the documentation as a site: site/index.html
 # make example  run the embedded study, and put its report and pictures into the documentation
 # make docs     write the generated pages: the study file's schema and reference, the example of docs/extend/extending.md
 # make wheel    the package with the workflow in it, for project folders: dist/
-# make lock     resolve the dependencies: requirements.lock, tests/requirements.lock, workflow/envs/radscale.yaml
+# make lock     lock the dependencies: requirements.lock, tests/requirements.lock, workflow/envs/radscale.yaml
 #
 # Options: CORES=n (all), PYTHON=python3.11, TESTS="-m 'not slow' tests/study", UPGRADE=1 (of lock)
 
@@ -33,7 +33,7 @@ study: .venv/.ready
 smoke: .venv/.ready
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
 
-# Interrupted, it goes on where it was.
+# An interrupted run continues where it stopped.
 open-weights: .venv/.ready
 	snakemake --cores $(CORES) --configfile config/open-weights.yaml
 	for arm in mi2-open rad-dino-open; do \
@@ -62,7 +62,7 @@ check: .venv/.tests site
 	mypy
 	lint-imports
 
-# A broken link is an error.
+# Broken links are errors.
 site: .venv/.tests
 	zensical build --strict
 
@@ -79,8 +79,8 @@ wheel: .venv/.ready
 lock:
 	$(PYTHON) workflow/envs/lock.py $(if $(UPGRADE),--upgrade)
 
-# The environment is made again where a lock is newer. Locks are complete, so pip resolves nothing, and
-# have the digest of every file that it may install.
+# The environment is updated if a lock is newer. Locks are complete, with the digest of every file that
+# pip may install, so pip resolves nothing.
 INSTALL = .venv/bin/pip install --quiet --no-deps
 
 .venv/.ready: requirements.lock pyproject.toml

@@ -4,7 +4,7 @@ A step of the real learner and optimiser runs on tensors without content, and ev
 torch allocates is counted from its first to its last use. What a kernel takes for itself, the
 allocator's rounding and the CUDA context are not in it: leave a tenth.
 
-    python benchmarks/memory.py --write      # the table of docs/methods/pretraining.md
+    python benchmarks/memory.py --write      # the table of docs/measured/pretraining.md
     python benchmarks/memory.py --study my-study.yaml --arm rad-dino
 """
 
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--study", type=Path, default=ROOT / "config/paper.yaml")
     parser.add_argument("--arm", action="append", help="(rad-dino and mi2-reports-labels)")
     parser.add_argument("--as-it-is", action="store_true", help="the study's own settings alone")
-    parser.add_argument("--write", action="store_true", help="into docs/methods/pretraining.md")
+    parser.add_argument("--write", action="store_true", help="into docs/measured/pretraining.md")
     args = parser.parse_args(argv)
     study = load_study(args.study)
     lines = []
@@ -224,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = markdown(head, lines)
     print(table)
     if args.write:
-        write_between_marks(ROOT / "docs/methods/pretraining.md", "memory", table)
+        write_between_marks(ROOT / "docs/measured/pretraining.md", "memory", table)
 
 
 if __name__ == "__main__":

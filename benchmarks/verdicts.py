@@ -1,9 +1,9 @@
-"""Do verdicts hold over a study? Whole studies in which nothing is true, and rises planted in them.
+"""Do verdicts hold over a study? Whole studies without any true effect, and rises planted in them.
 
 1,000 studies of 12 curves that are flat, all arms and baselines alike: how many have a false claim.
 Then a trend of 2, 3 or 4 standard errors is added to some curves of `--rising` of them: how many of
-these rises are found, against an oracle, who knows the threshold on the same posterior that leaves
-10 % of the flat studies with a false rise.
+these rises are found, compared with an oracle that knows the threshold on the same posterior at
+which 10 % of the flat studies have a false rise.
 
 Trends have a posterior of their own, so that only that one is computed for all studies; the first
 `--full` of them are fitted and judged whole, which shows that both find the same rises, and how
@@ -153,16 +153,16 @@ def tables(found: Sequence[Outcome]) -> Iterator[str]:
     false = np.mean([decided(of).any() for of in flat])
     alone = np.mean((p_values(flat) <= LEVEL).any(axis=1))
     yield (
-        f"Of {len(found)} flat studies at nominal {LEVEL:.0%}, {false:.3f} have a curve that is "
-        f"said to rise or fall; {alone:.2f} would, if each curve were judged alone."
+        f"Of {len(found)} flat studies, {false:.1%} have a curve that is called rising or falling, at "
+        f"the nominal level of {LEVEL:.0%}. If each curve were judged alone, {alone:.0%} would."
     )
     yield ""
     yield from _whole([one for one in found if "whole" in one])
     risen = [one["rises"] for one in found if len(one["rises"]) > 1]
     limit = float(np.quantile(p_values(flat).min(axis=1), LEVEL))
     yield (
-        "Share of planted rises that are found, and that an oracle finds, who knows the p-value "
-        f"that {LEVEL:.0%} of these studies fall below ({limit:.4f}), in {len(risen)} of them:"
+        f"Share of planted rises that are found in {len(risen)} of these studies. The oracle knows "
+        f"the p-value below which {LEVEL:.0%} of the flat studies fall ({limit:.4f}):"
     )
     yield ""
     yield "| rise | curves that rise | found | oracle |"
