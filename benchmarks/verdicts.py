@@ -153,8 +153,8 @@ def tables(found: Sequence[Outcome]) -> Iterator[str]:
     false = np.mean([decided(of).any() for of in flat])
     alone = np.mean((p_values(flat) <= LEVEL).any(axis=1))
     yield (
-        f"Of {len(found)} flat studies, {false:.1%} have a curve that is called rising or falling, at "
-        f"the nominal level of {LEVEL:.0%}. If each curve were judged alone, {alone:.0%} would."
+        f"Of {len(found)} flat studies, {false:.1%} have a curve that is called rising or falling, "
+        f"at the nominal level of {LEVEL:.0%}. If each curve were judged alone, {alone:.0%} would."
     )
     yield ""
     yield from _whole([one for one in found if "whole" in one])
