@@ -7,17 +7,19 @@ from sklearn.decomposition import PCA
 
 from radscale_lib.encoders.pixels import PixelTower, cells_of, film_of, learn
 from radscale_lib.encoders.prepare import to_input
-from radscale_lib.study.encoders.mi2 import Mi2
+from radscale_lib.study.encoders.rad_dino import RadDino
 from radscale_lib.study.floors import Pixels
 from tests.encoders.libraries import films
 
-GRIDS = (12, 6, 5, 1)
-"""Cells of 4, 8, 10 and 48 pixels on a square of 48: 5 does not divide it."""
+SIDE = 24
+GRIDS = (6, 3, 5, 1)
+"""Cells of 4, 8, 5 and 24 pixels: 5 does not divide the square."""
 
 
 @pytest.fixture
-def section(mi2: Mi2) -> Pixels:
-    return Pixels(like=mi2, grids=GRIDS)
+def section(rad_dino: RadDino) -> Pixels:
+    image = rad_dino.image.model_copy(update={"image_size": SIDE})
+    return Pixels(like=rad_dino.model_copy(update={"image": image}), grids=GRIDS)
 
 
 @pytest.fixture
@@ -54,11 +56,11 @@ def test_a_cell_is_what_lies_there(section: Pixels, inputs: torch.Tensor) -> Non
     """All 16 pixels of the finest level's cells can be had back from their components."""
     tower = learnt(section, inputs)
     level = tower.levels(inputs).levels[0]
-    cells, components = cells_of(inputs, 12), tower.cells[0]
+    cells, components = cells_of(inputs, GRIDS[0]), tower.cells[0]
     back = level.flatten(2).transpose(1, 2) @ components.basis.T + components.mean
     torch.testing.assert_close(back, cells, atol=1e-4, rtol=0)
     one = inputs[3, 0, 8:12, 20:24].flatten()
-    torch.testing.assert_close(back[3, 2 * 12 + 5], one, atol=1e-4, rtol=0)
+    torch.testing.assert_close(back[3, 2 * GRIDS[0] + 5], one, atol=1e-4, rtol=0)
 
 
 def test_the_same_films_give_the_same_tower(section: Pixels, inputs: torch.Tensor) -> None:
