@@ -154,12 +154,12 @@ OPEN_CLIP: dict[str, dict[str, Any]] = {
     },
     "SigLIP-like": {
         "model_cfg": {
-            "embed_dim": 192,
+            "embed_dim": 24,
             "init_logit_bias": -10,
             "custom_text": True,
             "vision_cfg": {
-                "image_size": 224,
-                "timm_model_name": "vit_tiny_patch16_224",
+                "image_size": 64,
+                "timm_model_name": "test_vit",
                 "timm_model_pretrained": False,
                 "timm_pool": "token",
                 "timm_proj": "linear",
