@@ -60,8 +60,8 @@ def test_a_panic_costs_its_item_and_says_nothing(capfd):
 
 
 def test_waiting_is_no_hang_for_a_while():
-    with Workers(time.sleep, 1, 0.5) as workers:
-        assert list(workers.map([0.6, 60])) == [None, WorkerDied(hung=True, signal="SIGKILL")]
+    with Workers(time.sleep, 1, 0.2) as workers:
+        assert list(workers.map([0.3, 60])) == [None, WorkerDied(hung=True, signal="SIGKILL")]
 
 
 def test_items_are_taken_as_needed():
