@@ -1,5 +1,9 @@
-"""A study with a baseline and floors beside its arm, and one of baselines alone, to the report."""
+"""A study with a baseline and floors beside its arm, and one of baselines alone, to the report.
 
+Each is a change of the finished tiny study, whose archive stays.
+"""
+
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,30 +11,28 @@ import polars as pl
 import pytest
 import yaml
 
-from tests.workflow.checkout import ROOT, TINY, Checkout, copy_checkout
+from tests.workflow.checkout import ROOT, TINY, Checkout
 
 VIT = {"kind": "timm", "name": "test_vit", "random": 0, "resolution": 32}
 
 
-def run(folder: Path, change: dict[str, Any], *removed: str) -> tuple[Checkout, str]:
-    """A changed tiny study, run; its report."""
+def changed(finished: Checkout, folder: Path, change: dict[str, Any], *removed: str) -> Checkout:
+    """A copy of the finished tiny study, its study file changed."""
     values = yaml.safe_load((ROOT / TINY).read_text()) | change
     for key in removed:
         del values[key]
-    checkout = copy_checkout(folder, f"config/{change['name']}.yaml")
+    checkout = finished.copy(folder / "checkout")
     checkout.study_file.write_text(yaml.safe_dump(values, sort_keys=False))
-    checkout.snakemake()
-    return checkout, (checkout.results / "report.html").read_text()
+    return checkout
 
 
 @pytest.mark.slow
-def test_baselines_alone_are_evaluated(tmp_path: Path) -> None:
-    change = {
-        "name": "alone",
-        "encoders": {"vit": VIT},
-        "baselines": {"a-vit": {"encoder": "vit"}},
-    }
-    checkout, report = run(tmp_path, change, "arms", "bases", "public", "subsets")
+def test_baselines_alone_are_evaluated(finished_tiny: Checkout, tmp_path: Path) -> None:
+    change = {"encoders": {"vit": VIT}, "baselines": {"a-vit": {"encoder": "vit"}}}
+    checkout = changed(finished_tiny, tmp_path, change, "arms", "bases", "public", "subsets")
+    shutil.rmtree(checkout.results / "subsets")
+    checkout.snakemake()
+    report = (checkout.results / "report.html").read_text()
     scores = pl.read_parquet(checkout.results / "scores.parquet")
     assert set(scores.select("arm", "task").iter_rows()) == {
         ("a-vit", "findings"),
@@ -50,8 +52,7 @@ def test_floors_and_baselines_stand_beside_an_arm(finished_tiny: Checkout, tmp_p
         "arms": {"rad-dino": values["arms"]["rad-dino"]},
         "evaluation": values["evaluation"] | {"floors": True},
     }
-    checkout = finished_tiny.copy(tmp_path / "checkout")
-    checkout.study_file.write_text(yaml.safe_dump(values | change, sort_keys=False))
+    checkout = changed(finished_tiny, tmp_path, change)
     assert "pretrain_arm" not in {job["rule"] for job in checkout.plan()}
     checkout.snakemake()
     report = (checkout.results / "report.html").read_text()
