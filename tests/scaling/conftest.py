@@ -36,14 +36,15 @@ def study() -> Study:
 
 @pytest.fixture(scope="session")
 def simulate(study: Study) -> Callable[..., pl.DataFrame]:
-    """Scores of the study under other laws and baselines."""
+    """Scores of the study, or a part of it, under other laws and baselines."""
 
     def scores(
         laws: dict[str, tuple[float, float, float]] = LAWS,
         baselines: dict[str, float] = BASELINES,
+        of: Study = study,
         **options: Any,
     ) -> pl.DataFrame:
-        return simulate_scores(study, power_truth(laws, baselines), **{"seed": 5} | options)
+        return simulate_scores(of, power_truth(laws, baselines), **{"seed": 5} | options)
 
     return scores
 

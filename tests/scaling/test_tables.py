@@ -166,7 +166,7 @@ def test_there_is_one_curve_and_all_tables_tell_it(study, tables):
         assert row["value"] == pytest.approx(one - other)
 
 
-def test_curves_use_the_images_that_runs_learnt_from(study, scores, tables):
+def test_curves_use_the_images_that_runs_learnt_from(small, findings, tables):
     """The labels' arm learnt from a tenth fewer; the seeds of a size are one point of the curve."""
     seen = (
         pl.when(pl.col("size") == 0)
@@ -175,7 +175,7 @@ def test_curves_use_the_images_that_runs_learnt_from(study, scores, tables):
         .then(pl.col("size") * 9 // 10 + pl.col("seed"))
         .otherwise(pl.col("size"))
     )
-    found = fit_study(study, scores.filter(MACRO).with_columns(images=seen))
+    found = fit_study(small, findings.with_columns(images=seen))
     row = chosen(found.fits, "mi2-reports-labels").row(0, named=True)
     assert row["sizes"] == 5
     sizes = [point["size"] for point in row["curve"]]
@@ -204,11 +204,11 @@ def test_curves_use_the_images_that_runs_learnt_from(study, scores, tables):
         (0.01, {"never", "above"}),
     ],
 )
-def test_crossover_states(study, simulate, baseline, states):
-    law = {"mi2-reports": (0.9, 0.3, 0.0)}
-    laws = {arm: law["mi2-reports"] for arm in study.arms}
-    scores = simulate(laws, {"mi2-open": baseline, "rad-dino-open": baseline})
-    _, crossovers, *_ = fit_study(study, scores)
+def test_crossover_states(study, small, simulate, baseline, states):
+    of = study if states == {"within"} else small
+    laws = dict.fromkeys(of.arms, (0.9, 0.3, 0.0))
+    scores = simulate(laws, {"mi2-open": baseline, "rad-dino-open": baseline}, of)
+    _, crossovers, *_ = fit_study(of, scores.filter(MACRO))
     assert set(crossovers["state"]) <= states
     if states == {"within"}:
         truth = (baseline / 0.9) ** (-1 / 0.3)
@@ -223,8 +223,8 @@ def test_crossover_states(study, simulate, baseline, states):
         assert (crossovers["ahead"] > ahead).all()
 
 
-def test_missing_runs_are_counted_and_the_rest_is_fitted(study, simulate, missing):
-    fits, *_ = fit_study(study, simulate(missing=frozenset({missing})))
+def test_missing_runs_are_counted_and_the_rest_is_fitted(small, simulate, missing):
+    fits, *_ = fit_study(small, simulate(of=small, missing=frozenset({missing})).filter(MACRO))
     row = chosen(fits, missing.arm).row(0, named=True)
     assert (row["runs"], row["runs_expected"], row["sizes"]) == (9, 10, 5)
     assert chosen(fits, "rad-dino")["runs"][0] == 10
@@ -246,16 +246,16 @@ def test_undefined_scores_count_as_missing(small, findings, missing):
         assert chosen(fits, missing.arm)["runs"][0] == 9
 
 
-def test_too_few_sizes_are_refused_in_words(study, scores):
-    few = scores.filter(~((pl.col("arm") == "rad-dino") & (pl.col("size") > 100)))
-    fits, crossovers, *_ = fit_study(study, few)
+def test_too_few_sizes_are_refused_in_words(small, findings):
+    few = findings.filter(~((pl.col("arm") == "rad-dino") & (pl.col("size") > 100)))
+    fits, crossovers, *_ = fit_study(small, few)
     row = fits.filter((pl.col("arm") == "rad-dino") & (pl.col("task") == "findings"))
     assert row["note"].to_list() == ["2 of at least 3 sizes: too few for a scaling law"]
     assert not row["chosen"].any()
     assert row["curve"].null_count() == 1
     assert "rad-dino" not in set(crossovers["arm"])
-    none = scores.filter(pl.col("arm") != "rad-dino")
-    fits, *_ = fit_study(study, none)
+    none = findings.filter(pl.col("arm") != "rad-dino")
+    fits, *_ = fit_study(small, none)
     assert set(fits.filter(pl.col("arm") == "rad-dino")["note"]) == {"no runs"}
 
 
@@ -353,36 +353,31 @@ def test_scores_that_are_all_zero_are_flat_and_level_with_the_baseline(small, fi
     assert (crossovers["difference_lower"] <= 0).all()
 
 
-def test_held_out_error_is_that_of_the_last_size_but_one(study, simulate):
-    scores = simulate(seed_sd=0.0, own_sd=1e-3, shared_sd=1e-3)
-    fits, *_ = fit_study(study, scores)
-    row = fits.filter(
-        (pl.col("arm") == "mi2-reports")
-        & (pl.col("task") == "findings")
-        & (pl.col("form") == "power")
-    ).row(0, named=True)
+def test_held_out_error_is_that_of_the_last_size_but_one(small, simulate):
+    scores = simulate(of=small, seed_sd=0.0, own_sd=1e-3, shared_sd=1e-3).filter(MACRO)
+    fits, *_ = fit_study(small, scores)
+    row = fits.filter(arm="mi2-reports", form="power").row(0, named=True)
     assert row["loo_error_constant"] == pytest.approx(0.3 * np.log(3), abs=0.002)
     assert row["loo_error"] < row["loo_error_constant"] / 5
 
 
-def test_script_writes_all_tables_the_same_each_time(study, scores, tmp_path):
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study.model_dump(mode="json")))
+def test_script_writes_all_tables_as_another_fit_has_them(study, scores, tables, tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False)
+    )
     scores.write_parquet(tmp_path / "scores.parquet")
-    written = []
-    for attempt in ("one", "two"):
-        folder = tmp_path / attempt
-        script.main(
-            [
-                *("--study", str(tmp_path / "study.yaml")),
-                *("--scores", str(tmp_path / "scores.parquet")),
-                *("--fits", str(folder / "fits.parquet")),
-                *("--crossovers", str(folder / "crossovers.parquet")),
-                *("--comparisons", str(folder / "comparisons.parquet")),
-                *("--label-fits", str(folder / "label_fits.parquet")),
-                *("--verdicts", str(folder / "verdicts.parquet")),
-            ]
-        )
-        names = [f"{name}.parquet" for name in Tables._fields]
-        written.append([(folder / name).read_bytes() for name in names])
-    assert written[0] == written[1]
-    assert pl.read_parquet(tmp_path / "one" / "fits.parquet").schema == FITS_SCHEMA
+    script.main(
+        [
+            *("--study", str(tmp_path / "study.yaml")),
+            *("--scores", str(tmp_path / "scores.parquet")),
+            *("--fits", str(tmp_path / "fits.parquet")),
+            *("--crossovers", str(tmp_path / "crossovers.parquet")),
+            *("--comparisons", str(tmp_path / "comparisons.parquet")),
+            *("--label-fits", str(tmp_path / "label_fits.parquet")),
+            *("--verdicts", str(tmp_path / "verdicts.parquet")),
+        ]
+    )
+    for name, table in zip(Tables._fields, tables, strict=True):
+        written = pl.read_parquet(tmp_path / f"{name}.parquet")
+        assert written.schema == table.schema, name
+        assert written.equals(table), name
