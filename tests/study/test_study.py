@@ -238,21 +238,19 @@ def test_generated_files_are_current(path, content):
 
 
 def test_importing_the_study_is_light():
-    """Every job of the workflow does it: the standard library, pydantic and yaml, 0.5 CPU-s."""
+    """Every job of the workflow does it: the standard library, pydantic and yaml, no more."""
     code = (
-        "import sys, time, radscale_lib.study\n"
-        "print(time.process_time())\n"
+        "import sys, radscale_lib.study\n"
         "for name, module in sys.modules.items():\n"
         "    if '.' not in name and getattr(module, '__file__', None):\n"
         "        print(name)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, *modules = run.stdout.split()
+    modules = run.stdout.split()
     own = {"radscale_lib", "pydantic", "yaml"}
     of_pydantic = {"pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
     third_party = set(modules) - set(sys.stdlib_module_names)
     assert {name for name in third_party if not name.startswith("_")} == own | of_pydantic
-    assert float(seconds) < 0.5
 
 
 def test_reading_a_study_is_quick():
