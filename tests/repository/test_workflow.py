@@ -1,11 +1,11 @@
 """The workflow as a whole: what snakemake finds in it, and the plan of the full study."""
 
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from radscale_lib.planning.stages import STAGES
+from tests.workflow import forked
 from workflow.jobs import stage_of
 
 ACCEPTED = {
@@ -28,8 +28,8 @@ ACCEPTED = {
 
 def snakemake(*options):
     """Run snakemake on the repository's Snakefile."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", Path("Snakefile").resolve()]
-    return subprocess.run([*command, *options], capture_output=True, text=True)
+    snakefile = Path("Snakefile").resolve()
+    return forked.snakemake(Path.cwd(), dict(os.environ), "--snakefile", snakefile, *options)
 
 
 def findings(text):

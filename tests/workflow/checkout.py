@@ -6,16 +6,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from radscale_lib.study import load_study
+from tests.workflow import forked
+from workflow.dry_run import ASKED
 from workflow.journal import NAME
+from workflow.plan import as_json, read_jobs
+from workflow.site import Site
 
 ROOT = Path(__file__).parents[2]
 SMOKE, TINY = "config/smoke.yaml", "tests/workflow/tiny.yaml"
@@ -101,9 +107,21 @@ class Checkout:
             running.kill()
 
     def plan(self, *options: str, study: str = "") -> list[dict[str, Any]]:
-        """The jobs that would run, by `scripts/plan.py`."""
-        jobs: list[dict[str, Any]] = self.told("plan.py", *options, study=study)["jobs"]
-        return jobs
+        """The jobs that would run, asked of Snakemake as `scripts/plan.py` asks."""
+        study = study or self.study_path
+        with tempfile.TemporaryDirectory() as folder, chdir(self.folder):
+            listed = Path(folder, "jobs.json")
+            ended = forked.snakemake(
+                self.folder,
+                self.environment() | {ASKED: str(listed)},
+                *("--dry-run", "--cores", "1", "--nolock", *options),
+                *("--configfile", study, "--logger", "radscale"),
+            )
+            assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
+            of = load_study(Path(study))
+            jobs = read_jobs(of, json.loads(listed.read_text()))
+            planned: list[dict[str, Any]] = as_json(of, jobs, Site())["jobs"]
+            return planned
 
     def told(self, script: str, *options: str, study: str = "") -> dict[str, Any]:
         """What `plan.py` or `status.py` of the scripts says in JSON, of another study if given."""

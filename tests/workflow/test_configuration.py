@@ -1,14 +1,15 @@
 """One loader: what snakemake is given by --configfile is read as a study file is."""
 
+import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from snakemake.settings.types import ConfigSettings
 
 from radscale_lib.study import StudyError
+from tests.workflow import forked
 from tests.workflow.checkout import ROOT
 from workflow.configuration import read_configuration, refused_files
 
@@ -17,9 +18,9 @@ TWICE = "report:\n  dpi: 90\nsplits: {}\nreport:\n  dpi: 91\n"
 TAB = "splits: {}\nreport:\n\tdpi: 90\n"
 
 
-def snakemake(folder: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
-    return subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True)
+def snakemake(folder: Path, *options: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = ("--snakefile", ROOT / "Snakefile", "--cores", "1")
+    return forked.snakemake(folder, dict(os.environ), *command, *options)
 
 
 def test_files_and_options_are_merged_as_snakemake_does(tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.workflow import forked
 from tests.workflow.checkout import ROOT
 from workflow import guard
 from workflow.journal import NAME
@@ -56,18 +55,15 @@ def results(tmp_path: Path) -> Path:
     return results
 
 
-def begin(results: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"),
-            *("--configfile", ROOT / "config/smoke.yaml", "--cores", "1", *options),
-        ],
-        cwd=results.parents[1],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workflow/logger'}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def call(results: Path, *options: str) -> tuple[int, str]:
+    """Exit code of a call of snakemake, and what it said."""
+    ended = forked.snakemake(
+        results.parents[1],
+        os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workflow/logger'}"},
+        *("--snakefile", ROOT / "Snakefile", "--configfile", ROOT / "config/smoke.yaml"),
+        *("--cores", "1", *options),
     )
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 def snapshot(results: Path) -> dict[str, object]:
@@ -84,11 +80,10 @@ def test_a_look_changes_nothing(results: Path) -> None:
     """After a killed main process, whose journal the next run would act on."""
     before = snapshot(results)
     said = {}
-    for pair in zip(LOOKS[::2], LOOKS[1::2], strict=True):  # two at a time
-        for options, process in [(options, begin(results, *options)) for options in pair]:
-            said[" ".join(options)], _ = process.communicate()
-            assert process.returncode == (options == ["--lint"]), said[" ".join(options)]
-            assert snapshot(results) == before, options
+    for options in LOOKS:
+        code, said[" ".join(options)] = call(results, *options)
+        assert code == (options == ["--lint"]), said[" ".join(options)]
+        assert snapshot(results) == before, options
     assert (results.parents[1] / "precious").exists()
     for look in ("plan", "--dry-run"):
         assert "institution: listing of 20" in said[look] and "a run looks again" in said[look]
@@ -99,12 +94,11 @@ def test_what_changes_something_needs_the_lock(results: Path) -> None:
     """With the study's lock held by another process: refused, and nothing is changed."""
     holder = guard._lock(results / ".running")
     before = snapshot(results)
-    for pair in zip(CHANGES[::2], CHANGES[1::2], strict=True):
-        for options, process in [(options, begin(results, *options)) for options in pair]:
-            said, _ = process.communicate()
-            assert process.returncode == 1, said
-            assert f"process {os.getpid()} on" in said and "is running this study" in said
-            assert snapshot(results) == before, options
+    for options in CHANGES:
+        code, said = call(results, *options)
+        assert code == 1, said
+        assert f"process {os.getpid()} on" in said and "is running this study" in said
+        assert snapshot(results) == before, options
     holder.close()
 
 
@@ -113,7 +107,7 @@ def test_a_run_deletes_nothing_that_a_journal_names(results: Path) -> None:
     (results / "scores.parquet").unlink()  # it has no manifest, which stops a run
     files = [path for path in results.rglob("*") if path.is_file() and path.name != NAME]
     before = {path: path.read_bytes() for path in files}
-    said, _ = begin(results, "--touch").communicate()
+    _, said = call(results, "--touch")
     assert "precious" not in (results / NAME).read_text(), said
     assert {path: path.read_bytes() for path in before} == before
     assert (results.parents[1] / "precious").exists()
