@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.kinds.pages import PAGE, PLUGIN, files_by_section, filled
-from tests.workflow.checkout import ROOT, TINY, Checkout, copy_checkout
+from tests.workflow.checkout import ROOT, TINY, Checkout
 
 FILES = {"encoder": 2, "paradigm": 2, "task": 3, "metric": 1, "figure": 1}
 """Files that a kind of each takes."""
@@ -37,7 +37,7 @@ def study(**more: Any) -> dict[str, Any]:
     }
     values["evaluation"]["tasks"] = {"greys": {"kind": "brightness"}}
     values["scaling"]["metrics"] = {"greys": "r2"}
-    return values | {"name": "plugin"} | more
+    return values | more
 
 
 def environment(*paths: Path) -> dict[str, str]:
@@ -140,8 +140,11 @@ def test_the_code_of_a_kind_is_in_the_ids_of_what_uses_it(
 
 
 @pytest.mark.slow
-def test_a_study_of_the_plugins_kinds_runs_to_the_report(tmp_path: Path) -> None:
-    checkout: Checkout = copy_checkout(tmp_path, "config/plugin.yaml")
+def test_a_study_of_the_plugins_kinds_runs_to_the_report(
+    finished_tiny: Checkout, tmp_path: Path
+) -> None:
+    """On the archives of the tiny study, which are ingested."""
+    checkout = finished_tiny.copy(tmp_path / "checkout")
     checkout.study_file.write_text(yaml.safe_dump(study(), sort_keys=False))
     ended = subprocess.run(
         checkout.command(),
