@@ -44,11 +44,11 @@ def accept(study: Study, jobs: Iterable[Job], reason: str) -> list[str]:
     """
     found = [(job, *_manifest(study.folder, job)) for job in jobs]
     if not found:
-        raise NothingToAcceptError("nothing is outdated: there is nothing to accept")
+        raise NothingToAcceptError("nothing is outdated, so there is nothing to accept")
     absent = sorted({job.rule for job, _, manifest in found if manifest is None})
     if absent:
         raise NothingToAcceptError(
-            f"results of {', '.join(absent)} do not exist, or are of unknown settings: run "
+            f"results of {', '.join(absent)} do not exist, or were made by unknown settings: run "
             "snakemake, name other targets, or adopt them (scripts/adopt.py)"
         )
     settings = write_settings(study).stem

@@ -116,7 +116,7 @@ class Call:
                 return None
             if not targets.isdisjoint(FREES):
                 if more := sorted(targets - set(FREES)):
-                    raise WorkflowError(f"{', '.join(more)}: ask for it in a call of its own")
+                    raise WorkflowError(f"{', '.join(more)}: request it in a separate call")
                 if not kind.dryrun_exec:
                     guard.hold(self._lock)
                 look()
@@ -125,7 +125,7 @@ class Call:
                 return None
             if not targets.isdisjoint(REPORTS):
                 if more := sorted(targets - set(REPORTS) & set(READ_ONLY_TARGETS)):
-                    raise WorkflowError(f"{', '.join(more)}: ask for it in a call of its own")
+                    raise WorkflowError(f"{', '.join(more)}: request it in a separate call")
                 look()
                 dag = self._dag(targets - set(REPORTS))
                 for name in filter(targets.__contains__, REPORTS):

@@ -167,7 +167,7 @@ def _cancel(name: str) -> int:
     while left := _active(name):
         if time.monotonic() > end:
             raise StillRunningError(
-                f"SLURM jobs {', '.join(left)} of an earlier call do not end: cancel them by "
+                f"SLURM jobs {', '.join(left)} of an earlier call did not end: cancel them with "
                 "scancel, or start again later"
             )
         time.sleep(2)
@@ -183,7 +183,7 @@ def _active(name: str) -> list[str]:
     )
     if listed.returncode:
         raise StillRunningError(
-            f"squeue does not answer ({listed.stderr.strip()}), and jobs of an earlier call may "
-            "still run: start again when it does"
+            f"squeue does not respond ({listed.stderr.strip()}), and jobs of an earlier call may "
+            "still be running: start again when it responds"
         )
     return sorted(set(listed.stdout.split()))

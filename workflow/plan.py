@@ -152,7 +152,7 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
         at_once: jobs that run at a time.
     """
     if not jobs:
-        return "Nothing to do: every result is up to date."
+        return "Nothing to do: every result is current."
     table = rows(jobs)
     head = f"{'rule':<26}{'jobs':>6}{'GPU-h':>10}{'core-h':>10}{'longest':>10}  {'from':<10}why"
     lines = [f"Plan of study {study.name!r}", head, "-" * len(head)]

@@ -35,7 +35,7 @@ from radscale_lib.provenance.manifest import (
 from workflow.differences import Components, changed_inputs, differences
 
 UNKNOWN = "made by unknown settings"
-CUT_OFF = "an earlier run was cut off"
+CUT_OFF = "an earlier run was interrupted"
 
 
 COMMANDS: dict[str, str] = {}

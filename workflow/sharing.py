@@ -56,11 +56,10 @@ def refuse_changes(study: Path, jobs: Iterable[Any]) -> None:
         if archive and (of := users(study, archive)) and not _only_freed(job):
             note = _note(study, archive)
             raise SharedError(
-                f"{archive}: this run would ingest it anew ({job.rule.name}), and other studies "
-                f"use it as it is: {', '.join(of)}. `snakemake plan` says what changed: undo that, "
+                f"{archive}: this run would ingest it again ({job.rule.name}), and other studies "
+                f"use it: {', '.join(of)}. `snakemake plan` says what changed: undo the change, "
                 "ingest the archive in a study of its own, or accept the results "
-                "(docs/hospital/reruns.md). "
-                f"To change it for all of them, delete {note}"
+                f"(docs/hospital/reruns.md). To change it for all of them, delete {note}"
             )
 
 

@@ -28,20 +28,20 @@ class Site(Section):
     constraint: str | None = Field(None, description="Node feature that every job needs.")
     gpu_model: str | None = Field(None, description="GPU type, as in `--gpus=a100:8`.")
     devices_per_node: int = Field(
-        8, ge=1, description="Training processes of one node: its GPUs, or, on CPUs, as many."
+        8, ge=1, description="Training processes per node: its GPUs, or the same number on CPUs."
     )
     walltime_minutes: int = Field(
         1440, ge=1, description="Longest time limit; longer trainings are chains of jobs."
     )
     warning_seconds: int = Field(
-        300, ge=1, description="A training job is told to save this long before its limit."
+        300, ge=1, description="A training job is signalled to save this long before its limit."
     )
     gpu_gb: float | None = Field(
         None, gt=0, description="Memory of a GPU, GB: the plan warns of trainings that need more."
     )
     modules: tuple[str, ...] = Field((), description="Environment modules that jobs load.")
     scratch: str | None = Field(
-        None, description="Node-local folder that shards are copied to before training."
+        None, description="Node-local folder to which shards are copied before training."
     )
 
     sharing: Literal["private", "group"] = Field(
@@ -129,7 +129,7 @@ def load_site(path: Path) -> Site:
     except OSError as error:
         raise SiteError(f"{path}: cannot be read ({error.strerror})") from None
     except yaml.YAMLError as error:
-        raise SiteError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
+        raise SiteError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         problems = "\n".join(
             f"  - {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"

@@ -72,7 +72,7 @@ def slim(study: Study, dag: Any, scratch: str | None, *, shards: bool, only_look
     for row in rows:
         lines.append(f"{row.what:<28}{size_text(row.size):>10}  {row.kept}".rstrip())
     lines.append(f"{'all':<28}{size_text(sum(row.size for row in rows)):>10}")
-    return "\n".join([*lines, "", "The study is as current as before: `snakemake plan` tells."])
+    return "\n".join([*lines, "", "The study is as current as before, as `snakemake plan` shows."])
 
 
 def _features(study: Path, planned: Sequence[Any], only_look: bool) -> Freed:

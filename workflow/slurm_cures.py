@@ -60,9 +60,9 @@ def apply() -> None:
     """Cure the plugin in this process; warn if its version is another than the cures are for."""
     if (found := version(PLUGIN)) != CURED:
         print(
-            f"warning: {PLUGIN} {found} is installed, and left as it is: its faults are mended "
+            f"warning: {PLUGIN} {found} is installed and runs unpatched: its faults are patched "
             f"in {CURED} only. Install {PLUGIN}=={CURED}, or see docs/hospital/slurm.md for what "
-            "may wait without end",
+            "may then wait forever",
             file=sys.stderr,
         )
         return

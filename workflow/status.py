@@ -102,8 +102,7 @@ def _unfinished(job: Job, progress: str) -> Job:
 def _reason(study: Study, entry: Entry) -> str:
     """Why a job failed: the state that SLURM gave it, and the last thing it said."""
     return (
-        ": ".join(filter(None, [entry.slurm, last_line(study.folder / entry.log)]))
-        or "it said nothing"
+        ": ".join(filter(None, [entry.slurm, last_line(study.folder / entry.log)])) or "no message"
     )
 
 
@@ -120,7 +119,7 @@ def render(study: Study, now: Status) -> str:
     head = f"{'arm':<24}{'runs':>6}" + "".join(f"{state:>9}" for state in STATES)
     lines = [
         f"Study {study.name!r}, {time.strftime('%Y-%m-%d %H:%M')}: "
-        + (f"process {now.process} runs it" if now.process else "no process runs it"),
+        + (f"process {now.process} is running it" if now.process else "no process is running it"),
         head,
         "-" * len(head),
     ]

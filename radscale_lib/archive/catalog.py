@@ -159,7 +159,7 @@ def split_of(patient_id: str, splits: Splits) -> str:
 def _number(path: Path) -> int:
     match = re.fullmatch(r"part=(\d+)\.\w+", path.name)
     if match is None:
-        raise CatalogError(f"{path}: no file of a partition: its name must be part=<number>")
+        raise CatalogError(f"{path}: not a file of a partition: its name must be part=<number>")
     return int(match[1])
 
 

@@ -85,8 +85,7 @@ def import_collection(name: str, images: Path, tables: Tables, out: Path) -> Cou
         counts.images_without_row = len(files)
         if counts.imported == 0:
             raise CollectionError(
-                f"{tables.main}: none of its rows has an image in {images}: correct --images or "
-                "--table"
+                f"{tables.main}: no row has an image in {images}: correct --images or --table"
             )
     return counts
 

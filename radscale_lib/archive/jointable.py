@@ -290,6 +290,6 @@ def _label(path: Path, name: str, number: int, cell: str | None) -> int | None:
         return None
     if value not in (0, 1, -1):
         raise TableError(
-            f"{path}: {name}: row {number} is none of 1, 0, -1 (uncertain) and blank: correct it"
+            f"{path}: {name}: row {number} is not 1, 0, -1 (uncertain) or blank: correct it"
         )
     return int(value)

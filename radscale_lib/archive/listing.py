@@ -60,7 +60,7 @@ def refresh(dicom: Path, out: Path, partitions: int, timeless: bool = False) -> 
         ListingError: if `dicom` is no readable folder.
     """
     if not dicom.is_dir() or not os.access(dicom, os.R_OK | os.X_OK):
-        raise ListingError(f"{dicom}: no readable folder: correct the archive's key 'dicom'")
+        raise ListingError(f"{dicom}: not a readable folder: correct the archive's key 'dicom'")
     make_private(out)
     changed = []
     with scratch(out, "refresh") as folder:

@@ -60,13 +60,13 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, zlib.error, EOFError):
-        what = "no whole gzip file: it is cut or damaged: copy it again"
+        what = "not a complete gzip file: it is truncated or damaged: copy it again"
     except OSError as error:
         what = f"cannot be read ({error.strerror}): correct the path"
     except UnicodeError:
         what = "has bytes that do not fit its encoding, as found or as named: save it as UTF-8"
     except pa.ArrowException:
-        what = "no readable Parquet: export it again"
+        what = "not readable as Parquet: export it again"
     else:
         return
     raise TableError(f"{path}: {what}")
@@ -248,7 +248,8 @@ class JsonlSource:
                     values = None
                 if not isinstance(values, dict):
                     raise TableError(
-                        f"{self._path}: line {number} is no JSON object with each key once: write "
+                        f"{self._path}: line {number} is not a JSON object with each key once: "
+                        "write "
                         "one object a line"
                     )
                 if "\\ud" in line.lower() and _has_half_character(values):

@@ -149,7 +149,7 @@ def _points(path: Path, data: str | None, size: tuple[int, int], line: int) -> P
     except (OverflowError, RecursionError, TypeError, ValueError):
         points = []
     if not points or not all(math.isfinite(x + y) for x, y in points):
-        raise TableError(f"{path}: data: row {line} is no list of [x, y] in JSON: correct it")
+        raise TableError(f"{path}: data: row {line} is not a list of [x, y] in JSON: correct it")
     if not _within(points, size):
         raise TableError(
             f"{path}: data: row {line} has points outside of its image of {size[0]} x {size[1]} "

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     """Write agreement, precision and recall of each source and label."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
-    parser.add_argument("--filled", type=Path, required=True, help="the filled sample, CSV")
+    parser.add_argument("--filled", type=Path, required=True, help="the filled-in sample, CSV")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
     add_parts(parser)
     parser.add_argument("--out", type=Path, required=True, help="table to write")

@@ -21,10 +21,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--ledger", type=Path, required=True, help="ledger to write")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog to write")
     parser.add_argument("--joins", type=Path, help="audit of the joins (beside the catalog)")
-    parser.add_argument("--texts", type=Path, help="what became of texts (beside the catalog)")
+    parser.add_argument(
+        "--texts", type=Path, help="counts of what was done to texts (beside the catalog)"
+    )
     parser.add_argument(
         "--learnt", nargs=2, action="append", default=[], metavar=("NAME", "CATALOG"),
-        help="of a test archive: an archive that encoders learn from, which it must not overlap",
+        help=("for a test archive: an archive from which encoders learn, with which it must not "
+             "overlap"),
     )  # fmt: skip
     parser.add_argument("--leakage", type=Path, help="what was compared (beside the catalog)")
     args = parser.parse_args(argv)

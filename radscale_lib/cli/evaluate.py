@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         required=True,
         help="folder that gets <task>/<run>/predictions.parquet",
     )
-    parser.add_argument("--task", action="append", help="of the study; may be repeated (all)")
+    parser.add_argument(
+        "--task", action="append", help="task of the study; may be repeated (default: all)"
+    )
     parser.add_argument(
         "--test-archive",
         nargs=3,
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         type=Path,
         help="folder that gets <archive>/features/<run> and <archive>/tasks/<task>/<run>",
     )
-    parser.add_argument("--work", type=Path, help="folder that parts are kept in (none)")
+    parser.add_argument("--work", type=Path, help="folder that keeps the parts (default: none)")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)

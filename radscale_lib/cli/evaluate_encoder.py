@@ -17,13 +17,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("spec", metavar="SPEC", help="encoder, as `radscale embed` takes it")
     parser.add_argument("--study", type=Path, required=True, help="study file")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--name", default="own", help="of the encoder in the tables (own)")
-    parser.add_argument("--task", action="append", help="of the study; may be repeated (all)")
+    parser.add_argument(
+        "--name", default="own", help="name of the encoder in the tables (default: own)"
+    )
+    parser.add_argument(
+        "--task", action="append", help="task of the study; may be repeated (default: all)"
+    )
     parser.add_argument(
         "--archive",
         nargs="*",
         metavar="NAME",
-        help="test archives of the study (all); none if empty",
+        help="test archives of the study (default: all); none if empty",
     )
     parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="(default: all cores)"

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", choices=FORMS, required=True, help="library that will load it")
     parser.add_argument("--out", type=Path, required=True, help="new folder")
     add_options(parser, required=False)
-    parser.add_argument("--arm", help="of the run; the workflow names it")
+    parser.add_argument("--arm", help="arm of the run; given by the workflow")
     parser.add_argument(
         "--scores", type=Path, help="scores.parquet for the card (default: of the run's study)"
     )

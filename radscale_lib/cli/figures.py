@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--test-archives", type=Path, help="folder with <archive>/{scores,fits,…}.parquet"
     )
     parser.add_argument(
-        "--examples", type=Path, nargs="*", default=[], help="films with masks, a file per task"
+        "--examples", type=Path, nargs="*", default=[], help="films with masks, one file per task"
     )
     parser.add_argument(
-        "--tips", type=Path, nargs="*", default=[], help="tips found, a file per arm"
+        "--tips", type=Path, nargs="*", default=[], help="tips found, one file per arm"
     )
     parser.add_argument("--reliability", type=Path, help="bins of predicted probability")
     parser.add_argument(
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     redraw = parser.add_argument_group("redrawing")
     redraw.add_argument("--results", type=Path, help="folder of a finished study")
-    redraw.add_argument("--only", nargs="+", help="names of the figures, as forest")
+    redraw.add_argument("--only", nargs="+", help="names of the figures, such as forest")
     redraw.add_argument("--width", type=float, help="width of every figure, mm")
     redraw.add_argument("--arms", nargs="+", help="arms to show; all others are left out")
     redraw.add_argument("--style", type=Path, help="matplotlib style file, over the house style")

@@ -44,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     table.add_argument("--curves", type=Path, help="CSV of curves (read)")
     table.add_argument("--predict", type=Path, help="CSV of predictions (written)")
     table.add_argument("--draws", type=Path, help="Parquet of 1,000 draws per row (written)")
-    table.add_argument("--target", type=float, help="error level: which size reaches it?")
+    table.add_argument(
+        "--target", type=float, help="error level for which to find the size that reaches it"
+    )
     table.add_argument(
         "--form",
         choices=FORMS,

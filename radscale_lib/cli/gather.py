@@ -20,14 +20,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--out", type=Path, required=True, help="the table; others are put beside it"
     )
     parser.add_argument(
-        "--checkpoints", type=Path, help="that of encoders kept on the way (written)"
+        "--checkpoints", type=Path, help="scores of encoders kept on the way (written)"
     )
     parser.add_argument(
         "--predictions",
         type=Path,
         nargs="*",
         default=[],
-        help="predictions.parquet of the task that checkpoints are chosen by",
+        help="predictions.parquet of the task by which checkpoints are chosen",
     )
     add_archive(parser)
     args = parser.parse_args(argv)

@@ -15,13 +15,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("format", choices=sorted(FORMATS), help="format of the collection")
     parser.add_argument("--images", type=Path, required=True, help="folder of images")
     parser.add_argument("--table", type=Path, required=True, help="table of the collection (CSV)")
-    parser.add_argument("--labels", type=Path, help="labels that are a file of their own (mimic)")
+    parser.add_argument("--labels", type=Path, help="labels in a separate file (mimic)")
     parser.add_argument("--reports", type=Path, help="folder of report texts (mimic)")
     parser.add_argument("--tubes", type=Path, help="table of tube polylines (clip)")
     parser.add_argument(
-        "--separator", choices=sorted(SEPARATORS), help="of the tables (found by their headers)"
+        "--separator",
+        choices=sorted(SEPARATORS),
+        help="separator of the tables (default: detected from their headers)",
     )
-    parser.add_argument("--encoding", help="of the tables (UTF-8, UTF-16, Windows-1252 are found)")
+    parser.add_argument(
+        "--encoding",
+        help="encoding of the tables (default: UTF-8, UTF-16 and Windows-1252 are detected)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args(argv)
     try:

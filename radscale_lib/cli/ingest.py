@@ -21,7 +21,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reports", type=Path, help="table of reports")
     parser.add_argument("--labels", type=Path, help="table of labels")
     parser.add_argument("--tubes", type=Path, help="table of tubes")
-    parser.add_argument("--masks", type=Path, help="listing of the masks that the tubes name")
+    parser.add_argument(
+        "--masks", type=Path, help="listing of the masks that the table of tubes names"
+    )
     parser.add_argument("--listing", type=Path, required=True, help="listing of the partition")
     parser.add_argument("--index", type=Path, required=True, help="index to write")
     parser.add_argument("--ledger", type=Path, required=True, help="ledger to write")

@@ -41,9 +41,9 @@ def main(argv: list[str] | None = None) -> None:
             told = [f"{name}: {why}" for name, why in below]
             if below and labels.audit.below == "stop":
                 raise LabelsError(
-                    f"labels.audit.least: {labels.readers[0]} reads some labels not well enough: "
-                    f"{'; '.join(told)}: correct their definitions or phrases, remove them, "
-                    "lower the bar, or set labels.audit.below: drop"
+                    f"labels.audit.least: {labels.readers[0]} does not read some labels well "
+                    f"enough: {'; '.join(told)}: correct their definitions or phrases, remove "
+                    "them, lower the bar, or set labels.audit.below: drop"
                 )
             found = known_states(labels, args.catalog, parts)
             write_labels(labels, args.catalog, parts, args.out, [name for name, _ in below])

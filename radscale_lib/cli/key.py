@@ -13,8 +13,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    new = commands.add_parser("new", help="write a new key; a file that is there stays as it is")
-    new.add_argument("file", type=Path, help="as the study's key_file names it")
+    new = commands.add_parser("new", help="write a new key; an existing file is never overwritten")
+    new.add_argument("file", type=Path, help="file named by the study's key_file")
     args = parser.parse_args(argv)
     if not args.file.name or args.file.is_dir():
         sys.exit(f"{args.file}: is a folder: name a file in it")
@@ -22,14 +22,14 @@ def main(argv: list[str] | None = None) -> None:
         key = new_key(args.file)
     except FileExistsError:
         sys.exit(
-            f"{args.file}: already exists and stays as it is: another key would give other "
-            "pseudonyms and other results. For another archive, name another file"
+            f"{args.file}: already exists and is kept: another key would give other pseudonyms and "
+            "other results. For another archive, name another file"
         )
     except OSError as error:
         sys.exit(f"{args.file}: cannot be written ({error.strerror}): choose another place")
     print(
-        f"{args.file}: a new key, of fingerprint {key_fingerprint(key)}. Keep a copy in a safe "
-        "place: pseudonyms cannot be made again without it."
+        f"{args.file}: a new key with the fingerprint {key_fingerprint(key)}. Keep a copy in a "
+        "safe place: without it, pseudonyms cannot be reproduced."
     )
 
 

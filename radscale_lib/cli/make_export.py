@@ -10,7 +10,7 @@ from radscale_lib.phantom.hospital import write_export
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=folder, help="folder to write, as data")
+    parser.add_argument("folder", type=folder, help="folder to write, such as data")
     parser.add_argument("--patients", type=int, default=200)
     parser.add_argument("--pixels", type=int, default=128, help="rows of a frontal film")
     parser.add_argument("--seed", type=int, default=5)

@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     study = study_of(arguments)
     archive = study.archives.get(arguments.archive)
     if archive is None or archive.phantom is None:
-        parser.error(f"{arguments.study}: archive '{arguments.archive}' is no phantom")
+        parser.error(f"{arguments.study}: archive '{arguments.archive}' is not a phantom")
     names = ("manifest.json", "reports.csv", "labels.csv", "tubes.csv")
     makes = [arguments.out / name for name in names]
     with step(arguments, study, "phantom", [], makes, archive=arguments.archive):

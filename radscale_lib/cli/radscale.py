@@ -32,23 +32,24 @@ GROUPS: dict[str, dict[str, Command]] = {
     "A study of your own": dict([
         _step("init", "write a project folder: study file, Snakefile, profiles"),
         _step("key", "make the secret key of an archive's pseudonyms"),
-        _step("make-export", "simulated films as a hospital exports them, for practice"),
+        _step("make-export", "write simulated films in the form of a hospital's export, for "
+                             "practice"),
         _script("plan", "list what a run would do, why, and its cost"),
         _script("status", "show what is done, running, failed and left"),
         _script("accept", "keep existing results after a harmless change"),
-        _script("adopt", "take over results from before manifests"),
+        _script("adopt", "take over results that are older than manifests"),
     ]),
     "A study, beside its run": dict([
         _step("evaluate-encoder", "score any encoder on a study's tasks and archive"),
         _step("check", "find what would stop a study, before it runs"),
-        _step("verify", "check that results are still what jobs wrote"),
+        _step("verify", "check that results are intact"),
         _step("release", "check and copy what may leave the institution"),
         _step("import-images", "turn a public collection into DICOM files and tables"),
     ]),
     "Steps of a study, each a job of snakemake": dict([
         _step("make-phantom", "draw an archive of simulated radiographs"),
         _step("scan", "list the files of an archive"),
-        _step("tables", "make reports, labels and tubes ready for joining"),
+        _step("tables", "prepare reports, labels and tubes for joining"),
         _step("ingest", "turn a partition of DICOM files into a shard"),
         _step("catalog", "merge the partitions of an archive"),
         _step("index-shards", "index every image's bytes and checksum"),
@@ -138,7 +139,7 @@ def overview() -> str:
         lines += [f"  {name:<16} {command.does}" for name, command in group.items()]
     lines += [
         "",
-        "A study runs by snakemake, in a folder that `radscale init` wrote or in a checkout.",
+        "Run a study with snakemake, in a folder written by `radscale init` or in a checkout.",
     ]
     return "\n".join(lines)
 

@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--source", choices=READERS, required=True, help="who reads")
     parser.add_argument("--part", type=int, required=True, help="number of the part")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")
-    parser.add_argument("--answers", type=Path, help="folder for what an endpoint answered")
+    parser.add_argument("--answers", type=Path, help="folder for an endpoint's answers")
     parser.add_argument("--out", type=Path, required=True, help="table to write")
     args = parser.parse_args(argv)
     study = study_of(args)

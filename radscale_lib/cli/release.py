@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         study = load_study(args.study)
         listed = items(study)
-        print(told(listed) or f"{study.folder}: nothing that may leave: run the study first")
+        print(told(listed) or f"{study.folder}: no results that may leave: run the study first")
         if any(item.problems for item in listed):
             parser.exit(1, "Not released: the files above have problems.\n")
         if args.out:

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--ledgers", type=Path, nargs="*", default=[], help="ledger tables, in <archive>/ folders"
     )
     parser.add_argument(
-        "--joins", type=Path, nargs="*", default=[], help="audits of joins, in <archive>/ folders"
+        "--joins", type=Path, nargs="*", default=[], help="audits of joins, in folders <archive>/"
     )
     parser.add_argument(
         "--texts", type=Path, nargs="*", default=[], help="counts of texts, in <archive>/ folders"

@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--archive", required=True)
     parser.add_argument("--dicom", type=Path, required=True, help="folder of DICOM files")
     parser.add_argument("--after", type=Path, help="manifest of the archive, if it is a phantom")
-    parser.add_argument("--tubes", type=Path, help="table of tubes, whose masks are listed too")
+    parser.add_argument("--tubes", type=Path, help="table of tubes, whose masks are also listed")
     parser.add_argument("--out", type=Path, required=True, help="folder of the listings")
     args = parser.parse_args(argv)
     study = study_of(args)

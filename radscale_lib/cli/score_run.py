@@ -44,8 +44,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar=("NAME", "CATALOG"),
         help="a test archive of the study, and its catalog.parquet",
     )
-    parser.add_argument("--encoder", type=Path, help="encoder that the predictions must be of")
-    parser.add_argument("--task", action="append", help="of the study; may be repeated (all)")
+    parser.add_argument(
+        "--encoder", type=Path, help="encoder with which the predictions must have been made"
+    )
+    parser.add_argument(
+        "--task", action="append", help="task of the study; may be repeated (default: all)"
+    )
     args = parser.parse_args(argv)
     run = Run(args.arm, args.size, args.seed)
     study = study_of(args)

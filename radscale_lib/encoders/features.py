@@ -42,7 +42,7 @@ class Tower(nn.Module):
         Raises:
             ValueError: if this tower cannot.
         """
-        raise ValueError(f"a {self.encoder.kind} encoder cannot compute activations anew")
+        raise ValueError(f"a {self.encoder.kind} encoder cannot recompute activations")
 
     def compile_blocks(self) -> None:
         """Have torch compile the blocks, or the whole, at their next use.

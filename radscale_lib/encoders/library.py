@@ -83,7 +83,7 @@ def read_state_dict(path: Path, *, headers_only: bool = False) -> dict[str, Tens
             return {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         if path.suffix == ".safetensors":
-            raise ReleaseError(f"{path}: no safetensors file: {error}") from None
+            raise ReleaseError(f"{path}: not a safetensors file: {error}") from None
     try:
         content = torch.load(path, map_location=device, weights_only=True, mmap=not headers_only)
     except (RuntimeError, UnpicklingError, ValueError, EOFError, KeyError) as error:

@@ -119,7 +119,7 @@ def named(kind: str, rest: str) -> EncoderSection:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise ReleaseError(f"{kind}:{rest}: {setting!r} is no key=value")
+            raise ReleaseError(f"{kind}:{rest}: {setting!r} is not of the form key=value")
         *above, last = key.split(".")
         section = values
         for part in above:

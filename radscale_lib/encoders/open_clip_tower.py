@@ -154,7 +154,8 @@ def tokenizer_of(section: OpenClip) -> Any:
                 **text.get("tokenizer_kwargs", {}),
             )
     raise ReleaseError(
-        f"the text tower's tokenizer ({text['hf_tokenizer_name']}) is not there: give 'tokenizer', "
+        f"the text tower's tokenizer ({text['hf_tokenizer_name']}) does not exist: give "
+        "'tokenizer', "
         "a folder with its files"
     )
 

@@ -190,11 +190,12 @@ def _layout(path: Path) -> tuple[dict[str, Any], int]:
         with path.open("rb") as file:
             parts, data = read_header(file)
     except SafetensorError as error:
-        raise ReleaseError(f"{path}: no safetensors file: {error}") from None
+        raise ReleaseError(f"{path}: not a safetensors file: {error}") from None
     for name, part in parts.items():
         if part["dtype"] not in _DTYPES:
             raise ReleaseError(
-                f"{path}: {name} is no floating-point tensor: take the release's file as published"
+                f"{path}: {name} is not a floating-point tensor: use the release's file as "
+                "published"
             )
     return parts, data
 

@@ -108,7 +108,7 @@ def read_encoder(path: Path, part: str | None = "") -> EncoderFile:
         encoder = _SECTION.validate_json(metadata["config"])
     except (SafetensorError, OSError, KeyError, ValidationError) as error:
         raise EncoderFileError(
-            f"{path}: no encoder file of this project ({type(error).__name__}): "
+            f"{path}: not an encoder file of this project ({type(error).__name__}): "
             "give the encoder.safetensors of a run"
         ) from None
     return EncoderFile(encoder, tensors, metadata.get("tokenizer"))

@@ -116,7 +116,7 @@ def resolve(section: Timm, model: nn.Module) -> Timm:
     """The section with the input that timm publishes for the model.
 
     Raises:
-        ReleaseError: if that is no square of three channels.
+        ReleaseError: if that is not a square of three channels.
     """
     if section.input:
         return section

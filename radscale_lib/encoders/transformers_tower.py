@@ -106,7 +106,7 @@ class TransformersTower(LibraryTower):
             kind = self.encoder.vision.get("model_type")
             raise ReleaseError(
                 f"transformers, model type {kind!r}: {length} tokens for {side} × {side} patches: "
-                "only plain vision transformers are served: take timm's model of this family"
+                "only plain vision transformers are supported: use timm's model of this family"
             )
         return tokens[:, length - side * side :].transpose(1, 2).reshape(batch, width, side, side)
 
@@ -187,7 +187,7 @@ def resolve(section: Transformers) -> Transformers:
     if located.config.get("model_type") in FLEXIBLE:
         raise ReleaseError(
             f"{section.weights}: model type {located.config['model_type']!r} takes patches of any "
-            "shape and number, which is not served: take the family's model of fixed resolution "
+            "shape and number, which is not supported: use the family's model of fixed resolution "
             "(SigLIP 2: model type 'siglip')"
         )
     if section.input:
@@ -198,7 +198,7 @@ def resolve(section: Transformers) -> Transformers:
             family = located.config.get("model_type")
             tell(
                 f"{section.weights or family}: no preprocessor_config.json: images are prepared as "
-                f"is usual for {family} models, at the model's image_size"
+                f"usual for {family} models, at the model's image_size"
             )
         complete = processor_of(located.model_copy(update={"processor": values})).to_dict()
         complete = {key: value for key, value in complete.items() if _is_json(value)}

@@ -114,7 +114,7 @@ def read_filled(path: Path, labels: Labels) -> pl.DataFrame:
         seen.add((row["study_id"], row["label"]))
         rows.append((row["study_id"], row["label"], ANSWERS[answer]))
     if not rows:
-        raise LabelsError(f"{path}: no answer in it: fill the column 'answer'")
+        raise LabelsError(f"{path}: it contains no answer: fill in the column 'answer'")
     schema = {"study_id": pl.String, "label": pl.String, "true": pl.Int8}
     return pl.DataFrame(rows, schema=schema, orient="row")
 

@@ -72,13 +72,13 @@ class Answers:
             yield
         except sqlite3.OperationalError as error:
             raise EndpointError(
-                f"{self._path}: the answers cannot be read or written ({error}): is there room on "
-                "the disk, is it writable, and does no other job use it?"
+                f"{self._path}: the answers cannot be read or written ({error}): is the disk full "
+                "or read-only, or is another job using the file?"
             ) from None
         except (sqlite3.DatabaseError, _DamagedError):
             raise EndpointError(
-                f"{self._path}: the file of answers is damaged: put back a copy, or delete it, and "
-                "what it held is asked, and paid, again"
+                f"{self._path}: the file of answers is damaged: restore a copy, or delete it; its "
+                "answers are then requested, and paid for, again"
             ) from None
 
     def get(self, key: bytes) -> Reading | None:

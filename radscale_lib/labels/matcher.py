@@ -52,7 +52,7 @@ class Matcher:
                     tuple(word.text for word in words(part)) for part in spelling.split(GAP)
                 )
                 if not all(parts):
-                    raise ValueError(f"{phrase!r} is no phrase: it has no word")
+                    raise ValueError(f"{phrase!r} is not a phrase: it has no word")
                 for ending in ("", *endings):
                     last = (*parts[-1][:-1], parts[-1][-1] + ending)
                     varied = (*parts[:-1], last)

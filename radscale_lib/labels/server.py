@@ -27,11 +27,11 @@ _OF_ONE_TEXT = frozenset({400, 413, 422})
 """Statuses that may be of one text: too long, or stopped by a filter."""
 _REMEDIES = {
     400: "the server refuses the request: does it know the model, and JSON schemas?",
-    401: f"the server wants another key: set {KEY}",
+    401: f"the server requires another key: set {KEY}",
     403: f"the server forbids it: is {KEY} the key of this model?",
-    404: "no such page: does labels.endpoint.url end with the version, as /v1, and has the server "
-    "this model?",
-    413: "the server takes no request of this size: lower labels.endpoint.characters",
+    404: "no such page: does labels.endpoint.url end with the version, such as /v1, and does the "
+    "server have this model?",
+    413: "the server does not accept a request of this size: lower labels.endpoint.characters",
     422: "the server refuses the request: does it know the model, and JSON schemas?",
 }
 _LARGEST = 2**22
@@ -59,7 +59,7 @@ class Server:
         self._endpoint, self._first_wait = endpoint, first_wait
         self._key = os.environ.get(KEY, "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
-            raise EndpointError(f"{KEY}: has characters that no key has: give the key alone")
+            raise EndpointError(f"{KEY}: contains characters that no key has: give only the key")
         parts = urlsplit(endpoint.url)
         self._secure = parts.scheme == "https"
         self.host = parts.hostname or ""
@@ -72,7 +72,7 @@ class Server:
             found = socket.getaddrinfo(self.host, self._port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise EndpointError(
-                f"labels.endpoint.url: no address of {self.host} is known: is its name right?"
+                f"labels.endpoint.url: no address of {self.host} was found: is its name correct?"
             ) from None
         self.inside = all(is_inside(str(address[4][0])) for address in found)
         if not self.inside and not endpoint.texts_leave_institution:
@@ -115,8 +115,8 @@ class Server:
                 # The attempts of several threads spread; which waits how long changes no result.
                 self._stopped.wait(max(asked, wait * (0.5 + random.random() / 2)))
         failed = (
-            f"{self.host}: no answer in {self._endpoint.attempts} attempts, the last {why}: what "
-            "was answered is kept; start again when the server is well, or raise "
+            f"{self.host}: no answer in {self._endpoint.attempts} attempts, the last {why}: its "
+            "answers are kept; start again when the server responds, or raise "
             "labels.endpoint.attempts or timeout"
         )
         raise RefusedError(failed) if refusing else self.stop(failed)
@@ -220,9 +220,10 @@ def _refusal(host: str, status: int) -> str:
     if 300 <= status < 400:
         return (
             f"{host}: the server points to another address (HTTP {status}), to which no text is "
-            "sent: give that as labels.endpoint.url"
+            "sent: if it is correct, set labels.endpoint.url to it"
         )
-    return f"{host}: HTTP {status}: {_REMEDIES.get(status, 'look into the log of the server')}"
+    remedy = _REMEDIES.get(status, "see the server's log")
+    return f"{host}: HTTP {status}: {remedy}"
 
 
 def _first_choice(answer: Any) -> Any:
@@ -248,5 +249,5 @@ def _asked_to_wait(headers: http.client.HTTPMessage) -> float:
 
 
 def _named(error: Exception) -> str:
-    """Kind of an error; its text might hold an answer."""
+    """Type of an error, whose text might contain an answer."""
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

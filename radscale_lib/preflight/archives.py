@@ -49,8 +49,8 @@ def _key_findings(name: str, place: str, archive: Archive, study: Path) -> Itera
     if before not in (None, now):
         yield Finding(
             f"{place}.key_file: the key has the fingerprint {now}, and the archive was ingested "
-            f"with one of fingerprint {before}: another gives other pseudonyms and results; "
-            f"bring the former key back, or delete {study / 'data' / name} to ingest anew"
+            f"with one of fingerprint {before}: another key gives other pseudonyms and results: "
+            f"restore the former key, or delete {study / 'data' / name} to ingest again"
         )
     problem = key_weakness(archive, key)
     if problem:

@@ -93,7 +93,7 @@ def _task_findings(task: str, counts: Counts) -> Iterator[Finding]:
             for split in lacking
         )
         yield Finding(
-            f"evaluation.tasks.{task}: {label} has {told}: it cannot be scored; name another "
+            f"evaluation.tasks.{task}: {label} has {told}: it cannot be scored: name another "
             "label, or raise that split's share",
             stops=False,
         )

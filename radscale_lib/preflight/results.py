@@ -54,4 +54,6 @@ def _exchanged(card: Path, inputs: Iterable[Path]) -> Iterator[str]:
         else:
             continue
         if values.get(key) not in (None, now):
-            yield f"{card}: trained on another {path} ({key}): delete the run, or bring that back"
+            yield (
+                f"{card}: trained on another {path} ({key}): delete the run, or restore that file"
+            )

@@ -47,7 +47,7 @@ def settings_findings(study: Study) -> Iterator[Finding]:
         if images < SMALLEST_PASS:
             yield Finding(
                 f"{key}.recipe.optimiser.passes: {optimiser.passes} passes leave {images} image of "
-                f"a batch of {optimiser.batch} to each, and the losses compare at least two: take "
+                f"a batch of {optimiser.batch} to each, and the losses compare at least two: use "
                 f"{max(optimiser.batch // SMALLEST_PASS, 1)} or fewer"
             )
     for name, task in study.evaluation.tasks.items():

@@ -173,7 +173,7 @@ class Share:
         if self.batch % unit:
             raise PretrainError(
                 f"optimiser.batch {self.batch} cannot be shared by {self.world} devices in "
-                f"{self.passes} passes: take {-(-self.batch // unit) * unit}"
+                f"{self.passes} passes: use {-(-self.batch // unit) * unit}"
             )
 
     @property

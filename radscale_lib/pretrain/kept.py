@@ -49,8 +49,8 @@ def check_passed(job: Job, folder: Path, step: int) -> None:
     for share, at in job.kept.items():
         if at <= step and not (kept_folder(folder, share) / ENCODER).is_file():
             raise PassedError(
-                f"arms.{job.run.arm}.keep: the run is at step {step}, past the share {share:g} "
-                f"(step {at}), which it was not to keep when it was there: remove the share, or "
+                f"arms.{job.run.arm}.keep: the run is at step {step}, past share {share:g} "
+                f"(step {at}), which was added after it had passed: remove the share, or "
                 f"delete {folder} to train from the start"
             )
 

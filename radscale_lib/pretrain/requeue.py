@@ -19,7 +19,7 @@ def requeue() -> bool:
     state = _said("squeue", "--noheader", "--format=%T", "--jobs", job)
     if state != "RUNNING" or _said("scontrol", "requeue", job) is None:
         return False
-    print(f"job {job} goes back into the queue", file=sys.stderr, flush=True)
+    print(f"job {job} is requeued", file=sys.stderr, flush=True)
     return True
 
 

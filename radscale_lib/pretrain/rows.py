@@ -90,7 +90,7 @@ def write_rows(
         missing = table["shard"].null_count()
         if missing:
             raise NothingToLearnError(
-                f"{subset}: {missing} images are not in {catalog}: make the subset again"
+                f"{subset}: {missing} images are not in {catalog}: draw the subset again"
             )
     lacking = _lacking(table, labels, supervision, teaches)
     kept = table.filter(lacking == "")

@@ -340,11 +340,11 @@ class Trainer:
         progress.low = progress.low + 1 if low else 0
         if progress.low >= LOW_STEPS:
             kept = checkpoints(self.folder)
-            where = f"; {kept[-1].name} is from before" if kept else ""
+            where = f"; {kept[-1].name} is from before that" if kept else ""
             raise CollapsedError(
                 f"collapsed: {' and '.join(low)} at step {progress.step} of {steps}, below "
-                f"optimiser.collapse for {LOW_STEPS} logged steps: the embeddings are the same "
-                f"whatever the image: lower optimiser.lr, or see the log for when it began{where}"
+                f"optimiser.collapse for {LOW_STEPS} logged steps: the embeddings hardly depend on "
+                f"the image: lower optimiser.lr, or see in the log when it began{where}"
             )
         return not low
 

@@ -19,7 +19,7 @@ def pattern_problems(names: Sequence[str], optimiser: OptimiserConfig) -> Iterat
                     f"{names[-1]} (those of encoder.safetensors)",
                 )
     if all(_frozen(name, optimiser) for name in names):
-        yield "freeze", f"{list(optimiser.freeze)} leaves no weight to train: name fewer"
+        yield "freeze", f"{list(optimiser.freeze)} leaves no weight to train: freeze fewer"
 
 
 def _frozen(name: str, optimiser: OptimiserConfig) -> bool:

@@ -37,8 +37,8 @@ def write_project(folder: Path, study: str | Path, name: str | None = None) -> l
     there = [file for file in contents if (folder / file).exists()]
     if there:
         raise ProjectError(
-            f"{folder}: {', '.join(map(str, there))} already there, so nothing was written: "
-            "choose another folder, or move what is there away"
+            f"{folder}: {', '.join(map(str, there))} already exist, so nothing was written: choose "
+            "another folder, or move them away"
         )
     for file, content in contents.items():
         with atomic_write(folder / file) as partial:

@@ -111,7 +111,7 @@ def read_manifest(path: Path) -> Manifest | None:
     try:
         values = read_json(path)
         if values.pop("version") != VERSION:
-            raise ManifestError(f"{path}: made by another version of radscale: use that one")
+            raise ManifestError(f"{path}: made by another version of radscale: use that version")
         for side in ("inputs", "outputs"):
             values[side] = {name: File(**of) for name, of in values[side].items()}
         return Manifest(**values)

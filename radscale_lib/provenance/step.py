@@ -195,7 +195,7 @@ class _Record:
         now = stage_id(parts)
         if own and own != now:
             raise InputError(
-                f"{args.study}: these settings and this code have the id {now} at stage {stage}, "
+                f"{args.study}: these settings and this code give the id {now} at stage {stage}, "
                 f"the job has {own}: the code changed since the run started: start it again"
             )
         folder = args.study.parent.parent
@@ -206,7 +206,7 @@ class _Record:
         job = job_of(name)
         if job is None:
             raise InputError(
-                f"{makes[0]}: no job's result lies there: see docs/reference/data-contracts.md"
+                f"{makes[0]}: no job writes its result there: see docs/reference/data-contracts.md"
             )
         inputs = checked(provenance, [path for path in reads if path], list(large))
         manifest = Manifest(
@@ -296,8 +296,8 @@ def _compare(provenance: Provenance, path: Path, stated: File, whole: bool) -> N
         ) from None
     if not same:
         raise InputError(
-            f"{path}: damaged or exchanged: not what its job wrote (by its manifest). "
-            "Delete it, and run snakemake again; `snakemake verify` looks for others"
+            f"{path}: damaged or exchanged: it is not what its job wrote, by the manifest. Delete "
+            "it, and run snakemake again; `snakemake verify` looks for others"
         )
 
 

@@ -76,7 +76,7 @@ def _manifests(study: Path) -> tuple[dict[str, Manifest], list[Problem]]:
             continue
         assert manifest is not None
         if manifest.state == STARTED:
-            problems.append(Problem(file, "its job was cut off, or still runs", job))
+            problems.append(Problem(file, "its job was interrupted, or is still running", job))
         elif any(job_of(name) != job for name in manifest.outputs):
             problems.append(Problem(file, "foreign: the manifest of another job", job))
         else:

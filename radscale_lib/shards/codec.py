@@ -58,9 +58,9 @@ def decode(data: bytes | memoryview) -> Stored:
     try:
         image: Stored = imagecodecs.tiff_decode(data)  # type: ignore[arg-type]  # any buffer
     except Exception:  # the library's own, IndexError and others
-        raise ValueError("no decodable TIFF") from None
+        raise ValueError("not a decodable TIFF") from None
     if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
-        raise ValueError("no grey TIFF of 8 or 16 bits")
+        raise ValueError("not a grey TIFF of 8 or 16 bits")
     return image
 
 

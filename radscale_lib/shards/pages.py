@@ -40,7 +40,7 @@ def chunk_of(metadata: pq.FileMetaData, group: int, column: str) -> Chunk:
     index = metadata.schema.to_arrow_schema().names.index(column)
     description = metadata.schema.column(index)
     if description.path != column or description.physical_type != "BYTE_ARRAY":
-        raise NotAddressableError(f"column {column} is no plain column of bytes")
+        raise NotAddressableError(f"column {column} is not a plain column of bytes")
     if description.max_definition_level or description.max_repetition_level:
         raise NotAddressableError(f"column {column} may hold nulls or lists")
     chunk = metadata.row_group(group).column(index)

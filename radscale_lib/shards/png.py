@@ -112,5 +112,5 @@ def _decode_any(data: bytes | memoryview) -> Grey8Or16:
     except cv2.error:
         image = None
     if image is None:
-        raise ValueError("no decodable PNG")
+        raise ValueError("not a decodable PNG")
     return image  # type: ignore[return-value]

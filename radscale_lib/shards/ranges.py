@@ -99,7 +99,7 @@ def fingerprint(storage: Storage, name: str) -> Fingerprint:
         length, magic = _TAIL.unpack(tail) if len(tail) == _TAIL.size else (0, b"")
         size = length + _TAIL.size
         if magic != _MAGIC or size > file.size:
-            raise ShardError(f"{address} is no whole shard: ingest its partition again")
+            raise ShardError(f"{address} is not a complete shard: ingest its partition again")
         footer = file.read(file.size - size, size)
     except OSError:
         raise ShardError(f"{address} is missing: ingest its partition again") from None
@@ -203,7 +203,7 @@ class Ranges:
                 table = pa.ipc.open_file(source).read_all()
             version = (table.schema.metadata or {}).get(b"radscale.ranges", b"").decode()
         except (OSError, pa.ArrowException):
-            raise StaleIndexError(f"{self.path} is no readable index: index again") from None
+            raise StaleIndexError(f"{self.path} is not a readable index: index again") from None
         if version != VERSION:
             raise StaleIndexError(f"{self.path} has version {version!r}: index the shards again")
         return table

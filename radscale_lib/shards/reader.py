@@ -297,7 +297,8 @@ class ShardReader:
             )
         except (OSError, pa.ArrowException):
             raise ShardError(
-                f"{self._storage.address(shard)} is no readable shard: ingest its partition again"
+                f"{self._storage.address(shard)} is not a readable shard: ingest its partition "
+                "again"
             ) from None
 
     def _place(self, shard: str, row: int) -> tuple[int, int]:

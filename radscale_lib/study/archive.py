@@ -86,10 +86,11 @@ class Phantom(Section):
     seed: int = Field(0, ge=0, description="Seed of every random draw of the archive.")
     site: Literal["institution", "public"] = Field(
         "institution",
-        description="Acquisition style: 'public' shifts habitus, exposure, prevalences, wording.",
+        description="Acquisition style: 'public' has other body habitus, exposure, prevalences "
+        "and wording.",
     )
     pixels: int = Field(128, ge=64, le=2048, description="Rows of a rendered frontal image.")
-    broken: int = Field(8, ge=0, description="Defective files planted among the sound ones.")
+    broken: int = Field(8, ge=0, description="Defective files planted among the intact ones.")
 
 
 class Select(Section):
@@ -102,11 +103,12 @@ class Select(Section):
     )
     body_parts: tuple[str, ...] = Field(
         (),
-        description="Body Part Examined (0018,0015), else the one that Series Description names, "
-        "as CHEST; 'unknown' admits images that state none. Empty: all.",
+        description="Body Part Examined (0018,0015), otherwise the one that Series Description "
+        "names, as CHEST; 'unknown' admits images that state none. Empty: all.",
     )
     lateralities: tuple[Literal["L", "R", "B", "U", "unknown"], ...] = Field(
-        (), description="Image Laterality (0020,0062), else Laterality (0020,0060). Empty: all."
+        (),
+        description="Image Laterality (0020,0062), otherwise Laterality (0020,0060). Empty: all.",
     )
     derived: bool = Field(
         True, description="Admit images processed from others (Image Type, value 1: DERIVED)."
@@ -118,7 +120,7 @@ class Select(Section):
         False, description="Admit raw detector images (Presentation Intent Type: FOR PROCESSING)."
     )
     burned_in: bool = Field(
-        False, description="Admit images whose header says that text is burnt in (0028,0301)."
+        False, description="Admit images whose header states burnt-in text (0028,0301)."
     )
     colour: bool = Field(
         False,
@@ -137,7 +139,8 @@ class Select(Section):
         strange = [part for part in self.body_parts if part not in {*BODY_PARTS, "unknown"}]
         if strange:
             raise ValueError(
-                f"body_parts: {strange[0]!r} is no defined term, so no image would have it: write "
+                f"body_parts: {strange[0]!r} is not a defined term, so no image would have it: "
+                "write "
                 "one as DICOM has it, such as CHEST, or 'unknown'"
             )
         return self
@@ -150,7 +153,7 @@ class Image(Section):
     interpolation: Interpolation = Field(
         "bspline",
         description="Resize: the cubic B-spline (RAD-DINO), or a library's, which gives other "
-        "pixels (docs/hospital/ingest.md).",
+        "pixels (docs/hospital/pixels.md).",
     )
     alignment: Literal["centred", "origin"] = Field(
         "centred",
@@ -162,17 +165,18 @@ class Image(Section):
         "or the file's own VOI.",
     )
     bits: Literal[8, 16] = Field(
-        8, description="Bits of a stored pixel; training and features see 8 of 16, rounded."
+        8, description="Bits of a stored pixel; training and features use 8 of 16, rounded."
     )
     encoding: Encoding = Field(
         "png",
         description="Lossless encoding: PNG, or TIFF with Zstandard, which decodes faster "
-        "(docs/hospital/ingest.md has times and sizes).",
+        "(docs/hospital/pixels.md).",
     )
     burned_in_text: Literal["keep", "mask", "exclude"] = Field(
         "keep",
-        description="Lines of text found in the pixels: leave them, cover them with the grey "
-        "around them, or exclude the image (docs/hospital/privacy.md says what is missed).",
+        description="Lines of text found in the pixels: keep them, cover them with the grey "
+        "around them, or exclude the image (docs/hospital/deidentification.md says "
+        "what is missed).",
     )
 
     @model_validator(mode="after")
@@ -190,22 +194,22 @@ class Join(Section):
 
     columns: dict[str, str] = Field(
         {},
-        description="Names of the table's columns where they are not the expected ones, as "
+        description="Names of the table's columns if they are not the expected ones, as "
         '`accession_number: "Accession Number"`.',
     )
     separator: Literal["comma", "semicolon", "tab"] | None = Field(
-        None, description="Of a CSV file; null: found by the names in its first row."
+        None, description="Separator of a CSV file; null: detected from the names in its first row."
     )
     encoding: str | None = Field(
         None,
-        description="Of a CSV or JSONL file, as `cp1250` or `gb18030`; null: UTF-8, UTF-16 or "
-        "Windows-1252, found by its bytes.",
+        description="Encoding of a CSV or JSONL file, as `cp1250` or `gb18030`; null: UTF-8, "
+        "UTF-16 or Windows-1252, detected from its bytes.",
     )
     ignore: Annotated[tuple[Difference, ...], Distinct] = Field(
         (),
         description="Accession numbers count as equal if they differ only in these: an apostrophe "
-        'or ="" around them (Excel), decimals (1000001.0), case, punctuation and blanks, zeros '
-        "before digits.",
+        'or ="" around them (Excel), decimals (1000001.0), case, punctuation and '
+        "blanks, leading zeros.",
     )
     most_unmatched: Fraction = Field(
         0.05,
@@ -221,7 +225,7 @@ class Join(Section):
                 "".encode(encoding)
         except LookupError:
             raise ValueError(
-                f"{encoding!r} is no encoding: write one as utf-8, utf-16, cp1252 or gb18030"
+                f"{encoding!r} is not an encoding: write one as utf-8, utf-16, cp1252 or gb18030"
             ) from None
         return encoding
 
@@ -250,8 +254,8 @@ class Archive(Section):
     ingested: Path | None = Field(
         None,
         description="Folder of another study's results, `<results>/<name>`, whose archive of this "
-        "name is used as it was ingested there, with its settings and splits: give nothing else "
-        "(docs/hospital/project-folders.md).",
+        "name is used as ingested there, with its settings and splits; give no other "
+        "key (docs/hospital/project-folders.md).",
     )
     reports: Path | None = Field(
         None,
@@ -260,8 +264,8 @@ class Archive(Section):
     )
     language: Language = Field(
         "en",
-        description="Language of the reports: headings, dates, names and numbers are told by its "
-        "words (docs/hospital/privacy.md says how well).",
+        description="Language of the reports: headings, dates, names and numbers are recognised "
+        "by its words (docs/hospital/deidentification.md says how well).",
     )
     most_foreign_reports: Fraction = Field(
         0.05,
@@ -270,9 +274,9 @@ class Archive(Section):
     )
     scrub_reports: bool = Field(
         True,
-        description="Remove names, dates, telephones and numbers from report texts by rules "
-        "(docs/hospital/privacy.md says what they miss); false for texts that are de-identified "
-        "already.",
+        description="Remove names, dates, telephone numbers and other numbers from report texts "
+        "by rules (docs/hospital/deidentification.md says what they miss); false for "
+        "texts that are already de-identified.",
     )
     labels: Path | None = Field(
         None,
@@ -282,8 +286,9 @@ class Archive(Section):
     tubes: Path | None = Field(
         None,
         description="Tubes as CSV, Parquet or JSONL: sop_instance_uid, label, and data (polyline "
-        "in RANZCR CLiP form: JSON list of [x, y] in pixels of the original image) or mask (path, "
-        "from the table's folder, of a PNG of the original image's size, 0 where no tube is).",
+        "in RANZCR CLiP form: JSON list of [x, y] in pixels of the original image) or "
+        "mask (path, relative to the table's folder, of a PNG of the original image's "
+        "size, 0 where there is no tube).",
     )
     joins: Joins = Field(Joins(), description="How the tables are read, and joined to the images.")
     partitions: int = Field(
@@ -304,14 +309,14 @@ class Archive(Section):
     most_of_one_patient: Fraction = Field(
         0.02,
         description="Share of the images above which one patient stops the study: a placeholder "
-        "in Patient ID makes one of many. 100 images and half of the archive are always plausible; "
-        "1.0 switches it off.",
+        "in Patient ID makes one patient of many. 100 images are plausible if they "
+        "are at most half of the archive; 1.0 switches this off.",
     )
     demographics: Annotated[tuple[Literal["sex", "age_band"], ...], Distinct] = Field(
         (),
-        description="What of the patient is kept, for scores of subgroups: sex; age in bands "
-        "(0-17, 18-39, 40-64, 65-79, 80+). The catalog leaves out what few patients share "
-        "(disclosure.smallest_cell).",
+        description="What is kept about the patient, for scores of subgroups: sex; age in bands "
+        "(0-17, 18-39, 40-64, 65-79, 80+). The catalog leaves out what few patients "
+        "share (disclosure.smallest_cell).",
     )
     select: Select = Field(Select(), description="Which instances enter the study.")
     image: Image = Field(Image(), description="How an image is prepared and stored.")
@@ -357,7 +362,8 @@ class TestArchive(Archive):
 
     without_labels: Annotated[tuple[str, ...], Distinct] = Field(
         (),
-        description="Labels of the study that its tables do not have: they are not scored there.",
+        description="Labels of the study that this archive's tables do not have: they are not "
+        "scored there.",
     )
 
 
@@ -377,8 +383,8 @@ class Labels(Section):
     )
     others: Annotated[tuple[str, ...], Distinct] = Field(
         (),
-        description="Label columns of no task whose presence, or doubt, forbids the label text 'no "
-        "finding': findings that a table has besides.",
+        description="Label columns that belong to no task but forbid the label text 'no finding' "
+        "if present or doubtful: further findings in the table.",
     )
     uncertain: Literal["ignore", "positive", "negative"] = Field(
         "ignore", description="Policy for -1 in training and evaluation."
@@ -389,29 +395,29 @@ class Labels(Section):
     source: SomeSources = Field(
         ("table",),
         description="Where the institution's labels come from: `table`, `rules` or `endpoint` "
-        "(docs/hospital/labels.md). Of several, a later one fills in what those before it do not "
-        "know.",
+        "(docs/hospital/labels.md). Of several, a later one fills in what the earlier "
+        "ones do not know.",
     )
     compared: Sources = Field(
         (), description="Further sources, which are only compared with the others."
     )
     test_source: Source | None = Field(
-        None, description="Source of the test patients' labels, where it is another."
+        None, description="Source of the test patients' labels, if it differs."
     )
     definitions: dict[str, NotBlank] = Field(
         {},
-        description="A sentence for each label, which a person and a model can follow, where the "
-        "known one does not fit or there is none.",
+        description="A sentence for each label that a person and a model can follow, where the "
+        "built-in one does not fit or there is none.",
     )
     phrases: dict[str, tuple[Phrase, ...]] = Field(
         {},
         description="Further phrases that mention a label, for rules; an ellipsis (…) stands for "
         "up to four words.",
     )
-    endpoint: Endpoint | None = Field(None, description="The server that `endpoint` asks.")
+    endpoint: Endpoint | None = Field(None, description="The server that is asked by `endpoint`.")
     audit: Audit = Field(Audit(), description="How far the labels can be trusted.")
     partitions: int = Field(
-        1, ge=1, le=10_000, description="Jobs that read the reports, of each source."
+        1, ge=1, le=10_000, description="Jobs that read the reports, for each source."
     )
 
     @property
@@ -457,11 +463,13 @@ class Labels(Section):
         taken = [name for name in self.columns if name in ("macro", "micro")]
         if taken:
             raise ValueError(
-                f"{taken[0]!r} is what scores of all labels are called: rename the label"
+                f"{taken[0]!r} is the name of scores over all labels: rename the label"
             )
         blank = [name for name in self.columns if not any(map(str.isalnum, name))]
         if blank:
-            raise ValueError(f"{blank[0]!r} is no label's name: it has neither letter nor figure")
+            raise ValueError(
+                f"{blank[0]!r} cannot be a label's name: it has neither a letter nor a digit"
+            )
         return self
 
     @model_validator(mode="after")
@@ -489,8 +497,8 @@ class Splits(Section):
     empty_below: int = Field(
         50,
         ge=0,
-        description="Number of patients from which on a split that none of them falls in stops the "
-        "study; below, the log says so.",
+        description="Number of patients from which on a split without patients stops the study; "
+        "below, the log says so.",
     )
 
     @property

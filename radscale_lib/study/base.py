@@ -22,14 +22,14 @@ def whole_heads(width: int, heads: int) -> None:
     """
     if width % heads:
         raise ValueError(
-            f"width {width} does not divide over {heads} heads: take {-(-width // heads) * heads}"
+            f"width {width} does not divide over {heads} heads: use {-(-width // heads) * heads}"
         )
 
 
 def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
     low, high = interval
     if low > high:
-        raise ValueError(f"[{low:g}, {high:g}] is no interval: write it as [{high:g}, {low:g}]")
+        raise ValueError(f"[{low:g}, {high:g}] is not an interval: write it as [{high:g}, {low:g}]")
     return interval
 
 

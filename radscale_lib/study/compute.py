@@ -25,26 +25,27 @@ class Compute(Section):
     compile: bool = Field(
         False,
         description="Whether torch compiles the towers that are trained: it takes minutes at the "
-        "start, and a C++ compiler. Results differ by rounding.",
+        "start and needs a C++ compiler. Results differ by rounding.",
     )
     devices: int = Field(1, ge=1, description="Devices of one pretraining run.")
     tflops: float = Field(
         0.05,
         gt=0,
-        description="Stated rate of one device, TFLOP/s, for plans without measurements.",
+        description="Assumed peak rate of one device, TFLOP/s, for plans without measurements.",
     )
-    utilisation: float = Field(0.4, gt=0, le=1, description="Share of the stated rate assumed.")
+    utilisation: float = Field(0.4, gt=0, le=1, description="Share of that rate that is reached.")
     watts: float | None = Field(
         None,
         gt=0,
-        description="Power of one device under load, W: the report tells energy by it, or not.",
+        description="Power of one device under load, W, from which the report computes energy; "
+        "without it the report states none.",
     )
     checkpoint_minutes: float = Field(
         15, gt=0, description="Minutes between checkpoints of a pretraining run."
     )
     damaged_images: Literal["stop", "skip"] = Field(
         "stop",
-        description="What pretraining does at an image without its checksum: 'stop' names it; "
-        "'skip' takes another image in its place, and counts it on the run's card.",
+        description="What pretraining does with a damaged image: 'stop' names it; 'skip' uses "
+        "another image in its place and counts it on the run's card.",
     )
     budget: Budget = Budget()

@@ -72,7 +72,7 @@ def _test_archives(study: Study) -> Iterator[str]:
     for name, archive in study.test_archives.items():
         key = f"test_archives.{name}"
         if name in ("institution", "public"):
-            yield f"{key}: the name is taken by an archive that is learnt from: rename it"
+            yield f"{key}: the name is taken by an archive from which encoders learn: rename it"
         for other, taken in study.learnt_archives.items():
             if archive.dicom is not None and archive.dicom == taken.dicom:
                 yield (
@@ -86,13 +86,13 @@ def _test_archives(study: Study) -> Iterator[str]:
                 )
         if archive.ingested:
             yield (
-                f"{key}.ingested: a test archive is held against what this study learns from as it "
-                "is ingested: remove it, and give dicom"
+                f"{key}.ingested: a test archive is compared, during its ingest, with the archives "
+                "from which this study learns: remove this key and give dicom"
             )
         if archive.image != study.institution.image:
             yield (
-                f"{key}.image: differs from institution.image, so that scores would tell of the "
-                "preparation too: write both alike"
+                f"{key}.image: differs from institution.image, so scores would also reflect the "
+                "preparation: make both equal"
             )
         unknown = [label for label in archive.without_labels if label not in study.labels.columns]
         if unknown:
@@ -101,7 +101,7 @@ def _test_archives(study: Study) -> Iterator[str]:
                 f"{list(study.labels.columns)}"
             )
         if not (archive.has_reports or archive.has_labels or archive.has_tubes):
-            yield f"{key}: no table to score by: give reports, labels or tubes"
+            yield f"{key}: there is no table to score with: give reports, labels or tubes"
 
 
 def _phantom_labels(study: Study) -> Iterator[str]:
@@ -173,7 +173,7 @@ def _endpoint(study: Study) -> Iterator[str]:
     for name in labels.columns:
         if labels.definition(name) is None:
             yield (
-                f"labels.definitions.{name}: a model must be told what the label says: give a "
+                f"labels.definitions.{name}: a model needs to know what the label means: give a "
                 "sentence"
             )
 
@@ -221,7 +221,7 @@ def _baselines(study: Study) -> Iterator[str]:
             yield f"{key}: the name is taken by an arm or its initial weights: rename it"
         if encoder is None:
             yield (
-                f"{key}.encoder: {baseline.encoder!r} is no encoder: use one of "
+                f"{key}.encoder: {baseline.encoder!r} is not an encoder: use one of "
                 f"{sorted(study.encoders)}"
             )
         elif baseline.encoder in study.origins:
@@ -247,7 +247,8 @@ def _pretraining(
 ) -> Iterator[str]:
     encoder = study.encoders.get(run.encoder)
     if encoder is None:
-        yield f"{key}.encoder: {run.encoder!r} is no encoder: use one of {sorted(study.encoders)}"
+        known = sorted(study.encoders)
+        yield f"{key}.encoder: {run.encoder!r} is not an encoder: use one of {known}"
         return
     recipe = run.recipe
     if recipe.paradigm not in encoder.paradigms and not recipe.any_tower:
@@ -306,7 +307,7 @@ def _interpolation(study: Study, name: str, arm: Interpolation) -> Iterator[str]
     key, trained = f"arms.{name}", study.trained_arms.get(arm.interpolates)
     if trained is None:
         yield (
-            f"{key}.interpolates: {arm.interpolates!r} is no arm that trains: use one of "
+            f"{key}.interpolates: {arm.interpolates!r} is not an arm that is trained: use one of "
             f"{list(study.trained_arms)}"
         )
         return
@@ -383,13 +384,13 @@ def _metrics(study: Study) -> Iterator[str]:
             yield f"scaling.metrics.{name}: no such task: remove it, or use one of {sorted(tasks)}"
         elif metric not in (known := metrics(tasks[name].kind)):
             yield (
-                f"scaling.metrics.{name}: {metric!r} is no metric of this task: use one of "
+                f"scaling.metrics.{name}: {metric!r} is not a metric of this task: use one of "
                 f"{_fitted(tasks[name])}"
             )
         elif known[metric].is_error:
             yield (
-                f"scaling.metrics.{name}: of {metric!r} smaller is better, and laws are fitted to "
-                f"metrics of which larger is: use one of {_fitted(tasks[name])}"
+                f"scaling.metrics.{name}: smaller is better for {metric!r}, and laws are fitted to "
+                f"metrics for which larger is better: use one of {_fitted(tasks[name])}"
             )
         elif known[metric].needs_phrases and study.institution.language not in PHRASED:
             others = [
@@ -420,7 +421,8 @@ def _heads(study: Study) -> Iterator[str]:
             yield f"scaling.heads.{name}: no such task: remove it, or use one of {sorted(tasks)}"
         elif head not in (known := tasks[name].head_names):
             yield (
-                f"scaling.heads.{name}: {head!r} is no head of this task: use one of {list(known)}"
+                f"scaling.heads.{name}: {head!r} is not a head of this task: use one of "
+                f"{list(known)}"
             )
     for name in study.scaling.metrics:
         if name in tasks and name not in study.scaling.heads and tasks[name].only_head is None:
@@ -436,7 +438,7 @@ def _checkpoints(study: Study) -> Iterator[str]:
         return
     known = [name for name, task in study.evaluation.tasks.items() if task.kind == "classification"]
     if by not in known:
-        yield f"{key}: {by!r} is no classification task: use one of {known}"
+        yield f"{key}: {by!r} is not a classification task: use one of {known}"
     if not study.kept:
         yield f"{key}: no arm keeps an encoder on the way: give one 'keep', or remove this"
 
@@ -458,20 +460,20 @@ def _claims(study: Study) -> Iterator[str]:
         if name in RESERVED_CLAIMS:
             yield f"{key}: the name is taken by a claim of the paper's abstract: rename it"
         if claim.better not in study.arms:
-            yield f"{key}.better: {claim.better!r} is no arm: use one of {list(study.arms)}"
+            yield f"{key}.better: {claim.better!r} is not an arm: use one of {list(study.arms)}"
         if claim.than not in (*study.arms, *baselines):
             yield (
-                f"{key}.than: {claim.than!r} is no arm and no baseline: use one of "
+                f"{key}.than: {claim.than!r} is neither an arm nor a baseline: use one of "
                 f"{[*study.arms, *baselines]}"
             )
         elif claim.than in baselines and claim.what == "slope":
             yield f"{key}.what: baseline {claim.than!r} has no slope: compare values, or two arms"
         for task in claim.on:
             if task not in study.scaling.metrics:
-                yield f"{key}.on: {task!r} is no task: use some of {list(study.scaling.metrics)}"
+                yield f"{key}.on: {task!r} is not a task: use some of {list(study.scaling.metrics)}"
         if claim.what == "slope" and claim.at != "largest":
             yield f"{key}.at: slopes are those at the largest size: remove 'at'"
         for side in (claim.better, claim.than):
             sizes = study.arms[side].sizes or study.subsets.sizes if side in study.arms else None
             if sizes is not None and isinstance(claim.at, int) and claim.at not in sizes:
-                yield f"{key}.at: {claim.at} is no size of {side!r}: use one of {list(sizes)}"
+                yield f"{key}.at: {claim.at} is not a size of {side!r}: use one of {list(sizes)}"

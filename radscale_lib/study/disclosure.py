@@ -11,7 +11,8 @@ class Disclosure(Section):
     smallest_cell: int = Field(
         10,
         ge=1,
-        description="Patients that a cell of a published table or figure holds at least, and that "
-        "share a device model or a word of an encoder's vocabulary: what fewer share is merged, "
-        "coded or left out. 1 tells all; a phantom's cells are told whatever is set.",
+        description="The smallest number of patients in a cell of a published table or figure, "
+        "and of patients who share a device model or a word of an encoder's "
+        "vocabulary: what fewer share is merged, coded or left out. 1 shows "
+        "everything; a phantom's cells are always shown.",
     )

@@ -42,14 +42,14 @@ class Evaluation(Section):
         tuple[Literal["view", "scanner", "year", "sex", "age_band"], ...], Distinct
     ] = Field(
         ("view", "scanner", "year"),
-        description="Properties of the catalog by which test images are scored in groups too; the "
+        description="Properties of the catalog by which groups of test images are scored; the "
         "last two need institution.demographics.",
     )
     shortcuts: dict[str, str] | None = Field(
         None,
         description="Tubes that give findings away, by finding: images with both, and with the "
-        "finding alone, are scored apart. Null: pneumothorax by chest tube, where labels are so "
-        "called.",
+        "finding alone, are scored separately. Null: pneumothorax by chest tube, if "
+        "labels have these names.",
     )
     floors: bool = Field(
         True,

@@ -24,8 +24,8 @@ class Pixels(EncoderSection):
     weights_are: ClassVar[Literal["file", "folder", "either"]] = "file"
 
     kind: Literal["pixels"] = "pixels"
-    like: Encoder = Field(description="The encoder whose square and grids it shares.")
-    grids: Four | None = Field(None, description="Cells of a side, of each level.")
+    like: Encoder = Field(description="The encoder whose input square and grids it shares.")
+    grids: Four | None = Field(None, description="Cells per side, for each level.")
     weights: None = None
 
     @property

@@ -73,13 +73,13 @@ class Price(Section):
     """What an endpoint costs."""
 
     input: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="For a million tokens that are sent."
+        0.0, ge=0, allow_inf_nan=False, description="Price of a million tokens sent."
     )
     output: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="For a million tokens that are answered."
+        0.0, ge=0, allow_inf_nan=False, description="Price of a million tokens received."
     )
     currency: Annotated[str, AfterValidator(_shown)] = Field(
-        "USD", description="In which the prices are, as plans say it."
+        "USD", description="Currency of the prices, as plans show it."
     )
 
 
@@ -87,41 +87,41 @@ class Endpoint(Section):
     """A server that speaks OpenAI's chat completions: vLLM, Ollama, or a vendor's."""
 
     url: str = Field(
-        description="Address up to the version, as http://127.0.0.1:8000/v1. RADSCALE_ENDPOINT_KEY "
-        "of the environment is sent as its key, if it is set."
+        description="Address up to the version, as http://127.0.0.1:8000/v1. The environment "
+        "variable RADSCALE_ENDPOINT_KEY is sent as its key, if it is set."
     )
-    model: Line = Field(description="Name of the model, as the server has it.")
+    model: Line = Field(description="Name of the model on the server.")
     texts_leave_institution: bool = Field(
         False,
-        description="Allow an address outside of this machine and its private network: report "
-        "texts, scrubbed by rules that miss some names (docs/hospital/privacy.md), leave the "
-        "institution.",
+        description="Allow an address outside this machine and its private network: report texts, "
+        "scrubbed by rules that miss some names (docs/hospital/deidentification.md), "
+        "leave the institution.",
     )
-    concurrency: int = Field(8, ge=1, le=512, description="Requests at once, of each job.")
+    concurrency: int = Field(8, ge=1, le=512, description="Concurrent requests of each job.")
     attempts: int = Field(
         5,
         ge=1,
         le=20,
-        description="Tries of a request, with growing waits; after them the job stops, and goes on "
-        "from its cache when it is started again.",
+        description="Attempts at a request, with growing waits; after the last the job stops, and "
+        "continues from its kept answers when it is started again.",
     )
     timeout: float = Field(
         120.0,
         gt=0,
         le=86_400,
         allow_inf_nan=False,
-        description="Seconds that an answer may take, from its request to its last byte.",
+        description="Seconds that an answer may take, from the request to its last byte.",
     )
     characters: int = Field(
         20_000,
         ge=100,
-        description="Reports that are longer are not sent: their labels are missing.",
+        description="Longer reports are not sent: their labels are missing.",
     )
     tokens_per_second: float = Field(
         1000.0,
         gt=0,
         allow_inf_nan=False,
-        description="Tokens a second that the server reads and writes, for plans.",
+        description="Tokens per second that the server reads and writes, for plans.",
     )
     price: Price = Field(Price(), description="What it costs, for plans.")
 
@@ -129,7 +129,7 @@ class Endpoint(Section):
     @classmethod
     def _address(cls, url: str) -> str:
         told = "this" if "@" in url else repr(url)  # with a password, perhaps
-        wrong = ValueError(f"{told} is no address: write one as http://127.0.0.1:8000/v1")
+        wrong = ValueError(f"{told} is not an address: write one as http://127.0.0.1:8000/v1")
         if any(sign.isspace() or not sign.isprintable() for sign in url):
             raise ValueError("an address has no blanks: write one as http://127.0.0.1:8000/v1")
         try:
@@ -203,10 +203,12 @@ class Least(Section):
     """What a label must reach in the audit."""
 
     precision: Fraction = Field(
-        0.0, description="Share of the studies read as present that a person finds present."
+        0.0, description="Share of the examinations read as present that a person marks as present."
     )
     recall: Fraction = Field(
-        0.0, description="Share of the studies that a person finds present that are read so."
+        0.0,
+        description="Share of the examinations that a person marks as present that are read "
+        "as present.",
     )
 
 
@@ -214,7 +216,10 @@ class Audit(Section):
     """Reading some reports oneself, to know how far labels are right (docs/hospital/labels.md)."""
 
     reports: int = Field(
-        200, ge=1, description="Reports drawn for each label: by state, and where sources differ."
+        200,
+        ge=1,
+        description="Reports drawn for each label, by state and from those on which "
+        "sources differ.",
     )
     seed: int = Field(0, ge=0, description="Seed of the draw.")
     table: Path | None = Field(
@@ -222,9 +227,9 @@ class Audit(Section):
         description="The table that `snakemake audit_labels` draws, filled in "
         "(docs/hospital/labels.md).",
     )
-    least: Least = Field(Least(), description="What a label must reach, of the first source.")
+    least: Least = Field(Least(), description="What each label of the first source must reach.")
     below: Literal["stop", "drop"] = Field(
         "stop",
-        description="What happens to a label below that: the study stops, or goes on without what "
-        "the source says of the label.",
+        description="What happens to a label that does not: the study stops, or continues without "
+        "that source's readings of the label.",
     )

@@ -74,7 +74,7 @@ def read_values(path: Path) -> dict[str, Any]:
         problem = " ".join(str(error.problem or error.context).split())
         if "'\\t'" in problem:
             problem = "a tab where the line is indented: use spaces"
-        raise StudyError(f"{path}: no valid YAML: {place}{problem}") from None
+        raise StudyError(f"{path}: not valid YAML: {place}{problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise StudyError(f"{path}: no valid {kind}: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

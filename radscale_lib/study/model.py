@@ -52,12 +52,12 @@ class Study(Section):
     results: Path = Field(Path("results"), description="Folder of all results.")
     institution: Archive = Field(description="The archive whose data are scaled.")
     public: Archive | None = Field(
-        None, description="The archive that base weights are trained on, if they are made here."
+        None, description="The archive on which base weights are trained, if they are made here."
     )
     test_archives: dict[Name, TestArchive] = Field(
         {},
-        description="Further archives by name, ingested by the same path; what was trained on the "
-        "institution's labels is scored on them too, and nothing learns from them.",
+        description="Further archives by name, ingested in the same way. Heads trained on the "
+        "institution's labels are scored on them too, and nothing learns from them.",
     )
     labels: Labels = Labels()
     splits: Splits = Splits()

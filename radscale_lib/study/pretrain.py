@@ -68,13 +68,13 @@ class Arm(Pretraining):
         description="Seeds: each draws its own subsets and its own training.",
     )
     sizes: Sizes | None = Field(
-        None, description="Sizes of this arm where they are fewer than the study's."
+        None, description="Sizes of this arm if they are fewer than the study's."
     )
     keep: Annotated[tuple[Share, ...], Distinct] = Field(
         (),
-        description="Shares of the budget at which a run's encoder is kept and evaluated too, such "
-        "as [0.25, 0.5]; that of the whole budget always is. Changing it trains nothing again but "
-        "for shares that were not kept.",
+        description="Shares of the budget at which a run's encoder is kept and evaluated too, "
+        "such as [0.25, 0.5]; that of the whole budget always is. A change retrains "
+        "only runs that have not kept a new share.",
     )
 
     @model_validator(mode="after")
@@ -103,19 +103,17 @@ class Arm(Pretraining):
 class Interpolation(Section):
     """A line that trains nothing: weights between an arm's and its base's (arXiv 2109.01903)."""
 
-    interpolates: Name = Field(description="The arm whose trained weights are taken.")
+    interpolates: Name = Field(description="The arm whose trained weights are used.")
     share: Fraction = Field(
-        0.5, description="Share of the trained weights in the mean; the rest is their base's."
+        0.5, description="Share of the trained weights in the mean; the remainder is their base's."
     )
     seeds: Seeds = Field(
-        (0,), min_length=1, description="Seeds, of those of the arm; left out, all of them."
+        (0,), min_length=1, description="Seeds, among those of the arm; all by default."
     )
-    sizes: Sizes | None = Field(
-        None, description="Sizes, of those of the arm; left out, all of them."
-    )
-    encoder: str = Field("", description="The arm's; need not be given.")
+    sizes: Sizes | None = Field(None, description="Sizes, among those of the arm; all by default.")
+    encoder: str = Field("", description="The arm's; may be left out.")
     supervision: Annotated[tuple[Supervision, ...], Distinct] = Field(
-        (), description="The arm's; need not be given."
+        (), description="The arm's; may be left out."
     )
 
     @model_validator(mode="before")

@@ -10,10 +10,10 @@ from radscale_lib.study.base import Distinct, Name, Section
 class StatedClaim(Section):
     """A claim that is judged beside those of the paper's abstract."""
 
-    better: Name = Field(description="The arm that is said to be better.")
-    than: Name = Field(description="The arm or baseline that it is compared with.")
+    better: Name = Field(description="The arm that is claimed to be better.")
+    than: Name = Field(description="The arm or baseline with which it is compared.")
     on: Annotated[tuple[Name, ...], Distinct] = Field(
-        (), description="Tasks, of which the mean is judged; all if empty."
+        (), description="Tasks over which the mean is judged; all if empty."
     )
     at: Annotated[int, Field(gt=0)] | Literal["smallest", "largest"] = Field(
         "largest", description="Size at which the values are compared."
@@ -39,19 +39,19 @@ class Scaling(Section):
     )
     heads: dict[str, str] = Field(
         {},
-        description="The head of a task that is fitted and drawn, by task name, as its rows of the "
-        "scores are called; needed for a task of several heads.",
+        description="The head of a task that is fitted and drawn, by task name, as the scores "
+        "name it; needed for a task with several heads.",
     )
     checkpoint_by: Name | None = Field(
         None,
         description="A classification task: of the encoders that a run keeps on the way "
-        "(`arms.<name>.keep`), the one with the best mean of its metric over the labels, on the "
-        "validation images, is the run's chosen one, whose test scores make a further curve. "
-        "Curves and fits stay those of whole budgets.",
+        "(`arms.<name>.keep`), the one with the best mean of this task's metric over "
+        "the labels on the validation images is chosen, and its test scores make a "
+        "further curve. Curves and fits still use whole budgets.",
     )
     forms: tuple[Literal["power", "power_floor", "double_saturating"], ...] = Field(
         ("power", "power_floor"),
-        description="Forms fitted: power law, with floor, and with floor and start.",
+        description="Forms fitted: power law; with floor; with floor and start.",
     )
     confidence: float = Field(
         0.9,
@@ -60,7 +60,7 @@ class Scaling(Section):
         description="Level of the intervals; claims are decided at an error rate of 1 minus this.",
     )
     horizon: float = Field(
-        2.0, gt=1, description="Predictions reach to this multiple of the largest size."
+        2.0, gt=1, description="Predictions reach this multiple of the largest size."
     )
     claims: dict[Name, StatedClaim] = Field(
         {}, description="Claims to be judged beside those of the paper's abstract, by name."

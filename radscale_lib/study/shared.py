@@ -75,7 +75,7 @@ def _agree(values: Mapping[str, Any], theirs: Mapping[str, Any], key: str) -> No
             if absent := [name for name in asked if name not in have]:
                 raise ValueError(
                     f"labels.{group}: {absent} not among the labels that the archive of {key} was "
-                    f"ingested with: use some of {sorted(have)}, or ingest it anew with them"
+                    f"ingested with: use some of {sorted(have)}, or ingest it again with them"
                 )
     splits = values.get("splits") or {}
     if key.startswith("institution") and isinstance(splits, Mapping):

@@ -31,8 +31,9 @@ class Stratified(Section):
     kind: Literal["stratified"]
     by: Annotated[tuple[str, ...], Distinct] = Field(
         min_length=1,
-        description="Columns of the catalog whose values, taken together, make a stratum, such as "
-        "view or finding:effusion. A patient's or study's stratum is that of most of its images.",
+        description="Columns of the catalog whose combined values make a stratum, such as view or "
+        "finding:effusion. A patient's or study's stratum is that of most of its "
+        "images.",
     )
 
 
@@ -77,7 +78,7 @@ class Subsets(Section):
     )
     last_unit: Literal["cut", "whole"] = Field(
         "cut",
-        description="'cut' ends a subset at its size exactly, within a unit where need be; 'whole' "
-        "takes all of the last unit, and so somewhat more images.",
+        description="'cut' ends a subset at exactly its size, within a unit if necessary; 'whole' "
+        "takes all of the last unit, and so a few more images.",
     )
     order: Order = Field(Uniform(), description="What decides which units come first.")

@@ -11,13 +11,13 @@ class Watch(Section):
     knn_images: int = Field(
         0,
         ge=0,
-        description="Labelled images of the train split, the first by keyed hash, by which a k-NN "
-        "probe tells how an arm's run comes on (column `knn` of its log): half of them are found "
+        description="Labelled images of the train split, the first by keyed hash, for a k-NN "
+        "probe of an arm's run (column `knn` of its log): half of them are classified "
         "by the other half. 0 for none.",
     )
     knn_times: int = Field(10, ge=1, description="How often, evenly over a run.")
     tensorboard: bool = Field(
         False,
-        description="Whether the log is also written as TensorBoard's event files, to "
+        description="Whether the log is also written as TensorBoard event files, to "
         "`tensorboard/<run>/` below the study's results.",
     )

@@ -29,7 +29,7 @@ def importance_of(images: pl.Series, curation: pl.DataFrame, column: str) -> pl.
     if bad:
         raise SubsetError(
             f"subsets.order.importance: {bad} of {len(images)} images of the pool have no number "
-            f"from 0 in column {column!r}: complete the table"
+            f"of 0 or more in column {column!r}: complete the table"
         )
     return found.alias("importance")
 

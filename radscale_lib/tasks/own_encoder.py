@@ -61,7 +61,7 @@ def evaluate_encoder(
     elsewhere = {at: _inputs(study, at, file, folder) for at, folder in folders.items()}
     if labels is not None and not all(each.is_file() for each in label_files(study.labels, labels)):
         raise InputError(
-            f"{labels}: the reports' labels are not read: run `snakemake labels` first"
+            f"{labels}: the labels of the reports have not been read: run `snakemake labels` first"
         )
     save_encoder(file, load_file(spec))
     run = Run(name, 0, 0)

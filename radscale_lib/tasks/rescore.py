@@ -110,7 +110,7 @@ def read_predictions(path: Path) -> tuple[list[str], Predictions, Predictions]:
     split = _split(table)
     if table["patient_id"].null_count():
         row = int(table["patient_id"].is_null().arg_max() or 0)
-        raise _wrong("patient_id", row, "no patient", "give every image its patient")
+        raise _wrong("patient_id", row, "no patient", "give the patient of every image")
     patients = table["patient_id"].cast(pl.String).to_list()
     truth = np.stack([_target(table, label) for label in labels], axis=1)
     logits = np.stack([_logit(table, label) for label in labels], axis=1)
@@ -171,7 +171,7 @@ def _split(table: pl.DataFrame) -> NDArray[np.str_]:
     if "split" not in table.columns:
         alike = next((name for name in table.columns if name.strip().lower() == "split"), None)
         if alike:
-            raise PredictionsError(f"column {alike!r}: is it the split? Call it 'split'")
+            raise PredictionsError(f"column {alike!r}: if this is the split, call it 'split'")
         return np.full(len(table), "test")
     split = table["split"].cast(pl.String, strict=False).fill_null("")
     wrong = ~split.is_in(SPLITS)
@@ -202,7 +202,7 @@ def _logit(table: pl.DataFrame, label: str) -> NDArray[np.float64]:
     finite = values.is_finite()
     if not finite.all():
         row = int((~finite).arg_max() or 0)
-        raise _wrong(column.name, row, "not a finite number", "give every row its logit")
+        raise _wrong(column.name, row, "not a finite number", "give a logit for every row")
     return values.to_numpy()
 
 

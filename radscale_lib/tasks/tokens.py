@@ -58,6 +58,6 @@ def released_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Repo
     )
     end = released.eos_token_id
     if end is None:
-        raise ValueError(f"language_model {folder}: its tokenizer names no end token (eos_token)")
+        raise ValueError(f"language_model {folder}: its tokenizer has no end token (eos_token)")
     start = released.bos_token_id if released.bos_token_id is not None else end
     return ReportTokenizer(released.backend_tokenizer, start, end)

@@ -239,7 +239,7 @@ def test_errors_say_what_to_do(generic, nih, tmp_path):
     assert "no column 'image': add it" in failure("generic", images, table, tmp_path)
     images, table = generic([GENERIC[0], ["none.png", "P", "S", *[""] * 4]])
     message = failure("generic", images, table, tmp_path)
-    assert "none of its rows has an image in" in message
+    assert "no row has an image in" in message
     assert "correct --images or --table" in message
     assert "no folder: correct --images" in failure("generic", tmp_path / "x", table, tmp_path)
     assert "cannot be read" in failure("generic", images, tmp_path / "x.csv", tmp_path)

@@ -251,7 +251,7 @@ def test_what_a_csv_writer_wrote_is_read(rows, separator, encoding, written_as):
 )
 def test_lines_that_are_no_objects(tmp_path, line):
     path = written(tmp_path, f'{{"accession_number": "A1"}}\n{line}\n', "t.jsonl")
-    assert "line 2 is no JSON object with each key once" in refusal(path)
+    assert "line 2 is not a JSON object with each key once" in refusal(path)
 
 
 def test_half_a_character_in_json(tmp_path):

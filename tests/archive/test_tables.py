@@ -234,8 +234,8 @@ def failure(kind, path, instances):
 KEY = {"accession_number": "ACC0"}
 IMAGE = {"sop_instance_uid": "1.2.3.4.0"}
 TWICE = "accession_number: rows 2 and 3 have the same key and differ: keep one of them"
-NO_VALUE = "row 2 is none of 1, 0, -1 (uncertain) and blank: correct it"
-NO_POINTS = "data: row 2 is no list of [x, y] in JSON: correct it"
+NO_VALUE = "row 2 is not 1, 0, -1 (uncertain) or blank: correct it"
+NO_POINTS = "data: row 2 is not a list of [x, y] in JSON: correct it"
 OUTSIDE = (
     "data: row 2 has points outside of its image of 16 x 16 pixels, so that its coordinates are of "
     "another size: give them in pixels of the image as it is in the archive"

@@ -250,7 +250,7 @@ def test_names_and_files_are_given_as_text(tmp_path: Path) -> None:
         ("open_clip:ViT-B-33,random=0", "'ViT-B-33' is none of open_clip's models"),
         ("timm:test_vit,weights=/nowhere/a.safetensors", "no such file"),
         ("timm:test_vit,seed=1", "seed: Extra inputs are not permitted"),
-        ("timm:test_vit,random", "'random' is no key=value"),
+        ("timm:test_vit,random", "'random' is not of the form key=value"),
         ("/nowhere", "no encoder: give an encoder file, a run's folder"),
     ],
 )

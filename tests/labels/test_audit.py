@@ -92,7 +92,7 @@ def test_nothing_to_draw_is_said(archive, drawn):
 def test_an_empty_answer_is_no_answer(drawn, tmp_path):
     section, _, sample = drawn
     write_csv(sample, tmp_path / "filled.csv")
-    with pytest.raises(LabelsError, match="no answer in it: fill the column 'answer'"):
+    with pytest.raises(LabelsError, match="it contains no answer: fill in the column 'answer'"):
         read_filled(tmp_path / "filled.csv", section)
 
 

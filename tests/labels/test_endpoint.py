@@ -131,7 +131,7 @@ def test_trouble_that_does_not_pass_keeps_what_was_answered(tmp_path):
         (422, "does it know the model"),
         (403, "is RADSCALE_ENDPOINT_KEY the key of this model"),
         (307, "points to another address"),
-        (418, "look into the log of the server"),
+        (418, "see the server's log"),
     ],
 )
 def test_refusals_of_the_server_say_what_to_do(tmp_path, status, said):

@@ -187,7 +187,7 @@ def test_patterns_that_match_no_weight(values: dict[str, Any]) -> None:
     arms["rad-dino"]["recipe"]["optimiser"]["factors"] = {"ibot_head.*": {"lr": 0.5}}
     supervised["optimiser"]["freeze"] = ["*"]
     assert sorted(problem.partition(": compare")[0] for problem in found(values)) == [
-        "arms.labels.recipe.optimiser.freeze: ['*'] leaves no weight to train: name fewer",
+        "arms.labels.recipe.optimiser.freeze: ['*'] leaves no weight to train: freeze fewer",
         "arms.mi2-reports.recipe.optimiser.freeze: 'texts.*' matches no weight",
         "arms.rad-dino.recipe.optimiser.factors: 'ibot_head.*' matches no weight",
     ]

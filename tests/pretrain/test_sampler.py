@@ -59,7 +59,7 @@ def test_a_pass_holds_the_same_images_on_any_number_of_devices(
 
 
 def test_a_batch_that_cannot_be_shared() -> None:
-    with pytest.raises(PretrainError, match="by 3 devices in 2 passes: take 12"):
+    with pytest.raises(PretrainError, match="by 3 devices in 2 passes: use 12"):
         Share(0, 8, 10, 0, 3, 2)
 
 

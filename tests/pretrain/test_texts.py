@@ -324,7 +324,7 @@ def test_images_whose_labels_say_nothing_are_left_out(archive: Archive, tmp_path
 def test_a_subset_of_another_catalog(archive: Archive, tmp_path: Path) -> None:
     catalog = tmp_path / "catalog.parquet"
     pl.read_parquet(archive.catalog).head(10).write_parquet(catalog)
-    with pytest.raises(NothingToLearnError, match="make the subset again"):
+    with pytest.raises(NothingToLearnError, match="draw the subset again"):
         write_rows(tmp_path / "rows", catalog, archive.subset, archive.study.labels, [])
 
 

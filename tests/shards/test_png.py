@@ -78,7 +78,7 @@ def test_the_fast_path_takes_what_is_encoded_here(dtype):
 
 @pytest.mark.parametrize("data", [b"", b"no image", png._SIGNATURE])
 def test_what_is_no_image(data):
-    with pytest.raises(ValueError, match="no decodable PNG"):
+    with pytest.raises(ValueError, match="not a decodable PNG"):
         png.decode(data)
 
 
@@ -101,5 +101,5 @@ def test_a_stream_that_inflates_further_is_not_followed():
 def test_cut_short():
     data = png.encode(np.random.default_rng(2).integers(0, 256, (9, 9), np.uint8))
     for length in range(8, 41 + 9):
-        with pytest.raises(ValueError, match="no decodable PNG"):
+        with pytest.raises(ValueError, match="not a decodable PNG"):
             png.decode(data[:length])

@@ -194,7 +194,7 @@ def test_start_names_every_shard_that_will_not_do(folder, ranges, tmp_path):
         ShardReader(tmp_path, ranges).check(last)
     lines = str(found.value).splitlines()
     assert len(lines) == 3
-    assert "part=0.parquet is no whole shard" in lines[0]
+    assert "part=0.parquet is not a complete shard" in lines[0]
     assert "was made of another" in lines[1]
     assert "part=1.parquet" in lines[1]
     assert "part=2.parquet is missing" in lines[2]
@@ -264,7 +264,7 @@ def test_a_shard_that_the_index_does_not_know(folder, tmp_path):
 
 def test_what_is_no_index(folder, tmp_path):
     (tmp_path / "ranges").write_bytes(b"no index")
-    with pytest.raises(StaleIndexError, match="ranges is no readable index"):
+    with pytest.raises(StaleIndexError, match="ranges is not a readable index"):
         ShardReader(folder, tmp_path / "ranges").images([NAMES[0]], [0])
     with pa.ipc.new_file(tmp_path / "other", pa.schema([("offset", pa.int64())])):
         pass

@@ -137,7 +137,7 @@ def test_missing_truncated_and_short_shards_are_named(folder, tmp_path):
         reader.images(["part=9.parquet"], [0])
     sound = (folder / "part=0.parquet").read_bytes()
     (tmp_path / "part=0.parquet").write_bytes(sound[: len(sound) // 2])
-    with pytest.raises(ShardError, match=r"part=0\.parquet is no whole shard"):
+    with pytest.raises(ShardError, match=r"part=0\.parquet is not a complete shard"):
         reader.images(["part=0.parquet"], [0])
     with pytest.raises(ShardError, match="no row 64 among 64"):
         ShardReader(folder).images(["part=1.parquet"], [64])

@@ -71,7 +71,7 @@ WRONG = {
     ),
     "checkpoints chosen by a task of another kind": (
         {"arms.rad-dino.keep": [0.4], "scaling.checkpoint_by": "reports"},
-        "scaling.checkpoint_by: 'reports' is no classification task: use one of "
+        "scaling.checkpoint_by: 'reports' is not a classification task: use one of "
         "['findings', 'tubes']",
     ),
     "checkpoints chosen that nobody keeps": (
@@ -85,7 +85,7 @@ WRONG = {
     ),
     "baseline of no encoder": (
         {"baselines": {"dinov2": {"encoder": "dino"}}},
-        "baselines.dinov2.encoder: 'dino' is no encoder: use one of ['mi2', 'rad-dino']",
+        "baselines.dinov2.encoder: 'dino' is not an encoder: use one of ['mi2', 'rad-dino']",
     ),
     "baseline that an arm starts from": (
         {"baselines": {"again": {"encoder": "mi2"}}},
@@ -180,12 +180,13 @@ WRONG = {
     ),
     "a test archive of another preparation": (
         {"test_archives": {"other": {"phantom": {"patients": 5, "seed": 3}}}},
-        "test_archives.other.image: differs from institution.image, so that scores would tell of "
-        "the preparation too: write both alike",
+        "test_archives.other.image: differs from institution.image, so scores would also reflect "
+        "the preparation: make both equal",
     ),
     "a test archive named like the institution": (
         {"test_archives": {"public": {"phantom": {"patients": 5, "seed": 3}, **IMAGE}}},
-        "test_archives.public: the name is taken by an archive that is learnt from: rename it",
+        "test_archives.public: the name is taken by an archive from which encoders learn: rename "
+        "it",
     ),
     "a test archive without an unknown label": (
         {
@@ -206,12 +207,12 @@ WRONG = {
                 "other": {"phantom": {"patients": 5, "seed": 3}, "ingested": "results/a", **IMAGE}
             }
         },
-        "test_archives.other.ingested: a test archive is held against what this study learns from "
-        "as it is ingested: remove it, and give dicom",
+        "test_archives.other.ingested: a test archive is compared, during its ingest, with the "
+        "archives from which this study learns: remove this key and give dicom",
     ),
     "a test archive without tables": (
         {"test_archives": {"other": {"dicom": "films", **IMAGE}}},
-        "test_archives.other: no table to score by: give reports, labels or tubes",
+        "test_archives.other: there is no table to score with: give reports, labels or tubes",
     ),
     "no head": (
         {"evaluation.tasks.findings.heads": {}},
@@ -223,7 +224,7 @@ WRONG = {
     ),
     "a head that is fitted and not there": (
         {"scaling.heads": {"findings": "knn"}},
-        "scaling.heads.findings: 'knn' is no head of this task: use one of ['linear']",
+        "scaling.heads.findings: 'knn' is not a head of this task: use one of ['linear']",
     ),
     "several heads and none is named": (
         {
@@ -242,12 +243,12 @@ WRONG = {
     ),
     "interpolation of what is no arm": (
         {"arms.wise": {"interpolates": "rad-din"}},
-        "arms.wise.interpolates: 'rad-din' is no arm that trains: use one of ['mi2-reports', "
-        "'mi2-reports-labels', 'rad-dino']",
+        "arms.wise.interpolates: 'rad-din' is not an arm that is trained: use one of "
+        "['mi2-reports', 'mi2-reports-labels', 'rad-dino']",
     ),
     "interpolation of an interpolation": (
         {"arms.wise": {"interpolates": "wiser"}, "arms.wiser": {"interpolates": "rad-dino"}},
-        "arms.wise.interpolates: 'wiser' is no arm that trains: use one of ['mi2-reports', "
+        "arms.wise.interpolates: 'wiser' is not an arm that is trained: use one of ['mi2-reports', "
         "'mi2-reports-labels', 'rad-dino']",
     ),
     "interpolation beyond its ends": (
@@ -301,7 +302,7 @@ WRONG = {
     ),
     "a label that is called as means are": (
         {"labels.findings": ["edema", "micro"]},
-        "labels: 'micro' is what scores of all labels are called: rename the label",
+        "labels: 'micro' is the name of scores over all labels: rename the label",
     ),
     "labels of nothing but reports, without any": (
         {
@@ -370,11 +371,11 @@ WRONG = {
     ),
     "endpoint of no address, with a password": (
         {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": "ftp://a:b@c/v1"}},
-        "labels.endpoint.url: this is no address: write one as http://127.0.0.1:8000/v1",
+        "labels.endpoint.url: this is not an address: write one as http://127.0.0.1:8000/v1",
     ),
     "endpoint of no address": (
         {"labels.source": "endpoint", "labels.endpoint": {**ENDPOINT, "url": "localhost:8000"}},
-        "labels.endpoint.url: 'localhost:8000' is no address: write one as "
+        "labels.endpoint.url: 'localhost:8000' is not an address: write one as "
         "http://127.0.0.1:8000/v1 (got 'localhost:8000')",
     ),
     **{
@@ -447,7 +448,7 @@ WRONG = {
             "public.reports": "p.csv",
             "public.labels": "q.csv",
         },
-        "labels.definitions.kerley_lines: a model must be told what the label says: give a "
+        "labels.definitions.kerley_lines: a model needs to know what the label means: give a "
         "sentence",
     ),
     "definition of no label": (
@@ -486,7 +487,7 @@ WRONG = {
     ),
     "a label without a name": (
         {"labels.findings": ["edema", "!!"]},
-        "labels: '!!' is no label's name: it has neither letter nor figure",
+        "labels: '!!' cannot be a label's name: it has neither a letter nor a digit",
     ),
     "audit of a table": (
         {"labels.audit": {"reports": 10}},
@@ -517,13 +518,13 @@ WRONG = {
     ),
     "claim about an arm that is not there": (
         {"scaling.claims": {"mine": {"better": "mi2", "than": "rad-dino"}}},
-        "scaling.claims.mine.better: 'mi2' is no arm: use one of ['mi2-reports', "
+        "scaling.claims.mine.better: 'mi2' is not an arm: use one of ['mi2-reports', "
         "'mi2-reports-labels', 'rad-dino']",
     ),
     "claim against what is not there": (
         {"scaling.claims": {"mine": {"better": "rad-dino", "than": "open"}}},
-        "scaling.claims.mine.than: 'open' is no arm and no baseline: use one of ['mi2-reports', "
-        "'mi2-reports-labels', 'rad-dino', 'mi2-open', 'rad-dino-open']",
+        "scaling.claims.mine.than: 'open' is neither an arm nor a baseline: use one of "
+        "['mi2-reports', 'mi2-reports-labels', 'rad-dino', 'mi2-open', 'rad-dino-open']",
     ),
     "claim of an arm against itself": (
         {"scaling.claims": {"mine": {"better": "rad-dino", "than": "rad-dino"}}},
@@ -543,12 +544,12 @@ WRONG = {
     ),
     "claim on an unknown task": (
         {"scaling.claims": {"mine": {"better": "rad-dino", "than": "mi2-open", "on": ["tube"]}}},
-        "scaling.claims.mine.on: 'tube' is no task: use some of ['findings', 'tubes', "
+        "scaling.claims.mine.on: 'tube' is not a task: use some of ['findings', 'tubes', "
         "'segmentation', 'reports']",
     ),
     "claim at a size that is not studied": (
         {"scaling.claims": {"mine": {"better": "rad-dino", "than": "mi2-open", "at": 30}}},
-        "scaling.claims.mine.at: 30 is no size of 'rad-dino': use one of [20, 40]",
+        "scaling.claims.mine.at: 30 is not a size of 'rad-dino': use one of [20, 40]",
     ),
     "claim with a name of the abstract's": (
         {"scaling.claims": {"continuing-pays": {"better": "rad-dino", "than": "mi2-open"}}},
@@ -623,7 +624,8 @@ WRONG = {
     ),
     "body part that no image has": (
         {"institution.select": {"body_parts": ["CHEST", "Thorax"]}},
-        "institution.select: body_parts: 'Thorax' is no defined term, so no image would have it: "
+        "institution.select: body_parts: 'Thorax' is not a defined term, so no image would have "
+        "it: "
         "write one as DICOM has it, such as CHEST, or 'unknown'",
     ),
     "grid of another resize": (
@@ -646,8 +648,8 @@ WRONG = {
     ),
     "size that the strides do not divide": (
         {"encoders.mi2.image.image_size": 40},
-        "encoders.mi2.image.image_size: 40 is no multiple of 32, the product of a DaViT's strides, "
-        "so its levels do not cover the image evenly: take 32",
+        "encoders.mi2.image.image_size: 40 is not a multiple of 32, the product of a DaViT's "
+        "strides, so its levels do not cover the image evenly: use 32",
     ),
     "kind unknown": (
         {"encoders.mi2.kind": "biomedclip"},
@@ -682,7 +684,7 @@ WRONG = {
     ),
     "batch does not divide samples": (
         {"arms.rad-dino.recipe.optimiser.samples": 100},
-        "arms.rad-dino.recipe.optimiser: samples 100 is no multiple of batch 16: take 112",
+        "arms.rad-dino.recipe.optimiser: samples 100 is not a multiple of batch 16: use 112",
     ),
     "batch does not divide over devices": (
         {"compute": {"devices": 16}, "arms.rad-dino.recipe.optimiser.batch": 8},
@@ -691,7 +693,7 @@ WRONG = {
     ),
     "encoder unknown": (
         {"arms.rad-dino.encoder": "raddino"},
-        "arms.rad-dino.encoder: 'raddino' is no encoder: use one of ['mi2', 'rad-dino']",
+        "arms.rad-dino.encoder: 'raddino' is not an encoder: use one of ['mi2', 'rad-dino']",
     ),
     "paradigm does not fit the encoder": (
         {"arms.rad-dino.encoder": "mi2"},
@@ -737,13 +739,14 @@ WRONG = {
     ),
     "metric of another task": (
         {"scaling.metrics.segmentation": "auroc"},
-        "scaling.metrics.segmentation: 'auroc' is no metric of this task: use one of "
+        "scaling.metrics.segmentation: 'auroc' is not a metric of this task: use one of "
         "['cldice', 'continuity', 'dice', 'surface_dice']",
     ),
     "metric of which smaller is better": (
         {"scaling.metrics.segmentation": "tip_error"},
-        "scaling.metrics.segmentation: of 'tip_error' smaller is better, and laws are fitted to "
-        "metrics of which larger is: use one of ['cldice', 'continuity', 'dice', 'surface_dice']",
+        "scaling.metrics.segmentation: smaller is better for 'tip_error', and laws are fitted "
+        "to metrics for which larger is better: use one of ['cldice', 'continuity', 'dice', "
+        "'surface_dice']",
     ),
     "decoder of no kind": (
         {"evaluation.tasks.segmentation.heads": {"deep": {"kind": "unet"}}},
@@ -783,15 +786,15 @@ WRONG = {
     ),
     "patch does not divide the image": (
         {"encoders.rad-dino.image.patch": 14},
-        "encoders.rad-dino.image: image_size 32 is no multiple of patch 14: take 28",
+        "encoders.rad-dino.image: image_size 32 is not a multiple of patch 14: use 28",
     ),
     "heads do not divide the width": (
         {"encoders.mi2.text.heads": 3},
-        "encoders.mi2.text: width 16 does not divide over 3 heads: take 18",
+        "encoders.mi2.text: width 16 does not divide over 3 heads: use 18",
     ),
     "local crop off the patch grid": (
         {"arms.rad-dino.recipe.local_size": 20},
-        "arms.rad-dino.recipe.local_size: 20 is no multiple of the encoder's patch 8: take 16",
+        "arms.rad-dino.recipe.local_size: 20 is not a multiple of the encoder's patch 8: use 16",
     ),
     "activations of a tower that is not there": (
         {"arms.rad-dino.recipe.recompute": ["text"]},
@@ -799,7 +802,7 @@ WRONG = {
     ),
     "interval upside down": (
         {"arms.mi2-reports.recipe.crop_scale": [1.0, 0.5]},
-        "arms.mi2-reports.recipe.crop_scale: [1, 0.5] is no interval: write it as [0.5, 1]",
+        "arms.mi2-reports.recipe.crop_scale: [1, 0.5] is not an interval: write it as [0.5, 1]",
     ),
     "splits leave no pool": (
         {"splits": {"train": 0.6, "validation": 0.1, "test": 0.3}},
@@ -864,7 +867,7 @@ WRONG = {
     ),
     "tokens that make no grid": (
         {"evaluation.tasks.reports.visual_tokens": 5},
-        "evaluation.tasks.reports.visual_tokens: no square number: take 4 or 9 (got 5)",
+        "evaluation.tasks.reports.visual_tokens: not a square number: use 4 or 9 (got 5)",
     ),
     "phrases of no label": (
         {"evaluation.tasks.reports.phrases": {"oedema": ["fluid overload"]}},
@@ -945,7 +948,7 @@ def test_no_study_file(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("name: [demo\n", "no valid YAML: "),
+        ("name: [demo\n", "not valid YAML: "),
         ("name: a\nsplits: {}\nname: b\n", "key 'name' appears twice: remove one"),
         ("splits: {test: 0.1, test: 0.2}\n", "key 'test' appears twice: remove one"),
     ],
@@ -956,6 +959,6 @@ def test_no_valid_yaml_names_the_line(tmp_path, content, part):
     path.write_text(content)
     with pytest.raises(StudyError) as raised:
         load_study(path)
-    assert str(raised.value).startswith(f"{path}: no valid YAML: ")
+    assert str(raised.value).startswith(f"{path}: not valid YAML: ")
     assert part in str(raised.value)
     assert ": line " in str(raised.value)

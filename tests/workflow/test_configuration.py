@@ -60,7 +60,7 @@ def test_snakemake_refuses_them_too(tmp_path: Path, text: str, line: int) -> Non
     (tmp_path / "part.yaml").write_text(text)
     ended = snakemake(tmp_path, "--dry-run", "--configfile", SMOKE, "part.yaml")
     assert ended.returncode == 1
-    assert f"part.yaml: no valid YAML: line {line}: " in ended.stdout + ended.stderr
+    assert f"part.yaml: not valid YAML: line {line}: " in ended.stdout + ended.stderr
 
 
 def test_plan_is_of_the_study_as_files_and_options_give_it(tmp_path: Path) -> None:
@@ -92,4 +92,4 @@ def test_a_plan_of_one_stage_runs_nothing(tmp_path: Path) -> None:
     assert "draw_subset" in ended.stdout, ended.stderr
     assert "pretrain_arm" not in ended.stdout
     ended = snakemake(tmp_path, "plan", "check", "--configfile", SMOKE)
-    assert ended.returncode == 1 and "check: ask for it in a call of its own" in ended.stderr
+    assert ended.returncode == 1 and "check: request it in a separate call" in ended.stderr

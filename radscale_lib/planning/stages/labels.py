@@ -97,9 +97,9 @@ class Asked:
         """In a line."""
         cost = f", {self.cost:,.2f} {self.currency}" if self.cost else ""
         return (
-            f"about {self.reports:,.0f} reports in {self.requests:,.0f} requests, "
-            f"{self.sent:,.0f} tokens sent and {self.answered:,.0f} answered, "
-            f"{self.hours:.3g} h{cost}; what was answered before is not asked again"
+            f"about {self.reports:,.0f} reports in {self.requests:,.0f} requests, {self.sent:,.0f} "
+            f"tokens sent and {self.answered:,.0f} answered, {self.hours:.3g} h{cost}; what was "
+            "answered before is not requested again"
         )
 
 

@@ -17,6 +17,6 @@ class DecoderSection(HeadSection):
 
     lr: Rates | None = Field(
         None,
-        description="Peak learning rate, or a list of those tried; null takes what the task's "
-        "decoder has.",
+        description="Peak learning rate, or a list of rates to try; null uses that of the task's "
+        "decoder.",
     )

@@ -20,12 +20,14 @@ class Input(Section):
     resized: int = Field(ge=8, description="What those sides are resized to, pixels.")
     resampling: Resampling = Field("bicubic", description="How pixels are resampled.")
     crop: Literal["rounded", "floored"] = Field(
-        "rounded", description="Half a pixel at the square's corner: to the even one, or down."
+        "rounded",
+        description="How the square is placed if half a pixel is left over: at the "
+        "even pixel, or rounded down.",
     )
     fill: int = Field(0, ge=0, le=255, description="Grey value beside a film in the square.")
     mean: Three = Field(description="Means subtracted from grey values in [0, 1], one per channel.")
     std: tuple[Positive, Positive, Positive] = Field(
-        description="Standard deviations grey values are divided by, one per channel."
+        description="Standard deviations by which grey values are divided, one per channel."
     )
 
     def place(self, height: int, width: int) -> Placement:

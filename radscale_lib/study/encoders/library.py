@@ -45,13 +45,14 @@ class LibraryEncoder(EncoderSection):
     random: int | None = Field(
         None,
         ge=0,
-        description="Seed of random weights, where there are none to load; null refuses that.",
+        description="Seed of random weights, if there are none to load; null refuses an encoder "
+        "without weights.",
     )
     resolution: int | None = Field(
-        None, ge=8, description="Side of the square input, pixels; null is the published one."
+        None, ge=8, description="Side of the square input, pixels; null: as published."
     )
     input: Input | None = Field(
-        None, description="Resize, crop and normalisation; null is the published one."
+        None, description="Resize, crop and normalisation; null: as published."
     )
 
     def stored(self) -> Self:

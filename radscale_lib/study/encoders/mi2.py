@@ -31,7 +31,7 @@ class Davit(Section):
     )
     std: tuple[Positive, Positive, Positive] = Field(
         (0.229, 0.224, 0.225),
-        description="Standard deviations grey values are divided by, one per input channel.",
+        description="Standard deviations by which grey values are divided, one per input channel.",
     )
 
     @model_validator(mode="after")
@@ -88,7 +88,7 @@ class Text(Section):
         None,
         ge=256,
         description="Tokens of a byte-pair vocabulary learnt from the base archive's reports; "
-        "null takes CLIP's own tokenizer.",
+        "null uses CLIP's own tokenizer.",
     )
 
     @model_validator(mode="after")
@@ -182,8 +182,8 @@ class Mi2(EncoderSection):
             nearest = max(round(self.image_size / DAVIT_STRIDE), 1) * DAVIT_STRIDE
             yield (
                 "image.image_size",
-                f"{self.image_size} is no multiple of {DAVIT_STRIDE}, the product of a DaViT's "
-                f"strides, so its levels do not cover the image evenly: take {nearest}",
+                f"{self.image_size} is not a multiple of {DAVIT_STRIDE}, the product of a "
+                f"DaViT's strides, so its levels do not cover the image evenly: use {nearest}",
             )
         if self.weights is not None and self.text.vocabulary:
             yield (

@@ -45,7 +45,8 @@ class OpenClip(LibraryEncoder):
     tokenizer: Path | None = Field(
         None,
         description="Folder with the tokenizer and, for a text tower of transformers, its "
-        "config.json; null takes the weights' folder. Without, such a text tower is left out.",
+        "config.json; null uses the weights' folder. Without them such a text tower "
+        "is left out.",
     )
 
     def located(self) -> Self:
@@ -101,7 +102,7 @@ class OpenClip(LibraryEncoder):
         if not isinstance(size, int):
             height, width = size
             if height != width:
-                raise ValueError(f"an input of {height} by {width} is no square")
+                raise ValueError(f"an input of {height} by {width} is not a square")
             size = height
         mean, std = (
             (each,) * 3 if isinstance(each, int | float) else each

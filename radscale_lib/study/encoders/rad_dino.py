@@ -25,14 +25,16 @@ class Vit(Section):
     drop_path: float = Field(0.3, ge=0, lt=1, description="Stochastic depth rate.")
     layer_scale: float = Field(1e-5, gt=0, description="Initial LayerScale.")
     mean: float = Field(0.5307, description="Mean subtracted from grey values in [0, 1].")
-    std: float = Field(0.2583, gt=0, description="Standard deviation grey values are divided by.")
+    std: float = Field(
+        0.2583, gt=0, description="Standard deviation by which grey values are divided."
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> "Vit":
         if self.image_size % self.patch:
             raise ValueError(
-                f"image_size {self.image_size} is no multiple of patch {self.patch}: "
-                f"take {max(1, self.image_size // self.patch) * self.patch}"
+                f"image_size {self.image_size} is not a multiple of patch {self.patch}: take "
+                f"{max(1, self.image_size // self.patch) * self.patch}"
             )
         whole_heads(self.width, self.heads)
         return self

@@ -29,7 +29,7 @@ class Timm(LibraryEncoder):
     options: dict[str, Any] = Field({}, description="Further arguments of timm.create_model.")
     published: dict[str, Any] | None = Field(
         None,
-        description="timm's pretrained_cfg; null takes that of the folder, or of the name.",
+        description="timm's pretrained_cfg; null uses that of the folder, or of the name.",
     )
 
     @property
@@ -75,12 +75,12 @@ class Timm(LibraryEncoder):
         """The input that timm's evaluation transform makes, from its data configuration.
 
         Raises:
-            ValueError: for an input that is no square of three channels, or a border around films.
+            ValueError: for an input that is not a square of three channels, or with a border.
         """
         channels, height, width = data["input_size"]
         size, mode = resolution or height, data.get("crop_mode") or "center"
         if channels != 3 or (height != width and resolution is None):
-            raise ValueError(f"input {data['input_size']} is no square of three channels")
+            raise ValueError(f"input {data['input_size']} is not a square of three channels")
         if mode not in CROP_MODES:
             raise ValueError(f"crop_mode {mode!r}: use one of {list(CROP_MODES)}")
         return Input(

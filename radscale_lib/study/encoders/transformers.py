@@ -44,7 +44,7 @@ class Transformers(LibraryEncoder):
 
     kind: Literal["transformers"]
     trust_remote_code: bool = Field(
-        False, description="Run code that comes in the folder; false refuses such a folder."
+        False, description="Run code that comes with the folder; false refuses such a folder."
     )
     config: dict[str, Any] | None = Field(
         None, description="The model's configuration; null reads config.json of the folder."
@@ -52,13 +52,14 @@ class Transformers(LibraryEncoder):
     processor: dict[str, Any] | None = Field(
         None,
         description="The image processor's configuration; null reads preprocessor_config.json of "
-        "the folder and, where it has none, takes the family's defaults at the model's image_size.",
+        "the folder or, if it has none, uses the family's defaults at the model's "
+        "image_size.",
     )
     pooled: Literal["pooler", "class", "mean"] | None = Field(
         None,
         description="Global embedding: the model's pooler_output, the class token after the last "
-        "norm, or the mean of all tokens where there is no class token; null takes the first "
-        "that the weights have.",
+        "norm, or the mean of all tokens if there is no class token; null uses the "
+        "first that the weights have.",
     )
 
     def located(self) -> Self:

@@ -36,14 +36,14 @@ class Attention(HeadSection):
         f"loss, which is computed {CHECKS} times.",
     )
     patience: int = Field(
-        5, ge=1, description="A rate ends after so many validation losses without a lower one."
+        5, ge=1, description="A rate stops after this many validation losses without improvement."
     )
     batch: int = Field(64, ge=1, description="Images per step.")
     train_images: int | None = Field(
-        20_000, ge=2, description="Training images used (first by keyed hash); null takes all."
+        20_000, ge=2, description="Training images used (first by keyed hash); null uses all."
     )
     validation_images: int | None = Field(
-        5_000, ge=2, description="Validation images used (first by keyed hash); null takes all."
+        5_000, ge=2, description="Validation images used (first by keyed hash); null uses all."
     )
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:

@@ -108,9 +108,9 @@ class FeatureHead(HeadSection):
 
     label_shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Distinct] = Field(
         (),
-        description="Shares of the labelled training patients (first by keyed hash, equal for all "
-        "encoders) that the head is trained on besides all of them, as 0.01; their rows are "
-        "called <head>@1%.",
+        description="Shares of the labelled training patients (first by keyed hash, the same for "
+        "all encoders) on which the head is trained as well as on all of them, as "
+        "0.01; their rows are called <head>@1%.",
     )
 
     @property

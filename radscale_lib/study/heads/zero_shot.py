@@ -21,8 +21,8 @@ Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Distinct, Fie
 class Prompts(Section):
     """What is said of a label in a text; each goes into every template."""
 
-    present: Texts = Field(description="Texts that say it is there, as 'pleural effusion'.")
-    absent: Texts = Field(description="Texts that say it is not, as 'no pleural effusion'.")
+    present: Texts = Field(description="Texts that affirm the label, as 'pleural effusion'.")
+    absent: Texts = Field(description="Texts that deny the label, as 'no pleural effusion'.")
 
 
 class ZeroShot(HeadSection):
@@ -36,13 +36,12 @@ class ZeroShot(HeadSection):
         tuple[Annotated[str, AfterValidator(_with_a_place)], ...], Distinct, Field(min_length=1)
     ] = Field(
         ("x-ray chest {}", "{}.", "There is {}."),
-        description="Texts that prompts are put into, where {} stands; their embeddings are "
-        "averaged.",
+        description="Texts into which prompts are put, at {}; their embeddings are averaged.",
     )
     prompts: dict[str, Prompts] = Field(
         {},
-        description="Prompts by label; of the others, the label's name in words, and the same "
-        "after 'no'.",
+        description="Prompts by label; by default the label's name in words, and the same after "
+        "'no'.",
     )
 
     def problems(self, labels: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -30,17 +30,18 @@ class Spikes(Section):
     above: float = Field(
         10.0,
         gt=0,
-        description="A spike is a loss above the median of the last `window` ones by more than so "
-        "many of their standard deviations (by their median absolute deviation).",
+        description="A spike is a loss that exceeds the median of the last `window` losses by "
+        "more than this many of their standard deviations (from their median absolute "
+        "deviation).",
     )
     window: int = Field(
-        50, ge=5, description="Steps that it is compared with; spikes are not among them."
+        50, ge=5, description="Steps with which a loss is compared; spikes are not among them."
     )
     then: Literal["count", "skip", "roll-back"] = Field(
         "count",
-        description="`count` follows its gradient; `skip` does not; `roll-back` also goes back to "
-        "the weights of the last multiple of `window` (or of a hundredth of the steps, where that "
-        "is more). Samples of such a step are spent.",
+        description="`count` uses its gradient; `skip` does not; `roll-back` also restores the "
+        "weights of the last multiple of `window` steps (or of a hundredth of the "
+        "steps, if that is more). Samples of such a step are spent.",
     )
 
 
@@ -50,14 +51,15 @@ class Collapse(Section):
     rank: float = Field(
         1.01,
         ge=1,
-        description="Bound of the effective rank (RankMe) of a batch's embeddings; 1 is never "
-        "below.",
+        description="Lower bound of the effective rank (RankMe) of a batch's embeddings; 1 never "
+        "triggers.",
     )
     divergence: float = Field(
         1e-5,
         ge=0,
-        description="Bound of the divergence (KL, nats) of DINOv2's student from its teacher: "
-        "where it vanishes, both say the same of every image; 0 is never below.",
+        description="Lower bound of the divergence (KL, nats) of DINOv2's student from its "
+        "teacher: if it vanishes, both say the same about every image; 0 never "
+        "triggers.",
     )
 
 
@@ -72,42 +74,44 @@ class OptimiserConfig(Section):
     passes: int = Field(
         1,
         ge=1,
-        description="Forward and backward passes per step, each over batch / passes images, where "
-        "a batch does not fit the devices. The contrastive loss still spans the batch; DINOv2's "
-        "Sinkhorn and KoLeo span a pass.",
+        description="Forward and backward passes per step, each over batch / passes images, if a "
+        "batch does not fit the devices. The contrastive loss still spans the batch; "
+        "DINOv2's Sinkhorn and KoLeo span a pass.",
     )
     lr: float = Field(gt=0, description="Peak learning rate.")
-    weight_decay: float = Field(0.05, ge=0, description="Decay of matrices (not norms or biases).")
-    warmup: Fraction = Field(0.1, description="Share of the steps spent warming up.")
+    weight_decay: float = Field(
+        0.05, ge=0, description="Weight decay of matrices (not of norms or biases)."
+    )
+    warmup: Fraction = Field(0.1, description="Share of the steps for warm-up.")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     clip_each: bool = Field(
         False,
-        description="Whether that is the norm of each part of the model (`image`, `head`, `text`, "
-        "…) by itself, as in DINOv2's own code, and not of all together.",
+        description="Whether the norm is that of each part of the model (`image`, `head`, `text`, "
+        "…) separately, as in DINOv2's own code, or of all together.",
     )
     spikes: Spikes = Spikes()
     collapse: Collapse = Collapse()
     beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's second moment decay.")
     freeze: tuple[Pattern, ...] = Field(
         (),
-        description="Weights that stay as they are: patterns such as `text.*` or "
+        description="Weights that are not trained: patterns such as `text.*` or "
         "`image.blocks.[0-5].*` of their names in encoder.safetensors.",
     )
     factors: dict[Pattern, Factors] = Field(
         {},
-        description="Weights with another learning rate or decay, by pattern as in `freeze`; where "
-        "several match, their factors multiply.",
+        description="Weights with another learning rate or decay, by pattern as in `freeze`; if "
+        "several match, their factors are multiplied.",
     )
 
     @model_validator(mode="after")
     def _whole_steps(self) -> "OptimiserConfig":
         if self.samples % self.batch:
             raise ValueError(
-                f"samples {self.samples} is no multiple of batch {self.batch}: "
-                f"take {-(-self.samples // self.batch) * self.batch}"
+                f"samples {self.samples} is not a multiple of batch {self.batch}: take "
+                f"{-(-self.samples // self.batch) * self.batch}"
             )
         if self.batch % self.passes:
-            raise ValueError(f"batch {self.batch} is no multiple of passes {self.passes}")
+            raise ValueError(f"batch {self.batch} is not a multiple of passes {self.passes}")
         return self
 
     @property
@@ -134,8 +138,9 @@ class RecipeSection(Section):
     optimiser: OptimiserConfig
     recompute: Annotated[tuple[Literal["image", "text"], ...], Distinct] = Field(
         (),
-        description="Towers whose activations are computed anew in the backward pass (activation "
-        "checkpointing): a third more compute for a fraction of the memory; the results are equal.",
+        description="Towers whose activations are recomputed in the backward pass (activation "
+        "checkpointing): a third more compute for a fraction of the memory, with "
+        "equal results.",
     )
 
     def sample_flops(self, encoder: EncoderSection) -> float:
@@ -174,12 +179,12 @@ class OneCropRecipe(RecipeSection):
     )
     trivial_augment: bool = Field(
         False,
-        description="Whether one operation of random strength (TrivialAugment, as MedImageInsight "
-        "was trained with) takes the place of the change of brightness and contrast.",
+        description="Whether one operation of random strength (TrivialAugment, with which "
+        "MedImageInsight was trained) replaces the change of brightness and contrast.",
     )
     erase: Fraction = Field(0.25, description="Probability of random erasing.")
     ema: float = Field(
-        0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
+        0.999, ge=0, lt=1, description="Decay of the averaged weights, which are kept."
     )
     layer_decay: float = Field(
         1.0,

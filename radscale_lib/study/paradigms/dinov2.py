@@ -46,19 +46,19 @@ class Dinov2(RecipeSection):
     koleo_weight: float = Field(0.1, ge=0, description="Weight of the KoLeo regulariser.")
     centring: Literal["sinkhorn", "softmax"] = Field(
         "sinkhorn",
-        description="How the teacher's assignments are balanced: by Sinkhorn-Knopp over the batch, "
-        "or by a softmax of what exceeds a moving mean.",
+        description="How the teacher's assignments are balanced: by Sinkhorn-Knopp over the "
+        "batch, or by a softmax of the excess over a moving mean.",
     )
     centre_momentum: float = Field(
-        0.9, ge=0, lt=1, description="Momentum of that mean, with `centring: softmax`."
+        0.9, ge=0, lt=1, description="Momentum of the moving mean, with `centring: softmax`."
     )
     separate_ibot_head: bool = Field(
         False, description="Whether masked patches have a head of their own."
     )
     head_warmup: Fraction = Field(
         0.0,
-        description="Share of the steps during which only the heads learn. Above 0, a base without "
-        "head (DINOv2's own weights have none) is continued with a new one.",
+        description="Share of the steps during which only the heads learn. Above 0, a base "
+        "without head (such as DINOv2's own weights) is continued with a new one.",
     )
     student_temperature: float = Field(0.1, gt=0, description="Temperature of the student.")
     teacher_temperature: tuple[Temperature, Temperature] = Field(
@@ -71,7 +71,7 @@ class Dinov2(RecipeSection):
         (0.992, 1.0), description="Momentum of the teacher, at the start and at the end."
     )
     freeze_last_layer: Fraction = Field(
-        0.01, description="Share of the steps during which the prototypes do not move."
+        0.01, description="Share of the steps during which the prototypes are frozen."
     )
     layer_decay: float = Field(
         0.9, gt=0, le=1, description="Layer-wise decay of the learning rate."
@@ -122,6 +122,6 @@ class Dinov2(RecipeSection):
             patch = encoder.image.patch
             yield (
                 "local_size",
-                f"{self.local_size} is no multiple of the encoder's patch {patch}: take "
+                f"{self.local_size} is not a multiple of the encoder's patch {patch}: use "
                 f"{max(1, self.local_size // patch) * patch}",
             )

@@ -25,17 +25,17 @@ class Unicl(OneCropRecipe):
         "`siglip`: a sigmoid for each pair (arXiv 2303.15343).",
     )
     label_share: Fraction = Field(
-        0.5, description="Share of samples that carry their label text instead of report text."
+        0.5, description="Share of samples with their label text instead of report text."
     )
     state_negatives: bool = Field(
-        False, description="Whether label texts name labels that are known to be absent."
+        False, description="Whether label texts also name labels that are known to be absent."
     )
     near_duplicates: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="Share of common words (Jaccard) from which two reports are no negatives of "
-        "each other; 1 takes the same words in the same order.",
+        description="Share of common words (Jaccard) from which on two reports are not negatives "
+        "of each other; 1 requires the same words in the same order.",
     )
 
     def held_bytes(self, encoder: EncoderSection, precision: str) -> float:

@@ -20,8 +20,8 @@ class Decoder(Section):
     steps: int = Field(ge=1, description="Optimiser steps.")
     batch: int = Field(ge=1, description="Images per step.")
     lr: Rates = Field(
-        description="Peak learning rate, or a list of those tried, from the same first weights and "
-        "on the same batches; chosen on the validation split."
+        description="Peak learning rate, or a list of rates to try, from the same initial weights "
+        "and on the same batches; chosen on the validation split."
     )
     patience: int | None = Field(
         None,
@@ -31,16 +31,16 @@ class Decoder(Section):
         "null trains all steps and keeps the last.",
     )
     train_images: int | None = Field(
-        20_000, ge=2, description="Training images used (first by keyed hash); null takes all."
+        20_000, ge=2, description="Training images used (first by keyed hash); null uses all."
     )
     validation_images: int | None = Field(
         1_000,
         ge=1,
         description="Validation images used where something is chosen (first by keyed hash); null "
-        "takes all.",
+        "uses all.",
     )
     test_images: int | None = Field(
-        None, ge=2, description="Test images scored (first by keyed hash); null takes all."
+        None, ge=2, description="Test images scored (first by keyed hash); null uses all."
     )
 
     @property

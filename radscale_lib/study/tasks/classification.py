@@ -33,7 +33,7 @@ class Classification(TaskSection):
     heads: dict[Name, Head] = Field(
         {"linear": Linear(kind="linear")},
         min_length=1,
-        description="Heads by name, each with rows of its own in the scores; where there are "
+        description="Heads by name, each with rows of its own in the scores; if there are "
         "several, scaling.heads names the one that is fitted and drawn.",
     )
 

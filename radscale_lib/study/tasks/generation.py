@@ -87,7 +87,7 @@ class Generation(TaskSection):
     def _square(cls, tokens: int) -> int:
         side = isqrt(tokens)
         if side**2 != tokens:
-            raise ValueError(f"no square number: take {side**2} or {(side + 1) ** 2}")
+            raise ValueError(f"not a square number: use {side**2} or {(side + 1) ** 2}")
         return tokens
 
     @model_validator(mode="after")
@@ -186,7 +186,8 @@ class Generation(TaskSection):
         if self.radgraph and self.radgraph.name not in RADGRAPH_MODELS:
             yield (
                 "radgraph",
-                f"{self.radgraph.name!r} is no model of the package: call the folder as the model, "
+                f"{self.radgraph.name!r} is not a model of the package: call the folder as the "
+                "model, "
                 f"one of {', '.join(RADGRAPH_MODELS)}",
             )
 

@@ -19,8 +19,8 @@ class Retrieval(TaskSection):
     test_images: int | None = Field(
         5000,
         ge=2,
-        description="Test images that are searched among (first by keyed hash); null takes all. "
-        "Recall falls as they become more.",
+        description="Test images that are searched (first by keyed hash); null uses all. Recall "
+        "falls as there are more.",
     )
 
     @property

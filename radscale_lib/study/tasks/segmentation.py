@@ -19,8 +19,9 @@ class SeededDecoder(Decoder):
         1,
         ge=1,
         le=20,
-        description="Times that each decoder is trained, from other first weights and batches; the "
-        "score is their mean, and with two or more their variance is in its interval.",
+        description="How often each decoder is trained, from other initial weights and batches; "
+        "the score is their mean, and with two or more their variance is in its "
+        "interval.",
     )
 
 
@@ -40,7 +41,7 @@ class Segmentation(TaskSection):
     heads: dict[Name, MaskDecoder] = Field(
         {"pyramid": PyramidDecoder(kind="pyramid")},
         min_length=1,
-        description="Decoders by name, each with rows of its own in the scores; where there are "
+        description="Decoders by name, each with rows of its own in the scores; if there are "
         "several, scaling.heads names the one that is fitted and drawn.",
     )
     output_size: int = Field(
@@ -51,8 +52,9 @@ class Segmentation(TaskSection):
     )
     unseen: Literal["missed", "padded"] = Field(
         "missed",
-        description="What becomes of a film's parts that an encoder would cut off: missed (nothing "
-        "is predicted there), or padded (it sees the whole film, padded to a square).",
+        description="How parts of a film that an encoder would cut off are treated: missed "
+        "(nothing is predicted there), or padded (the encoder sees the whole film, "
+        "padded to a square).",
     )
     tube_width: float = Field(
         0.012,
