@@ -303,7 +303,7 @@ WAYS: dict[str, tuple[str, Callable[[Path, int], Fetch], str, str]] = {
 }
 """Title, how it is opened, the module it needs, and what it reads."""
 OWN = ("flat", "ours", "read", "groups")
-"""Ways that are no peers."""
+"""Ways that are not peers."""
 PACKAGES = {
     "webdataset": "webdataset",
     "datasets": "datasets",

@@ -313,7 +313,7 @@ class Score:
     planted: Counter[str] = field(default_factory=Counter)
     kept: int = 0
     words: int = 0
-    """Words (of Chinese, letters) that are no part of an identifier."""
+    """Words (of Chinese, letters) that are not part of an identifier."""
     missed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 

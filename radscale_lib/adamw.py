@@ -19,7 +19,7 @@ class AdamW:
 
     Attributes:
         param_groups: `params`, `lr`, `weight_decay` and what else the caller keeps of each group;
-            the numbers are read anew at each step.
+            the numbers are read again at each step.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ _INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufe
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 """Control characters but tab and line feed: terminals act on them, and XML admits none."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-"""Bytes of file names that are no UTF-8: they cannot be printed."""
+"""Bytes of file names that are not UTF-8: they cannot be printed."""
 
 
 def plain(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
-from workflow import guard, slurm_cures
+from workflow import guard, slurm_patches
 from workflow.dag import listed
 from workflow.dry_run import ASKED
 from workflow.journal import job_name
@@ -138,7 +138,7 @@ class Call:
                 self.runs = True
                 run(kind.touch_exec)
                 if executor_plugin.name == "slurm":
-                    slurm_cures.apply()
+                    slurm_patches.apply()
                 if hasattr(executor_settings, "jobname_prefix"):
                     given = executor_settings.jobname_prefix
                     name = job_name(self._lock.parent)

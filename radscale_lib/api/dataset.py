@@ -83,7 +83,7 @@ class ShardDataset(Dataset[dict[str, Any]]):
         """One item.
 
         Raises:
-            IndexError: if there are no so many.
+            IndexError: if there are not as many.
             DamagedImageError: naming its shard and row.
         """
         if not -len(self) <= index < len(self):

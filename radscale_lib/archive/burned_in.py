@@ -19,7 +19,7 @@ _STEP = 48
 _FAINT_STEP = 24
 """The same where one of them is the image's darkest or brightest value, as ink mostly is."""
 _OUTLIERS = 10_000
-"""One pixel of so many, at each end, takes no part in the range of grey."""
+"""One in this many pixels, at each end, is ignored in the range of grey."""
 _SMALLEST = 6
 """Height of a letter's outline, pixels: about two more than that of what was printed."""
 _LARGEST = 0.12
@@ -61,7 +61,7 @@ def find_text(grey: Patterns) -> list[Box]:
         grey: unsigned integers [H, W] in the order of grey, rising or falling.
 
     Returns:
-        Boxes with a margin. Single letters, as side markers, are no text.
+        Boxes with a margin. Single letters, as side markers, are not text.
     """
     eight_bits = _eight_bits(grey)
     marks = _outlines(_edges(grey, eight_bits))

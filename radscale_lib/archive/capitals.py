@@ -24,7 +24,7 @@ class CapitalNames:
     """The names of one language's texts."""
 
     def __init__(self, words: Language) -> None:
-        """Take what is no name, and what a name has within."""
+        """Take what is not a name, and what a name has within."""
         told = (words.names["titles"], words.numbers["phones"], words.numbers["records"])
         self._terms = words.terms.union(*map(all_words, told))
         self._starters = words.starters
@@ -34,8 +34,8 @@ class CapitalNames:
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Start and end of words whose capitals make them names, from the left.
 
-        A word within a sentence is a name if it has a capital and is no term of the language; the
-        first word of a sentence, and one in capitals with a comma, if a name follows; a word's
+        A word within a sentence is a name if it has a capital and is not a term of the language;
+        the first word of a sentence, and one in capitals with a comma, if a name follows; a word's
         possessive s stays.
         """
         words = [match.span() for match in _WORD.finditer(text)]

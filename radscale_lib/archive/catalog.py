@@ -146,7 +146,7 @@ def merge(
 
 
 def split_of(patient_id: str, splits: Splits) -> str:
-    """The split of a patient: test lowest, then validation, then train; the rest is the pool."""
+    """The split of a patient: test lowest, then validation, then train; pool above."""
     place = unit_interval(patient_id, "split")
     edge = 0.0
     for name in ("test", "validation", "train"):

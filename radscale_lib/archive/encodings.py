@@ -28,8 +28,8 @@ _STRANGE = re.compile(
 def encoding_of(opened: Callable[[], BinaryIO], most: int | None = None) -> str | None:
     """The encoding of a file: UTF-8, UTF-16, or Windows-1252 (which Latin-1 texts are, too).
 
-    Other code pages cannot be told apart for certain. A file counts as Windows-1252 only if its
-    letters are those of Western European languages and stand as they do in words.
+    Other code pages cannot be distinguished with certainty. A file counts as Windows-1252 only if
+    its letters are those of Western European languages and stand as they do in words.
 
     Args:
         opened: opens the file from its start.

@@ -65,7 +65,7 @@ class GreyScale:
     intercept: float = 0.0
     modality_lut: Lut | None = None
     padding: tuple[int, int] | None = None
-    """Stored values, first to last, that are no part of the image."""
+    """Stored values, first to last, that are not part of the image."""
     voi: Lut | Window | None = None
 
     def read_as(self, bits: int, signed: bool) -> "GreyScale":

@@ -2,7 +2,7 @@
 
 Chinese has no boundaries of words and no capitals. A name is one of some 400 surnames and one or
 two letters. It counts where a title follows it, where a role, label or cue stands before it and its
-end is plain, or where it stands alone between marks and is no word.
+end is plain, or where it stands alone between marks and is not a word.
 """
 
 import re

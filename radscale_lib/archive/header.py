@@ -1,6 +1,6 @@
 """Reading the header of a DICOM file, whatever its state.
 
-`quickparse` reads what is as usual, and pydicom the rest; both give the same values. Warnings and
+`quickparse` reads ordinary headers and pydicom all others; both give the same values. Warnings and
 exceptions of pydicom hold values of the file: here they become fixed codes.
 """
 

@@ -93,7 +93,7 @@ def _parts(identifier: str) -> Iterator[str]:
         parts = [part for part in _PARTS.split(group) if part]
         yield from parts
         if is_unbroken(group):
-            # family and given name alone, and in both orders; prefix and suffix are no part of it
+            # family and given name alone, and in both orders; prefix and suffix are not part of it
             for ordered in (parts[:2], parts[1::-1]):
                 for joint in ("", " ", "・", "·", "　"):
                     yield joint.join(ordered)

@@ -71,7 +71,7 @@ class Instance:
 def instance_of(
     header: Header, view: View, identity: Identity | None = None, *, with_ids: bool = True
 ) -> Instance:
-    """Take from a header what the rest of ingest needs.
+    """Take from a header what ingest needs.
 
     Args:
         header: the header.

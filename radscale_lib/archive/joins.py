@@ -243,7 +243,7 @@ def near_text(
 ) -> str:
     """Rows that would be joined if their keys were written as the headers', and how to do it.
 
-    Counts can be texts, where few are not told.
+    Counts may be texts, where few are not stated.
     """
     some, all_ = (number if isinstance(number, str) else f"{number:,}" for number in (count, rows))
     many = f"{some} of {all_} {what} would match"

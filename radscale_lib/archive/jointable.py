@@ -90,11 +90,11 @@ def write_join_table(
         out: the Parquet file to write.
         form: how the table is written, as far as it is known.
         ignore: in what accession numbers may differ.
-        most_rows: read no more than so many; null reads all.
+        most_rows: read at most this many; null reads all.
 
     Raises:
         TableError: if it cannot be read, lacks a column, has a key whose digits are lost, a value
-            that is no label, or rows of one key that contradict each other.
+            that is not a label, or rows of one key that contradict each other.
     """
     open_columns = _KINDS[name]
     table, columns, types, convert = open_columns(path, labels, form)

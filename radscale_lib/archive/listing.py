@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     """A file of the archive."""
 
     path: str
-    """Relative to the DICOM folder; bytes that are no UTF-8 as surrogates (PEP 383)."""
+    """Relative to the DICOM folder; bytes that are not UTF-8 as surrogates (PEP 383)."""
     size: int
     """Bytes, or `NOT_A_FILE`."""
     mtime_ns: int
@@ -57,7 +57,7 @@ def refresh(dicom: Path, out: Path, partitions: int, timeless: bool = False) -> 
         The listings that changed.
 
     Raises:
-        ListingError: if `dicom` is no readable folder.
+        ListingError: if `dicom` is not a readable folder.
     """
     if not dicom.is_dir() or not os.access(dicom, os.R_OK | os.X_OK):
         raise ListingError(f"{dicom}: not a readable folder: correct the archive's key 'dicom'")
@@ -80,7 +80,7 @@ def refresh(dicom: Path, out: Path, partitions: int, timeless: bool = False) -> 
 
 
 def walk(folder: Path) -> Iterator[Entry]:
-    """Every entry below `folder` that is no readable folder, in order of its relative path.
+    """Every entry below `folder` that is not a readable folder, in order of its relative path.
 
     Links are followed, except those to a folder that holds them. What cannot be opened is an entry
     of size `NOT_A_FILE`, so that it is accounted for as well.
@@ -155,7 +155,7 @@ def read_listing(path: Path) -> list[Entry]:
     """The entries of one partition.
 
     Raises:
-        ListingError: if the file is no listing.
+        ListingError: if the file is not a listing.
     """
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         return [read_entry(path, number, line) for number, line in enumerate(file, 1)]

@@ -40,7 +40,7 @@ class QuarantinedError(RefusedError):
 
 
 class PostponedError(RefusedError):
-    """A file that could not be read for no fault of its own: the next run tries it again."""
+    """A file that could not be read for no fault of its own: the next run reads it again."""
 
     outcome = "postponed"
 

@@ -137,7 +137,7 @@ class People:
         return token.start(), self._end(text, token)
 
     def _next(self, text: str, start: int) -> re.Match[str] | None:
-        """The first word with a capital that is no role or title; few words may stand before it."""
+        """The first capitalised word that is not a role or title, after a few words at most."""
         for _ in range(_MOST_BETWEEN + 1):
             token = _NAME.match(text, start)
             if token is None:
@@ -156,7 +156,7 @@ class People:
         return None
 
     def _end(self, text: str, token: re.Match[str]) -> int:
-        """The end of a name that begins with a token; a sentence's full stop is no part of it."""
+        """The end of a name that begins with a token; a sentence's full stop is not part of it."""
         for _ in range(_MOST_PARTS - 1):
             if _ends_sentence(token[0]):
                 break
@@ -206,7 +206,7 @@ class People:
                 yield start, end
 
     def _after_prepositions(self, text: str, folded: str) -> Iterator[tuple[int, int]]:
-        """Surnames that are no words, after a preposition."""
+        """Surnames that are not words, after a preposition."""
         for match in self._preposition.finditer(folded):
             token = _NAME.match(text, match.end())
             word = token[0].rstrip(".").lower() if token else ""
@@ -257,5 +257,5 @@ class People:
 
 
 def _ends_sentence(part: str) -> bool:
-    """Whether the full stop of a part of a name ends the sentence: it is no initial."""
+    """Whether the full stop of a part of a name ends the sentence: it is not an initial."""
     return part.endswith(".") and len(part) > 2

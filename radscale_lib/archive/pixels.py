@@ -72,7 +72,7 @@ def stored_patterns(instance: Instance) -> tuple[Patterns, GreyScale]:
 
     Patterns are uint8 or uint16 [H, W] below 2^bits; a signed value is its two's complement of as
     many bits. A lossy decoder may overshoot, so its values are clipped; in native pixels and RLE,
-    bits above Bits Stored are no part of the pixel and are masked.
+    bits above Bits Stored are not part of the pixel and are masked.
 
     Raises:
         QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed`, or one of
@@ -235,7 +235,7 @@ def _ignored_errors_raised() -> Iterator[None]:
 
 @contextmanager
 def failures_ignored() -> Iterator[None]:
-    """Go on after a decoder's failure: one in Rust panics, which is no `Exception`."""
+    """Go on after a decoder's failure: one in Rust panics, which is not an `Exception`."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

@@ -5,7 +5,7 @@ stands; forms that identifiers have (dates, numbers, telephones, names after a t
 reporting); and capitals within a sentence, where the language tells names by them. Forms that all
 languages share are here, words are in `radscale_lib.languages`.
 `benchmarks/deidentify.py` measures what the rules find; `docs/hospital/privacy.md` says what they
-miss. They are no substitute for a review.
+miss. They are not substitute for a review.
 """
 
 import re
@@ -177,7 +177,7 @@ def scrubber(code: str) -> Scrubber:
 
 
 def _span(match: re.Match[str]) -> tuple[int, int]:
-    """What a rule removes: all but the words that told of the identifier."""
+    """What a rule removes: all but the words by which the identifier was recognised."""
     lead = match.re.groupindex.get("lead")
     return (match.start() if lead is None else max(match.start(), match.end(lead))), match.end()
 

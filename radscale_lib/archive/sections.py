@@ -34,7 +34,7 @@ class _Part(NamedTuple):
 
 
 class _Asides(NamedTuple):
-    """How a part that is no body ends without a heading."""
+    """How a part that is not a body ends without a heading."""
 
     no_comparison: re.Pattern[str]
     before_organ: re.Pattern[str]
@@ -253,7 +253,7 @@ def _body_in_line(parts: Sequence[_Part], used: set[str]) -> dict[int, tuple[str
 
 
 def _second_paragraph(kind: str, text: str, asides: "_Asides") -> tuple[str, str]:
-    """The first paragraph of a part that is no body, and what follows it."""
+    """The first paragraph of a part that is not a body, and what follows it."""
     if kind not in ("comparison", "other", "indication", "addendum"):
         return text, ""
     stripped = text.strip()

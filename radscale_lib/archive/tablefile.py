@@ -23,7 +23,7 @@ __all__ = ["Form", "Row", "TableError", "TableFile"]
 
 @dataclass(frozen=True)
 class Form:
-    """What is known of how a table is written; the rest is found out."""
+    """What is known about the form of a table; everything else is detected."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     """Expected name -> the table's name, where they differ."""

@@ -212,7 +212,7 @@ class JsonlSource:
         """Read the file for the names of its columns: all of it, or the first `most` bytes.
 
         Raises:
-            TableError: at a line that is no object.
+            TableError: at a line that is not an object.
         """
         self._path = path
         self._encoding = _encoding(path, encoding, remedy, most)

@@ -90,7 +90,7 @@ def language_problem(counts: TextCounts, code: str, most: float) -> str | None:
     Args:
         counts: of its texts.
         code: of the language that it declares.
-        most: share of the reports whose language can be told that may be in another.
+        most: share, of the reports whose language is recognised, that may be in another.
     """
     spoken = {rule: count for (step, rule), count in counts.items() if step == "language"}
     spoken.pop(UNTOLD, None)

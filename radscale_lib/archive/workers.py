@@ -99,7 +99,7 @@ def _serve(
     with suppress(EOFError, ConnectionError):
         while True:
             item = connection.recv()
-            # Processor time, so that a slow disk or a busy machine is no reason to give up.
+            # Processor time, so that a slow disk or a busy machine is not a reason to give up.
             signal.setitimer(signal.ITIMER_PROF, seconds)
             try:
                 result = function(item)
@@ -121,7 +121,7 @@ def _be_quiet() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what an item frees for the next, instead of mapping it anew.
+    """Have the C library keep what an item frees for the next, instead of mapping it again.
 
     glibc gives back what is larger than the largest block that was freed, so one is freed here.
     """

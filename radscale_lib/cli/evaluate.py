@@ -1,4 +1,4 @@
-"""Features of a run, and the predictions of its tasks; what was kept is not made anew."""
+"""Features of a run, and the predictions of its tasks; what was kept is not made again."""
 
 import argparse
 from collections.abc import Sequence

@@ -113,7 +113,7 @@ def _batches(images: Iterable[tuple[str, Grey]], size: int) -> Iterator[list[tup
 
 
 def _name(path: Path, folder: Path) -> str:
-    """Path relative to the folder, with / between its parts; what is no UTF-8 is escaped."""
+    """Path relative to the folder, with / between its parts; what is not UTF-8 is escaped."""
     relative = path.name if path == folder else path.relative_to(folder).as_posix()
     return os.fsencode(relative).decode("utf-8", "backslashreplace")
 

@@ -47,7 +47,7 @@ class DavitTower(Tower):
         return self.encoder.image.dims[-1]
 
     def recompute(self) -> None:
-        """Compute activations anew in backward passes, block by block."""
+        """Recompute activations in backward passes, block by block."""
         for stage in self.stages:
             cast(Stage, stage).recomputes = True
 

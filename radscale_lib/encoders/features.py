@@ -37,7 +37,7 @@ class Tower(nn.Module):
     encoder: EncoderSection
 
     def recompute(self) -> None:
-        """Compute activations anew in backward passes, block by block (arXiv 1604.06174).
+        """Recompute activations in backward passes, block by block (arXiv 1604.06174).
 
         Raises:
             ValueError: if this tower cannot.

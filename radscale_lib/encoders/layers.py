@@ -29,7 +29,7 @@ def draw_linear_weights(module: nn.Module) -> None:
 
 
 def run(layer: Callable[..., Tensor], recompute: bool, *inputs: object) -> Tensor:
-    """layer(*inputs); if asked for, its activations are computed anew in the backward pass.
+    """layer(*inputs); if asked for, its activations are recomputed in the backward pass.
 
     What it draws at random is drawn again, the same.
     """

@@ -33,7 +33,7 @@ class LibraryTower(Tower):
     model: Any
 
     def recompute(self) -> None:
-        """Compute activations anew in backward passes, as the library does.
+        """Recompute activations in backward passes, as the library does.
 
         Raises:
             ValueError: if this model cannot.
@@ -126,7 +126,7 @@ def _header(part: Any) -> Tensor:
 
 
 def check_weights(where: str, model: nn.Module, given: Mapping[str, Tensor]) -> None:
-    """Compare weights with the model that they are for, and look for what is no number.
+    """Compare weights with the model that they are for, and look for what is not a number.
 
     Args:
         where: what the weights were read from, for the message.
@@ -155,7 +155,7 @@ def check_weights(where: str, model: nn.Module, given: Mapping[str, Tensor]) -> 
 
 
 def check_finite(where: str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse weights with values that are no numbers.
+    """Refuse weights with values that are not numbers.
 
     Raises:
         ReleaseError: naming the first such tensor.

@@ -164,7 +164,7 @@ def resolve(section: OpenClip) -> OpenClip:
     """The section with its configuration and input.
 
     Raises:
-        ReleaseError: if open_clip has no such model, or its input is no square.
+        ReleaseError: if open_clip has no such model, or its input is not a square.
     """
     located = section.located()
     if not located.config:

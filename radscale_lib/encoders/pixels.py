@@ -1,4 +1,4 @@
-"""Principal components of pixels as an encoder: what can be told without any pretraining."""
+"""Principal components of pixels as an encoder: what can be achieved without pretraining."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def learn(section: Pixels, batches: Callable[[], Iterable[Tensor]]) -> PixelTowe
 
     Args:
         section: with grids.
-        batches: gives the films anew, as the tower's input, at each call.
+        batches: gives the films again, as the tower's input, at each call.
     """
     tower = PixelTower(section)
     assert section.grids is not None

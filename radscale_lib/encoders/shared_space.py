@@ -57,7 +57,7 @@ def load_shared_space(path: Path, device: str = "cpu") -> SharedSpace | None:
         device: where texts are embedded.
 
     Raises:
-        EncoderFileError: if it is no encoder file.
+        EncoderFileError: if it is not an encoder file.
     """
     content = read_encoder(path)
     module = import_module(content.encoder.implementation)

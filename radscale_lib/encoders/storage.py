@@ -97,7 +97,7 @@ def read_encoder(path: Path, part: str | None = "") -> EncoderFile:
         part: read tensors only whose names begin so; null reads none.
 
     Raises:
-        EncoderFileError: if it is no safetensors file of an encoder.
+        EncoderFileError: if it is not a safetensors file of an encoder.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -132,7 +132,7 @@ def load_tower(path: Path) -> Tower:
     """The image tower of an encoder file, in evaluation mode and without gradients.
 
     Raises:
-        EncoderFileError: if the file is no encoder file, or belongs to a failed run.
+        EncoderFileError: if the file is not an encoder file, or belongs to a failed run.
     """
     content = read_encoder(path, "image.")
     if not content.tensors:

@@ -53,7 +53,7 @@ class TextTower(nn.Module):
             block.draw_weights(deep)
 
     def recompute(self) -> None:
-        """Compute activations anew in backward passes, block by block."""
+        """Recompute activations in backward passes, block by block."""
         self._recomputes = True
 
     def compile_blocks(self) -> None:

@@ -61,7 +61,7 @@ class TimmTower(LibraryTower):
 
 
 def stages(model: Any, name: str | None) -> tuple[list[int], bool]:
-    """Which of a model's stages or blocks are the levels, and whether it is no pyramid.
+    """Which of a model's stages or blocks are the levels, and whether it is not a pyramid.
 
     Raises:
         ReleaseError: if the model has no stages, or fewer than four.

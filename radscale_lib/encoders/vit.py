@@ -58,7 +58,7 @@ class VitTower(Tower):
         return self.encoder.image.width
 
     def recompute(self) -> None:
-        """Compute activations anew in backward passes, but for the last block's."""
+        """Recompute activations in backward passes, but for the last block's."""
         self._recomputes = True
 
     def compile_blocks(self) -> None:

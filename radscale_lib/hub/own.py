@@ -13,6 +13,6 @@ embeddings = radscale_lib.embed_images([image], tower)  # grey uint8 arrays; [1,
 
 
 def export(content: EncoderFile, folder: Path) -> str:
-    """Write the file anew, the same bytes; say how it is loaded."""
+    """Write the file again, with the same bytes; say how it is loaded."""
     save_encoder(folder / "encoder.safetensors", content)
     return USAGE

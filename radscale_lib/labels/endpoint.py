@@ -35,7 +35,7 @@ AHEAD = 16
 
 
 _TOLD = 20
-"""Answers by which it is told whether a server gives usable ones."""
+"""Number of answers after which a server is judged."""
 _MOST_MALFORMED = 0.9
 """Share of malformed answers above which it does not."""
 

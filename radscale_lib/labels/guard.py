@@ -17,7 +17,7 @@ _GAP = r"[^.!?;:]{0,50}?\b"
 _START = r"(?:^|[.!?;:,]\s*|\b(?:and|then|please|now|to|und|bitte|et|puis|y|e|luego|depois)\s+)"
 """Where an order begins."""
 _ALONE = r"(?=\s*(?:[.,;:!?)]|$)|\s+(?:and|or|then|und|et|y|e)\b)"
-"""Behind words that are no part of a longer name, as "the above" is in "the above finding"."""
+"""Behind words that are not part of a longer name, as "the above" is in "the above finding"."""
 
 _LEAVE = (
     "(?:ignore|disregard|forget|override|bypass|do not follow|don t follow|do not obey"

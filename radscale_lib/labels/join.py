@@ -145,7 +145,7 @@ def count_states(found: Mapping[str, pl.DataFrame], smallest_cell: int = 1) -> p
 def compare_sources(found: Mapping[str, pl.DataFrame], smallest_cell: int = 1) -> pl.DataFrame:
     """Agreement of each two sources on each label (`agreement.SCHEMA`); a table is the reference.
 
-    Uncertain, denied and silent are told apart as `agreement.compare` says.
+    Uncertain, denied and unmentioned are distinguished as in `agreement.compare`.
     """
     rows = []
     for one, other in combinations(found, 2):

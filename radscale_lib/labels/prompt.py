@@ -23,7 +23,7 @@ INSTRUCTIONS = (
 REFUSED, MALFORMED, CUT = "refused", "malformed answer", "answer cut short"
 NOT_TAKEN = "refused by the server"
 PROBE = "No pleural effusion."
-"""Our own text: by it is told whether a server refuses a text, or every request."""
+"""Our own text, to find out whether a server refuses one text or every request."""
 _LETTERS = 3
 """Letters of the shortest evidence, but for scripts without capital letters, which need fewer."""
 NO_EVIDENCE = "evidence is not in the text"
@@ -140,7 +140,7 @@ class _Quoted:
         self._plain = " ".join(plain)
 
     def place(self, evidence: str) -> tuple[int, int] | None:
-        """Where words stand; None if they do not, or are no words."""
+        """Where words stand; None if they do not, or are not words."""
         if len(evidence) > 2 * len(self._plain):
             return None
         wanted = _lower(" ".join(re.findall(r"\S+", evidence)))

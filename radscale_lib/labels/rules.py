@@ -252,7 +252,7 @@ class RuleReader:
                 yield Claim(number, ABSENT, *span)
 
     def _class_at(self, parts: list[Word], scopes: "_Scopes", found: Found) -> str:
-        """The class that a position's words tell; denied, a good one is bad, and a bad one good."""
+        """The class that a position's words state; a denial swaps good and bad."""
         name = self._class_names[found.meaning]
         if name == "normal" and _is_near(parts, found.first):
             return "abnormal"

@@ -16,7 +16,7 @@ QUESTION, OPENED = "?", "¿"
 """Marks of questions: behind what is asked, and before it, as in "? pneumonia"."""
 _BULLET = re.compile(r"\s*(?:[-*•–·>+]+\s|\d{1,2}[.)]\s)")
 _LOOK_BACK = 200
-"""Characters before a mark by which it is told whether a sentence ends there."""
+"""Characters before a mark that decide whether a sentence ends there."""
 _LONGEST = 800
 """Characters of the longest sentence that is read in one piece."""
 _LETTERS = str.maketrans({"ß": "ss", "œ": "oe", "æ": "ae", "ø": "o", "ł": "l"})
@@ -95,12 +95,12 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 class _Lines:
-    """Tells lines that were wrapped from those that end a sentence without a full stop.
+    """Distinguishes wrapped lines from lines that end a sentence without a full stop.
 
     A line goes on if its last word ends nothing ("no evidence of"), or if the next begins in lower
     case, in a text whose lines begin with capitals elsewhere. What begins with a capital may go on
     if the text is prose, which ends with a full stop, and the word did not fit in its width: in
-    German, and where it is no capital word but an abbreviation or a number.
+    German, and where it is not a capital word but an abbreviation or a number.
     """
 
     def __init__(self, text: str, leading: Collection[str], capital_nouns: bool) -> None:

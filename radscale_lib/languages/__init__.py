@@ -1,12 +1,13 @@
 """What ingest knows of a language: headings, dates, names, numbers; one data file each.
 
 `<code>.toml` holds a language's words; `eponyms.toml` names that all languages of Latin script
-share; `stopwords.toml` frequent words of every language, by which they are told apart. Keys:
+share; `stopwords.toml` frequent words of every language, by which languages are distinguished.
+Keys:
 
 - `script`: letters that its reports are written in. Without boundaries of words (`han`, `kana`)
   rules look for figures and forms alone, and header identifiers match anywhere.
 - `capitals_tell_names`: whether a capital within a sentence makes a word a name.
-- `terms`: words that are no names although they have a capital. `starters`: words that begin
+- `terms`: words that are not names although they have a capital. `starters`: words that begin
   a sentence before a name. `nouns`: a pattern of such words (German endings).
 - `headings`: of the sections. `report` and `interpretation` hold the body where nothing else does;
   `record` and `signature` are lines about the patient, the order and the author; the first of

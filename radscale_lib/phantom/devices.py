@@ -1,4 +1,4 @@
-"""Tubes of a frontal film, their courses, and devices that are no tubes (leads and wires)."""
+"""Tubes of a frontal film, their courses, and devices that are not tubes (leads and wires)."""
 
 from dataclasses import dataclass
 

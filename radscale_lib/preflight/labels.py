@@ -35,7 +35,7 @@ def label_findings(study: Study) -> Iterator[Finding]:
 
 
 def _phrase_findings(study: Study) -> Iterator[Finding]:
-    """Phrases that are words by which claims are told."""
+    """Phrases that are cues of claims."""
     if not study.labels.phrases:
         return
     from radscale_lib.languages.cues import cues, has_cues

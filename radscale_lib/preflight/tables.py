@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MOST_TEXTS = 2_000
 """Reports whose language is looked at."""
 MOST_ROWS, MOST_BYTES = 50_000, 2**25
-"""Rows read of a table, and bytes to find its encoding. Of a longer one, the job that reads it
-whole says the rest."""
+"""Rows read of a table, and bytes to find its encoding. For a longer table, the job that reads it
+whole reports the remaining problems."""
 
 
 def table_findings(study: Study) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """Random views of a grey image: crop and resize, one grey-level table, blur, erasing.
 
 On uint8 images of one channel, whose cost is a small share of a training step. Crops are resized as
-evaluation resizes films (`encoders.prepare`); the rest is OpenCV's. There
-are no flips, which would break laterality, and no inversion.
+evaluation resizes films (`encoders.prepare`); everything else is OpenCV's. There
+are not flips, which would break laterality, and no inversion.
 """
 
 import math

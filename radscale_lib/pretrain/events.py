@@ -20,7 +20,7 @@ class Events:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Write into a folder, from the first row that is told."""
+        """Write into a folder, starting with the first row given."""
         self._folder = folder
         self._writer: EventsWriter | None = None
 

@@ -85,7 +85,7 @@ class Learner(nn.Module):
 
     @property
     def kept_tower(self) -> nn.Module | None:
-        """The image tower whose weights are kept, [B, 1, S, S] -> [B, D]; None if not told."""
+        """The image tower whose weights are kept, [B, 1, S, S] -> [B, D]; None if not stated."""
         return None
 
     def groups(self) -> list[Group]:
@@ -134,8 +134,9 @@ _BLOCK = re.compile(r"(?:^|\.)(?:stages?|layers?|blocks|resblocks)[._]?(\d+)(?=\
 def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:
     """Learning-rate factors of a tower's weights, which shrink from its last block to its first.
 
-    Blocks are told by names such as `blocks.3.` or `stages.1.blocks.0.`. What follows the last has
-    1, the last block `decay`, and so on down; what precedes the first has one power more than it.
+    Blocks are recognised by names such as `blocks.3.` or `stages.1.blocks.0.`. What follows the
+    last has 1, the last block `decay`, and so on down; what precedes the first has one power more
+    than it.
 
     Args:
         names: of the tower's weights, in the order of its layers.

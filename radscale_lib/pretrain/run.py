@@ -44,7 +44,7 @@ def pretrain(job: Job, out: Path, threads: int, kept: Sequence[Path] | None = No
 
     Raises:
         SystemExit: with 128 + the signal's number, on SIGTERM or SIGUSR1; a later call goes on.
-        OSError, MemoryError, torch.OutOfMemoryError, ShardError: what another attempt may cure.
+        OSError, MemoryError, torch.OutOfMemoryError, ShardError: what another attempt may overcome.
     """
     subset = digest_rows(job.subset or job.catalog)
     base = file_digest(job.base) if job.base else None

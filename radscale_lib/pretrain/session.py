@@ -215,7 +215,7 @@ def _setup(job: Job, folder: Path, rows: Rows, share: Share) -> Setup:
 def _onlookers(job: Job, setup: Setup, learner: Learner, world: World) -> Onlookers:
     """The k-NN probe of an arm's run, and TensorBoard, as the study has them.
 
-    All processes log the same steps; the one that leads has the rest.
+    All processes log the same steps; only the leading one has the probe and TensorBoard.
     """
     watch, steps = job.study.watch, job.section.recipe.optimiser.steps
     found, tower = Onlookers(), learner.kept_tower

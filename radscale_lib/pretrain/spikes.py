@@ -10,7 +10,7 @@ LEAST = 1e-3
 GAUSSIAN = 1.4826
 """Standard deviation of a normal variable by its median absolute deviation."""
 MOST_IN_A_ROW = 10
-"""More spikes in a row are no spikes: the loss has come to another level."""
+"""More spikes in a row are not spikes: the loss has come to another level."""
 
 
 def is_spike(loss: float, before: Sequence[float], rule: Spikes) -> bool:

@@ -20,7 +20,7 @@ VIEWS = {"PA": "posteroanterior", "AP": "anteroposterior", "LL": "lateral", "RL"
 KNOWN_TEXTS = 2**14
 """Texts whose tokens are counted once, at most."""
 WORDS = 2048
-"""Columns that the words of a text are told apart by, for near-duplicates."""
+"""Columns to which the words of a text are hashed, for near-duplicates."""
 
 
 class Drawn(NamedTuple):

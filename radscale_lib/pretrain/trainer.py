@@ -329,7 +329,7 @@ class Trainer:
         """Whether the embeddings of a logged step have not collapsed.
 
         Raises:
-            CollapsedError: if several in a row told that they have.
+            CollapsedError: if several in a row indicate that they have.
         """
         progress, steps, bounds = self.progress, self.optimiser.steps, self.optimiser.collapse
         watched = {"rank": bounds.rank, "kl": bounds.divergence}

@@ -51,7 +51,7 @@ def build_model(
 
 
 def _with_logits(base: EncoderFile, loss: Literal["unicl", "siglip"]) -> EncoderFile:
-    """A base with this loss's temperature and bias, which start anew after the other loss."""
+    """A base with this loss's temperature and bias, which restart after the other loss."""
     starts = first_logits(loss)
     if not base.tensors or ("logit_bias" in base.tensors) == ("logit_bias" in starts):
         return base

@@ -12,7 +12,7 @@ LogRow = dict[str, float]
 
 @dataclass(frozen=True)
 class Onlookers:
-    """What is asked and told beside training, by the leading process; no result depends on it.
+    """What the leading process measures and reports during training; no result depends on it.
 
     Attributes:
         probe: how good the kept tower is now.

@@ -12,7 +12,8 @@ _BLOCK = 2**20
 def digest(path: Path) -> str:
     """XXH3 of a file's content, 128 bits, as 32 hex digits.
 
-    It detects damage and mix-ups, several times as fast as SHA-256; it is no proof against forgery.
+    It detects damage and mix-ups, several times as fast as SHA-256; it is not proof against
+    forgery.
     """
     state, block = xxhash.xxh3_128(), memoryview(bytearray(_BLOCK))
     with path.open("rb", buffering=0) as file:

@@ -239,7 +239,7 @@ class _Record:
 
 
 def restate(study: Path, job: str, makes: Iterable[Path]) -> None:
-    """Say anew what a job's results are, after the workflow itself brought them up to date."""
+    """State again what a job's results are, after the workflow itself brought them up to date."""
     manifest = read_manifest(path_of(study, job))
     if manifest is None or manifest.state != DONE:
         return

@@ -585,7 +585,7 @@ def _joins(name: str, audit: pl.DataFrame, smallest: int = 1) -> dict[str, Any]:
             ),
             smallest,
         )
-        # what a key of several patients has is told in a note: it is no part of a small rest
+        # what a key of several patients has is told in a note: it is not part of a small rest
         shared = row["images_shared"]
         of_images = apart((row["images_matched"], row["images"] - row["images_matched"]), smallest)
         many, count = told(row["rows"], smallest), row["rows"]
@@ -645,7 +645,7 @@ def _ordered(study: Study, cards: Sequence[Card]) -> list[Card]:
 
 
 _UNTRAINED = {"floor": "floor", "random": "random weights"}
-"""What a run of no size is, by its status, if it is no open weights."""
+"""What a run of no size is, by its status, if it is not open weights."""
 
 
 def _run_row(card: Card) -> dict[str, str]:

@@ -39,7 +39,7 @@ def metric_name(study: Study, task: str) -> str:
 
 
 def label_metric_name(study: Study, task: str) -> str:
-    """The same metric of a single label, which is no mean over labels."""
+    """The same metric of a single label, which is not a mean over labels."""
     return metric_name(study, task).removeprefix("macro ").removeprefix("mean ")
 
 

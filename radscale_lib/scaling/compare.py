@@ -57,7 +57,7 @@ def compare(
     beside = at if other_sizes is None else np.asarray(other_sizes, dtype=np.float64)
     centre = other.centre(beside) - one.centre(at)
     gain = other.errors(beside) - one.errors(at)
-    # Without the cap: at chance, two arms are not told apart by being cut off at the same error.
+    # Without the cap: at chance, capping both at the same error must not make two arms look equal.
     better, worse = other.log_errors(beside), one.log_errors(at)
     slope = one.elasticity - other.elasticity
     return Comparison(

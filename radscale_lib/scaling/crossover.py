@@ -46,7 +46,8 @@ def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
     """
     inside = (ensemble.knots >= np.log(smallest / ensemble.largest) - 1e-9) & (ensemble.knots <= 0)
     log_u = ensemble.knots[inside]
-    # Without the cap: at chance, two curves are not told apart by being cut off at the same error.
+    # Without the cap: at chance, capping both at the same error must not make two curves look
+    # equal.
     excess = ensemble.log_errors(np.exp(log_u) * ensemble.largest) - np.log(target)[:, None]
     behind = excess > 0
     # The last place where the draw is behind, and the one after it.

@@ -38,7 +38,7 @@ WIDE_FLOOR = 0.6
 """A floor whose interval spans more of the error than this is not identified."""
 FORM_DRAWS = 2000
 EVIDENCE = 3.0
-"""Odds above which a form is told from another (Jeffreys' 'substantial')."""
+"""Odds above which one form is preferred to another (Jeffreys' 'substantial')."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def fit(
         stream: of the random draws beside the resamples: curves that are compared need their own.
 
     Raises:
-        ScalingError: with fewer than three sizes, or a value that is no positive finite number.
+        ScalingError: with fewer than three sizes, or a value that is not a positive finite number.
     """
     size = np.asarray(sizes, dtype=np.float64)
     error = np.asarray(errors, dtype=np.float64)

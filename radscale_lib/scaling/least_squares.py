@@ -167,7 +167,7 @@ def fit_law(
         recency: squared residuals weigh (n / largest) to this power; 0 weighs all alike.
 
     Raises:
-        ScalingError: for an unknown form, fewer than three sizes, or values that are no positive
+        ScalingError: for an unknown form, fewer than three sizes, or values that are not positive
             finite numbers.
     """
     if form not in FORMS:

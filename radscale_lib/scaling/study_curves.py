@@ -32,7 +32,7 @@ class StudyCurve:
         draws: errors at those, [resamples, runs]; None without.
         baseline: error of the open weights, None without.
         baseline_draws: its errors at the same draws, None without.
-        resolution: errors are no smaller than this.
+        resolution: errors are not smaller than this.
     """
 
     nominal: Array
@@ -58,7 +58,7 @@ class StudyCurve:
         """
         if not len(rows):
             raise ScalingError("no runs")
-        # Half a case: a perfect score on a small test set is no error of zero.
+        # Half a case: a perfect score on a small test set is not an error of zero.
         resolution = 0.5 / max(cast(int, rows["cases"].max()), 1)
         runs = len(rows)
         draws = resampled(pl.concat([rows, baseline]))

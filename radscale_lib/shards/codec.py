@@ -1,6 +1,6 @@
 """The stored encodings of an image: PNG, or TIFF with Zstandard, of 8 or 16 bits.
 
-They are told apart by their first bytes, so that shards of both can be read side by side.
+They are distinguished by their first bytes, so that shards of both can be read side by side.
 `docs/hospital/ingest.md` has their sizes and times.
 """
 
@@ -26,7 +26,7 @@ def encode(image: Stored, encoding: Encoding = "png") -> bytes:
     """Encode a grey image, uint8 or uint16 [H, W], without loss.
 
     Raises:
-        ValueError: if it is no image of 8-bit or 16-bit greys.
+        ValueError: if it is not an image of 8-bit or 16-bit greys.
     """
     if image.ndim != 2 or not image.size or image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{image.dtype} of shape {image.shape} cannot be encoded as a grey image")
@@ -51,7 +51,7 @@ def decode(data: bytes | memoryview) -> Stored:
     """Decode an image as it is stored, uint8 or uint16 [H, W].
 
     Raises:
-        ValueError: if the bytes are no image that can be decoded.
+        ValueError: if the bytes are not image that can be decoded.
     """
     if data[: len(_LITTLE_ENDIAN_TIFF)] != _LITTLE_ENDIAN_TIFF:
         return png.decode(data)

@@ -46,7 +46,7 @@ def decode(data: bytes | memoryview) -> Grey8Or16:
     """Decode a PNG to a grey image, uint8 [H, W], or uint16 if it has 16 bits.
 
     Raises:
-        ValueError: if the bytes are no image that can be decoded.
+        ValueError: if the bytes are not image that can be decoded.
     """
     image = _decode_up(data)
     return _decode_any(data) if image is None else image

@@ -37,7 +37,7 @@ class LocalFile:
 
         Returns:
             Whether it is in the page cache already, judged by its middle. False where the system
-            cannot tell, as on network file systems.
+            does not say, as on network file systems.
         """
         if self._tells:
             try:

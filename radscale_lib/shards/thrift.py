@@ -14,7 +14,7 @@ _LISTS = (9, 10)
 
 
 class ThriftError(ValueError):
-    """Bytes that are no structure, or one with a type that page headers do not have."""
+    """Bytes that are not structure, or one with a type that page headers do not have."""
 
 
 def read_struct(data: bytes, place: int) -> tuple[Fields, int]:

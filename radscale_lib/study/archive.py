@@ -486,7 +486,7 @@ class Labels(Section):
 
 
 class Splits(Section):
-    """Shares of patients; the rest is the pool that subsets are drawn from."""
+    """Shares of patients; the remainder is the pool from which subsets are drawn."""
 
     train: Fraction = Field(0.2, description="Patients whose labels train the probes and decoders.")
     validation: Fraction = Field(

@@ -1,4 +1,4 @@
-"""What may be told of few patients."""
+"""What may be shown about few patients."""
 
 from pydantic import Field
 

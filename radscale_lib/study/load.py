@@ -57,7 +57,7 @@ def read_values(path: Path) -> dict[str, Any]:
     """The content of a study file, unchecked: JSON if its name ends so, else YAML.
 
     Raises:
-        StudyError: if the file cannot be read, a key appears twice, or it is no mapping of keys.
+        StudyError: if the file cannot be read, a key appears twice, or it is not a mapping of keys.
     """
     kind = "JSON" if path.suffix == ".json" else "YAML"
     try:

@@ -21,7 +21,7 @@ _STEPS = np.geomspace(1e-4, 5, 90)
 SHIFTS: Floats = np.concatenate([-_STEPS[::-1], [0.0], _STEPS])
 """How far, in normal deviates, the truth could lie from what was seen: [C]."""
 FARTHEST = 8.0
-"""Normal deviate beyond which probabilities are not told apart."""
+"""Normal deviate beyond which probabilities are not distinguished."""
 
 
 @dataclass(frozen=True)

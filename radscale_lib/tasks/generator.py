@@ -90,7 +90,7 @@ class ReportGenerator(nn.Module):
 
 
 def scratch_model(section: LanguageModel, vocabulary: int) -> Llama:
-    """A Llama of random weights and the section's size, for so many tokens."""
+    """A Llama of the section's size with random weights, for a vocabulary of this many tokens."""
     return Llama(vocabulary, section.width, section.layers, section.heads)
 
 

@@ -1,4 +1,4 @@
-"""Parts of a run's evaluation that are kept, so that a change of one computes no other anew."""
+"""Parts of a run's evaluation that are kept, so that a change of one recomputes no other."""
 
 import os
 import shutil

@@ -62,7 +62,7 @@ class TubeMasks:
         """Read the tubes.
 
         Args:
-            rows: catalog rows with annotated `tubes`; labels that are no class are left out.
+            rows: catalog rows with annotated `tubes`; labels that are not class are left out.
             classes: names of the masks, in order.
             task: size and width, and what becomes of what an encoder would cut off.
             encoder: whose square the films are seen in.

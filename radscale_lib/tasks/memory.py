@@ -38,7 +38,7 @@ class Memory:
         return {place: at for at, place in enumerate(_places(self._rows))}
 
     def fits(self, numbers: float) -> bool:
-        """Whether there is room for all images, of so many numbers each."""
+        """Whether there is room for all images, of this many numbers each."""
         return 2 * numbers * len(self._rows) <= KEPT_BYTES
 
     def __call__(

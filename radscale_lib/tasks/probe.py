@@ -148,7 +148,7 @@ class _Descent:
             direction = steepest
             if before is not None:
                 last_slope, last_gain, last = before
-                # Polak and Ribiere's, started anew where it would not go down.
+                # Polak and Ribiere's, restarted where it would not go down.
                 carried = np.maximum(0, (gain + (last_slope * steepest).sum(axis=0)) / last_gain)
                 direction = steepest + carried * last
                 direction = np.where((slope * direction).sum(axis=0) < 0, direction, steepest)

@@ -64,7 +64,7 @@ def _joined(
     patients: NDArray[np.intp],
     smallest: int,
 ) -> list[tuple[int, int]]:
-    """First and last bin of each that is told."""
+    """First and last bin of each merged bin."""
 
     def few(first: int, last: int) -> bool:
         here = (places >= first) & (places <= last)

@@ -136,10 +136,10 @@ def compared(
     """Rows of the scores of some groups, and what they come to: see `subgroup_scores`.
 
     Args:
-        by: what tells the groups apart.
+        by: the property that defines the groups.
         found: scores by group, and by metric and target.
         confidence: level of the intervals.
-        smallest: images from which a count is told.
+        smallest: number of images from which on a count is shown.
     """
     keys = list(dict.fromkeys(key for scores in found.values() for key in scores))
     few = {

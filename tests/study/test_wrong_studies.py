@@ -643,8 +643,8 @@ WRONG = {
     ),
     "encoding unknown": (
         {"institution.joins": {"reports": {"encoding": "windows"}}},
-        "institution.joins.reports.encoding: 'windows' is no encoding: write one as utf-8, utf-16, "
-        "cp1252 or gb18030 (got 'windows')",
+        "institution.joins.reports.encoding: 'windows' is not an encoding: write one as utf-8, "
+        "utf-16, cp1252 or gb18030 (got 'windows')",
     ),
     "size that the strides do not divide": (
         {"encoders.mi2.image.image_size": 40},

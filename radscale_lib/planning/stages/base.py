@@ -24,7 +24,7 @@ Kind = type[EncoderSection | RecipeSection | TaskSection | HeadSection]
 START_SECONDS = 5.0
 """Assumed: start of a process with torch."""
 READ = 50e6
-"""At least so many bytes a second from the file system of the results."""
+"""At least this many bytes a second from the file system of the results."""
 READ_USUALLY = 200e6
 """Assumed: bytes a second from the file system of the results."""
 
@@ -44,7 +44,7 @@ class Stage:
     """A stage of the workflow: what it reads of the study, and what its jobs need.
 
     Attributes:
-        script: below `scripts/`; empty of a stage that is no job but a part of one.
+        script: below `scripts/`; empty of a stage that is not a job but a part of one.
         reads: the slice of the study that its results depend on, of what it is for (`archive`,
             `arm` or `task`).
         kinds: encoders, paradigms, tasks and heads whose code it runs.

@@ -28,7 +28,7 @@ from radscale_lib.study.heads.base import Encoding, HeadSection
 from radscale_lib.study.model import Study
 
 ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
-"""At least so many a second: pixels through an encoder on a core, images on a GPU."""
+"""At least this many a second: pixels through an encoder on a core, images on a GPU."""
 
 
 def _features(study: Study, arm: str) -> Slice:

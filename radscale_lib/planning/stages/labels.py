@@ -10,7 +10,7 @@ from radscale_lib.study.labels import MOST_LABELS, Source
 from radscale_lib.study.model import Study
 
 REPORTS_A_SECOND = 500.0
-"""At least so many are read by rules, on a core."""
+"""At least this many are read by rules, on a core."""
 WORDS = 120.0
 """Assumed: words of a report's findings and impression."""
 TOKENS_A_WORD = 1.5
@@ -21,7 +21,7 @@ PROMPT = 250.0
 
 
 def _labels(study: Study, source: Source) -> Slice:
-    """What a source is told; definitions of labels are told to models alone."""
+    """What a source is given; only models are given the definitions of labels."""
     labels = study.labels
     shared = {"labels": labels.columns, "partitions": labels.partitions}
     language = study.institution.language

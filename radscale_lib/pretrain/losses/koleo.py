@@ -11,7 +11,7 @@ def koleo_loss(features: Tensor, epsilon: float = 1e-8) -> Tensor:
     """Kozachenko-Leonenko entropy estimator (arXiv 1806.03198, eq. 5): -mean log nearest distance.
 
     In float32 whatever the autocast, whose rounding would be visible. Over the global batch, so
-    that one image per device is no special case.
+    that one image per device is not a special case.
 
     Args:
         features: [B, D] of this process, any norm.

@@ -19,7 +19,7 @@ LOGITS = 2**26
 
 
 def rows_at_once(prototypes: int) -> int:
-    """Rows of logits over so many prototypes that are held at a time."""
+    """Rows of logits over this many prototypes that are held at a time."""
     return max(LOGITS // prototypes, 1)
 
 

@@ -118,7 +118,7 @@ class EncoderSection(Section):
 
         Args:
             precision: `fp32` or `bf16`, as `compute.precision`.
-            recompute: whether activations are computed anew in the backward pass.
+            recompute: whether activations are recomputed in the backward pass.
         """
         return None
 

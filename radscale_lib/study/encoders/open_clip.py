@@ -95,7 +95,7 @@ class OpenClip(LibraryEncoder):
         """The input that open_clip's validation transform makes, from a model's configuration.
 
         Raises:
-            KeyError, ValueError: for an input that is no square.
+            KeyError, ValueError: for an input that is not a square.
         """
         given = {key: value for key, value in config.get("preprocess_cfg", {}).items() if value}
         size = resolution or config["model_cfg"]["vision_cfg"].get("image_size", 224)

@@ -33,7 +33,7 @@ class Vit(Section):
     def _divisible(self) -> "Vit":
         if self.image_size % self.patch:
             raise ValueError(
-                f"image_size {self.image_size} is not a multiple of patch {self.patch}: take "
+                f"image_size {self.image_size} is not a multiple of patch {self.patch}: use "
                 f"{max(1, self.image_size // self.patch) * self.patch}"
             )
         whole_heads(self.width, self.heads)

@@ -47,7 +47,7 @@ class Attention(HeadSection):
     )
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What it asks of the encoder, with so many images in each split."""
+        """What it requires of the encoder, with this many images in each split."""
         learnt = min(trained, self.train_images or trained)
         checked = min(validated, self.validation_images or validated)
         seen = self.steps * self.batch

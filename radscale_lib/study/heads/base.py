@@ -75,7 +75,7 @@ class HeadSection(Section):
         return (name, *(share_name(name, share) for share in self.shares()))
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What it asks of the encoder, with so many images in each split."""
+        """What it requires of the encoder, with this many images in each split."""
         return Encoding()
 
     def problems(self, labels: Sequence[str]) -> Iterator[tuple[str, str]]:

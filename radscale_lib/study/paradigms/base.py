@@ -107,7 +107,7 @@ class OptimiserConfig(Section):
     def _whole_steps(self) -> "OptimiserConfig":
         if self.samples % self.batch:
             raise ValueError(
-                f"samples {self.samples} is not a multiple of batch {self.batch}: take "
+                f"samples {self.samples} is not a multiple of batch {self.batch}: use "
                 f"{-(-self.samples // self.batch) * self.batch}"
             )
         if self.batch % self.passes:

@@ -145,7 +145,7 @@ class TaskSection(Section):
         raise NotImplementedError
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What its heads ask of the encoder, with so many images in each split."""
+        """What its heads require of the encoder, with this many images in each split."""
         heads = filter(None, map(self.head, self.parts))
         return Encoding.in_turn(head.encoding(trained, validated, tested) for head in heads)
 

@@ -119,7 +119,7 @@ class Generation(TaskSection):
         return "report generation" if words in {"report", "reports"} else f"{words} generation"
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What it asks of the encoder, with so many images in each split."""
+        """What it requires of the encoder, with this many images in each split."""
         every = self.decoder.encoding(trained, validated, tested)
         # Of the four levels, the deepest at most.
         return every._replace(kept=every.kept / 4, read=every.read / 4)

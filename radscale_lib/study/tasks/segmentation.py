@@ -118,7 +118,7 @@ class Segmentation(TaskSection):
         return words if "segmentation" in words else f"{words} segmentation"
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What its decoders ask of the encoder, with so many images in each split."""
+        """What its decoders require of the encoder, with this many images in each split."""
         return Encoding.in_turn(
             self.training(head).encoding(trained, validated, tested, self.decoder.seeds)
             for head in self.heads

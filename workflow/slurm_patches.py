@@ -1,7 +1,8 @@
-"""Cures for snakemake-executor-plugin-slurm 2.8: states it waits for without end, slow polling.
+"""Patches for snakemake-executor-plugin-slurm 2.8: states it waits for forever, slow polling.
 
-Each cure names what it cures; tests/slurm shows each on a real cluster. When upstream mends one,
-delete it here and keep its test. The plugin's version is pinned: another one gets no cures.
+Each patch names the fault that it fixes; tests/slurm shows each on a real cluster. When upstream
+fixes one, delete it here and keep its test. The plugin's version is pinned: another one is not
+patched.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ from importlib.metadata import version
 from typing import Any
 
 PLUGIN = "snakemake-executor-plugin-slurm"
-CURED = "2.8.0"
-"""The version that needs the cures and was tested with them."""
+PATCHED = "2.8.0"
+"""The version that needs the patches and was tested with them."""
 GROWTH = 1.5
 """Pauses between polls grow to this multiple of the first: to 60 s from 40. The plugin's: 180 s."""
 
@@ -27,8 +28,8 @@ _ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQU
 _JOB = re.compile(r"\d+(_\d+)?")
 
 
-class CuredQuery:
-    """Asks SLURM for the states of all jobs as the plugin does, and mends the answer."""
+class PatchedQuery:
+    """Asks SLURM for the states of all jobs as the plugin does, and corrects the answer."""
 
     def __init__(self, query: Query) -> None:
         """Wrap the plugin's `query_job_status`."""
@@ -39,38 +40,39 @@ class CuredQuery:
         """States by job id, and the seconds the query took."""
         states, seconds = await self._query(command, logger)
         if states is None:
-            # The plugin forgets all its jobs if the query fails five times. No news is no change.
+            # The plugin forgets all its jobs if the query fails five times. No news is not a
+            # change.
             return {}, seconds or 0.0
         # sacct says "CANCELLED by 1000", which the plugin does not know as an end.
         states = {job: state.split()[0] if state else "" for job, state in states.items()}
-        cured = dict(states)
+        patched = dict(states)
         for job, state in states.items():
-            # Seen in two polls, it is no passing state: the job was not requeued.
+            # Seen in two polls, it is not a passing state: the job was not requeued.
             if state in _PASSING and self._last.get(job) == state:
-                cured[job] = "CANCELLED"
+                patched[job] = "CANCELLED"
         for job, state in self._last.items():
             # SLURM forgets ended jobs after MinJobAge: one may go between two polls.
             if job not in states and state in _ACTIVE and _JOB.fullmatch(job):
-                cured[job] = "CANCELLED"
+                patched[job] = "CANCELLED"
         self._last = states
-        return cured, seconds or 0.0
+        return patched, seconds or 0.0
 
 
 def apply() -> None:
-    """Cure the plugin in this process; warn if its version is another than the cures are for."""
-    if (found := version(PLUGIN)) != CURED:
+    """Patch the plugin in this process; warn if the patches are for another version."""
+    if (found := version(PLUGIN)) != PATCHED:
         print(
             f"warning: {PLUGIN} {found} is installed and runs unpatched: its faults are patched "
-            f"in {CURED} only. Install {PLUGIN}=={CURED}, or see docs/hospital/slurm.md for what "
-            "may then wait forever",
+            f"in {PATCHED} only. Install {PLUGIN}=={PATCHED}, or see docs/hospital/slurm.md for "
+            "what may then wait forever",
             file=sys.stderr,
         )
         return
     import snakemake_executor_plugin_slurm as plugin
 
-    if isinstance(plugin.query_job_status, CuredQuery):
+    if isinstance(plugin.query_job_status, PatchedQuery):
         return
-    plugin.query_job_status = CuredQuery(plugin.query_job_status)
+    plugin.query_job_status = PatchedQuery(plugin.query_job_status)
     plugin.Executor.next_seconds_between_status_checks = _bounded(
         plugin.Executor.next_seconds_between_status_checks
     )

@@ -1,6 +1,6 @@
-"""Cures of the executor plugin: each fault is still in the plugin, and its cure ends it.
+"""Patches of the executor plugin: each fault is still in the plugin, and its patch ends it.
 
-A test of the first kind fails when upstream mends the fault: then its cure can go.
+A test of the first kind fails when upstream fixes the fault: then its patch can go.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from workflow import slurm_cures
+from workflow import slurm_patches
 
 ROOT = Path(__file__).parents[2]
 MODULE = "snakemake_executor_plugin_slurm"
@@ -81,8 +81,8 @@ def outcome(plugin: ModuleType, *answers: States) -> str:
         return jobs
 
     known = plugin.query_job_status
-    if isinstance(known, slurm_cures.CuredQuery):
-        plugin.query_job_status = slurm_cures.CuredQuery(query)  # type: ignore[arg-type]
+    if isinstance(known, slurm_patches.PatchedQuery):
+        plugin.query_job_status = slurm_patches.PatchedQuery(query)  # type: ignore[arg-type]
     else:
         plugin.query_job_status = query  # type: ignore[attr-defined]
     made = executor(plugin)
@@ -99,80 +99,80 @@ FAULTS: dict[str, tuple[list[States], str, str]] = {
     "SLURM forgot the job": ([{"7": "RUNNING"}, {}, {}, {}], "waits", "failed"),
     "no answer": ([{"7": "RUNNING"}, None, {"7": "COMPLETED"}], "forgotten", "succeeded"),
 }
-"""Answers of squeue, and what becomes of the job without and with the cures."""
+"""Answers of squeue, and what becomes of the job without and with the patches."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_plugin_still_needs_the_cure(plugin: ModuleType, fault: str) -> None:
-    answers, uncured, _ = FAULTS[fault]
-    assert outcome(plugin, *answers) == uncured
+def test_the_plugin_still_needs_the_patch(plugin: ModuleType, fault: str) -> None:
+    answers, unpatched, _ = FAULTS[fault]
+    assert outcome(plugin, *answers) == unpatched
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_cure_works(plugin: ModuleType, fault: str) -> None:
-    answers, _, cured = FAULTS[fault]
-    slurm_cures.apply()
-    assert outcome(plugin, *answers) == cured
+def test_the_patch_works(plugin: ModuleType, fault: str) -> None:
+    answers, _, patched = FAULTS[fault]
+    slurm_patches.apply()
+    assert outcome(plugin, *answers) == patched
 
 
 @pytest.mark.parametrize("state", ["PREEMPTED", "NODE_FAIL"])
 def test_a_requeued_job_is_waited_for(plugin: ModuleType, state: str) -> None:
-    slurm_cures.apply()
+    slurm_patches.apply()
     requeued: list[States] = [{"7": state}, {"7": "PENDING"}, {"7": state}, {"7": "RUNNING"}]
     assert outcome(plugin, *requeued) == "waits"
     assert outcome(plugin, *requeued, {"7": "COMPLETED"}) == "succeeded"
 
 
 def test_a_job_array_that_starts_is_not_forgotten(plugin: ModuleType) -> None:
-    slurm_cures.apply()
+    slurm_patches.apply()
     assert (
         outcome(plugin, {"7_[1-4]": "PENDING"}, {"7_1": "RUNNING"}, {"7_1": "RUNNING"}) == "waits"
     )
 
 
-@pytest.mark.parametrize(("cured", "longest"), [(False, 180), (True, 60)])
-def test_pauses_between_polls(plugin: ModuleType, cured: bool, longest: float) -> None:
-    if cured:
-        slurm_cures.apply()
+@pytest.mark.parametrize(("patched", "longest"), [(False, 180), (True, 60)])
+def test_pauses_between_polls(plugin: ModuleType, patched: bool, longest: float) -> None:
+    if patched:
+        slurm_patches.apply()
     made = executor(plugin)
     made.next_seconds_between_status_checks = 180
     assert made.next_seconds_between_status_checks == longest
 
 
-@pytest.mark.parametrize("cured", [False, True])
-def test_the_end_waits_for_no_pause(plugin: ModuleType, cured: bool) -> None:
-    if cured:
-        slurm_cures.apply()
+@pytest.mark.parametrize("patched", [False, True])
+def test_the_end_waits_for_no_pause(plugin: ModuleType, patched: bool) -> None:
+    if patched:
+        slurm_patches.apply()
     made = executor(plugin)
-    pause = 60 if cured else 0.3
+    pause = 60 if patched else 0.3
     made.wait, made.next_seconds_between_status_checks = False, pause
     began = time.monotonic()
     asyncio.run(made.sleep())
-    assert (time.monotonic() - began < 0.8 * pause) == cured
+    assert (time.monotonic() - began < 0.8 * pause) == patched
 
 
-def test_the_pinned_version_is_the_cured_and_tested_one() -> None:
+def test_the_pinned_version_is_the_patched_and_tested_one() -> None:
     """Another version needs these tests first, then all of tests/slurm."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f"{slurm_cures.PLUGIN}=={slurm_cures.CURED}" in project["dependencies"]
+    assert f"{slurm_patches.PLUGIN}=={slurm_patches.PATCHED}" in project["dependencies"]
     locked = (ROOT / "requirements.lock").read_text()
-    assert f"\n{slurm_cures.PLUGIN}=={slurm_cures.CURED} " in locked
-    assert version(slurm_cures.PLUGIN) == slurm_cures.CURED
+    assert f"\n{slurm_patches.PLUGIN}=={slurm_patches.PATCHED} " in locked
+    assert version(slurm_patches.PLUGIN) == slurm_patches.PATCHED
 
 
-def test_the_plugin_is_cured_once(plugin: ModuleType) -> None:
-    slurm_cures.apply()
+def test_the_plugin_is_patched_once(plugin: ModuleType) -> None:
+    slurm_patches.apply()
     query = plugin.query_job_status
-    slurm_cures.apply()
+    slurm_patches.apply()
     assert plugin.query_job_status is query
 
 
 def test_another_version_is_left_as_it_is_and_named(
     plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(slurm_cures, "version", lambda _: "99.0.0")
+    monkeypatch.setattr(slurm_patches, "version", lambda _: "99.0.0")
     query = plugin.query_job_status
-    slurm_cures.apply()
+    slurm_patches.apply()
     assert plugin.query_job_status is query
     said = capsys.readouterr().err
-    assert f"warning: {slurm_cures.PLUGIN} 99.0.0" in said and slurm_cures.CURED in said
+    assert f"warning: {slurm_patches.PLUGIN} 99.0.0" in said and slurm_patches.PATCHED in said
