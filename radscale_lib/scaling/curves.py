@@ -159,7 +159,7 @@ def _numbers(path: Path, table: pl.DataFrame, name: str) -> list[float | None]:
             out.append(float(text) if text is not None and text.strip() else None)
         except ValueError:
             raise ScalingError(
-                f"{path}, row {row + 2}: {name} {text!r} is no number: correct or empty it"
+                f"{path}, row {row + 2}: {name} {text!r} is not a number: correct or empty it"
             ) from None
     return out
 

@@ -171,8 +171,8 @@ def test_gzip(tmp_path):
         ("A1", "x")
     ]
     for damaged in (content[:-20], content[:40], content[:30] + b"\xff" * 9 + content[39:]):
-        assert "no whole gzip file" in refusal(written(tmp_path, damaged, "cut.csv.gz"))
-    assert "no whole gzip file" in refusal(written(tmp_path, b"secret", "none.csv.gz"))
+        assert "not a complete gzip file" in refusal(written(tmp_path, damaged, "cut.csv.gz"))
+    assert "not a complete gzip file" in refusal(written(tmp_path, b"secret", "none.csv.gz"))
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])

@@ -338,4 +338,4 @@ def test_unreadable_tables(instances, tmp_path):
         "unknown kind: give .csv, .parquet or .jsonl"
     )
     (tmp_path / "a.parquet").write_bytes(b"no Parquet ACC0 1.2.3")
-    assert "no readable Parquet" in failure(reports_of, tmp_path / "a.parquet", instances)
+    assert "not readable as Parquet" in failure(reports_of, tmp_path / "a.parquet", instances)

@@ -421,7 +421,7 @@ def test_what_is_no_number_is_named(rad_dino: RadDino, tmp_path: Path) -> None:
     for bad, said in (
         (torch.where(torch.eye(64, 16).bool(), math.nan, good[name]), "is not finite"),
         (torch.where(torch.eye(64, 16).bool(), math.inf, good[name]), "is not finite"),
-        (good[name].int(), "is no floating-point tensor"),
+        (good[name].int(), "is not a floating-point tensor"),
     ):
         save_file(good | {name: bad}, path)
         with pytest.raises(ReleaseError, match=f"{name} {said}"):
@@ -472,7 +472,7 @@ def test_full_size_medimageinsight_has_the_published_size() -> None:
 
 def test_other_files_are_refused(mi2: Mi2, rad_dino: RadDino, tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(b"a pickle, perhaps")
-    with pytest.raises(ReleaseError, match="no safetensors file"):
+    with pytest.raises(ReleaseError, match="not a safetensors file"):
         read_release(mi2, tmp_path / "x.pt")
     with pytest.raises(ReleaseError, match="no such file"):
         read_release(rad_dino, tmp_path)

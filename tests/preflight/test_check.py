@@ -168,7 +168,7 @@ def test_weights_are_judged_by_their_headers(
     save_file(tensors, released)
     if kind == "damaged":
         released.write_bytes(released.read_bytes()[:1000])
-        name = "no safetensors file"
+        name = "not a safetensors file"
     [problem] = found(values)
     assert problem.startswith(f"encoders.mi2.weights: {released}: ")
     assert name in problem or name.removeprefix("lang_encoder.") in problem

@@ -147,7 +147,7 @@ def test_nothing_fitted_is_a_failure(fitted):
     ("head", "row", "message"),
     [
         ("curve,size,error", "a,3,0.1", r"in.csv: no column \['value'\]"),
-        (HEAD, "a,3,abc,,", "row 2: value 'abc' is no number"),
+        (HEAD, "a,3,abc,,", "row 2: value 'abc' is not a number"),
         (HEAD, "a,0,0.1,,", "row 2: size 0"),
         (HEAD, "a,,0.1,,", "row 2: a value without a size"),
         (HEAD, ",3,0.1,,", "row 2: the curve has no name"),

@@ -104,7 +104,7 @@ def test_damage_of_a_tiff_is_noticed_by_the_shard(tmp_path, offset):
 def test_what_is_no_image():
     tiff = codec.encode(image_of(np.uint8), "tiff")
     for data in (b"", b"junk", b"II*\0", tiff[:100], tiff[:-100], tiff[:8] + b"\xff" * 400):
-        with pytest.raises(ValueError, match=r"no decodable (PNG|TIFF)"):
+        with pytest.raises(ValueError, match=r"not a decodable (PNG|TIFF)"):
             codec.decode(data)
     coloured = io.BytesIO()
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(coloured, "TIFF")

@@ -392,7 +392,7 @@ WRONG = {
             ("a host without letters", "http://a..b/v1", HOST),
             ("a blank", "http://127.0.0.1 /v1", f"an address has no blanks: {ADDRESS}"),
             ("a line's end", "http://127.0.0.1/v1\n", f"an address has no blanks: {ADDRESS}"),
-            ("half a bracket", "http://[::1/v1", f"'http://[::1/v1' is no address: {ADDRESS}"),
+            ("half a bracket", "http://[::1/v1", f"'http://[::1/v1' is not an address: {ADDRESS}"),
             (
                 "letters that are not sent",
                 "http://127.0.0.1/größe",

@@ -87,7 +87,7 @@ def test_weights_that_come_with_a_study_come_with_its_project(tmp_path: Path) ->
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Snakefile").write_text("mine")
-    with pytest.raises(SystemExit, match=r"Snakefile already there, so nothing was written"):
+    with pytest.raises(SystemExit, match=r"Snakefile already exist, so nothing was written"):
         init.main([str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["Snakefile"]
 
@@ -127,7 +127,7 @@ def test_a_key_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert key_weakness(archive, text.strip()) is None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert text.decode().strip() not in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="stays as it is"):
+    with pytest.raises(SystemExit, match="already exists and is kept"):
         key.main(["new", str(file)])
     with pytest.raises(SystemExit, match="cannot be written"):
         key.main(["new", str(tmp_path / "absent" / "pseudonym.key")])

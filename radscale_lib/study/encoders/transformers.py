@@ -191,7 +191,7 @@ class Transformers(LibraryEncoder):
         square = crop if crops else size
         side = square["height"]
         if square["width"] != side:
-            raise ValueError(f"an input of {square['height']} by {square['width']} is no square")
+            raise ValueError(f"an input of {square['height']} by {square['width']} is not a square")
         shorter = size.get("shortest_edge")
         if shorter is None and size["height"] != size["width"]:
             raise ValueError("an image processor that resizes to no square")
