@@ -3,7 +3,7 @@
 Identifiers of every kind are planted in sentences of radiology reports. Half of the reports have
 their patient's name and numbers in the image's header, as in an archive; of the other half nothing
 is known. A planted identifier is found if no part of it of three characters or more is left.
-One set of names and sentences was at hand when the rules were made; the other was written
+One set of names and sentences was available when the rules were made; the other was written
 afterwards (two rules came of it: docs/measured/privacy.md has the figures before and after).
 Sentences without identifier, with the eponyms and devices of chest radiography, tell what is
 removed without need.

@@ -1,7 +1,7 @@
 """What only a GPU can show, in at most eight minutes: a table of checks of both full-size encoders.
 
 Without a GPU it says so. `--small` runs the same checks on towers of a few thousand weights, on a
-CPU but for flash attention and NCCL; a test does that.
+CPU except for flash attention and NCCL; a test does that.
 
     python -m benchmarks.gpu                       # on a machine with a GPU
     python -m benchmarks.gpu --small --device cpu  # anywhere
@@ -76,7 +76,7 @@ class Bench:
         self.batch = self._noise(learner_of(study, arm)[1])
 
     def trainer(self, folder: Path | None = None, **changes: Any) -> Trainer:
-        """A trainer with the first weights; `precision` and `recompute` may be changed."""
+        """A trainer with the initial weights; `precision` and `recompute` may be changed."""
         study = varied(self.study, self.arm, changes.get("recompute", ()), 1)
         study.compute.__dict__["precision"] = changes.get("precision", "bf16")
         torch.manual_seed(0)

@@ -146,7 +146,7 @@ def level_1(pixels: NDArray[np.uint8]) -> bytes:
 def floor_of(
     path: Path, syntax: str, encode: Callable[[NDArray[np.uint8]], bytes]
 ) -> Callable[[Path], bytes]:
-    """Read the file, decode its frame, encode a picture of the stored size: all that is at hand."""
+    """Read the file, decode its frame, encode a picture of the stored size."""
     stored = codec.decode(by_radscale(path))
     dataset = pydicom.dcmread(path)
     shape = dataset.Rows, dataset.Columns

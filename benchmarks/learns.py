@@ -1,9 +1,9 @@
 """Whether DINOv2 learns in minutes: which photograph a patch was cut from, beside lightly's recipe.
 
-Both train the same ViT from the same first weights on the same crops for the same processor time,
+Both train the same ViT from the same initial weights on the same crops for the same processor time,
 on patches from the left of each of scikit-image's photographs. Then k nearest neighbours and a
 linear probe, trained on these patches, name the photographs of patches from the right, by the
-frozen class token and the mean patch. Beside them the pixels, and the first weights. Patches have
+frozen class token and the mean patch. Beside them the pixels, and the initial weights. Patches have
 one mean and contrast, and are turned and mirrored at random, so that pixels tell little.
 
     PYTHONPATH=/tmp/peers OMP_NUM_THREADS=1 python -m benchmarks.learns    # peers as in pretrain.py
@@ -145,7 +145,7 @@ def batches_of(films: NDArray[np.uint8], recipe: Dinov2) -> Dinov2Batches:
 
 
 def first_model() -> RadDinoModel:
-    """The first weights."""
+    """The initial weights."""
     torch.manual_seed(0)
     return RadDinoModel(PatchCase().encoder)
 

@@ -604,7 +604,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _run(way: str, case: str, folder: Path, number: int, record: Path) -> str:
-    """Measure once; the line with the result is kept, so that an interrupted run goes on."""
+    """Measure once; the line with the result is kept, so that an interrupted run continues."""
     command = [sys.executable, __file__, "--folder", str(folder), "--one", way, case]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     result = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))

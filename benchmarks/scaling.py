@@ -3,9 +3,10 @@
 The folder given holds the curves of Alabdulmohsin et al. 2022 (`benchmark.{vision,lang}.csv`), of
 LCDB 1.1 (`lcdb11_test_error_*.csv`) and of further sources (`more_curves.csv`: source, domain,
 group, curve, size, value, se, role). Prints Markdown tables. With `--results FOLDER` the fits of
-each domain are kept there, and an interrupted run goes on; after a change of the fits take another
-folder, and name the old one by `--against` for ratios on the same curves. `--vary` fits again with
-each constant changed, and compares on whole sources: a constant is kept if the change wins on few.
+each domain are kept there, and an interrupted run continues; after a change of the fits take
+another folder, and name the old one by `--against` for ratios on the same curves. `--vary` fits
+again with each constant changed, and compares on whole sources: a constant is kept if the change
+wins on few.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 Prints a Markdown table, and with `--write` puts it into docs/measured/scaling-fits.md. 125 studies
 a row are 1,000 in all. With `--results FOLDER` each study's outcome is kept there: an interrupted
-run goes on, and several may share the work (`--first`).
+run continues, and several may share the work (`--first`).
 After a change of the fits take another folder.
 """
 

@@ -2,7 +2,7 @@
 
 A compressed stream states its own precision, and JPEG 2000 its sign: the decoder follows them
 (PS3.5 8.2.1, 8.2.3, 8.2.4) where the header's Bits Stored cannot hold the values. Native pixels
-state nothing but their length, after which only padding may come (PS3.5 8.1.1).
+state only their length, after which only padding may come (PS3.5 8.1.1).
 """
 
 from typing import Any

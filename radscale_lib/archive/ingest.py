@@ -230,7 +230,7 @@ def _joins(
 
 
 def _check_unchanged(path: Path, entry: Entry) -> None:
-    """Open nothing but the file that was listed: what is still being written is not a defect."""
+    """Open only the file that was listed: what is still being written is not a defect."""
     status = path.stat()
     regular = stat.S_ISREG(status.st_mode)
     times = (status.st_mtime_ns, UNTIMED)

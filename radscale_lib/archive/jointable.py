@@ -50,7 +50,7 @@ left of it without any difference; a digest of the other columns."""
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What is known of a whole table."""
+    """What is known about a whole table."""
 
     keys: list[str]
     """Key columns that it has."""
@@ -120,7 +120,7 @@ def write_join_table(
 
 
 def table_facts(path: Path) -> TableFacts | None:
-    """What is known of a table that is ready for joining; null for any other file."""
+    """What is known about a table that is ready for joining; null for any other file."""
     if path.suffix != ".parquet":
         return None
     try:

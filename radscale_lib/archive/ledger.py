@@ -63,12 +63,12 @@ JOIN_FIELDS = [
 PARTITION_SCHEMA = pa.schema([*LEDGER_SCHEMA, pa.field("patient", pa.string()), *JOIN_FIELDS])
 """Of a partition's ledger: the patient is given, by pseudonym, where a row of a table is."""
 TABLES_KEY = b"radscale.tables"
-"""Metadata of a partition's ledger: what is known of each table as a whole, as JSON."""
+"""Metadata of a partition's ledger: what is known about each table as a whole, as JSON."""
 
 
 @dataclass
 class Account:
-    """What is known of a file, and what became of it."""
+    """What is known about a file, and what became of it."""
 
     entry: Entry
     facts: Facts = field(default_factory=Facts)

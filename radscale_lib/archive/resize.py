@@ -3,7 +3,7 @@
 Unser, Aldroubi and Eden, "B-spline signal processing", IEEE Trans. Signal Processing 41 (1993):
 interpolation is a recursive prefilter followed by four B-spline weights. The prefilter's impulse
 response falls by z = √3 − 2 a sample, so both together are a short band, and one sparse product per
-axis resizes an image. It goes strip by strip, so that what is at hand stays in the processor's
+axis resizes an image. It goes strip by strip, so that what is in use stays in the processor's
 cache.
 """
 

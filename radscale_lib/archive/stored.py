@@ -17,7 +17,7 @@ from radscale_lib.study.archive import Image
 
 
 class Prepared(NamedTuple):
-    """An image as it is stored, and what is known of it."""
+    """An image as it is stored, and what is known about it."""
 
     pixels: Stored
     rendered: Rendered

@@ -45,7 +45,7 @@ class TableFile:
         Args:
             path: `.csv`, `.tsv` or `.txt` (plain or `.gz`), `.parquet`, `.jsonl` or `.ndjson`.
             asked: names of the columns that are looked for; a separator is found by them.
-            form: what is known of how the table is written.
+            form: what is known about how the table is written.
 
         Raises:
             TableError: if the file cannot be read, or a column appears twice.

@@ -17,8 +17,8 @@ from radscale_lib.study.encoders.mi2 import Mi2
 class DavitTower(Tower):
     """DaViT with overlapping downsampling (kernel 3) and channel attention scaled by N.
 
-    Parameters, first weights and results are those of timm's `DaVit` with `down_kernel_size=3` and
-    `channel_attn_v2=True`. The pooled output is the mean over the last stage, then a LayerNorm.
+    Parameters, initial weights and results are those of timm's `DaVit` with `down_kernel_size=3`
+    and `channel_attn_v2=True`. The pooled output is the mean over the last stage, then a LayerNorm.
     """
 
     encoder: Mi2

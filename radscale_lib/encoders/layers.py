@@ -1,4 +1,4 @@
-"""Layers of both image towers, with timm's parameter names, first weights and results.
+"""Layers of both image towers, with timm's parameter names, initial weights and results.
 
 The towers are written out here, since a library of all vision models takes longer to import than
 torch itself: timm loads torchvision, and that torch's compiler.
@@ -22,7 +22,7 @@ def draw_weights(tensor: Tensor) -> None:
 
 
 def draw_linear_weights(module: nn.Module) -> None:
-    """First weights of a linear layer; other modules are left as they are."""
+    """Initial weights of a linear layer; other modules are left as they are."""
     if isinstance(module, nn.Linear):
         draw_weights(module.weight)
         nn.init.zeros_(module.bias)

@@ -32,8 +32,8 @@ class TextTower(nn.Module):
     """CLIP's text transformer as MedImageInsight uses it.
 
     Every token sees every other (not causal) up to the end-of-text token, where the output is
-    pooled. Parameters and first weights are those of open_clip's `TextTransformer`, which masks by
-    the value of the padding id, a real token ("!") of CLIP's vocabulary.
+    pooled. Parameters and initial weights are those of open_clip's `TextTransformer`, which masks
+    by the value of the padding id, a real token ("!") of CLIP's vocabulary.
     """
 
     def __init__(self, encoder: Mi2, tokens: int, end: int) -> None:
@@ -92,7 +92,7 @@ class TextBlock(nn.Module):
         self.mlp = nn.ModuleDict({"c_fc": wide, "c_proj": narrow})
 
     def draw_weights(self, deep: float) -> None:
-        """First weights; what is added to the stream is scaled by `deep`."""
+        """Initial weights; what is added to the stream is scaled by `deep`."""
         width = self.attn.embed_dim
         wide, narrow = self.mlp["c_fc"], self.mlp["c_proj"]
         for weight, sd in (

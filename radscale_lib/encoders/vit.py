@@ -21,7 +21,7 @@ EPSILON = 1e-6
 class VitTower(Tower):
     """A ViT with a class token, LayerScale, masked patches and stochastic depth by subsets.
 
-    Parameters, first weights and results are those of timm's `VisionTransformer`; for this
+    Parameters, initial weights and results are those of timm's `VisionTransformer`; for this
     architecture, the names are DINOv2's own. Images of another size than the tower's get position
     embeddings resampled bicubically with antialiasing, as timm does (the original's
     `interpolate_antialias`, offset 0); training and evaluation share it.

@@ -39,7 +39,7 @@ def model_card(
         usage: Python that loads it.
         run: the run's card (`encoder.json`); empty if there is none.
         scores: scores of the study; null if there are none.
-        study: the study, for what its images are; null if it is not at hand.
+        study: the study, for what its images are; null if it is not available.
         license: identifier of the licence.
     """
     rows = _of_run(scores, run)

@@ -1,4 +1,4 @@
-"""What is known of a label, and the table that holds it."""
+"""What is known about a label, and the table that holds it."""
 
 from typing import NamedTuple
 

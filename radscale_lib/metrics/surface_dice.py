@@ -44,7 +44,7 @@ def _near(ours: Mask, other: Mask, tolerance: float) -> int:
 
     if not ours.any() or not other.any():
         return 0
-    # Distances may equal the tolerance but for rounding, as 2.1 mm in pixels of 0.7 mm.
+    # Distances may equal the tolerance up to rounding, as 2.1 mm in pixels of 0.7 mm.
     return int((distance_transform_edt(~other)[ours] <= tolerance * (1 + 1e-9)).sum())
 
 

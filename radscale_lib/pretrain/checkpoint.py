@@ -26,7 +26,7 @@ class Progress:
         samples: samples seen.
         seconds: time spent training, without start-up, over all attempts.
         started: when the first attempt started, ISO 8601.
-        resumed: how often the run went on from a checkpoint.
+        resumed: how often the run continued from a checkpoint.
         bad_steps: steps in a row whose gradient was not finite.
         skipped: steps whose gradient was not followed, for whatever reason.
         losses: of the last steps that were no spikes.

@@ -15,7 +15,7 @@ NOT_DRAWN = ("step", "samples")
 class Events:
     """Writes every row of a log as it comes: a scalar for each value, by step.
 
-    A run that goes on after an interruption begins a file of its own, which hides what earlier
+    A run that continues after an interruption begins a file of its own, which hides what earlier
     ones hold from its first step on.
     """
 

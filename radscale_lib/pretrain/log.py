@@ -12,7 +12,7 @@ SCHEMA = ("step", "samples", "loss", "lr", "images_per_second")
 
 
 def write_log(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write `log.parquet`: a row per logged step; float64 but for counts, null where not known."""
+    """Write `log.parquet`: a row per logged step; float64 except for counts, null if unknown."""
     names = list(dict.fromkeys(name for row in rows for name in row)) or list(SCHEMA)
     schema = pa.schema(
         [pa.field(name, pa.int64() if name in COUNTS else pa.float64()) for name in names]

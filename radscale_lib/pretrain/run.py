@@ -32,8 +32,8 @@ def pretrain(job: Job, out: Path, threads: int, kept: Sequence[Path] | None = No
     """Make the outputs of a run in the folder `out`: encoder, log and card.
 
     A run that was finished with equal inputs is copied, without training, unless encoders are to be
-    kept now that were not then. Training goes on from its last checkpoint. Where it fails for good,
-    the card says so and the encoder is empty, unless the study is strict.
+    kept now that were not then. Training continues from its last checkpoint. Where it fails for
+    good, the card says so and the encoder is empty, unless the study is strict.
 
     Args:
         job: the run and its inputs.

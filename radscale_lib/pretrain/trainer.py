@@ -83,7 +83,7 @@ class Trainer:
             seed: of the run; keys the stochastic depth of each step.
             folder: for checkpoints.
             workers: processes that load data; with 0, data are loaded between steps.
-            after: what the leading process does after a number of steps; a run that goes on from
+            after: what the leading process does after a number of steps; a run that continues from
                 before it does it again.
             onlookers: whom the leading process asks and tells beside training.
         """
@@ -220,7 +220,7 @@ class Trainer:
             if self.ownership:
                 self.ownership.check()
                 save_good(self.folder, self.learner, self.adamw, progress.good)
-                # An attempt that goes on from the last checkpoint needs the one that it had then.
+                # An attempt that continues from the last checkpoint needs the one that it had then.
                 keep_good(self.folder, progress.good, self._saved_good)
 
     def _clip(self) -> Tensor:

@@ -44,7 +44,7 @@ def effective_rank(features: Tensor, rounding: float = 0.0) -> Tensor:
     Args:
         features: any type.
         rounding: relative error of a feature. Singular values that errors alone would have count as
-            none: features that are equal but for rounding have rank 1.
+            none: features that are equal except for rounding have rank 1.
 
     Returns:
         Float64, scalar; NaN where a feature is not finite.

@@ -46,7 +46,7 @@ Files = dict[str, File]
 
 @dataclass
 class Manifest:
-    """What is known of a job's results.
+    """What is known about a job's results.
 
     Attributes:
         stage: a key of `planning.stages.STAGES`.
@@ -59,7 +59,7 @@ class Manifest:
         outputs: what was made, by path.
         run: of the job: start and end, commit of the code, versions of libraries.
         accepted: changes that were accepted since, each with its reason.
-        adopted: of results from before manifests: what is known of their making.
+        adopted: of results from before manifests: what is known about their making.
         freed: whether results were removed to save space: until something reads them, what is
             stated of them stands for them.
     """

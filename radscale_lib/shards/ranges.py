@@ -121,7 +121,7 @@ def write_ranges(
         threads: shards that are read at once.
 
     Returns:
-        What is known of each shard, in the given order.
+        What is known about each shard, in the given order.
 
     Raises:
         ShardError: if a shard is missing or damaged.

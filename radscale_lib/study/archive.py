@@ -348,12 +348,12 @@ class Archive(Section):
 
     @property
     def has_labels(self) -> bool:
-        """Whether structured labels are at hand."""
+        """Whether structured labels are available."""
         return self.phantom is not None or self.labels is not None
 
     @property
     def has_tubes(self) -> bool:
-        """Whether tube polylines are at hand."""
+        """Whether tube polylines are available."""
         return self.phantom is not None or self.tubes is not None
 
 
@@ -427,7 +427,7 @@ class Labels(Section):
         return tuple(dict.fromkeys(every))
 
     def without(self, names: Collection[str]) -> "Labels":
-        """The same but for some labels."""
+        """The same except for some labels."""
         keys = ("findings", "tubes", "positions", "others")
         left = {key: tuple(n for n in getattr(self, key) if n not in names) for key in keys}
         return self.model_copy(update=left)

@@ -202,7 +202,7 @@ def _tokenizer(task: Generation, reports: Sequence[str]) -> ReportTokenizer:
 
 
 def _model(task: Generation, tokenizer: ReportTokenizer) -> Llama | PreTrainedModel:
-    """The language model with its first weights."""
+    """The language model with its initial weights."""
     if isinstance(task.language_model, LanguageModel):
         return scratch_model(task.language_model, len(tokenizer))
     trusted = task.trust_remote_code

@@ -1,6 +1,6 @@
 """A Llama (arXiv 2302.13971) to train from scratch.
 
-Parameters, first weights and results are those of transformers' `LlamaForCausalLM`, whose import
+Parameters, initial weights and results are those of transformers' `LlamaForCausalLM`, whose import
 takes longer than torch's and with torch's compiler, torchvision and scipy three times as long.
 """
 

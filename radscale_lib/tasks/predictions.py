@@ -1,4 +1,4 @@
-"""Predictions of a task and run: a table, and what is known of its heads."""
+"""Predictions of a task and run: a table, and what is known about its heads."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -131,7 +131,7 @@ def search(
     """Train a model at each learning rate; the one of least validation loss.
 
     Args:
-        make: a model with its first weights, the same each time.
+        make: a model with its initial weights, the same each time.
         loss: of a model, of what `read` gives.
         images: number of training images.
         decoder: its settings.

@@ -125,7 +125,7 @@ def task_kinds(study: Study, **names: str) -> Iterator[Kind]:
 
 
 def without(section: Section, *names: str) -> Slice:
-    """A section's values but for some, with `given` in place of paths."""
+    """A section's values except for some, with `given` in place of paths."""
     values: Slice = _pathless(section.model_dump(exclude=set(names)))
     return values
 

@@ -123,7 +123,7 @@ def runs_and_tasks(study: Study) -> Slice:
 
 
 def _gather(study: Study) -> Slice:
-    """Which scores there are, and what is known of encoders that were kept on the way."""
+    """Which scores there are, and what is known about encoders that were kept on the way."""
     by = study.scaling.checkpoint_by
     chosen = [by, study.scaling.metrics[by], study.head_of(by)] if by else None
     kept = study.kept

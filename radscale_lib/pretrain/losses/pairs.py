@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
 
 @torch.no_grad()
 def compare(batch: dict[str, Tensor], near: float = 1.0) -> Pairs:
-    """Compare the pairs of all processes by what is known of them.
+    """Compare the pairs of all processes by what is known about them.
 
     Two reports are positives where the study, the section, or the text that was drawn of it is the
     same, or the words nearly are. Two label sets are positives where they are equal, and negatives

@@ -146,7 +146,7 @@ def fit(
 ) -> tuple[AttentionPool, str]:
     """The head of least validation loss, summed over labels, in evaluation mode.
 
-    All rates and decays learn from the same batches, from the same first weights. The rate rises
+    All rates and decays learn from the same batches, from the same initial weights. The rate rises
     over the first tenth of the steps.
 
     Args:
@@ -155,7 +155,7 @@ def fit(
         truth: [N, K], 1, 0 or NaN (unknown).
         validation: grids of n validation images.
         expected: [n, K], their truth.
-        seed: of first weights and batches.
+        seed: of initial weights and batches.
         label: what to call the work in progress lines.
 
     Returns:
