@@ -325,7 +325,7 @@ def test_a_missing_partition(partitions, tmp_path):
     listings, ledgers, shards = copied(partitions, tmp_path)
     with pytest.raises(CatalogError, match="partition 1 has no shard"):
         partitions_of(listings, ledgers, [shards[0], *shards[2:]])
-    with pytest.raises(CatalogError, match="no file of a partition"):
+    with pytest.raises(CatalogError, match="not a file of a partition"):
         partitions_of([tmp_path / "list.tsv"], ledgers, shards)
 
 

@@ -79,7 +79,7 @@ def test_a_failed_run_has_no_tower(tmp_path: Path, rad_dino: RadDino) -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"no safetensors at all")
-    with pytest.raises(EncoderFileError, match="no encoder file"):
+    with pytest.raises(EncoderFileError, match="not an encoder file"):
         read_encoder(path)
 
 

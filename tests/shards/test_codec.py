@@ -108,7 +108,7 @@ def test_what_is_no_image():
             codec.decode(data)
     coloured = io.BytesIO()
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(coloured, "TIFF")
-    with pytest.raises(ValueError, match="no grey TIFF"):
+    with pytest.raises(ValueError, match="not a grey TIFF"):
         codec.decode(coloured.getvalue())
 
 

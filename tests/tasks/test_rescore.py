@@ -250,7 +250,7 @@ def test_wrong_tables_are_refused(tmp_path, capsys, change, told):
         ("patient_id", pl.Series([["p"], ["q"]]), "'patient_id' holds values of type List(String)"),
         ("patient_id", pl.Series([b"p", b"q"]), "'patient_id' holds values of type Binary"),
         ("split", pl.Series([["test"], ["test"]]), "'split' holds values of type List(String)"),
-        ("Split", pl.Series(["validation", "test"]), "'Split': is it the split?"),
+        ("Split", pl.Series(["validation", "test"]), "'Split': if this is the split"),
     ],
 )
 def test_keys_of_another_kind_are_refused(tmp_path, capsys, column, values, told):
