@@ -614,7 +614,7 @@ _STEPS = {
     "texts": "sections with text",
     "language": "language",
     "markup": "made plain",
-    "sections": "told by",
+    "sections": "sections found by",
     "marks": "identifiers removed",
 }
 """Steps of `texts.parquet`, in the order in which they are shown, and in words."""
