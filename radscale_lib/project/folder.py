@@ -37,7 +37,7 @@ def write_project(folder: Path, study: str | Path, name: str | None = None) -> l
     there = [file for file in contents if (folder / file).exists()]
     if there:
         raise ProjectError(
-            f"{folder}: {', '.join(map(str, there))} already exist, so nothing was written: choose "
+            f"{folder}: already has {', '.join(map(str, there))}, so nothing was written: choose "
             "another folder, or move them away"
         )
     for file, content in contents.items():

@@ -87,7 +87,7 @@ def test_weights_that_come_with_a_study_come_with_its_project(tmp_path: Path) ->
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Snakefile").write_text("mine")
-    with pytest.raises(SystemExit, match=r"Snakefile already exist, so nothing was written"):
+    with pytest.raises(SystemExit, match=r"already has Snakefile, so nothing was written"):
         init.main([str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["Snakefile"]
 
