@@ -174,7 +174,7 @@ def test_an_edited_study_does_not_reach_a_run(tiny: Checkout, finished_tiny: Che
     values = yaml.safe_load(tiny.study_file.read_text())
     values["evaluation"]["resamples"] = 21
     edited.write_text(yaml.safe_dump(values, sort_keys=False))
-    shutil.rmtree(tiny.results / "tasks" / "findings")
+    shutil.rmtree(tiny.results / "tasks" / "findings" / "rad-dino")
     before = set((tiny.results / "settings").iterdir())
     with tiny.running(cores=1) as run:
         run.wait_for("start", "evaluate_run")
