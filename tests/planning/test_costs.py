@@ -42,7 +42,8 @@ def finish(study: Study, arm: str, size: int, seconds: float, device: str = "cpu
 
 def test_a_training_costs_what_it_took_or_its_arm_or_its_flops(study: Study) -> None:
     """An arm's longer name does not make it alike: mi2-reports and mi2-reports-labels."""
-    job = {"arm": "mi2-reports", "size": "300", "seed": "0"}
+    size = study.subsets.sizes[1]
+    job = {"arm": "mi2-reports", "size": str(size), "seed": "0"}
 
     def found() -> tuple[str, float]:
         cost = Costs(study).of("pretrain", job)
@@ -58,7 +59,7 @@ def test_a_training_costs_what_it_took_or_its_arm_or_its_flops(study: Study) -> 
     assert found() == ("rate", pytest.approx(405)) and by_other_paradigm != found()[1]
     finish(study, "mi2-reports", 100, 30)
     assert found() == ("similar", 35)
-    finish(study, "mi2-reports", 300, 40)
+    finish(study, "mi2-reports", size, 40)
     assert found() == ("measured", 45)
     assert Costs(study).of("pretrain", job, cores=2).core_hours == pytest.approx(90 / 3600)
 
