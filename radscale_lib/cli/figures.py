@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--tips", type=Path, nargs="*", default=[], help="tips found, one file per arm"
     )
     parser.add_argument("--reliability", type=Path, help="bins of predicted probability")
+    parser.add_argument("--label-fits", type=Path, help="curves of single labels")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder that gets figures/ and tables/"
     )
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.study is None or None in judged:
         parser.error("give --results, or --study and all tables")
     study = study_of(args)
-    further = [args.subsets, args.checkpoints, args.reliability]
+    further = [args.subsets, args.checkpoints, args.reliability, args.label_fits]
     if args.test_archives:
         of_archives = [args.test_archives / name for name in study.test_archives]
         further += [
@@ -88,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             films=[pl.read_parquet(path) for path in args.examples],
             tips=together(args.tips),
             reliability=pl.read_parquet(args.reliability) if args.reliability else None,
+            label_fits=pl.read_parquet(args.label_fits) if args.label_fits else None,
         )
         draw_figures(study, tables, args.out)
 

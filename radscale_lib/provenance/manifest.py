@@ -57,7 +57,8 @@ class Manifest:
         state: `STARTED` or `DONE`.
         inputs: what was read, by path.
         outputs: what was made, by path.
-        run: of the job: start and end, commit of the code, versions of libraries.
+        run: of the job: start and end, commit of the code, versions of libraries, and the digest of
+            the list of installed packages (`packages_file`).
         accepted: changes that were accepted since, each with its reason.
         adopted: of results from before manifests: what is known about their making.
         freed: whether results were removed to save space: until something reads them, what is
@@ -90,6 +91,11 @@ def path_of(study: Path, job: str) -> Path:
 def components_file(study: Path, stage_id: str) -> Path:
     """Where the components of a stage id are kept."""
     return study / FOLDER / "ids" / f"{stage_id}.json"
+
+
+def packages_file(study: Path, key: str) -> Path:
+    """Where the installed packages of an environment are listed, by their digest."""
+    return study / FOLDER / "ids" / f"packages-{key}.json"
 
 
 def code_file(study: Path) -> Path:

@@ -1,6 +1,7 @@
 """A step of the workflow: its study, what it reads and makes, and the manifest it leaves."""
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from radscale_lib.provenance.manifest import (
     Provenance,
     code_file,
     components_file,
+    packages_file,
     path_of,
     read_manifest,
     write_manifest,
@@ -233,7 +235,7 @@ class _Record:
     def end(self) -> None:
         """Digest what was made, and say that it is done."""
         self._manifest.outputs = measured(self._provenance, self._makes)
-        self._manifest.run |= {"finished": _clock(), **_software()}
+        self._manifest.run |= {"finished": _clock(), **_software(self._provenance.study)}
         self._manifest.state = DONE
         write_manifest(self._path, self._manifest)
 
@@ -305,15 +307,34 @@ def _clock() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _software() -> dict[str, Any]:
-    """Commit of the code's checkout, if it is one, and versions of the libraries in use."""
+def _software(study: Path) -> dict[str, Any]:
+    """Commit of the code's checkout, versions of the libraries in use, and a list of packages.
+
+    The list of all installed packages is a file of its own, which jobs of one environment share;
+    the manifest has its digest.
+    """
     versions = {
         name: str(sys.modules[name].__version__)
         for name in _LIBRARIES
         if hasattr(sys.modules.get(name), "__version__")
     }
+    packages = installed()
+    key = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:16]
+    if not (known := packages_file(study, key)).exists():
+        write_json(known, packages, shared=True)
     commit = _commit()
-    return {"versions": versions} | ({"commit": commit} if commit else {})
+    return {"versions": versions, "packages": key} | ({"commit": commit} if commit else {})
+
+
+def installed() -> list[str]:
+    """Every installed package as `name version`, in order, by the names of their folders.
+
+    Metadata are not read: that takes a tenth of a second a job.
+    """
+    folders = (Path(place) for place in sys.path if place)
+    found = {path.stem for folder in folders for path in folder.glob("*.dist-info")}
+    names = (stem.rpartition("-") for stem in found if "-" in stem)
+    return sorted({f"{name.replace('_', '-').lower()} {version}" for name, _, version in names})
 
 
 def _commit() -> str | None:

@@ -1,7 +1,7 @@
 """The report: one HTML file that holds everything it shows."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from radscale_lib.archive.joins import near_text
 from radscale_lib.metrics import metrics
 from radscale_lib.report import sentences
-from radscale_lib.report.answers import answers
+from radscale_lib.report.answers import CONTINUING, LABELS, answers
 from radscale_lib.report.cells import apart, merged, told
 from radscale_lib.report.checklists import checklist_rows
 from radscale_lib.report.compared import difference_tasks, subgroup_tasks
@@ -27,7 +27,7 @@ from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.inline import inline_svg
 from radscale_lib.report.labels import labels_section
 from radscale_lib.report.series import SCORED, task_series
-from radscale_lib.report.sources import sources
+from radscale_lib.report.sources import figure_sources, packages, sources
 from radscale_lib.report.subsets import split_rows, subset_rows
 from radscale_lib.report.words import (
     format_count,
@@ -94,6 +94,7 @@ def write_report(
     """
     drawn = listed_figures(figures)
     shown = _figures(study, figures, drawn)
+    held = {figure["name"] for of_section in shown.values() for figure in of_section}
     texts_shown = [examples_of(study, table) for table in examples if len(table)]
     series = {
         task: task_series(study, scores, fits, task)
@@ -127,9 +128,9 @@ def write_report(
             }
             for task, table in series.items()
         ],
-        stated=_stated(study, verdicts, shown),
+        stated=_stated(study, verdicts, held),
         families=_families(verdicts),
-        decided=_decided(study, verdicts) if verdicts["adjusted"].count() else [],
+        decided=_decided(study, verdicts, held) if verdicts["adjusted"].count() else [],
         allowed=f"{1 - study.scaling.confidence:.0%}",
         figures=shown,
         linked=any(
@@ -183,15 +184,19 @@ def write_report(
         gaps=_gaps(study, scores, cards),
         settings=yaml.safe_dump(_settings(study), sort_keys=False, allow_unicode=True),
         sources=sources(figures.parent),
+        figure_sources=figure_sources(
+            figures.parent, [figure for figure in drawn if figure["name"] in held]
+        ),
         versions=_versions(cards),
+        packages=packages(figures.parent),
     )
 
 
 def _verdict_row(row: Mapping[str, Any]) -> dict[str, str]:
-    """A verdict as texts."""
+    """A verdict as texts; of a pair of arms, it says which one it is for."""
     return {
         "claim": row["claim"],
-        "verdict": row["verdict"],
+        "verdict": SIDES.get(row["kind"], {}).get(row["verdict"], row["verdict"]),
         "value": interval(row["value"], row["lower"], row["upper"], sign=True),
         "probability": "–" if row["probability"] is None else percent(row["probability"]),
         "adjusted": p_value(row["adjusted"]),
@@ -199,10 +204,8 @@ def _verdict_row(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _stated(
-    study: Study, verdicts: pl.DataFrame, shown: Mapping[str, list[dict[str, Any]]]
-) -> list[dict[str, Any]]:
-    """The claims stated beforehand, each with its test and the figures of its tasks."""
+def _stated(study: Study, verdicts: pl.DataFrame, drawn: Container[str]) -> list[dict[str, Any]]:
+    """The claims stated beforehand, each with its test and the figures that show it."""
     tests = {
         statement.name: "some arm on some task, Simes"
         if statement.some
@@ -211,18 +214,27 @@ def _stated(
         else "mean difference, two-sided"
         for statement in statements(study)
     }
-    drawn = {figure["name"] for section in shown.values() for figure in section}
     return [
         _verdict_row(row)
         | {
             "test": "–" if row["verdict"] == "not testable" else tests.get(row["claim"], "–"),
-            "figures": [
-                {"name": f"scaling-{task}", "title": task_title(study, task)}
-                for task in (row["task"] or "").split(", ")
-                if f"scaling-{task}" in drawn
-            ],
+            "figures": _links(
+                study, drawn, (row["task"] or "").split(", "), row["claim"] in (CONTINUING, LABELS)
+            ),
         }
         for row in verdicts.filter(kind="stated").iter_rows(named=True)
+    ]
+
+
+def _links(
+    study: Study, drawn: Container[str], tasks: Sequence[str], forest: bool
+) -> list[dict[str, str]]:
+    """Figures that show a claim on some tasks: the forest, where it has a row, and the curves."""
+    links = [{"name": "forest", "title": "Differences"}] if forest and "forest" in drawn else []
+    return links + [
+        {"name": f"scaling-{task}", "title": task_title(study, task)}
+        for task in tasks
+        if f"scaling-{task}" in drawn
     ]
 
 
@@ -260,15 +272,19 @@ def _families(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _decided(study: Study, verdicts: pl.DataFrame) -> list[dict[str, Any]]:
-    """Every verdict on whole tasks, by task."""
+def _decided(study: Study, verdicts: pl.DataFrame, drawn: Container[str]) -> list[dict[str, Any]]:
+    """Every verdict on whole tasks, by task, each with the figure that shows it."""
     tasks = []
     for task in study.scaling.metrics:
         rows = verdicts.filter(
             (pl.col("kind") != "stated") & (pl.col("task") == task) & (pl.col("target") == "macro")
         )
         if len(rows):
-            found = [_verdict_row(row) for row in rows.iter_rows(named=True)]
+            found = [
+                _verdict_row(row)
+                | {"figures": _links(study, drawn, [task], row["kind"] in ("overtakes", "gains"))}
+                for row in rows.iter_rows(named=True)
+            ]
             tasks.append({"task": task, "title": task_title(study, task), "rows": found})
     return tasks
 
@@ -305,9 +321,8 @@ def _figures(
             continue
         path = paths[name]
         shown: dict[str, Any] = {**figure, "svg": "", "source": "", "task": ""}
-        stem = Path(name).name.split("-", 1)[-1]
-        of_task = (task for task in study.scaling.metrics if f"{stem}-".startswith(f"{task}-"))
-        shown["task"] = next(of_task, "")
+        named = (task for task in study.scaling.metrics if f"-{task}-" in f"-{Path(name).name}-")
+        shown["task"] = max(named, key=len, default="")
         if name not in inside:
             shown["source"] = f"{folder.name}/{name}{path.suffix}"
         elif path.suffix == ".svg":
@@ -316,6 +331,8 @@ def _figures(
             encoded = base64.b64encode(path.read_bytes()).decode()
             shown["source"] = f"data:image/png;base64,{encoded}"
         found[figure["section"]].append(shown)
+    tasks = ["", *study.scaling.metrics]
+    found["classes"].sort(key=lambda figure: tasks.index(figure["task"]))
     return found
 
 

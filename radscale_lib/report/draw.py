@@ -19,7 +19,10 @@ MM_PER_INCH = 25.4
 
 
 class Listed(TypedDict):
-    """What the report says of a figure: its file below `figures/`, section, caption and words."""
+    """What the report says of a figure.
+
+    Its file below `figures/`, section, caption, words, and patterns of the files that it shows.
+    """
 
     name: str
     section: str
@@ -27,6 +30,7 @@ class Listed(TypedDict):
     wide: bool
     caption: str
     alt: str
+    reads: list[str]
 
 
 def draw_figures(
@@ -94,6 +98,7 @@ def _listed(kind: FigureKind, drawing: Drawing, private: bool) -> Listed:
         wide=bool(drawing.figure.get_figwidth() > COLUMN),
         caption=plain(drawing.caption),
         alt=plain(drawing.alt),
+        reads=list(kind.reads),
     )
 
 

@@ -59,6 +59,7 @@ def tables_of(results: Path) -> Tables:
         training=read_logs(sorted(results.glob("encoders/*/*/*/log.parquet"))),
         elsewhere=tables_elsewhere(results / "test_archives"),
         reliability=found("reliability"),
+        label_fits=found("label_fits"),
         films=[
             pl.read_parquet(path)
             for path in sorted(results.glob("examples/*.parquet"))
@@ -125,5 +126,6 @@ def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study,
         films=[table for table in map(kept, tables.films) if len(table)],
         tips=known(tables.tips),
         reliability=known(tables.reliability),
+        label_fits=known(tables.label_fits),
     )
     return study.model_copy(update={"arms": shown}), some

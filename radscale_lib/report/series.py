@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radscale_lib.scaling.heads import of_head
 from radscale_lib.scaling.study_curves import images_learnt
@@ -60,7 +61,7 @@ def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: st
         runs = runs.with_columns(images=images_learnt(runs))
         for (size,), group in runs.group_by("size", maintain_order=True):
             seen = {"arm": arm, "size": size, "images": group["images"][0]}
-            mean = seen | _mean(group, study.scaling.confidence)
+            mean = seen | mean_of_seeds(group, study.scaling.confidence)
             if kind != "run":
                 rows.append(mean | {"kind": kind})
                 continue
@@ -111,13 +112,36 @@ def level_gains(study: Study, scores: pl.DataFrame, task: str, target: str) -> d
     }
 
 
-def _mean(group: pl.DataFrame, confidence: float) -> dict[str, float | None]:
-    """Mean over seeds, and its interval over the bootstrap draws of the test patients."""
-    value = float(np.mean(group["value"].to_numpy()))
-    resamples = group["resamples"]
-    if resamples.null_count() or resamples.list.len().n_unique() != 1:
+def mean_of_seeds(
+    group: pl.DataFrame, confidence: float, against: pl.DataFrame | None = None
+) -> dict[str, float | None]:
+    """Mean over seeds, and its interval over the bootstrap draws of the test patients.
+
+    Args:
+        group: scores of one arm and size, a row for each seed.
+        confidence: level of the interval.
+        against: scores that are taken off; draws are of the same patients in both.
+
+    Returns:
+        `value`, and `lower` and `upper`, None where rows have no draws, or not equally many.
+    """
+    value, draws = _over_seeds(group)
+    if against is not None:
+        level, of_level = _over_seeds(against)
+        value -= level
+        paired = draws is not None and of_level is not None and draws.size == of_level.size
+        draws = draws - of_level if paired else None  # type: ignore[operator]
+    if draws is None or np.isnan(draws).all():
         return {"value": value, "lower": None, "upper": None}
-    draws = np.array(resamples.to_list(), dtype=np.float64).mean(axis=0)
     tail = (1 - confidence) / 2
     lower, upper = np.nanquantile(draws, [tail, 1 - tail])
     return {"value": value, "lower": min(float(lower), value), "upper": max(float(upper), value)}
+
+
+def _over_seeds(group: pl.DataFrame) -> tuple[float, NDArray[np.float64] | None]:
+    """Mean over seeds of the value, and of each bootstrap draw."""
+    value = float(np.mean(group["value"].to_numpy()))
+    resamples = group["resamples"]
+    if resamples.null_count() or resamples.list.len().n_unique() != 1:
+        return value, None
+    return value, np.array(resamples.to_list(), dtype=np.float64).mean(axis=0)

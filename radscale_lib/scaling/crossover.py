@@ -49,6 +49,20 @@ def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
     # Without the cap: at chance, capping both at the same error must not make two curves look
     # equal.
     excess = ensemble.log_errors(np.exp(log_u) * ensemble.largest) - np.log(target)[:, None]
+    size = last_crossing(log_u, excess) * ensemble.largest
+    return np.where(excess[:, -1] > 0, _beyond(ensemble, target), size)
+
+
+def last_crossing(log_u: Array, excess: Array) -> Array:
+    """Where each draw was behind for the last time, as a share of the largest size: [draws].
+
+    Args:
+        log_u: log of sizes as shares of the largest, ascending: [sizes].
+        excess: log error minus that of the baseline: [draws, sizes].
+
+    Returns:
+        0 where a draw is ahead from the smallest size on; of no meaning where it is behind at last.
+    """
     behind = excess > 0
     # The last place where the draw is behind, and the one after it.
     last = log_u.size - 1 - np.argmax(behind[:, ::-1], axis=1)
@@ -57,8 +71,7 @@ def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
     start, end = excess[draws, last], excess[draws, after]
     with np.errstate(divide="ignore", invalid="ignore"):
         place = log_u[last] + (log_u[after] - log_u[last]) * start / (start - end)
-    size = np.where(behind.any(axis=1), np.exp(place) * ensemble.largest, 0.0)
-    return np.where(behind[:, -1], _beyond(ensemble, target), size)
+    return np.where(behind.any(axis=1), np.exp(place), 0.0)
 
 
 def locate(
@@ -125,13 +138,57 @@ def crossover(
         decided: whether the arm is surely ahead or behind over the whole study; if not, the state
             is `undetermined` whatever this curve says alone.
     """
-    tail = (1 - confidence) / 2
-    largest = ensemble.largest
     sizes = crossing_sizes(ensemble, baseline, smallest)
+    logs = ensemble.log_errors([ensemble.largest])[:, 0]
+    ends = (smallest, ensemble.largest)
+    return _judged(sizes, logs, baseline, ends, ensemble.cap, confidence, known, decided)
+
+
+def label_crossover(
+    sizes: Array,
+    logs: Array,
+    baseline: Array,
+    cap: float,
+    confidence: float = 0.9,
+    decided: bool = True,
+) -> Crossover:
+    """Locate the crossover of a label's curve with its baseline, like that of an arm.
+
+    A label's law beyond the largest size is not looked at: where it is behind there, the state is
+    `above`.
+
+    Args:
+        sizes: at which its curve is known, ascending: from the smallest studied one to the largest.
+        logs: its log error there: [draws, sizes].
+        baseline: its error of the baseline for each draw.
+        cap: largest possible error of a label.
+        confidence: level of the interval.
+        decided: see `crossover`.
+    """
+    smallest, largest = float(sizes[0]), float(sizes[-1])
+    excess = logs - np.log(baseline)[:, None]
+    crossed = last_crossing(np.log(sizes / largest), excess) * largest
+    crossed = np.where(excess[:, -1] > 0, 2 * largest, crossed)
+    ends = (smallest, largest)
+    return _judged(crossed, logs[:, -1], baseline, ends, cap, confidence, None, decided)
+
+
+def _judged(
+    sizes: Array,
+    logs: Array,
+    baseline: Array,
+    ends: tuple[float, float],
+    cap: float,
+    confidence: float,
+    known: float | None,
+    decided: bool,
+) -> Crossover:
+    """A crossover from its size in each draw, and from the log error at the largest size."""
+    tail, (smallest, largest) = (1 - confidence) / 2, ends
     place, size, lower, upper = locate(sizes, smallest, largest, confidence)
-    gain = baseline - ensemble.errors([largest])[:, 0]
     level = float(centre(np.log(baseline), np.inf)) if known is None else known
-    difference = about(level - float(ensemble.centre([largest])[0]), gain, tail)
+    gain = baseline - np.minimum(np.exp(logs), cap)
+    difference = about(level - float(centre(logs, cap)), gain, tail)
     reached = float((sizes <= largest).mean())
     sure = decided and not tail <= reached < 1 - tail
     state: State = place if sure else "undetermined"
@@ -142,7 +199,7 @@ def crossover(
         size=size,
         lower=lower,
         upper=upper,
-        ahead=above(np.log(baseline), ensemble.log_errors([largest])[:, 0]),
+        ahead=above(np.log(baseline), logs),
         difference=difference,
         text=_text(state, size, lower, upper, smallest, largest, confidence),
     )

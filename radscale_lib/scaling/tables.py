@@ -1,6 +1,6 @@
 """From the study's scores to its tables of fits and claims (docs/reference/data-contracts.md)."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import polars as pl
 from radscale_lib.scaling.claims import common_sizes, unequal
 from radscale_lib.scaling.compare import compare
 from radscale_lib.scaling.course import Course, about
-from radscale_lib.scaling.crossover import crossover
+from radscale_lib.scaling.crossover import Crossover, crossover, label_crossover
 from radscale_lib.scaling.diagnostics import (
     Diagnostics,
     dropped_line,
@@ -20,7 +20,7 @@ from radscale_lib.scaling.ensemble import Ensemble, centre
 from radscale_lib.scaling.fit import WIDE_FLOOR, Fit
 from radscale_lib.scaling.laws import Array
 from radscale_lib.scaling.study_fits import FittedArm, TaskFits, fit_tasks
-from radscale_lib.scaling.verdicts import decided, verdicts
+from radscale_lib.scaling.verdicts import decided, undecided_labels, verdicts
 from radscale_lib.scaling.words import number, percent
 from radscale_lib.study import Study
 
@@ -68,9 +68,16 @@ LABEL_FITS_SCHEMA = _schema(
     (pl.Float64, "own rises change change_lower change_upper gain gain_lower gain_upper"),
     (pl.List(_POINT), "curve"),
     (pl.Float64, "confidence"),
+    (pl.String, "baseline"),
+    (pl.Float64, "baseline_value size size_lower size_upper"),
+    (pl.String, "state"),
+    (pl.Float64, "ahead difference difference_lower difference_upper"),
+    (pl.String, "text"),
 )
 
 
+SIZES = 41
+"""Sizes at which crossovers of labels are looked for; between them curves are nearly straight."""
 NO_TREND = "no trend identified"
 TRENDS = {"supported": "rises", "contradicted": "falls", "undecided": NO_TREND}
 """The trend of a curve, by the verdict over the study on whether it rises."""
@@ -96,6 +103,7 @@ def fit_study(study: Study, scores: pl.DataFrame) -> Tables:
     tasks = fit_tasks(study, scores)
     judged = verdicts(study, tasks)
     trends, overtaken = decided(judged, "rises"), decided(judged, "overtakes")
+    open_labels = undecided_labels(judged, "overtakes")
     fits: list[dict[str, Any]] = []
     crossovers: list[dict[str, Any]] = []
     comparisons: list[dict[str, Any]] = []
@@ -114,7 +122,7 @@ def fit_study(study: Study, scores: pl.DataFrame) -> Tables:
             decided_here = overtaken.get(key) != "undecided"
             for row in _crossover_rows(study, of_task, arm, decided_here):
                 crossovers.append({"arm": name} | names | row)
-            labels += [names | row for row in _label_rows(study, of_task, arm)]
+            labels += [names | row for row in _label_rows(study, of_task, arm, open_labels)]
         comparisons += [names | row for row in _comparison_rows(of_task, study)]
     return Tables(
         pl.DataFrame(fits, schema=FITS_SCHEMA),
@@ -260,9 +268,11 @@ def _crossover_row(
     smallest, confidence = float(arm.curve.images.min()), study.scaling.confidence
     found = crossover(arm.fit.ensemble, draws, smallest, confidence, known=known, decided=sure)
     unknown = "" if noise else "; the baseline's own noise is not known"
+    return {"baseline": baseline, "baseline_value": 1 - known} | _crossed(found, unknown)
+
+
+def _crossed(found: Crossover, unknown: str = "") -> dict[str, Any]:
     return {
-        "baseline": baseline,
-        "baseline_value": 1 - known,
         "size": found.size,
         "size_lower": found.lower,
         "size_upper": found.upper,
@@ -296,8 +306,14 @@ def _band(grid: Array, drawn: Array, low: Array, high: Array) -> list[dict[str, 
     ]
 
 
-def _label_rows(study: Study, of_task: TaskFits, arm: FittedArm) -> list[dict[str, Any]]:
-    """Rows of the labels table of one arm on one task."""
+def _label_rows(
+    study: Study, of_task: TaskFits, arm: FittedArm, undecided: Container[tuple[str, str, str]]
+) -> list[dict[str, Any]]:
+    """Rows of the labels table of one arm on one task.
+
+    Where a label overtakes the open weights is said if the study is sure that it does: if its arm,
+    task and name are not among the `undecided`.
+    """
     if arm.labels is None:
         return []
     grid = np.append(arm.fit.sizes, arm.ends[2])
@@ -305,6 +321,7 @@ def _label_rows(study: Study, of_task: TaskFits, arm: FittedArm) -> list[dict[st
     errors = np.minimum(np.exp(logs), arm.label_cap)
     low, high = np.quantile(errors, [arm.tail, 1 - arm.tail], axis=0)
     drawn = centre(logs, arm.label_cap)
+    crossed = _label_crossovers(study, of_task, arm, undecided)
     return [
         {
             "arm": arm.arm,
@@ -318,8 +335,33 @@ def _label_rows(study: Study, of_task: TaskFits, arm: FittedArm) -> list[dict[st
             "curve": _band(grid, drawn[j], low[j], high[j]),
             "confidence": study.scaling.confidence,
         }
+        | crossed.get(label, {})
         for j, (label, course) in enumerate(zip(arm.labels.names, arm.label_courses, strict=True))
     ]
+
+
+def _label_crossovers(
+    study: Study, of_task: TaskFits, arm: FittedArm, undecided: Container[tuple[str, str, str]]
+) -> dict[str, dict[str, Any]]:
+    """Where each label overtakes the arm's open weights; nothing where these have no score."""
+    if arm.labels is None or arm.label_levels is None:
+        return {}
+    sizes = np.geomspace(arm.curve.images.min(), arm.fit.ensemble.largest, SIZES)
+    logs = arm.labels.log_errors(arm.fit.ensemble, sizes)
+    rows = {}
+    for j, label in enumerate(arm.labels.names):
+        level = arm.label_levels[:, j]
+        found = label_crossover(
+            sizes,
+            logs[:, j],
+            level,
+            arm.label_cap,
+            study.scaling.confidence,
+            decided=(arm.arm, of_task.task, label) not in undecided,
+        )
+        value = 1 - float(centre(np.log(level), np.inf))
+        rows[label] = {"baseline": arm.baseline, "baseline_value": value} | _crossed(found)
+    return rows
 
 
 def _note(fitted: Fit, course: Course, verdict: str, tail: float, checks: Diagnostics) -> str:

@@ -142,5 +142,11 @@ def decided(table: pl.DataFrame, kind: str) -> dict[tuple[str, str], str]:
     return {(arm, task): verdict for arm, task, verdict in _keys(rows)}
 
 
+def undecided_labels(table: pl.DataFrame, kind: str) -> set[tuple[str, str, str]]:
+    """Arm, task and label of the claims on labels, of a kind, that are not decided."""
+    rows = table.filter((pl.col("kind") == kind) & (pl.col("target") != "macro"))
+    return set(rows.filter(verdict="undecided").select("arm", "task", "target").iter_rows())
+
+
 def _keys(rows: pl.DataFrame) -> Iterable[tuple[str, str, str]]:
     return rows.select("arm", "task", "verdict").iter_rows()

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,17 @@ def test_a_manifest_tells_what_was_read_and_made(folder: Path) -> None:
         f"encoders/{RUN}",
         f"predictions/{RUN}",
     ]
+
+
+def test_a_manifest_names_the_list_of_all_packages(folder: Path) -> None:
+    features(folder)
+    made = manifest(folder)
+    [path] = (folder / "provenance/ids").glob("packages-*.json")
+    assert path.stem == f"packages-{made.run['packages']}"
+    listed = json.loads(path.read_text())
+    assert {f"{name} {version(name)}" for name in ("polars", "numpy", "snakemake")} <= set(listed)
+    assert f"scikit-learn {version('scikit-learn')}" in listed
+    assert not any(line.startswith("packages") for line in manifest_names(folder))
 
 
 def test_no_manifest_names_a_place_of_this_machine(folder: Path) -> None:

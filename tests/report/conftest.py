@@ -64,7 +64,7 @@ class Example:
     def all_tables(self, **others: Any) -> Tables:
         names = ("scores", "fits", "crossovers", "comparisons", "verdicts")
         tables = {name: self.table(name) for name in names} | {"subsets": self.table("card")}
-        tables |= {"reliability": self.table("reliability")}
+        tables |= {name: self.table(name) for name in ("reliability", "label_fits")}
         tables |= {"films": [self.table("examples/segmentation")]}
         tables |= {"tips": together(sorted(self.folder.glob("tips/*.parquet")))}
         return Tables(**(tables | others))
@@ -98,6 +98,7 @@ class Example:
             *self.judged,
             *card,
             *(f"--reliability={path}" for path in self.folder.glob("reliability.parquet")),
+            *("--label-fits", self.folder / "label_fits.parquet"),
             *("--examples", *self.folder.glob("examples/segmentation.parquet")),
             *("--tips", *sorted(self.folder.glob("tips/*.parquet"))),
             "--similarity",
@@ -137,6 +138,7 @@ def study_values() -> dict[str, Any]:
         del encoder["weights"]
     values["subsets"]["sizes"] = [50, 100, 200, 400, 1200]
     values["evaluation"]["floors"] = False
+    values["report"] = {"formats": ["svg"]}
     for arm in values["arms"].values():
         arm["seeds"] = [0, 1]
     return values
@@ -336,12 +338,15 @@ def reliability_table(study: Study) -> pl.DataFrame:
     )
 
 
-def write_manifest(folder: Path, job: str, commit: str | None) -> None:
+def write_manifest(
+    folder: Path, job: str, commit: str | None, reads: tuple[str, ...], makes: str
+) -> None:
     write_json(
         folder / "provenance" / f"{job}.json",
         {
-            "id": "a1" * 8, "settings": "b2" * 8, "inputs": {"x": {"digest": "c3"}},
-            "outputs": {f"{job}.parquet": {"digest": "d4" * 16}}, "run": {"commit": commit},
+            "id": "a1" * 8, "settings": "b2" * 8, "run": {"commit": commit},
+            "inputs": {name: {"digest": "c3" * 16} for name in reads},
+            "outputs": {makes: {"digest": "d4" * 16}},
         },
     )  # fmt: skip
 
@@ -389,8 +394,12 @@ def build(folder: Path) -> Example:
         tips_table(arm).write_parquet(folder / f"tips/{arm}.parquet")
     reliability_table(study).write_parquet(folder / "reliability.parquet")
     split_counts(study).write_parquet(folder / "splits.parquet")
-    write_manifest(folder, "scores", commit="0123456789abcdef0123")
-    write_manifest(folder, "figures", commit=None)
+    write_manifest(folder, "scores", "0123456789abcdef0123", ("x",), "scores.parquet")
+    read = ("scores.parquet", "verdicts.parquet", "similarity/mi2-reports.parquet")
+    write_manifest(folder, "figures", None, read, "figures/forest.svg")
+    for key, version in (("e5", "2.0"), ("f6", "2.1")):
+        path = folder / "provenance" / "ids" / f"packages-{key}.json"
+        write_json(path, [f"numpy {version}", "polars 1.0"])
     write_ledger(folder / "data" / "institution" / "ledger.parquet", 3104)
     write_ledger(folder / "data" / "public" / "ledger.parquet", 1180)
     write_joins_table(folder / "data" / "institution" / "joins.parquet")

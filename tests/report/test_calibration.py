@@ -23,7 +23,9 @@ def test_bins_are_those_of_the_largest_size_and_of_the_open_weights(example):
 def test_intervals_are_wilsons(example):
     drawn = pl.read_csv(example.folder / "tables" / "calibration-findings.csv")
     for row in drawn.iter_rows(named=True):
-        ends = binomtest(row["positives"], row["cases"]).proportion_ci(0.95, "wilson")
+        ends = binomtest(row["positives"], row["cases"]).proportion_ci(
+            example.study.evaluation.confidence, "wilson"
+        )
         assert (row["observed_lower"], row["observed_upper"]) == pytest.approx(
             tuple(ends), abs=1e-9
         )

@@ -8,6 +8,7 @@ from matplotlib.text import Text
 
 from radscale_lib.cli.figures import main
 from radscale_lib.exports import write_latex, write_markdown
+from radscale_lib.report.bylabel import pages
 from radscale_lib.report.draw import draw_figures, listed_figures
 from radscale_lib.report.figures import figures
 from radscale_lib.report.figures.heads import draw_heads
@@ -15,15 +16,15 @@ from radscale_lib.report.series import task_series
 from radscale_lib.report.style import arm_styles, house_style, wide
 from radscale_lib.study import parse_study
 
-NAMES = ("scaling", "scaling-findings", "scaling-reports", "similarity-rad-dino")
 
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_format_is_written(example, name):
+def test_every_format_is_written(example, tmp_path):
+    formats = example.study.report.model_copy(update={"formats": ("pdf", "svg", "png")})
+    study = example.study.model_copy(update={"report": formats})
+    draw_figures(study, example.all_tables(), tmp_path, ["crossovers"])
     for suffix, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
-        path = example.folder / "figures" / f"{name}.{suffix}"
+        path = tmp_path / "figures" / f"crossovers.{suffix}"
         assert path.read_bytes().startswith(start)
-    assert (example.folder / "tables" / f"{name}.csv").exists()
+    assert (tmp_path / "tables" / "crossovers.csv").exists()
 
 
 def test_the_plotted_table_is_the_input(example):
@@ -93,13 +94,17 @@ def test_arms_without_fit_or_baseline_or_resamples_are_drawn(example, tmp_path):
         .with_columns(resamples=pl.lit(None, pl.List(pl.Float64)))
     )
     fits = example.table("fits").filter(pl.col("arm") != "rad-dino")
-    draw_figures(example.study, example.all_tables(scores=scores, fits=fits), tmp_path)
+    tables = example.all_tables(scores=scores, fits=fits)
+    draw_figures(example.study, tables, tmp_path, ["scaling", "label-curves"])
     table = task_series(example.study, scores, fits, "findings")
     assert set(table.filter(pl.col("kind") == "fit")["arm"]) == {
         "mi2-reports",
         "mi2-reports-labels",
     }
-    assert (tmp_path / "figures" / "scaling-findings.png").exists()
+    assert (tmp_path / "figures" / "scaling-findings.svg").exists()
+    curves = pl.read_csv(tmp_path / "tables" / "label-curves-findings.csv")
+    assert set(curves["arm"]) == {"rad-dino"}  # the others' open weights have no score
+    assert curves["lower"].null_count() == len(curves.filter(kind="mean"))
 
 
 def test_nothing_is_drawn_from_nothing(example, tmp_path):
@@ -185,6 +190,45 @@ def test_crossovers_and_gains_by_label_are_those_of_their_tables(example):
     assert "AUROC" in texts and "macro" not in texts
 
 
+def test_curves_by_label_are_differences_from_the_open_weights(example):
+    """Of scores over seeds, paired over the test patients; of the pooled curve."""
+    table = pl.read_csv(example.folder / "tables" / "label-curves-tubes.csv")
+    scores = example.table("scores").filter(task="tubes", target="ngt", metric="auroc")
+    runs = scores.filter(arm="rad-dino", size=200)
+    opened = scores.filter(arm="rad-dino-open")
+    (row,) = table.filter(arm="rad-dino", target="ngt", kind="mean", size=200).rows(named=True)
+    assert row["open"] == pytest.approx(opened["value"][0])
+    assert row["difference"] == pytest.approx(runs["value"].mean() - opened["value"][0])
+    draws = np.mean(runs["resamples"].to_list(), axis=0) - np.array(opened["resamples"][0])
+    assert (row["lower"], row["upper"]) == pytest.approx(tuple(np.quantile(draws, [0.05, 0.95])))
+    assert (row["positives"], row["cases"]) == (opened["positives"][0], opened["cases"][0])
+    fits = example.table("label_fits").filter(arm="rad-dino", task="tubes", target="ngt")
+    curve = table.filter(arm="rad-dino", target="ngt", kind="fit")
+    drawn = [point["value"] - row["open"] for point in fits["curve"][0]]
+    assert curve["difference"].to_list() == pytest.approx(drawn)
+    texts = re.sub("<[^>]*>", "", (example.folder / "figures/label-curves-tubes.svg").read_text())
+    assert f"ngt, {row['positives'] / row['cases']:.1%}" in texts
+    other = table.filter(arm="mi2-reports", target="ngt")["open"][0]
+    assert f"open {other:.3f}, {row['open']:.3f}" in texts
+
+
+def test_crossovers_by_label_are_those_of_their_fits(example):
+    fits = example.table("label_fits").filter(task="tubes")
+    shown = pl.read_csv(example.folder / "tables" / "label-crossovers-tubes.csv")
+    assert len(shown) == len(fits) == 12
+    both = shown.join(fits, on=["arm", "target"], suffix="_fitted")
+    assert (both["text"] == both["text_fitted"]).all()
+    assert set(shown["state"]) & {"within", "below"}
+
+
+def test_many_labels_are_on_pages_of_about_equal_length():
+    labels = [f"label {i}" for i in range(43)]
+    split = dict(pages("x", labels, 42))
+    assert {name: len(some) for name, some in split.items()} == {"x": 22, "x-2": 21}
+    assert [label for some in split.values() for label in some] == labels
+    assert dict(pages("x", [], 42)) == {}
+
+
 def test_labels_of_few_images_are_not_shown(example, tmp_path):
     few = example.table("scores").with_columns(
         positives=pl.when(target="cvc").then(3).otherwise("positives").cast(pl.Int64)
@@ -192,9 +236,11 @@ def test_labels_of_few_images_are_not_shown(example, tmp_path):
     values = example.study.model_dump(mode="json")
     names = ("dicom", "reports", "labels", "tubes")
     values["institution"] = {name: f"hospital/{name}" for name in names}
-    draw_figures(parse_study(values), example.all_tables(scores=few), tmp_path, ["classes"])
-    gains = pl.read_csv(tmp_path / "tables" / "classes-tubes.csv")
-    assert set(gains["target"]) == {"ett", "ngt", "chest_tube"}
+    kinds = ("classes", "label-curves", "label-crossovers")
+    draw_figures(parse_study(values), example.all_tables(scores=few), tmp_path, kinds)
+    for kind in kinds:
+        gains = pl.read_csv(tmp_path / "tables" / f"{kind}-tubes.csv")
+        assert set(gains["target"]) == {"ett", "ngt", "chest_tube"}
 
 
 def test_figures_of_a_finished_study_are_redrawn_from_its_tables(example, tmp_path):

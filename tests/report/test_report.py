@@ -90,6 +90,27 @@ def test_where_figures_come_from_is_what_their_manifests_say(document):
     assert all(row[1] == "a1" * 8 and row[2] == "b2" * 8 for row in rows)
 
 
+def test_each_figure_has_its_data_settings_and_commit(document):
+    (table,) = document.xpath("//table[@aria-labelledby='figure-sources']")
+    rows = {row[0].text_content(): [cell.text_content() for cell in row][1:]
+            for row in table.xpath("./tbody/tr")}  # fmt: skip
+    assert rows.keys() == {
+        node.get("id").removeprefix("figure-") for node in document.xpath("//figure[@id]")
+    }
+    files, data, settings, stage, commit, made = rows["forest"]
+    assert files == "scores, verdicts" and rows["classes-tubes"][1] == data != "–"
+    assert (settings, stage, commit, made) == ("b2" * 8, "a1" * 8, "–", "d4" * 6)
+    assert rows["similarity-mi2-reports"][0] == "similarity/mi2-reports"
+    assert rows["similarity-mi2-reports"][1] != data
+    assert rows["calibration-tubes"][:2] == ["–", "–"]  # the manifest names no such file
+
+
+def test_all_packages_are_listed_with_every_version(document):
+    (table,) = document.xpath("//table[@aria-labelledby='packages']")
+    rows = [[cell.text_content() for cell in row] for row in table.xpath("./tbody/tr")]
+    assert rows == [["numpy", "2.0, 2.1"], ["polars", "1.0"]]
+
+
 def test_every_section_is_there(document):
     assert sections(document) == SECTIONS
     headings = [document.get_element_by_id(f"{name}-title").text for name in SECTIONS]
@@ -106,7 +127,7 @@ def test_it_is_one_accessible_file(document):
     assert not any(source.startswith("https:") for source in shown)
     assert "url(" not in document.xpath("string(//style)")
     images = document.xpath("//figure//svg[@role='img' and @aria-label]")
-    assert len(images) == 2 + 4 + 3 + 2 + 2 + 1 + 1 + 1 + 2
+    assert len(images) == 2 + 4 + 3 * 3 + 2 + 2 + 1 + 1 + 1 + 2
     assert all(len(image.get("aria-label")) > 40 for image in images)
     ids = [node.get("id") for node in document.xpath("//*[@id]")]
     targets = set(ids)
@@ -170,8 +191,17 @@ def test_verdicts_are_told_from_their_table(example, document):
     }
     assert " first ahead" in counts["one arm is ahead of another, at a size"][0]
     assert " second ahead" in counts["one arm is ahead of another, at a size"][1]
-    links = stated.xpath(".//a/@href")
+    words = {row.xpath("string(./th)") for row in every.xpath(".//tbody/tr[td]")}
+    assert {"first ahead", "second ahead", "supported", "undecided"} <= words
+    pairs = judged.filter(kind="ahead", verdict="contradicted")
+    for text in pairs["text"]:
+        (row,) = (row for row in every.xpath(".//tbody/tr[td]") if row[1].text == text)
+        assert row.xpath("string(./th)") == "second ahead"
+    assert "#figure-forest" in every.xpath(".//a/@href")
+    links = [*stated.xpath(".//a/@href"), *every.xpath(".//a/@href")]
     assert "#figure-scaling-findings" in links
+    for row in stated.xpath(".//tbody/tr"):
+        assert row.xpath("string(./td[1])") == "not testable" or row.xpath(".//a")
     assert all(document.get_element_by_id(link[1:]) is not None for link in links)
     assert document.xpath("//nav//a[@href='#gaps']")
     rises = judged.filter(kind="rises")
@@ -429,7 +459,7 @@ def test_what_is_absent_is_left_out(example, tmp_path):
         "method",
         "checklists",
     ]
-    assert len(document.xpath("//img")) == 2 + 2 + 2 + 1
+    assert len(document.xpath("//img")) == 2 + 2 + 3 * 2 + 1
     assert document.xpath("//img/@src")[0].startswith("data:image/png")
     assert "no run card" in document.get_element_by_id("gaps").text_content()
     assert "Report generation" not in other.html

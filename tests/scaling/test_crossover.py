@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from radscale_lib.scaling.crossover import crossing_sizes, crossover, format_count
+from radscale_lib.scaling.crossover import crossing_sizes, crossover, format_count, label_crossover
 from radscale_lib.scaling.ensemble import Ensemble
 from radscale_lib.scaling.fit import fit
 
@@ -90,6 +90,22 @@ def test_states(target_size, state):
     if state == "above":
         assert found.text == "≥ 1,200 images"
         assert found.ahead == 0
+
+
+@pytest.mark.parametrize("target_size", [20, 300, 4000])
+def test_a_label_of_its_arms_curve_crosses_where_the_arm_does(target_size):
+    draws, target = ensemble(0.9, 0.3, 0), np.full(200, 0.9 * target_size**-0.3)
+    sizes = np.geomspace(50, 1200, 41)
+    arm = crossover(draws, target, 50)
+    label = label_crossover(sizes, draws.log_errors(sizes), target, 1.0)
+    assert label.text.split(" (")[0] == arm.text.split(" (")[0]
+    assert (label.state, label.ahead) == (arm.state, arm.ahead)
+    assert label.difference == pytest.approx(arm.difference)
+    shifted = label_crossover(sizes, draws.log_errors(sizes) - 0.3, target * np.exp(-0.3), 1.0)
+    assert (shifted.state, shifted.size, shifted.lower) == pytest.approx(
+        (label.state, label.size, label.lower)
+    )
+    assert label_crossover(sizes, draws.log_errors(sizes), target, 1.0, decided=False).size is None
 
 
 def test_not_reached():

@@ -73,6 +73,19 @@ def test_labels_agree_with_their_task(tables):
     assert labels["own"].is_between(0, 1).all()
 
 
+def test_labels_cross_where_their_verdicts_are_decided(tables):
+    judged = tables.verdicts.filter(kind="overtakes").filter(pl.col("target") != "macro")
+    both = tables.label_fits.join(judged, on=["arm", "task", "target"], suffix="_judged")
+    assert len(both) == len(tables.label_fits) == len(judged)
+    for name, other in (("difference", "value"), ("difference_upper", "upper")):
+        assert both[name].to_list() == pytest.approx(both[other].to_list())
+    open_ = both.filter(verdict="undecided")
+    assert set(open_["state"]) == {"undetermined"} and open_["size"].null_count() == len(open_)
+    within = both.filter(state="within")
+    assert len(within) and within["size"].is_between(50, 1200).all()
+    assert (within["verdict"] == "supported").all()
+
+
 CLAIMS = {
     "labels-win": {"better": "mi2-reports-labels", "than": "mi2-reports", "at": 400},
     "first-win": {"better": "mi2-reports-labels", "than": "mi2-reports", "at": "smallest"},

@@ -1,8 +1,8 @@
 """Figures and the report.
 
 Inputs: scores.parquet, draws.parquet, checkpoints.parquet, fits.parquet, crossovers.parquet,
-comparisons.parquet, verdicts.parquet, differences.parquet, subgroups.parquet, encoders with cards and
-logs; ledger.parquet, joins.parquet and texts.parquet of each archive;
+comparisons.parquet, label_fits.parquet, verdicts.parquet, differences.parquet, subgroups.parquet,
+encoders with cards and logs; ledger.parquet, joins.parquet and texts.parquet of each archive;
 labels/{counts,agreement}.parquet, labels/audit/scores.parquet; test_archives/<archive>/*.parquet;
 masks and generated reports of runs.
 Outputs: similarity/<arm>.parquet, tips/<arm>.parquet, examples/<task>.parquet,
@@ -96,6 +96,7 @@ rule draw_figures:
         crossovers=OUT / "crossovers.parquet",
         comparisons=OUT / "comparisons.parquet",
         verdicts=OUT / "verdicts.parquet",
+        label_fits=OUT / "label_fits.parquet",
         elsewhere=at_archives(*JUDGED),
         similarity=[OUT / f"similarity/{arm}.parquet" for arm in COMPARED],
         tips=[OUT / f"tips/{arm}.parquet" for arm in COMPARED],
@@ -145,7 +146,8 @@ rule draw_figures:
         " --fits {input.fits:q} --crossovers {input.crossovers:q}"
         " --comparisons {input.comparisons:q} --verdicts {input.verdicts:q}"
         " {params.similarity:q} --checkpoints {input.checkpoints:q} --logs {input.logs:q}"
-        " --reliability {input.reliability:q} {params.elsewhere:q} {params.examples:q}"
+        " --reliability {input.reliability:q} --label-fits {input.label_fits:q}"
+        " {params.elsewhere:q} {params.examples:q}"
         " {params.subsets:q} --out {params.out:q} 2> {log:q}"
 
 

@@ -108,4 +108,9 @@ def _chart(study: Study, table: pl.DataFrame, places: list[str], task: str) -> F
     return figure
 
 
-FIGURE = FigureKind("archives", "archives", draw_archives)
+FIGURE = FigureKind(
+    "archives",
+    "archives",
+    draw_archives,
+    reads=("scores.parquet", "draws.parquet", "test_archives/*"),
+)

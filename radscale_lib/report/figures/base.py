@@ -36,6 +36,7 @@ class Tables:
         elsewhere: the tables of each test archive, by name: scores, fits, crossovers, comparisons
             and verdicts.
         reliability: `reliability.parquet`; None where it is not at hand.
+        label_fits: `label_fits.parquet`; None likewise.
         films: `examples/<task>.parquet` of segmentation tasks.
         tips: rows of all `tips/<arm>.parquet`; None where they are not at hand.
     """
@@ -51,6 +52,7 @@ class Tables:
     training: pl.DataFrame | None = None
     elsewhere: Mapping[str, Tables] = field(default_factory=dict)
     reliability: pl.DataFrame | None = None
+    label_fits: pl.DataFrame | None = None
     films: list[pl.DataFrame] = field(default_factory=list)
     tips: pl.DataFrame | None = None
 
@@ -86,12 +88,15 @@ class FigureKind:
         draw: yields drawings from a study and its tables; none if the tables hold nothing for it.
         shows_patients: whether images of patients are in it. Such figures of a real archive lie in
             a folder of their own, which stays inside the institution.
+        reads: patterns of the files that it is drawn from, in the study's folder, as `tips/*`: the
+            report says which data a figure shows. By default all that the figures' job reads.
     """
 
     name: str
     section: str
     draw: Callable[[Study, Tables], Iterator[Drawing]]
     shows_patients: bool = False
+    reads: tuple[str, ...] = ("*",)
 
     def __post_init__(self) -> None:
         """Check the section.

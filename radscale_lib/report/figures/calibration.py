@@ -1,7 +1,7 @@
 """Calibration: how often what was predicted with a probability was there."""
 
-import math
 from collections.abc import Iterator
+from statistics import NormalDist
 from typing import Any
 
 import polars as pl
@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.panels import name_outer, panel_grid
 from radscale_lib.report.style import (
     BASELINE,
     FLOOR,
     arm_styles,
     drawn_for,
     house_style,
-    new_figure,
     page_width,
     tell_values,
 )
@@ -26,9 +26,6 @@ from radscale_lib.texts import one_line
 
 MOST = 12
 """Labels that are drawn, of the most positives; all are in the table."""
-PANEL = 1.3
-"""Least width of a panel, inches."""
-_Z = 1.959963984540054  # normal quantile of 97.5 %
 
 
 def draw_calibration(study: Study, tables: Tables) -> Iterator[Drawing]:
@@ -47,8 +44,9 @@ def draw_calibration(study: Study, tables: Tables) -> Iterator[Drawing]:
         caption = (
             f"{task_title(study, task)}: share of test images with the label, by predicted "
             "probability; each arm at its largest size (first seed), open weights grey and dashed. "
-            "On the diagonal probabilities are right. Bars are 95 % Wilson intervals that take "
-            f"images as independent.{most}"
+            "On the diagonal probabilities are right. Bars are "
+            f"{study.evaluation.confidence:.0%} Wilson intervals that take images as "
+            f"independent.{most}"
         )
         alt = (
             f"Calibration curves of {listed(labels[:MOST])}, of "
@@ -74,8 +72,9 @@ def calibration_table(study: Study, bins: pl.DataFrame) -> pl.DataFrame:
     )
     bins = bins.filter(pl.col("seed") == pl.col("seed").min().over("arm"))
     share, cases = pl.col("positives") / pl.col("cases"), pl.col("cases")
-    middle = (share + _Z**2 / (2 * cases)) / (1 + _Z**2 / cases)
-    half = (share * (1 - share) / cases + _Z**2 / (4 * cases**2)).sqrt() * _Z / (1 + _Z**2 / cases)
+    z = NormalDist().inv_cdf((1 + study.evaluation.confidence) / 2)
+    middle = (share + z**2 / (2 * cases)) / (1 + z**2 / cases)
+    half = (share * (1 - share) / cases + z**2 / (4 * cases**2)).sqrt() * z / (1 + z**2 / cases)
     place = {name: i for i, name in enumerate(known)}
     positives = pl.col("positives").sum().over("arm", "target").max().over("target")
     return bins.sort(
@@ -94,15 +93,9 @@ def calibration_table(study: Study, bins: pl.DataFrame) -> pl.DataFrame:
 
 
 def _panels(study: Study, table: pl.DataFrame, labels: list[str]) -> Figure:
-    width = page_width()
-    across = min(len(labels), max(1, int(width / PANEL)))
-    # About square, but one label alone does not fill the page.
-    side = min(width / across, 2.4)
-    high = math.ceil(len(labels) / across)
-    figure = new_figure(width, side * high + 0.8)
-    grid = figure.subplots(high, across, sharex=True, sharey=True, squeeze=False)
+    figure, panels = panel_grid(len(labels), sharex=True)
     styles = arm_styles(study)
-    for axes, label in zip(grid.ravel(), labels, strict=False):
+    for axes, label in zip(panels, labels, strict=True):
         axes.plot([0, 1], [0, 1], color=FLOOR, lw=0.6)
         of = table.filter(target=label)
         for name in study.evaluated_only:
@@ -134,14 +127,7 @@ def _panels(study: Study, table: pl.DataFrame, labels: list[str]) -> Figure:
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    for axes in grid.ravel()[len(labels) :]:
-        axes.set_visible(False)
-    for place, axes in enumerate(grid.ravel()[: len(labels)]):
-        if place % across == 0:
-            axes.set_ylabel("share with the label")
-        if place + across >= len(labels):
-            axes.set_xlabel("predicted probability")
-            axes.tick_params(labelbottom=True)
+    name_outer(panels, "predicted probability", "share with the label")
     drawn = set(table["arm"])
     handles = [
         Line2D(
@@ -153,7 +139,9 @@ def _panels(study: Study, table: pl.DataFrame, labels: list[str]) -> Figure:
     ]  # fmt: skip
     if drawn & set(study.evaluated_only):
         handles.append(Line2D([], [], label="open weights", color=BASELINE, ls=(0, (3, 2)), lw=0.7))
-    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, int(width / 1.6)))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=max(1, int(page_width() / 1.6))
+    )
     return figure
 
 
@@ -161,4 +149,4 @@ def _line(bins: pl.DataFrame) -> tuple[list[Any], list[Any]]:
     return bins["predicted"].to_list(), bins["observed"].to_list()
 
 
-FIGURE = FigureKind("calibration", "calibration", draw_calibration)
+FIGURE = FigureKind("calibration", "calibration", draw_calibration, reads=("reliability.parquet",))

@@ -117,4 +117,4 @@ def _label(axes: Axes, along: str, up: str) -> None:
     axes.set_ylabel(one_line(up))
 
 
-FIGURE = FigureKind("checkpoints", "results", draw_checkpoints)
+FIGURE = FigureKind("checkpoints", "results", draw_checkpoints, reads=("checkpoints.parquet",))

@@ -143,4 +143,6 @@ def _title(study: Study, table: pl.DataFrame, target: str) -> tuple[str, str]:
     return one_line(target.replace("_", " ")), more
 
 
-FIGURE = FigureKind("classes", "classes", draw_classes)
+FIGURE = FigureKind(
+    "classes", "classes", draw_classes, reads=("scores.parquet", "verdicts.parquet")
+)

@@ -1,6 +1,6 @@
 """Crossovers: from how many images on an arm is ahead of its open weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -38,8 +38,12 @@ def draw_crossovers(study: Study, tables: Tables) -> Iterator[Drawing]:
     ]
     if not rows:
         return
+    groups = [
+        (one_line(task_title(study, task)), [row for row in rows if row["task"] == task])
+        for task in dict.fromkeys(row["task"] for row in rows)
+    ]
     with house_style():
-        figure = _chart(study, rows)
+        figure = interval_chart(study, groups, ROW)
     shown = pl.DataFrame(rows, tables.crossovers.schema)
     confidence = f"{study.scaling.confidence:.0%}"
     also = " and, dashed, each other baseline" if study.baselines else ""
@@ -52,11 +56,22 @@ def draw_crossovers(study: Study, tables: Tables) -> Iterator[Drawing]:
     yield Drawing("crossovers", figure, shown, caption, alt)
 
 
-def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
+def interval_chart(
+    study: Study, groups: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], height: float
+) -> Figure:
+    """Crossovers on the axis of images, a line for each.
+
+    Draw it inside `house_style()`.
+
+    Args:
+        study: names arms, baselines and sizes.
+        groups: name of each group of lines, and its rows: columns of `crossovers.parquet`.
+        height: of a line, inches.
+    """
+    rows = [row for _, of in groups for row in of]
     sizes = study.subsets.sizes
     left, right = sizes[0] / 1.6, sizes[-1] * 1.6
-    figure = new_figure(column_width(), 0.8 + ROW * (len(rows) + len(tasks)))
+    figure = new_figure(column_width(), 0.8 + height * (len(rows) + len(groups)))
     axes = figure.add_subplot()
     axes.set_xscale("log")
     axes.set_xlim(left, right)
@@ -67,8 +82,7 @@ def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
     others = [name for name in study.baselines if any(row["baseline"] == name for row in rows)]
     dashes: dict[str, Any] = {row["baseline"]: "-" for row in rows}
     dashes |= {name: (0, levels[name].dash or (1, 1)) for name in others}
-    for task in tasks:
-        of = [row for row in rows if row["task"] == task]
+    for _, of in groups:
         ticks.append(place + (len(of) - 1) / 2)
         for row in of:
             with drawn_for(axes, study, row["arm"]):
@@ -77,7 +91,7 @@ def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
             place += 1
         place += 1
     axes.set_ylim(place - 1, -1)
-    axes.set_yticks(ticks, [one_line(task_title(study, task)) for task in tasks])
+    axes.set_yticks(ticks, [name for name, _ in groups])
     axes.set_xticks(
         [float(size) for size in sizes], [format_count(size) for size in sizes], rotation=45
     )
@@ -100,7 +114,7 @@ def _chart(study: Study, rows: list[dict[str, Any]]) -> Figure:
 
 def _draw(
     axes: Axes,
-    row: dict[str, Any],
+    row: Mapping[str, Any],
     place: float,
     style: ArmStyle,
     dash: Any,
@@ -130,4 +144,4 @@ def _draw(
         tell_values(mark, [f"{row['arm']} over {row['baseline']}: {row['text']}"])
 
 
-FIGURE = FigureKind("crossovers", "answers", draw_crossovers)
+FIGURE = FigureKind("crossovers", "answers", draw_crossovers, reads=("crossovers.parquet",))

@@ -121,4 +121,4 @@ def _show(axes: Axes, picture: Row, rows: list[Row], tubes: list[str], *, filled
     axes.spines[:].set_visible(False)
 
 
-FIGURE = FigureKind("films", "examples", draw_films, shows_patients=True)
+FIGURE = FigureKind("films", "examples", draw_films, shows_patients=True, reads=("examples/*",))

@@ -168,4 +168,4 @@ def _mark(style: ArmStyle, filled: bool) -> dict[str, Any]:
     return {"marker": style.marker, "mfc": face, "mec": style.colour, "ms": 4.5, "mew": 1}
 
 
-FIGURE = FigureKind("forest", "answers", draw_forest)
+FIGURE = FigureKind("forest", "answers", draw_forest, reads=("scores.parquet", "verdicts.parquet"))

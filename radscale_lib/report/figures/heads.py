@@ -111,4 +111,4 @@ def _chart(study: Study, table: pl.DataFrame, heads: list[str], task: str) -> Fi
     return figure
 
 
-FIGURE = FigureKind("heads", "results", draw_heads)
+FIGURE = FigureKind("heads", "results", draw_heads, reads=("scores.parquet",))

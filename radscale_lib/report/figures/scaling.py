@@ -485,4 +485,6 @@ def _wrap(lines: Sequence[str], width: float) -> list[str]:
     return [part for line in lines for part in textwrap.wrap(line, columns)]
 
 
-FIGURE = FigureKind("scaling", "results", draw_scaling)
+FIGURE = FigureKind(
+    "scaling", "results", draw_scaling, reads=("scores.parquet", "draws.parquet", "fits.parquet")
+)

@@ -107,4 +107,6 @@ def _cells(maps: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-FIGURE = FigureKind("similarity", "similarity", draw_similarity, shows_patients=True)
+FIGURE = FigureKind(
+    "similarity", "similarity", draw_similarity, shows_patients=True, reads=("similarity/*",)
+)

@@ -48,4 +48,4 @@ def draw_subsets(study: Study, tables: Tables) -> Iterator[Drawing]:
     yield Drawing("subsets", figure, card, CAPTION, ALT)
 
 
-FIGURE = FigureKind("subsets", "subsets", draw_subsets)
+FIGURE = FigureKind("subsets", "subsets", draw_subsets, reads=("subsets/card.parquet",))

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
+from radscale_lib.report.panels import name_outer, panel_grid
 from radscale_lib.report.style import (
     BASELINE,
     FLOOR,
@@ -17,7 +18,6 @@ from radscale_lib.report.style import (
     arm_styles,
     drawn_for,
     house_style,
-    new_figure,
     page_width,
     tell_values,
 )
@@ -27,8 +27,6 @@ from radscale_lib.texts import one_line
 
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
 """Lines of the largest subset, of the smallest, and of the open weights."""
-PANEL = 1.3
-"""Least width of a panel, inches."""
 
 
 def draw_tips(study: Study, tables: Tables) -> Iterator[Drawing]:
@@ -61,13 +59,9 @@ def _seen(size: int) -> str:
 
 
 def _panels(study: Study, table: pl.DataFrame, arms: list[str]) -> Figure:
-    width = page_width()
-    across = min(len(arms), max(1, int(width / PANEL)))
-    high = -(-len(arms) // across)
-    figure = new_figure(width, 1.75 * high + 0.6)
-    grid = figure.subplots(high, across, squeeze=False, sharey=True)
+    figure, panels = panel_grid(len(arms), 1.75, 0.6)
     styles = arm_styles(study)
-    for axes, arm in zip(grid.ravel(), arms, strict=False):
+    for axes, arm in zip(panels, arms, strict=True):
         of = table.filter(arm=arm)
         sizes = sorted(set(of["size"]))
         axes.axhline(of["by_place"][0], color=FLOOR, lw=0.8, ls=(0, (1, 1)))
@@ -102,13 +96,9 @@ def _panels(study: Study, table: pl.DataFrame, arms: list[str]) -> Figure:
                 )
         axes.set_title(one_line(arm), fontsize=7.5)
         axes.set_xticks(sorted(set(of["level"])))
-        axes.set_xlabel("layer")
         axes.set_ylim(-0.03, 1.03)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-    for axes in grid.ravel()[len(arms) :]:
-        axes.set_visible(False)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("tips found")
+    name_outer(panels, "layer", "tips found")
     most = max(len(set(table.filter(arm=arm)["size"])) for arm in arms)
     names = ("largest subset", "smallest subset", "open weights")[:most]
     handles = [
@@ -116,8 +106,9 @@ def _panels(study: Study, table: pl.DataFrame, arms: list[str]) -> Figure:
         for name, dash, face in zip(names, DASHES, (INK, "white", "white"), strict=False)
     ]
     handles.append(Line2D([], [], color=FLOOR, ls=(0, (1, 1)), lw=0.8, label="by place alone"))
-    figure.legend(handles=handles[::-1], loc="outside lower center", ncols=max(1, int(width / 1.7)))
+    columns = max(1, int(page_width() / 1.7))
+    figure.legend(handles=handles[::-1], loc="outside lower center", ncols=columns)
     return figure
 
 
-FIGURE = FigureKind("tips", "similarity", draw_tips)
+FIGURE = FigureKind("tips", "similarity", draw_tips, reads=("tips/*",))

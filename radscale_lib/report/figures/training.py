@@ -110,4 +110,4 @@ def _chart(study: Study, table: pl.DataFrame, arms: list[str], drawn: list[str])
     return figure
 
 
-FIGURE = FigureKind("training", "runs", draw_training)
+FIGURE = FigureKind("training", "runs", draw_training, reads=("encoders/*/log.parquet",))

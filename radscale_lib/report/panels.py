@@ -1,0 +1,60 @@
+"""Small panels beside and below each other: one for each label, or each arm."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from radscale_lib.report.style import new_figure, page_width
+
+LEAST = 1.3
+"""Least width of a panel, inches."""
+SQUARE = 2.4
+"""Side of a panel that would be wider than this, inches."""
+
+
+def across(count: int, least: float = LEAST) -> int:
+    """How many of so many panels stand beside each other, so that the last row is nearly full."""
+    most = max(1, int(page_width() / least))
+    return math.ceil(count / math.ceil(count / most))
+
+
+def panel_grid(
+    count: int,
+    height: float | None = None,
+    foot: float = 0.8,
+    *,
+    least: float = LEAST,
+    sharex: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels with one vertical axis, and them.
+
+    Draw it inside `house_style()`.
+
+    Args:
+        count: of panels.
+        height: of a panel, inches; None makes them about square.
+        foot: space for the legend, inches.
+        least: least width of a panel, inches.
+        sharex: whether the horizontal axis is one, too.
+    """
+    width, beside = page_width(), across(count, least)
+    high = math.ceil(count / beside)
+    tall = min(width / beside, SQUARE) if height is None else height
+    figure = new_figure(width, tall * high + foot)
+    grid = figure.subplots(high, beside, sharex=sharex, sharey=True, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return figure, list(grid[:count])
+
+
+def name_outer(panels: Sequence[Axes], x: str, y: str, least: float = LEAST) -> None:
+    """Name the axes of the panels at the left and at the lower edge."""
+    beside = across(len(panels), least)
+    for place, axes in enumerate(panels):
+        if place % beside == 0:
+            axes.set_ylabel(y)
+        if place + beside >= len(panels):
+            axes.set_xlabel(x)
+            axes.tick_params(labelbottom=True)
