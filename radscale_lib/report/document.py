@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from radscale_lib.archive.joins import near_text
 from radscale_lib.metrics import metrics
 from radscale_lib.report import sentences
-from radscale_lib.report.answers import CONTINUING, LABELS, answers
+from radscale_lib.report.answers import answers
 from radscale_lib.report.cells import apart, merged, told
 from radscale_lib.report.checklists import checklist_rows
 from radscale_lib.report.compared import difference_tasks, subgroup_tasks
@@ -41,7 +41,7 @@ from radscale_lib.report.words import (
 )
 from radscale_lib.scaling.diagnostics import METHOD
 from radscale_lib.scaling.heads import of_head
-from radscale_lib.scaling.stated import statements
+from radscale_lib.scaling.stated import CONTINUING, LABELS, statements
 from radscale_lib.study import Run, Study
 from radscale_lib.study.model import NO_ENCODER
 from radscale_lib.tasks.predictions import NO_PREDICTIONS

@@ -84,12 +84,12 @@ def overview(verdicts: pl.DataFrame) -> str:
     curves = verdicts.filter(kind="rises", target="macro")
     counts = {verdict: len(curves.filter(verdict=verdict)) for verdict in curves["verdict"]}
     parts = [
-        f"{counts[verdict]} {word}"
-        for verdict, word in (
-            ("supported", "rise with the number of images"),
-            ("undecided", "show no identified trend"),
-            ("contradicted", "fall"),
-            ("not testable", "could not be fitted"),
+        f"{counts[verdict]} {one if counts[verdict] == 1 else several}"
+        for verdict, one, several in (
+            ("supported", *(f"{verb} with the number of images" for verb in ("rises", "rise"))),
+            ("undecided", *(f"{verb} no identified trend" for verb in ("shows", "show"))),
+            ("contradicted", "falls", "fall"),
+            ("not testable", *["could not be fitted"] * 2),
         )
         if verdict in counts
     ]
@@ -122,9 +122,9 @@ def task_results(
         opened = pl.col("baseline") == study.baseline_of(row["arm"]).arm
         crossed = crossovers.filter(of_arm & opened).rows(named=True)
         first = means.filter(arm=row["arm"])["size"][0]
-        sentences = [_course(row, first, chosen[0] if chosen else None)]
+        sentences = [course_sentence(row, first, chosen[0] if chosen else None)]
         if crossed:
-            sentences.append(_overtaking(crossed[0]))
+            sentences.append(crossing_sentence(crossed[0]))
         out.append(" ".join(sentences))
     return [*out, *_other_baselines(study, series), *_below_floors(study, series)]
 
@@ -159,8 +159,14 @@ def _below_floors(study: Study, series: pl.DataFrame) -> list[str]:
     ]
 
 
-def _course(mean: dict[str, Any], first: float, fit: dict[str, Any] | None) -> str:
-    """An arm's course from its smallest to its largest size."""
+def course_sentence(mean: dict[str, Any], first: float, fit: dict[str, Any] | None) -> str:
+    """An arm's course from its `first` size to its largest.
+
+    Args:
+        mean: its row of kind `mean` at the largest size, in the plotted table.
+        first: its smallest size, images.
+        fit: its row of the fits table; None where too few sizes could be fitted.
+    """
     arm, value = mean["arm"], interval(mean["value"], mean["lower"], mean["upper"])
     last = format_count(mean["size"])
     if fit is None:
@@ -178,7 +184,8 @@ def _course(mean: dict[str, Any], first: float, fit: dict[str, Any] | None) -> s
     )
 
 
-def _overtaking(row: dict[str, Any]) -> str:
+def crossing_sentence(row: Mapping[str, Any]) -> str:
+    """Where an arm overtakes the open weights that it starts from: a row of crossovers."""
     opened = f"the open weights it starts from ({row['baseline']}, {number(row['baseline_value'])})"
     difference = interval(
         row["difference"], row["difference_lower"], row["difference_upper"], sign=True

@@ -87,7 +87,8 @@ def test_figures_for_every_task_that_is_scored_elsewhere(example, study, elsewhe
     assert set(table["archive"]) == {"institution", "abroad"}
     drawn = pl.read_csv(tmp_path / "tables" / "scaling-films-findings.csv")
     assert {"mean", "fit", "baseline"} <= set(drawn["kind"])
-    assert "on films" in (tmp_path / "figures" / "scaling-films-findings.svg").read_text()
+    titled = (tmp_path / "figures" / "scaling-films-findings.svg").read_text()
+    assert "Findings classification on films" in titled
     draw_figures(study, example.all_tables(), tmp_path / "none", ["archives"])
     assert not list((tmp_path / "none" / "figures").glob("archives-*"))
 

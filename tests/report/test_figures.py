@@ -301,6 +301,8 @@ def test_tasks_of_several_heads_show_them(example):
     curve = labels.table.filter(arm="rad-dino").sort("percent")
     assert curve["percent"].to_list() == [10, 100] and set(curve["head"]) == {"linear"}
     assert curve["value"][1] - curve["value"][0] == pytest.approx(0.1)
+    ticks = [tick.get_text() for tick in labels.figure.axes[0].get_xticklabels()]
+    assert ticks == ["10", "100"]
     table = drawing.table
     heads = ["linear", "linear@10%", "knn"]
     assert table["head"].unique(maintain_order=True).to_list() == heads

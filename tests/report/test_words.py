@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 import yaml
 
-from radscale_lib.report.sentences import studied
+from radscale_lib.report.sentences import course_sentence, crossing_sentence, overview, studied
 from radscale_lib.report.words import (
     interval,
     label_metric_name,
@@ -86,3 +86,57 @@ def test_whether_intervals_hold_the_seeds_of_decoders():
     del values["evaluation"]["tasks"]["segmentation"], values["evaluation"]["tasks"]["reports"]
     del values["scaling"]["metrics"]["segmentation"], values["scaling"]["metrics"]["reports"]
     assert len(studied(parse_study(values), scores)) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "said"),
+    [
+        ("within", "300 images (90% interval 200 to 400)", " at 300 images (90% interval 200 to"),
+        ("below", "< 50 images", "It is ahead of the open weights it starts from (base, 0.750)"),
+        ("above", "≥ 1,200 images", "It does not overtake the open weights"),
+        ("never", "not reached", "It does not reach the open weights"),
+        ("undetermined", "undetermined", ", +0.010 (−0.020 to +0.030), is too small to be sure of"),
+    ],
+)
+def test_each_state_of_a_crossover_has_its_sentence(state, text, said):
+    row = {"state": state, "text": text, "baseline": "base", "baseline_value": 0.75}
+    row |= {"difference": 0.01, "difference_lower": -0.02, "difference_upper": 0.03}
+    told = crossing_sentence(row)
+    assert said in told and "base, 0.750" in told and told.endswith(".")
+
+
+def test_courses_rise_fall_or_show_no_trend():
+    mean = {"arm": "a", "size": 1200.0, "value": 0.8, "lower": 0.7, "upper": 0.9}
+    fit = {"change": -0.05, "change_lower": -0.08, "change_upper": -0.02}
+    end = "at 1,200 images it scores 0.800 (0.700 to 0.900)."
+    change = "−0.050 (−0.080 to −0.020)"
+    assert course_sentence(mean, 50.0, fit | {"trend": "falls"}) == (
+        f"a falls by {change} from 50 to 1,200 images on its fitted curve; {end}"
+    )
+    assert course_sentence(mean, 50.0, fit | {"trend": "no trend identified"}) == (
+        f"a: no clear trend; from 50 to 1,200 images its fitted curve changes by {change}; {end}"
+    )
+    alone = course_sentence(mean, 50.0, None)
+    assert alone == "a: 0.800 (0.700 to 0.900) at 1,200 images, too few sizes for a fit."
+
+
+def test_curves_are_counted_by_their_verdicts():
+    found = ["supported"] * 3 + ["undecided", "contradicted", "not testable"]
+    judged = pl.DataFrame({"verdict": found}).with_columns(
+        kind=pl.lit("rises"), target=pl.lit("macro"), expected_by_chance=pl.lit(0.14)
+    )
+    assert overview(judged) == (
+        "Of 6 curves (arm and task), 3 rise with the number of images, 1 shows no identified "
+        "trend, 1 falls and 1 could not be fitted. By chance alone, about 0.1 would be called "
+        "rising or falling."
+    )
+
+
+def test_what_was_studied_counts_arms_sizes_cases_and_resamples():
+    study = parse_study(yaml.safe_load(Path("config/smoke.yaml").read_text()))
+    scores = pl.DataFrame({"task": ["findings", "findings"], "cases": [9, 1234]})
+    first, second, *_ = studied(study, scores)
+    sizes = listed(f"{size:,}" for size in study.subsets.sizes)
+    assert first.startswith(f"{len(study.arms)} arms, ") and f"subsets of {sizes} images" in first
+    assert second.startswith("Every encoder was frozen and evaluated on findings")
+    assert f"up to 1,234 test cases and {study.evaluation.resamples:,} resamples" in second

@@ -22,8 +22,8 @@ from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 HERE = "institution"
-ROW = 0.22
-"""Height of a row, inches."""
+ROW = 0.11
+"""Height of an arm's row, inches."""
 
 
 def draw_archives(study: Study, tables: Tables) -> Iterator[Drawing]:
@@ -57,8 +57,9 @@ def _curves(seen: Study, archive: str, tables: Tables) -> Iterator[Drawing]:
     for drawing in draw_scaling(seen, tables):
         if not drawing.in_report:
             continue
-        first = drawing.figure.axes[0]
-        first.set_title(f"{first.get_title()} on {one_line(archive)}")
+        for axes in drawing.figure.axes:
+            if title := axes.get_title("left"):
+                axes.set_title(f"{title} on {one_line(archive)}", loc="left")
         yield replace(
             drawing,
             name=f"scaling-{archive}-{drawing.name.removeprefix('scaling-')}",
@@ -87,11 +88,11 @@ NO_FITS = pl.DataFrame(schema={"task": pl.String, "arm": pl.String, "chosen": pl
 
 
 def _chart(study: Study, table: pl.DataFrame, places: list[str], task: str) -> Figure:
-    figure = new_figure(column_width(), 0.9 + ROW * 2 * len(places))
-    axes = figure.add_subplot()
     styles = arm_styles(study)
+    figure = new_figure(column_width(), 0.9 + ROW * (len(styles) + 1) * len(places))
+    axes = figure.add_subplot()
     for number, (arm, style) in enumerate(styles.items()):
-        shift = 0.5 * ((number + 1) / (len(styles) + 1) - 0.5)
+        shift = (number + 1) / (len(styles) + 1) - 0.5
         means = table.filter(arm=arm, kind="mean")
         largest = means.filter(pl.col("size") == pl.col("size").max())
         opened = table.filter(arm=study.baseline_of(arm).arm, kind="baseline")

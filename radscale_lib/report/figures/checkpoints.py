@@ -5,9 +5,17 @@ from collections.abc import Iterator
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import arm_styles, drawn_for, house_style, new_figure, page_width
+from radscale_lib.report.style import (
+    INK,
+    arm_styles,
+    drawn_for,
+    house_style,
+    new_figure,
+    page_width,
+)
 from radscale_lib.report.words import format_count, metric_name, task_title
 from radscale_lib.scaling.heads import of_head
 from radscale_lib.study import Study
@@ -34,7 +42,8 @@ def draw_checkpoints(study: Study, tables: Tables) -> Iterator[Drawing]:
         by = study.scaling.checkpoint_by
         caption = (
             f"{task_title(study, task)}: {metric_name(study, task)} (mean over seeds) against the "
-            "compute spent by then, a line for each size, darker for more images. What was kept on "
+            "compute spent by then, a line for each size, darker for more images; the smallest and "
+            "the largest are named. What was kept on "
             "the way is no end of a shorter run, whose learning rate would have come down."
         )
         if chosen:
@@ -73,7 +82,7 @@ def _table(study: Study, rows: pl.DataFrame) -> pl.DataFrame:
 def _chart(study: Study, table: pl.DataFrame, task: str, chosen: bool) -> Figure:
     width, count = page_width(), 2 if chosen else 1
     high = 1 if width > BESIDE * count else count
-    figure = new_figure(width, HEIGHT * high)
+    figure = new_figure(width, HEIGHT * high + 0.3)
     panels = figure.subplots(high, count // high, squeeze=False).ravel()
     for arm, style in arm_styles(study).items():
         of = table.filter(arm=arm)
@@ -87,15 +96,20 @@ def _chart(study: Study, table: pl.DataFrame, task: str, chosen: bool) -> Figure
                 panels[0].plot(
                     line["flops"].to_list(), line["value"].to_list(), marker=style.marker, ms=3,
                     color=style.colour, alpha=(place + 1) / len(sizes), lw=1,
-                    label=f"{one_line(arm)}, {format_count(size)} images",
                 )  # fmt: skip
+                if size in (sizes[0], sizes[-1]):
+                    panels[0].annotate(
+                        format_count(size), (line["flops"][-1], line["value"][-1]),
+                        xytext=(3, 0), textcoords="offset points", fontsize=6, va="center",
+                        color=style.colour,
+                    )  # fmt: skip
         if chosen:
             whole = along.filter(pl.col("share") == 1)
             with drawn_for(panels[1], study, arm):
-                for line, dash, what in ((whole, "-", "whole budget"), (best, "--", "chosen")):
+                for line, dash in ((whole, "-"), (best, "--")):
                     panels[1].plot(
                         line["size"].to_list(), line["value"].to_list(), ls=dash, lw=1, ms=3,
-                        marker=style.marker, color=style.colour, label=f"{one_line(arm)}, {what}",
+                        marker=style.marker, color=style.colour,
                     )  # fmt: skip
     _label(panels[0], "training compute, FLOPs", metric_name(study, task))
     spent = sorted(set(table.filter(~pl.col("chosen"))["flops"]))
@@ -105,8 +119,16 @@ def _chart(study: Study, table: pl.DataFrame, task: str, chosen: bool) -> Figure
         _label(panels[1], "images", "")
         sizes = sorted(set(table["size"]))
         panels[1].set_xticks(sizes, [format_count(size) for size in sizes])
-    for panel in panels:
-        panel.legend(loc="best", fontsize=6)
+    handles = [
+        Line2D([], [], label=one_line(arm), marker=style.marker, color=style.colour, ms=3, lw=1)
+        for arm, style in arm_styles(study).items()
+        if len(table.filter(arm=arm))
+    ]
+    if chosen:
+        kinds = (("-", "whole budget"), ("--", "chosen"))
+        handles += [Line2D([], [], label=what, color=INK, lw=1, ls=dash) for dash, what in kinds]
+    columns = max(1, int(width / 1.6))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     return figure
 
 

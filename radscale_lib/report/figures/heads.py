@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import polars as pl
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.style import (
+    COLUMN,
     arm_styles,
     column_width,
     drawn_for,
@@ -59,7 +61,7 @@ def _label_curves(study: Study, heads: pl.DataFrame, task: str) -> Iterator[Draw
         return
     names = table["head"].unique(maintain_order=True).to_list()
     with house_style():
-        figure = new_figure(column_width(), 0.75 * column_width())
+        figure = new_figure(column_width(), 0.75 * COLUMN)
         panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
         for axes, head in zip(panels, names, strict=True):
             for arm, style in arm_styles(study).items():
@@ -70,6 +72,9 @@ def _label_curves(study: Study, heads: pl.DataFrame, task: str) -> Iterator[Draw
                         marker=style.marker, color=style.colour, ms=4, ls=style.dash,
                     )  # fmt: skip
             axes.set(xscale="log", xlabel="labelled training patients, %", title=one_line(head))
+            shares = sorted(set(table["percent"]))
+            axes.set_xticks(shares, [f"{share:g}" for share in shares])
+            axes.xaxis.set_minor_locator(NullLocator())
         panels[0].set_ylabel(one_line(metric_name(study, task)))
         handles = panels[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=2)
