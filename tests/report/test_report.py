@@ -10,7 +10,7 @@ from lxml import etree, html
 from radscale_lib.report.answers import answers, label_comparisons
 from radscale_lib.report.checklists import checklist_rows
 from radscale_lib.report.costs import cost_rows
-from radscale_lib.report.document import _figures, _gaps
+from radscale_lib.report.document import _figures, _gaps, _stated
 from radscale_lib.report.draw import draw_figures, listed_figures
 from radscale_lib.report.sentences import studied
 from radscale_lib.report.words import interval, percent
@@ -223,6 +223,23 @@ def test_verdicts_are_told_from_their_table(example, document):
     laws = document.get_element_by_id("laws").text_content()
     assert "elasticity 0." in laws
     assert "no trend identified" in laws
+
+
+def test_a_claim_of_the_study_file_has_its_test_and_figures(example):
+    values = example.study.model_dump(mode="json")
+    pair = {"better": "mi2-reports-labels", "than": "mi2-reports"}
+    values["scaling"]["claims"] = {"win": pair | {"at": 400}, "scale": pair | {"what": "slope"}}
+    judged = example.table("verdicts").filter(kind="stated").head(1)
+    rows = [
+        judged.with_columns(claim=pl.lit(claim), task=pl.lit("findings, tubes"), verdict=pl.lit(v))
+        for claim, v in (("win", "supported"), ("scale", "undecided"))
+    ]
+    drawn = {"forest", "scaling-findings", "scaling-tubes"}
+    win, scale = _stated(parse_study(values), pl.concat(rows), drawn)
+    assert (win["test"], win["verdict"]) == ("mean difference, two-sided", "supported")
+    assert scale["test"] == "mean elasticity, two-sided"
+    for row in (win, scale):
+        assert [one["name"] for one in row["figures"]] == ["scaling-findings", "scaling-tubes"]
 
 
 def test_the_answer_box_says_what_the_verdicts_say(example, document):

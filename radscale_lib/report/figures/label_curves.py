@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from radscale_lib.report.bylabel import Counts, label_counts, pages, shown_labels
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.panels import across, panel_grid
+from radscale_lib.report.panels import across, name_outer, panel_grid
 from radscale_lib.report.series import mean_of_seeds
 from radscale_lib.report.style import (
     BASELINE,
@@ -163,7 +163,7 @@ def _panels(study: Study, table: pl.DataFrame, labels: Sequence[str], task: str)
         axes.set_title(_title(study, of, label, letters), fontsize=6, weight="normal")
         axes.tick_params(labelsize=6)
     panels[0].yaxis.set_major_formatter(FuncFormatter(_signed))
-    figure.supxlabel("pretraining images", fontsize=7)
+    name_outer(panels, "images", "", PANEL)
     figure.supylabel("difference from the open weights", fontsize=7)
     handles = [
         Line2D(
