@@ -134,7 +134,7 @@ def test_the_study_sets_colours_and_formats(example, tmp_path):
     assert "#123456" in (tmp_path / "figures" / "scaling-findings.svg").read_text()
 
 
-@pytest.mark.parametrize("inches", [3.35, 7.1])
+@pytest.mark.parametrize("inches", [3.35, pytest.param(7.1, marks=pytest.mark.long)])
 def test_nothing_leaves_a_figure_and_letters_can_be_read(example, inches):
     """At 85 and 180 mm: every text lies inside, at 6 points or more."""
     with wide(inches), house_style():
