@@ -1,15 +1,15 @@
 """Do intervals of scores hold the truth? Test sets are simulated with known scores, and scored.
 
-Prints a Markdown table, and with `--write` puts it into docs/measured/intervals.md. 2,000 test sets
-a row tell the coverage to half a per cent. Widths are medians, as multiples of the exact binormal
-interval's: that of someone who knows how the logits are distributed, and inverts the exact
-distribution of the score.
+Prints a Markdown table, and with `--write` puts its rows into docs/measured/intervals.md. 2,000
+test sets a row tell the coverage to half a per cent. Widths are medians, as multiples of the exact
+binormal interval's: that of someone who knows how the logits are distributed, and inverts the
+exact distribution of the score.
 """
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +19,17 @@ from scipy.special import expit, ndtr, ndtri
 from scipy.stats import norm
 
 from radscale_lib.files import atomic_write
+from radscale_lib.metrics.bleu import bleu_statistics, corpus_bleu
 from radscale_lib.metrics.cldice import cl_dice
 from radscale_lib.metrics.dice import dice
+from radscale_lib.metrics.lexical_f1 import f1
+from radscale_lib.metrics.rouge_l import rouge_l
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.bootstrap import interval as percentiles
 from radscale_lib.tasks.differences import paired_difference
-from radscale_lib.tasks.label_scores import BINS, best_f1_threshold, label_scores
-from radscale_lib.tasks.scores import Score, macro, sampled_score
+from radscale_lib.tasks.families import Cases
+from radscale_lib.tasks.label_scores import BINS, ScoredLabel, best_f1_threshold, label_scores
+from radscale_lib.tasks.scores import FEWEST, Score, macro, sampled_score
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +80,7 @@ class Label:
         """Difference of the classes' mean logits."""
         return float(ndtri(self.area) * np.sqrt(1 + self.spread**2))
 
-    @property
+    @cached_property
     def precision(self) -> float:
         """Average precision in the population."""
         share = (np.arange(20_000) + 0.5) / 20_000
@@ -197,9 +201,9 @@ def calibrated(label: Label, sureness: float, studies: int) -> dict[str, list[Ou
     for _ in range(studies):
         truth, logits = label.draw(random)
         chances = label.chances(logits, sureness)
-        for score in label_scores(["a"], truth[:, None], chances[:, None], draws):
-            if score.target == "a" and score.metric in found:
-                found[score.metric].append(outcome(score, true[score.metric]))
+        cases = Cases(truth > 0, chances, draws.patient)
+        for score in ScoredLabel.of("a", cases, np.arange(total), draws, None).chances():
+            found[score.metric].append(outcome(score, true[score.metric]))
     return found
 
 
@@ -300,6 +304,73 @@ def tubes(positives: int, images: int, count: int, studies: int) -> dict[str, li
     return found
 
 
+def recalls(share: float, patients: int, studies: int) -> dict[str, list[Outcome]]:
+    """Intervals of recall among the first answers, one image a patient."""
+    random = np.random.default_rng(studies)
+    draws = PatientDraws.draw([str(i) for i in range(patients)], DRAWS, 0)
+    found = []
+    for _ in range(studies):
+        hits = random.random((patients, 1)) < share
+        resamples = draws.sums(hits)[:, 0] / patients
+        value = float(hits.mean())
+        score = sampled_score("a", "recall_at_1", value, resamples, patients, None, patients)
+        found.append(outcome(score, share))
+    return {"recall_at_1": found}
+
+
+@cache
+def _written(quality: float) -> dict[str, tuple[Floats, Callable[[Floats], Floats]]]:
+    """Statistics of many pairs of reports, and each metric of their sums.
+
+    Reports differ in how many of their words are right, by beta distributions of mean `quality`.
+    """
+    random = np.random.default_rng(2)
+    words = np.array([f"word{i}" for i in range(200)])
+    chance = 1 / np.arange(1, 201)
+    chance /= chance.sum()
+    generated, references, states = [], [], np.zeros((6000, 3))
+    for state in states:
+        length, right = random.integers(8, 30), random.beta(4 * quality, 4 * (1 - quality))
+        reference = random.choice(words, length, p=chance)
+        same = random.random(length) < right
+        written = np.where(same, reference, random.choice(words, length, p=chance))
+        references.append(" ".join(reference))
+        generated.append(" ".join(written))
+        true = random.random() < 0.4
+        said = true if random.random() < right else random.random() < 0.2
+        state[:] = true and said, said and not true, true and not said
+    pairs = zip(generated, references, strict=True)
+    rouge = np.array([[rouge_l(*pair), 1] for pair in pairs])
+    bleu = bleu_statistics(generated, references).astype(np.float64)
+    return {
+        "bleu": (bleu, corpus_bleu),
+        "rouge_l": (rouge, lambda sums: sums[..., 0] / sums[..., 1]),
+        "lexical_f1": (states, f1),
+    }
+
+
+def reports(quality: float, patients: int, studies: int) -> dict[str, list[Outcome]]:
+    """Intervals of metrics of reports, one report a patient."""
+    random = np.random.default_rng(studies)
+    draws = PatientDraws.draw([str(i) for i in range(patients)], DRAWS, 0)
+    found: dict[str, list[Outcome]] = {}
+    for name, (statistics, metric) in _written(quality).items():
+        truth = float(metric(statistics.sum(axis=0)[None])[0])
+        outcomes = found.setdefault(name, [])
+        while len(outcomes) < studies:
+            chosen = statistics[random.integers(0, len(statistics), patients)]
+            positives = int(chosen[:, [0, 2]].sum()) if name == "lexical_f1" else None
+            if positives is not None and positives < FEWEST:
+                continue
+            value = float(metric(chosen.sum(axis=0)[None])[0])
+            rests_on = patients if positives is None else positives
+            score = sampled_score(
+                "a", name, value, metric(draws.sums(chosen)), patients, positives, rests_on
+            )
+            outcomes.append(outcome(score, truth))
+    return found
+
+
 def rows(studies: int) -> Iterator[tuple[str, Callable[[], dict[str, list[Outcome]]]]]:
     """Every row of the table: what it is, and how its intervals are made."""
     for positives in (5, 10, 20, 50, 200):
@@ -351,6 +422,17 @@ def rows(studies: int) -> Iterator[tuple[str, Callable[[], dict[str, list[Outcom
                 positives, 200, count, studies
             ),
         )
+    for patients in (20, 40, 200):
+        for share in (0.02, 0.1, 0.5, 0.95):
+            text = f"retrieval: {share:g} of {patients}"
+            yield text, lambda share=share, patients=patients: recalls(share, patients, studies)  # type: ignore[misc]
+    for patients in (20, 40, 200):
+        for quality in (0.05, 0.5, 0.95):
+            text = f"reports: {quality:g} right, {patients}"
+            yield (
+                text,
+                lambda quality=quality, patients=patients: reports(quality, patients, studies),  # type: ignore[misc]
+            )
 
 
 def line(text: str, metric: str, found: Sequence[Outcome]) -> str:
@@ -378,7 +460,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Simulate, score, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=2000, help="test sets a row")
-    parser.add_argument("--only", default="", help="rows whose text holds this")
+    parser.add_argument(
+        "--only", default="", help="rows whose text holds this, the others of the page being kept"
+    )
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE}")
     args = parser.parse_args(argv)
     lines = list(HEAD)
@@ -390,9 +474,17 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(lines[-1], flush=True)
     if args.write:
         before, rest = PAGE.read_text().split(MARKS[0])
-        _, after = rest.split(MARKS[1])
+        known, after = rest.split(MARKS[1])
+        new = {_key(line): line for line in lines}
+        kept = [new.pop(_key(line), line) for line in known.splitlines()]
+        written = "\n".join([*kept, *new.values(), ""])
         with atomic_write(PAGE) as partial:
-            partial.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + after)
+            partial.write_text(before + MARKS[0] + written + MARKS[1] + after)
+
+
+def _key(line: str) -> tuple[str, ...]:
+    """What a line is of: test sets and metric."""
+    return tuple(line.split(" | ")[:2])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from radscale_lib.api.curve import CurveFit, draw_curve, fit_curve
     from radscale_lib.api.dataset import ShardDataset
     from radscale_lib.api.encoder import embed_images, load_encoder
+    from radscale_lib.api.evaluation import evaluate_encoder
     from radscale_lib.api.figure import draw_figure
     from radscale_lib.api.film import read_dicom, read_image
     from radscale_lib.api.predictions import score_predictions
@@ -24,6 +25,7 @@ __all__ = [
     "draw_curve",
     "draw_figure",
     "embed_images",
+    "evaluate_encoder",
     "fit_curve",
     "load_encoder",
     "open_study",
@@ -39,6 +41,7 @@ _MODULES = {
     "draw_curve": "curve",
     "draw_figure": "figure",
     "embed_images": "encoder",
+    "evaluate_encoder": "evaluation",
     "fit_curve": "curve",
     "load_encoder": "encoder",
     "open_study": "results",

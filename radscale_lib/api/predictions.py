@@ -20,7 +20,7 @@ def score_predictions(
         predictions: `patient_id`, and for each label `target:<label>` (1, 0 or null) and
             `logit:<label>`; or a Parquet file of it. With a column `split`, rows of `validation`
             choose thresholds and rows of `test` are scored.
-        resamples: bootstrap draws of patients.
+        resamples: bootstrap draws of patients, 20 or more.
         confidence: level of the intervals.
         seed: of the draws.
 
@@ -30,6 +30,7 @@ def score_predictions(
 
     Raises:
         PredictionsError: naming the column, and the row from 1, of what cannot be scored.
+        ValueError: for fewer draws.
 
     Example:
         >>> import polars as pl

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="Parquet with patient_id, target:<label>, logit:<label> and, if wanted, split",
     )
     parser.add_argument("--out", type=Path, required=True, help="Parquet of scores to write")
-    parser.add_argument("--resamples", type=_positive, default=1000, help="draws of patients")
+    parser.add_argument("--resamples", type=_resamples, default=1000, help="draws of patients")
     parser.add_argument("--confidence", type=_level, default=0.95, help="level of the intervals")
     parser.add_argument("--seed", type=_seed, default=0, help="seed of the draws")
     args = parser.parse_args(argv)
@@ -39,10 +39,12 @@ def _seed(text: str) -> int:
     return value
 
 
-def _positive(text: str) -> int:
+def _resamples(text: str) -> int:
+    from radscale_lib.study.evaluation import FEWEST_RESAMPLES
+
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    if value < FEWEST_RESAMPLES:
+        raise argparse.ArgumentTypeError(f"must be at least {FEWEST_RESAMPLES}")
     return value
 
 

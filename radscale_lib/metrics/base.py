@@ -154,6 +154,7 @@ class MaskMetric(Metric):
         of: [...] from sums [..., C] of the statistics; NaN where it is undefined.
         counted: which of the statistics is above 0 in the films that a score rests on.
         share: whether it is a share of those films.
+        most: the largest value that it can have.
     """
 
     task: ClassVar[str] = "segmentation"
@@ -161,6 +162,7 @@ class MaskMetric(Metric):
     of: Callable[[Floats], Floats]
     counted: int
     share: bool = False
+    most: float = 1.0
 
 
 class ReportPairs(Protocol):

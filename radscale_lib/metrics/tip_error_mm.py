@@ -25,4 +25,5 @@ METRIC = MaskMetric(
     statistics=errors,
     of=mean_of,
     counted=1,
+    most=FARTHEST,
 )

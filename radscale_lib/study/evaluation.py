@@ -11,6 +11,9 @@ KEPT_BYTES = 256 * 2**20
 """Features of an archive's images that an evaluation keeps in memory, at most: if they are more,
 each task runs the encoder on its images."""
 
+FEWEST_RESAMPLES = 20
+"""Bootstrap draws; fewer do not tell how a score varies."""
+
 Level = Annotated[int, Field(ge=1, le=4)]
 
 
@@ -34,7 +37,9 @@ class Evaluation(Section):
 
     features: Features = Features()
     resamples: int = Field(
-        1000, ge=20, description="Bootstrap resamples of test patients, drawn jointly for all runs."
+        1000,
+        ge=FEWEST_RESAMPLES,
+        description="Bootstrap resamples of test patients, drawn jointly for all runs.",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
     seed: int = Field(0, ge=0, description="Seed of the resamples and of the decoders.")

@@ -116,6 +116,24 @@ def at_prevalence(resamples: Floats, positives: Floats, negatives: Floats) -> Fl
     return found
 
 
+def covariance(resamples: Floats, cases: Floats) -> Floats:
+    """Covariance [K, K] of draws, were there as many cases in each as in the test set.
+
+    A mean over few of the cases varies more: each draw counts by the number of them.
+
+    Args:
+        resamples: [B, K]; draws with a NaN are left out.
+        cases: [B], the cases of each draw that the scores rest on.
+    """
+    kept = ~np.isnan(resamples).any(axis=1) & (cases > 0)
+    if not kept.any():
+        return np.zeros((resamples.shape[1],) * 2)
+    weights = cases[kept] / cases[kept].sum()
+    apart = resamples[kept] - weights @ resamples[kept]
+    found: Floats = (apart * weights[:, None]).T @ apart
+    return found
+
+
 def interval(resamples: Floats, confidence: float) -> tuple[float, float]:
     """Percentile interval of a metric's resamples; NaN entries are left out.
 

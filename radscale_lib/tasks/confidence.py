@@ -33,12 +33,15 @@ class Family:
         mean: expected score of a test set of this size.
         variance: of that score.
         step: half the least difference between two scores.
+        least: expected score of the least truth, which no truth is below; None where all but
+            impossible truths are near an end.
     """
 
     truth: Floats
     mean: Floats
     variance: Floats
     step: float = 0.0
+    least: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,15 @@ class Confidence:
         truth: [C], rising.
         below: [C], chance of a lower score.
         up_to: [C], chance of this score or a lower one.
+        beyond: [C], normal deviate of the chance of a score above that of the least truth; None
+            where there is no such.
     """
 
     observed: float
     truth: Floats
     below: Floats
     up_to: Floats
+    beyond: Floats | None = None
 
     @classmethod
     def from_families(
@@ -83,7 +89,12 @@ class Confidence:
             betainc(mean * ratio, (1 - mean) * ratio, min(max(observed + side, 0.0), 1.0))
             for side in (-step, step)
         )
-        return cls(observed, np.maximum.accumulate(truth), below, up_to)
+        beyond = None
+        least = [family.least for family in families if family.least is not None]
+        if len(least) == count:
+            lower = betainc(mean * ratio, (1 - mean) * ratio, np.mean(least))
+            beyond = np.clip(ndtri(1 - lower), 0, FARTHEST)
+        return cls(observed, np.maximum.accumulate(truth), below, up_to, beyond)
 
     @cached_property
     def _deviates(self) -> Floats:
@@ -92,6 +103,8 @@ class Confidence:
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Lower and upper end; the score itself is always inside."""
+        if self.beyond is not None:
+            return self._unified(confidence, self.beyond)
         tail = float(ndtri((1 - confidence) / 2))
         lower = float(np.interp(tail, self._deviates, self.truth))
         deviates = np.maximum.accumulate(np.clip(ndtri(1 - self.up_to), -FARTHEST, FARTHEST))
@@ -99,6 +112,31 @@ class Confidence:
         if deviates[-1] > -tail:
             upper = float(np.interp(-tail, deviates, self.truth))
         return min(lower, self.observed), max(upper, self.observed)
+
+    def _unified(self, confidence: float, beyond: Floats) -> tuple[float, float]:
+        """Ends by the ordering of Feldman and Cousins (1998).
+
+        Two equal tails would cover too much at the least truth, which is missed on one side alone.
+        Scores are normal deviates: x is the one seen, and `beyond` the truth, from the least one's.
+        """
+        off = -self._deviates
+        x = off + beyond
+        against = np.where(x >= 0, off**2, beyond * (beyond - 2 * x))
+        root = np.sqrt(against)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            unlikely = -(against - beyond**2) / (2 * beyond) - beyond
+        lower_tail = ndtr(np.where(root <= beyond, -root, np.where(beyond > 0, unlikely, -np.inf)))
+        chance = ndtr(-root) + lower_tail - (1 - confidence)
+        held = np.flatnonzero(chance >= 0)
+        if not len(held):
+            return self.observed, self.observed
+        first, last = held[0], held[-1]
+        lower, upper = self.truth[first], self.truth[last]
+        if first > 0:
+            lower = np.interp(0, chance[first - 1 : first + 1], self.truth[first - 1 : first + 1])
+        if last + 1 < len(chance):
+            upper = np.interp(0, -chance[last : last + 2], self.truth[last : last + 2])
+        return min(float(lower), self.observed), max(float(upper), self.observed)
 
     def draws(self, resamples: Floats) -> Floats:
         """The score's bootstrap draws, moved to this distribution in their own order.
@@ -142,13 +180,16 @@ def sampled_family(value: float, variance: float, cases: int, bias: float = 0.0)
         cases: number of patients that it rests on.
         bias: by how much an estimate is too large.
     """
-    wider = 1.0
-    if cases > 1:
-        wider = cases / (cases - 1) * float(stdtrit(cases - 1, 0.975) / ndtri(0.975)) ** 2
+    wider = cases / (cases - 1) * student(cases - 1) if cases > 1 else 1.0
     start = ndtri(np.clip(value - bias, 1e-6, 1 - 1e-6))
     density = np.exp(-0.5 * ((start + SHIFTS) ** 2 - start**2))
     truth = ndtr(start + SHIFTS)
     return Family(truth, truth + bias, variance * wider * density**2)
+
+
+def student(freedom: float) -> float:
+    """How much wider, squared, an interval is whose variance has so many degrees of freedom."""
+    return float(stdtrit(freedom, 0.975) / ndtri(0.975)) ** 2
 
 
 def share_family(value: float, cases: int, variance: float) -> Family:

@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 from radscale_lib.tasks.binormal import (
     DEVIATES,
+    LOG_SPREADS,
+    PRIOR_SPREAD,
     Moments,
     area_moments,
     precision_moments,
     spreads_given,
 )
-from radscale_lib.tasks.confidence import SHIFTS, Family, Floats, sampled_family
+from radscale_lib.tasks.confidence import SHIFTS, Family, Floats, sampled_family, student
 
 MOMENTS: Mapping[str, Callable[[Floats, int, int, Floats], Moments]] = {
     "auroc": area_moments,
@@ -97,7 +100,6 @@ class Cases:
         separations = np.linspace(DEVIATES[0], DEVIATES[-1], 181)
         spreads = spreads_given(separations, placements, self.negatives)
         moved = max(0.5, self.positives / (self.positives + KNOWN))
-        trust = int(self.rarer.sum()) / (int(self.rarer.sum()) + TRUSTED)
         families = {}
         for name, (value, sampled) in scores.items():
             moments = MOMENTS.get(name)
@@ -112,8 +114,7 @@ class Cases:
             model = moments(start + SHIFTS, self.positives, self.negatives, spread)
             here = float(model.variance[len(SHIFTS) // 2]) * design
             found = float((np.bincount(self.patient, effect) ** 2).sum())
-            found = found if name == "auroc" else sampled
-            scale = design * (float(np.clip(found / here, 0.05, 20)) ** trust if found > 0 else 1)
+            scale = design * self._trusted(found if name == "auroc" else sampled, here)
             least = 1 / (self.negatives if name == "auroc" else self.positives + 1)
             families[name] = Family(
                 model.truth, model.mean, model.variance * scale, 0.5 * least / self.positives
@@ -179,38 +180,118 @@ class Cases:
         variance = (first_variance + second_variance) * self.design_effect(effect)
         return Family(truth, truth, variance, 0.25 * by_hit / high)
 
-    def calibration_family(
-        self, chance: Floats, bins: NDArray[np.intp], gaps: Floats, variance: Floats
-    ) -> Family:
+    def brier_family(self, sampled: float) -> Family:
+        """Family of the Brier score, at the test set's prevalence.
+
+        Log odds are normal in each class. The truth moves along both classes' means, along each by
+        its share of the score's variance. Few positives tell little of their standard deviation: by
+        the ranking metrics' prior it is drawn towards the negatives'.
+
+        Args:
+            sampled: variance of the bootstrap draws.
+        """
+        logits = [self.logits[kind].astype(np.float64) for kind in (self.positive, ~self.positive)]
+        counts = np.array([self.positives, self.negatives])
+        high, low = (float(part.std(ddof=1)) + 1e-6 for part in logits)
+        freedom = counts[0] + 0.5 / PRIOR_SPREAD**2
+        apart = float(np.clip(np.log(high / low), LOG_SPREADS[0], LOG_SPREADS[-1]))
+        spreads = (low * np.exp(counts[0] / freedom * apart), low)
+        nodes, weights = hermegauss(32)
+        weights = weights / weights.sum()
+        starts, squares = [], []
+        for logit, spread, right in zip(logits, spreads, (1, -1), strict=True):
+            means = float(logit.mean()) - right * spread * np.linspace(-12, 12, 241)
+
+            def loss(mean: Floats, spread: float = spread, right: int = right) -> Floats:
+                missed: Floats = expit(-right * (mean[:, None] + spread * nodes)) ** 2
+                return missed
+
+            seen = float((expit(-right * logit) ** 2).mean())
+            starts.append(float(np.interp(seen, loss(means) @ weights, means)))
+            squares.append(loss)
+        shares = counts / counts.sum()
+
+        def moments(means: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+            """Expected losses, and variances of their parts in the score: [2, C]."""
+            losses = [square(mean) for square, mean in zip(squares, means, strict=True)]
+            expected = np.array([loss @ weights for loss in losses])
+            spread = np.array([loss**2 @ weights for loss in losses]) - expected**2
+            return expected, spread * (shares**2 / counts)[:, None]
+
+        _, (of_high, of_low) = moments((np.array(starts[:1]), np.array(starts[1:])))
+        part = float(of_high[0] / max(of_high[0] + of_low[0], 1e-300))
+        moved = (
+            starts[0] - part * spreads[0] * SHIFTS,
+            starts[1] + (1 - part) * spreads[1] * SHIFTS,
+        )
+        expected, spread = moments(moved)
+        effect = (expit(self.logits) - self.positive) ** 2
+        for kind in (self.positive, ~self.positive):
+            effect[kind] -= effect[kind].mean()
+        design = self.design_effect(effect)
+        here = design * float(of_high[0] + of_low[0])
+        scale = design * self._trusted(sampled, here) * student(freedom)
+        truth = shares @ expected
+        return Family(truth, truth, scale * spread.sum(axis=0))
+
+    def _trusted(self, found: float, here: float) -> float:
+        """What the model's variance is multiplied by, the more the more cases there are."""
+        few = int(self.rarer.sum())
+        ratio = float(np.clip(found / max(here, 1e-300), 0.05, 20))
+        return float(ratio ** (few / (few + TRUSTED))) if found > 0 else 1.0
+
+    def calibration_family(self, chance: Floats, bins: NDArray[np.intp], gaps: Floats) -> Family:
         """Family of the expected calibration error: the sum over bins of the gaps' sizes.
 
         Noise of a bin adds to the error whatever its sign, the more the smaller the gap. Gaps are
         normal, so that their sizes are folded normal; true ones are in proportion to those found.
+        Noise is that of multinomial numbers of positives, and of negatives, in the bins: where
+        there is no error, of as many as the probabilities say, which a few cases may differ from.
 
         Args:
             chance: [n], predicted probability.
             bins: [n], which of the K bins each case is in.
             gaps: [K], sum of chance less truth in each bin, by the number of cases.
-            variance: [K], of the gaps, by the bootstrap; no less than that of a binomial share is
-                taken, since a few cases may all be alike.
         """
         count = len(gaps)
-        held = np.bincount(bins, minlength=count)
-        expected = np.bincount(bins, chance, minlength=count) / np.maximum(held, 1)
-        share = (np.bincount(bins, self.positive, minlength=count) + expected) / (held + 1)
-        least = held * share * (1 - share) / len(chance) ** 2
-        noise = np.sqrt(np.maximum(variance, least)) + 1e-12
+        effect = np.sign(gaps)[bins] * (chance - self.positive)
+        for kind in (self.positive, ~self.positive):
+            effect[kind] -= effect[kind].mean()
+        design = self.design_effect(effect) / len(chance) ** 2
         found = np.abs(gaps)
-        start = max(float(found.sum()), float(np.sqrt((noise**2).sum())))
+        kinds = []
+        for kind, weight in ((self.positive, chance), (~self.positive, 1 - chance)):
+            # Of this class, as the probabilities say: its share and mean gap in each bin, and the
+            # mean square.
+            sums = [np.bincount(bins, weight * (1 - weight) ** k, count) for k in range(3)]
+            share = np.minimum(sums[0] / max(float(weight.sum()), 1e-12), 1)
+            size, square = (part / np.maximum(sums[0], 1e-300) for part in sums[1:])
+            seen = (np.bincount(bins, kind, minlength=count) + share) / (kind.sum() + 1)
+            kinds.append((int(kind.sum()), share, seen, size, square))
+        none = np.sum([n * (q * b - (q * a) ** 2) for n, q, _, a, b in kinds], axis=0) * design
+        start = max(float(found.sum()), float(np.sqrt(none.sum())))
         truth = ndtr(ndtri(min(start, 1 - 1e-6)) + SHIFTS)
         truth[0] = 0.0  # without any error, the best that could be
-        shape = found / found.sum() if found.sum() > 0 else noise / noise.sum()
+        shape = (
+            found / found.sum() if found.sum() > 0 else np.sqrt(np.maximum(none, 0) / none.sum())
+        )
         gap = truth[:, None] * shape
-        deviate = gap / noise
-        mean = noise * np.sqrt(2 / np.pi) * np.exp(-(deviate**2) / 2)
-        mean += gap * (1 - 2 * ndtr(-deviate))
-        spread = np.maximum(gap**2 + noise**2 - mean**2, 0)
-        return Family(truth, mean.sum(axis=1), spread.sum(axis=1))
+        wrong = np.minimum(truth / start, 1)[:, None]
+        shares = [share + wrong * (seen - share) for _, share, seen, *_ in kinds]
+        squares = [
+            n * (q * b - (q * a) ** 2) for (n, _, _, a, b), q in zip(kinds, shares, strict=True)
+        ]
+        noise = np.sqrt(np.maximum(np.sum(squares, axis=0) * design, 1e-24))
+        sign = 1 - 2 * ndtr(-gap / noise)
+        mean = noise * np.sqrt(2 / np.pi) * np.exp(-((gap / noise) ** 2) / 2) + gap * sign
+        variance = (gap**2 + noise**2 * (1 - sign**2) - mean**2).sum(axis=1)
+        # Sizes go together as gaps do, as far as their signs are sure (Price's theorem).
+        sign = sign * np.sign(gaps)
+        for (n, _, _, a, b), q in zip(kinds, shares, strict=True):
+            together = (q * b * sign**2).sum(axis=1) - (q * a * sign).sum(axis=1) ** 2
+            variance += design * n * together
+        expected = mean.sum(axis=1)
+        return Family(truth, expected, np.maximum(variance, 1e-14), least=float(expected[0]))
 
     def sampled(self, value: float, variance: float, bias: float = 0.0) -> Family:
         """Family of a score whose variance and bias only the bootstrap gives."""

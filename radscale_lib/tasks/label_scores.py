@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from radscale_lib.metrics import metrics
 from radscale_lib.metrics.base import RankingMetric
-from radscale_lib.tasks.bootstrap import PatientDraws, at_prevalence
+from radscale_lib.tasks.bootstrap import PatientDraws, at_prevalence, covariance
 from radscale_lib.tasks.confidence import Family, Floats
 from radscale_lib.tasks.families import Cases
 from radscale_lib.tasks.finite import NotFiniteError
@@ -64,7 +64,7 @@ def label_scores(
         positive = truth[images, column] == 1
         cases = Cases(positive, logits[images, column], draws.patient[images])
         known = _known(validation, column)
-        ones.append(_Label.of(label, cases, images, draws, known))
+        ones.append(ScoredLabel.of(label, cases, images, draws, known))
     for one in ones:
         for score in (*one.ranks(), *one.thresholds(), *one.chances()):
             by_metric.setdefault(score.metric, []).append(score)
@@ -82,7 +82,7 @@ def label_scores(
     ]
 
 
-def _pooled(ones: Sequence["_Label"]) -> "_Label":
+def _pooled(ones: Sequence["ScoredLabel"]) -> "ScoredLabel":
     """All cells of some labels as one."""
     parts = [one.cases for one in ones]
     cases = Cases(
@@ -98,7 +98,7 @@ def _pooled(ones: Sequence["_Label"]) -> "_Label":
         {name: np.sum([getattr(one, what)[name] for one in ones], axis=0) for name in kept}
         for what in ("totals", "sums")
     )
-    return _Label(MICRO, cases, images, ones[0].draws, called, totals, sums)
+    return ScoredLabel(MICRO, cases, images, ones[0].draws, called, totals, sums)
 
 
 def _known(
@@ -113,7 +113,7 @@ def _known(
 
 
 @dataclass(frozen=True)
-class _Label:
+class ScoredLabel:
     """One label, or all as one.
 
     Attributes:
@@ -143,7 +143,7 @@ class _Label:
         images: NDArray[np.intp],
         draws: PatientDraws,
         validation: Validation | None,
-    ) -> "_Label":
+    ) -> "ScoredLabel":
         """From its cases, and those that thresholds are taken from."""
         called = {}
         if validation is not None:
@@ -204,26 +204,40 @@ class _Label:
 
     def chances(self) -> list[Score]:
         """Brier score and expected calibration error of the probabilities; smaller is better."""
-        sums = np.concatenate([self.totals["chances"][None], self.sums["chances"]])
+        kinds, sums = (
+            np.concatenate([self.totals[name][None], self.sums[name]])
+            for name in ("kind", "chances")
+        )
+        sums = sums.reshape(len(sums), 2, BINS + 1)
         with np.errstate(invalid="ignore"):
-            brier = sums[:, BINS] / sums[:, BINS + 1]
-            error = np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS + 1]
+            found = sums.sum(axis=1) / kinds.sum(axis=1)[:, None]
+            # Each class at its share of the test set, however many of it were drawn.
+            ordered = np.einsum("bkc,k->bc", sums / kinds[..., None], kinds[0] / kinds[0].sum())
+        brier, error = found[:, BINS], np.abs(found[:, :BINS]).sum(axis=1)
+        by_brier, by_error = ordered[1:, BINS], np.abs(ordered[1:, :BINS]).sum(axis=1)
         families: dict[str, Family | None] = {"brier": None, "ece": None}
         if not self.few:
-            families["brier"] = self.cases.sampled(float(brier[0]), self._variance(brier[1:]))
-            gaps = sums[:, :BINS] / sums[:, [BINS + 1]]
+            spread = covariance(ordered[1:, BINS:], self._rarer)[0, 0]
+            families["brier"] = self.cases.brier_family(float(spread))
             families["ece"] = self.cases.calibration_family(
-                *chances(self.cases.logits),
-                gaps[0],
-                np.array([self._variance(gap) for gap in gaps[1:].T]),
+                *chances(self.cases.logits), found[0, :BINS]
             )
         return [
-            self._score(name, float(value), np.array(sample), families[name])
-            for name, (value, *sample) in (("brier", brier), ("ece", error))
+            self._score(name, float(value), np.array(sample), families[name], ordered=order)
+            for name, (value, *sample), order in (
+                ("brier", brier, by_brier),
+                ("ece", error, by_error),
+            )
         ]
 
     def _score(
-        self, metric: str, value: float, resamples: Floats, family: Family | None, note: str = ""
+        self,
+        metric: str,
+        value: float,
+        resamples: Floats,
+        family: Family | None,
+        note: str = "",
+        ordered: Floats | None = None,
     ) -> Score:
         return Score(
             self.name,
@@ -233,13 +247,19 @@ class _Label:
             len(self.images),
             self.cases.positives,
             () if family is None else (family,),
-            ordered=self._at_prevalence(resamples),
+            ordered=self._at_prevalence(resamples) if ordered is None else ordered,
             note=TOO_FEW if self.few else note or None,
         )
 
     def _variance(self, resamples: Floats) -> float:
         """Variance of draws at the test set's prevalence."""
-        return float(np.nanvar(self._at_prevalence(resamples)))
+        return float(covariance(self._at_prevalence(resamples)[:, None], self._rarer)[0, 0])
+
+    @property
+    def _rarer(self) -> Floats:
+        """Images of the rarer class in each draw: [B]."""
+        column: Floats = self.sums["kind"][:, int(np.argmin(self.totals["kind"]))]
+        return column
 
     def _at_prevalence(self, resamples: Floats) -> Floats:
         return at_prevalence(resamples, *self.sums["kind"].T)
@@ -281,12 +301,16 @@ def chances(logits: NDArray[np.floating]) -> tuple[Floats, NDArray[np.intp]]:
 
 
 def _gaps(cases: Cases) -> Floats:
-    """By case: chance less truth in its bin [n, BINS], the square of it, and 1."""
+    """By case: chance less truth in its bin and the square of it, of positives, then of others.
+
+    [n, 2 (BINS + 1)].
+    """
     chance, bins = chances(cases.logits)
-    gaps = np.zeros((len(chance), BINS + 2))
-    gaps[np.arange(len(chance)), bins] = chance - cases.positive
-    gaps[:, BINS], gaps[:, BINS + 1] = (chance - cases.positive) ** 2, 1
-    return gaps
+    gaps = np.zeros((len(chance), 2, BINS + 1))
+    rows, kinds = np.arange(len(chance)), np.where(cases.positive, 0, 1)
+    gaps[rows, kinds, bins] = chance - cases.positive
+    gaps[rows, kinds, BINS] = (chance - cases.positive) ** 2
+    return gaps.reshape(len(chance), 2 * (BINS + 1))
 
 
 def _f1_or_sensitivity(sums: NDArray[np.number], alone: bool) -> Floats:

@@ -117,11 +117,12 @@ def _score(
         tube,
         metric.name,
         float(values.mean()),
-        (resamples + errors).clip(min=0),
+        (resamples + errors).clip(0, metric.most),
         len(counted),
         int(counted.sum()),
         len(np.unique(draws.patient[counted])),
         draws.sums(counted[:, None])[:, 0],
+        metric.most,
     )
     if metric.share and score.families:
         family = share_family(score.value, int(counted.sum()), float(np.nanvar(score.order)))

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radscale_lib.files import atomic_write
+from radscale_lib.study.evaluation import FEWEST_RESAMPLES
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.label_scores import label_scores
 from radscale_lib.tasks.scores import MACRO, MICRO
@@ -65,7 +66,10 @@ def score_predictions(
 
     Raises:
         PredictionsError: naming column and row, the first row being 1; nothing is written.
+        ValueError: for fewer draws than tell how a score varies.
     """
+    if resamples < FEWEST_RESAMPLES:
+        raise ValueError(f"resamples is {resamples}: use at least {FEWEST_RESAMPLES}")
     labels, validation, test = read_predictions(predictions)
     draws = PatientDraws.draw(test.patients, resamples, seed)
     known = (validation.truth, validation.logits) if validation.patients else None

@@ -1,7 +1,5 @@
 """Scores of retrieval: recall among the first answers."""
 
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 
@@ -55,5 +53,5 @@ def recall_scores(predictions: pl.DataFrame, draws: PatientDraws) -> list[Score]
             )
             for direction, hit, resample in zip(DIRECTIONS, hits.T, resamples.T, strict=True)
         ]
-        scores += [*both, replace(macro(both, cases), positives=None)]
+        scores += [*both, macro(both, cases)]
     return scores

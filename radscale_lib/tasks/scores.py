@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from radscale_lib.metrics import metrics
 from radscale_lib.study.model import Run
 from radscale_lib.study.tasks import TASKS
-from radscale_lib.tasks.bootstrap import Floats, PatientDraws, at_prevalence, interval
+from radscale_lib.tasks.bootstrap import (
+    Floats,
+    PatientDraws,
+    at_prevalence,
+    covariance,
+    interval,
+)
 from radscale_lib.tasks.confidence import (
     Confidence,
     Family,
@@ -80,6 +86,7 @@ class Score:
         note: why there is no interval, or no value.
         head: what was trained on the frozen features; None: the task's first head.
         choice: what the head chose on validation.
+        most: the largest value that it can have; families are of shares of it.
     """
 
     target: str
@@ -94,6 +101,7 @@ class Score:
     note: str | None = None
     head: str | None = None
     choice: str | None = None
+    most: float = 1.0
 
     @property
     def order(self) -> Floats:
@@ -106,19 +114,22 @@ class Score:
         if not self.families or self.note or np.isnan(self.value):
             return None
         correlation = np.eye(1) if self.correlation is None else self.correlation
-        return Confidence.from_families(self.families, correlation, self.value)
+        return Confidence.from_families(self.families, correlation, self.value / self.most)
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Lower and upper end at a level; NaN where the score has a note, or no resample."""
         if self.note or np.isnan(self.value):
             return float("nan"), float("nan")
-        found = self.confidence
-        return found.interval(confidence) if found else interval(self.resamples, confidence)
+        if self.confidence is None:
+            return interval(self.resamples, confidence)
+        lower, upper = self.confidence.interval(confidence)
+        return min(lower * self.most, self.value), max(upper * self.most, self.value)
 
     @cached_property
     def draws(self) -> Floats:
         """Draws [B] of what the truth could be, paired with those of other runs."""
-        return self.confidence.draws(self.order) if self.confidence else self.resamples
+        found = self.confidence
+        return self.most * found.draws(self.order) if found else self.resamples
 
 
 def sampled_score(
@@ -130,6 +141,7 @@ def sampled_score(
     positives: int | None,
     patients: int,
     drawn: Floats | None = None,
+    most: float = 1.0,
 ) -> Score:
     """A score whose variance only its bootstrap draws give.
 
@@ -143,6 +155,7 @@ def sampled_score(
             are too few.
         patients: patients that the score rests on.
         drawn: [B], positive images of each draw; None where there is no label.
+        most: the largest value that the score can have; the least is 0.
     """
     few = positives is not None and positives < FEWEST
     ordered = (
@@ -151,11 +164,16 @@ def sampled_score(
         else at_prevalence(resamples, drawn, cases - np.minimum(drawn, cases))
     )
     families: tuple[Family, ...] = ()
-    if not few and 0 <= value <= 1 and not np.isnan(resamples).all():
-        families = (_family(metric, value, float(np.nanvar(ordered)), patients, positives),)
+    if not few and 0 <= value <= most and not np.isnan(resamples).all():
+        rested_on = np.ones(len(ordered)) if drawn is None else drawn
+        variance = float(covariance(ordered[:, None], rested_on)[0, 0])
+        families = (_family(metric, value / most, variance / most**2, patients, positives),)
     note = TOO_FEW if few else None
     return Score(
-        target, metric, value, resamples, cases, positives, families, ordered=ordered, note=note
+        *(target, metric, value, resamples, cases, positives, families),
+        ordered=ordered,
+        note=note,
+        most=most,
     )
 
 
@@ -187,20 +205,22 @@ def macro(scores: Sequence[Score], cases: int) -> Score:
     if not kept:
         nothing = np.full(len(scores[0].resamples), np.nan)
         note = next((score.note for score in scores if score.note), None)
-        return Score(MACRO, scores[0].metric, float("nan"), nothing, cases, 0, note=note)
+        return Score(MACRO, scores[0].metric, float("nan"), nothing, cases, None, note=note)
     resamples = np.array([score.resamples for score in kept])
     order = np.array([score.order for score in kept])
     families = [family for score in kept for family in score.families]
+    positives = [score.positives for score in kept if score.positives is not None]
     return Score(
         MACRO,
         scores[0].metric,
         float(np.mean([score.value for score in kept])),
         resamples.mean(axis=0),
         cases,
-        sum(score.positives or 0 for score in kept),
+        sum(positives) if positives else None,
         tuple(families) if len(families) == len(kept) else (),
         correlation_of(order),
         order.mean(axis=0),
+        most=kept[0].most,
     )
 
 
@@ -241,7 +261,7 @@ def failed(metrics: Sequence[str], resamples: int, fault: str) -> list[Score]:
     """
     nothing = np.full(resamples, np.nan)
     note = NO_PREDICTIONS + fault
-    return [Score(MACRO, metric, float("nan"), nothing, 0, 0, note=note) for metric in metrics]
+    return [Score(MACRO, metric, float("nan"), nothing, 0, None, note=note) for metric in metrics]
 
 
 def score_table(

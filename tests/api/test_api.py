@@ -52,7 +52,8 @@ def test_the_surface_is_what_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["curve", "dataset", "encoder", "figure", "film", "predictions", "results"]
+    "name",
+    ["curve", "dataset", "encoder", "evaluation", "figure", "film", "predictions", "results"],
 )
 def test_examples_of_the_docstrings(name: str, folder: Path) -> None:
     module = importlib.import_module(f"radscale_lib.api.{name}")

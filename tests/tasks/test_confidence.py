@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from radscale_lib.tasks.binormal import (
     PRIOR_SPREAD,
@@ -20,7 +20,8 @@ from radscale_lib.tasks.confidence import (
     share_family,
 )
 from radscale_lib.tasks.differences import paired_difference
-from radscale_lib.tasks.label_scores import label_scores
+from radscale_lib.tasks.families import Cases
+from radscale_lib.tasks.label_scores import BINS, ScoredLabel, label_scores
 from radscale_lib.tasks.scores import TOO_FEW, Score, macro, sampled_score
 
 ALONE = np.eye(1)
@@ -142,7 +143,8 @@ def test_scores_of_too_few_cases_leave_the_mean():
     assert np.isnan(few.interval(0.95)).all()
     nothing = macro([few], 100)
     assert np.isnan(nothing.value)
-    assert nothing.note == TOO_FEW
+    # How many positives a mean over no label has cannot be said.
+    assert nothing.note == TOO_FEW and nothing.positives is None
 
 
 def test_differences_of_scores_that_go_together_are_surer():
@@ -178,6 +180,61 @@ def test_intervals_cover(area, positives, least):
         lower, upper = score.interval(0.95)
         covered.append(lower <= area <= upper)
     assert least <= np.mean(covered) <= 0.99
+
+
+@pytest.mark.parametrize(
+    ("area", "positives", "sureness"), [(0.8, 5, 1.0), (0.9, 20, 1.0), (0.9, 20, 1.5)]
+)
+def test_intervals_of_probabilities_cover(area, positives, sureness):
+    """Of Brier scores and calibration errors, which only the number of positives may make vary.
+
+    Intervals that let prevalence vary hold all of the first, and are four to eight times as wide.
+    """
+    random = np.random.default_rng(8)
+    total = positives + 300
+    separation = np.sqrt(2) * stats.norm.ppf(area)
+    truth = np.arange(total) < positives
+    draws = PatientDraws.draw([str(index) for index in range(total)], 20, 0)
+
+    def odds(logits):
+        return sureness * (separation * (logits - separation / 2) + np.log(positives / 300))
+
+    grid = np.linspace(-8, 12, 100_001)
+    kinds = [stats.norm.pdf(grid - separation) * positives, stats.norm.pdf(grid) * 300]
+    kinds = [kind / (kinds[0].sum() + kinds[1].sum()) for kind in kinds]
+    chance = special.expit(odds(grid))
+    bins = np.minimum((chance * BINS).astype(int), BINS - 1)
+    true = {
+        "brier": (kinds[0] * (1 - chance) ** 2 + kinds[1] * chance**2).sum(),
+        "ece": np.abs(np.bincount(bins, sum(kinds) * chance - kinds[0])).sum(),
+    }
+    covered = {name: [] for name in true}
+    widths = []
+    for _ in range(150):
+        cases = Cases(truth, odds(random.normal(size=total) + separation * truth), draws.patient)
+        for score in ScoredLabel.of("a", cases, np.arange(total), draws, None).chances():
+            lower, upper = score.interval(0.95)
+            covered[score.metric].append(lower <= true[score.metric] <= upper)
+            widths += [upper - lower] if score.metric == "brier" else []
+    assert all(np.mean(held) >= 0.87 for held in covered.values()), covered
+    assert np.median(widths) < true["brier"] * (0.4 if positives == 5 else 0.6)
+
+
+@pytest.mark.parametrize("seen", [-1.0, 0.0, 1.0, 2.0, 4.0])
+def test_where_a_truth_has_an_end_intervals_are_those_of_feldman_and_cousins(seen):
+    """Of a normal score whose mean is not below 0: by ratios of likelihood."""
+    scores = np.linspace(-7, 14, 4201)
+    held = []
+    for mean in np.linspace(0, 8, 401):
+        ratio = stats.norm.pdf(scores - mean) / stats.norm.pdf(scores - np.maximum(scores, 0))
+        order = np.argsort(-ratio, kind="stable")
+        chance = np.cumsum(stats.norm.pdf(scores[order] - mean) * 0.005)
+        taken = scores[order[: np.searchsorted(chance, 0.95) + 1]]
+        held += [mean] if taken.min() <= seen <= taken.max() else []
+    truth = np.concatenate([[0.0], np.geomspace(1e-3, 9, 400)])
+    found = Confidence(seen, truth, stats.norm.cdf(seen - truth), np.ones(401), beyond=truth)
+    ends = found.interval(0.95)
+    assert ends == pytest.approx((min(held[0], seen), max(held[-1], seen)), abs=0.03)
 
 
 @pytest.mark.parametrize(("share", "cases"), [(0.0, 20), (0.02, 50), (0.1, 100), (0.5, 40)])

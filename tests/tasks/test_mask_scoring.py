@@ -95,6 +95,18 @@ def test_scores_rest_on_films_with_the_tube_or_without_it():
     assert lower == 0 and 0.25 < upper < 0.55
 
 
+def test_an_error_of_tips_is_no_larger_than_it_can_be():
+    """Of tubes that are hardly ever found, upper ends are the cap and not above it."""
+    study = study_with()
+    far = [film([20, 3], [25, 80])] * 6
+    table = table_of(study, Mi2(kind="mi2", image=Davit(image_size=64)), far)
+    masks = [encode_mask(np.zeros((90, 64), bool))] * 5 + [table["predicted:ett"][5]]
+    found = values_of(study, table.with_columns(pl.Series("predicted:ett", masks, pl.Binary)))
+    score = found["tip_error"]
+    assert 0.15 < score.value < 0.25 and score.interval(0.95)[1] <= 0.25
+    assert np.nanmax(score.draws) <= 0.25
+
+
 def seeded(shares):
     """A table in which each seed of the decoder misses a share of every tube."""
     study = study_with()

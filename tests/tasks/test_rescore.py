@@ -14,6 +14,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+import radscale_lib
 from radscale_lib.cli.radscale import main
 from radscale_lib.tasks.rescore import PredictionsError, read_predictions
 
@@ -140,7 +141,15 @@ def test_few_positives_have_a_value_and_no_interval_and_leave_the_macro_mean(tmp
     assert _row(_score(flipped, tmp_path), "rare", "auroc")["note"] == "too few"
     alone = _table(labels=(("rare", 0.01),))
     macro = _row(_score(alone, tmp_path), "macro", "auroc")
-    assert (macro["value"], macro["note"]) == (None, "too few")
+    assert (macro["value"], macro["positives"], macro["note"]) == (None, None, "too few")
+
+
+def test_too_few_draws_are_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        _score(_table(), tmp_path, "--resamples", "19")
+    assert "--resamples: must be at least 20" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="resamples is 1: use at least 20"):
+        radscale_lib.score_predictions(_table(), resamples=1)
 
 
 def test_without_validation_rows_threshold_metrics_are_null(tmp_path):
