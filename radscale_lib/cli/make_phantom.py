@@ -14,6 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     add_options(parser)
     parser.add_argument("--archive", required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--threads", type=int, default=1, help="processes (default: 1)")
     arguments = parser.parse_args(argv)
     study = study_of(arguments)
     archive = study.archives.get(arguments.archive)
@@ -23,4 +24,9 @@ def main(argv: list[str] | None = None) -> None:
     makes = [arguments.out / name for name in names]
     with step(arguments, study, "phantom", [], makes, archive=arguments.archive):
         patients = Progress(f"phantom {arguments.archive}", archive.phantom.patients, "patients")
-        write_archive(archive.phantom, arguments.out, progress=patients.reach)
+        write_archive(
+            archive.phantom,
+            arguments.out,
+            progress=patients.reach,
+            processes=arguments.threads,
+        )

@@ -6,8 +6,11 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,9 @@ UNREPORTED = 0.02
 UNLABELLED = 0.02
 """Share of the studies without a row of labels."""
 
+AT_ONCE = 8
+"""Patients that a process writes before its tables are collected."""
+
 _OUR_PATH = re.compile(r"[0-9a-f]{10}(/[0-9a-f]{10}(/[0-9a-f]{12}\.dcm)?)?")
 
 
@@ -52,14 +58,25 @@ class _Tables:
     positives: Counter[str] = field(default_factory=Counter)
     planted: list[dict[str, str]] = field(default_factory=list)
 
+    def add(self, other: "_Tables") -> None:
+        """Append what was written after this."""
+        self.reports += other.reports
+        self.labels += other.labels
+        self.tubes += other.tubes
+        self.digests |= other.digests
+        self.counts += other.counts
+        self.positives += other.positives
+        self.planted += other.planted
+
 
 def write_archive(
     phantom: Phantom,
     folder: Path,
     patients: range | None = None,
     progress: Callable[[int], None] | None = None,
+    processes: int = 1,
 ) -> None:
-    """Write a phantom archive; the same phantom gives the same bytes.
+    """Write a phantom archive; the same phantom gives the same bytes, by any number of processes.
 
     Writes `dicom/<patient>/<study>/<file>.dcm`, `reports.csv`, `labels.csv`, `tubes.csv`, and,
     last, `manifest.json` with counts, prevalences, the planted defects, and a SHA-256 over the
@@ -69,7 +86,8 @@ def write_archive(
         phantom: the archive's section of the study file.
         folder: where to write; what an earlier phantom left in its `dicom` folder is removed.
         patients: numbers of the patients to write; all by default.
-        progress: called after each patient with the number of patients done.
+        progress: called with the number of patients done, after some at a time.
+        processes: that write patients side by side.
 
     Raises:
         FolderInUseError: if `folder/dicom` holds files that no phantom wrote.
@@ -81,12 +99,17 @@ def write_archive(
     if dicom.exists():
         shutil.rmtree(dicom)
     defects = plan_defects(phantom.seed, phantom.site, phantom.patients, phantom.broken)
-    tables = _Tables()
-    for done, number in enumerate(numbers, 1):
-        patient = draw_patient(phantom.seed, phantom.site, number)
-        _write_patient(patient, phantom.pixels, folder, defects.get(number, []), tables)
-        if progress:
-            progress(done)
+    tables, done = _Tables(), 0
+    batches = [numbers[start : start + AT_ONCE] for start in range(0, len(numbers), AT_ONCE)]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        every = map if processes == 1 else pool.map
+        for batch, written in zip(
+            batches, every(partial(_write_patients, phantom, folder, defects), batches), strict=True
+        ):
+            tables.add(written)
+            done += len(batch)
+            if progress:
+                progress(done)
     _write_csv(folder, "reports.csv", ["accession_number", "findings", "impression"],
                tables.reports, tables)  # fmt: skip
     _write_csv(folder, "labels.csv", ["accession_number", *FINDINGS, *TUBES, *POSITIONS],
@@ -103,6 +126,17 @@ def _refuse_foreign(dicom: Path) -> None:
         raise FolderInUseError(
             f"{dicom}: holds {foreign} files or folders that no phantom wrote: write elsewhere"
         )
+
+
+def _write_patients(
+    phantom: Phantom, folder: Path, defects: Mapping[int, list[Defect]], numbers: range
+) -> _Tables:
+    """Write the files of some patients; their rows of the tables."""
+    tables = _Tables()
+    for number in numbers:
+        patient = draw_patient(phantom.seed, phantom.site, number)
+        _write_patient(patient, phantom.pixels, folder, defects.get(number, []), tables)
+    return tables
 
 
 def _write_patient(

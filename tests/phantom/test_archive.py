@@ -37,21 +37,21 @@ def sound(folder: Path) -> list[Path]:
     return [path for path in sorted((folder / "dicom").rglob("*.dcm")) if path not in planted]
 
 
-def test_same_phantom_gives_same_bytes_even_after_an_interruption(
+def test_same_phantom_gives_same_bytes_by_two_processes_and_after_an_interruption(
     archive: Path, phantom: Phantom, tmp_path: Path
 ) -> None:
     class Killed(Exception):
         pass
 
     def kill(done: int) -> None:
-        if done == 7:
+        if done >= 7:
             raise Killed
 
     with pytest.raises(Killed):
         write_archive(phantom, tmp_path, progress=kill)
     assert not (tmp_path / "manifest.json").exists()
     next((tmp_path / "dicom").rglob("*.dcm")).write_bytes(b"half a fi")
-    write_archive(phantom, tmp_path)
+    write_archive(phantom, tmp_path, processes=2)
     assert content(tmp_path) == content(archive)
 
 

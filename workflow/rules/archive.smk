@@ -18,6 +18,7 @@ rule make_phantom:
         OUT / "benchmarks/make_phantom/{archive}.tsv"
     conda:
         "../envs/radscale.yaml"
+    threads: 4
     resources:
         **needs("phantom"),
     params:
@@ -26,7 +27,7 @@ rule make_phantom:
     shell:
         "python {SCRIPTS:q}/make_phantom.py --study {SETTINGS:q} --id {params.id:q}"
         " --archive {wildcards.archive:q}"
-        " --out {params.folder:q} 2> {log:q}"
+        " --out {params.folder:q} --threads {threads} 2> {log:q}"
 
 
 for name in OWN:
