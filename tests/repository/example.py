@@ -1,4 +1,4 @@
-"""The embedded study as an example: docs/example, pictures, and the answers on the README.
+"""The embedded study as an example: docs/example, pictures, README's answers, what it shows.
 
 python -m tests.repository.example [RESULTS]    writes them, as `make example` does
 """
@@ -6,17 +6,20 @@ python -m tests.repository.example [RESULTS]    writes them, as `make example` d
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
-from benchmarks.tables import write_between_marks
+from benchmarks.tables import markdown, write_between_marks
 from radscale_lib.files import write_json
 from radscale_lib.provenance.manifest import path_of, read_manifest
-from radscale_lib.study import StudyError
+from radscale_lib.study import Study, StudyError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("docs/example")
 PICTURES = {"scaling.png": "demo.png"}
 """Figures of the study, and their names in docs/images."""
 MARK = "answers"
+PAGE = Path("docs/methods/embedded-study.md")
+"""The page with the study's verdicts and what its encoders are worth beside the floors."""
 LARGEST = 2_000_000
 """Bytes of the report: it is part of every clone."""
 
@@ -51,7 +54,68 @@ def write(results: Path, root: Path = ROOT) -> None:
     table = "\n".join(["| question | answer | by | which is |", "|---|---|---|---|", *rows])
     shown = f"{table}\n\nThe whole report: [{FOLDER}/report.html]({FOLDER}/report.html).\n"
     write_between_marks(root / "README.md", MARK, shown)
+    for mark, shown in (("floors", _floors(results, study)), ("verdicts", _verdicts(results))):
+        write_between_marks(root / PAGE, mark, shown)
     write_json(root / FOLDER / "settings.json", {"study": study.name, "digest": manifest.settings})
+
+
+def _floors(results: Path, study: Study) -> str:
+    """Open weights and every arm at its largest size, less each floor."""
+    import polars as pl
+
+    table = pl.read_parquet(results / "differences.parquet").filter(
+        target="macro", other_size=0
+    )  # fmt: skip
+    fitted = pl.read_parquet(results / "fits.parquet").select("task", "head", "metric").unique()
+    largest = pl.col("size") == max(study.subsets.sizes)
+    floors = pl.col("other").str.contains("-(random|pixels)$")
+    kept = table.join(fitted, on=["task", "head", "metric"], nulls_equal=True).filter(
+        largest | (pl.col("size") == 0) & ~pl.col("arm").str.contains("-(random|pixels)$"), floors
+    )
+    rows = [
+        [arm, task, other, f"{difference:+.3f} ({lower:+.3f} to {upper:+.3f})"]
+        for arm, task, other, difference, lower, upper in kept.sort("arm", "task", "other")
+        .select("arm", "task", "other", "difference", "lower", "upper")
+        .iter_rows()
+    ]
+    return markdown(["encoder", "task", "floor", "difference"], rows)
+
+
+def _verdicts(results: Path) -> str:
+    """Stated claims; by arm and task the rise, the lead over open weights, and the crossover."""
+    import polars as pl
+
+    verdicts = pl.read_parquet(results / "verdicts.parquet").filter(target="macro")
+    crossovers = {
+        (row["arm"], row["task"]): row
+        for row in pl.read_parquet(results / "crossovers.parquet")
+        .filter(pl.col("baseline").str.ends_with("-open"))
+        .iter_rows(named=True)
+    }
+    stated = verdicts.filter(kind="stated").iter_rows(named=True)
+    claims = [f"- `{row['claim']}`: **{row['verdict']}**. {row['text']}" for row in stated]
+    overtakes = {
+        (row["arm"], row["task"]): row
+        for row in verdicts.filter(kind="overtakes").iter_rows(named=True)
+    }
+    rows = []
+    for rise in verdicts.filter(kind="rises").iter_rows(named=True):
+        key = rise["arm"], rise["task"]
+        rows.append([*key, _number(rise), _number(overtakes[key]), _crossover(crossovers[key])])
+    head = ["arm", "task", "largest less smallest", "largest less open weights", "crossover"]
+    return "\n".join([*claims, "", markdown(head, rows)])
+
+
+def _number(row: dict[str, Any]) -> str:
+    if row["value"] is None:
+        return str(row["verdict"])
+    return f"{row['value']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f}), {row['verdict']}"
+
+
+def _crossover(row: dict[str, Any]) -> str:
+    if row["size_lower"] is None or row["size_upper"] is None:
+        return str(row["state"])
+    return f"{row['state']}, {row['size_lower']:,.0f} to {row['size_upper']:,.0f} images"
 
 
 if __name__ == "__main__":
