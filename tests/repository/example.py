@@ -67,10 +67,13 @@ def _floors(results: Path, study: Study) -> str:
         target="macro", other_size=0
     )  # fmt: skip
     fitted = pl.read_parquet(results / "fits.parquet").select("task", "head", "metric").unique()
-    largest = pl.col("size") == max(study.subsets.sizes)
-    floors = pl.col("other").str.contains("-(random|pixels)$")
+    own = {name: encoder for name, (encoder, _) in study.floors.items()}
+    encoders = study.evaluated_only | {name: arm.encoder for name, arm in study.arms.items()}
+    largest = [0, max(study.subsets.sizes)]
     kept = table.join(fitted, on=["task", "head", "metric"], nulls_equal=True).filter(
-        largest | (pl.col("size") == 0) & ~pl.col("arm").str.contains("-(random|pixels)$"), floors
+        pl.col("size").is_in(largest),
+        pl.col("other").replace_strict(own, default=None)
+        == pl.col("arm").replace_strict(encoders, default=None),
     )
     rows = [
         [arm, task, other, f"{difference:+.3f} ({lower:+.3f} to {upper:+.3f})"]
@@ -87,7 +90,7 @@ def _verdicts(results: Path) -> str:
 
     verdicts = pl.read_parquet(results / "verdicts.parquet").filter(target="macro")
     crossovers = {
-        (row["arm"], row["task"]): row
+        (row["arm"], row["task"]): row["text"]
         for row in pl.read_parquet(results / "crossovers.parquet")
         .filter(pl.col("baseline").str.ends_with("-open"))
         .iter_rows(named=True)
@@ -101,7 +104,7 @@ def _verdicts(results: Path) -> str:
     rows = []
     for rise in verdicts.filter(kind="rises").iter_rows(named=True):
         key = rise["arm"], rise["task"]
-        rows.append([*key, _number(rise), _number(overtakes[key]), _crossover(crossovers[key])])
+        rows.append([*key, _number(rise), _number(overtakes[key]), crossovers[key]])
     head = ["arm", "task", "largest less smallest", "largest less open weights", "crossover"]
     return "\n".join([*claims, "", markdown(head, rows)])
 
@@ -110,12 +113,6 @@ def _number(row: dict[str, Any]) -> str:
     if row["value"] is None:
         return str(row["verdict"])
     return f"{row['value']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f}), {row['verdict']}"
-
-
-def _crossover(row: dict[str, Any]) -> str:
-    if row["size_lower"] is None or row["size_upper"] is None:
-        return str(row["state"])
-    return f"{row['state']}, {row['size_lower']:,.0f} to {row['size_upper']:,.0f} images"
 
 
 if __name__ == "__main__":

@@ -166,7 +166,6 @@ def test_bibtex_and_citation_file_agree():
     assert re.split(r"\s+and\s+", plain) == names
 
 
-@pytest.mark.skipif(not example.FOLDER.exists(), reason="there is no example yet: make example")
 def test_the_example_report_is_of_the_embedded_study():
     stated = json.loads((example.FOLDER / "settings.json").read_text())
     study = load_study(Path("config/config.yaml"))
