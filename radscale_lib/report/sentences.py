@@ -19,7 +19,7 @@ def studied(
         study: names arms, sizes and tasks.
         scores: the scores table.
         cards: the run cards, which say how many samples runs have seen; without them the budgets
-            are told.
+            are those allowed.
     """
     sizes = listed(format_count(size) for size in study.subsets.sizes)
     seeds = {arm: len(section.seeds) for arm, section in study.arms.items()}
@@ -36,7 +36,7 @@ def studied(
         first = "No encoder was trained here."
     if study.baselines:
         first += f" Evaluated only: {listed(study.baselines)}."
-    most = max([0, *scores["cases"]])
+    most = max([0, *scores.filter(pl.col("target") != "micro")["cases"]])
     second = (
         f"Every encoder was frozen and evaluated on {titles}, with up to {most:,} test cases and "
         f"{study.evaluation.resamples:,} resamples of the test patients, the same for all encoders."
@@ -54,11 +54,11 @@ def _decoder_seeds(study: Study) -> list[str]:
     one = listed(task_title(study, task).lower() for task, count in seeds.items() if count == 1)
     more = [
         f"Decoders of {task_title(study, task).lower()} were trained from {count} seeds, whose "
-        "variance is in the intervals."
+        "differences are in the intervals."
         for task, count in seeds.items()
         if count > 1
     ]
-    alone = f"Decoders of {one} were trained from one seed, whose variance no interval holds."
+    alone = f"Decoders of {one} were trained from one seed, so intervals leave out how seeds differ."
     return [alone, *more] if one else more
 
 

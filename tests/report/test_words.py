@@ -71,17 +71,17 @@ def test_missing_runs_are_named():
 
 def test_whether_intervals_hold_the_seeds_of_decoders():
     values = yaml.safe_load(Path("config/smoke.yaml").read_text())
-    scores = pl.DataFrame({"task": ["segmentation"], "cases": [9]})
+    scores = pl.DataFrame({"task": ["segmentation"], "target": ["macro"], "cases": [9]})
     alone = studied(parse_study(values), scores)[2:]
     assert alone == [
-        "Decoders of segmentation and report generation were trained from one seed, whose variance "
-        "no interval holds."
+        "Decoders of segmentation and report generation were trained from one seed, so intervals "
+        "leave out how seeds differ."
     ]
     values["evaluation"]["tasks"]["segmentation"]["decoder"]["seeds"] = 3
     one, three = studied(parse_study(values), scores)[2:]
     assert one.startswith("Decoders of report generation were trained from one seed")
     assert three == (
-        "Decoders of segmentation were trained from 3 seeds, whose variance is in the intervals."
+        "Decoders of segmentation were trained from 3 seeds, whose differences are in the intervals."
     )
     del values["evaluation"]["tasks"]["segmentation"], values["evaluation"]["tasks"]["reports"]
     del values["scaling"]["metrics"]["segmentation"], values["scaling"]["metrics"]["reports"]
@@ -134,7 +134,8 @@ def test_curves_are_counted_by_their_verdicts():
 
 def test_what_was_studied_counts_arms_sizes_cases_and_resamples():
     study = parse_study(yaml.safe_load(Path("config/smoke.yaml").read_text()))
-    scores = pl.DataFrame({"task": ["findings", "findings"], "cases": [9, 1234]})
+    cases = {"ett": 9, "macro": 1234, "micro": 5000}
+    scores = pl.DataFrame({"task": "findings", "target": [*cases], "cases": [*cases.values()]})
     first, second, *_ = studied(study, scores)
     sizes = listed(f"{size:,}" for size in study.subsets.sizes)
     assert first.startswith(f"{len(study.arms)} arms, ") and f"subsets of {sizes} images" in first
