@@ -64,7 +64,7 @@ def test_examples_of_the_docstrings(name: str, folder: Path) -> None:
 def test_the_example_of_the_documentation(folder: Path) -> None:
     page = (ROOT / "docs/reference/python.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/reference/python.md", "exec"), names)

@@ -282,5 +282,5 @@ def test_spreadsheet_errors_in_texts_are_blank_and_refused_in_labels(tmp_path):
     assert run.joins["reports"]["images_without_text"] == 1
     path = tmp_path / "labels.csv"
     pl.DataFrame({"accession_number": ["A1"], "effusion": ["#N/A"], "ett": [0]}).write_csv(path)
-    with pytest.raises(TableError, match="effusion: row 2 is none of 1, 0, -1"):
+    with pytest.raises(TableError, match="effusion: row 2 is not 1, 0, -1"):
         write_join_table("labels", path, LABELS, tmp_path / "out.parquet")

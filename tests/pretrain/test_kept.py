@@ -102,7 +102,7 @@ def test_a_stopped_run_keeps_the_same(
     with pytest.raises(StoppedError):
         pretrain(made, tmp_path, 1)
     # The study asks for one more, which this run has passed.
-    with pytest.raises(PassedError, match=r"step 4, past the share 0\.1 \(step 1\)"):
+    with pytest.raises(PassedError, match=r"step 4, past share 0\.1 \(step 1\)"):
         pretrain(keeping(archive, tmp_path / "work", 0.1, 0.25, 0.5), tmp_path, 1)
     pretrain(made, tmp_path, 1)
     for folder in ("share=0.25", "share=0.5", "."):

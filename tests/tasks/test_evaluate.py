@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
+from polars.testing import assert_frame_equal
 from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 
@@ -313,7 +314,10 @@ def test_scores_follow_from_the_predictions(files, results, tmp_path):
     score_predictions(folder / "predictions.parquet", out, 40, 0.95, 0)
     again = pl.read_parquet(out).sort("label", "metric")
     shared = ["metric", "value", "lower", "upper", "cases", "positives", "note"]
-    assert again.select(shared).equals(scores.sort("target", "metric").select(shared))
+    # Ends are interpolated: the order of a sum changes their ninth digit.
+    assert_frame_equal(
+        again.select(shared), scores.sort("target", "metric").select(shared), rel_tol=1e-7
+    )
 
 
 def test_uncertain_and_unlabelled_images_are_left_out(files, results):
