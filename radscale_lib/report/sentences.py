@@ -58,7 +58,9 @@ def _decoder_seeds(study: Study) -> list[str]:
         for task, count in seeds.items()
         if count > 1
     ]
-    alone = f"Decoders of {one} were trained from one seed, so intervals leave out how seeds differ."
+    alone = (
+        f"Decoders of {one} were trained from one seed, so intervals leave out how seeds differ."
+    )
     return [alone, *more] if one else more
 
 

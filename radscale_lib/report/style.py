@@ -69,7 +69,7 @@ _RC: dict[Any, Any] = {
     "legend.fontsize": 7,
     "text.color": INK,
     "savefig.facecolor": "white",
-    "text.hinting": "no_hinting",  # as wide at every resolution, or labels end outside of the figure
+    "text.hinting": "no_hinting",  # as wide at every resolution as in the layout
     "svg.hashsalt": "radscale",
     "svg.fonttype": "none",  # text as text: smaller, searchable, and read aloud
     "text.parse_math": False,  # names may have dollar signs

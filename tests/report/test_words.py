@@ -81,7 +81,8 @@ def test_whether_intervals_hold_the_seeds_of_decoders():
     one, three = studied(parse_study(values), scores)[2:]
     assert one.startswith("Decoders of report generation were trained from one seed")
     assert three == (
-        "Decoders of segmentation were trained from 3 seeds, whose differences are in the intervals."
+        "Decoders of segmentation were trained from 3 seeds, whose differences are in the "
+        "intervals."
     )
     del values["evaluation"]["tasks"]["segmentation"], values["evaluation"]["tasks"]["reports"]
     del values["scaling"]["metrics"]["segmentation"], values["scaling"]["metrics"]["reports"]
