@@ -168,7 +168,7 @@ class Strokes:
 
 
 def as_plane(values: npt.ArrayLike) -> Plane:
-    """Values as a plane, copied only if they are not float32 array."""
+    """Values as a plane, copied unless they are a float32 array."""
     return np.asarray(values, np.float32)
 
 
