@@ -1,8 +1,7 @@
 """radscale: data-scaling studies of radiology foundation models as one reproducible workflow.
 
-What `__all__` names is meant for programs of others and stays as it is between minor versions
-(docs/reference/python.md). It is imported when it is asked for, so that `import radscale_lib`
-costs nothing.
+The names in `__all__` are the public API, stable between minor versions (docs/reference/python.md).
+They are imported on first use, so that `import radscale_lib` costs nothing.
 """
 
 from importlib import import_module
@@ -53,7 +52,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of `__all__` from where it is defined."""
+    """Import a name of `__all__` from the module that defines it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.api.{_MODULES[name]}"), name)
@@ -62,5 +61,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What is there, and what would be imported."""
+    """List the module's own names and those imported on first use."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""AdamW (arXiv 1711.05101) as torch computes it, without what `torch.optim.AdamW` loads.
+"""AdamW (arXiv 1711.05101) as torch computes it, without the imports of `torch.optim.AdamW`.
 
 `torch.optim.Optimizer` imports torch's compiler at its first use, which takes nearly as long as
 importing torch. The update itself is torch's fused function.
@@ -15,11 +15,11 @@ EPSILON = 1e-8
 
 
 class AdamW:
-    """Decoupled weight decay, and moments of what has a gradient.
+    """AdamW with decoupled weight decay; only parameters that have a gradient get moments.
 
     Attributes:
-        param_groups: `params`, `lr`, `weight_decay` and what else the caller keeps of each group;
-            the numbers are read again at each step.
+        param_groups: `params`, `lr`, `weight_decay` and anything else that the caller keeps for
+            each group; the numbers are read again at each step.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class AdamW:
         betas: tuple[float, float],
         weight_decay: float = 0.01,
     ) -> None:
-        """Take groups of parameters; numbers are for groups without their own."""
+        """Take groups of parameters; `lr` and `weight_decay` are the groups' defaults."""
         self.param_groups = [{"lr": lr, "weight_decay": weight_decay, **group} for group in groups]
         self._betas = betas
         self._moments: dict[nn.Parameter, tuple[Tensor, Tensor, Tensor]] = {}
@@ -45,7 +45,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Follow the gradients; parameters without one stay as they are."""
+        """Update the parameters from their gradients; those without one stay unchanged."""
         for group in self.param_groups:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             moments = [self._moments_of(parameter) for parameter in moved]
@@ -77,11 +77,11 @@ class AdamW:
         return self._moments[parameter]
 
     def state_dict(self) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
-        """The moments, by the place of their parameter among all."""
+        """The moments, by the index of their parameter."""
         numbered = enumerate(self._parameters)
         return {at: self._moments[of] for at, of in numbered if of in self._moments}
 
     def load_state_dict(self, state: dict[int, tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Go on from moments of the same parameters, on the same device."""
+        """Continue from moments of the same parameters, on the same device."""
         parameters = self._parameters
         self._moments = {parameters[at]: moments for at, moments in state.items()}

@@ -8,13 +8,13 @@ import polars as pl
 from radscale_lib.texts import one_line
 
 FORMULA = r"^\s*[=+\-@\t\r\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
-"""How a cell begins that a spreadsheet would compute; last the wide forms of = + - @."""
+"""First characters of a cell that a spreadsheet takes for a formula; full-width = + - @ last."""
 
 
 def write_csv(table: pl.DataFrame, path: Path) -> None:
-    """Write a table as CSV whose texts no spreadsheet takes for formulas: they get a leading '.
+    """Write a table as CSV; text that a spreadsheet would take for a formula gets a leading '.
 
-    Numbers stay as they are, also those in columns of texts. Control characters become spaces.
+    Numbers stay as they are, even in text columns. Control characters become spaces.
     """
     texts = pl.col(pl.String).str.replace_all(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", " ")
     formula = texts.str.contains(FORMULA) & texts.cast(pl.Float64, strict=False).is_null()
@@ -53,7 +53,7 @@ _LATEX = str.maketrans(
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"–": "--", "−": "$-$", "×": r"$\times$", "≥": r"$\ge$", "’": "'", "<": "$<$", ">": "$>$"}
 )
-"""What stands for a sign in LaTeX."""
+"""LaTeX for each special character."""
 
 
 def _latex(text: str) -> str:

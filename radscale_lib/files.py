@@ -34,7 +34,7 @@ PRIVATE = 0o700
 
 
 def make_private(folder: Path, mode: int = PRIVATE) -> None:
-    """Make a folder of patients' rows with a mode of its own; one that is there is left alone."""
+    """Make a folder for patient data with restricted permissions; an existing one is left alone."""
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(mode)

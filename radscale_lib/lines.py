@@ -1,22 +1,22 @@
-"""Tells lines that a width has wrapped from those that were ended on purpose."""
+"""Distinguish lines wrapped at a fixed width from lines ended on purpose."""
 
 from itertools import pairwise
 
 _NARROWEST = 40
-"""Characters of the longest line of a text that was wrapped, at least."""
+"""Minimum length of the longest line of a wrapped text, characters."""
 _LOST = 8
-"""Characters that a line may have lost since it was wrapped: double blanks, markup."""
+"""Characters that a line may have lost since it was wrapped (double blanks, markup)."""
 _HEADING = 30
-"""Characters of a heading that stood before a text's first line."""
+"""Maximum length of a heading that was removed before a text's first line."""
 _WIDE = 60
-"""Characters of the longest line from which on its first may have lost a heading."""
+"""Length of the longest line from which the first line may have lost a heading."""
 
 
 def wrapped(text: str) -> frozenset[int]:
-    """Places of the line ends behind which the next word would not have fitted.
+    """Positions of the line ends after which the next word would not have fitted.
 
     Args:
-        text: lines without blank ones among them, parted by line feeds.
+        text: lines separated by line feeds, none of them blank.
     """
     lines = text.split("\n")
     width = max(map(len, lines))

@@ -1,4 +1,4 @@
-"""Where the workflow lies: its Snakefile, rules, scripts and profiles."""
+"""Where the workflow is installed: its Snakefile, rules, scripts and profiles."""
 
 from pathlib import Path
 

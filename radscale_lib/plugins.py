@@ -1,4 +1,4 @@
-"""Finding kinds where they are defined: in the modules of a package, and in installed packages.
+"""Find the kinds defined by the modules of a package and by installed packages.
 
 Ours are defined in the modules of one package; others come from installed packages, through an
 entry point of that package's group that names the object.
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class PluginError(TypeError):
-    """An entry point that cannot be used, or two objects of one name."""
+    """An entry point that cannot be used, or two objects with the same name."""
 
 
 def plugins(
@@ -25,10 +25,10 @@ def plugins(
     key: Callable[[T], Hashable],
     wanted: str,
 ) -> dict[Hashable, tuple[str, T]]:
-    """What the modules of a package and the entry points of a group define, ours first.
+    """The objects defined by the modules of a package and the entry points of a group, ours first.
 
     Args:
-        package: whose modules are imported; what they import from each other is not taken again.
+        package: its modules are imported; objects they import from each other are not taken twice.
         group: of the entry points.
         accepts: whether an object is of the kind that is looked for.
         key: its name.
@@ -38,7 +38,7 @@ def plugins(
         Module and object, by key.
 
     Raises:
-        PluginError: if an entry point names something else, or two objects have one key.
+        PluginError: if an entry point names something else, or two objects have the same key.
     """
     found: dict[Hashable, tuple[str, T]] = {}
     for module, value in (*_own(package, accepts), *_installed(group, accepts, wanted)):
@@ -50,7 +50,7 @@ def plugins(
 
 
 def modules_of(package: str, group: str) -> list[str]:
-    """Modules of a package, and those that the entry points of a group name; none is imported."""
+    """Names of a package's modules and of those in a group's entry points; nothing is imported."""
     return [*_modules(package), *(entry.module for entry in _entries(group))]
 
 

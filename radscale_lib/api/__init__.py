@@ -1,5 +1,5 @@
-"""What `radscale_lib` offers to programs of others, one module each; see docs/reference/python.md.
+"""The public API of `radscale_lib`, one module per topic; see docs/reference/python.md.
 
-The examples of the docstrings run in the tests, in a folder that holds `film.dcm`, a DICOM file,
-and `study.yaml`, a study file whose results lie in `results/`.
+The tests run the docstrings' examples in a folder with `film.dcm`, a DICOM file, and `study.yaml`,
+a study file whose results lie in `results/`.
 """

@@ -1,4 +1,4 @@
-"""A scaling curve of anyone's numbers: the fit, and its figure."""
+"""Fit and draw a scaling curve of your own numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from radscale_lib.scaling.curves import Curve, answer, predictions_table
 from radscale_lib.scaling.errors import ScalingError
 
 STEPS = 40
-"""Sizes at which a curve is drawn."""
+"""Number of sizes at which a curve is drawn."""
 INTERVAL = ("lo95", "hi95")
 
 
@@ -25,7 +25,7 @@ class CurveFit:
         errors: of the runs.
         predictions: a row per size asked for: `size`, `median`, and the ends of the 90 and 95 %
             intervals (`lo90`, `hi90`, `lo95`, `hi95`); with a target, the size that reaches it.
-        report: what must be known of the fit, line by line.
+        report: what to know about the fit, line by line.
         drawn: predictions at sizes from the smallest to the largest, for a figure.
     """
 
@@ -48,16 +48,16 @@ def fit_curve(
     """Fit scaling laws to errors against sizes, averaged over forms (docs/methods/scaling-fits.md).
 
     Args:
-        sizes: images, tokens or FLOPs of each run; several runs may have one size.
+        sizes: images, tokens or FLOPs of each run; several runs may have the same size.
         errors: lower is better, as 1 − AUROC.
         standard_errors: of the errors; None or NaN where unknown.
         predict: sizes to predict the error at.
         target: error level to find the size of.
-        chance: error of chance, the cap of predictions.
+        chance: error at chance, the upper limit of predictions.
 
     Raises:
-        ScalingError: if no curve can be fitted: fewer than three sizes, or values that no error
-            can have.
+        ScalingError: if no curve can be fitted: fewer than three sizes, or values that are not
+            errors.
 
     Example:
         >>> import radscale_lib

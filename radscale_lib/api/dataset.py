@@ -1,4 +1,4 @@
-"""An archive's shards as a dataset of PyTorch."""
+"""An archive's shards as a PyTorch dataset."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from radscale_lib.shards.reader import ShardReader
 class ShardDataset(Dataset[dict[str, Any]]):
     """Images of an archive, one item each: `image`, and columns of the catalog.
 
-    A loader may read it by several workers. A batch's images are asked for at once.
+    A loader may read it with several workers. The images of a batch are requested together.
 
     Attributes:
         rows: the catalog's rows, in the order of the items.
@@ -50,15 +50,15 @@ class ShardDataset(Dataset[dict[str, Any]]):
             study: of `open_study`.
             archive: `institution` or `public`.
             split: `pool`, `train`, `validation` or `test`; None: all images.
-            columns: of the catalog, in the items; missing numbers are NaN, what else is missing
-                None.
+            columns: columns of the catalog to put in the items; missing numbers are NaN, other
+                missing values None.
             rows: rows of the catalog, such as those with a report; None: all of it.
-            transform: what becomes of a film, uint8 [H, W]; None: a tensor uint8 [1, H, W]. Films
-                have sizes of their own, so batches need a transform to one size.
+            transform: applied to each film, uint8 [H, W]; None: a tensor uint8 [1, H, W]. Films
+                differ in size, so batches need a transform to a common size.
 
         Raises:
             KeyError: if the archive is not ingested, or the catalog has no such column.
-            ShardError: if a shard is missing, cut short, or another than the catalog's.
+            ShardError: if a shard is missing, truncated, or not the catalog's.
         """
         catalog = study.table(f"{archive}/catalog") if rows is None else rows
         self.rows = catalog if split is None else catalog.filter(pl.col("split") == split)
@@ -66,7 +66,7 @@ class ShardDataset(Dataset[dict[str, Any]]):
             raise KeyError(f"{absent[0]}: no column of the catalog: use some of "
                            f"{', '.join(self.rows.columns)}")  # fmt: skip
         self._columns = {name: self._values(name) for name in columns}
-        # Lists: polars must not be used in the forked workers of a loader.
+        # Lists, since polars must not be used in a loader's forked workers.
         self._places = self.rows["shard"].to_list(), self.rows["row"].to_list()
         self._transform = transform
         folder = study.data_folder(archive)
@@ -83,7 +83,7 @@ class ShardDataset(Dataset[dict[str, Any]]):
         """One item.
 
         Raises:
-            IndexError: if there are not as many.
+            IndexError: if the index is out of range.
             DamagedImageError: naming its shard and row.
         """
         if not -len(self) <= index < len(self):
@@ -91,7 +91,7 @@ class ShardDataset(Dataset[dict[str, Any]]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """Several items; loaders of PyTorch ask for a batch like this."""
+        """Several items; PyTorch loaders fetch batches this way."""
         shards, rows = ([column[index] for index in indices] for column in self._places)
         films = self._reader.images(shards, rows)
         transform = self._transform or (lambda film: torch.from_numpy(film.copy()).unsqueeze(0))

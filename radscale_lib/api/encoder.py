@@ -1,4 +1,4 @@
-"""Any encoder, and the embeddings of images."""
+"""Load any encoder, and embed images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def embed_images(
 
     Args:
         images: grey images [H, W] of any sizes, uint8 or uint16, or files (`read_image`).
-        encoder: of `load_encoder`, or what it takes.
+        encoder: from `load_encoder`, or any argument that it takes.
         batch: images per forward pass.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A study's scores of any encoder."""
+"""Score any encoder by a study's tasks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,11 +20,12 @@ def evaluate_encoder(
 ) -> Mapping[str, pl.DataFrame]:
     """Evaluate an encoder by a study's tasks, as `radscale evaluate-encoder` does.
 
-    Splits, draws and protocols are the study's, so that its scores are paired with the study's own.
+    Splits, bootstrap draws and protocols are the study's, so that the scores are paired with its
+    own.
 
     Args:
         study: of `open_study`; its archives must have been ingested.
-        encoder: what `load_encoder` takes, but a section of a study.
+        encoder: any argument of `load_encoder` except a section of a study.
         out: folder to write, with the predictions and scores.
         name: of the encoder in the tables.
         tasks: of the study; None: all of them.

@@ -11,18 +11,18 @@ from radscale_lib.report.style import house_style
 
 
 def draw_figure(study: StudyResults, name: str) -> Mapping[str, Figure]:
-    """Draw a figure of a study as its report has it.
+    """Draw a figure of a study as in its report.
 
     Args:
         study: of `open_study`, finished up to its fits.
         name: kind of figure, as `radscale figures --only` takes it.
 
     Returns:
-        Figures by name: a kind may draw several, as one for each task.
+        Figures by name: a kind may draw several, such as one per task.
 
     Raises:
         KeyError: for an unknown kind.
-        StudyError: if a table that figures are drawn from is not there.
+        StudyError: if a table from which figures are drawn is missing.
 
     Example:
         >>> import radscale_lib

@@ -1,4 +1,4 @@
-"""One image file as grey pixels."""
+"""Read one image file as grey pixels."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from radscale_lib.study.archive import Image
 
 
 def read_dicom(path: str | Path, image: Image | None = None) -> Stored:
-    """Read a DICOM file to the pixels that ingest stores of it: windowed, resized, black is 0.
+    """Read a DICOM file as the pixels that ingest stores: windowed, resized, black is 0.
 
-    Any modality, view and purpose is read, as are files without identifiers; an image of several
-    frames is not.
+    Any modality, view and purpose is read, and so are files without identifiers; an image of
+    several frames is refused.
 
     Args:
         path: the file.

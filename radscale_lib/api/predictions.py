@@ -1,4 +1,4 @@
-"""Scores of anyone's predictions."""
+"""Score your own predictions."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +18,8 @@ def score_predictions(
 
     Args:
         predictions: `patient_id`, and for each label `target:<label>` (1, 0 or null) and
-            `logit:<label>`; or a Parquet file of it. With a column `split`, rows of `validation`
-            choose thresholds and rows of `test` are scored.
+            `logit:<label>`; or a Parquet file with these columns. With a column `split`, thresholds
+            are chosen on rows of `validation` and rows of `test` are scored.
         resamples: bootstrap draws of patients, 20 or more.
         confidence: level of the intervals.
         seed: of the draws.
@@ -29,8 +29,8 @@ def score_predictions(
         labelled `macro`.
 
     Raises:
-        PredictionsError: naming the column, and the row from 1, of what cannot be scored.
-        ValueError: for fewer draws.
+        PredictionsError: naming the column and the row, counted from 1, that cannot be scored.
+        ValueError: for fewer than 20 draws.
 
     Example:
         >>> import polars as pl

@@ -1,4 +1,4 @@
-"""A study and what is there of its results."""
+"""Open a study and its results so far."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +15,18 @@ class StudyResults:
 
     Attributes:
         settings: the study, with all its defaults.
-        folder: of its results.
+        folder: the folder of its results.
     """
 
     settings: Study
     folder: Path
 
     def data_folder(self, archive: str) -> Path:
-        """Where the catalog and shards of an archive lie: here, or where it was ingested."""
+        """The folder of an archive's catalog and shards: here, or where it was ingested."""
         return (self.settings.archives[archive].ingested or self.folder) / "data" / archive
 
     def tables(self) -> dict[str, Path]:
-        """The tables that are there, by name.
+        """The existing tables, by name.
 
         `scores`, `fits`, `crossovers`, `comparisons`, `label_fits` and `verdicts`; `subsets`, the
         card of the subsets; and of each archive `<archive>/catalog`, `/ledger`, `/joins` and
@@ -43,7 +43,7 @@ class StudyResults:
         """Read a table.
 
         Raises:
-            KeyError: if it is not there; the message lists those that are.
+            KeyError: if it does not exist; the message lists those that do.
         """
         known = self.tables()
         if name not in known:
@@ -71,8 +71,8 @@ def open_study(path: str | Path) -> StudyResults:
     """Open a study file, or settings in a study's results (`results/<name>/settings/*.json`).
 
     Args:
-        path: the file. Results of a study file lie where it says (`results`), those of settings
-            where these lie, wherever the folder was moved.
+        path: the file. For a study file, results lie where it says (`results`); for settings, in
+            their own folder, wherever it was moved.
 
     Raises:
         StudyError: if the study cannot be used; names the key, the value and the remedy.

@@ -1,1 +1,1 @@
-"""From an archive of DICOM files to shards, a ledger of every file, and a catalog."""
+"""Turn an archive of DICOM files into shards, a ledger of every file, and a catalog."""

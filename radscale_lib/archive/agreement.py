@@ -1,8 +1,8 @@
-"""Whether a header and its pixels say the same, and which of them rules where they do not.
+"""Whether a header and its pixel data agree, and which of the two is believed if they do not.
 
-A compressed stream states its own precision, and JPEG 2000 its sign: the decoder follows them
-(PS3.5 8.2.1, 8.2.3, 8.2.4) where the header's Bits Stored cannot hold the values. Native pixels
-state only their length, after which only padding may come (PS3.5 8.1.1).
+A compressed stream states its own precision, and JPEG 2000 also its sign; these are believed
+(PS3.5 8.2.1, 8.2.3, 8.2.4) where the header's Bits Stored cannot hold the values. Native pixel data
+has only a length: any bytes beyond it must be padding (PS3.5 8.1.1).
 """
 
 from typing import Any
@@ -25,8 +25,8 @@ def native_length(instance: Instance) -> int:
     """Bytes of an image's native pixels.
 
     Raises:
-        QuarantinedError: `malformed`, `truncated`, or `length_mismatch` if there are as many bytes
-            more as another image has.
+        QuarantinedError: `malformed`, `truncated`, or `length_mismatch` if there are enough extra
+            bytes for another image.
     """
     samples = 2 if instance.colour in _HALVED_WIDTH else instance.samples
     length = instance.rows * instance.columns * samples * instance.bits_allocated // 8
@@ -41,13 +41,13 @@ def native_length(instance: Instance) -> int:
 
 
 def check_padding(data: NDArray[Any], instance: Instance) -> None:
-    """Hold what follows native pixels against what may follow: zeros, and no further column.
+    """Check that native pixels are followed by zeros only, and that no column is missing.
 
-    A picture that ends in black leaves zeros too if its header understates the columns: it is
-    sheared, so that with the columns that are missing its rows are more alike.
+    An image with a black lower edge also ends in zeros if its header understates the columns. Such
+    an image is sheared: with the missing columns added, neighbouring rows are more alike.
 
     Args:
-        data: samples of the image, and what follows them, flat.
+        data: samples of the image and whatever follows them, flat.
         instance: what the header says.
 
     Raises:
@@ -72,7 +72,7 @@ def _too_long(instance: Instance, length: int) -> QuarantinedError:
 
 
 def check_shape(stream: Stream, instance: Instance, name: str) -> None:
-    """Hold a stream's size and components against the header's.
+    """Check that a stream's size and components match the header's.
 
     Raises:
         QuarantinedError: `shape_mismatch`, `samples_mismatch`, `unsupported_bits` or, in colour,
@@ -91,10 +91,10 @@ def check_shape(stream: Stream, instance: Instance, name: str) -> None:
 
 
 def check_low_bits(patterns: NDArray[np.unsignedinteger[Any]], instance: Instance) -> None:
-    """Hold native pixels whose High Bit leaves bits below the value against their content.
+    """Check that bits below the value, where High Bit leaves some in native pixels, are unused.
 
     Raises:
-        QuarantinedError: `high_bit_mismatch` if there is something in these bits.
+        QuarantinedError: `high_bit_mismatch` if any of these bits is set.
     """
     shift = instance.high_bit + 1 - instance.grey.bits
     if shift and (patterns & ((1 << shift) - 1)).any():
@@ -117,8 +117,8 @@ def reading(decoded: NDArray[Any], stream: Stream, instance: Instance) -> tuple[
         How far to shift values down, and the grey scale by which to read them.
 
     Raises:
-        QuarantinedError: `sign_mismatch` if the header has a sign, the stream none, and neither
-            reading is much the smoother.
+        QuarantinedError: `sign_mismatch` if the header is signed, the stream is not, and neither
+            reading is much smoother.
     """
     if np.issubdtype(decoded.dtype, np.signedinteger):
         return 0, _of_values(decoded, stream, instance.grey)
@@ -127,24 +127,24 @@ def reading(decoded: NDArray[Any], stream: Stream, instance: Instance) -> tuple[
 
 
 def _of_values(values: NDArray[Any], stream: Stream, grey: GreyScale) -> GreyScale:
-    """The reading of values with signs."""
+    """How to read signed values."""
     low = -(1 << grey.bits - 1) if grey.signed else 0
     holds = low <= values.min() and values.max() < low + (1 << grey.bits)
     return grey if holds else grey.read_as(stream.precision, signed=True)
 
 
 def _shift(patterns: NDArray[Any], stream: Stream, instance: Instance) -> int:
-    """Bits below the value, if the stream carries the header's whole cell of pixel and padding."""
+    """Number of bits below the value, if the stream carries the whole pixel cell."""
     shift = instance.high_bit + 1 - instance.grey.bits
     whole = shift > 0 and stream.precision == instance.high_bit + 1
     return 0 if not whole or (patterns & ((1 << shift) - 1)).any() else shift
 
 
 def _of_patterns(patterns: NDArray[Any], stream: Stream, grey: GreyScale) -> GreyScale:
-    """The reading of values without signs; those of a signed image are two's complements.
+    """How to read unsigned values; in a signed image they are two's complements.
 
-    JPEG and JPEG-LS have no other way (PS3.5 8.2.1, 8.2.3). JPEG 2000 has signs of its own, and
-    writers do it nevertheless: the reading whose neighbours differ less is taken.
+    JPEG and JPEG-LS allow nothing else (PS3.5 8.2.1, 8.2.3). JPEG 2000 has a sign flag that some
+    writers ignore: the reading in which neighbouring pixels differ less is taken.
     """
     most, bits = int(patterns.max()), grey.bits
     if not grey.signed:

@@ -1,9 +1,9 @@
 """Text burnt into the pixels: lines of sharp, letter-like marks.
 
 Burnt-in letters change grey within two pixels, which anatomy, blurred by focus and detector, does
-not. Outlines of such steps are chained to lines by size and distance, and a line counts as text if
-its rows cross as many strokes as letters have. `benchmarks/burned_in.py` measures what is found,
-and `docs/hospital/privacy.md` says what is missed.
+not. Outlines of such steps are joined into lines by size and distance, and a line counts as text if
+its rows cross as many strokes as rows of letters do. `benchmarks/burned_in.py` measures the recall;
+`docs/hospital/privacy.md` says what is missed.
 """
 
 from typing import NamedTuple
@@ -17,28 +17,29 @@ from radscale_lib.archive.pixels import Patterns
 _STEP = 48
 """Change of grey between neighbours that makes an edge, of 255."""
 _FAINT_STEP = 24
-"""The same where one of them is the image's darkest or brightest value, as ink mostly is."""
+"""The same where one of them is the image's darkest or brightest value, as most ink is."""
 _OUTLIERS = 10_000
-"""One in this many pixels, at each end, is ignored in the range of grey."""
+"""One in this many pixels is ignored at each end of the grey range."""
 _SMALLEST = 6
-"""Height of a letter's outline, pixels: about two more than that of what was printed."""
+"""Height of a letter's outline, pixels: about two more than the printed letter's."""
 _LARGEST = 0.12
-"""Height of a letter's outline, of the image's shorter side."""
+"""Height of a letter's outline, as a share of the image's shorter side."""
 _LONGEST = 40
-"""Width of letters that touch, of their height."""
+"""Width of letters that touch, as a multiple of their height."""
 _ALIKE = 2.0
-"""How many times as high as its neighbour a letter may be."""
+"""Maximum ratio of the heights of neighbouring letters."""
 _SHORTEST = 1.8
-"""Width of a line, of its height: more than a side marker, less than three letters."""
+"""Minimum width of a line, as a multiple of its height: wider than a side marker, narrower than
+three letters."""
 _STROKES, _STROKES_OF_HEIGHT = 6, 1.3
-"""Changes between ink and ground that a row crosses: in all, and for each height of width."""
+"""Minimum changes between ink and background in a row: in all, and per line height of width."""
 _ROWS_WITHOUT = 0.65
-"""Share of a line's rows that may have fewer: above and below the letters."""
+"""Share of a line's rows that may have fewer, as those above and below the letters do."""
 _ABOVE, _BESIDE = 0.35, 1.5
-"""What is masked around a line, of its height; beside it, letters without contrast may follow."""
+"""Margin masked around a line, as a share of its height; letters of low contrast may follow it."""
 _KERNEL = np.ones((3, 3), np.uint8)
 _STRIP = 128
-"""Rows looked at together, so that they stay in the processor's cache."""
+"""Rows processed together, so that they stay in the processor's cache."""
 
 
 class Box(NamedTuple):
@@ -55,13 +56,13 @@ class Box(NamedTuple):
 
 
 def find_text(grey: Patterns) -> list[Box]:
-    """Lines of text in an image, upright or turned by a quarter, from the top.
+    """Lines of text in an image, upright or rotated by 90°, from the top.
 
     Args:
         grey: unsigned integers [H, W] in the order of grey, rising or falling.
 
     Returns:
-        Boxes with a margin. Single letters, as side markers, are not text.
+        Boxes with a margin. Single letters, such as side markers, do not count as text.
     """
     eight_bits = _eight_bits(grey)
     marks = _outlines(_edges(grey, eight_bits))
@@ -83,7 +84,7 @@ def mask_text(grey: Patterns, boxes: list[Box]) -> Patterns:
 
 
 def _eight_bits(grey: Patterns) -> NDArray[np.uint8]:
-    """The image over the range of nearly all of its pixels."""
+    """The image scaled to 8 bits over the range of nearly all of its pixels."""
     sample = grey[::4, ::4].ravel()
     rank = len(sample) // _OUTLIERS
     ends = np.partition(sample, [rank, len(sample) - 1 - rank])[[rank, len(sample) - 1 - rank]]
@@ -113,7 +114,7 @@ def _edges(grey: Patterns, eight_bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _outlines(edges: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Left, top, right and bottom of connected edges, int64 [N, 4]; also of those within others."""
+    """Left, top, right and bottom of connected edges, int64 [N, 4], nested ones included."""
     contours, tree = cv2.findContours(edges, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     parents = tree[0, :, 3] if len(contours) else ()
     outer = [
@@ -166,7 +167,7 @@ def _chains(marks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def _has_strokes(eight_bits: NDArray[np.uint8], box: Box, line: float) -> bool:
-    """Whether rows of a box change between ink and ground as often as those of letters."""
+    """Whether the rows of a box change between ink and background as often as letters do."""
     patch = np.ascontiguousarray(eight_bits[box.top : box.bottom, box.left : box.right])
     _, ink = cv2.threshold(patch, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     changes = np.count_nonzero(ink[:, 1:] != ink[:, :-1], axis=1)

@@ -1,8 +1,9 @@
 """Find person names in report texts by capitalisation alone.
 
 English, French, Spanish and Portuguese write names, and little else within a sentence, with a
-capital. What radiology writes so as well is listed in the language's data file: eponyms, devices
-and their makers, and words of headings. German writes every noun so: there, capitals tell nothing.
+capital. Other capitalised words of radiology (eponyms, devices and their makers, words of headings)
+are listed in the language's data file. German capitalises every noun, so capitals do not help
+there.
 """
 
 import re
@@ -24,7 +25,7 @@ class CapitalNames:
     """The names of one language's texts."""
 
     def __init__(self, words: Language) -> None:
-        """Take what is not a name, and what a name has within."""
+        """Take the words that are not names, and the particles within names."""
         told = (words.names["titles"], words.numbers["phones"], words.numbers["records"])
         self._terms = words.terms.union(*map(all_words, told))
         self._starters = words.starters
@@ -32,11 +33,11 @@ class CapitalNames:
         self._next = re.compile(rf",?[ \t]+(?:[{UPPER}]\.?[ \t]+)?(?:(?:{particles})[ \t]+){{0,2}}")
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Start and end of words whose capitals make them names, from the left.
+        """Start and end of the words that are names by their capitals, from the left.
 
-        A word within a sentence is a name if it has a capital and is not a term of the language;
-        the first word of a sentence, and one in capitals with a comma, if a name follows; a word's
-        possessive s stays.
+        A word within a sentence is a name if it is capitalised and not a term of the language. The
+        first word of a sentence, or a word in capitals before a comma, is one if a name follows. A
+        possessive s is kept.
         """
         words = [match.span() for match in _WORD.finditer(text)]
         named = set()

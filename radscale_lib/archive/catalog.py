@@ -1,4 +1,4 @@
-"""From the partitions of an archive to one ledger and one catalog."""
+"""Merge the partitions of an archive into one ledger and one catalog."""
 
 import re
 import sys
@@ -25,11 +25,11 @@ from radscale_lib.shards.parquet import ROWS_PER_GROUP, open_table
 from radscale_lib.study.archive import DEMOGRAPHICS, TABLES, Splits
 
 UNUSABLE = frozenset({"quarantined", "postponed"})
-"""Outcomes of which an archive may have few."""
+"""Outcomes that only a small share of an archive's files may have."""
 
 
 class CatalogError(ValueError):
-    """Partitions that do not add up."""
+    """Partitions that contradict each other, or an archive that exceeds its limits."""
 
 
 @dataclass(frozen=True)
@@ -86,35 +86,35 @@ def merge(
 ) -> None:
     """Merge the partitions of an archive into one ledger and one catalog.
 
-    Of an image that several partitions hold, by its SOP instance UID or by its pixels, the first
-    partition's counts; the others become duplicates in the ledger, or quarantined if the UID is the
-    same and the pixels are not, and their rows are not in the catalog. Memory grows by some 300
-    bytes an image: texts and labels pass through in buckets.
+    If several partitions hold the same image, by SOP Instance UID or by pixels, the first
+    partition's counts. The others become duplicates in the ledger (quarantined if the UID is the
+    same but the pixels differ) and are left out of the catalog. Memory grows by some 300 bytes per
+    image: texts and labels pass through in buckets.
 
     Args:
-        partitions: in order of their numbers.
+        partitions: ordered by their numbers.
         splits: shares of patients; None puts everyone in one split.
         most_quarantined: share of the files; more is an error.
         ledger: the table of all files to write.
         catalog: the table of accepted images to write.
         most_of_one_patient: share of the images; more is an error (`population.py`).
-        joins: the audit of the joins to write (`joins.SCHEMA`), if it is wanted.
+        joins: the audit of the joins to write (`joins.SCHEMA`), if wanted.
         most_unmatched: by table, the share of its rows that may be joined to nothing; more is an
-            error, by default none is.
-        smallest_cell: patients that share a device, at least, for the catalog to name its model
-            instead of its code.
-        texts: the table of what the rules for texts did to write (`texts.write_counts`), if it is
+            error. Tables not named have no limit.
+        smallest_cell: minimum number of patients for the catalog to name a device's model instead
+            of its code.
+        texts: the table to write with what the rules for texts did (`texts.write_counts`), if
             wanted.
         language: code of the language that the archive declares.
-        most_foreign_reports: share of the reports in another; more is an error.
-        everyone: the split of every patient without `splits`.
+        most_foreign_reports: share of the reports in another language; more is an error.
+        everyone: the split of every patient if `splits` is None.
 
     Raises:
-        CatalogError: if the listed files are not accepted + excluded + quarantined + duplicate +
-            postponed, a shard does not hold what its ledger says, too many files are quarantined
-            or postponed, one patient holds too many images, a split of a large archive is empty,
-            too many rows of a table are joined to nothing, or too many reports are in another
-            language.
+        CatalogError: if accepted, excluded, quarantined, duplicate and postponed files do not add
+            up to the listed ones, a shard does not hold what its ledger says, too many files are
+            quarantined or postponed, one patient has too many images, a split of a large archive is
+            empty, too many rows of a table are joined to nothing, or too many reports are in
+            another language.
     """
     parts = [_inspect(partition) for partition in partitions]
     accepted = _accepted(partitions)
@@ -171,7 +171,7 @@ class _Part(NamedTuple):
 
 
 def _inspect(partition: Partition) -> _Part:
-    """Hold the ledger of a partition against its listing and its shard."""
+    """Check the ledger of a partition against its listing and its shard."""
     listed = count_listing(partition.listing)
     outcomes = pl.read_parquet(partition.ledger, columns=["outcome"])["outcome"]
     accepted = int((outcomes == "accepted").sum())
@@ -203,7 +203,7 @@ def _accepted(partitions: Sequence[Partition]) -> pl.DataFrame:
 
 
 def _copies(images: pl.DataFrame) -> pl.DataFrame:
-    """Images that an earlier partition has too, or whose UID it has: partition, row, reason."""
+    """Images whose pixels or UID an earlier partition also has: partition, row, reason."""
     again = images.filter(~pl.col("image_id").is_first_distinct())
     images = images.filter(pl.col("image_id").is_first_distinct())
     alike = images.filter(~pl.col("image_digest").is_first_distinct())
@@ -297,7 +297,7 @@ def _with_duplicates(ledger: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame
 
 
 def _check_outcomes(outcomes: Counter[str], parts: Sequence[_Part], copies: int) -> None:
-    """The closing account: every listed file has one outcome, every accepted one an image."""
+    """Check that every listed file has one outcome, and every accepted file an image."""
     listed = sum(part.listed for part in parts)
     images = sum(part.accepted for part in parts) - copies
     known = sum(outcomes[name] for name in OUTCOMES)
@@ -335,7 +335,7 @@ def _write_catalog(
     models: Mapping[str, str],
     rare: Mapping[str, Sequence[str]],
 ) -> None:
-    """Sort the images by id, bucket after bucket (ids are uniform hashes)."""
+    """Write the images sorted by id, one bucket at a time (ids are uniform hashes)."""
     buckets = max(1, images // ROWS_PER_GROUP)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -371,9 +371,9 @@ def _write_catalog(
 def _models(
     partitions: Sequence[Partition], copies: pl.DataFrame, smallest_cell: int
 ) -> dict[str, str]:
-    """Models of the devices that enough patients share, by code.
+    """Models of the devices that enough patients share, by device code.
 
-    Where an index is missing, its partition names none.
+    A partition without an index contributes none.
     """
     named: dict[str, str] = {}
     shared: list[pl.DataFrame] = []
@@ -401,7 +401,7 @@ def _models(
 def _rare(
     partitions: Sequence[Partition], copies: pl.DataFrame, smallest_cell: int
 ) -> dict[str, list[str]]:
-    """Values of each property of patients that too few of them share."""
+    """Values of each patient property that too few patients share."""
     if not partitions:
         return {}
     kept = [name for name in DEMOGRAPHICS if name in pq.read_schema(partitions[0].shard).names]

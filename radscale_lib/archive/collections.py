@@ -1,4 +1,4 @@
-"""Collections of PNG and JPEG radiographs, turned into an archive that ingest reads."""
+"""Turn a collection of PNG or JPEG radiographs into an archive that ingest reads."""
 
 import csv
 import hashlib
@@ -24,7 +24,7 @@ _DICOM = {".dcm", ".dicom"}
 
 @dataclass
 class Counts:
-    """What became of the rows and images of a collection."""
+    """How many rows and images of a collection were imported, and how many were not."""
 
     imported: int = 0
     undecodable: int = 0
@@ -33,9 +33,9 @@ class Counts:
 
 
 def import_collection(name: str, images: Path, tables: Tables, out: Path) -> Counts:
-    """Write `out`/dicom, labels.csv and, where the tables have them, reports.csv and tubes.csv.
+    """Write `out`/dicom, labels.csv and, if the tables have them, reports.csv and tubes.csv.
 
-    Identifiers of patients are in the DICOM headers only: file names and keys are derived by hash.
+    Patient identifiers are only in the DICOM headers; file names and keys are hashes.
     The same collection gives the same bytes.
 
     Args:
@@ -91,7 +91,7 @@ def import_collection(name: str, images: Path, tables: Tables, out: Path) -> Cou
 
 
 def _check(name: str, tables: Tables) -> None:
-    """Read the tables to their end, so that nothing is written if one of them is refused."""
+    """Read the tables to the end before anything is written, in case one of them is refused."""
     seen: dict[str, int] = {}
     told: dict[tuple[str, str], int] = {}
     for number, picture in enumerate(FORMATS[name](tables).pictures, 1):
@@ -163,7 +163,7 @@ class _Files:
         return len(self._left)
 
     def take(self, name: str) -> Path | None:
-        """The file of a name: its path, a tail of it, or its last part with or without suffix."""
+        """The file with a path, the end of a path, or a file name with or without suffix."""
         parts = name.split("/")
         tails = ("/".join(parts[start:]) for start in range(len(parts)))
         path = next((tail for tail in tails if tail in self._left), self._by_name.get(parts[-1]))
@@ -171,7 +171,7 @@ class _Files:
 
 
 class _Csv:
-    """A CSV file that appears whole."""
+    """A CSV file that is written whole or not at all."""
 
     def __init__(self, stack: ExitStack, path: Path, columns: list[str]) -> None:
         partial = stack.enter_context(atomic_write(path))
@@ -180,12 +180,12 @@ class _Csv:
         self.write(columns)
 
     def write(self, row: list[str]) -> None:
-        # A carriage return alone would not be quoted, and read as a new row.
+        # A lone carriage return would not be quoted, and would be read as a new row.
         self._writer.writerow([cell.replace("\r\n", "\n").replace("\r", "\n") for cell in row])
 
 
 def _read_grey(path: Path) -> NDArray[Any] | None:
-    """A picture upright, as grey of 8 or 16 bits; a coloured one by its luma, no transparency."""
+    """A picture, upright, as grey of 8 or 16 bits: colours by their luma, transparency dropped."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     try:
         # Unlike IMREAD_UNCHANGED, these turn the picture as its EXIF orientation says.
@@ -201,7 +201,7 @@ def _read_grey(path: Path) -> NDArray[Any] | None:
 
 
 def report(counts: Counts) -> None:
-    """Say what was imported and what was not."""
+    """Print what was imported and what was not."""
     print(
         f"{counts.imported:,} images imported, {counts.undecodable:,} undecodable, "
         f"{counts.rows_without_image:,} rows without image, "

@@ -1,8 +1,8 @@
 """Colour and palette images as grey: their luminance.
 
-Y = 0.299 R + 0.587 G + 0.114 B, by which PS3.3 C.7.6.3.1.2 defines the Y of YBR_FULL; such images
-give their own Y. Colour is rare among radiographs (secondary captures, scanned films), so pydicom
-does the work: planes, palettes and colour spaces are its business.
+Y = 0.299 R + 0.587 G + 0.114 B, by which PS3.3 C.7.6.3.1.2 defines the Y of YBR_FULL; those images
+bring their own Y. Colour is rare among radiographs (secondary captures, scanned films), so planes,
+palettes and colour spaces are left to pydicom.
 """
 
 from typing import Any
@@ -79,7 +79,7 @@ def _decoded(instance: Instance, dataset: FileDataset) -> tuple[NDArray[Any], st
         check_padding(np.frombuffer(dataset.PixelData, np.uint8), instance)
     else:
         frame, _ = checked_frame(instance)
-        if syntax in _JPEG_LOSSLESS:  # no plug-in decodes it, and the process leaves colours alone
+        if syntax in _JPEG_LOSSLESS:  # no plug-in decodes it; the process does not change colours
             try:
                 return imagecodecs.jpeg_decode(frame), str(instance.colour)
             except MemoryError:

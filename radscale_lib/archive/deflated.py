@@ -9,7 +9,7 @@ from radscale_lib.archive.outcomes import QuarantinedError
 from radscale_lib.archive.quickparse import Meta, parse_meta
 
 MOST_BYTES = 2**29
-"""No radiograph is near this; a few megabytes of a hostile file can inflate to terabytes."""
+"""Far above any radiograph; a few megabytes of a hostile file can inflate to terabytes."""
 _META_BYTES = 2**15
 
 

@@ -1,4 +1,4 @@
-"""Sex and age of a patient, as coarsely as subgroups need them."""
+"""Sex and age of a patient, no finer than subgroups need."""
 
 import re
 from datetime import date
@@ -6,7 +6,7 @@ from datetime import date
 from radscale_lib.archive.elements import Elements
 
 BANDS = (18, 40, 65, 80)
-"""Ages, in years, at which a band begins; the first begins at birth, and the last has no end."""
+"""Ages, in years, at which each band after the first begins; the last has no upper end."""
 OLDEST = 120
 _UNITS = {"Y": 1.0, "M": 1 / 12, "W": 1 / 52, "D": 1 / 365}
 
@@ -18,9 +18,9 @@ def sex(elements: Elements) -> str | None:
 
 
 def age_band(elements: Elements) -> str | None:
-    """Band of Patient's Age (0010,1010), else of the years from birth to the study's date.
+    """Band of Patient's Age (0010,1010), or of the years from birth to the study date.
 
-    Null if neither is there, or if the age is beyond belief.
+    Null if neither is there, or if the age is implausible.
     """
     years = _stated(elements.text("PatientAge"))
     if years is None:

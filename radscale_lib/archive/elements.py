@@ -1,7 +1,7 @@
 """The elements of a header that ingest reads, as text and numbers.
 
-Plain values are converted here; whatever is not plain (a character set, several values, a damaged
-number) is converted by pydicom. Both ways give the same.
+Plain values are converted here; anything else (a character set, several values, a damaged number)
+is converted by pydicom. Both ways give the same values.
 """
 
 import re
@@ -34,7 +34,7 @@ KEYWORDS = (
     "ModalityLUTSequence", "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "ViewCodeSequence", "StudyDate", "ManufacturerModelName",
 )  # fmt: skip
-"""Every element that ingest reads: nothing else of a header is looked at."""
+"""Every element that ingest reads. It looks at nothing else in a header."""
 
 _TAGS = {keyword: BaseTag(tag_for_keyword(keyword) or 0) for keyword in KEYWORDS}
 _VRS = {keyword: dictionary_VR(tag) for keyword, tag in _TAGS.items()}
@@ -98,11 +98,11 @@ class Elements:
         return "" if value is None else str(value).strip().strip("\0").strip()
 
     def code(self, keyword: str) -> str:
-        """A code string in capitals, as the standard has it (VR CS); writers forget it."""
+        """A code string in capitals, as the standard requires (VR CS) and some writers forget."""
         return self.text(keyword).upper()
 
     def texts(self, keyword: str) -> list[str]:
-        """The values of a text without surrounding blanks; those that are empty are left out."""
+        """The values of a text element without surrounding blanks; empty ones are left out."""
         if self._raw:
             raw = self._raw.get(keyword)
             if raw is None:
@@ -131,7 +131,7 @@ class Elements:
             raise QuarantinedError(f"bad_tag:{keyword}") from None
 
     def values(self, keyword: str) -> list[Any]:
-        """The values of an element that may hold several; nothing if it cannot be read."""
+        """The values of an element that may hold several; an empty list if it cannot be read."""
         if self._raw:
             raw = self._raw.get(keyword)
             if raw is None:

@@ -1,4 +1,4 @@
-"""Which encoding a text file has, by its bytes."""
+"""Detect the encoding of a text file from its bytes."""
 
 import codecs
 import math
@@ -29,14 +29,14 @@ def encoding_of(opened: Callable[[], BinaryIO], most: int | None = None) -> str 
     """The encoding of a file: UTF-8, UTF-16, or Windows-1252 (which Latin-1 texts are, too).
 
     Other code pages cannot be distinguished with certainty. A file counts as Windows-1252 only if
-    its letters are those of Western European languages and stand as they do in words.
+    its letters are those of Western European languages, in places where words have them.
 
     Args:
         opened: opens the file from its start.
-        most: look at no more than so many bytes; null looks at all.
+        most: maximum number of bytes to look at; null looks at all.
 
     Returns:
-        A name that Python's codecs know; null if the file is in none of these.
+        A codec name of Python; null if the file is in none of these.
     """
     with opened() as file:
         start = file.read(_SAMPLE)

@@ -1,4 +1,4 @@
-"""Published collections of chest radiographs: how their tables and folders are read.
+"""Read the tables and folders of published collections of chest radiographs.
 
 NIH ChestX-ray14 (Wang et al. 2017), CheXpert (Irvin et al. 2019), MIMIC-CXR-JPG 2.0 (Johnson et al.
 2019), VinDr-CXR 1.0 (Nguyen et al. 2022), RANZCR CLiP (Tang et al. 2021).
@@ -40,13 +40,13 @@ class Tables:
 
     main: Path
     labels: Path | None = None
-    """Labels, where they are a file of their own."""
+    """Labels, if they are in a separate file."""
     reports: Path | None = None
     """Folder of report texts."""
     tubes: Path | None = None
     """Polylines of tubes."""
     form: Form = field(default_factory=Form)
-    """How they are written, as far as it is known."""
+    """How the tables are written, as far as known."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Picture:
     """A picture that a collection's table names."""
 
     name: str
-    """Path below the folder of images, a tail of it, or its last part: whichever is unique."""
+    """Path below the image folder, the end of the path, or the file name: whichever is unique."""
     patient_id: str
     study_id: str
     view: str = ""
@@ -66,7 +66,7 @@ class Picture:
     findings: str = ""
     impression: str = ""
     tubes: Sequence[tuple[str, str]] = ()
-    """Label and polyline (JSON list of [x, y]) of each tube that was drawn."""
+    """Label and polyline (JSON list of [x, y]) of each annotated tube."""
 
 
 class Collection(NamedTuple):
@@ -109,7 +109,7 @@ def _nih_picture(table: Path, row: dict[str, str]) -> Picture:
 
 
 def _original_size(row: dict[str, str]) -> tuple[float, float] | None:
-    """The published header holds commas, so that each bracket is two columns."""
+    """The published header has commas within brackets, so that each bracket is two columns."""
     try:
         width, height = float(row["OriginalImage[Width"]), float(row["Height]"])
         across, down = float(row["OriginalImagePixelSpacing[x"]), float(row["y]"])
@@ -170,7 +170,7 @@ def _mimic(tables: Tables) -> Collection:
 
 
 class _Reports:
-    """Reports of MIMIC-CXR: one text file s<study>.txt each, in nested folders."""
+    """Reports of MIMIC-CXR: text files named s<study>.txt in nested folders."""
 
     def __init__(self, folder: Path | None) -> None:
         self._paths = {path.stem: path for path in folder.rglob("s*.txt")} if folder else {}
@@ -186,9 +186,9 @@ class _Reports:
 
 
 def _vindr(tables: Tables) -> Collection:
-    """Rows of an image by several radiologists become one.
+    """Merge the rows that several radiologists wrote on one image.
 
-    A finding is 1 if more than half of them saw it, 0 if none did, and −1 between.
+    A finding is 1 if more than half of them saw it, 0 if none did, and −1 otherwise.
     """
     columns, rows = _read(tables, tables.main, "image_id")
     labels = [name for name in columns if name not in ("image_id", "rad_id", "rad_ID")]
@@ -293,7 +293,7 @@ def _read(tables: Tables, path: Path, *needed: str) -> tuple[list[str], Iterator
 
 
 def _age(text: str) -> int | None:
-    """Years, from forms as `61`, `061Y` and `58.0`; ages beyond belief are unknown."""
+    """Years, from forms such as `61`, `061Y` and `58.0`; implausible ages are unknown."""
     try:
         years = int(float(text.rstrip("Yy")))
     except ValueError:

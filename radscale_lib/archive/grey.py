@@ -1,7 +1,7 @@
 """From stored values to display grey levels: the transforms of PS3.3 C.7.6.3, C.11.1 and C.11.2.
 
-A pixel has at most 16 bits, so every transform is a table over the possible stored values, and a
-histogram gives its limits and percentiles exactly.
+A pixel has at most 16 bits, so every transform is a table over the possible stored values, and
+limits and percentiles come exactly from a histogram.
 """
 
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class GreyScale:
-    """What the header says of the meaning of stored values."""
+    """What the header says about the meaning of stored values."""
 
     bits: int
     """Bits Stored, 1 to 16."""
@@ -69,7 +69,7 @@ class GreyScale:
     voi: Lut | Window | None = None
 
     def read_as(self, bits: int, signed: bool) -> "GreyScale":
-        """The same scale for pixels of other bits, or of another sign."""
+        """The same scale for pixels with another number of bits, or another sign."""
         if (bits, signed) == (self.bits, self.signed):
             return self
         padding = self.padding
@@ -97,9 +97,9 @@ class GreyScale:
 
 
 class Rendered(NamedTuple):
-    """An image whose values are a step before display grey levels, and the range that it had.
+    """An image one affine step before display grey levels, with its original range.
 
-    The step is affine, so it can be made after a resize, on fewer pixels.
+    The step can be applied after a resize, on fewer pixels.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
@@ -107,11 +107,11 @@ class Rendered(NamedTuple):
     black: float
     """Value that is shown as 0."""
     scale: float
-    """Grey levels of a value's unit; negative if low values are white."""
+    """Grey levels per unit of value; negative if low values are white."""
     p1: float
     p50: float
     p99: float
-    """Percentiles of the modality values of all pixels but padding."""
+    """Percentiles of the modality values of all pixels except padding."""
 
     def grey(self, values: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Display grey levels, 0 (black) to 255 (white), of the image's or of resized values."""
@@ -124,13 +124,13 @@ class Rendered(NamedTuple):
 def render(patterns: NDArray[np.unsignedinteger], scale: GreyScale, policy: Policy) -> Rendered:
     """Map stored bit patterns to grey levels: modality, window, inversion, in this order.
 
-    Padding takes no part in limits and percentiles, and is black. Where the policy is `voi` and the
+    Padding is left out of limits and percentiles, and is black. Where the policy is `voi` and the
     file has none, minimum and maximum are used.
 
     Args:
         patterns: unsigned integers [H, W] below 2^bits.
         scale: the header's grey scale.
-        policy: what becomes black and white.
+        policy: which values become black and white.
 
     Raises:
         QuarantinedError: `constant` if all pixels have one value.

@@ -1,8 +1,8 @@
-"""Names of persons in Chinese texts: surnames, and the words that stand around names.
+"""Find person names in Chinese texts by surnames and the words around names.
 
-Chinese has no boundaries of words and no capitals. A name is one of some 400 surnames and one or
-two letters. It counts where a title follows it, where a role, label or cue stands before it and its
-end is plain, or where it stands alone between marks and is not a word.
+Chinese has neither word boundaries nor capitals. A name is one of some 400 surnames and one or two
+characters. It counts if a title follows it, if a role, label or cue precedes it and its end is
+clear, or if it stands alone between punctuation marks and is not a word.
 """
 
 import re
@@ -38,7 +38,7 @@ class HanPeople:
         given = rf"(?:(?!{titles})[{_HAN}])"
 
         def name(surname: str) -> str:
-            """A name whose end is plain: no letter follows it, or a word that follows names."""
+            """A name with a clear end: no letter follows, or a word that follows names."""
             return rf"{surname}(?:{given}{{1,2}}{_END}|{given}{{1,2}}?(?={soft}))"
 
         further = rf"(?:{_LINK}(?:{roles})?{name(surname)})*"

@@ -1,7 +1,7 @@
-"""Reading the header of a DICOM file, whatever its state.
+"""Read the header of a DICOM file, intact or not.
 
 `quickparse` reads ordinary headers and pydicom all others; both give the same values. Warnings and
-exceptions of pydicom hold values of the file: here they become fixed codes.
+exceptions of pydicom contain values of the file, so they are replaced by fixed codes here.
 """
 
 import logging
@@ -31,7 +31,7 @@ from radscale_lib.archive.quickparse import UNDEFINED_LENGTH, parse, parse_datas
 
 _WANTED = wanted_tags(KEYWORDS)
 _FIRST_BYTES = 2**13, 2**20
-"""How much of a file is read for the quick parser: nearly always the first is enough."""
+"""Bytes read for the quick parser, in turn; the first is nearly always enough."""
 _PIXEL_DATA = (0x7FE0, 0x0010)
 _STORAGE_CLASSES = "1.2.840.10008.5.1.4."
 
@@ -59,7 +59,7 @@ class Header(NamedTuple):
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from writing values of the files to the log, and from checking them."""
+    """Keep pydicom from logging values of the files, and from validating them."""
     logger = logging.getLogger("pydicom")
     level, mode = logger.level, config.settings.reading_validation_mode
     with warnings.catch_warnings():
@@ -94,13 +94,13 @@ def read_header(path: Path) -> Header:
 
 
 def read_quickly(path: Path) -> Header | None:
-    """Read a header by the quick parser; null if it is left to pydicom.
+    """Read a header by the quick parser; null if pydicom must read it.
 
     Raises:
         OSError: if the file cannot be read.
         QuarantinedError: `empty`.
     """
-    file = os.open(path, os.O_RDONLY)  # a third of the scan's time is to open files
+    file = os.open(path, os.O_RDONLY)  # opening files takes a third of the scan's time
     try:
         size = os.fstat(file).st_size
         if size == 0:
@@ -156,7 +156,7 @@ def read_by_pydicom(path: Path, file: BinaryIO) -> Header:
         raise
     except (EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's; pydicom's own has no number, and says that a sequence is cut off
+            raise  # from the system; pydicom's own has no errno: a sequence is cut off
         raise QuarantinedError("truncated", "in the header") from None
     except Exception as error:
         raise QuarantinedError("malformed", type(error).__name__) from None
@@ -191,7 +191,7 @@ def _guessed_syntax(dataset: FileDataset) -> str:
 
 
 def _find_pixels(file: BinaryIO, implicit: bool, little: bool) -> tuple[int, int] | None:
-    """Parse the element at which pydicom stopped (PS3.5 7.1)."""
+    """Parse the Pixel Data element at which pydicom stopped (PS3.5 7.1)."""
     start = file.tell()
     head = file.read(12)
     order = "<" if little else ">"
@@ -204,7 +204,7 @@ def _find_pixels(file: BinaryIO, implicit: bool, little: bool) -> tuple[int, int
 
 
 def _ends_short(dataset: Dataset, size: int) -> bool:
-    """Whether the last element does not end where the file ends; pydicom stops there silently."""
+    """Whether the file ends within the last element, which pydicom ignores silently."""
     if len(dataset) == 0:
         return True
     last = dataset.get_item(max(dataset.keys()))

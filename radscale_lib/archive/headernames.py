@@ -1,8 +1,8 @@
-"""What the headers say of a patient, found in texts of any script and spelling.
+"""Find the identifiers of a patient's DICOM headers in texts of any script and spelling.
 
 A name is found whole and by its parts, with and without accents (Müller, Mueller, Muller), in all
-component groups of DICOM (alphabetic, ideographic, phonetic). Where the script has no boundaries of
-words, it is found anywhere.
+component groups of DICOM (alphabetic, ideographic, phonetic). In scripts without word boundaries,
+it is found anywhere.
 """
 
 import re
@@ -21,22 +21,22 @@ _UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "o
 
 
 class _Forms(NamedTuple):
-    """How the identifiers of a patient may be written, without capitals and accents."""
+    """The ways to write a patient's identifiers, without capitals and accents."""
 
     strong: tuple[str, ...]
     weak: tuple[str, ...]
-    """They count beside a strong one only."""
+    """These count only next to a strong one."""
     unbroken: tuple[str, ...]
-    """In scripts without boundaries of words."""
+    """In scripts without word boundaries."""
 
 
 def header_spans(
     text: str, identifiers: tuple[str, ...], language: Language
 ) -> Iterator[tuple[int, int]]:
-    """Where a text has something of the identifiers.
+    """Where a text contains parts of the identifiers.
 
     A part of one letter counts only within the whole name. A part that is a frequent word of the
-    language (No, Do, der) counts only beside another part.
+    language (No, Do, der) counts only next to another part.
 
     Args:
         text: without capitals and accents.
@@ -49,7 +49,7 @@ def header_spans(
     if not strong and not unbroken:
         return
     weak = tuple(form for form in forms.weak if form in text)
-    # letters without accents are ASCII, and beside a letter of another script a word can end
+    # letters without accents are ASCII; a word may end next to a letter of another script
     inside = "[a-z0-9_]" if is_unbroken(text) else r"\w"
     pattern = _pattern(strong, weak, unbroken, inside)
     yield from (match.span() for match in pattern.finditer(text))
@@ -87,13 +87,13 @@ def _forms(identifiers: tuple[str, ...], language: Language) -> _Forms:
 
 
 def _parts(identifier: str) -> Iterator[str]:
-    """The whole identifier, its parts, and for scripts without blanks each group joined."""
+    """The whole identifier, its parts and, for scripts without blanks, each group joined."""
     yield identifier.strip()
     for group in identifier.split("="):
         parts = [part for part in _PARTS.split(group) if part]
         yield from parts
         if is_unbroken(group):
-            # family and given name alone, and in both orders; prefix and suffix are not part of it
+            # family and given name alone and in both orders, without prefix and suffix
             for ordered in (parts[:2], parts[1::-1]):
                 for joint in ("", " ", "・", "·", "　"):
                     yield joint.join(ordered)
@@ -103,7 +103,7 @@ def _parts(identifier: str) -> Iterator[str]:
 
 
 def _dates(identifier: str) -> set[str]:
-    """Ways to write a date of DICOM (YYYYMMDD) in figures; nothing if it is none."""
+    """Ways to write a DICOM date (YYYYMMDD) in digits; nothing if it is not a date."""
     match = _DATE.fullmatch(identifier)
     if match is None:
         return set()
@@ -125,7 +125,7 @@ def _is_short(part: str) -> bool:
 
 
 def _is_weak(part: str, identifier: str, language: Language) -> bool:
-    """Whether a part alone says nothing of the patient."""
+    """Whether a part alone does not identify the patient."""
     lowered = part.lower()
     if "^" in identifier or any(map(str.isdecimal, part)):
         frequent = (*language.names["frequent"], *language.names["particles"])

@@ -1,4 +1,4 @@
-"""Reading one image file, DICOM, PNG or JPEG, to the grey pixels that ingest would store of it."""
+"""Read a DICOM, PNG or JPEG file as the grey pixels that ingest would store."""
 
 import warnings
 from pathlib import Path
@@ -34,7 +34,7 @@ _DEPTHS = (10, 12, 14, 16)
 
 
 def format_of(path: Path) -> str | None:
-    """What a file is by its first bytes: `PNG`, `JPEG` or `DICOM`; null for anything else.
+    """The format of a file by its first bytes: `PNG`, `JPEG` or `DICOM`; null for any other.
 
     Raises:
         OSError: if it cannot be read.
@@ -47,7 +47,7 @@ def format_of(path: Path) -> str | None:
 
 
 def read_image(path: Path, image: Image | None = None) -> Stored:
-    """Read a PNG or JPEG at its own size, or anything else as DICOM.
+    """Read a PNG or JPEG at its own size, and anything else as DICOM.
 
     Args:
         path: the file.
@@ -67,10 +67,10 @@ def read_image(path: Path, image: Image | None = None) -> Stored:
 
 
 def read_dicom(path: Path, image: Image | None = None) -> Stored:
-    """Read a DICOM file to the pixels that ingest stores: windowed, resized, black is 0.
+    """Read a DICOM file as the pixels that ingest stores: windowed, resized, black is 0.
 
-    Any modality, view and purpose is read, as are files without identifiers; an image of several
-    frames is not.
+    Any modality, view and purpose is read, and so are files without identifiers; an image of
+    several frames is refused.
 
     Args:
         path: the file.
@@ -93,7 +93,8 @@ def read_dicom(path: Path, image: Image | None = None) -> Stored:
         except RefusedError:
             raise
         except Exception as error:
-            # The text of a foreign exception can hold values of the file: only its kind is kept.
+            # The text of another library's exception can contain values of the file: keep its type
+            # only.
             raise _refused(error, "unexpected") from None
 
 

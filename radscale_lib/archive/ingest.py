@@ -1,4 +1,4 @@
-"""One partition of an archive: from its listing to a shard, an index and a ledger."""
+"""Ingest one partition of an archive: from its listing to a shard, an index and a ledger."""
 
 import json
 import stat
@@ -54,7 +54,8 @@ from radscale_lib.shards.writer import open_shard
 from radscale_lib.study.archive import TABLES, Archive, Image, Labels, Select
 
 MOST_SECONDS = 120.0
-"""Processor time for one image; the slowest sound ones (JPEG 2000, 20 megapixels) take four."""
+"""Processor seconds allowed per image; the slowest intact ones (JPEG 2000, 20 megapixels) take
+4."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,12 @@ def ingest(
     processes: int = 1,
     known: Labels | None = None,
 ) -> Counter[str]:
-    """Turn the files of a listing into a shard, and account for each of them.
+    """Turn the files of a listing into a shard, and record the outcome of each.
 
-    What the environment does to a file (`is_environment`, a process killed for memory, a file that
-    changes) postpones it. A defective file costs itself and nothing else: pixels are decoded in
-    processes of their own, so that not even a decoder that crashes or hangs ends the job. The
-    number of processes does not change a byte of the outputs.
+    A failure of the environment (`is_environment`, a process killed for memory, a file that
+    changes) postpones the file. A defective file affects no other: pixels are decoded in separate
+    processes, so that not even a decoder that crashes or hangs ends the job. The outputs do not
+    depend on the number of processes.
 
     Args:
         archive: selection and image preparation.
@@ -103,7 +104,7 @@ def ingest(
         sources: the DICOM folder and the tables.
         outputs: the files to write.
         processes: how many decode.
-        known: those of the labels that the tables have; None: all. The others are null.
+        known: the labels that the tables have; None: all. The others are null.
 
     Returns:
         Number of files by outcome.
@@ -164,7 +165,7 @@ def ingest(
 
 @contextmanager
 def _recorded(account: Account) -> Iterator[None]:
-    """Write a refusal of the block to the account; any other error of its is the file's defect."""
+    """Record a refusal raised in the block; any other error counts as a defect of the file."""
     try:
         yield
     except RefusedError as refused:
@@ -175,7 +176,8 @@ def _recorded(account: Account) -> Iterator[None]:
             account.outcome = "postponed"
             account.reason, account.detail = postponed(error).reason, postponed(error).detail
             return
-        # The text of a foreign exception can hold values of the file: only its kind is kept.
+        # The text of another library's exception can contain values of the file: keep its type
+        # only.
         account.outcome = "quarantined"
         account.reason, account.detail = "unexpected", type(error).__name__
 
@@ -203,9 +205,9 @@ def _joins(
     outputs: Outputs,
     accounts: Sequence[Account],
 ) -> dict[str, Join]:
-    """Join the files to the tables, and note what became of each.
+    """Join the files to the tables, and record the result for each.
 
-    A table that was not made ready for joining is made so here.
+    A table that has not been prepared for joining is prepared here.
     """
     identities = [account.identity for account in accounts if account.identity]
     joins = {}
@@ -230,7 +232,7 @@ def _joins(
 
 
 def _check_unchanged(path: Path, entry: Entry) -> None:
-    """Open only the file that was listed: what is still being written is not a defect."""
+    """Postpone a file that changed since it was listed: it may still be being written."""
     status = path.stat()
     regular = stat.S_ISREG(status.st_mode)
     times = (status.st_mtime_ns, UNTIMED)
@@ -239,7 +241,7 @@ def _check_unchanged(path: Path, entry: Entry) -> None:
 
 
 class _Refusal(NamedTuple):
-    """A refusal on its way between processes."""
+    """A refusal as it is passed between processes."""
 
     outcome: Outcome
     reason: str
@@ -275,7 +277,7 @@ def _unwrap(account: Account, result: dict[str, Any] | _Refusal | WorkerDied) ->
 
 
 def _remarks(masked_lines: int, missing: Sequence[str], patient_id: str) -> str | None:
-    """What an accepted image's row of the ledger says."""
+    """The remarks in the ledger on an accepted image."""
     remarks = [f"{masked_lines} lines masked"] if masked_lines else []
     if missing:
         remarks.append(f"labelled, not drawn: {', '.join(missing)}")
@@ -292,7 +294,7 @@ class _First:
         self._digests: set[str] = set()
 
     def check(self, image_id: str, digest: str) -> None:
-        """Note an image, unless it is a copy of one that is noted, or has its id."""
+        """Add an image, unless it is a copy of one already added, or has the same id."""
         known = self._ids.get(image_id)
         if known == digest:
             raise DuplicateError("same_sop_instance_uid", "in this partition")
@@ -360,7 +362,7 @@ class _Tables:
     def columns_of(
         self, instance: Instance, prepared: dict[str, Any], image: Image
     ) -> tuple[dict[str, Any], list[str]]:
-        """The columns, and the tubes that the labels have and the drawing has not."""
+        """The columns, and the tubes that are labelled but not drawn."""
         texts = self._reports.of(instance) if self._reports else None
         values = self._labels.of(instance) if self._labels else None
         tubes = self._tubes.of(instance) if self._tubes else None
@@ -376,7 +378,7 @@ class _Tables:
                 name for name in self._known.tubes if values[name] == 1 and name not in drawn
             ]
             self._missing.update(missing)
-            if not tubes and missing:  # nobody knows where they are
+            if not tubes and missing:  # their positions are unknown
                 tubes = None
         known = values or {}
         others = [
@@ -394,12 +396,12 @@ class _Tables:
         return columns, missing
 
     def _without_tubes(self, values: dict[str, int | None]) -> bool:
-        """Whether the labels say that there is no tube to draw."""
+        """Whether the labels say that there is no tube."""
         absent = (0, None) if self._names.blank == "negative" else (0,)
         return all(values[name] in absent for name in self._known.tubes)
 
     def report(self, accepted: int) -> None:
-        """Say how many images found their rows."""
+        """Print how many images were joined to rows."""
         for name, join in self._joins.items():
             print(
                 f"{name}: {self._joined[name]:,} of {accepted:,} images have a row "

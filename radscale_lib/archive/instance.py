@@ -1,4 +1,4 @@
-"""An image of the archive: identifiers for joining, and what decoding and display need."""
+"""An image of the archive: its identifiers, and what decoding and display need."""
 
 import math
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ from radscale_lib.archive.views import View
 from radscale_lib.texts import one_line
 
 _MOST_PIXELS = 10**8
-"""No radiograph is near this; a header that claims more would exhaust memory."""
+"""Far above any radiograph; a header that claims more would exhaust memory."""
 _MODEL_LENGTH = 64
-"""Characters of a text of its kind (LO) at most."""
+"""Maximum length of a text with this VR (LO)."""
 _CHARACTER_SETS = "utf-8", "gb18030", "shift_jis", "euc_kr", "big5", "cp1250", "cp1251"
 _IDENTIFYING = (
     "PatientName", "PatientID", "AccessionNumber", "ReferringPhysicianName",
@@ -43,7 +43,7 @@ class Instance:
     identity: Identity = field(repr=False)
     """What joins it to the tables."""
     identifiers: tuple[str, ...] = field(repr=False)
-    """Names and numbers that must not stand in the report."""
+    """Names and numbers that must not appear in the report."""
     view: View
     rows: int
     columns: int
@@ -59,9 +59,9 @@ class Instance:
     spacing: tuple[float, float] | None
     """Distance of rows and of columns, mm."""
     aspect: float
-    """Height over width of a pixel."""
+    """Height of a pixel divided by its width."""
     year: int | None
-    """Of the study's date, as it stands in the file."""
+    """Of the study date, as the file states it."""
     scanner: str | None
     """Model of the device."""
     sex: str | None = field(repr=False)
@@ -77,7 +77,7 @@ def instance_of(
         header: the header.
         view: its view.
         identity: its identity, if it was taken before.
-        with_ids: refuse a header that does not say whose image it is, and which.
+        with_ids: refuse a header without patient or image identifiers.
 
     Raises:
         QuarantinedError: `missing_tag:…`, `bad_tag:…`, `unsupported_bits` or `too_large`.
@@ -128,14 +128,14 @@ def instance_of(
 
 
 def device_model(elements: Elements) -> str | None:
-    """Model of the device, as whoever set it up wrote it."""
+    """Model of the device, as stated in the header."""
     return one_line(elements.text("ManufacturerModelName"))[:_MODEL_LENGTH] or None
 
 
 def _identifiers(elements: Elements) -> Iterator[str]:
     """Names and numbers of a header.
 
-    Where it states no character set and has letters beyond ASCII, as each set may read them.
+    If it states no character set but has letters beyond ASCII, as each possible set reads them.
     """
     undeclared = not elements.text("SpecificCharacterSet")
     for keyword in _IDENTIFYING:
@@ -160,7 +160,7 @@ def _required(elements: Elements, keyword: str) -> str:
 
 
 def _numbers(elements: Elements, keyword: str) -> list[float]:
-    """Finite numbers of an element; nothing if one of them is not."""
+    """The numbers of an element; nothing if one of them is not finite."""
     try:
         numbers = [float(value) for value in elements.values(keyword)]
     except (TypeError, ValueError):
@@ -184,7 +184,7 @@ def _spacing(elements: Elements) -> tuple[float, float] | None:
 
 
 def _aspect(elements: Elements, spacing: tuple[float, float] | None) -> float:
-    """Pixel height over width; 1 where they differ by rounding, or beyond belief."""
+    """Pixel height divided by width; 1 if they differ only by rounding, or implausibly much."""
     ratio = _numbers(elements, "PixelAspectRatio")
     if spacing is None and len(ratio) == 2 and min(ratio) > 0:
         spacing = ratio[0], ratio[1]
@@ -193,7 +193,7 @@ def _aspect(elements: Elements, spacing: tuple[float, float] | None) -> float:
 
 
 def _luminance_scale(photometric: str, bits: int) -> GreyScale:
-    """Colours have neither modality nor VOI LUT; a palette has entries of up to 16 bits."""
+    """The scale of luminance: no modality or VOI LUT, and up to 16 bits for a palette."""
     return GreyScale(
         bits=16 if photometric == "PALETTE COLOR" else bits, signed=False, inverted=False
     )

@@ -1,4 +1,4 @@
-"""The join of a table to some of the archive's files, by their keys."""
+"""Join a table to some of the archive's files by their keys."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from radscale_lib.archive.joinkeys import ALL_DIFFERENCES, KEYS, Identity, diffe
 from radscale_lib.archive.jointable import table_facts
 
 JOINED, SHARED, OTHER_KEY = "joined", "shared", "other_key"
-"""What became of a file and a row; else the differences of their keys, joined by `+`."""
+"""How a file and a row were matched; otherwise the differences of their keys, joined by `+`."""
 
 LINE = "@row"
 """Column with a row's number in its table."""
 
 
 class Match(NamedTuple):
-    """A row that a file's keys name, or would if they were written alike."""
+    """A row that matches a file's keys, or would if both were written alike."""
 
     row: int
     """The first row of the table that has the key."""
     rows: int
-    """How many have it."""
+    """How many rows have it."""
     state: str
     """`joined`; `shared` (with other patients); `other_key` (by another key column than the row's
     first); or the differences of the accession numbers, such as `leading_zeros:8+case`, with the
@@ -31,15 +31,15 @@ class Match(NamedTuple):
 
 
 class Join:
-    """The rows of a table that some files' keys name."""
+    """The rows of a table that match the keys of some files."""
 
     def __init__(self, path: Path, identities: Sequence[Identity]) -> None:
         """Read the rows of some files.
 
         Args:
-            path: the table, made ready for joining (`write_join_table`).
-            identities: of all files whose header could be read, those too that the study does not
-                select: a row of theirs has its file, and a patient of theirs can share a key.
+            path: the table, prepared for joining (`write_join_table`).
+            identities: of all files with a readable header, also those that the study does not
+                select: their rows are not unmatched, and their patients can share a key.
         """
         facts = table_facts(path)
         assert facts is not None, "a table that is ready for joining"
@@ -66,7 +66,7 @@ class Join:
         return None if key is None or key in self._shared else self._rows[key]
 
     def match_of(self, identity: Identity) -> Match | None:
-        """What became of a file and the table; null if no row is near it."""
+        """How a file was matched to the table; null if no row is close to it."""
         key = self._key(identity)
         if key is not None:
             rows = self._rows[key]
@@ -79,7 +79,7 @@ class Join:
         return sum(len(self._rows[key]) for key in self._shared)
 
     def _keys(self, identity: Identity) -> list[tuple[int, str]]:
-        """Keys of a file, the most specific first, as the table's are written."""
+        """Keys of a file, most specific first, in the form of the table's."""
         keys = []
         for kind, name in enumerate(KEYS):
             key = getattr(identity, name)
@@ -103,7 +103,7 @@ class Join:
         )
 
     def _alike(self, scan: pl.LazyFrame, unmatched: Sequence[Identity]) -> dict[str, Match]:
-        """By accession number: the first row whose own is nearly the same."""
+        """The first row whose accession number is nearly the same."""
         loose: dict[str, set[str]] = {}
         for identity in unmatched:
             if text := without(identity.accession_number, ALL_DIFFERENCES):

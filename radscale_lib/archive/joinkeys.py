@@ -1,4 +1,4 @@
-"""Keys that join a table's rows to images: what counts as one, and how two of them differ."""
+"""Keys that join a table's rows to images: what counts as a key, and how two keys differ."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from radscale_lib.archive.elements import Elements
 from radscale_lib.study.archive import Difference
 
 KEYS = ("sop_instance_uid", "study_instance_uid", "accession_number")
-"""Columns that can be keys, the most specific first: a row's key is the first that it fills."""
+"""Columns that can be keys, most specific first: a row's key is the first that is not blank."""
 
 _INVISIBLE = dict.fromkeys(map(ord, "\0\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 _EXCEL_ERROR = re.compile(
@@ -33,7 +33,7 @@ _DECIMALS = re.compile(r"(\d+)[.,]0+")
 
 
 class Identity(NamedTuple):
-    """Who an image is of, and what joins it to tables; empty where the header does not say."""
+    """The patient and keys of an image; empty where the header does not state them."""
 
     patient_id: str = ""
     sop_instance_uid: str = ""
@@ -52,7 +52,7 @@ def identity_of(elements: Elements) -> Identity:
 
 
 def key_of(text: str | None) -> str:
-    """A key as it is compared: without surrounding or invisible blanks, in plain characters.
+    """A key in the form in which keys are compared: trimmed, without invisible characters, NFKC.
 
     Full-width digits and letters become ASCII (NFKC). Empty for a blank, an Excel error such as
     `#N/A`, and a placeholder (`is_placeholder`).
@@ -71,7 +71,7 @@ def plain(text: str | None) -> str:
 
 
 def is_placeholder(key: str) -> bool:
-    """Whether a key stands for none: zeros, nines, `XXX`, `N/A`, `unknown`, an Excel error."""
+    """Whether a key is a placeholder: zeros, nines, `XXX`, `N/A`, `unknown`, an Excel error."""
     if _REPEATED.fullmatch(key):
         return True
     if key[-1].isdecimal():
@@ -80,17 +80,17 @@ def is_placeholder(key: str) -> bool:
 
 
 def is_error(cell: str) -> bool:
-    """Whether a spreadsheet wrote an error, such as `#N/A` or `#NAME?`, in place of a value."""
+    """Whether a cell holds a spreadsheet error, such as `#N/A` or `#NAME?`."""
     return cell.startswith("#") and _EXCEL_ERROR.fullmatch(cell.strip()) is not None
 
 
 def is_rounded(key: str) -> bool:
-    """Whether a spreadsheet wrote a number in scientific notation: digits are lost."""
+    """Whether a key is in a spreadsheet's scientific notation, which has lost digits."""
     return _ROUNDED.fullmatch(key) is not None
 
 
 def without(key: str, differences: Collection[Difference]) -> str:
-    """An accession number without what is ignored, so that equal ones are equal texts."""
+    """An accession number with the ignored differences removed, for comparison."""
     if not key.isalnum():  # few keys
         if "apostrophe" in differences:
             key = _APOSTROPHES.sub("", key.removeprefix("=").strip('"')).strip()
@@ -109,7 +109,7 @@ ALL_DIFFERENCES: tuple[Difference, ...] = get_args(Difference)
 
 
 def differences(one: str, other: str) -> tuple[Difference, ...] | None:
-    """The fewest differences without which two accession numbers are equal; null if none do."""
+    """The fewest differences to ignore for two accession numbers to be equal; null if none."""
     for count in range(len(ALL_DIFFERENCES) + 1):
         for some in combinations(ALL_DIFFERENCES, count):
             if without(one, some) == without(other, some):

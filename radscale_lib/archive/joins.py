@@ -1,7 +1,7 @@
-"""The audit of an archive's joins: which rows of its tables found their files, and which did not.
+"""The audit of an archive's joins: which rows of its tables were joined to files.
 
-A key that several patients share joins nothing. Whether patients share one is only known once all
-partitions are, so what a partition joined by such a key is taken back here.
+A key that several patients share joins nothing. Whether they share one is known only once all
+partitions are, so what a partition joined by such a key is undone here.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ SCHEMA = pl.Schema([
     ("studies_matched", pl.Int64),
     ("studies_unmatched", pl.Int64),
 ])  # fmt: skip
-"""Of `joins.parquet`, a row for each table (docs/reference/data-contracts.md)."""
+"""Columns of `joins.parquet`, one row per table (docs/reference/data-contracts.md)."""
 
 _DIGITS = 16
 """Leading hex digits of a pseudonym that are compared."""
@@ -50,16 +50,16 @@ _TAKEN_BACK: dict[str, Callable[[str], bool]] = {
     ),
     "tubes": lambda name: name == "tubes",
 }
-"""Columns of a shard that come from a table. That an image has no tubes may come from labels."""
+"""Columns of a shard that come from each table. That there is no tube may also come from labels."""
 
 
 class Joins:
     """The joins of an archive's partitions."""
 
     def __init__(self, ledgers: Mapping[int, Path]) -> None:
-        """Read what the partitions, by number, say of their joins.
+        """Read the joins from the ledgers of the partitions, by number.
 
-        Memory grows by some 50 bytes a file that has a row.
+        Memory grows by some 50 bytes for each file that has a row.
         """
         self._ledgers = ledgers
         self._facts = _facts(ledgers.values())
@@ -116,7 +116,7 @@ class Joins:
         self._counts[name] = Counter(counts)
 
     def check(self, most_unmatched: Mapping[str, float]) -> Iterator[str]:
-        """What is wrong with each table that leaves too many of its rows unjoined."""
+        """Problems: each table with too many unjoined rows, and why they are unjoined."""
         for name, counts in self._counts.items():
             lost = counts["rows"] - counts["rows_matched"]
             if lost > most_unmatched[name] * counts["rows"]:
@@ -128,7 +128,7 @@ class Joins:
                 )
 
     def explained(self, name: str) -> list[str]:
-        """Why rows of a table are joined to nothing, and what would join them."""
+        """Why rows of a table are unjoined, and what would join them."""
         counts = self._counts[name]
         reasons = [
             (counts["rows_shared"], "with a key that several patients share"),
@@ -147,7 +147,7 @@ class Joins:
         ]
 
     def apply(self, partition: int, images: pl.DataFrame) -> pl.DataFrame:
-        """Take back from a partition's rows of the catalog what a shared key joined; count them.
+        """Undo what a shared key joined in a partition's rows of the catalog, and count the images.
 
         Args:
             partition: number of the partition.
@@ -193,13 +193,13 @@ class Joins:
         return _without_taken(images.with_columns(taken.alias("@taken")))
 
     def _is_from(self, name: str, column: str) -> pl.Expr:
-        """Whether a table gave a column: labels say that there are no tubes if nobody drew any."""
+        """Whether a column came from a table; "no tubes" may come from labels instead."""
         if name == "labels" and column == "tubes" and "tubes" in self._facts:
             return (pl.col("@tubes_match") != JOINED).fill_null(True)
         return pl.lit(True)
 
     def table(self) -> pl.DataFrame:
-        """The audit, a row for each table; images are counted after `apply` to all partitions."""
+        """The audit, one row per table; images are counted once `apply` has seen all partitions."""
         rows: list[dict[str, Any]] = []
         for name, counts in self._counts.items():
             studies = pl.concat(
@@ -241,9 +241,9 @@ def near_text(
     ignored: Sequence[str] = (),
     what: str = "rows",
 ) -> str:
-    """Rows that would be joined if their keys were written as the headers', and how to do it.
+    """Rows that would be joined if their keys were written as in the headers, and how to do it.
 
-    Counts may be texts, where few are not stated.
+    Counts may be text, where small ones are not shown.
     """
     some, all_ = (number if isinstance(number, str) else f"{number:,}" for number in (count, rows))
     many = f"{some} of {all_} {what} would match"
@@ -278,7 +278,7 @@ def _number(column: str) -> pl.Expr:
 
 
 def _without_taken(images: pl.DataFrame) -> pl.DataFrame:
-    """Give the images that lost something a digest of their own, and drop the columns of joins."""
+    """Give images that lost a join a new digest, and drop the columns of joins."""
     changed = images["@taken"] != ""
     if changed.any():
         digests = [

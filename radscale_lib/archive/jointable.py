@@ -1,7 +1,7 @@
-"""A table made ready for joining: read once, checked as a whole, its rows with their keys.
+"""A table prepared for joining: read once, checked as a whole, each row with its key.
 
-It is Parquet: a row for each row of the table, with the columns that the study reads, the row's
-number, and its key. It holds keys and texts as the table has them.
+It is a Parquet file with a row for each row of the table: the columns that the study reads, the
+row's number, and its key. Keys and texts are as in the table.
 """
 
 import hashlib
@@ -44,8 +44,8 @@ _KEY_FIELDS = [
     pa.field("@loose", pa.string()),
     pa.field("@content", pa.binary(8), nullable=False),
 ]
-"""Number of the row; which of `KEYS` is its key, and the key; the accession number, and what is
-left of it without any difference; a digest of the other columns."""
+"""Number of the row; which of `KEYS` is its key, and the key; the accession number, as written and
+with all differences removed; a digest of the other columns."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class TableFacts:
     """What is known about a whole table."""
 
     keys: list[str]
-    """Key columns that it has."""
+    """The table's key columns."""
     columns: list[str]
-    """Other columns that the study reads."""
+    """Its other columns that the study reads."""
     ignore: list[Difference]
     rows: int = 0
     without_key: int = 0
@@ -65,7 +65,7 @@ class TableFacts:
 
 
 def form_of(archive: Archive, name: str) -> Form:
-    """What the study file says of a table."""
+    """The form of a table, as the study file states it."""
     join = getattr(archive.joins, name)
     place = f"joins.{name}"
     keys = {key: f"{place}.{key}" for key in ("columns", "encoding")}
@@ -81,15 +81,15 @@ def write_join_table(
     ignore: Sequence[Difference] = (),
     most_rows: int | None = None,
 ) -> TableFacts:
-    """Read a table and write it ready for joining.
+    """Read a table and write it prepared for joining.
 
     Args:
         name: `reports`, `labels` or `tubes`.
         path: the table.
         labels: label names of the study.
         out: the Parquet file to write.
-        form: how the table is written, as far as it is known.
-        ignore: in what accession numbers may differ.
+        form: how the table is written, as far as known.
+        ignore: differences of accession numbers to ignore.
         most_rows: read at most this many; null reads all.
 
     Raises:
@@ -120,7 +120,7 @@ def write_join_table(
 
 
 def table_facts(path: Path) -> TableFacts | None:
-    """What is known about a table that is ready for joining; null for any other file."""
+    """The facts of a table that is prepared for joining; null for any other file."""
     if path.suffix != ".parquet":
         return None
     try:
@@ -185,7 +185,7 @@ class _Reader:
 
 
 def _check_contradictions(path: Path, written: Path) -> None:
-    """Refuse rows of one key that say different things."""
+    """Refuse rows that have the same key and differ."""
     rows = pl.scan_parquet(written).filter(pl.col("@kind").is_not_null())
     first = (
         rows.group_by("@kind", "@key")

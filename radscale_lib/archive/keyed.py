@@ -1,4 +1,4 @@
-"""Whether an archive has been ingested with a key."""
+"""Whether an archive was ingested with a given key."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -11,13 +11,13 @@ from radscale_lib.archive.listing import read_listing
 
 
 def was_keyed(key: bytes, listing: Path, ledger: Path) -> bool:
-    """Whether a ledger of the archive names a listed file by this key.
+    """Whether a ledger of the archive holds a listed file's digest under this key.
 
     Args:
         key: the secret key of the pseudonyms.
-        listing: the listing of a partition; those of the others are beside it.
-        ledger: the ledger of the partition, which may be missing; the others are beside it, and
-            that of the whole archive beside their folder.
+        listing: the listing of a partition; the others are in the same folder.
+        ledger: the ledger of the partition, which may be missing; the others are in the same
+            folder, and the whole archive's is beside that folder.
     """
     digests = [path_digest(key, path) for path in islice(_listed(listing), 1000)]
     parts = sorted(ledger.parent.glob("part=*.parquet"))

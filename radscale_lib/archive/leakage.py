@@ -1,4 +1,4 @@
-"""Whether a test archive holds what encoders or heads learn from, by patient and by image."""
+"""Check that a test archive shares no patient or image with what encoders or heads learn from."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from radscale_lib.shards.parquet import write_table
 LEARNT_FROM = ("pool", "train", "validation")
 """Splits of an archive that encoders or heads learn from."""
 SCHEMA = pl.Schema({"archive": pl.String(), "patients": pl.Int64(), "images": pl.Int64()})
-"""Of `leakage.parquet`: the archive that is learnt from, and what both hold; null: not comparable,
-since the archives have other keys, or images that are prepared otherwise."""
+"""Columns of `leakage.parquet`: the archive learnt from, and patients and images in both; null if
+not comparable, because keys or image preparation differ."""
 
 
 class LeakageError(ValueError):
-    """A test archive that holds what is learnt from; the message has counts, and no identifier."""
+    """A test archive that overlaps with training data; the message has counts only."""
 
 
 class Learnt(NamedTuple):
@@ -25,19 +25,19 @@ class Learnt(NamedTuple):
     name: str
     catalog: Path
     same_key: bool
-    """Whether its pseudonyms are made with the test archive's key."""
+    """Whether its pseudonyms use the test archive's key."""
     same_images: bool
-    """Whether its images are prepared as the test archive's."""
+    """Whether its images are prepared like the test archive's."""
 
 
 def check_leakage(name: str, catalog: Path, learnt: Sequence[Learnt], out: Path) -> None:
-    """Compare a test archive with those that are learnt from, and write what was compared.
+    """Compare a test archive with those learnt from, and write the result.
 
     Args:
         name: the test archive's.
         catalog: its catalog.
         learnt: the other archives.
-        out: the table to write, of `SCHEMA`.
+        out: the table to write, with `SCHEMA`.
 
     Raises:
         LeakageError: if an image, or a patient, is in both; nothing is written.
@@ -67,7 +67,7 @@ def _told(count: int, what: str) -> str:
 
 
 def _shared(one: pl.LazyFrame, other: pl.LazyFrame, column: str) -> int:
-    """How many different values of a column of hexadecimal digits both tables have."""
+    """Number of distinct values of a hexadecimal column that both tables have."""
     values = (frame.select(pl.col(column).str.decode("hex")).unique() for frame in (one, other))
     mine, theirs = values
     return int(mine.join(theirs, on=column, how="semi").select(pl.len()).collect().item())

@@ -59,33 +59,33 @@ JOIN_FIELDS = [
         pa.field(f"{table}_match", pa.string()),
     )
 ]
-"""What became of a file and each table (`join.Match`); null if no row is near it."""
+"""How a file was matched to each table (`join.Match`); null if no row is close to it."""
 PARTITION_SCHEMA = pa.schema([*LEDGER_SCHEMA, pa.field("patient", pa.string()), *JOIN_FIELDS])
-"""Of a partition's ledger: the patient is given, by pseudonym, where a row of a table is."""
+"""Columns of a partition's ledger; the patient's pseudonym is given where a table has a row."""
 TABLES_KEY = b"radscale.tables"
-"""Metadata of a partition's ledger: what is known about each table as a whole, as JSON."""
+"""Metadata key of a partition's ledger: the facts of each table, as JSON."""
 
 
 @dataclass
 class Account:
-    """What is known about a file, and what became of it."""
+    """What is known about a file, and its outcome."""
 
     entry: Entry
     facts: Facts = field(default_factory=Facts)
     outcome: Outcome | None = None
     stage: Stage | None = None
-    """What refused it; null once it is accepted."""
+    """Why it was refused; null once it is accepted."""
     reason: str | None = None
     detail: str | None = None
     row: int | None = None
     identity: Identity | None = None
-    """What joins it to the tables; null if its header cannot be read."""
+    """Its keys for the tables; null if its header cannot be read."""
     matches: dict[str, Match] = field(default_factory=dict)
     """By table."""
 
 
 def path_digest(key: bytes, path: str) -> str:
-    """HMAC-SHA256 of a relative path, first 32 hex digits: names a file to who holds the key."""
+    """HMAC-SHA256 of a relative path (first 32 hex digits), which only the key can resolve."""
     message = b"path\0" + os.fsencode(path)
     return hmac.new(key, message, hashlib.sha256).hexdigest()[:32]
 
@@ -112,7 +112,7 @@ def write_ledger(
     tables: Mapping[str, TableFacts] | None = None,
     texts: TextCounts | None = None,
 ) -> None:
-    """Write the outcome of every file, what became of it and the `tables`, and of the `texts`."""
+    """Write the outcome of every file, its matches in the `tables`, and the counts of `texts`."""
     rows = [
         {
             "path_digest": path_digest(key, account.entry.path),
@@ -140,7 +140,7 @@ def write_ledger(
 
 
 def _patient(account: Account, key: bytes) -> str | None:
-    """The patient's pseudonym, of a file that a row of a table is near to."""
+    """The patient's pseudonym, for a file that is close to a table's row."""
     if not account.matches or account.identity is None or not account.identity.patient_id:
         return None
     return pseudonym(key, "patient", account.identity.patient_id)

@@ -10,8 +10,8 @@ UPPER = "".join(letter for letter in _LATIN if letter.isupper())
 """Capitals of Latin, Greek and Cyrillic script, for a character class."""
 LOWER = "".join(letter for letter in _LATIN if letter.islower())
 UNBROKEN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-"""Letters of scripts without boundaries of words (Thai, Lao, Burmese, Khmer, Chinese, Japanese) or
-with particles joined to names (Korean), for a character class."""
+"""Letters of scripts without word boundaries (Thai, Lao, Burmese, Khmer, Chinese, Japanese) or with
+particles joined to names (Korean), for a character class."""
 
 _IS_UNBROKEN = re.compile(f"[{UNBROKEN}]")
 _OTHERS = dict(zip("ßøđðłıæœ’", "soddliao'", strict=True))
@@ -47,5 +47,5 @@ def lower_case(text: str) -> str:
 
 
 def is_unbroken(text: str) -> bool:
-    """Whether a text has letters of a script without boundaries of words."""
+    """Whether a text has letters of a script without word boundaries."""
     return not text.isascii() and _IS_UNBROKEN.search(text) is not None

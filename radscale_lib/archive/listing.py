@@ -1,6 +1,6 @@
-"""The listing of an archive: every file found, in the partition it falls in.
+"""The listing of an archive: every file found, by partition.
 
-Standard library only: the workflow calls `refresh` when it starts, so that new files are noticed.
+Standard library only: the workflow calls `refresh` at every start, so that new files are noticed.
 """
 
 import filecmp
@@ -17,7 +17,7 @@ from radscale_lib.archive.scratch import scratch
 from radscale_lib.files import make_private
 
 NOT_A_FILE = -1
-"""Size that marks what cannot be opened: an unreadable file or folder, a dead link, a pipe, a
+"""Size of an entry that cannot be opened: an unreadable file or folder, a dead link, a pipe, a
 device."""
 
 UNTIMED = 0
@@ -43,15 +43,15 @@ class Entry(NamedTuple):
 def refresh(dicom: Path, out: Path, partitions: int, timeless: bool = False) -> list[Path]:
     """List the files below `dicom` into `out`/part=K.tsv, one file for each partition.
 
-    A listing whose content did not change is left alone, with its time stamp. Memory grows
+    A listing whose content did not change keeps its time stamp. Memory grows
     with the largest folder, not with the archive.
 
     Args:
         dicom: folder of the archive.
         out: folder of the listings.
         partitions: their number.
-        timeless: leave out time stamps, of files that never change but in number and size: those of
-            a phantom lie among the results, and are copied with them.
+        timeless: leave out time stamps. For files that change only in number and size: a phantom's
+            are part of the results, and are copied with them.
 
     Returns:
         The listings that changed.
@@ -91,7 +91,7 @@ def walk(folder: Path) -> Iterator[Entry]:
 
 def _walk(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[Entry]:
     with os.scandir(folder) as found:
-        # A folder sorts as its name and a slash do, so that whole paths come in order.
+        # A folder sorts as its name plus a slash, so that whole paths come in order.
         entries = sorted(
             ((entry.name + "/" * _is_folder(entry), entry) for entry in found),
             key=itemgetter(0),
@@ -165,7 +165,7 @@ def read_entry(path: Path, number: int, line: str) -> Entry:
     """The entry of a line of the listing `path`; `number` is the line's, from 1.
 
     Raises:
-        ListingError: if the line is none of a listing.
+        ListingError: if the line is damaged.
     """
     try:
         name, size, mtime_ns = line.rstrip("\n").split("\t")

@@ -1,6 +1,6 @@
-"""Plain text from what report systems export: RTF, HTML, HL7 escapes, exotic blanks.
+"""Plain text from the exports of report systems: RTF, HTML, HL7 escapes, unusual blanks.
 
-A text that says only that it is missing ("nan", "NULL") is none.
+Text that only says that it is missing ("nan", "NULL") counts as missing.
 """
 
 import html
@@ -17,7 +17,7 @@ _BLANKS = frozenset({
     "nil", "-nan", "#null!", "#value!", "#ref!", "(null)", "<null>", "\\n", "-", "--", "---", "–",
     "—", ".", "..", "...", "?", "/", "undefined", "missing", "[null]", '""', "''", "{}", "[]",
 })  # fmt: skip
-"""Lower case; what exports write where they have no text."""
+"""What exports write in place of a missing text, in lower case."""
 _RTF = re.compile(r"\s*\{\\rtf\d?\b")
 _TAG = re.compile(
     r"</[a-z][\w:.-]*\s*>|<(?:br|p|hr|div|span|table|tr|td|li)\b[^<>]*>|<!doctype|<\?xml",
@@ -50,12 +50,12 @@ _FULL_WIDTH = {
 def plain_text(text: str | None, counts: Counter[str] | None = None) -> str | None:
     """A report without markup; null if there is none.
 
-    Line ends stay, as line feeds; letters are composed (NFC), figures and letters of full width
-    become ASCII, and characters that nobody sees are removed.
+    Line ends are kept as line feeds; letters are composed (NFC), full-width digits and letters
+    become ASCII, and invisible characters are removed.
 
     Args:
         text: a cell of a table.
-        counts: to add one to for what was found: "RTF", "HTML", "HL7 escapes" or "blank".
+        counts: counter to increment for what was found: "RTF", "HTML", "HL7 escapes" or "blank".
     """
     if text is None:
         return None
@@ -97,7 +97,7 @@ def _from_rtf(text: str) -> str:
 
 
 def _hl7(match: re.Match[str]) -> str:
-    """What an escape sequence of HL7 v2 stands for (chapter 2.7)."""
+    """The text that an escape sequence of HL7 v2 stands for (chapter 2.7)."""
     if match["command"]:
         return "\n" * (int(match["figure"] or 1) if match["command"] == "sp" else 1)
     if match["letter"]:
@@ -120,7 +120,7 @@ def _from_html(text: str) -> str:
 
 @lru_cache
 def _section_tags() -> frozenset[str]:
-    """Elements of XML that are named as the sections are."""
+    """XML elements that have the names of sections."""
     kinds = ("findings", "impression", "indication", "comparison")
     headings = language("en").headings
     return frozenset(name for kind in kinds for name in headings[kind] if name.isalpha())

@@ -1,4 +1,4 @@
-"""The masks that a table of tubes names, listed as the archive's files are."""
+"""List the masks that a table of tubes names, in the form of the archive's listings."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ MASK_COLUMN = "mask"
 
 
 def refresh_masks(tubes: Path, out: Path, form: Form | None = None) -> None:
-    """List the masks of a table into `out`/masks.tsv, which is left alone if it says the same.
+    """List the masks of a table in `out`/masks.tsv; an identical one is left alone.
 
     Args:
         tubes: the table; its column `mask`, if it has one, holds paths from the table's folder.
         out: the folder of the archive's listings.
-        form: how the table is written, as far as it is known.
+        form: how the table is written, as far as known.
 
     Raises:
         ListingError: if the table cannot be read.

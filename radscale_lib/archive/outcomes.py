@@ -1,4 +1,4 @@
-"""What becomes of a file: accepted, or refused for a reason with a fixed code.
+"""The outcome of a file: accepted, or refused for a reason with a fixed code.
 
 Reasons and details are made of fixed texts, numbers and names from DICOM's own dictionaries, never
 of other values of the file, so that no identifier reaches the ledger (`docs/hospital/ingest.md`).
@@ -10,9 +10,9 @@ from typing import Literal, get_args
 Outcome = Literal["accepted", "excluded", "quarantined", "duplicate", "postponed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 REUSED_UID = "sop_instance_uid_reused"
-"""Reason of a file whose SOP Instance UID an accepted image with other pixels has."""
+"""Reason of a file whose SOP Instance UID belongs to an accepted image with other pixels."""
 Stage = Literal["scan", "header", "selection", "pixels", "duplicates"]
-"""What can refuse a file, in the order that files go through."""
+"""Stages that can refuse a file, in order."""
 
 
 class RefusedError(Exception):
@@ -28,7 +28,7 @@ class RefusedError(Exception):
 
 
 class ExcludedError(RefusedError):
-    """A sound file that the study does not select."""
+    """An intact file that the study does not select."""
 
     outcome = "excluded"
 
@@ -40,20 +40,20 @@ class QuarantinedError(RefusedError):
 
 
 class PostponedError(RefusedError):
-    """A file that could not be read for no fault of its own: the next run reads it again."""
+    """A file that could not be read for reasons outside the file: the next run reads it again."""
 
     outcome = "postponed"
 
 
 def is_environment(error: BaseException) -> bool:
-    """Whether an error is the machine's and not the file's: of memory, or of the system."""
+    """Whether an error (out of memory, an OS error) is due to the machine and not the file."""
     return isinstance(error, MemoryError) or (
         isinstance(error, OSError) and error.errno is not None
     )
 
 
 def postponed(error: BaseException) -> PostponedError:
-    """The refusal that an error of the environment becomes."""
+    """The refusal for an error of the environment."""
     if isinstance(error, MemoryError):
         return PostponedError("out_of_memory")
     assert isinstance(error, OSError)
@@ -62,6 +62,6 @@ def postponed(error: BaseException) -> PostponedError:
 
 
 class DuplicateError(RefusedError):
-    """A second copy of an image that is accepted already."""
+    """A second copy of an image that was already accepted."""
 
     outcome = "duplicate"

@@ -28,7 +28,7 @@ class _Lead(NamedTuple):
     words: frozenset[str]
     is_title: bool = False
     is_cased: bool = False
-    """Whether it is written as the pattern is; else it is looked for in lower case."""
+    """Whether case matters; otherwise it is searched for in lower case."""
 
 
 class People:
@@ -94,7 +94,7 @@ class People:
         Args:
             text: a report.
             folded: in lower case.
-            words: that it has, in lower case.
+            words: the report's words, in lower case.
         """
         for lead in self._leads:
             if not lead.words.isdisjoint(words):
@@ -127,7 +127,7 @@ class People:
                 return None
         elif lead.is_title:
             stated = text[match.start() : match.end()].rstrip()
-            # letters in capitals can be something else, as DR, digital radiography
+            # capitals can mean something else, as DR for digital radiography
             if stated.isupper() and not stated.endswith(".") and self._is_no_name(word):
                 return None
             if word in self._words.stopwords and not token[0].isupper():
@@ -156,7 +156,7 @@ class People:
         return None
 
     def _end(self, text: str, token: re.Match[str]) -> int:
-        """The end of a name that begins with a token; a sentence's full stop is not part of it."""
+        """The end of a name that begins with a token, without a sentence's full stop."""
         for _ in range(_MOST_PARTS - 1):
             if _ends_sentence(token[0]):
                 break
@@ -223,7 +223,7 @@ class People:
                 yield match.start("name"), end
 
     def _by_themselves(self, text: str) -> Iterator[tuple[int, int]]:
-        """Names that begin with a usual given name, or have letters that the language has not."""
+        """Names that begin with a common given name, or have letters foreign to the language."""
         for token in _NAME.finditer(text):
             if self._is_given(token[0]) or self._is_foreign(token[0].lower()):
                 start = token.start()
@@ -257,5 +257,5 @@ class People:
 
 
 def _ends_sentence(part: str) -> bool:
-    """Whether the full stop of a part of a name ends the sentence: it is not an initial."""
+    """Whether the full stop after a part of a name ends the sentence (it is no initial)."""
     return part.endswith(".") and len(part) > 2

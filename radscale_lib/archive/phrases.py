@@ -1,4 +1,4 @@
-"""Phrases as patterns, and the words by which a text is known to have none of them."""
+"""Phrases as patterns, and the words that a text must have to contain any of them."""
 
 import re
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ WORD = re.compile(r"\w+")
 
 
 def choice(phrases: Iterable[str]) -> str:
-    """A pattern of any of some phrases, longest first, with any blanks between their words."""
+    """A pattern that matches any of the phrases, longest first, with any blanks between words."""
     ordered = sorted(set(phrases), key=lambda phrase: (-len(phrase), phrase))
     return "|".join(r"\s+".join(map(re.escape, phrase.split())) for phrase in ordered)
 
 
 def first_words(phrases: Iterable[str]) -> frozenset[str]:
-    """The first word of each phrase, in lower case: a text without any has no phrase."""
+    """The first word of each phrase, in lower case: a text without any of them has no phrase."""
     return frozenset(found[0] for found in map(WORD.findall, map(str.lower, phrases)) if found)
 
 

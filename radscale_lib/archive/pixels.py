@@ -1,7 +1,7 @@
 """Decoding: from the file's Pixel Data to stored bit patterns.
 
-imagecodecs decodes encapsulated frames; where it fails, pydicom's plug-ins are asked. Bits stored,
-signs and overlays, which imagecodecs does not know of, are treated here (PS3.5 8.1).
+imagecodecs decodes encapsulated frames; if it fails, pydicom's plug-ins are tried. Bits stored,
+signs and overlays, which imagecodecs does not know about, are handled here (PS3.5 8.1).
 """
 
 import io
@@ -64,15 +64,15 @@ _LOSSY = {
     uid.HTJ2K,
 }
 PLUGINS = ("pylibjpeg", "pyjpegls", "pillow")
-"""Second choices. GDCM is left out: it can abort the process, so that one bad file ends the job."""
+"""Fallbacks. GDCM is left out: it can abort the process, so that one bad file ends the job."""
 
 
 def stored_patterns(instance: Instance) -> tuple[Patterns, GreyScale]:
     """Decode an image to its stored bit patterns, and the grey scale by which to read them.
 
-    Patterns are uint8 or uint16 [H, W] below 2^bits; a signed value is its two's complement of as
-    many bits. A lossy decoder may overshoot, so its values are clipped; in native pixels and RLE,
-    bits above Bits Stored are not part of the pixel and are masked.
+    Patterns are uint8 or uint16 [H, W] below 2^bits; signed values are two's complements of the
+    same number of bits. A lossy decoder may overshoot, so its values are clipped; in native pixels
+    and RLE, bits above Bits Stored are not part of the pixel and are masked.
 
     Raises:
         QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed`, or one of
@@ -110,8 +110,8 @@ def _writable(pixels: Patterns) -> Patterns:
 def _without_overshoot(raw: NDArray[Any], grey: GreyScale) -> NDArray[Any]:
     """Clip what a lossy decoder returns beyond the range of its input.
 
-    Lossy JPEG of 12 bits carries all from 9 to 12, and others say 16 as often as not: an eighth of
-    the header's range counts as overshoot, and more as another precision.
+    12-bit lossy JPEG is used for anything from 9 to 12 bits, and other streams often state 16: up
+    to an eighth of the header's range counts as overshoot, more as a different precision.
     """
     signed = np.issubdtype(raw.dtype, np.signedinteger)
     span = 1 << grey.bits
@@ -137,7 +137,7 @@ def _native(instance: Instance) -> NDArray[Any]:
             samples = longer[: len(longer) // itemsize * itemsize].view(f"{order}u{itemsize}")
             check_padding(samples, instance)
     if order == ">" and itemsize == 1:
-        # Bytes may be swapped within words, by the element's VR: pydicom knows.
+        # Bytes may be swapped within words, depending on the VR; pydicom handles that.
         return _by_plugins(instance)
     pixels = data.view(f"{order}u{itemsize}").reshape(instance.rows, instance.columns)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
@@ -153,10 +153,10 @@ def _read(source: io.BufferedIOBase | io.RawIOBase, offset: int, length: int) ->
 
 
 def checked_frame(instance: Instance) -> tuple[bytes, Stream | None]:
-    """The encoded frame of an encapsulated image, after a look at its end and its own header.
+    """The encoded frame of an encapsulated image, once its end and its own header are checked.
 
     Returns:
-        The frame, and what it says of itself; null for RLE, and for what imagecodecs does not know.
+        The frame and its own header; null for RLE and for formats that imagecodecs does not know.
 
     Raises:
         QuarantinedError: `truncated`, `unsupported_syntax`, `decode_failed`, or one of
@@ -169,7 +169,7 @@ def checked_frame(instance: Instance) -> tuple[bytes, Stream | None]:
     if instance.transfer_syntax not in _DECODERS:
         return frame, None
     if not is_complete(frame):
-        # Some decoders would fill the missing rest with grey, without a word.
+        # Some decoders silently fill missing rows with grey.
         raise QuarantinedError("truncated", "no end-of-image marker")
     stream = stream_of(frame)
     if stream is None:
@@ -217,10 +217,10 @@ def _by_imagecodecs(instance: Instance, frame: bytes) -> NDArray[Any]:
 
 @contextmanager
 def _ignored_errors_raised() -> Iterator[None]:
-    """Raise what a decoder could only report as unraisable.
+    """Raise errors that a decoder can only report as unraisable.
 
     imagecodecs' HTJ2K decoder reports an error within the stream in no other way, and returns an
-    image whose rest is whatever was in memory.
+    image with uninitialised memory after the error.
     """
     ignored: list[object] = []
     hook = sys.unraisablehook
@@ -235,7 +235,7 @@ def _ignored_errors_raised() -> Iterator[None]:
 
 @contextmanager
 def failures_ignored() -> Iterator[None]:
-    """Go on after a decoder's failure: one in Rust panics, which is not an `Exception`."""
+    """Continue after a decoder's failure; a decoder in Rust panics, which is not an `Exception`."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

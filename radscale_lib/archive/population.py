@@ -1,4 +1,4 @@
-"""Whether the patients of an archive can be people: their shares of it, and of its splits."""
+"""Whether an archive's patients are plausible: their shares of the images and of the splits."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ _FEW_IMAGES, _MANY_IMAGES = 10, 100
 
 
 def implausible_patient(patients: pl.Series, most: float) -> str | None:
-    """What is wrong if one patient holds more of the images than a patient can.
+    """The problem if one patient has an implausible share of the images; null otherwise.
 
     Args:
         patients: the patient of every image.
@@ -35,7 +35,7 @@ def implausible_patient(patients: pl.Series, most: float) -> str | None:
 def empty_splits(
     patients: pl.Series, splits: Splits, split_of: Callable[[str, Splits], str]
 ) -> Iterator[str]:
-    """Names of splits, the pool among them, that no patient falls in.
+    """Names of splits, the pool included, without any patient.
 
     Args:
         patients: the patient of every image.

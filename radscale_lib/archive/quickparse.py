@@ -1,8 +1,8 @@
-"""A parser for headers as nearly all files have them, ten times as fast as pydicom's.
+"""A parser for ordinary headers, ten times as fast as pydicom's.
 
-It takes out the elements that ingest asks for, as raw bytes, and skips all others. Files that are
+It extracts the elements that ingest needs, as raw bytes, and skips all others. Files that are
 unusual in any way (no preamble, big endian, deflated, an unknown VR, a length beyond the file) are
-left to pydicom, so that there is one behaviour for them (PS3.5 7, PS3.10 7).
+left to pydicom, so that there is only one implementation for them (PS3.5 7, PS3.10 7).
 """
 
 from collections.abc import Iterable
@@ -28,12 +28,12 @@ Wanted = dict[int, str]
 
 _U32 = Struct("<I").unpack_from
 _EXPLICIT = Struct("<IHH").unpack_from
-"""Group and element (as one number, the element above), VR and a length of 16 bits."""
+"""Group and element (as one number, the element in the high bits), VR and a 16-bit length."""
 _IMPLICIT = Struct("<II").unpack_from
 
 
 def _key(tag: int) -> int:
-    """A tag as the bytes of a little-endian file read: the element above the group."""
+    """A tag as read from little-endian bytes: element in the high bits, group in the low."""
     return (tag & 0xFFFF) << 16 | tag >> 16
 
 
@@ -66,7 +66,7 @@ _MEDIA = {_MEDIA_CLASS, _TRANSFER_SYNTAX}
 
 
 class _UnusualError(Exception):
-    """Something that is left to pydicom."""
+    """A header that is left to pydicom."""
 
 
 class Meta(NamedTuple):
@@ -80,7 +80,7 @@ class Meta(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """What the parser took from a header."""
+    """What the parser extracted from a header."""
 
     elements: Elements
     media_class: str
@@ -92,7 +92,7 @@ class Parsed(NamedTuple):
 
 
 def wanted_tags(keywords: Iterable[str]) -> Wanted:
-    """Some keywords by their tags, in the form that `parse` takes."""
+    """Keywords by tag, in the form that `parse` takes."""
     return {_key(tag_for_keyword(keyword) or 0): keyword for keyword in keywords}
 
 
@@ -105,7 +105,7 @@ def parse(start: bytes, size: int, wanted: Wanted) -> Parsed | None:
         wanted: tags to take out, from `wanted_tags`.
 
     Returns:
-        Null if the header is unusual, or goes on beyond `start`.
+        Null if the header is unusual, or continues beyond `start`.
     """
     meta = parse_meta(start)
     if meta is None or meta.transfer_syntax in _LEFT_TO_PYDICOM:
@@ -220,7 +220,7 @@ def _pixels(tag: int, at: int, length: int) -> tuple[int, int]:
 
 
 def _end_of_sequence(data: bytes, at: int, implicit: bool) -> int:
-    """Where the delimiter of a sequence of undefined length lies."""
+    """The position of the delimiter that ends a sequence of undefined length."""
     while True:
         tag, length = _IMPLICIT(data, at)
         if tag == _SEQUENCE_END:

@@ -2,9 +2,8 @@
 
 Unser, Aldroubi and Eden, "B-spline signal processing", IEEE Trans. Signal Processing 41 (1993):
 interpolation is a recursive prefilter followed by four B-spline weights. The prefilter's impulse
-response falls by z = √3 − 2 a sample, so both together are a short band, and one sparse product per
-axis resizes an image. It goes strip by strip, so that what is in use stays in the processor's
-cache.
+response decays by z = √3 − 2 per sample, so both together are a short band, and one sparse product
+per axis resizes an image. It works strip by strip, so that its data stays in the processor's cache.
 """
 
 import functools
@@ -37,13 +36,13 @@ _PILLOW = {
 }
 _POLE = np.sqrt(3) - 2
 _REACH = 11
-"""Samples kept on each side of the prefilter's response: |z|^12 is below 2e-7."""
+"""Samples of the prefilter's response kept on each side: |z|^12 is below 2e-7."""
 _STRIP = 64
-"""Rows of the target that are made at once."""
+"""Rows of the target computed at once."""
 
 
 def stored_size(height: int, width: int, side: int, aspect: float = 1.0) -> tuple[int, int]:
-    """Height and width with the shorter side at `side`, pixels square.
+    """Height and width with square pixels and `side` pixels on the shorter side.
 
     Args:
         height: rows of the source.
@@ -65,8 +64,8 @@ def resize(
 ) -> NDArray[np.float32]:
     """Resample an image [H, W] to [height, width].
 
-    The cubic B-spline is mirrored at the edges. The others are as their library makes them, always
-    centred: other pixels than the B-spline's (`docs/hospital/ingest.md`).
+    The cubic B-spline is mirrored at the edges. The other methods are their library's, always
+    centred; their pixels differ from the B-spline's (`docs/hospital/ingest.md`).
 
     Args:
         image: the source, uint8, uint16 or float32.
@@ -95,7 +94,7 @@ def resize(
 
 
 def position(index: T, source: int, target: int, alignment: Alignment) -> T:
-    """Place in a grid of `target` pixels of a place in one of `source` (centres at integers)."""
+    """Convert a position in a grid of `source` pixels to one of `target` (centres at integers)."""
     if alignment == "centred":
         return (index + 0.5) * target / source - 0.5
     return index * target / source
@@ -129,7 +128,7 @@ def spline_matrix(source: int, target: int, alignment: Alignment) -> sparse.csr_
     )
     taps = np.arange(-_REACH, _REACH + 1)
     prefilter = _POLE ** np.abs(taps)
-    prefilter /= prefilter.sum()  # what the cut tails lack; constants stay as they are
+    prefilter /= prefilter.sum()  # make up for the truncated tails, so that constants stay constant
     band = np.zeros((target, len(taps) + 3))
     for i in range(4):
         band[:, i : i + len(taps)] += weights[:, i : i + 1] * prefilter

@@ -1,4 +1,4 @@
-"""Partitions with files that could not be read for no fault of theirs: ingested again next time.
+"""Partitions with postponed files, which are ingested again at the next run.
 
 Standard library only: the workflow calls `take_up` when it starts.
 """
@@ -9,7 +9,7 @@ from radscale_lib.files import atomic_write
 
 
 def note(ledger: Path, files: int) -> None:
-    """Note beside a partition's ledger that some of its files are postponed, or that none is."""
+    """Record beside a partition's ledger how many of its files are postponed."""
     mark = _mark(ledger)
     if files:
         with atomic_write(mark) as unfinished:

@@ -1,4 +1,4 @@
-"""RLE Lossless (PS3.5 annex G): the bytes of all pixels by place value, as runs."""
+"""RLE Lossless (PS3.5 annex G): run-length encoded byte planes."""
 
 import struct
 from typing import Any
@@ -17,11 +17,11 @@ _HEADER = struct.Struct("<16I")
 def decode_rle(frame: bytes, shape: tuple[int, int], itemsize: int) -> NDArray[np.unsignedinteger]:
     """Decode a grey frame, unsigned integers [H, W] of `itemsize` bytes.
 
-    Each segment is decoded to a plane of its own, and the planes interleaved at the end: faster
-    than to write every second byte.
+    Each segment is decoded to its own plane, and the planes are interleaved at the end, which is
+    faster than writing every second byte.
 
     Raises:
-        QuarantinedError: `length_mismatch` if a segment has at least a row more.
+        QuarantinedError: `length_mismatch` if a segment has at least one extra row.
         ValueError, struct.error, imagecodecs.ImcdError: if a segment is missing or damaged, or
             does not fill its plane; only zeros may follow (padding).
     """

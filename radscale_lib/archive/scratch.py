@@ -1,4 +1,4 @@
-"""Folders for unfinished work beside what becomes of it, removed even after a killed process."""
+"""Scratch folders beside the final output, removed even after a process was killed."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ from pathlib import Path
 def scratch(parent: Path, kind: str) -> Iterator[Path]:
     """Make a hidden folder in `parent` for the block.
 
-    Folders of the same kind whose process is no longer there are removed first, as far as this
-    machine can tell; those of other machines stay.
+    Folders of the same kind whose process has ended are removed first, if it ran on this machine;
+    those of other machines stay.
     """
     ours = f".{kind}-{socket.gethostname()}-"
     for left in parent.glob(f"{ours}*"):

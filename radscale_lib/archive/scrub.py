@@ -1,11 +1,11 @@
-"""Removing identifiers from report texts by rules.
+"""Remove identifiers from report texts by rules.
 
-Three kinds of rules: what a report's own headers say of its patient (names, numbers), wherever it
-stands; forms that identifiers have (dates, numbers, telephones, names after a title or a verb of
-reporting); and capitals within a sentence, where the language tells names by them. Forms that all
-languages share are here, words are in `radscale_lib.languages`.
+There are three kinds of rules: identifiers from the DICOM headers (names, numbers), wherever they
+appear; the forms of identifiers (dates, numbers, telephones, names after a title or a verb of
+reporting); and capitals within a sentence, in languages that mark names by them. Forms common to
+all languages are here; words are in `radscale_lib.languages`.
 `benchmarks/deidentify.py` measures what the rules find; `docs/hospital/privacy.md` says what they
-miss. They are not substitute for a review.
+miss. They are no substitute for a review.
 """
 
 import re
@@ -24,7 +24,7 @@ from radscale_lib.languages import Language, language
 from radscale_lib.lines import wrapped
 
 MARK = "___"
-"""What stands for a removed identifier, as in MIMIC-CXR."""
+"""Replacement for a removed identifier, as in MIMIC-CXR."""
 
 _YEAR = r"(?:19|20)\d{2}"
 _DIGIT = re.compile(r"\d")
@@ -64,7 +64,7 @@ _FIGURES = {
     ),
 }
 _MEASURE = r"\d+(?:x\d+)*(?:mm|cm|ml|cc|kv|kvp|mas|mgy|hu|fr|mg|g|kg|l|m|x)"
-"""Figures with a unit, without a blank."""
+"""Numbers with a unit, without a blank."""
 
 
 class _Rule(NamedTuple):
@@ -73,7 +73,7 @@ class _Rule(NamedTuple):
     kind: str
     pattern: re.Pattern[str]
     words: tuple[frozenset[str], ...] = ()
-    """It is looked for only in a text with a word of each of these sets (lower case)."""
+    """The rule is applied only to texts with a word of each of these sets (lower case)."""
 
 
 class Scrubber:
@@ -122,11 +122,11 @@ class Scrubber:
 
         Args:
             text: a report.
-            identifiers: names and numbers of the patient and the study, as their headers have them;
-                names in the form of DICOM, `Family^Given`.
-            counts: to add the number of marks to, by kind.
-            running: read as if the text were one line, but that the first word of a line that was
-                ended on purpose may have a capital; line ends stay, but within a mark.
+            identifiers: names and numbers of the patient and the study, as the headers state them;
+                names in DICOM's form, `Family^Given`.
+            counts: counter to which the number of marks is added, by kind.
+            running: read the text as if it were one line, except that the first word after an
+                intended line end may have a capital; line ends are kept, except within a mark.
         """
         counts = Counter() if counts is None else counts
         written = lines = text
@@ -177,19 +177,19 @@ def scrubber(code: str) -> Scrubber:
 
 
 def _span(match: re.Match[str]) -> tuple[int, int]:
-    """What a rule removes: all but the words by which the identifier was recognised."""
+    """What a rule removes: the match without the words by which it was recognised."""
     lead = match.re.groupindex.get("lead")
     return (match.start() if lead is None else max(match.start(), match.end(lead))), match.end()
 
 
 def _unwrapped(text: str) -> str:
-    """The text with a blank for each line's end that is a wrapped line's."""
+    """The text with blanks in place of the ends of wrapped lines."""
     ends = wrapped(text)
     return "".join(" " if place in ends else sign for place, sign in enumerate(text))
 
 
 def _marked(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """The text with a mark for each span; those that overlap become one."""
+    """The text with a mark for each span; overlapping spans become one."""
     if not spans:
         return text
     parts, last = [], 0
@@ -201,7 +201,7 @@ def _marked(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 
 def _mixed(vertebrae: Sequence[str]) -> str:
-    """Letters and at least four digits; levels of the spine and measures are none."""
+    """Letters and at least four digits, except levels of the spine and measurements."""
     levels = rf"(?:{'|'.join(vertebrae) or 't|c|l|s'})"
     spine = rf"{levels}\d{{1,2}}(?:-{levels}?\d{{1,2}})*"
     return (
@@ -212,7 +212,7 @@ def _mixed(vertebrae: Sequence[str]) -> str:
 
 
 def _merged(patterns: Sequence[str]) -> list[str]:
-    """The same patterns in fewer: those that remove all of what they match become one."""
+    """Fewer, equivalent patterns: those that remove their whole match are merged."""
     whole = [pattern for pattern in patterns if "(?P<lead>" not in pattern]
     return ["|".join(whole), *(pattern for pattern in patterns if pattern not in whole)]
 
@@ -266,7 +266,7 @@ def _dates_in_words(
         return
     number = rf"(?:{choice(dates['number_words'])})"
     joined = rf"[ -](?:(?:{choice(dates['number_links'])})[ -])?"
-    if dates.get("compounds"):  # German writes a number as one word
+    if dates.get("compounds"):  # in German a number is one word
         number = rf"(?:{choice(dates['compounds'])}){{1,9}}(?:{choice(dates['compound_ends'])})?"
     spelt = rf"{number}(?:{joined}{number}){{0,6}}"
     year = rf"(?:[ ,]+(?:{choice(dates['links'])})?[ ]*(?:{_YEAR}|{spelt}))"
@@ -282,7 +282,7 @@ def _dates_in_words(
 
 
 def _numbers(words: Language, flags: int) -> Iterator[_Rule]:
-    """Telephones and numbers of records after their words."""
+    """Telephone and record numbers after the words that announce them."""
     sign = rf"(?:\b(?:{choice(words.numbers.get('signs', ()))})\b\.?|[#°º])"
     phones, records = words.numbers["phones"], words.numbers["records"]
     further = choice([*words.numbers["signs"], *words.numbers["phone_signs"]])
@@ -310,7 +310,7 @@ def _numbers(words: Language, flags: int) -> Iterator[_Rule]:
 
 
 def _places(words: Language) -> Iterator[_Rule]:
-    """Institutions and streets with their names."""
+    """Named institutions and streets."""
     places = words.places
     if not words.has_word_boundaries:
         return

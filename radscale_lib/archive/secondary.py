@@ -1,4 +1,4 @@
-"""Writing a picture as a DICOM secondary capture, so that ordinary ingest reads it."""
+"""Write a picture as a DICOM secondary capture, so that ordinary ingest reads it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from radscale_lib.files import atomic_write
 
 @dataclass(frozen=True)
 class Capture:
-    """What the header of a picture says. Empty texts are unknown."""
+    """Header values of a picture. Empty texts are unknown."""
 
     patient_id: str
     study_instance_uid: str
@@ -29,7 +29,7 @@ class Capture:
 
 
 def derived_uid(*parts: str) -> str:
-    """A UID that is always the same for the same texts (PS3.5 B.2: 2.25 and a 128-bit number)."""
+    """A UID derived from texts, always the same (PS3.5 B.2: 2.25 and a 128-bit number)."""
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
     return f"2.25.{int.from_bytes(digest, 'big')}"
 
@@ -37,12 +37,12 @@ def derived_uid(*parts: str) -> str:
 def write_capture(
     path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], capture: Capture
 ) -> None:
-    """Write a grey picture [H, W] as MONOCHROME2, uncompressed; same input, same bytes.
+    """Write a grey picture [H, W] as uncompressed MONOCHROME2; the same input gives the same bytes.
 
     Args:
         path: the file to make.
-        pixels: 8 or 16 bits, larger is brighter.
-        capture: values of the header.
+        pixels: uint8 or uint16; larger is brighter.
+        capture: header values.
     """
     with quiet_pydicom():  # it would write the table's values to the log
         dataset = _dataset(pixels, capture)
@@ -89,7 +89,7 @@ def _dataset(pixels: NDArray[np.uint8] | NDArray[np.uint16], capture: Capture) -
 
 
 def rewrite_header(source: Path, target: Path, capture: Capture) -> bool:
-    """Copy a DICOM file and give it the identifiers, and the view, that a collection states.
+    """Copy a DICOM file with the identifiers and the view that a collection states.
 
     Returns:
         Whether the source could be read as a DICOM image.

@@ -1,10 +1,10 @@
 """Sections of a radiology report.
 
 A heading stands at the start of a line, with a colon, a dash or nothing behind it, or within a line
-with a colon, in capitals or after a sentence. Where no heading names the findings, the body is what
-stands under a heading such as REPORT or INTERPRETATION, else what stands before the first heading
+with a colon, in capitals or after a sentence. If no heading names the findings, the body is the
+text under a heading such as REPORT or INTERPRETATION, or else the text before the first heading
 and after the first paragraph of a comparison, technique or indication (the layout of MIMIC-CXR).
-What each rule did is counted.
+The uses of each rule are counted.
 """
 
 import re
@@ -17,7 +17,7 @@ from radscale_lib.languages import Language, language
 
 
 class Texts(NamedTuple):
-    """The sections of a report that are kept; those to be learnt from and written are first."""
+    """The sections of a report that are kept; those used for training and generation come first."""
 
     findings: str | None = None
     impression: str | None = None
@@ -34,18 +34,18 @@ class _Part(NamedTuple):
 
 
 class _Asides(NamedTuple):
-    """How a part that is not a body ends without a heading."""
+    """How a part other than the body ends if no heading follows."""
 
     no_comparison: re.Pattern[str]
     before_organ: re.Pattern[str]
-    """The end of a line before one such as "Lungs: clear"."""
+    """A line end before a line such as "Lungs: clear"."""
 
 
 _KINDS = (
     "findings", "impression", "report", "interpretation", "indication", "comparison", "addendum",
     "addendum_end", "other", "record", "signature",
 )  # fmt: skip
-"""Of a heading that joins two of them, the first counts."""
+"""If a heading names two sections, the first counts."""
 _OPENING = r"^[ \t]*(?:[*#_=\[(<>•-]+[ \t]*|\d{1,2}[.)][ \t]+)?"
 _CLOSING = r"[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:[*_\])>=]+[ \t]*)?"
 _COLON = "[:：﹕]"
@@ -54,7 +54,8 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _LINE_END = re.compile(r"\n[ \t]*(?=[^\W\d_a-zß-ÿ])")
 _RULER = re.compile(r"^[ \t]*(?:[*=~#-]{3,}|_{4,})[ \t]*$", re.MULTILINE)
 _LONG_LINE = 60
-"""Characters; a shorter first line of a comparison or technique is all of it."""
+"""Characters; if the first line of a comparison or technique is shorter, it is the whole
+section."""
 
 
 class Splitter:
@@ -111,7 +112,7 @@ class Splitter:
 
         Args:
             report: plain text.
-            counts: to add one to for each rule that was used, by its name.
+            counts: counter to increment for each rule that was used, by its name.
         """
         used: set[str] = set()
         report = _RULER.sub("", report)
@@ -128,7 +129,7 @@ class Splitter:
         return texts
 
     def _parts(self, report: str, used: set[str]) -> Iterator[_Part]:
-        """The report in parts; what follows the line of a record goes on with the part before."""
+        """Split the report into parts; text after a record line continues the part before it."""
         kind, start = "start", 0
         in_body = False
         for match in self._heading.finditer(report):
@@ -154,7 +155,7 @@ class Splitter:
         yield _Part(kind, report[start:])
 
     def _kind_of(self, match: re.Match[str]) -> str | None:
-        """The kind of a heading; null if it is none after all."""
+        """The kind of a heading; null if it is not a heading after all."""
         groups = match.groupdict()
         stated = next(groups[form] for form in _FORMS if groups.get(form))
         kinds = {self._kinds[_folded(name)] for name in self._names.findall(stated)}
@@ -211,10 +212,10 @@ def _collect(
 
 
 def _body(parts: Sequence[_Part], used: set[str], asides: "_Asides") -> dict[int, tuple[str, str]]:
-    """The findings of a report that no heading names.
+    """Find the findings of a report without a heading for them.
 
     Returns:
-        Place of each part that holds some of them -> what is not of them, and what is.
+        Index of each part that holds some of them -> its text without them, and the findings.
     """
     named = {
         place: ("", _without_title(text))
@@ -243,7 +244,7 @@ def _body(parts: Sequence[_Part], used: set[str], asides: "_Asides") -> dict[int
 
 
 def _body_in_line(parts: Sequence[_Part], used: set[str]) -> dict[int, tuple[str, str]]:
-    """The findings of a report without line ends: after the first sentence of another part."""
+    """Findings without line ends: what follows the first sentence of another part."""
     for place, (kind, text) in reversed([*enumerate(parts)]):
         end = _FIRST_SENTENCE.match(text) if kind in ("comparison", "other") else None
         if end is not None and _is_prose(text[end.end() :]):
@@ -253,7 +254,7 @@ def _body_in_line(parts: Sequence[_Part], used: set[str]) -> dict[int, tuple[str
 
 
 def _second_paragraph(kind: str, text: str, asides: "_Asides") -> tuple[str, str]:
-    """The first paragraph of a part that is not a body, and what follows it."""
+    """The first paragraph of a part other than the body, and what follows it."""
     if kind not in ("comparison", "other", "indication", "addendum"):
         return text, ""
     stripped = text.strip()

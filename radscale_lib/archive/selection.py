@@ -1,4 +1,4 @@
-"""Facts of a header, and whether the study selects the file."""
+"""The facts of a header, and whether the study selects the file."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from radscale_lib.study.archive import BODY_PARTS, Select
 
 @dataclass(frozen=True)
 class Facts:
-    """What the index says of a file: numbers, names of the DICOM standard, and the device."""
+    """What the index holds about a file: numbers, terms of the DICOM standard, and the device."""
 
     modality: str | None = None
     view: View | None = None
@@ -30,7 +30,7 @@ class Facts:
     bits_stored: int | None = None
     transfer_syntax: str | None = None
     scanner: str | None = None
-    """Model of the device as it is read: free text, which stays in the index."""
+    """Model of the device as read: free text, which never leaves the index."""
 
 
 def facts_of(header: Header) -> Facts:
@@ -57,13 +57,14 @@ def facts_of(header: Header) -> Facts:
 
 
 def check_selected(header: Header, facts: Facts, select: Select) -> None:
-    """Apply the rules of selection, in the order of `docs/hospital/ingest.md`.
+    """Apply the selection rules, in the order of `docs/hospital/ingest.md`.
 
     Raises:
         ExcludedError: `no_image`, `modality`, `derived`, `secondary`, `for_processing`,
             `burned_in`, `multi_frame`, `colour`, `view`, `body_part`, `laterality`, `too_small`
             or `too_big`.
-        QuarantinedError: `no_pixels`, or `missing_tag:…` or `bad_tag:…` of a tag that a rule needs.
+        QuarantinedError: `no_pixels`, or `missing_tag:…` or `bad_tag:…` for a tag that a rule
+        needs.
     """
     if header.pixels is None:
         raise _without_pixels(header, facts)
@@ -92,7 +93,7 @@ def check_selected(header: Header, facts: Facts, select: Select) -> None:
 
 
 def _check_purpose(header: Header, select: Select) -> None:
-    """What the image was made for (PS3.3 C.7.6.1.1.2, C.8.11.1)."""
+    """Check what the image was made for (PS3.3 C.7.6.1.1.2, C.8.11.1)."""
     kind = [str(value).strip().upper() for value in header.elements.values("ImageType")]
     if kind[:1] == ["DERIVED"] and not select.derived:
         raise ExcludedError("derived")
@@ -120,7 +121,7 @@ def _check_region(header: Header, select: Select) -> None:
 
 
 def body_part(stated: str, description: str) -> str:
-    """Body part of an image: the tag's, else the one that the series description names.
+    """Body part of an image, from its tag or else from the series description.
 
     Returns:
         A defined term of PS3.16 annex L, or `unknown`.

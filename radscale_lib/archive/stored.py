@@ -1,4 +1,4 @@
-"""From a DICOM image to the pixels that are stored of it."""
+"""Turn a DICOM image into the pixels that are stored."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Prepared(NamedTuple):
 
 
 def stored_pixels(instance: Instance, image: Image) -> Prepared:
-    """Decode, window and resize an image, in display grey levels over its range of bits.
+    """Decode, window and resize an image to display grey levels over the full range of its bits.
 
     Raises:
         ExcludedError: `burned_in_text`.
@@ -53,7 +53,7 @@ def _quantise(grey: NDArray[np.float32], bits: int) -> Stored:
 def _treat_burned_in_text(
     patterns: Patterns, grey: GreyScale, image: Image
 ) -> tuple[Patterns, int]:
-    """Apply the study's rule for burnt-in text; the pixels, and how many lines were masked."""
+    """Apply the study's rule for burnt-in text; return the pixels and the masked lines."""
     if image.burned_in_text == "keep":
         return patterns, 0
     ordered = grey.in_order(patterns)

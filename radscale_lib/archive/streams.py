@@ -1,7 +1,7 @@
-"""What an encoded frame says of its own pixels, read before a decoder believes it.
+"""Read the header of an encoded frame before a decoder believes it.
 
-A damaged or malicious stream can claim any size: a decoder would allocate it, or work on it for
-minutes.
+A damaged or malicious stream can claim any size, and a decoder would allocate it or work on it
+for minutes.
 """
 
 import math
@@ -28,11 +28,11 @@ class Stream(NamedTuple):
     precision: int
     """Bits of a sample; of the first component, where they differ."""
     signed: bool | None
-    """Whether samples have a sign; null in JPEG and JPEG-LS, which do not say."""
+    """Whether samples are signed; null for JPEG and JPEG-LS, which do not say."""
 
 
 def stream_of(frame: bytes) -> Stream | None:
-    """Read a JPEG, JPEG-LS or JPEG 2000 stream; null if it states no size, or none that can be."""
+    """Read the header of a JPEG, JPEG-LS or JPEG 2000 stream; null if it states no valid size."""
     try:
         if frame.startswith(_JP2_SIGNATURE):  # a file format that PS3.5 A.4.4 does not allow
             frame = frame[max(frame.find(_START_OF_CODESTREAM), 0) :]
@@ -51,7 +51,7 @@ def starts_stream(fragment: bytes) -> bool:
 
 
 def is_complete(frame: bytes) -> bool:
-    """Whether a frame has its end marker, padding with zeros or fill bytes (T.81 B.1.1.2) apart.
+    """Whether a frame has its end marker, before any zeros or fill bytes (T.81 B.1.1.2).
 
     The marker is the same in JPEG, JPEG-LS and JPEG 2000.
     """
@@ -59,7 +59,7 @@ def is_complete(frame: bytes) -> bool:
 
 
 def _codestream(frame: bytes) -> Stream | None:
-    """The reference grid's image area, if it and its tiling are sound (T.800 A.5.1, B.2, B.3)."""
+    """Image area of the reference grid, if valid with its tiling (T.800 A.5.1, B.2, B.3)."""
     right, bottom, left, top, *tile, components = struct.unpack_from(">8IH", frame, 8)
     tile_width, tile_height, tile_left, tile_top = tile
     if not (tile_left <= left < tile_left + tile_width and left < right):

@@ -1,7 +1,7 @@
-"""A table of any kind by the names of its columns.
+"""Read a table of any kind by the names of its columns.
 
-The first row of a CSV file may be a patient's, if the file has no header: of it a message shows
-only names that are asked for, and the others once one of those is there.
+Without a header, the first row of a CSV file may be a patient's. A message therefore shows its
+cells only if at least one of them is an expected name.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ __all__ = ["Form", "Row", "TableError", "TableFile"]
 
 @dataclass(frozen=True)
 class Form:
-    """What is known about the form of a table; everything else is detected."""
+    """What is known about how a table is written; everything else is detected."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     """Expected name -> the table's name, where they differ."""
@@ -31,9 +31,9 @@ class Form:
     """`comma`, `semicolon` or `tab`."""
     encoding: str | None = None
     most: int | None = None
-    """Bytes read to find out what is not known; null reads all."""
+    """Bytes read to detect what is not known; null reads all."""
     keys: Mapping[str, str] = field(default_factory=lambda: {"encoding": "--encoding"})
-    """Where a user states `columns` and `encoding`, for messages."""
+    """The study-file keys for `columns` and `encoding`, for messages."""
 
 
 class TableFile:
@@ -44,8 +44,8 @@ class TableFile:
 
         Args:
             path: `.csv`, `.tsv` or `.txt` (plain or `.gz`), `.parquet`, `.jsonl` or `.ndjson`.
-            asked: names of the columns that are looked for; a separator is found by them.
-            form: what is known about how the table is written.
+            asked: expected column names, by which the separator is detected.
+            form: how the table is written, as far as known.
 
         Raises:
             TableError: if the file cannot be read, or a column appears twice.
@@ -67,17 +67,17 @@ class TableFile:
         """Names of the columns, as the project calls them; empty for a column without a name."""
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        """The rows, with the cells of some columns in their order; blank rows are left out.
+        """The rows, with the cells of the given columns in that order; blank rows are left out.
 
         Raises:
-            TableError: at a row or a cell that is not surely what was meant.
+            TableError: at a row or a cell whose meaning is not certain.
         """
         places = [self.columns.index(name) for name in columns]
         with reading(self.path):
             yield from self._source.rows(places)
 
     def choose(self, keys: Sequence[str]) -> list[str]:
-        """Those of some key columns that the table has, in order of `keys`."""
+        """The key columns that the table has, in the order of `keys`."""
         found = [key for key in keys if key in self.columns]
         if not found:
             names = " or ".join(repr(key) for key in keys)
@@ -91,7 +91,7 @@ class TableFile:
                 raise self.lacking([name], f"no column {name!r}: add it")
 
     def lacking(self, names: Sequence[str], message: str) -> TableError:
-        """The error for missing columns; a column with a name alike is pointed out."""
+        """The error for missing columns, which points out a column with a similar name."""
         wanted = {_loose(self._theirs(name)): name for name in names}
         for theirs in self._source.names:
             if name := wanted.get(_loose(theirs)):
@@ -102,7 +102,7 @@ class TableFile:
         return TableError(f"{self.path}: {message} ({self._shown()})")
 
     def texts(self, column: str) -> list[str]:
-        """The different texts of a column, sorted; blank ones are left out."""
+        """The distinct texts of a column, sorted; blank ones are left out."""
         found = {(row.cells[0] or "").strip() for row in self.rows([column])}
         return sorted(found - {""})
 
@@ -130,7 +130,7 @@ class TableFile:
         return self._form.columns.get(name, name)
 
     def _known(self, names: Sequence[str]) -> int:
-        """How many of some names are asked for, whatever their case."""
+        """How many of the names are expected ones, ignoring case."""
         return len(self._asked & set(map(_loose, names)))
 
     def _shown(self) -> str:
@@ -152,7 +152,7 @@ class TableFile:
 
     def _check_repeated(self, names: Sequence[str]) -> None:
         if not self._has_header(names):
-            return  # it will be said that the columns are missing
+            return  # the missing columns will be reported
         seen: dict[str, str] = {}
         for place, name in enumerate(names, 1):
             if not name:

@@ -1,4 +1,4 @@
-"""What the rows of the tables say of an image: reports, labels and tube annotations."""
+"""Look up an image's rows in the tables: reports, labels and tube annotations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ class Reports:
 
     @property
     def counts(self) -> TextCounts:
-        """What the rules did to the texts that were asked for."""
+        """What the rules did to the texts that were read."""
         return self._reader.counts
 
 
@@ -48,11 +48,11 @@ class TubeTable:
     def __init__(
         self, join: Join, path: Path, labels: Labels, instances: Sequence[Instance]
     ) -> None:
-        """Take the tubes of some instances; labels that the study does not name are left out.
+        """Take the tubes of the instances; labels that the study does not name are left out.
 
         Args:
             join: the table's rows.
-            path: the table, whose folder masks are named from.
+            path: the table; mask paths are relative to its folder.
             labels: the study's labels.
             instances: the images.
 
@@ -71,5 +71,5 @@ class TubeTable:
             self.other_labels += drawing.other_labels
 
     def of(self, instance: Instance) -> list[Tube] | None:
-        """The tubes of an instance; null if it has no row of the study's labels."""
+        """The tubes of an instance; null if it has no row with one of the study's labels."""
         return self._tubes.get(instance.sop_instance_uid)

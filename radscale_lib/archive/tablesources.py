@@ -1,4 +1,4 @@
-"""CSV, Parquet and JSONL as rows of texts, read strictly: what is not surely a row is refused.
+"""Read CSV, Parquet and JSONL as rows of text, strictly: whatever is not clearly a row is refused.
 
 Errors name the file, the column and the number of the row, never a cell.
 """
@@ -25,7 +25,7 @@ from radscale_lib.archive.encodings import encoding_of
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 _MOST_EXACT = 2**53
-"""A larger whole number in floating point may have lost digits."""
+"""A larger floating-point integer may have lost digits."""
 
 csv.field_size_limit(sys.maxsize)
 
@@ -38,7 +38,7 @@ class Row(NamedTuple):
     """A row, as texts; null where a cell is empty."""
 
     number: int
-    """In the file, from 1; of a CSV file the header is row 1."""
+    """In the file, from 1; the header of a CSV file is row 1."""
     cells: tuple[str | None, ...]
 
 
@@ -46,9 +46,9 @@ class Source(Protocol):
     """An open table."""
 
     names: list[str]
-    """Of the columns, as the file has them."""
+    """Column names, as in the file."""
     header_is_sure: bool
-    """Whether `names` cannot be a row's cells."""
+    """Whether `names` are certain not to be a row's cells."""
 
     def rows(self, places: Sequence[int]) -> Iterator[Row]:
         """The rows, with the cells of some columns; rows without any cell are left out."""
@@ -56,7 +56,7 @@ class Source(Protocol):
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong on reading a file into an error that says what to do."""
+    """Turn exceptions of reading a file into an error that says what to do."""
     try:
         yield
     except (gzip.BadGzipFile, zlib.error, EOFError):
@@ -73,7 +73,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 class CsvSource:
-    """A CSV file: separated by comma, semicolon or tab, quoted as RFC 4180 has it."""
+    """A CSV file: separated by comma, semicolon or tab, quoted as in RFC 4180."""
 
     header_is_sure = False
 
@@ -90,14 +90,14 @@ class CsvSource:
 
         Args:
             path: the file, plain or `.gz`.
-            fit: how many of a header's names are known; the separator with most is the table's.
+            fit: how many of a header's names are known; the separator that gives most is taken.
             separator: a key of `SEPARATORS`; null to find it.
             encoding: null to find it.
-            remedy: the key of the study file that names an encoding.
-            most: bytes read to find the encoding; null reads all.
+            remedy: the study-file key for the encoding, for messages.
+            most: bytes read to detect the encoding; null reads all.
 
         Raises:
-            TableError: if the encoding cannot be told, or the file is empty.
+            TableError: if the encoding cannot be detected, or the file is empty.
         """
         self._path = path
         self._encoding = _encoding(path, encoding, remedy, most)
@@ -187,7 +187,7 @@ class ParquetSource:
         """The rows, with the cells of some columns; rows without any cell are left out.
 
         Raises:
-            TableError: at a value that has no text which is surely what was meant.
+            TableError: at a value that has no unambiguous text.
         """
         number = 0
         stored = [self._stored[place] for place in places]
@@ -209,7 +209,7 @@ class JsonlSource:
     def __init__(
         self, path: Path, encoding: str | None, remedy: str, most: int | None = None
     ) -> None:
-        """Read the file for the names of its columns: all of it, or the first `most` bytes.
+        """Collect the column names from the whole file, or from its first `most` bytes.
 
         Raises:
             TableError: at a line that is not an object.
@@ -261,13 +261,13 @@ class JsonlSource:
 
 
 def _has_half_character(values: dict[str, Any]) -> bool:
-    """Whether a text has a surrogate alone, which no encoding can write."""
+    """Whether a text has a lone surrogate, which no encoding can write."""
     texts = [*values, *(value for value in values.values() if isinstance(value, str))]
     return any("\ud800" <= letter <= "\udfff" for text in texts for letter in text)
 
 
 def _exact(number: str) -> float | str:
-    """A number of JSON; in scientific notation as it is written, since digits may be lost."""
+    """A JSON number as text; scientific notation is kept as written, since digits may be lost."""
     return number if "e" in number.lower() else float(number)
 
 
@@ -292,7 +292,7 @@ def _encoding(path: Path, given: str | None, remedy: str, most: int | None) -> s
             f"{path}: encoding: the name given ({remedy}) is not known: write one as utf-8, cp1252 "
             "or gb18030"
         ) from None
-    # A byte order mark may be there or not.
+    # accepts files with and without a byte order mark
     return "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
 
 
@@ -321,7 +321,7 @@ def _texts(
 
 
 def _as_text(value: Any) -> tuple[str | None, str | None]:
-    """A value of Parquet or JSON as a cell's text, or why it has none that is surely meant."""
+    """A Parquet or JSON value as text, or why it has no unambiguous text."""
     match value:
         case None:
             return None, None

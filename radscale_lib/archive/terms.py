@@ -1,7 +1,7 @@
-"""Names that may leave a header: terms of the DICOM standard, and nothing else.
+"""The only header values that may be reported: terms of the DICOM standard.
 
-A header's field can hold any text, an identifier too, whatever the field's name. What is not on
-these lists is reported as `unlisted`.
+A header field can hold any text, including an identifier, whatever its name. Values that are not
+on these lists are reported as `unlisted`.
 """
 
 from pydicom.uid import UID
@@ -29,7 +29,7 @@ PHOTOMETRIC = frozenset({
 CONVERTIBLE = frozenset({
     "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT",
 })  # fmt: skip
-"""Those of colours whose luminance is defined in full range."""
+"""Photometric interpretations of colour with full-range luminance."""
 
 
 def listed(term: str, terms: frozenset[str]) -> str:

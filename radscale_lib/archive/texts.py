@@ -1,4 +1,4 @@
-"""Report texts of an archive: plain, in sections, in its language, without identifiers."""
+"""Turn an archive's reports into plain text in sections, without identifiers."""
 
 import json
 from collections import Counter
@@ -16,9 +16,9 @@ from radscale_lib.languages import language
 from radscale_lib.shards.parquet import write_table
 
 TextCounts = Counter[tuple[str, str]]
-"""Images, or marks, by step and rule (docs/reference/data-contracts.md)."""
+"""Number of images or of marks, by step and rule (docs/reference/data-contracts.md)."""
 TEXTS_KEY = b"radscale.texts"
-"""Metadata of a partition's ledger: its counts, as JSON of [step, rule, count]."""
+"""Metadata key of a partition's ledger: its counts, as JSON of [step, rule, count]."""
 
 
 class TextReader:
@@ -29,21 +29,21 @@ class TextReader:
     """
 
     def __init__(self, code: str, scrubbed: bool) -> None:
-        """Take the archive's language; `scrubbed`: remove identifiers by rules."""
+        """Take the archive's language, and whether to remove identifiers by rules (`scrubbed`)."""
         self._code = code
         self._splitter = splitter(code)
         self._scrubber = scrubber(code) if scrubbed else None
         self.counts: TextCounts = Counter()
 
     def read(self, row: Mapping[str, str | None], identifiers: Sequence[str]) -> Texts:
-        """The texts of an image, in the lines that they were written in.
+        """The texts of an image, with their line breaks.
 
         A report in another language than the archive's is left out, since its identifiers would not
         be found.
 
         Args:
             row: `report`, or some of the fields of `Texts`.
-            identifiers: what the image's header says of its patient and study.
+            identifiers: names and numbers of patient and study from the image's header.
         """
         markup, rules, marks = Counter[str](), Counter[str](), Counter[str]()
         if "report" in row:
@@ -81,16 +81,16 @@ def _present(text: str | None) -> str | None:
 
 
 UNTOLD = "too short to tell"
-"""In place of a text's language."""
+"""Stands in for the language of such a text."""
 
 
 def language_problem(counts: TextCounts, code: str, most: float) -> str | None:
-    """What is wrong with the language of an archive's reports, and the remedy.
+    """The problem, with remedy, if too many of an archive's reports are in another language.
 
     Args:
         counts: of its texts.
         code: of the language that it declares.
-        most: share, of the reports whose language is recognised, that may be in another.
+        most: share of the reports of recognised language that may be in another one.
     """
     spoken = {rule: count for (step, rule), count in counts.items() if step == "language"}
     spoken.pop(UNTOLD, None)

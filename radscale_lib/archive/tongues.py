@@ -1,7 +1,7 @@
-"""Whether a report is in the language that its archive declares, by frequent words and by script.
+"""Detect by frequent words and by script whether a report is in its archive's language.
 
-A single short text is given the benefit of the doubt; the share of an archive is judged when its
-catalog is made.
+A single short text gets the benefit of the doubt; the share over the whole archive is checked when
+its catalog is made.
 """
 
 import re
@@ -22,16 +22,16 @@ _SCRIPTS = {
     "thai": re.compile("[\u0e00-\u0e7f]"),
 }
 _FEWEST = 2
-"""Different frequent words of another language that make it plausible."""
+"""Number of distinct frequent words that make another language plausible."""
 _LONG = 14
-"""Words of a text in which some frequent word of its language is to be expected."""
+"""Number of words from which a text should have a frequent word of its language."""
 
 
 def language_of(text: str, declared: str) -> str | None:
     """The language that a text seems to be in; null if it is too short to tell.
 
-    It is another than the declared one if more than a third of its letters are of another script,
-    if at least two frequent words of another language are in it and more than twice as many as of
+    It differs from the declared one if more than a third of its letters are of another script, if
+    it has at least two frequent words of another language and more than twice as many of them as of
     the declared one, or if it has 14 words and none that is frequent in the declared one.
 
     Args:
@@ -65,7 +65,7 @@ def language_of(text: str, declared: str) -> str | None:
 
 
 def _is_of_script(script: str, letters: int, counts: Mapping[str, int]) -> bool:
-    """Whether letters are Chinese, or Japanese: which has kana between its Chinese letters."""
+    """Whether letters are Chinese or Japanese; Japanese has kana among its Chinese characters."""
     han, kana = counts.get("han", 0), counts.get("kana", 0)
     if script == "han":
         return 3 * han > letters and 3 * kana < han

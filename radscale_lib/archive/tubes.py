@@ -1,4 +1,4 @@
-"""Tubes that were drawn: polylines, or masks in PNG files, in pixels of the original image."""
+"""Read annotated tubes: polylines, or masks in PNG files, in pixels of the original image."""
 
 import json
 import math
@@ -25,23 +25,23 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Tube(NamedTuple):
-    """A tube that was drawn, in pixels of the original image."""
+    """An annotated tube, in pixels of the original image."""
 
     label: str
     lines: list[Points]
     """One polyline, or the outlines of an area."""
     is_area: bool = False
-    """Whether the tube is what lies within the lines (even-odd) and on them."""
+    """Whether the tube is the area within the lines (even-odd rule), lines included."""
 
 
 class Drawing(NamedTuple):
-    """What the rows of an image say."""
+    """The tubes that an image's rows describe."""
 
     tubes: list[Tube] | None
-    """Empty if a row says that there is none; null if every row is of a label that is not asked
-    for."""
+    """Empty if a row says that there are none; null if every row has a label that the study does
+    not name."""
     other_labels: int
-    """Rows with another label than the study's."""
+    """Number of rows with a label that the study does not name."""
 
 
 def drawing_of(
@@ -49,11 +49,11 @@ def drawing_of(
 ) -> Drawing:
     """Read the rows of an image.
 
-    A row with a blank label and neither data nor mask says that the image was looked at and has no
+    A row with a blank label and neither data nor mask says that the image was examined and has no
     tube.
 
     Args:
-        path: the table, whose folder the masks are named from.
+        path: the table; mask paths are relative to its folder.
         rows: with `label`, `data` and `mask`, or one of the two.
         size: height and width of the image.
         labels: the tubes of the study.
@@ -87,9 +87,9 @@ def drawing_of(
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[Points]:
-    """Closed lines through the outermost pixels of a mask [H, W], and those around its holes.
+    """Closed lines through the outermost pixels of a mask [H, W], and around its holes.
 
-    Filled by the even-odd rule and drawn, they are the mask again.
+    Filling them by the even-odd rule and drawing them gives the mask again.
     """
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return [[(float(x), float(y)) for x, y in ring[:, 0]] for ring in found]
@@ -109,9 +109,9 @@ def _letters(label: str) -> str:
 
 
 def _mask(path: Path, name: str, size: tuple[int, int], line: int) -> NDArray[np.bool_]:
-    """The mask of a row: pixels that are not 0."""
+    """The mask of a row: its nonzero pixels."""
     image = None
-    if (path.parent / name).is_file():  # a pipe would be waited for
+    if (path.parent / name).is_file():  # opening a pipe would block
         try:
             data = np.frombuffer((path.parent / name).read_bytes(), np.uint8)
             if data[: len(_PNG)].tobytes() == _PNG:  # others blur the edges of a mask

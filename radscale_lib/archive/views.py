@@ -1,4 +1,4 @@
-"""View of a chest radiograph, from the header fields that may state it."""
+"""The view of a chest radiograph, from the header fields that may state it."""
 
 import re
 import unicodedata
@@ -33,15 +33,15 @@ _OTHER = re.compile(
 
 
 def view_of(position: str, code_meaning: str, description: str, orientation: Sequence[str]) -> View:
-    """View of an image, from the first of these that states it.
+    """The view of an image, from the first of these that states it.
 
     1. View Position (0018,5101), and the meaning of View Code Sequence (0054,0220);
     2. words of Series Description (0008,103E), if they name one view;
-    3. Patient Orientation (0020,0020): rows that run along the anterior-posterior axis are a
-       lateral. It also decides where the words name a frontal and a lateral view.
+    3. Patient Orientation (0020,0020): rows along the anterior-posterior axis mean a lateral. It
+       also decides where the words name both a frontal and a lateral view.
 
-    Whatever the position says, a decubitus, oblique, lordotic or axial view that any of the texts
-    names is none of the views. A lateral whose side is not stated counts as the usual left lateral.
+    Whatever the position says, an image is none of the views if any of the texts names a decubitus,
+    oblique, lordotic or axial view. A lateral without a side counts as the usual left lateral.
 
     Args:
         position: View Position, or an empty text.
@@ -66,7 +66,7 @@ def view_of(position: str, code_meaning: str, description: str, orientation: Seq
 
 @lru_cache(2**14)
 def _views_in(text: str) -> frozenset[View] | None:
-    """The views that a text names; null if it names one that is none of them."""
+    """The views that a text names; null if it names one that is not supported."""
     if not text.isascii():
         letters = unicodedata.normalize("NFKD", text)
         text = "".join(letter for letter in letters if not unicodedata.combining(letter))

@@ -1,4 +1,4 @@
-"""Processes that work on files which may crash or hang them."""
+"""Worker processes for files that may crash or hang them."""
 
 import faulthandler
 import math
@@ -20,20 +20,20 @@ Result = TypeVar("Result")
 
 _FORK = multiprocessing.get_context("fork")
 PATIENCE = 10
-"""Wall time that an item may take, in multiples of its processor time."""
+"""Wall time allowed per item, as a multiple of its processor time."""
 _LARGEST_KEPT = 31 * 2**20
-"""Below the 32 MiB above which glibc always maps a block (mallopt(3), M_MMAP_THRESHOLD)."""
+"""Below the 32 MiB from which glibc always maps a block (mallopt(3), M_MMAP_THRESHOLD)."""
 _NO_MEMORY = 71
 """Exit status of a process that has no memory for its answer."""
 _AHEAD = 4
-"""Items under way or waiting for their turn, for each process."""
+"""Items in progress or queued, per process."""
 
 
 _OWN_ENDS = {"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGPROF", "no signal"}
 
 
 class WorkerDied(NamedTuple):
-    """The process that worked on an item ended."""
+    """The process that worked on an item died."""
 
     hung: bool
     """Whether it used up its time; else it crashed."""
@@ -42,9 +42,10 @@ class WorkerDied(NamedTuple):
 
     @property
     def by_itself(self) -> bool:
-        """Whether its own work ended it, and not the system (for memory), a user, or its wait.
+        """Whether the item itself ended it, not the system (out of memory), a user, or waiting.
 
-        A process that used up its processor time did so; one that took ten times as long waited.
+        A process that used up its processor time counts; one that only ran out of wall time was
+        waiting.
         """
         return self.signal in _OWN_ENDS
 
@@ -65,7 +66,7 @@ class _Worker:
 
     def send(self, item: Any, patience: float) -> None:
         self.deadline = time.monotonic() + patience
-        with suppress(BrokenPipeError):  # it has died: the next answer will say so
+        with suppress(BrokenPipeError):  # it has died, which the next answer will report
             self.connection.send(item)
 
     def kill_if_overdue(self) -> None:
@@ -89,7 +90,7 @@ def _serve(
     inherited: Iterable[Connection],
 ) -> None:
     """Answer items until the other side closes."""
-    for other in inherited:  # else nobody would notice that the parent is gone
+    for other in inherited:  # otherwise the child would not notice that its parent has gone
         other.close()
     faulthandler.disable()
     _be_quiet()
@@ -103,8 +104,8 @@ def _serve(
             signal.setitimer(signal.ITIMER_PROF, seconds)
             try:
                 result = function(item)
-            except BaseException:  # a panic of a decoder in Rust is no Exception
-                os._exit(1)  # without its text, which can hold values of the file
+            except BaseException:  # a panic in a Rust decoder is not an Exception
+                os._exit(1)  # without its text, which can contain values of the file
             signal.setitimer(signal.ITIMER_PROF, 0)
             try:
                 connection.send(result)
@@ -113,7 +114,7 @@ def _serve(
 
 
 def _be_quiet() -> None:
-    """Let nothing that a decoder prints, which can hold values of a file, reach a log."""
+    """Keep a decoder's output, which can contain values of a file, out of the log."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
@@ -121,15 +122,15 @@ def _be_quiet() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what an item frees for the next, instead of mapping it again.
+    """Have the C library keep freed memory for the next item instead of mapping it again.
 
-    glibc gives back what is larger than the largest block that was freed, so one is freed here.
+    glibc unmaps blocks larger than the largest one freed so far, so a large one is freed here.
     """
     np.empty(_LARGEST_KEPT, np.uint8)  # never touched, so it takes no memory
 
 
 class Workers(Generic[Item, Result]):
-    """A few processes that apply a function; one that dies costs its item and is replaced.
+    """A few processes that apply a function; one that dies loses its item and is replaced.
 
     Example:
         with Workers(decode, processes=4, seconds=60) as workers:
@@ -143,7 +144,7 @@ class Workers(Generic[Item, Result]):
         self._processes = processes
 
     def __enter__(self) -> "Workers[Item, Result]":
-        cv2.setNumThreads(1)  # a fork has OpenCV's locks, but not the threads that hold them
+        cv2.setNumThreads(1)  # a fork inherits OpenCV's locks, but not the threads that hold them
         for _ in range(self._processes):
             self._start()
         return self

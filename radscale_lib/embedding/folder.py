@@ -13,13 +13,13 @@ from radscale_lib.shards.codec import Grey, as_8_bits
 from radscale_lib.study.archive import Image
 
 IMAGE_SUFFIXES = frozenset({"", ".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".ima"})
-"""Of files that count as images whatever they hold; DICOM files often have none, or a number."""
+"""Suffixes of files that always count as images; DICOM files often have none, or a number."""
 MOST_SECONDS = 120.0
-"""Processor time for reading one image."""
+"""Processor seconds allowed for reading one image."""
 
 
 class Bad(NamedTuple):
-    """A file that should be an image and cannot be read."""
+    """A file that should be an image but cannot be read."""
 
     reason: str
     """A fixed code of `docs/hospital/ingest.md`, with a detail free of identifiers."""
@@ -28,14 +28,14 @@ class Bad(NamedTuple):
 def image_files(folder: Path) -> tuple[list[Path], int]:
     """The image files of a folder and its subfolders, sorted by their path.
 
-    A file is one by its name (`IMAGE_SUFFIXES`, or a number as suffix) or its first bytes; hidden
-    files and folders are left out.
+    A file is recognised by its name (`IMAGE_SUFFIXES`, or a number as suffix) or its first bytes;
+    hidden files and folders are left out.
 
     Args:
         folder: the folder, or a single file.
 
     Returns:
-        Paths, and how many other files there are.
+        Paths, and the number of other files.
 
     Raises:
         OSError: if a folder cannot be listed.
@@ -57,9 +57,10 @@ def image_files(folder: Path) -> tuple[list[Path], int]:
 def read_all(
     paths: Sequence[Path], image: Image | None = None, processes: int = 1
 ) -> Iterator[Grey | Bad]:
-    """Pixels of each file in turn, uint8 [H, W], or why there are none.
+    """Pixels of each file in turn, uint8 [H, W], or why it cannot be read.
 
-    Files are decoded in processes of their own: one that crashes or hangs a decoder costs itself.
+    Files are decoded in separate processes, so that one that crashes or hangs a decoder affects no
+    other.
 
     Args:
         paths: the files.

@@ -29,7 +29,7 @@ class NoImagesError(InputError):
 
 
 class Counts(NamedTuple):
-    """What became of the image files."""
+    """How many image files were embedded, and how many were not."""
 
     embedded: int
     bad: int
@@ -60,10 +60,11 @@ def write_embeddings(
         tower: the encoder, in evaluation mode, on the device to use.
         folder: what the paths in the table are relative to.
         paths: the files, in the order of the rows.
-        pixels: of each file, in the same order (`read_all`); bad ones are named on standard error.
+        pixels: pixels of each file, in the same order (`read_all`); unreadable files are named on
+            standard error.
         out: Parquet file with `path`, `embedding` and, with `levels`, the means `level1` to
             `level4` over the grids.
-        levels: write the means too.
+        levels: whether to write the means.
         batch: images per forward pass.
 
     Raises:
@@ -113,7 +114,7 @@ def _batches(images: Iterable[tuple[str, Grey]], size: int) -> Iterator[list[tup
 
 
 def _name(path: Path, folder: Path) -> str:
-    """Path relative to the folder, with / between its parts; what is not UTF-8 is escaped."""
+    """Path relative to the folder, with / between its parts; bytes that are not UTF-8 escaped."""
     relative = path.name if path == folder else path.relative_to(folder).as_posix()
     return os.fsencode(relative).decode("utf-8", "backslashreplace")
 

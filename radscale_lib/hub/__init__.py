@@ -1,5 +1,5 @@
-"""Encoders for other libraries: folders in the form that these load, each with a model card.
+"""Export encoders to other libraries, as folders that these load, each with a model card.
 
-Which forms a kind of encoder has, its section says (`EncoderSection.exports`); a form's module has
-`export(content, folder)`, which writes the files and returns Python that loads them.
+The section of an encoder kind lists its forms (`EncoderSection.exports`). A form's module has
+`export(content, folder)`, which writes the files and returns Python code that loads them.
 """

@@ -1,4 +1,4 @@
-"""Model cards as the Hugging Face Hub reads them: what an encoder is, learnt from, and scored."""
+"""Model cards for the Hugging Face Hub: what an encoder is, its training, and its scores."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ COLUMNS = frozenset({
     "arm", "size", "seed", "task", "head", "target", "metric", "value", "lower", "upper",
     "confidence", "cases",
 })  # fmt: skip
-"""Of the scores that a card is made of."""
+"""Columns of the scores that go into a card."""
 LIBRARIES = {"transformers": "transformers", "timm": "timm", "open_clip": "open_clip"}
 """Names of libraries on the Hub, by form."""
 FIELDS = {"reports": "radiology reports", "labels": "labels"}
@@ -31,15 +31,15 @@ def model_card(
 ) -> str:
     """The card in Markdown, with the metadata that the Hub reads in its front matter.
 
-    What is not known is said to be so; of scores, only means over labels leave.
+    Unknown facts are stated as unknown; of the scores, only means over labels are included.
 
     Args:
         encoder: the study's section.
-        form: the form that the folder has.
+        form: the form of the folder.
         usage: Python that loads it.
         run: the run's card (`encoder.json`); empty if there is none.
         scores: scores of the study; null if there are none.
-        study: the study, for what its images are; null if it is not available.
+        study: the study, to describe its images; null if it is not available.
         license: identifier of the licence.
     """
     rows = _of_run(scores, run)
@@ -120,7 +120,7 @@ def _of_run(scores: pl.DataFrame | None, run: Mapping[str, Any]) -> list[dict[st
 
 
 def _results(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Scores as the Hub's `model-index` has them."""
+    """Scores in the form of the Hub's `model-index`."""
     return [
         {
             "task": {"type": "image-feature-extraction", "name": row["task"]},

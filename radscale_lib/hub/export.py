@@ -1,4 +1,4 @@
-"""Exporting an encoder: the files of another library's form and a model card, all or nothing."""
+"""Export an encoder: files for another library and a model card, all or nothing."""
 
 import shutil
 from dataclasses import replace
@@ -26,11 +26,11 @@ def export(
     license: str = "other",
     half: bool = False,
 ) -> None:
-    """Write an encoder as a folder of another library's form, with a model card in `README.md`.
+    """Write an encoder as a folder for another library, with a model card in `README.md`.
 
     Args:
         encoder: `encoder.safetensors` of a run, or the run's folder (its card is `encoder.json`
-            there); or whatever else `encoders.load` takes.
+            there); or anything else that `encoders.load` takes.
         form: a key of the kind's `exports`, as `transformers`.
         out: the folder, new or empty.
         study: for the card: which images were selected.
@@ -40,7 +40,7 @@ def export(
         half: store weights as float16, which halves the files.
 
     Raises:
-        ExportError: if the kind has no such form, or the folder is not empty.
+        ExportError: if the encoder's kind has no such form, or the folder is not empty.
         EncoderFileError, ReleaseError: if there is no encoder.
     """
     path = file_of(encoder)
@@ -97,7 +97,7 @@ def _read_scores(path: Path) -> pl.DataFrame:
 
 
 def _scores_of(encoder: Path) -> Path | None:
-    """Scores of the study whose results an encoder lies in, if they are there."""
+    """Scores of the study whose results contain an encoder, if they exist."""
     above = encoder.absolute().parents
     if len(above) < 5 or above[3].name != "encoders":
         return None

@@ -1,4 +1,4 @@
-"""Files that the other libraries share: weights, and configurations in JSON."""
+"""Files that several libraries use: weights, and configurations in JSON."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from radscale_lib.study.encoders.input import Input
 from radscale_lib.study.encoders.transformers import RESAMPLING
 
 WEIGHTS = "model.safetensors"
-"""Where timm and transformers look for weights."""
+"""File in which timm and transformers look for weights."""
 TIMM_USAGE = """\
 import timm
 model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
@@ -23,11 +23,11 @@ embedding = model(transform(image.convert("RGB")).unsqueeze(0))  # a PIL image; 
 
 
 class ExportError(InputError):
-    """An encoder that cannot be exported so."""
+    """An encoder that cannot be exported in this form."""
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write weights as a safetensors file of PyTorch's; equal weights give equal bytes."""
+    """Write weights as a PyTorch safetensors file; equal weights give equal bytes."""
     whole = {name: tensors[name].contiguous() for name in sorted(tensors)}
     save_file(whole, path, {"format": "pt"})
 
@@ -45,7 +45,7 @@ def write_timm(
     Args:
         folder: where.
         architecture: one that timm knows.
-        arguments: of its constructor, where they are not the architecture's own.
+        arguments: constructor arguments that differ from the architecture's defaults.
         tensors: the state dict of timm's module without a classifier.
         settings: timm's `pretrained_cfg`: the input, and names of layers.
         **facts: `num_features` and `global_pool`.
@@ -65,10 +65,10 @@ def write_timm(
 
 
 def image_processor(known: Input) -> dict[str, Any]:
-    """An input as an image processor of transformers has it.
+    """An input in the form of a transformers image processor.
 
     Raises:
-        ExportError: for one that pads, which no image processor of this form does.
+        ExportError: for an input that is padded, which image processors of this form cannot do.
     """
     square = {"height": known.size, "width": known.size}
     if known.resize == "longer" or known.resized < known.size:

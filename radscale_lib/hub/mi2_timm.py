@@ -8,7 +8,7 @@ from radscale_lib.study.encoders.mi2 import Mi2
 
 
 def export(content: EncoderFile, folder: Path) -> str:
-    """Write the image tower (timm has no text tower), and say how it is loaded."""
+    """Write the image tower (timm has no text tower), and return how to load it."""
     assert isinstance(content.encoder, Mi2)
     image = content.encoder.image
     write_timm(

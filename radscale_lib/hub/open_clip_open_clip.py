@@ -1,4 +1,4 @@
-"""An encoder of open_clip for open_clip: both towers, with the validation transform."""
+"""An open_clip encoder for open_clip: both towers, with the validation transform."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ embedding = model.eval().encode_image(preprocess(image).unsqueeze(0))  # a PIL i
 
 
 def export(content: EncoderFile, folder: Path) -> str:
-    """Write the model, and say how it is loaded.
+    """Write the model, and return how to load it.
 
     Raises:
-        ExportError: for a file without its text tower, which open_clip would draw at random, or an
-            input that its validation transform cannot make.
+        ExportError: for a file without its text tower, which open_clip would initialise at random,
+            or an input that its validation transform cannot produce.
     """
     encoder = content.encoder
     assert isinstance(encoder, OpenClip)

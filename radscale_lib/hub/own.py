@@ -1,4 +1,4 @@
-"""The encoder file itself: both towers, and what training would go on with."""
+"""The encoder file itself: both towers, and what continued training needs."""
 
 from pathlib import Path
 
@@ -13,6 +13,6 @@ embeddings = radscale_lib.embed_images([image], tower)  # grey uint8 arrays; [1,
 
 
 def export(content: EncoderFile, folder: Path) -> str:
-    """Write the file again, with the same bytes; say how it is loaded."""
+    """Write the file again, with the same bytes, and return how to load it."""
     save_encoder(folder / "encoder.safetensors", content)
     return USAGE

@@ -1,8 +1,8 @@
 """RAD-DINO's image tower for timm: a `vit_base_patch14_dinov2` with the run's sizes.
 
-timm rounds half a pixel of the central square's margin to the even number, where transformers and
-this project round down: of images whose resized longer side exceeds the square by 3, 7, 11, …
-pixels, it sees a square one pixel further.
+timm rounds half a pixel of the centre crop's margin to even, whereas transformers and this project
+round down: if the resized longer side exceeds the square by 3, 7, 11, … pixels, timm's crop is
+shifted by one pixel.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from radscale_lib.study.encoders.rad_dino import RadDino
 
 
 def export(content: EncoderFile, folder: Path) -> str:
-    """Write the image tower (timm has no head of DINOv2), and say how it is loaded."""
+    """Write the image tower (timm has no DINOv2 head), and return how to load it."""
     assert isinstance(content.encoder, RadDino)
     image = content.encoder.image
     write_timm(

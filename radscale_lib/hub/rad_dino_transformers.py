@@ -1,6 +1,6 @@
 """RAD-DINO for transformers: a `Dinov2Model` with its image processor, and DINOv2's head beside it.
 
-The folder has the form of RAD-DINO's own release, so a study takes it as `weights` again.
+The folder has the form of RAD-DINO's own release, so a study accepts it as `weights`.
 """
 
 import re
@@ -34,11 +34,11 @@ NAMES = (
     (r"\.ls([12])\.gamma$", r".layer_scale\1.lambda1"),
     (r"^image\.norm\.", "layernorm."),
 )
-"""Our parameter names to those of transformers' `Dinov2Model`."""
+"""From our parameter names to those of transformers' `Dinov2Model`."""
 
 
 def export(content: EncoderFile, folder: Path) -> str:
-    """Write the model, its image processor and the head; say how they are loaded."""
+    """Write the model, its image processor and the head, and return how to load them."""
     assert isinstance(content.encoder, RadDino)
     image = content.encoder.image
     write_json(

@@ -1,4 +1,4 @@
-"""An encoder of timm for timm: its own model, with the input that the encoder was given."""
+"""A timm encoder for timm: its own model, with the input configured for the encoder."""
 
 import math
 from pathlib import Path
@@ -11,10 +11,10 @@ from radscale_lib.study.encoders.timm import CROP_MODES, Timm
 
 
 def export(content: EncoderFile, folder: Path) -> str:
-    """Write the model without a classifier, and say how it is loaded.
+    """Write the model without a classifier, and return how to load it.
 
     Raises:
-        ExportError: if the study gave it an input that timm's transforms do not make.
+        ExportError: if timm's transforms cannot produce the input that the study configures.
     """
     encoder = content.encoder
     assert isinstance(encoder, Timm)
@@ -47,7 +47,7 @@ def _input(known: Input) -> dict[str, Any]:
     if mode is None or known.crop != "rounded" or known.resized < known.size:
         raise ExportError("the study's 'input' is one that timm's evaluation transform cannot make")
     share = known.size / known.resized
-    while math.floor(known.size / share) < known.resized:  # as timm computes it
+    while math.floor(known.size / share) < known.resized:  # computed as in timm
         share = math.nextafter(share, 0)
     return {
         "input_size": [3, known.size, known.size],

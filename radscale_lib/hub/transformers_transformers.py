@@ -1,4 +1,4 @@
-"""An encoder of transformers for transformers: its own model, with its image processor."""
+"""A transformers encoder for transformers: its own model, with its image processor."""
 
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ EMBEDDINGS = {
     "class": "outputs.last_hidden_state[:, 0]",
     "mean": "outputs.last_hidden_state.mean(1)",
 }
-"""The global embedding in a model's outputs; the weights of a pooler that is none are not there."""
+"""The global embedding in a model's outputs; a model without a pooler has no weights for one."""
 
 
 def export(content: EncoderFile, folder: Path) -> str:
-    """Write the model and its image processor, and say how they are loaded.
+    """Write the model and its image processor, and return how to load them.
 
     Raises:
-        ExportError: for a model whose code is in a folder of its own, or an input that no image
-            processor makes.
+        ExportError: for a model with its own code in its folder, or an input that no image
+            processor can produce.
     """
     encoder = content.encoder
     assert isinstance(encoder, Transformers)

@@ -1,8 +1,8 @@
 """Random views of a grey image: crop and resize, one grey-level table, blur, erasing.
 
-On uint8 images of one channel, whose cost is a small share of a training step. Crops are resized as
-evaluation resizes films (`encoders.prepare`); everything else is OpenCV's. There
-are not flips, which would break laterality, and no inversion.
+All work on uint8 images of one channel, at a small share of a training step's cost. Crops are
+resized as evaluation resizes films (`encoders.prepare`); everything else is OpenCV's. There are no
+flips, which would break laterality, and no inversion.
 """
 
 import math
@@ -26,7 +26,7 @@ _GREYS = np.arange(256, dtype=np.float32)
 
 
 def random_crop(rng: np.random.Generator, image: Grey, size: int, area: Range) -> Grey:
-    """A random rectangle of the image, squeezed into a square of `size` pixels.
+    """A random rectangle of the image, resized to a square of `size` pixels.
 
     Args:
         rng: source of randomness.
@@ -41,7 +41,7 @@ def random_crop(rng: np.random.Generator, image: Grey, size: int, area: Range) -
 def random_intensity(rng: np.random.Generator, image: Grey, change: float, middle: float) -> Grey:
     """Change brightness and contrast by factors from 1 - change to 1 + change.
 
-    Contrast is changed about a fixed grey (`middle`, in [0, 1]), so that both are one table.
+    Contrast is changed about a fixed grey (`middle`, in [0, 1]), so that one table does both.
     """
     brightness, contrast = rng.uniform(1 - change, 1 + change, 2)
     pivot = middle * 255
@@ -51,7 +51,7 @@ def random_intensity(rng: np.random.Generator, image: Grey, change: float, middl
 
 
 def random_blur(rng: np.random.Generator, image: Grey) -> Grey:
-    """Gaussian blur of a random width, relative to the side."""
+    """Gaussian blur of random width, relative to the image's side."""
     sigma = rng.uniform(*BLUR_SIGMA) * image.shape[0]
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
@@ -73,8 +73,8 @@ def _rectangle(
 ) -> tuple[int, int, int, int]:
     """A random rectangle inside the image: (top, left, height, width).
 
-    The aspect ratio (width / height) is log-uniform. What does not fit is drawn again, at most
-    ten times; then comes the largest centred rectangle of an allowed aspect.
+    The aspect ratio (width / height) is log-uniform. A rectangle that does not fit is drawn again,
+    at most ten times; after that, the largest centred rectangle of an allowed aspect is taken.
     """
     rows, columns = image.shape
     for _ in range(10):

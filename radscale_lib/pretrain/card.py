@@ -21,12 +21,12 @@ def blank_card() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
+    """Versions of the software that results depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def hardware(device: str, devices: int) -> str:
-    """The model of the device, such as "2 x NVIDIA H100"; no names of machines."""
+    """The device model, such as "2 x NVIDIA H100", without machine names."""
     if device == "cuda":
         import torch
 

@@ -1,7 +1,7 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped.
+"""Checkpoints: everything a run needs to continue as if it had never stopped.
 
-Order, augmentation and dropping are functions of the seed and the step, so the step stands for
-every random state.
+Sample order, augmentation and stochastic depth are functions of the seed and the step, so the step
+replaces every random state.
 """
 
 import re
@@ -22,18 +22,18 @@ class Progress:
     """How far a run is, beyond the weights.
 
     Attributes:
-        step: optimiser steps done.
+        step: optimiser steps completed.
         samples: samples seen.
         seconds: time spent training, without start-up, over all attempts.
         started: when the first attempt started, ISO 8601.
         resumed: how often the run continued from a checkpoint.
-        bad_steps: steps in a row whose gradient was not finite.
-        skipped: steps whose gradient was not followed, for whatever reason.
-        losses: of the last steps that were no spikes.
-        spikes: losses that stood out of those before.
-        spikes_in_a_row: the last ones.
-        good: step of the state that a spike goes back to; 0 for none.
-        low: logged steps in a row that looked collapsed.
+        bad_steps: consecutive steps without a finite gradient.
+        skipped: steps whose update was skipped, for whatever reason.
+        losses: losses of the last steps that were not spikes.
+        spikes: number of loss spikes.
+        spikes_in_a_row: the current number of consecutive spikes.
+        good: step of the state to restore after a spike; 0 for none.
+        low: consecutive logged steps that looked collapsed.
         flops_per_sample: counted once per run.
         log: logged rows.
     """
@@ -61,8 +61,8 @@ class SupersededError(SystemExit):
 class FolderOwnership:
     """The latest attempt owns a run's folder.
 
-    A scheduler that loses a node starts the run elsewhere, while the lost attempt may go on: that
-    one finds here that it must not write any more.
+    A scheduler that loses a node starts the run elsewhere, while the lost attempt may still be
+    running: this is how that attempt notices that it must stop writing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,7 +74,7 @@ class FolderOwnership:
             partial.write_text(self._name)
 
     def check(self) -> None:
-        """Make sure that the folder is still this attempt's.
+        """Check that this attempt still owns the folder.
 
         Raises:
             SupersededError: if a newer attempt has taken it over.
@@ -86,7 +86,7 @@ class FolderOwnership:
 
 
 def save_checkpoint(folder: Path, learner: Learner, optimiser: AdamW, progress: Progress) -> None:
-    """Write `checkpoint-<step>.pt` whole, then delete older ones, and good states it needs not."""
+    """Write `checkpoint-<step>.pt`, then delete older ones and good states no longer needed."""
     path = folder / f"checkpoint-{progress.step}.pt"
     state = {
         "learner": learner.state_dict(),
@@ -102,7 +102,7 @@ def save_checkpoint(folder: Path, learner: Learner, optimiser: AdamW, progress: 
 
 
 def save_good(folder: Path, learner: Learner, optimiser: AdamW, step: int) -> None:
-    """Write `good-<step>.pt` whole: weights and moments, to go back to."""
+    """Write `good-<step>.pt`: weights and moments, to return to after a spike."""
     state = {"learner": learner.state_dict(), "optimiser": optimiser.state_dict()}
     with atomic_write(folder / f"good-{step}.pt") as partial:
         torch.save(state, partial)
@@ -111,14 +111,14 @@ def save_good(folder: Path, learner: Learner, optimiser: AdamW, step: int) -> No
 def load_good(
     folder: Path, learner: Learner, optimiser: AdamW, step: int, device: torch.device
 ) -> None:
-    """Go back to the weights and moments of `good-<step>.pt`."""
+    """Restore the weights and moments of `good-<step>.pt`."""
     state = torch.load(folder / f"good-{step}.pt", map_location=device, weights_only=True)
     learner.load_state_dict(state["learner"])
     optimiser.load_state_dict(state["optimiser"])
 
 
 def keep_good(folder: Path, *steps: int) -> None:
-    """Delete the good states of a folder but those of some steps."""
+    """Delete a folder's good states except those of the given steps."""
     for path in good_states(folder):
         if path.name not in {f"good-{step}.pt" for step in steps}:
             path.unlink()
@@ -132,7 +132,7 @@ def good_states(folder: Path) -> list[Path]:
 def load_checkpoint(
     folder: Path, learner: Learner, optimiser: AdamW, device: torch.device
 ) -> Progress:
-    """Restore the newest checkpoint of a folder; without one, a new run's progress."""
+    """Restore the newest checkpoint of a folder; without one, return a new run's progress."""
     found = checkpoints(folder)
     if not found:
         return Progress()

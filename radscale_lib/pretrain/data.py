@@ -1,4 +1,4 @@
-"""Images of a run, and which of them make up a step.
+"""The images of a run, and which of them make up each step.
 
 A dataset has one item per optimiser step: this process's share of that step's global batch, a
 function of the seed and the step alone.
@@ -28,8 +28,8 @@ class Loaded(NamedTuple):
 
     Attributes:
         epoch: pass over the images in which it is seen.
-        row: its row in the run's table.
-        key: keys its augmentation, with the epoch.
+        row: row in the run's table.
+        key: key of its augmentation, together with the epoch.
         pixels: uint8 [H, W].
     """
 
@@ -40,7 +40,7 @@ class Loaded(NamedTuple):
 
 
 class ImageSource:
-    """Decoded images of a run, from memory if they are few, else from the shards each time."""
+    """Decoded images of a run: kept in memory if they are few, else read from the shards."""
 
     def __init__(
         self,
@@ -56,8 +56,7 @@ class ImageSource:
             rows: the run's table.
             shards: folder or address of the shards.
             ranges: their index of byte ranges.
-            damaged: list of the images that were found damaged, to append to; None stops at the
-                first one.
+            damaged: file to which damaged images are appended; None stops at the first one.
             resident_pixels: runs with fewer pixels are held in memory.
         """
         self._rows = rows
@@ -72,21 +71,21 @@ class ImageSource:
         return {**self.__dict__, "_resident": None, "_resident_pixels": 0, "_ahead": {}}
 
     def check(self) -> None:
-        """Make sure that every shard of the run is there, whole and long enough.
+        """Check that every shard of the run exists, intact and with enough rows.
 
         Raises:
-            ShardError: naming all that are not.
+            ShardError: naming all that fail.
         """
         self._reader.check(self._rows.last_rows)
 
     def step(self, share: "Share", step: int) -> list[Loaded]:
-        """The images of a share in a step; those of this process's next step are fetched ahead.
+        """The images of a share in a step; this process's next step is prefetched.
 
-        An image that is damaged is written to the list of damaged ones, and the image half the
-        run's table further on stands in for it, wherever it is drawn.
+        A damaged image is appended to the list of damaged ones and, wherever it is drawn, replaced
+        by the image half the run's table further on.
 
         Raises:
-            ShardError: if a shard cannot be read, or an image is damaged and no list is kept.
+            ShardError: if a shard cannot be read, or if an image is damaged and there is no list.
         """
         drawn = share.of_step(step)
         if self._resident is None and self._rows.pixels < self._resident_pixels:
@@ -99,7 +98,7 @@ class ImageSource:
         return [self._load_undamaged(*pair) for pair in zip(drawn, images, strict=True)]
 
     def _requests(self, share: "Share", step: int) -> Request:
-        """The read request of a step; this process's next one is issued first."""
+        """The read request of a step, after the one for this process's next step was issued."""
         worker = get_worker_info()
         following = step + (worker.num_workers if worker else 1)
         made = self._ahead
@@ -139,7 +138,7 @@ def damaged_images(path: Path) -> int:
 
 
 def _append(path: Path, line: str) -> None:
-    """Add a line, in one write, so that processes may share the file."""
+    """Append a line in one write, so that processes can share the file."""
     print(f"damaged image left out: {line.strip()}", file=sys.stderr, flush=True)
     with path.open("a") as file:
         file.write(line)
@@ -149,8 +148,8 @@ def _append(path: Path, line: str) -> None:
 class Share:
     """A process's share of every global batch.
 
-    A global batch is cut into passes, and each pass into a stretch per process, so that a pass
-    holds the same images whatever the number of processes.
+    A global batch is cut into passes, and each pass into one stretch per process, so that a pass
+    has the same images for any number of processes.
 
     Attributes:
         seed: of the run.

@@ -1,4 +1,4 @@
-"""Starting a RAD-DINO run: multi-crops of images alone."""
+"""Build a RAD-DINO run: multi-crops of images without texts or labels."""
 
 from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.pretrain.dinov2_data import Dinov2Batches
@@ -10,7 +10,7 @@ from radscale_lib.study.paradigms.dinov2 import Dinov2
 
 
 def build(setup: Setup) -> Trainable:
-    """DINOv2 on images alone; a base brings its head, or the heads are warmed up.
+    """Build DINOv2 training; a base brings its head, or new heads are warmed up.
 
     Raises:
         PretrainError: if the base does not fit the architecture.
@@ -25,10 +25,9 @@ def build(setup: Setup) -> Trainable:
 
 
 def _with_heads(base: EncoderFile, model: RadDinoModel, recipe: Dinov2) -> EncoderFile:
-    """A base with the heads of the model: what it lacks is new where heads are warmed up.
+    """Match a base to the model's heads: missing ones are new if the recipe warms up heads.
 
-    A head for patches starts as a copy of the base's one head; one that is not asked for is left
-    behind.
+    A patch head starts as a copy of the base's single head; a head that the model lacks is dropped.
     """
     if not base.tensors:
         return base
@@ -46,6 +45,6 @@ def _with_heads(base: EncoderFile, model: RadDinoModel, recipe: Dinov2) -> Encod
 
 
 def build_model(encoder: EncoderSection, recipe: Dinov2 | None = None) -> RadDinoModel:
-    """The model that a recipe trains; without one, that of released weights."""
+    """The model that a recipe trains; without a recipe, the model of released weights."""
     assert isinstance(encoder, RadDino)
     return RadDinoModel(encoder, recipe is not None and recipe.separate_ibot_head)

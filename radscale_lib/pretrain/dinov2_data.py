@@ -20,7 +20,7 @@ JITTERED = 0.8
 
 
 class Dinov2Batches(Dataset[dict[str, Tensor]]):
-    """Item `step`: the crops and masks of a share of B images, crop by crop.
+    """Item `step` has the crops and masks of a share of B images, crop by crop.
 
     `global` uint8 [2 B, 1, S, S], `local` uint8 [L B, 1, s, s] (absent without local crops), `mask`
     bool [2 B, patches].
@@ -73,8 +73,8 @@ def multi_crop(
     Args:
         rng: source of randomness.
         image: [H, W].
-        side: of the global crops, pixels.
-        recipe: sizes, areas, and strengths of the changes.
+        side: side of the global crops, pixels.
+        recipe: sizes, areas, and strengths of the augmentations.
         middle: the grey about which contrast changes, in [0, 1].
     """
     first, second, local = recipe.blurs

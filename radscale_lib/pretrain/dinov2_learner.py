@@ -25,7 +25,7 @@ PATCH_EMBED_LR = 0.2
 
 
 class Projected(NamedTuple):
-    """Tokens [B, bottleneck] and prototypes [K, bottleneck], whose products are logits [B, K]."""
+    """Tokens [B, bottleneck] and prototypes [K, bottleneck]; their products are logits [B, K]."""
 
     tokens: Tensor
     prototypes: Tensor
@@ -42,11 +42,11 @@ class RadDinoModel(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, self.image.width))
 
     def heads(self) -> list[DinoHead]:
-        """The heads: one for class tokens and masked patches, or one for each."""
+        """The heads: one for both class tokens and masked patches, or one for each."""
         return [self.head, self.ibot_head] if self.ibot_head else [self.head]
 
     def projected(self, classes: Tensor, patches: Tensor) -> tuple[Projected, Projected]:
-        """Class tokens [B, D] and patches [M, D], each with the prototypes of its head."""
+        """Project class tokens [B, D] and patches [M, D], each with its head's prototypes."""
         prototypes = self.head.prototypes()
         if self.ibot_head:
             of_patches = Projected(self.ibot_head(patches), self.ibot_head.prototypes())
@@ -58,7 +58,7 @@ class RadDinoModel(nn.Module):
 
 
 class Dinov2Learner(Learner):
-    """Trains a `RadDinoModel` as student; the teacher, its moving average, is what is kept.
+    """Trains a `RadDinoModel` as student; its moving average, the teacher, is kept.
 
     The loss is the sum of DINO on class tokens, iBOT on masked patches through the same head, and
     KoLeo on the student's class tokens of the global crops.
@@ -96,8 +96,8 @@ class Dinov2Learner(Learner):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Losses of a share of a pass: `loss`, `dino`, `ibot`, `koleo`.
 
-        Where they are logged, also the `teacher_entropy` of the assignments of class tokens, and
-        the divergence `kl` of the student's from the teacher's, both in nats.
+        On logged steps also `teacher_entropy`, of the class tokens' assignments, and `kl`, the
+        student's divergence from the teacher, both in nats.
         """
         recipe, mask = self.recipe, batch["mask"]
         wide = batch["global"].float() / 255
@@ -131,13 +131,13 @@ class Dinov2Learner(Learner):
         )
         if self.watching:
             losses["teacher_entropy"] = entropy(targets)
-            # Every pair's cross-entropy, of which the loss is the mean, has the teacher's entropy.
+            # The loss is a mean of cross-entropies, each of which includes the teacher's entropy.
             losses["kl"] = losses["dino"].detach() - losses["teacher_entropy"]
         return {"loss": total, **losses}
 
     @property
     def kept_tower(self) -> nn.Module:
-        """The teacher's."""
+        """The teacher's tower."""
         return self.teacher.image
 
     @torch.no_grad()
@@ -162,13 +162,13 @@ class Dinov2Learner(Learner):
         return [cast(Centre, centre) for centre in self.centres.values()]
 
     def groups(self) -> list[Group]:
-        """Layer-wise learning rates of the tower; no decay of vectors and embeddings."""
+        """Group parameters: layer-wise learning rates; vectors and embeddings do not decay."""
         parameters = dict(self.student.named_parameters())
         undecayed = {"image.pos_embed", "image.cls_token", "mask_token"}
         return group(parameters, self.lr_scales(), undecayed)
 
     def lr_scales(self) -> dict[str, float]:
-        """Learning-rate factor of each weight, which decay below the final norm and the head."""
+        """Learning-rate factor of each weight, decaying from the final norm and the head down."""
         names = [name for name, _ in self.student.named_parameters()]
         tower = [name for name in names if name.startswith(("mask_token", "image."))]
         scales = dict.fromkeys(names, 1.0) | layer_scales(tower, self.recipe.layer_decay)
@@ -178,13 +178,13 @@ class Dinov2Learner(Learner):
         }
 
     def weight_decay(self, step: int) -> float:
-        """From the first to the last value along a cosine."""
+        """Weight decay of a step, from the first to the last value along a cosine."""
         first = self.recipe.optimiser.weight_decay
         last = self.recipe.weight_decay_end
         return first if last is None else cosine(step, self.steps, first, last)
 
     def before_update(self, step: int) -> None:
-        """Hold the prototypes still at the start, and the tower while heads warm up."""
+        """Freeze the prototypes at the start, and the tower while heads warm up."""
         still: list[nn.Parameter] = []
         if step < round(self.recipe.freeze_last_layer * self.steps):
             still += [p for head in self.student.heads() for p in head.last_layer.parameters()]
@@ -194,11 +194,11 @@ class Dinov2Learner(Learner):
             parameter.grad = None
 
     def after_update(self, step: int) -> None:
-        """Let the teacher follow, and the centres."""
+        """Update the teacher and the centres."""
         for centre in self._centres():
             centre.update()
         ema_update(self.teacher, self.student, cosine(step, self.steps, *self.recipe.momentum))
 
     def encoder(self) -> dict[str, Tensor]:
-        """The teacher."""
+        """The teacher's weights."""
         return dict(self.teacher.state_dict())

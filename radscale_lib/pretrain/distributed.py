@@ -1,4 +1,4 @@
-"""One run on several devices: ranks, and collectives that are no-ops on one."""
+"""One run on several devices: ranks, and collectives that do nothing on a single device."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run and this one's place among them."""
+    """The processes of a run and this process's rank among them."""
 
     rank: int
     size: int
@@ -26,7 +26,7 @@ class World:
 
 @contextmanager
 def join(device: str) -> Iterator[World]:
-    """Join the processes that torchrun started (WORLD_SIZE > 1), or go alone."""
+    """Join the processes that torchrun started (WORLD_SIZE > 1), or run alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     if device == "cuda":
@@ -62,9 +62,9 @@ class _Gather(torch.autograd.Function):
 def gather(x: Tensor) -> Tensor:
     """[B, ...] of each process -> [world * B, ...], in the order of ranks.
 
-    Carries gradients: each process receives the sum over all processes of the gradients to its
-    part, so that, if all compute the same loss, DDP's average over processes is that loss's
-    gradient. Every process must hold the same shape.
+    Differentiable: each process receives the sum over all processes of the gradients of its part.
+    So if all compute the same loss, DDP's average over processes is that loss's gradient. The shape
+    must be the same on every process.
     """
     return x if world_size() == 1 else _Gather.apply(x)
 

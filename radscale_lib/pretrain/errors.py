@@ -1,14 +1,14 @@
-"""Errors that end a run for good."""
+"""Errors that end a run permanently."""
 
 from typing import ClassVar
 
 
 class PretrainError(RuntimeError):
-    """A run that another attempt would end the same way; the message holds no patient's data.
+    """A failure that another attempt would repeat; the message holds no patient data.
 
     Attributes:
-        status: what the run's card calls it.
-        log: its rows, as far as it came.
+        status: its status in the run's card.
+        log: the log's rows up to the failure.
     """
 
     status: ClassVar[str] = "failed"

@@ -13,10 +13,10 @@ NOT_DRAWN = ("step", "samples")
 
 
 class Events:
-    """Writes every row of a log as it comes: a scalar for each value, by step.
+    """Writes the rows of a log as they come: one scalar per value, by step.
 
-    A run that continues after an interruption begins a file of its own, which hides what earlier
-    ones hold from its first step on.
+    A run that continues after an interruption begins a new file, which replaces earlier ones from
+    its first step on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +29,7 @@ class Events:
         step = int(row["step"])
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Each attempt has a file, also where two begin in one second.
+            # Each attempt has its own file, even if two begin within a second.
             self._writer = EventsWriter(str(self._folder / "events"), f".{step}")
             self._add(Event(step=step, file_version="brain.Event:2"))
             self._add(Event(step=step, session_log=SessionLog(status=SessionLog.START)))

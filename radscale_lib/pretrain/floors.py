@@ -1,4 +1,4 @@
-"""Floors as runs: an encoder with random weights, and principal components of the pixels."""
+"""Floors as runs: an encoder with random weights, or principal components of the pixels."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +21,10 @@ from radscale_lib.study.floors import Pixels
 from radscale_lib.study.model import Study
 
 FILMS = 1000
-"""Films of the pool, at most, that components are learnt on."""
+"""Maximum number of the pool's films from which components are learnt."""
 BATCH = 50
 SEED = 0
-"""Of random weights."""
+"""Seed of the random weights."""
 
 
 def write_floor(
@@ -55,7 +55,7 @@ def write_floor(
 
 
 def learnt(section: Pixels, catalog: Path, shards: Path, ranges: Path | None) -> EncoderFile:
-    """Components of the pool's films: of at most `FILMS`, the first by keyed hash."""
+    """Components of at most `FILMS` films of the pool, the first by keyed hash."""
     like, grids = grids_of(section.like)
     section = section.model_copy(update={"like": like, "grids": grids})
     rows = pl.read_parquet(catalog, columns=["image_id", "split", "shard", "row"])
@@ -77,7 +77,7 @@ def learnt(section: Pixels, catalog: Path, shards: Path, ranges: Path | None) ->
 
 @torch.no_grad()
 def grids_of(section: EncoderSection) -> tuple[EncoderSection, Four]:
-    """An encoder's section with all that its library knows, and the sides of its levels' grids."""
+    """An encoder's section completed from its library, and the grid sides of its levels."""
     tower: Tower = build(section).eval()
     side = tower.encoder.image_size
     one, two, three, four = (

@@ -1,4 +1,4 @@
-"""Counted compute of a training step."""
+"""Count the compute of a training step."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -14,15 +14,15 @@ from radscale_lib.pretrain.trainer import Trainer
 def flops_per_sample(trainer: Trainer, batch: dict[str, Tensor], images: int) -> float:
     """Floating-point operations of a step, without the optimiser's, per image.
 
-    Matrix products, convolutions and attention are counted, two operations to a multiply-add, as
-    they are run: teacher, all crops, text and repeated passes included.
+    Counts the matrix products, convolutions and attention that actually run, with two operations
+    per multiply-add: teacher, all crops, text and repeated passes included.
 
     Args:
-        trainer: about to train; its state is left as it was.
+        trainer: about to train; its state is not changed.
         batch: this process's share of a step, on its device.
         images: images of the share.
     """
-    # Fused attention is counted on GPUs only; on the CPU it is taken apart.
+    # torch counts fused attention on GPUs only; on the CPU it is decomposed.
     apart = sdpa_kernel(SDPBackend.MATH) if trainer.world.device.type == "cpu" else nullcontext()
     with apart, _FlopCounter() as counter:
         trainer.backward(batch)
@@ -31,9 +31,9 @@ def flops_per_sample(trainer: Trainer, batch: dict[str, Tensor], images: int) ->
 
 
 class _FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up torch's counts of the operations within, as its `FlopCounterMode` does.
+    """Sums torch's counts of the operations run within it, like `FlopCounterMode`.
 
-    That one loads torch's compiler, only to say that it must not compile the counting.
+    `FlopCounterMode` itself loads torch's compiler, only to exclude the counting from compilation.
     """
 
     def __init__(self) -> None:

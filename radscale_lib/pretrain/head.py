@@ -10,7 +10,7 @@ from radscale_lib.study.encoders.rad_dino import Head
 class Prototypes(nn.Module):
     """A linear layer whose rows have a learnt length and a learnt direction.
 
-    Parameters are named as by torch's first weight normalisation (arXiv 1602.07868), as in
+    Parameters are named as by torch's original weight normalisation (arXiv 1602.07868), as in
     released heads.
     """
 
@@ -46,10 +46,10 @@ class DinoHead(nn.Module):
         self.last_layer = Prototypes(config.bottleneck, config.prototypes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens [B, width] -> their place among the prototypes [B, bottleneck], of norm 1.
+        """Project tokens [B, width] to unit vectors in the prototypes' space [B, bottleneck].
 
-        Logits are the products with `prototypes`: for all masked patches of a batch they are too
-        many to be held at once (`losses.prototypes`).
+        Logits are the products with `prototypes`; those of all masked patches of a batch would not
+        fit into memory at once (`losses.prototypes`).
         """
         return F.normalize(self.mlp(x), dim=-1, eps=1e-12)
 

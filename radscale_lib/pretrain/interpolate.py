@@ -1,4 +1,4 @@
-"""An arm that trains nothing: weights between another arm's and its base's (WiSE-FT)."""
+"""An arm without training: weights interpolated between another arm's and its base's (WiSE-FT)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ LEARNT = (
     *("samples_budget", "samples_seen", "steps", "images", "repeats_per_image", "paradigm"),
     *("subset_digest", "damaged_images", "left_out", "texts", "encoder", "supervision"),
 )
-"""Facts of a card that hold for what is made of its run."""
+"""Fields of a card that also hold for an interpolation of its run."""
 
 
 def interpolate(
@@ -26,15 +26,14 @@ def interpolate(
 ) -> None:
     """Write the run folder of an interpolation: encoder, card and empty log.
 
-    Where one of the two encoders is that of a failed run, the card says so and the encoder is
-    empty.
+    If one of the two encoders is from a failed run, the card says so and the encoder is empty.
 
     Args:
         run: the interpolated arm at a size and seed.
         section: its section of the study.
-        trained: `encoder.safetensors` of the arm that it names, at that size and seed; its card,
+        trained: `encoder.safetensors` of the interpolated arm at that size and seed; its card,
             `encoder.json`, lies beside it.
-        base: `encoder.safetensors` of the base that arm was continued from.
+        base: `encoder.safetensors` of the base from which that arm continued.
         out: folder for the run's files.
         stage: the stage id.
     """
@@ -66,7 +65,8 @@ def between(
 
     Args:
         base: tensors by name.
-        trained: tensors by name; what the base has not, such as a new head, is taken as it is.
+        trained: tensors by name; those that the base lacks, such as a new head, are kept as they
+            are.
         share: of the trained weights, 0 to 1 (arXiv 2109.01903, eq. 1).
     """
     return {

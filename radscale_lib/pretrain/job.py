@@ -20,10 +20,10 @@ class Job:
         shards: folder or address of its shards.
         ranges: their index of byte ranges; None reads by row group.
         subset: `n=N.parquet`; None trains on the whole catalog.
-        base: `encoder.safetensors` to continue; None starts from random weights.
+        base: `encoder.safetensors` to continue from; None starts from random weights.
         work: folder of all training states.
         scratch: node-local folder to copy shards to; None reads them where they are.
-        labels: folder of the labels' tables; None: they are in the catalog, or not learnt from.
+        labels: folder of the label tables; None: labels are in the catalog, or not used.
     """
 
     study: Study
@@ -50,10 +50,10 @@ class Job:
 
     @property
     def kept(self) -> dict[float, int]:
-        """Steps after which the encoder is kept, by share of the budget, before its end."""
+        """Steps before the last after which the encoder is kept, by share of the budget."""
         return {} if isinstance(self.section, Base) else self.section.kept
 
     @property
     def seed(self) -> int:
-        """Seed of every draw of the run."""
+        """Seed of all random draws of the run."""
         return self.section.seed if isinstance(self.section, Base) else self.run.seed

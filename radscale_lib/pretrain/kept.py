@@ -1,4 +1,4 @@
-"""Encoders that a run keeps on the way: at shares of its budget, beside the last one."""
+"""Intermediate encoders that a run keeps at given shares of its budget, besides the last one."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -14,22 +14,22 @@ ENCODER = "encoder.safetensors"
 
 
 class PassedError(PretrainError):
-    """A run is past the step at which the study now asks for an encoder."""
+    """A run is already past a step at which the study now asks for an encoder."""
 
 
 def kept_folder(folder: Path, share: float) -> Path:
-    """Below a run's folder, that of its encoder at a share of the budget."""
+    """The folder, below a run's, of its encoder at a share of the budget."""
     return folder / f"share={share:g}"
 
 
 def kept_facts(job: Job, share: float) -> dict[str, Any]:
-    """What the card of an encoder says of the share of the budget that it saw."""
+    """Fields of an encoder's card on the share of the budget that it has seen."""
     name = job.run.arm if share == 1 else kept_name(job.run.arm, share)
     return {"arm": name, "budget_share": share}
 
 
 def seen(images: int, steps: int, batch: int) -> dict[str, Any]:
-    """What a run on some images has seen after some steps, as its card says it."""
+    """Fields of a run's card on the samples seen after a number of steps."""
     samples = steps * batch
     unique = min(images, samples)
     return {
@@ -41,10 +41,10 @@ def seen(images: int, steps: int, batch: int) -> dict[str, Any]:
 
 
 def check_passed(job: Job, folder: Path, step: int) -> None:
-    """Make sure that a run which goes on after a step has kept what it was to keep by then.
+    """Check that a run continuing after a step has kept all encoders due by then.
 
     Raises:
-        PassedError: if the study asked for less when it passed.
+        PassedError: if the study asked for fewer encoders when the run passed that step.
     """
     for share, at in job.kept.items():
         if at <= step and not (kept_folder(folder, share) / ENCODER).is_file():
@@ -56,7 +56,7 @@ def check_passed(job: Job, folder: Path, step: int) -> None:
 
 
 def copy_kept(folder: Path, unfinished: Path, shares: Iterable[float]) -> Mapping[float, Path]:
-    """Copy a run's kept encoders into folders of what it leaves, which are returned."""
+    """Copy a run's kept encoders into folders of its unfinished output; return these."""
     places = {share: kept_folder(unfinished, share) for share in shares}
     for share, place in places.items():
         with atomic_write(place / ENCODER) as partial:

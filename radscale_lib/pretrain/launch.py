@@ -1,4 +1,4 @@
-"""Starting the processes of one run: on this node, or on every node of a SLURM job."""
+"""Start the processes of one run, on this node or on every node of a SLURM job."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 PORTS = range(20000, 40000)
-"""Ports of rendezvous; a job's id chooses one, so that jobs that share a node differ."""
+"""Rendezvous ports, chosen by job id so that jobs on the same node use different ones."""
 
 
 class LaunchError(RuntimeError):
@@ -17,13 +17,13 @@ class LaunchError(RuntimeError):
 
 
 def launch(devices: int, nodes: int, threads: int, gpus: bool, command: Sequence[str]) -> NoReturn:
-    """Become the launcher of a run's processes.
+    """Replace this process by the launcher of a run's processes.
 
     Args:
         devices: processes of the run, over all nodes.
-        nodes: 1: torchrun on this node, for more than one process; more: srun starts torchrun
-            on each node of this job.
-        threads: CPUs of a node's processes together.
+        nodes: 1: torchrun on this node, if there is more than one process; more: srun starts
+            torchrun on each node of this job.
+        threads: CPUs for all processes of a node together.
         gpus: whether each process needs a GPU.
         command: script and arguments of each process.
 
@@ -32,7 +32,7 @@ def launch(devices: int, nodes: int, threads: int, gpus: bool, command: Sequence
     """
     if devices == 1:
         _become(sys.executable, *command)
-    # SLURM signals every process of a step; the launchers leave it to the training to act on it.
+    # SLURM signals every process of a step; launchers leave the reaction to the training processes.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     share = str(devices // nodes)
     if nodes == 1:
@@ -51,7 +51,7 @@ def launch(devices: int, nodes: int, threads: int, gpus: bool, command: Sequence
 
 
 def join_nodes(share: str, command: Sequence[str]) -> NoReturn:
-    """Inside a SLURM step, one task a node: become this node's torchrun."""
+    """Replace this task of a SLURM step, one per node, by the node's torchrun."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     environment = os.environ
     port = PORTS[int(environment["SLURM_JOB_ID"]) % len(PORTS)]
@@ -76,7 +76,7 @@ def _first_node(nodes: str) -> str:
     first = listed.stdout.split()[0]
     try:
         socket.getaddrinfo(first, None)
-    except OSError:  # nodes that SLURM knows by another name than the network
+    except OSError:  # nodes whose names differ between SLURM and the network
         shown = subprocess.run(
             ["scontrol", "show", "node", first, "--oneliner"],
             capture_output=True,

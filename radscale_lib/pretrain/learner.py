@@ -1,4 +1,4 @@
-"""What the training loop needs of a paradigm."""
+"""The interface between the training loop and a paradigm."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ Batch = dict[str, Tensor]
 
 
 class Group(TypedDict):
-    """Parameters that share a learning rate and a weight decay, as factors of the schedule's.
+    """Parameters that share factors of the schedule's learning rate and weight decay.
 
     Their names are those of `encoder.safetensors`.
     """
@@ -26,26 +26,26 @@ class Group(TypedDict):
 
 
 class Learner(nn.Module):
-    """A model under training with its loss; its state is all that a checkpoint must hold."""
+    """A model with its loss; its state is all that a checkpoint must hold."""
 
     described: ClassVar[tuple[str, ...]] = ()
-    """What `describe` gives; the card has its means as `texts`."""
+    """Names of the values of `describe`; the card has their means as `texts`."""
     watching: bool = False
-    """Whether the step is one that is logged: `forward` then reports more, and notes embeddings."""
+    """Whether the step is logged: `forward` then reports more, and records embeddings."""
 
     def __init__(self) -> None:
-        """Nothing was seen yet."""
+        """Start without any embeddings."""
         super().__init__()
         self._noted: list[Tensor] = []
         self._rounding = 0.0
 
     def passes(self, batch: Batch, count: int, reseed: Callable[[int], None]) -> list[Batch]:
-        """Cut this process's share of a step into the batches of its passes.
+        """Cut this process's share of a step into batches, one per pass.
 
         Args:
             batch: the share, pass by pass.
             count: number of passes.
-            reseed: sets torch's generator to the state that it has at the start of a pass.
+            reseed: sets torch's generator to its state at the start of a pass.
 
         Returns:
             Batches for `forward`; the mean of their losses is the step's loss.
@@ -53,20 +53,20 @@ class Learner(nn.Module):
         raise NotImplementedError
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Losses of a pass: `loss`, whose gradient is followed, and its parts."""
+        """Losses of a pass: `loss`, which is minimised, and its parts."""
         raise NotImplementedError
 
     def towers(self, name: str) -> list[nn.Module]:
-        """Its towers of a name, such as `image` or `text`, and those of its average or teacher."""
+        """Towers with a name, such as `image` or `text`, also of the average or teacher."""
         named = self.named_modules()
         return [module for path, module in named if path.partition(".")[2] == name]
 
     def describe(self, batch: Batch) -> dict[str, Tensor]:
-        """What the log says of a step's batch besides the losses, the same on every process."""
+        """Values for the log on a step's batch besides the losses; the same on all processes."""
         return {}
 
     def note(self, embeddings: Tensor) -> None:
-        """Note embeddings [B, D] of a pass, for the log, if the step is logged."""
+        """Record embeddings [B, D] of a pass for the log, if the step is logged."""
         if self.watching:
             self._noted.append(embeddings.detach())
             coarse = torch.is_autocast_enabled(embeddings.device.type)
@@ -74,9 +74,9 @@ class Learner(nn.Module):
             self._rounding = torch.finfo(kind).eps
 
     def watch(self) -> dict[str, Tensor]:
-        """What the log says of a step's embeddings, which it forgets; the same on every process.
+        """Values for the log on a step's embeddings, which are dropped; the same on all processes.
 
-        `rank`: their effective rank over the global batch; none of embeddings of one number.
+        `rank`: their effective rank over the global batch; absent for one-dimensional embeddings.
         """
         noted, self._noted = self._noted, []
         if not noted or noted[0].shape[1] == 1:
@@ -85,7 +85,7 @@ class Learner(nn.Module):
 
     @property
     def kept_tower(self) -> nn.Module | None:
-        """The image tower whose weights are kept, [B, 1, S, S] -> [B, D]; None if not stated."""
+        """The image tower whose weights are kept, [B, 1, S, S] -> [B, D]; None if there is none."""
         return None
 
     def groups(self) -> list[Group]:
@@ -97,25 +97,26 @@ class Learner(nn.Module):
         raise NotImplementedError
 
     def before_update(self, step: int) -> None:
-        """Called when gradients are there, before they are clipped and followed."""
+        """Called once gradients are computed, before clipping and the optimiser's step."""
 
     def after_update(self, step: int) -> None:
         """Called after the optimiser's step, or in its place if it was skipped."""
 
     def encoder(self) -> dict[str, Tensor]:
-        """Weights to keep, by their names in `encoder.safetensors`."""
+        """The weights to keep, by name in `encoder.safetensors`."""
         raise NotImplementedError
 
 
 def group(
     parameters: dict[str, nn.Parameter], scales: dict[str, float], undecayed: set[str]
 ) -> list[Group]:
-    """Group parameters by learning-rate factor and by whether they decay.
+    """Group parameters by learning-rate factor and weight decay.
 
     Args:
         parameters: by name.
         scales: learning-rate factor by name.
-        undecayed: names without weight decay, besides vectors and scalars (norms, biases, scales).
+        undecayed: names of further parameters without weight decay; vectors and scalars (norms,
+            biases, scales) never decay.
     """
     groups: dict[tuple[float, bool], Group] = {}
     for name, parameter in parameters.items():
@@ -132,14 +133,14 @@ _BLOCK = re.compile(r"(?:^|\.)(?:stages?|layers?|blocks|resblocks)[._]?(\d+)(?=\
 
 
 def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:
-    """Learning-rate factors of a tower's weights, which shrink from its last block to its first.
+    """Learning-rate factors of a tower's weights, decreasing from the last block to the first.
 
-    Blocks are recognised by names such as `blocks.3.` or `stages.1.blocks.0.`. What follows the
-    last has 1, the last block `decay`, and so on down; what precedes the first has one power more
-    than it.
+    Blocks are recognised by names such as `blocks.3.` or `stages.1.blocks.0.`. Weights after the
+    last block have factor 1, the last block `decay`, the one before it `decay`², and so on; weights
+    before the first block have one more power of `decay` than it.
 
     Args:
-        names: of the tower's weights, in the order of its layers.
+        names: names of the tower's weights, in layer order.
         decay: factor from each block to the one below.
     """
     blocks = [tuple(_BLOCK.findall(name)) for name in names]
@@ -157,7 +158,7 @@ def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:
 def ema_update(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Exponential moving average of weights: average = decay * average + (1 - decay) * model.
 
-    Buffers, such as the running means of a library's model, are the model's.
+    Buffers, such as the running means of a library's model, are copied from the model.
     """
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
     for kept, buffer in zip(average.buffers(), model.buffers(), strict=True):

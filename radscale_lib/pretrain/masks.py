@@ -33,7 +33,7 @@ def block_mask(rng: np.random.Generator, height: int, width: int, count: int) ->
     """A mask [height, width] of exactly `count` patches, in rectangular blocks.
 
     Blocks have at least four patches and an aspect ratio of 0.3 to 1 / 0.3, drawn log-uniformly,
-    as far as the remaining count allows; what no block can fill is filled by single patches.
+    as far as the remaining count allows; single patches fill what no block can.
     """
     mask = np.zeros((height, width), bool)
     left = count

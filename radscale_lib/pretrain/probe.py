@@ -1,4 +1,4 @@
-"""A k-NN probe of a tower in training, on a fixed slice of the train split."""
+"""A k-NN probe of a tower during training, on a fixed slice of the train split."""
 
 from pathlib import Path
 
@@ -18,28 +18,28 @@ from radscale_lib.study.encoders import EncoderSection
 
 NEIGHBOURS = 20
 TEMPERATURE = 0.07
-"""Of the votes, as in DINO (arXiv 2104.14294)."""
+"""Temperature of the votes, as in DINO (arXiv 2104.14294)."""
 FEWEST = 5
-"""Images that have a label, and that lack it, for it to count."""
+"""Minimum numbers of positive and of negative images for a label to count."""
 BATCH = 64
 
 
 class KnnProbe:
-    """Mean AUROC over labels of votes by the most similar images, of other patients."""
+    """Mean AUROC over labels, from votes of the most similar images of other patients."""
 
     def __init__(self, images: Tensor, truth: Tensor, found: Tensor) -> None:
-        """Hold the images.
+        """Take the images and their labels.
 
         Args:
             images: float32 [N, 1, S, S] in [0, 1].
             truth: [N, K], 1, 0 or NaN (unknown).
-            found: bool [N]: images that are found by the others.
+            found: bool [N]: images to classify; the others vote.
         """
         self.images, self.truth, self.found = images, truth, found
 
     @torch.no_grad()
     def __call__(self, tower: nn.Module, device: torch.device) -> float:
-        """Probe an image tower, which keeps its mode; NaN where no label has both kinds."""
+        """Probe an image tower, whose mode is restored; NaN if no label can be scored."""
         was_training = tower.training
         tower.eval()
         parts = [tower(part.to(device)).float().cpu() for part in torch.split(self.images, BATCH)]
@@ -61,7 +61,7 @@ class KnnProbe:
 
 
 def auroc(scores: Tensor, positive: Tensor) -> float:
-    """Share of the pairs that are ranked rightly, ties counting one half; NaN for too few."""
+    """Share of correctly ranked pairs, ties counting one half; NaN for too few images."""
     up, down = scores[positive], scores[~positive]
     if min(len(up), len(down)) < FEWEST:
         return float("nan")
@@ -79,8 +79,7 @@ def read_probe(
 ) -> KnnProbe | None:
     """The probe on the first labelled images of the train split, by keyed hash; None without any.
 
-    The patients in the order of their hashes alternate between those that are found and those
-    that find.
+    Patients, ordered by hash, alternate between those to classify and those that vote.
     """
     names = label_columns(labels)
     table = pl.read_parquet(

@@ -1,6 +1,6 @@
 """Stateless randomness: every draw is a function of (seed, purpose, position).
 
-So neither the order of work nor the number of workers, devices or restarts changes a run.
+Neither the order of work nor the number of workers, devices or restarts therefore changes a run.
 """
 
 from enum import IntEnum
@@ -18,11 +18,11 @@ class Purpose(IntEnum):
 
 
 def generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
-    """Draws of a stream from one position on, of up to three coordinates."""
+    """A generator of a stream's draws, starting at a position of up to three coordinates."""
     return np.random.Generator(philox(seed, purpose, *position))
 
 
 def philox(seed: int, purpose: Purpose, *position: int) -> np.random.Philox:
-    """The counter-based generator (Philox, Salmon et al. 2011) beneath `generator`."""
+    """The counter-based generator (Philox, Salmon et al. 2011) on which `generator` is built."""
     counter = np.array([0, *position, *([0] * (3 - len(position)))], np.uint64)
     return np.random.Philox(key=[seed, purpose], counter=counter)

@@ -42,7 +42,7 @@ def import_alone(spec: str, out: Path) -> None:
     """Write the run folder of released weights without a study.
 
     Args:
-        spec: as `encoders.loading.load` takes it.
+        spec: an encoder, as for `encoders.loading.load`.
         out: folder for the run's files.
 
     Raises:
@@ -74,20 +74,20 @@ def write_run(out: Path, content: EncoderFile, *, arm: str, encoder: str, status
 def released_weights(
     encoder: EncoderSection, key: str, *, trained: bool, headers_only: bool = False
 ) -> EncoderFile:
-    """An encoder's released weights, compared with the architecture that its section states.
+    """An encoder's released weights, checked against the architecture in its section.
 
     Args:
         encoder: the section.
-        key: of the section in the study, for messages.
-        trained: whether an arm trains on from them, which may need more than a tower.
-        headers_only: compare names and shapes, without reading the weights.
+        key: the section's key in the study, for messages.
+        trained: whether an arm continues training from them, which may need more than a tower.
+        headers_only: compare names and shapes only, without reading the weights.
 
     Raises:
         ReleaseError: if the weights are missing, unreadable, or of another architecture.
     """
     if encoder.weights is None:
         return initial(encoder)
-    if isinstance(encoder, LibraryEncoder):  # its library compares them
+    if isinstance(encoder, LibraryEncoder):  # its library checks them
         return read_release(encoder, encoder.weights, headers_only=headers_only)
     content = read_release(encoder, encoder.weights, headers_only=True)
     needed = {n: x for n, x in content.tensors.items() if not n.startswith(encoder.spare)}
@@ -111,7 +111,7 @@ def _any_of(beginning: str, names: Iterable[str]) -> bool:
 
 
 def _model(encoder: EncoderSection, tokenizer: str | None = None) -> nn.Module:
-    """The model that would continue the weights, without memory for its own."""
+    """The model that would continue the weights, without allocating its own."""
     module = import_module(PARADIGMS[encoder.paradigms[0]].implementation)
     words = {"tokenizer": tokenizer} if tokenizer is not None else {}
     with torch.device("meta"):

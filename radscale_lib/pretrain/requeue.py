@@ -1,4 +1,4 @@
-"""Going on later: a stopped training puts its own job back into SLURM's queue."""
+"""Requeue: a training that was stopped puts its own job back into SLURM's queue."""
 
 import os
 import subprocess
@@ -6,9 +6,9 @@ import sys
 
 
 def requeue() -> bool:
-    """Put this job back into the queue it came from, under its own id, if SLURM runs it.
+    """If SLURM runs this job, put it back into its queue under the same id.
 
-    A job that is being cancelled, or has run out of time, is not RUNNING any more and stays out.
+    A job that is being cancelled, or has run out of time, is no longer RUNNING and is not requeued.
 
     Returns:
         Whether the job will start again.

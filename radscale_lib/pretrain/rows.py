@@ -1,7 +1,7 @@
 """The table of a run: a row per image that it learns from, in the subset's order.
 
-It is an uncompressed Arrow file that every process of a run maps into memory, so that a table of
-millions of reports is held once per machine.
+It is an uncompressed Arrow file that every process of a run maps into memory, so that each machine
+holds a table of millions of reports only once.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,15 +39,15 @@ COLUMNS = (
 
 
 class NothingToLearnError(PretrainError):
-    """No image of the subset has what the arm learns from."""
+    """No image of the subset has the reports or labels that the arm learns from."""
 
 
 Teaches = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.bool_]]
-"""Which images labels teach something of [N], from the study's labels [N, L] and others [N, M]."""
+"""Which images have labels to learn from [N], given the study's labels [N, L] and others [N, M]."""
 
 
 def known_labels(states: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Images of which a label of the study is known: bool [N]."""
+    """Images for which at least one label of the study is known: bool [N]."""
     return np.asarray((~np.isnan(states)).any(axis=1))
 
 
@@ -67,13 +67,13 @@ def write_rows(
         catalog: `catalog.parquet` of the archive.
         subset: `n=N.parquet`; None takes every image of the catalog.
         labels: the study's labels.
-        supervision: `reports`, `labels`, both, or nothing for images alone. Images that have none
-            of what is named are left out; without `labels` none are in the table.
-        teaches: what labels have to say to count.
-        label_tables: folder of the labels' tables; None: they are in the catalog.
+        supervision: `reports`, `labels`, both, or nothing for images alone. Images with none of
+            these are left out. The table has labels only if they are named.
+        teaches: which images have labels to learn from.
+        label_tables: folder of the label tables; None: labels are in the catalog.
 
     Returns:
-        Images left out, by the reason.
+        Number of images left out, by reason.
 
     Raises:
         NothingToLearnError: if no row remains.
@@ -101,7 +101,7 @@ def write_rows(
             f"{subset or catalog}: none of {len(table)} images has {' or '.join(supervision)} to "
             f"learn from ({reasons}); labels.uncertain and labels.blank say which labels count"
         )
-    # Training reads running text; where lines end matters to the labels' rules alone.
+    # Training reads running text; only the label rules need line ends.
     running = pl.col("findings", "impression").str.replace_all("\n", " ", literal=True)
     keys = pl.Series("key", [text_number(name) for name in kept["image_id"]], pl.UInt64)
     with atomic_write(path) as partial:
@@ -114,7 +114,7 @@ def write_rows(
 def _lacking(
     table: "pl.DataFrame", labels: Labels, supervision: Sequence[str], teaches: Teaches
 ) -> "pl.Series":
-    """Why each image is left out; empty for those that are kept."""
+    """The reason why each image is left out; empty for those that are kept."""
     import polars as pl
 
     reasons, kept = [], pl.repeat(not supervision, len(table), eager=True)
@@ -135,7 +135,7 @@ def _lacking(
 
 
 class Rows:
-    """The table of a run, opened by each process where it is used."""
+    """The table of a run, which each process opens for itself."""
 
     def __init__(self, path: Path, labels: Labels) -> None:
         """Read the table at `path`."""
@@ -162,7 +162,7 @@ class Rows:
         }
 
     def places(self, indices: Sequence[int]) -> tuple[list[str], list[int]]:
-        """Shards and rows of some images."""
+        """Shards and shard rows of the given images."""
         shards, rows = self._table["shard"], self._table["row"]
         return [shards[i].as_py() for i in indices], [rows[i].as_py() for i in indices]
 
@@ -173,14 +173,14 @@ class Rows:
 
     @property
     def last_rows(self) -> dict[str, int]:
-        """The last row that is asked for, of each shard in order of names."""
+        """The last row needed of each shard, in order of shard names."""
         last = self._table.group_by("shard").aggregate([("row", "max")])
         pairs = zip(last["shard"].to_pylist(), last["row_max"].to_pylist(), strict=True)
         return dict(sorted(pairs))
 
     @property
     def pixels(self) -> int:
-        """Pixels of all images."""
+        """Number of pixels of all images together."""
         height, width = (
             self._table[name].to_numpy().astype(np.int64) for name in ("height", "width")
         )
@@ -205,12 +205,12 @@ class Rows:
 
     @property
     def targets(self) -> NDArray[np.float32]:
-        """Labels under the study's policy [N, L]: 1, 0, or NaN where nothing is known."""
+        """Labels under the study's policy [N, L]: 1, 0, or NaN if unknown."""
         return self._targets(label_columns(self.labels))
 
     @property
     def other_targets(self) -> NDArray[np.float32]:
-        """The same of the labels outside of the study's list [N, M]."""
+        """The same for labels outside the study's list [N, M]."""
         return self._targets(other_columns(self.labels))
 
     def _targets(self, names: list[str]) -> NDArray[np.float32]:

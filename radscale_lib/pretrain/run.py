@@ -1,4 +1,4 @@
-"""One pretraining run: replay it if it was finished before, else train it."""
+"""One pretraining run: reuse an earlier result of the same inputs, or train."""
 
 import hashlib
 import json
@@ -29,22 +29,23 @@ def run_files(*folders: Path) -> list[Path]:
 
 
 def pretrain(job: Job, out: Path, threads: int, kept: Sequence[Path] | None = None) -> None:
-    """Make the outputs of a run in the folder `out`: encoder, log and card.
+    """Write the outputs of a run to the folder `out`: encoder, log and card.
 
-    A run that was finished with equal inputs is copied, without training, unless encoders are to be
-    kept now that were not then. Training continues from its last checkpoint. Where it fails for
-    good, the card says so and the encoder is empty, unless the study is strict.
+    A run finished with the same inputs is copied without training, unless the study now asks for
+    intermediate encoders that it did not keep. Training continues from the last checkpoint. If it
+    fails permanently, the card says so and the encoder is empty, unless the study is strict.
 
     Args:
         job: the run and its inputs.
         out: folder for the outputs.
-        threads: threads of the CPU: of training if the device is the CPU, else of data loading.
-        kept: folders for the same of each encoder that is kept on the way, by rising share; None:
-            `share=S` below `out`.
+        threads: CPU threads: for training if the device is the CPU, else for data loading.
+        kept: folders for the outputs of each intermediate encoder, by rising share; None: `share=S`
+            below `out`.
 
     Raises:
-        SystemExit: with 128 + the signal's number, on SIGTERM or SIGUSR1; a later call goes on.
-        OSError, MemoryError, torch.OutOfMemoryError, ShardError: what another attempt may overcome.
+        SystemExit: with 128 + the signal's number, on SIGTERM or SIGUSR1; a later call continues.
+        OSError, MemoryError, torch.OutOfMemoryError, ShardError: failures that another attempt may
+        not repeat.
     """
     subset = digest_rows(job.subset or job.catalog)
     base = file_digest(job.base) if job.base else None
@@ -78,7 +79,7 @@ def pretrain(job: Job, out: Path, threads: int, kept: Sequence[Path] | None = No
 
 
 def _in(folder: Path, shares: Iterable[float]) -> list[Path]:
-    """Below a run's folder, those of its encoders at some shares of the budget."""
+    """The folders, below a run's, of its encoders at the given shares of the budget."""
     return [folder if share == 1 else kept_folder(folder, share) for share in shares]
 
 
@@ -98,7 +99,7 @@ def _key(job: Job, subset: str, base: str | None, labels: list[str]) -> str:
 
 
 def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> PretrainError | None:
-    """Train into `folder`/finished; why it failed, if it did for good."""
+    """Train into `folder`/finished; return the reason if it failed permanently."""
     import torch
 
     from radscale_lib.pretrain.session import train
@@ -108,11 +109,11 @@ def _train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> Pretra
     except (OSError, MemoryError, torch.OutOfMemoryError, ShardError, PassedError):
         raise
     except Exception as error:
-        # An error of one process alone leaves the others waiting: their launcher must end them.
+        # If one process fails, the others wait for it: their launcher must end them.
         alone = int(os.environ.get("WORLD_SIZE", "1")) == 1 or isinstance(error, PretrainError)
         if job.study.strict or not alone:
             raise
-        # Texts of foreign errors may hold patients' data; the lines of code do not.
+        # The texts of other libraries' errors may hold patient data; lines of code do not.
         traceback.print_tb(error.__traceback__)
         failure = error if isinstance(error, PretrainError) else PretrainError(type(error).__name__)
         print(f"{job.run.path} {failure.status}: {failure}", file=sys.stderr)

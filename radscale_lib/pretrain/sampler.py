@@ -1,4 +1,4 @@
-"""Which image is seen when: a stateless order without replacement."""
+"""The order in which images are seen: stateless, without replacement."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,8 +19,8 @@ class Sample(NamedTuple):
 def samples(seed: int, images: int, start: int, stop: int) -> list[Sample]:
     """Samples `start` to `stop - 1` of a run over `images` images.
 
-    Sample i is image permutation_e(i mod images) in epoch e = i // images. It depends on nothing
-    but (seed, images, i): not on batch size, devices, workers or interruptions.
+    Sample i is image permutation_e(i mod images) in epoch e = i // images. It depends only on
+    (seed, images, i), not on batch size, devices, workers or interruptions.
     """
     return [
         Sample(epoch, int(permutation(seed, epoch, images)[offset]))
@@ -34,7 +34,7 @@ def permutation(seed: int, epoch: int, images: int) -> NDArray[np.int32]:
 
     Image i has the i-th 64-bit number of Philox-4x64-10 (Salmon et al. 2011) with the key (seed, 1)
     and the counter (0, epoch, 0, 0); images come in ascending order of their numbers. Unlike
-    numpy's own permutations this is fixed by definition, whatever the version of a library.
+    numpy's own permutations, this order is fixed by definition in every library version.
     """
     numbers = philox(seed, Purpose.ORDER, epoch).random_raw(images)
     return np.argsort(numbers, kind="stable").astype(np.int32)

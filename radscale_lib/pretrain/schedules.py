@@ -1,10 +1,10 @@
-"""Schedules over a run's steps; each gives the value of step 0 to `steps - 1`."""
+"""Schedules over a run's steps: the value at each step from 0 to `steps - 1`."""
 
 import math
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak: a linear rise over a share of the steps, then a cosine to 0."""
+    """Share of the peak: a linear rise over the first share of the steps, then a cosine to 0."""
     rising = round(warmup * steps)
     if step < rising:
         return (step + 1) / rising

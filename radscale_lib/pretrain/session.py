@@ -40,18 +40,18 @@ from radscale_lib.shards.staging import stage
 from radscale_lib.study.pretrain import Base
 
 DAMAGED = "damaged.tsv"
-"""Shard and row of the images that were found damaged and left out."""
+"""File with shard and row of the damaged images that were left out."""
 
 
 def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
-    """Train a run and write its outputs to `folder`/finished, whole; then drop its checkpoints.
+    """Train a run, write its outputs to `folder`/finished, then delete its checkpoints.
 
     Args:
         job: the run and its inputs.
-        folder: training state of this run alone.
-        card: what the card holds so far.
-        threads: threads of the CPU for the processes of a node: for training, or, if the device
-            is another, for data loading.
+        folder: training state of this run only.
+        card: the card's fields so far.
+        threads: CPU threads for the processes of a node: for training, or for data loading if the
+            device is not the CPU.
     """
     compute = job.study.compute
     threads = max(1, threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
@@ -67,7 +67,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
         share = Share(
             job.seed, optimiser.batch, len(rows), world.rank, world.size, optimiser.passes
         )
-        # Initial weights of what the base does not bring.
+        # Initial weights of modules that the base lacks.
         torch.manual_seed(job.seed)
         job = replace(job, shards=_shards(job, rows, world))
         setup = _setup(job, folder, rows, share)
@@ -124,7 +124,7 @@ def train(job: Job, folder: Path, card: dict[str, Any], threads: int) -> None:
 
 
 def _build(setup: Setup) -> Trainable:
-    """Only the paradigm that is trained is imported."""
+    """Build the learner; only the paradigm in use is imported."""
     recipe = setup.section.recipe
     trainable: Trainable = import_module(recipe.implementation).build(setup)
     for name in recipe.recompute:
@@ -148,7 +148,7 @@ def _compile(learner: Learner) -> None:
             f"compute.compile needs a C++ compiler, and there is no {compiler}: load one (modules "
             "of the site file; CXX names another), or set compute.compile to false"
         )
-    # One piece of code serves all blocks; each of its shapes is a version.
+    # All blocks share one code object, compiled once per shape.
     torch._dynamo.config.recompile_limit = 64
     for name in ("image", "text"):
         for tower in learner.towers(name):
@@ -159,14 +159,14 @@ def _set_up_libraries(device: str, threads: int) -> None:
     """Set threads, and make results independent of timing."""
     torch.set_num_threads(threads if device == "cpu" else 1)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_deterministic_debug_mode("error")  # loads no compiler, as its other name does
+    torch.set_deterministic_debug_mode("error")  # unlike its other name, this loads no compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _rows(job: Job, folder: Path, world: World) -> tuple[Rows, dict[str, int | None]]:
-    """The run's table, and the images left out by reason, on the process that leads.
+    """The run's table and, on the leading process, the images left out by reason.
 
-    A count of fewer images than a published cell must hold is none.
+    Counts below the smallest cell that may be published are missing.
     """
     path = folder / "rows.arrow"
     left_out: dict[str, int | None] = {}
@@ -190,7 +190,7 @@ def _archive(job: Job) -> str:
 
 
 def _shards(job: Job, rows: Rows, world: World) -> Path | str:
-    """Where to read the shards: one process of each node copies a folder's, if asked to."""
+    """Where to read the shards; if asked to, one process per node copies them first."""
     if job.scratch is None or "://" in str(job.shards):
         return job.shards
     folder = Path(job.shards)
@@ -202,7 +202,7 @@ def _shards(job: Job, rows: Rows, world: World) -> Path | str:
 
 
 def _setup(job: Job, folder: Path, rows: Rows, share: Share) -> Setup:
-    """What the run's paradigm starts from; the base's file may know more of the encoder."""
+    """The setup of the run's paradigm; the base's file may complete the encoder's section."""
     skip = job.study.compute.damaged_images == "skip"
     source = ImageSource(rows, job.shards, job.ranges, folder / DAMAGED if skip else None)
     source.check()
@@ -213,7 +213,7 @@ def _setup(job: Job, folder: Path, rows: Rows, share: Share) -> Setup:
 
 
 def _onlookers(job: Job, setup: Setup, learner: Learner, world: World) -> Onlookers:
-    """The k-NN probe of an arm's run, and TensorBoard, as the study has them.
+    """The k-NN probe and TensorBoard of an arm's run, if the study asks for them.
 
     All processes log the same steps; only the leading one has the probe and TensorBoard.
     """
@@ -270,9 +270,9 @@ def _finish(
     images: int,
     card: dict[str, Any],
 ) -> None:
-    """Write `finished/`, which appears whole, and delete what is no longer needed.
+    """Write `finished/` atomically, and delete what is no longer needed.
 
-    An encoder that was kept on the way has the card of its run, with what it had seen by then.
+    An intermediate encoder has its run's card, with the samples seen by then.
     """
     unfinished = folder / ".finished.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -286,7 +286,7 @@ def _finish(
         facts |= {"seconds": None, "final_loss": log[-1]["loss"] if log else None}
         write_log(place / "log.parquet", log)
         write_json(place / "encoder.json", card | facts | kept_facts(job, share))
-    shutil.rmtree(folder / "finished", ignore_errors=True)  # of a run that kept less
+    shutil.rmtree(folder / "finished", ignore_errors=True)  # of a run that kept fewer
     unfinished.rename(folder / "finished")
     for share in job.kept:
         shutil.rmtree(kept_folder(folder, share))

@@ -1,4 +1,4 @@
-"""What a paradigm hands to the loop, and how it continues from a base."""
+"""What a paradigm gives to the training loop, and how it continues from a base."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from radscale_lib.study.pretrain import Pretraining
 
 @dataclass(frozen=True)
 class Setup:
-    """What a paradigm starts from.
+    """The inputs from which a paradigm builds its learner.
 
     Attributes:
         encoder: architecture.
@@ -25,8 +25,8 @@ class Setup:
         rows: images with their texts and labels.
         source: the images' pixels.
         share: this process's share of each batch.
-        base: what to continue; None draws weights, and learns a tokenizer where one is needed.
-        smallest_cell: patients whose reports have a word, at least, for a tokenizer to learn it.
+        base: the encoder to continue from; None draws weights and, if needed, learns a tokenizer.
+        smallest_cell: number of patients whose reports have a word, for a tokenizer to learn it.
     """
 
     encoder: EncoderSection
@@ -39,7 +39,7 @@ class Setup:
 
 
 class Trainable(NamedTuple):
-    """What the loop trains, on what, and the tokenizer to store beside the weights."""
+    """The learner, its batches, and the tokenizer to store beside the weights."""
 
     learner: Learner
     batches: Dataset[dict[str, Tensor]]
@@ -47,11 +47,11 @@ class Trainable(NamedTuple):
 
 
 def continue_from(base: EncoderFile, model: nn.Module) -> None:
-    """Give a model the weights of a base.
+    """Load the weights of a base into a model.
 
     Raises:
-        PretrainError: if the base lacks weights or has others, as a DINOv2 tower without its head,
-            which collapses when it is trained on.
+        PretrainError: if the base's weights do not match, as for a DINOv2 tower without its head,
+            which would collapse in training.
     """
     if not base.tensors:
         raise PretrainError("the base is the empty encoder of a failed run: see its encoder.json")

@@ -1,4 +1,4 @@
-"""Being asked to stop: a scheduler's SIGTERM, or SIGUSR1 ahead of a time limit."""
+"""Requests to stop: a scheduler's SIGTERM, or SIGUSR1 ahead of a time limit."""
 
 import signal
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note stop signals instead of dying of them, while the block runs."""
+    """Record stop signals instead of being killed by them, while the block runs."""
     request = StopRequest()
     before = {number: signal.signal(number, request) for number in SIGNALS}
     try:
@@ -31,6 +31,6 @@ def stop_requests() -> Iterator[StopRequest]:
 
 
 def ignore_stop_requests(_: int = 0) -> None:
-    """For worker processes: their parent decides when they end."""
+    """Ignore stop signals in worker processes, which their parent ends."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

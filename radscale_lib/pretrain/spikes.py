@@ -1,4 +1,4 @@
-"""Spikes of the loss: what counts as one, by the losses before it."""
+"""Loss spikes, judged by the preceding losses."""
 
 import statistics
 from collections.abc import Sequence
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from radscale_lib.study.paradigms.base import Spikes
 
 LEAST = 1e-3
-"""Deviation of the losses that is assumed at least, relative to their median."""
+"""Minimum deviation assumed for the losses, relative to their median."""
 GAUSSIAN = 1.4826
-"""Standard deviation of a normal variable by its median absolute deviation."""
+"""Ratio of a normal variable's standard deviation to its median absolute deviation."""
 MOST_IN_A_ROW = 10
-"""More spikes in a row are not spikes: the loss has come to another level."""
+"""Maximum number of consecutive spikes; after more, the loss has moved to a new level."""
 
 
 def is_spike(loss: float, before: Sequence[float], rule: Spikes) -> bool:
-    """Whether a loss stands out of the last ones: never before there are `window` of them.
+    """Whether a loss is a spike compared with the last `window`; never if there are fewer.
 
     Args:
         loss: finite.
         before: the losses before it, the last `window` at most.
-        rule: of the study.
+        rule: the study's rule.
     """
     if len(before) < rule.window:
         return False

@@ -21,16 +21,17 @@ from radscale_lib.study.encoders import EncoderSection
 from radscale_lib.study.paradigms.supervised import Supervised
 
 MIDDLE = 0.5
-"""The grey about which contrast changes: any tower's, so no tower's own."""
+"""The grey about which contrast changes: the same for all towers."""
 UNDECAYED = ("pos_embed", "position", "embedding", "token", ".cpe")
-"""In names of embeddings and depthwise convolutions, which do not decay, as vectors do not."""
+"""Parts of the names of embeddings and depthwise convolutions, which, like vectors, do not
+decay."""
 
 
 class LabelModel(nn.Module):
     """An image tower and a linear layer on its global embedding."""
 
     def __init__(self, encoder: EncoderSection, labels: int) -> None:
-        """Draw weights; the linear layer starts at 0, so that every label starts at evens."""
+        """Draw weights; the linear layer starts at 0, i.e. with probability ½ for every label."""
         super().__init__()
         self.image = build_tower(encoder)
         side = encoder.image_size
@@ -47,9 +48,9 @@ class LabelModel(nn.Module):
 
 
 class LabelBatches(Dataset[Batch]):
-    """Item `step`: `images` uint8 [B, 1, S, S] and `targets` float32 [B, L].
+    """Item `step` has `images` uint8 [B, 1, S, S] and `targets` float32 [B, L].
 
-    Targets are 1, 0, or NaN where nothing is known.
+    Targets are 1, 0, or NaN if unknown.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class SupervisedLearner(Learner):
     """Trains a `LabelModel`; an exponential moving average of all weights is kept."""
 
     def __init__(self, model: LabelModel, recipe: Supervised, known: float) -> None:
-        """Continue `model` on targets of which the share `known` is known."""
+        """Continue `model`; `known` is the share of targets that are known."""
         super().__init__()
         self.recipe = recipe
         self.known = known
@@ -96,10 +97,10 @@ class SupervisedLearner(Learner):
         return [{"images": images, "targets": targets} for images, targets in cut]
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Binary cross-entropy over the known cells, as `loss`.
+        """Binary cross-entropy over the known targets, as `loss`.
 
-        It is divided by the number of cells that are known in a batch on average: every known cell
-        of the run weighs the same, whatever is known beside it, and shares of a batch add up.
+        It is divided by the mean number of known targets in a batch: every known target of the run
+        has the same weight, whatever else is known in its batch, and shares of a batch add up.
         """
         targets = batch["targets"]
         known = ~targets.isnan()
@@ -111,11 +112,11 @@ class SupervisedLearner(Learner):
 
     @property
     def kept_tower(self) -> nn.Module:
-        """The average's."""
+        """The average's tower."""
         return self.average.image
 
     def groups(self) -> list[Group]:
-        """Layer-wise rates; no decay of vectors, embeddings and depthwise convolutions."""
+        """Layer-wise rates; vectors, embeddings and depthwise convolutions do not decay."""
         parameters = dict(self.model.named_parameters())
         undecayed = {name for name in parameters if any(part in name for part in UNDECAYED)}
         tower = [name for name in parameters if name.startswith("image.")]
@@ -136,7 +137,7 @@ class SupervisedLearner(Learner):
 
 
 def build(setup: Setup) -> Trainable:
-    """Labels of images; of a base, the image tower is continued, and a linear layer that fits.
+    """Build supervised training; a base gives its image tower, and its linear layer if it fits.
 
     Raises:
         PretrainError: if the base's tower does not fit the architecture.
@@ -153,12 +154,12 @@ def build(setup: Setup) -> Trainable:
 
 
 def build_model(encoder: EncoderSection, recipe: Supervised | None = None) -> nn.Module:
-    """The model that a recipe trains, with one label; without one, an image tower alone."""
+    """The model that a recipe trains, with one label; without a recipe, an image tower only."""
     return LabelModel(encoder, 1) if recipe else nn.ModuleDict({"image": build_tower(encoder)})
 
 
 def _tower(base: EncoderFile, model: LabelModel) -> EncoderFile:
-    """The tower of a base, and its linear layer, or the model's where that does not fit."""
+    """The tower of a base and its linear layer, or the model's if that does not fit."""
     if not base.tensors:
         return base
     kept = {name: tensor for name, tensor in base.tensors.items() if name.startswith("image.")}

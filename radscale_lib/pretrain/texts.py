@@ -1,4 +1,4 @@
-"""Texts that images are paired with, and the numbers that say which texts are the same."""
+"""The texts with which images are paired, and numbers that identify equal texts."""
 
 import re
 from collections import Counter
@@ -18,21 +18,21 @@ from radscale_lib.study.paradigms.unicl import Unicl
 VIEWS = {"PA": "posteroanterior", "AP": "anteroposterior", "LL": "lateral", "RL": "lateral"}
 
 KNOWN_TEXTS = 2**14
-"""Texts whose tokens are counted once, at most."""
+"""Maximum number of texts whose token counts are cached."""
 WORDS = 2048
-"""Columns to which the words of a text are hashed, for near-duplicates."""
+"""Number of columns to which words are hashed, to find near-duplicates."""
 
 
 class Drawn(NamedTuple):
     """The text of a sample.
 
     Attributes:
-        text: as the model reads it.
-        number: of the section of the report, or of the label set, that it is of: int64.
-        said: of the text itself: int64, the same for the same words.
+        text: the text, as the model reads it.
+        number: of the report section or label set from which it is sampled: int64.
+        said: number of the text itself: int64, the same for the same words.
         by_labels: whether it is a label text.
-        tokens: of all that could be said, start and end included.
-        left_out: tokens of it that are not in the text.
+        tokens: number of tokens of the full text, start and end included.
+        left_out: number of these that were left out.
     """
 
     text: str
@@ -49,7 +49,8 @@ def label_prompt(view: str, present: Sequence[str], absent: Sequence[str] = ()) 
     Args:
         view: PA, AP, LL, RL or unknown.
         present: names of the labels that are present, in the study's order.
-        absent: names of those that are said to be absent; with neither, the text says "no finding".
+        absent: names of the labels to mention as absent; if both are empty, the text says "no
+        finding".
     """
     said = [*map(spelt_out, present), *(f"no {spelt_out(name)}" for name in absent)]
     words = ["x-ray chest", VIEWS.get(view, ""), ", ".join(said) or "no finding"]
@@ -57,11 +58,11 @@ def label_prompt(view: str, present: Sequence[str], absent: Sequence[str] = ()) 
 
 
 def nothing_found(states: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Images that "no finding" is true of: bool [N], where every label is known to be absent.
+    """Images with "no finding": bool [N], those of which every label is known to be absent.
 
     Args:
-        states: labels [N, L]: 1, 0, or NaN where nothing is known.
-        others: the same of labels outside of the study's [N, M].
+        states: labels [N, L]: 1, 0, or NaN if unknown.
+        others: the same for labels outside the study's [N, M].
     """
     absent: NDArray[np.bool_] = (states == 0).all(axis=1) & (others == 0).all(axis=1)
     return absent
@@ -70,7 +71,7 @@ def nothing_found(states: NDArray[np.float32], others: NDArray[np.float32]) -> N
 def label_samples(
     recipe: Unicl, states: NDArray[np.float32], others: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Images of which a label text says something: bool [N]; arguments as of `nothing_found`."""
+    """Images with a non-empty label text: bool [N]; arguments as for `nothing_found`."""
     said: NDArray[np.bool_] = (states == 1).any(axis=1) | nothing_found(states, others)
     if recipe.state_negatives:
         said |= (states == 0).any(axis=1)
@@ -93,9 +94,9 @@ class Pairing:
         Args:
             labels: the study's label names.
             supervision: `reports`, `labels` or both.
-            recipe: shares and what label texts say.
-            states: labels [N, L]: 1, 0, or NaN where nothing is known.
-            others: the same of labels outside of the study's [N, M].
+            recipe: shares of the kinds of text, and the content of label texts.
+            states: labels [N, L]: 1, 0, or NaN if unknown.
+            others: the same for labels outside the study's [N, M].
         """
         self._names = [*labels.findings, *labels.tubes]
         self._supervision = supervision
@@ -110,8 +111,8 @@ class Pairing:
     ) -> Drawn:
         """Text of the image at `index`, whose table row is `row`.
 
-        A section that is longer than the tokenizer's context gives whole sentences in their order,
-        drawn until no other fits; a label text leaves out absent labels so.
+        From a section longer than the tokenizer's context, whole sentences are drawn until no other
+        fits, and kept in order; absent labels are left out of a label text in the same way.
         """
         sections = [row[name] for name in ("findings", "impression") if row[name]]
         reports = "reports" in self._supervision and bool(sections)
@@ -132,7 +133,7 @@ class Pairing:
         return Drawn(text, number, said, False, tokens, left)
 
     def _tokens(self, text: str, tokenizer: TextTokenizer) -> int:
-        """Tokens of a text, counted once for as long as few texts are known."""
+        """Number of tokens of a text, cached for a limited number of texts."""
         if text not in self._known:
             if len(self._known) >= KNOWN_TEXTS:
                 self._known.clear()
@@ -140,19 +141,19 @@ class Pairing:
         return self._known[text]
 
     def states(self, index: int) -> NDArray[np.int8]:
-        """Labels of the image at `index`: int8 [L]: 1, 0, or -1 where nothing is known."""
+        """Labels of the image at `index`: int8 [L], 1, 0, or -1 if unknown."""
         states: NDArray[np.int8] = self._states[index]
         return states
 
     def prompt(self, index: int, view: str) -> str:
-        """All that the labels of the image at `index` say; empty if that is nothing."""
+        """The full label text of the image at `index`; empty if there is nothing to say."""
         if not self._says[index]:
             return ""
         base, negatives = self._parts(index, view)
         return ", ".join([base, *negatives])
 
     def _parts(self, index: int, view: str) -> tuple[str, list[str]]:
-        """Of a label text what is always said, and the absent labels that may be left out."""
+        """Parts of a label text: what is always said, then absent labels that may be left out."""
         states = self._states[index]
         present, absent = (
             [name for name, state in zip(self._names, states, strict=True) if state == wanted]
@@ -182,20 +183,20 @@ def fitted(
     tokenizer: TextTokenizer,
     first: bool = False,
 ) -> tuple[str, int]:
-    """A text if it fits the tokenizer's context, else some of its parts that do.
+    """A text if it fits the tokenizer's context, else a random selection of parts that fits.
 
     Args:
         rng: draws the parts.
-        text: the whole.
-        tokens: of the whole.
-        parts: what it consists of.
-        between: what joins parts.
-        tokenizer: counts.
-        first: whether the first part is kept whatever is drawn.
+        text: the whole text.
+        tokens: number of tokens of the whole text.
+        parts: the parts of the text.
+        between: the separator of parts.
+        tokenizer: counts tokens.
+        first: whether the first part is always kept.
 
     Returns:
-        The text, and tokens left out. Where not even one part fits, it is one part, whose end the
-        tokenizer cuts.
+        The text, and the number of tokens left out. If not even one part fits, the text is one
+        part, which the tokenizer will truncate.
     """
     if tokens <= tokenizer.context:
         return text, 0
@@ -218,7 +219,7 @@ def fitted(
 
 
 def report_number(text: str) -> int:
-    """The number of a report text, the same for texts of the same words in the same order."""
+    """The number of a report text, the same for the same words in the same order."""
     return signed_number(f"report {normalised(text)}")
 
 
@@ -228,7 +229,7 @@ def signed_number(text: str) -> int:
 
 
 def word_columns(text: str) -> NDArray[np.uint8]:
-    """Which words a text has: uint8 [WORDS], 1 in the column of each."""
+    """The words of a text: uint8 [WORDS], with 1 in the column of each word."""
     columns = np.zeros(WORDS, np.uint8)
     columns[[text_number(word) % WORDS for word in set(words_of(text))]] = 1
     return columns
@@ -237,14 +238,14 @@ def word_columns(text: str) -> NDArray[np.uint8]:
 def shared_words(
     texts: Sequence[str], patients: NDArray[np.int64], smallest_cell: int
 ) -> list[str]:
-    """Texts without words that the texts of fewer patients than `smallest_cell` have.
+    """Texts without the words that occur in the texts of fewer than `smallest_cell` patients.
 
-    What a vocabulary is learnt from can be read from it; a rare word may be a name.
+    A vocabulary reveals the words from which it was learnt, and a rare word may be a name.
 
     Args:
         texts: N texts.
         patients: number of each text's patient [N].
-        smallest_cell: patients; 1 leaves the texts as they are.
+        smallest_cell: number of patients; 1 leaves the texts as they are.
     """
     if smallest_cell <= 1:
         return list(texts)

@@ -35,11 +35,11 @@ from radscale_lib.study.compute import Compute
 from radscale_lib.study.paradigms import OptimiserConfig
 
 BAD_STEPS = 2
-"""Steps in a row without a finite gradient that are skipped; one more ends the run."""
+"""Consecutive steps without a finite gradient that are skipped; one more ends the run."""
 LOGGED_STEPS = 100
-"""Rows of a run's log, about."""
+"""Approximate number of rows in a run's log."""
 LOW_STEPS = 3
-"""Logged steps in a row that look collapsed, and end the run."""
+"""Consecutive logged steps that look collapsed and end the run."""
 
 
 class DivergedError(PretrainError):
@@ -47,7 +47,7 @@ class DivergedError(PretrainError):
 
 
 class CollapsedError(DivergedError):
-    """Embeddings that are the same whatever the image."""
+    """Embeddings that hardly depend on the image."""
 
     status = "collapsed"
 
@@ -57,7 +57,7 @@ class StoppedError(SystemExit):
 
 
 class Trainer:
-    """Trains a learner for its whole budget, from the newest checkpoint if there is one."""
+    """Trains a learner for its whole budget, continuing from the newest checkpoint if any."""
 
     def __init__(
         self,
@@ -77,15 +77,15 @@ class Trainer:
         Args:
             learner: the model with its loss, on the device.
             batches: item `step` is this process's share of the step's batch.
-            optimiser: the study's numbers; all are global.
+            optimiser: the study's optimiser settings; all are for the global batch.
             compute: precision, and time between checkpoints.
-            world: this process among those of the run.
-            seed: of the run; keys the stochastic depth of each step.
+            world: this process's rank in the run.
+            seed: the run's seed, which also seeds the stochastic depth of each step.
             folder: for checkpoints.
-            workers: processes that load data; with 0, data are loaded between steps.
-            after: what the leading process does after a number of steps; a run that continues from
-                before it does it again.
-            onlookers: whom the leading process asks and tells beside training.
+            workers: number of processes that load data; with 0, data is loaded between steps.
+            after: callbacks of the leading process after given numbers of steps; a run that
+                continues from an earlier step calls them again.
+            onlookers: measurements and reports of the leading process during training.
         """
         self.learner = learner.train()
         self.optimiser = optimiser
@@ -142,7 +142,7 @@ class Trainer:
                 if self.ownership and progress.step in self.after:
                     self.ownership.check()
                     self.after[progress.step]()
-                # One that looks collapsed does not take the place of the last good one.
+                # A collapsed state must not replace the last good one.
                 due = tick - saved > 60 * self.compute.checkpoint_minutes and not progress.low
                 if self._checkpoint(request, due or (healthy and not self._has_checkpoint)):
                     saved = time.monotonic()
@@ -154,7 +154,7 @@ class Trainer:
 
     @property
     def advanced(self) -> bool:
-        """Whether this attempt has done any step: if not, another like it would do no better."""
+        """Whether this attempt completed any step; if not, another attempt would do no better."""
         return self.progress.step > self._first_step
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -174,7 +174,7 @@ class Trainer:
         norm = self._clip()
         losses["grad_norm"] = norm.detach()
         spike = self._spikes(float(average(losses["loss"].detach())))
-        # The gradient's norm is the same on all processes; the loss is not.
+        # The gradient norm is the same on all processes; the loss is not.
         finite = bool(torch.isfinite(norm))
         self.progress.bad_steps = 0 if finite else self.progress.bad_steps + 1
         then = self.optimiser.spikes.then
@@ -196,7 +196,7 @@ class Trainer:
         return losses
 
     def _spikes(self, loss: float) -> bool:
-        """Whether a step's loss is a spike, by the rule of the study; the same on all processes."""
+        """Whether a step's loss is a spike by the study's rule; the same on all processes."""
         progress, rule = self.progress, self.optimiser.spikes
         if not math.isfinite(loss):
             return False
@@ -211,7 +211,7 @@ class Trainer:
         return False
 
     def _keep_good(self) -> None:
-        """Keep a state to go back to, at steps that depend on the study alone."""
+        """Keep a state to return to after a spike, at steps that depend only on the study."""
         progress, rule = self.progress, self.optimiser.spikes
         every = max(rule.window, self.optimiser.steps // LOGGED_STEPS)
         quiet = not (progress.spikes_in_a_row or progress.bad_steps)
@@ -220,11 +220,12 @@ class Trainer:
             if self.ownership:
                 self.ownership.check()
                 save_good(self.folder, self.learner, self.adamw, progress.good)
-                # An attempt that continues from the last checkpoint needs the one that it had then.
+                # An attempt that continues from the last checkpoint needs the good state of that
+                # time.
                 keep_good(self.folder, progress.good, self._saved_good)
 
     def _clip(self) -> Tensor:
-        """Limit the gradient's norm; returns what it was, over all parts."""
+        """Clip the gradient's norm; return the norm before clipping, over all parameters."""
         if not self.optimiser.clip_each:
             return nn.utils.clip_grad_norm_(self.learner.parameters(), self.optimiser.clip)
         parts: dict[str, list[nn.Parameter]] = {}
@@ -236,7 +237,7 @@ class Trainer:
         return total
 
     def backward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Add the gradient of a step's loss; returns the losses, in the mean over passes."""
+        """Accumulate the gradient of a step's loss; return the losses, averaged over passes."""
         count, step = self.optimiser.passes, self.progress.step
         losses: list[dict[str, Tensor]] = []
         with self._autocast():
@@ -252,10 +253,10 @@ class Trainer:
         }
 
     def _reseed(self, number: int) -> None:
-        """Set torch's generator, which stochastic depth draws from, to the start of a pass.
+        """Seed torch's generator, from which stochastic depth draws, for a pass.
 
-        Keyed by the step, so that a resumed run draws the same, and by the process, so that
-        processes draw differently.
+        The seed depends on the step, so that a resumed run draws the same, and on the process, so
+        that processes draw differently.
         """
         place = self.seed * self.optimiser.steps + self.progress.step
         place = place * self.optimiser.passes + number
@@ -266,25 +267,25 @@ class Trainer:
         return torch.autocast(self.world.device.type, torch.bfloat16, enabled=bf16)
 
     def _synchronised(self, last: bool) -> AbstractContextManager[None]:
-        """Processes add up their gradients once a step, in the last pass."""
+        """Have processes add up their gradients only once per step, in the last pass."""
         if isinstance(self._model, DistributedDataParallel) and not last:
             return self._model.no_sync()
         return nullcontext()
 
     def _is_logged(self, step: int) -> bool:
-        """Whether the log has a row of this step, the first being 1."""
+        """Whether this step, counted from 1, is logged."""
         steps = self.optimiser.steps
         regular = step % max(steps // LOGGED_STEPS, 1) == 0 or step == steps
         return regular or step in self.onlookers.probed
 
     def _log(self, losses: dict[str, Tensor], batch: dict[str, Tensor]) -> bool:
-        """Log a step, if it is one that is logged.
+        """Log a step if it is due.
 
         Returns:
-            Whether it was, and looked well.
+            Whether it was logged and looked healthy.
 
         Raises:
-            CollapsedError: if it was the last of several that looked collapsed.
+            CollapsedError: if it was the last of several consecutive steps that looked collapsed.
         """
         progress, steps = self.progress, self.optimiser.steps
         if not self._is_logged(progress.step):
@@ -329,7 +330,7 @@ class Trainer:
         """Whether the embeddings of a logged step have not collapsed.
 
         Raises:
-            CollapsedError: if several in a row indicate that they have.
+            CollapsedError: if several consecutive steps indicate that they have.
         """
         progress, steps, bounds = self.progress, self.optimiser.steps, self.optimiser.collapse
         watched = {"rank": bounds.rank, "kl": bounds.divergence}
@@ -349,7 +350,7 @@ class Trainer:
         return not low
 
     def _checkpoint(self, request: StopRequest, due: bool) -> bool:
-        """Save if it is time or a stop was asked for, on all processes alike; then stop."""
+        """Save if a checkpoint is due or a stop was requested, on all processes; then stop."""
         stop = largest(request.number, self.world)
         due = bool(largest(int(due), self.world))
         if not (stop or due):

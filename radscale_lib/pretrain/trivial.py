@@ -1,8 +1,8 @@
 """TrivialAugment (arXiv 2103.10158): one operation of random strength, on a grey image.
 
-Operations and ranges are those of torchvision's `TrivialAugmentWide`, but for the change of colour,
-which a grey image has none of, and are computed as Pillow computes them. Pixels that come in from
-beside the image are black. Nothing is flipped.
+Operations and ranges are those of torchvision's `TrivialAugmentWide`, except the change of colour,
+which a grey image lacks; they are computed as in Pillow. Pixels from outside the image are black.
+Nothing is flipped.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ Operation = Callable[[Grey, float], Grey]
 Real = NDArray[np.floating]
 
 BINS = 31
-"""Strengths of an operation, from none to its largest."""
+"""Number of strengths of an operation, from none to its largest."""
 _GREYS = np.arange(256.0)
 
 
 def trivial_augment(rng: np.random.Generator, image: Grey) -> Grey:
-    """Apply one operation, of one of 31 strengths and of either sense, all alike probable.
+    """Apply one operation with one of 31 strengths in either direction, all equally likely.
 
     Args:
         rng: source of randomness.
@@ -36,7 +36,7 @@ def trivial_augment(rng: np.random.Generator, image: Grey) -> Grey:
 
 
 def _shear(image: Grey, by: float, axis: int) -> Grey:
-    """Shear by up to 0.99 about the corner: columns move with rows (axis 1), or the other way."""
+    """Shear by up to 0.99 about the corner: columns shift with rows (axis 1), or vice versa."""
     matrix = np.eye(2)
     matrix[1 - axis, axis] = -0.99 * by
     return _affine(image, matrix, about=np.full(2, -0.5))
@@ -50,7 +50,7 @@ def _translate(image: Grey, by: float, axis: int) -> Grey:
 
 
 def _rotate(image: Grey, by: float) -> Grey:
-    """Turn by up to 135 degrees."""
+    """Rotate by up to 135 degrees."""
     angle = np.deg2rad(135 * by)
     cosine, sine = np.cos(angle), np.sin(angle)
     return _affine(image, np.array([[cosine, sine], [-sine, cosine]]))
@@ -59,7 +59,7 @@ def _rotate(image: Grey, by: float) -> Grey:
 def _affine(
     image: Grey, matrix: Real, shift: Real | None = None, about: Real | None = None
 ) -> Grey:
-    """Map (x, y) by a matrix about a point, the centre, then shift; the nearest pixel is taken."""
+    """Map (x, y) by a matrix about a point (the centre by default), then shift; nearest pixel."""
     height, width = image.shape
     if about is None:
         about = (np.array([width, height]) - 1) / 2
@@ -69,7 +69,7 @@ def _affine(
 
 
 def _blend(other: Real, image: Real, factor: float) -> Grey:
-    """From another image (factor 0) to the image (1) and beyond."""
+    """Blend from another image (factor 0) to the image (1) and beyond."""
     return np.clip(other + factor * (image - other), 0, 255).astype(np.uint8)
 
 
@@ -84,7 +84,7 @@ def _contrast(image: Grey, by: float) -> Grey:
 
 
 def _sharpness(image: Grey, by: float) -> Grey:
-    """From a smoothed image, but for its border, to one that is sharper than it was."""
+    """From a smoothed image, its border excepted, to a sharpened one."""
     kernel = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
     smooth = image.astype(np.float32)
     inner = cv2.filter2D(smooth, -1, kernel)[1:-1, 1:-1]
@@ -99,7 +99,7 @@ def _posterise(image: Grey, by: float) -> Grey:
 
 
 def _solarise(image: Grey, by: float) -> Grey:
-    """Invert greys from a threshold on, which falls from 255 to 0."""
+    """Invert greys above a threshold, which falls from 255 to 0."""
     table = np.where(255 * (1 - by) <= _GREYS, 255 - _GREYS, _GREYS).astype(np.uint8)
     return np.asarray(cv2.LUT(image, table))
 
@@ -144,4 +144,4 @@ OPERATIONS: dict[str, Operation] = {
 SIGNED = frozenset(OPERATIONS) - {
     *("identity", "posterise", "solarise", "autocontrast", "equalise"),
 }
-"""Operations that go either way."""
+"""Operations with a sign."""

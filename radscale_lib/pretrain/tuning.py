@@ -1,4 +1,4 @@
-"""What the study freezes, and the weights whose rate or decay it changes."""
+"""Weights that the study freezes, or whose learning rate or decay it changes."""
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -9,7 +9,7 @@ from radscale_lib.study.paradigms import OptimiserConfig
 
 
 def pattern_problems(names: Sequence[str], optimiser: OptimiserConfig) -> Iterator[tuple[str, str]]:
-    """Patterns that match none of a model's weights, or all, as key of `optimiser` and message."""
+    """Patterns that match none of a model's weights, or all: key of `optimiser` and message."""
     for key, patterns in (("freeze", optimiser.freeze), ("factors", optimiser.factors)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
@@ -27,9 +27,9 @@ def _frozen(name: str, optimiser: OptimiserConfig) -> bool:
 
 
 def tuned(groups: Sequence[Group], optimiser: OptimiserConfig) -> list[Group]:
-    """A learner's groups under `optimiser.freeze` and `optimiser.factors`.
+    """Apply `optimiser.freeze` and `optimiser.factors` to a learner's groups.
 
-    Frozen parameters are in no group and need no gradient from now on.
+    Frozen parameters are in no group and no longer require gradients.
 
     Raises:
         PretrainError: if a pattern matches no weight, or everything is frozen.

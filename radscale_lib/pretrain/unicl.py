@@ -1,4 +1,4 @@
-"""Starting an MI2 run: image-text pairs, tokenizer, both towers."""
+"""Build an MI2 run: image-text pairs, tokenizer, both towers."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ from radscale_lib.study.paradigms.unicl import Unicl
 
 
 def build(setup: Setup) -> Trainable:
-    """UniCL on images with their reports, their labels, or both.
+    """Build UniCL training on images with their reports, their labels, or both.
 
     Raises:
         PretrainError: if the base does not fit the architecture.
@@ -41,9 +41,9 @@ def build(setup: Setup) -> Trainable:
 def build_model(
     encoder: EncoderSection, recipe: Unicl | None = None, tokenizer: str | None = None
 ) -> Mi2Model:
-    """The model that a recipe trains; without one, that of released weights.
+    """The model that a recipe trains; without a recipe, the model of released weights.
 
-    Its words are those of a tokenizer that an encoder file holds; without one, CLIP's.
+    Its vocabulary is that of an encoder file's tokenizer; without one, CLIP's.
     """
     assert isinstance(encoder, Mi2)
     words = load_tokenizer(encoder, tokenizer)
@@ -51,7 +51,7 @@ def build_model(
 
 
 def _with_logits(base: EncoderFile, loss: Literal["unicl", "siglip"]) -> EncoderFile:
-    """A base with this loss's temperature and bias, which restart after the other loss."""
+    """A base with this loss's temperature and bias; they start anew if the loss changed."""
     starts = first_logits(loss)
     if not base.tensors or ("logit_bias" in base.tensors) == ("logit_bias" in starts):
         return base

@@ -17,10 +17,10 @@ from radscale_lib.study.paradigms.unicl import Unicl
 
 
 class UniclBatches(Dataset[dict[str, Tensor]]):
-    """Item `step`: `images` uint8 [B, 1, S, S], `tokens` int64 [B, L], and facts about them.
+    """Item `step` has `images` uint8 [B, 1, S, S], `tokens` int64 [B, L] and facts about them.
 
-    That is `study`, `text`, `said`, `by_labels`, `states` and `words` as `losses.pairs.compare`
-    reads them, and int64 [B] `section_tokens` and `left_out_tokens`, of `Drawn`.
+    These are `study`, `text`, `said`, `by_labels`, `states` and `words` for `losses.pairs.compare`,
+    and int64 [B] `section_tokens` and `left_out_tokens`, from `Drawn`.
     """
 
     def __init__(

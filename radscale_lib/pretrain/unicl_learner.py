@@ -21,10 +21,10 @@ from radscale_lib.study.paradigms.unicl import Unicl
 
 LOG_SCALE = math.log(1 / 0.07)
 LOG_SCALE_LIMIT = math.log(100)
-"""Start and limit of the logarithm of the inverse temperature (CLIP, arXiv 2103.00020)."""
+"""Initial value and limit of the log inverse temperature (CLIP, arXiv 2103.00020)."""
 SIGLIP_LOG_SCALE = math.log(10)
 SIGLIP_BIAS = -10.0
-"""Starts of the same and of the bias with SigLIP's loss (arXiv 2303.15343, section 3.2)."""
+"""Initial values of it and of the bias with SigLIP's loss (arXiv 2303.15343, section 3.2)."""
 
 
 class Mi2Model(nn.Module):
@@ -45,7 +45,7 @@ class Mi2Model(nn.Module):
             self.register_parameter(name, nn.Parameter(start))
 
     def logits(self) -> list[Tensor]:
-        """What similarities become logits by: the logarithm of the scale, and a bias if any."""
+        """What turns similarities into logits: the logarithm of the scale, and a bias if any."""
         named = dict(self.named_parameters(recurse=False))
         return [named[name] for name in ("logit_scale", "logit_bias") if name in named]
 
@@ -56,7 +56,7 @@ class Mi2Model(nn.Module):
 
 
 def first_logits(loss: Literal["unicl", "siglip"]) -> dict[str, Tensor]:
-    """What a loss starts from: the logarithm of the inverse temperature, and SigLIP's bias."""
+    """Initial logit parameters of a loss: the log inverse temperature, and SigLIP's bias."""
     if loss == "unicl":
         return {"logit_scale": torch.tensor(LOG_SCALE)}
     starts = {"logit_scale": SIGLIP_LOG_SCALE, "logit_bias": SIGLIP_BIAS}
@@ -83,11 +83,11 @@ class UniclLearner(Learner):
         self.average = copy.deepcopy(model).requires_grad_(False)
 
     def passes(self, batch: Batch, count: int, reseed: Callable[[int], None]) -> list[Batch]:
-        """Cut the share; the loss still compares all of the global batch (arXiv 2101.06983).
+        """Cut the share; the loss still compares the whole global batch (arXiv 2101.06983).
 
-        All embeddings are computed first, without what their gradients need, and the loss and its
-        gradient to each embedding from them. `forward` then repeats a pass, with the same draws of
-        stochastic depth, and hands its embeddings' gradients on.
+        All embeddings are first computed without activations for gradients; from them come the loss
+        and its gradient with respect to each embedding. `forward` then repeats each pass, with the
+        same stochastic depth, and propagates the gradients of its embeddings.
         """
         if count == 1:
             return [batch]
@@ -106,7 +106,7 @@ class UniclLearner(Learner):
         gradients = torch.autograd.grad(loss, (u, v, *logits))
         for number, part in enumerate(cut):
             part["loss"] = loss.detach()
-            # Times the number of passes, since the mean over passes is followed.
+            # Times the number of passes, since passes are averaged.
             part["u"], part["v"] = (count * side.chunk(count)[number] for side in gradients[:2])
             part["logits"] = torch.stack(gradients[2:])
         return cut
@@ -119,7 +119,7 @@ class UniclLearner(Learner):
             return {"loss": self._loss(u, v, logits, batch)}
         followed = (u * batch["u"]).sum() + (v * batch["v"]).sum()
         followed = followed + (torch.stack(logits) * batch["logits"]).sum()
-        # Its value is the step's loss; its gradient, in the mean over the passes, the loss's.
+        # Its value is the step's loss; averaged over passes, so is its gradient.
         return {"loss": batch["loss"] + followed - followed.detach()}
 
     def _loss(self, u: Tensor, v: Tensor, logits: Sequence[Tensor], batch: Batch) -> Tensor:
@@ -134,7 +134,7 @@ class UniclLearner(Learner):
     def watch(self) -> dict[str, Tensor]:
         """The `rank` of image embeddings, the `temperature`, and `retrieval`.
 
-        That is the share of the global batch's images whose nearest text is a positive.
+        `retrieval` is the share of the global batch's images whose nearest text is a positive.
         """
         temperature = (-self.model.logits()[0].detach()).exp()
         found = average(self._retrieval)
@@ -142,17 +142,16 @@ class UniclLearner(Learner):
 
     @property
     def kept_tower(self) -> nn.Module:
-        """The average's."""
+        """The average's tower."""
         return self.average.image
 
     @torch.no_grad()
     def describe(self, batch: Batch) -> dict[str, Tensor]:
-        """Shares of the global batch that say how well its texts supervise.
+        """Shares of the global batch that describe the supervision by its texts.
 
-        `label_samples`; texts and tokens that were cut; per row `positives` (itself among them) and
+        `label_samples`; texts and tokens that were cut; per row `positives` (itself included) and
         the share of pairs that are `undecided`; rows with a negative of the same words
-        (`same_text`), and how many they would be if reports were compared by study alone
-        (`same_text_before`).
+        (`same_text`), and the same if reports were compared by study alone (`same_text_before`).
         """
         pairs = compare(batch, self.recipe.near_duplicates)
         by_labels, tokens, cut = (
@@ -178,7 +177,7 @@ class UniclLearner(Learner):
         return u.float(), v.float()
 
     def groups(self) -> list[Group]:
-        """Layer-wise rates; no decay of vectors, embeddings and depthwise convolutions."""
+        """Layer-wise rates; vectors, embeddings and depthwise convolutions do not decay."""
         parameters = dict(self.model.named_parameters())
         undecayed = {name for name in parameters if "embedding" in name or ".cpe" in name}
         scales = dict.fromkeys(parameters, 1.0)
@@ -204,6 +203,6 @@ class UniclLearner(Learner):
 
 @torch.no_grad()
 def _retrieval(u: Tensor, v: Tensor, pairs: Pairs) -> Tensor:
-    """Share of this process's images [B, D] of which the nearest text of all is a positive."""
+    """Share of this process's images [B, D] whose nearest text overall is a positive."""
     nearest = (u.float() @ gather(F.normalize(v.float(), dim=1)).T).argmax(dim=1, keepdim=True)
     return pairs.positive.gather(1, nearest).float().mean()

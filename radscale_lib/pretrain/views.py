@@ -1,4 +1,4 @@
-"""The one view of an image that paradigms other than DINOv2 train on."""
+"""The single view of an image on which paradigms other than DINOv2 train."""
 
 import numpy as np
 
@@ -12,14 +12,15 @@ from radscale_lib.study.paradigms.unicl import Unicl
 def random_view(
     rng: np.random.Generator, image: Grey, side: int, recipe: Unicl | Supervised, middle: float
 ) -> Grey:
-    """A random crop with random grey levels, at times with a rectangle erased.
+    """A random crop with random grey levels, sometimes with a rectangle erased.
 
     Args:
         rng: source of randomness.
         image: [H, W].
         side: of the view, pixels.
-        recipe: area of the crop, and strengths of the changes.
-        middle: the grey about which contrast changes, and of what is erased, in [0, 1].
+        recipe: area of the crop, and strengths of the augmentations.
+        middle: the grey about which contrast changes and with which rectangles are erased, in [0,
+        1].
     """
     view = augment.random_crop(rng, image, side, recipe.crop_scale)
     if recipe.trivial_augment:

@@ -1,4 +1,4 @@
-"""What the log says of a run besides its losses."""
+"""What the log reports on a run besides its losses."""
 
 import sys
 from collections.abc import Callable
@@ -12,12 +12,12 @@ LogRow = dict[str, float]
 
 @dataclass(frozen=True)
 class Onlookers:
-    """What the leading process measures and reports during training; no result depends on it.
+    """Measurements and reports during training, on which no result depends.
 
     Attributes:
-        probe: how good the kept tower is now.
-        probed: steps after which it is asked, which all processes log.
-        tell: is given every row of the log.
+        probe: measures how good the kept tower is.
+        probed: steps after which the probe is run, which all processes log.
+        tell: receives every row of the log.
     """
 
     probe: Callable[[], float] | None = None
@@ -33,28 +33,28 @@ PEAKS = {
     "A100": (312e12, 19.5e12),
     "L40S": (362e12, 91.6e12),
 }
-"""By part of the device's name: dense FLOP/s in bf16 and in float32 (the vendor's data sheets)."""
+"""Dense FLOP/s in bf16 and in float32 (vendor data sheets), by part of the device's name."""
 
 
 def effective_rank(features: Tensor, rounding: float = 0.0) -> Tensor:
     """RankMe of features [N, D] (arXiv 2210.02885, eq. 1): exp of the entropy of singular values.
 
-    From 1, where all rows are multiples of one, to min(N, D).
+    From 1, if all rows are multiples of one, to min(N, D).
 
     Args:
         features: any type.
-        rounding: relative error of a feature. Singular values that errors alone would have count as
-            none: features that are equal except for rounding have rank 1.
+        rounding: relative error of a feature. Singular values no larger than those of errors alone
+            count as 0, so that features that are equal except for rounding have rank 1.
 
     Returns:
-        Float64, scalar; NaN where a feature is not finite.
+        Float64, scalar; NaN if a feature is not finite.
     """
     x = features.detach().double()
     if not x.isfinite().all():
         return x.new_tensor(float("nan"))
     gram = x.T @ x if x.shape[1] < x.shape[0] else x @ x.T
     singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
-    # Of errors of independent entries, the largest is about the mean one times (1 + sqrt(D / N)).
+    # For independent errors, the largest singular value is about the mean one * (1 + sqrt(D / N)).
     least = 2 * rounding / min(x.shape) ** 0.5
     singular = singular.where(singular >= least * singular.max(), 0.0)
     share = singular / singular.sum().clamp(min=torch.finfo(torch.float64).tiny)
@@ -69,10 +69,10 @@ def entropy(assignments: Tensor) -> Tensor:
 
 
 def peak_flops(name: str, precision: str) -> float | None:
-    """FLOP/s that a device can reach at most in a precision, `bf16` or `fp32`; None if not known.
+    """Peak FLOP/s of a device in a precision, `bf16` or `fp32`; None if not known.
 
     Args:
-        name: of the device, as torch has it.
+        name: the device's name in torch.
         precision: of the study's `compute` section.
     """
     known = (peaks for part, peaks in PEAKS.items() if part in name)
@@ -83,17 +83,17 @@ def peak_flops(name: str, precision: str) -> float | None:
 def device_facts(
     device: torch.device, precision: str, flops: float | None, rate: float, devices: int
 ) -> dict[str, float]:
-    """Memory, and the share of the device's peak that training reaches, where that is known.
+    """Memory, and the share of the device's peak that training reaches, if known.
 
     Args:
-        device: of this process.
+        device: of the process.
         precision: of the study's `compute` section.
-        flops: of a sample.
-        rate: samples a second, of all devices together.
+        flops: operations per sample.
+        rate: samples per second of all devices together.
         devices: number of them.
 
     Returns:
-        `memory_mb`: peak of this process, of the device's memory if it has its own; `mfu`.
+        `memory_mb`: peak of this process, in device memory if the device has its own; `mfu`.
     """
     if device.type != "cuda":
         return {"memory_mb": _resident_bytes() / 1e6}

@@ -9,10 +9,10 @@ from radscale_lib.pretrain.losses.prototypes import Assignments
 
 
 class Centre(nn.Module):
-    """Mean logits [K] over the batches so far, which assignments are made without.
+    """Mean logits [K] over the batches so far, subtracted before assignment.
 
-    What is seen during a step moves the mean at its end, so that all passes of a step, on all
-    devices, share one mean.
+    The logits of a step update the mean at its end, so that all passes of a step, on all devices,
+    share one mean.
     """
 
     mean: Tensor
@@ -25,7 +25,7 @@ class Centre(nn.Module):
         self.forget()
 
     def forget(self) -> None:
-        """Begin a step: nothing of it has been seen."""
+        """Begin a step, without any logits seen."""
         self._sum: Tensor | float = 0.0
         self._count = 0
 
@@ -40,7 +40,7 @@ class Centre(nn.Module):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the mean by what was seen on all devices, if that is finite and anything."""
+        """Update the mean with the logits of all devices, if there are any and they are finite."""
         seen = torch.cat(
             [self._sum + torch.zeros_like(self.mean), self.mean.new_tensor([self._count])]
         )

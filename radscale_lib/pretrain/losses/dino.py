@@ -26,7 +26,8 @@ def dino_loss(tokens: Tensor, prototypes: Tensor, teacher: Tensor, temperature: 
     """
     crops, images = tokens.shape[:2]
     teachers = len(teacher)
-    # A student's crop meets the mean of the other crops' targets, as often as there are others.
+    # Each student crop is compared with the mean target of the other crops, weighted by their
+    # number.
     others = tokens.new_full((crops, 1), teachers, dtype=torch.float32)
     others[:teachers] -= 1
     weights = (others / (teachers * (crops - 1) * images)).expand(-1, images).flatten()

@@ -1,4 +1,4 @@
-"""KoLeo: features spread over the sphere."""
+"""KoLeo: spread features over the sphere."""
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,8 @@ from radscale_lib.pretrain.distributed import gather
 def koleo_loss(features: Tensor, epsilon: float = 1e-8) -> Tensor:
     """Kozachenko-Leonenko entropy estimator (arXiv 1806.03198, eq. 5): -mean log nearest distance.
 
-    In float32 whatever the autocast, whose rounding would be visible. Over the global batch, so
-    that one image per device is not a special case.
+    Computed in float32 even under autocast, whose rounding would matter, and over the global batch,
+    so that one image per device is not a special case.
 
     Args:
         features: [B, D] of this process, any norm.

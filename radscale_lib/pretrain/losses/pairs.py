@@ -1,4 +1,4 @@
-"""Which images and texts of a global batch belong together, and of which nobody knows.
+"""Which images and texts of a global batch match, which do not, and for which this is unknown.
 
 Each process holds the rows of its own pairs: B of a global batch of G.
 """
@@ -13,17 +13,17 @@ from torch.utils.checkpoint import checkpoint
 from radscale_lib.pretrain.distributed import gather
 
 SIMILARITIES = 2**24
-"""Similarities that are held at a time, at most: 64 MiB of each buffer in float32."""
+"""Maximum number of similarities held at a time: 64 MiB per buffer in float32."""
 
 
 class Pairs(NamedTuple):
     """Relations of this process's image-text pairs to all of a global batch, bool [B, G].
 
-    They are symmetric: of an image to the texts as of its text to the images.
+    They are symmetric: the same for an image and the texts as for its text and the images.
 
     Attributes:
-        positive: the text of one describes the image of the other; true of a pair and itself.
-        negative: it does not. Of pairs that are neither, nothing is said.
+        positive: the text of one describes the image of the other; true for a pair with itself.
+        negative: it does not. Pairs that are neither are ignored.
     """
 
     positive: Tensor
@@ -34,17 +34,17 @@ class Pairs(NamedTuple):
 def compare(batch: dict[str, Tensor], near: float = 1.0) -> Pairs:
     """Compare the pairs of all processes by what is known about them.
 
-    Two reports are positives where the study, the section, or the text that was drawn of it is the
-    same, or the words nearly are. Two label sets are positives where they are equal, and negatives
-    where a label that both know differs; where none does, one may be the other. A report and a
-    label set of one study are neither.
+    Two reports are positives if they share the study, the section or the sampled text, or if their
+    words are nearly the same. Two label sets are positives if they are equal, negatives if they
+    differ in a label that both know, and otherwise neither. A report and a label set of the same
+    study are neither.
 
     Args:
         batch: of this process: `study`, `text` (number of the section or label set), `said` (of
             what was drawn of it) int64 [B]; `by_labels` bool [B]; `states` int8 [B, L], 1 or 0, or
             -1 where nothing is known; `words` uint8 [B, W], 1 for each that the text has, if `near`
             is below 1.
-        near: Jaccard similarity of two reports' words from which they are the same.
+        near: Jaccard similarity of words from which two reports count as the same.
     """
     study, text, said = (_equal(batch[name]) for name in ("study", "text", "said"))
     own, by_labels = batch["by_labels"], gather(batch["by_labels"])
@@ -65,7 +65,7 @@ def _equal(numbers: Tensor) -> Tensor:
 
 
 def _jaccard(words: Tensor) -> Tensor:
-    """Similarity [B, G] of sets, given as rows of 0 and 1; empty ones are like nothing."""
+    """Similarity [B, G] of sets, given as rows of 0 and 1; 0 for empty sets."""
     own, everyone = words.float(), gather(words).float()
     shared = own @ everyone.T
     sizes, others = own.sum(dim=1), everyone.sum(dim=1)
@@ -75,10 +75,10 @@ def _jaccard(words: Tensor) -> Tensor:
 def sum_over_rows(
     loss: Callable[[Tensor, Pairs], Tensor], own: Tensor, others: Tensor, pairs: Pairs
 ) -> Tensor:
-    """Sum of a loss on the similarities own @ others.T [B, G], which are held in chunks of rows.
+    """Sum of a loss over the similarities own @ others.T [B, G], computed in chunks of rows.
 
     Args:
-        loss: of some rows of similarities, and the relations of these rows; summed over them.
+        loss: takes rows of similarities and the relations of these rows; returns the sum over them.
         own: [B, D].
         others: [G, D].
         pairs: relations [B, G].

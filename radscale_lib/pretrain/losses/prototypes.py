@@ -1,7 +1,7 @@
-"""Assignments of tokens to prototypes, and the cross-entropy of two, over any number of rows.
+"""Assignments of tokens to prototypes and their cross-entropy, over any number of rows.
 
-Logits over 65,536 prototypes of all masked patches of a batch take tens of gigabytes. They are made
-for a chunk of rows at a time, as often as they are needed.
+The logits of all masked patches of a batch over 65,536 prototypes take tens of gigabytes. They are
+computed one chunk of rows at a time, as often as needed.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ from torch import Tensor
 from radscale_lib.pretrain.distributed import gather, world_size
 
 LOGITS = 2**26
-"""Logits that are held at a time, at most: 256 MiB of each buffer in float32."""
+"""Maximum number of logits held at a time: 256 MiB per buffer in float32."""
 
 
 def rows_at_once(prototypes: int) -> int:
-    """Rows of logits over this many prototypes that are held at a time."""
+    """Number of rows of logits over this many prototypes held at a time."""
     return max(LOGITS // prototypes, 1)
 
 
@@ -32,7 +32,7 @@ class Assignments:
     """
 
     def __init__(self, tokens: Tensor, prototypes: Tensor, temperature: float) -> None:
-        """Assign each token by itself, without offsets.
+        """Assign each token separately, without offsets.
 
         Args:
             tokens: [B, D] of this process; B may differ between processes, and be 0.
@@ -72,9 +72,9 @@ def sinkhorn(
 ) -> Assignments:
     """Sinkhorn-Knopp (SwAV, arXiv 2006.09882; DINOv2): all prototypes are used equally.
 
-    Alternately gives every prototype (column), then every sample (row), the same total mass, over
-    the global batch. Rows are a softmax, so that only the columns' factors are kept, as offsets.
-    The first are found in the log domain, so that no logit overflows or underflows.
+    Alternately gives every prototype (column) and every sample (row) the same total mass, over the
+    global batch. Rows are a softmax, so only the factors of columns are kept, as offsets. The first
+    factors are computed in the log domain, so that no logit overflows or underflows.
 
     Args:
         tokens: [B, D] of this process; B may differ between processes, and be 0.
@@ -102,12 +102,12 @@ def cross_entropy(
 ) -> Tensor:
     """Weighted sum over rows of -sum_k t_k log softmax(tokens prototypes^T / temperature)_k.
 
-    The gradient is computed beside the loss, chunk by chunk, so that no logits are kept.
+    The gradient is computed along with the loss, chunk by chunk, so that no logits are kept.
 
     Args:
         tokens: [R, D].
         prototypes: [K, D].
-        targets: of stretches of rows, in order, [..., K] each; every row sums to 1.
+        targets: targets of consecutive stretches of rows, [..., K] each; every row sums to 1.
         weights: float32 [R].
         temperature: the logits are divided by it.
 

@@ -1,4 +1,4 @@
-"""SigLIP: every pair of an image and a text is a yes-or-no question of its own."""
+"""SigLIP: every image-text pair is a separate binary classification."""
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ def siglip_loss(
         pairs: relations of this process's pairs to all.
 
     Returns:
-        The mean over this process's images, scalar, float32 whatever the autocast; the mean over
+        The mean over this process's images, scalar, float32 even under autocast; the mean over
         processes is the loss.
     """
 

@@ -13,8 +13,8 @@ def unicl_loss(images: Tensor, texts: Tensor, log_scale: Tensor, pairs: Pairs) -
 
     With S = exp(log_scale) u v^T over the global batch, it is half of SoftCE(S) + SoftCE(S^T),
     where SoftCE averages over rows the mean of -log softmax(S_i)_j over the positives j of row i.
-    The softmax is over positives and negatives: what is neither has no part. With no positive but
-    a pair itself, and all others negative, it is CLIP's InfoNCE (arXiv 2103.00020).
+    The softmax is over positives and negatives; pairs that are neither are left out. If each pair
+    is its own only positive and all others are negatives, it is CLIP's InfoNCE (arXiv 2103.00020).
 
     Args:
         images: image embeddings of this process [B, D], any norm.
@@ -23,7 +23,7 @@ def unicl_loss(images: Tensor, texts: Tensor, log_scale: Tensor, pairs: Pairs) -
         pairs: relations of this process's pairs to all.
 
     Returns:
-        The mean over this process's rows, scalar, float32 whatever the autocast; the mean over
+        The mean over this process's rows, scalar, float32 even under autocast; the mean over
         processes is the loss.
     """
     with torch.autocast(images.device.type, enabled=False):
@@ -35,7 +35,7 @@ def unicl_loss(images: Tensor, texts: Tensor, log_scale: Tensor, pairs: Pairs) -
 
 
 def _soft_cross_entropy(logits: Tensor, pairs: Pairs) -> Tensor:
-    """Of each row of logits [B, G], summed."""
+    """Soft cross-entropy of logits [B, G], summed over rows."""
     neither = ~(pairs.positive | pairs.negative)
     sums = logits.masked_fill(neither, float("-inf")).logsumexp(dim=1)
     means = (pairs.positive * logits).sum(dim=1) / pairs.positive.sum(dim=1)
