@@ -1,7 +1,7 @@
-"""Metrics, one module each: name, title, chance level, and how it is computed.
+"""Metrics, one module each: name, title, chance level and computation.
 
 Each module defines one `Metric`; an installed package adds its own through an entry point of the
-group `radscale.metrics`. Modules import numpy inside functions only, since every process checks the
+group `radscale.metrics`. Modules import numpy only inside functions, since every process checks the
 study file against their names.
 """
 

@@ -14,7 +14,7 @@ def auroc(ranked: Ranked) -> Floats:
     """Weighted Mann-Whitney statistic, ties counting one half: scikit-learn's `roc_auc_score`."""
     import numpy as np
 
-    # Twice the pairs that are ranked wrongly, in whole numbers.
+    # Twice the number of wrongly ranked pairs, so that it is an integer.
     above = 2 * ranked.negatives - ranked.tied_negatives
     wrong = np.einsum("bt,bt->b", ranked.new_positives, above, dtype=np.int64)
     area: Floats = 1 - wrong / (2 * ranked.all_positives * ranked.all_negatives)

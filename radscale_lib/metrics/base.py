@@ -1,11 +1,11 @@
-"""What a metric states about itself.
+"""The interface of metrics.
 
-A metric belongs to a kind of task, which calls it with what it has:
+A metric belongs to a kind of task, which calls it with its own statistics:
 
 - `classification`: `RankingMetric`, from the ranked logits of a label under weights;
 - `segmentation`: `MaskMetric`, from sums over images of its own statistics;
 - `generation`: `TextMetric`, from sums over reports of its own statistics;
-- `retrieval`: `RecallMetric`, the share of queries that are answered among the first.
+- `retrieval`: `RecallMetric`, the share of queries with a right answer among the first.
 
 Each is computed for many bootstrap resamples at once.
 """
@@ -28,15 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A figure of merit; larger is better, unless it is an error.
+    """A metric; larger is better, unless it is an error.
 
     Attributes:
         name: as in the scores table and the study file.
         title: as printed on an axis, of the mean over labels where there are labels.
-        chance: its value for an encoder that knows nothing; None where that depends on the data.
+        chance: its value for an uninformative encoder; None if that depends on the data.
         needs_phrases: whether it reads reports by phrases, which some languages lack.
         is_error: whether smaller is better; scaling laws are not fitted to such a metric.
-        weights: key of the task that names the folder of its weights; without it there is no score.
+        weights: key of the task that names the folder of its weights; without it the metric is not
+            scored.
     """
 
     task: ClassVar[str]
@@ -98,7 +99,7 @@ class RankingMetric(Metric):
 
 
 class MaskPair(Protocol):
-    """The predicted and the true mask of a tube in one film [H, W], and what both are held to."""
+    """The predicted and the true mask of a tube in one film [H, W], with tolerances."""
 
     @property
     def predicted(self) -> Mask:
@@ -134,15 +135,15 @@ class MaskPair(Protocol):
 
     @property
     def millimetres(self) -> float | None:
-        """Of a pixel's side; None where the film's are not known."""
+        """Millimetres per pixel; None if not known for the film."""
 
     @property
     def surface_tolerance(self) -> float:
-        """By how much outlines may differ, pixels."""
+        """Tolerance between outlines, pixels."""
 
     @property
     def least_area(self) -> float:
-        """From how many pixels on a predicted mask is a tube."""
+        """Minimum number of pixels for a predicted mask to count as a tube."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +151,11 @@ class MaskMetric(Metric):
     """A metric of masks.
 
     Attributes:
-        statistics: C numbers of a pair; they add up over films.
+        statistics: C numbers per pair, which add up over films.
         of: [...] from sums [..., C] of the statistics; NaN where it is undefined.
-        counted: which of the statistics is above 0 in the films that a score rests on.
-        share: whether it is a share of those films.
-        most: the largest value that it can have.
+        counted: which of the statistics is above 0 in the films that count in a score.
+        share: whether the metric is a share of those films.
+        most: its largest possible value.
     """
 
     task: ClassVar[str] = "segmentation"
@@ -178,11 +179,11 @@ class ReportPairs(Protocol):
 
     @property
     def claims(self) -> NDArray[np.int64]:
-        """What both say of each of the K labels: counts [N, K, 3] of `tasks.lexical`."""
+        """What both say about each of the K labels: counts [N, K, 3] of `tasks.lexical`."""
 
     @property
     def weights(self) -> Mapping[str, Path]:
-        """Folders of weights that the task names, by its key."""
+        """Folders of weights that the task names, by key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +193,8 @@ class TextMetric(Metric):
     Attributes:
         statistics: [N, C] of N reports; [N, K, C] where `by_label`.
         of: [...] from sums [..., C] of the statistics.
-        by_label: whether it has a value for each label, of which the macro value is the mean.
-        labels: names of the K labels, if they are its own; else they are the study's.
+        by_label: whether it has a value for each label, with the macro value as their mean.
+        labels: names of the K labels if they are the metric's own; otherwise the study's are used.
         positives: number of reports that count as positive, from the counts [N, C] of a label.
     """
 
@@ -210,7 +211,7 @@ class RecallMetric(Metric):
     """Share of queries that have a right answer among the first.
 
     Attributes:
-        at: how many are looked at.
+        at: number of first answers that count.
     """
 
     task: ClassVar[str] = "retrieval"

@@ -17,7 +17,7 @@ ORDERS = 4
 
 
 def bleu_statistics(generated: Sequence[str], references: Sequence[str]) -> NDArray[np.int64]:
-    """Counts that corpus BLEU is made of, per report.
+    """Counts per report from which corpus BLEU is computed.
 
     sacreBLEU's own counts: 13a tokens, case kept.
 

@@ -19,11 +19,12 @@ OBSERVATIONS = (
     "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion",
     "Pleural Other", "Fracture", "Support Devices", "No Finding",
 )  # fmt: skip
-"""What the labeller says of a report, in the order of its heads."""
+"""The labeller's observations, in the order of its heads."""
 KEY = "chexbert"
-"""Of a generation task: the folder of the weights."""
+"""Key of a generation task: the folder of the weights."""
 CLASSES = 4
-"""Of an observation: blank, positive, negative, uncertain. "No Finding" has the first two."""
+"""Classes of an observation: blank, positive, negative, uncertain. "No Finding" has the first
+two."""
 BATCH = 32
 LONGEST = 512
 
@@ -32,7 +33,7 @@ def label_reports(folder: Path, texts: Sequence[str]) -> NDArray[np.bool_]:
     """Which observations each report affirms or holds possible.
 
     The labeller of Smit et al. 2020 (arXiv 2004.09167): a linear head for each observation on
-    BERT's first token. Nothing is fetched, and nothing executable is read.
+    BERT's first token. Nothing is downloaded, and no executable content is read.
 
     Args:
         folder: with `CHEXBERT_FILES`.

@@ -18,7 +18,7 @@ BETA = 2
 
 
 def chrf_statistics(generated: Sequence[str], references: Sequence[str]) -> NDArray[np.int64]:
-    """Counts that corpus chrF is made of, per report: sacreBLEU's, without white space.
+    """Counts per report from which corpus chrF is computed: sacreBLEU's, without white space.
 
     Returns:
         [N, 18]: for n = 1..6 generated, reference and matched character n-grams.
@@ -31,7 +31,7 @@ def chrf_statistics(generated: Sequence[str], references: Sequence[str]) -> NDAr
         ours, theirs = (extract_all_char_ngrams(text, ORDERS) for text in texts)
         row: list[int] = []
         for one, other in zip(ours, theirs, strict=True):
-            # As sacreBLEU, which counts nothing generated where the reference is too short.
+            # Like sacreBLEU, which counts no generated n-grams if the reference is too short.
             made = one.total() if other else 0
             row += [made, other.total(), (one & other).total()]
         rows.append(row)
@@ -41,8 +41,8 @@ def chrf_statistics(generated: Sequence[str], references: Sequence[str]) -> NDAr
 def corpus_chrf(sums: Floats) -> Floats:
     """ChrF (Popović 2015) of summed statistics [..., 18], in [0, 1].
 
-    F-measure, recall weighing twice as much, of precision and recall averaged over those orders of
-    which both sides have n-grams (sacreBLEU's default).
+    F-measure with recall weighted twice as much, of precision and recall averaged over the orders
+    for which both sides have n-grams (sacreBLEU's default).
     """
     import numpy as np
 

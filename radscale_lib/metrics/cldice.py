@@ -14,8 +14,7 @@ def cl_dice(sums: Floats) -> Floats:
     """ClDice (Shit et al. 2021) of summed counts [..., 4], with the pairs' tolerance.
 
     Harmonic mean of the shares of the predicted centre line on the true mask, and of the true
-    centre line on the predicted mask. NaN where no true pixel is in the sum, 0 if nothing is
-    predicted.
+    centre line on the predicted mask. NaN if the sum has no true pixel, 0 if nothing is predicted.
     """
     import numpy as np
 
@@ -28,7 +27,7 @@ def cl_dice(sums: Floats) -> Floats:
 
 
 def counts(pair: MaskPair) -> tuple[float, ...]:
-    """Pixels of both centre lines, each after those of it near the other mask."""
+    """For each centre line, its pixels near the other mask, then all its pixels."""
     return (
         float((pair.predicted_line & pair.near_true).sum()),
         float(pair.predicted_line.sum()),

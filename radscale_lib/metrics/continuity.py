@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def longest_share(pair: MaskPair) -> tuple[float, float]:
     """Largest connected share of the true centre line that is near the predicted mask, and 1.
 
-    Of several tubes that do not touch, the longest stretch of each counts. Both are 0 in a film
+    If there are several separate tubes, the longest stretch of each counts. Both are 0 in a film
     without the tube.
     """
     import numpy as np
@@ -28,14 +28,14 @@ def longest_share(pair: MaskPair) -> tuple[float, float]:
     tubes = _connected(pair.true_line)
     lengths = np.bincount(stretches.ravel())
     lengths[0] = 0
-    # A stretch lies in one tube.
+    # A stretch lies within one tube.
     longest = np.zeros(tubes.max() + 1)
     np.maximum.at(longest, tubes[stretches > 0], lengths[stretches[stretches > 0]])
     return float(longest.sum() / pair.true_line.sum()), 1.0
 
 
 def _connected(line: Mask) -> NDArray[np.int32]:
-    """Number of the piece that each pixel of a line belongs to, corners touching; 0 beside it."""
+    """Number of each line pixel's 8-connected component; 0 off the line."""
     import cv2
     import numpy as np
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def dice(sums: Floats) -> Floats:
     """Dice of summed counts [..., 3]: 2 |P & T| / (|P| + |T|), all films' pixels together.
 
-    NaN where no true pixel is in the sum.
+    NaN if the sum has no true pixel.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""False tubes: share of the films without a tube in which one is predicted."""
+"""False tubes: the share of films without a tube in which one is predicted."""
 
 from __future__ import annotations
 

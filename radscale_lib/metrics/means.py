@@ -1,4 +1,4 @@
-"""Means over films, for metrics that are one."""
+"""Means over films, for metrics defined as such."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def mean_of(sums: Floats) -> Floats:
-    """Mean [...] of summed values and their numbers [..., 2]; NaN of none."""
+    """Mean [...] from sums and counts [..., 2]; NaN for a count of 0."""
     import numpy as np
 
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""RadGraph F1: how far entities and relations of a generated report are those of its reference."""
+"""RadGraph F1: agreement of a generated report's entities and relations with its reference's."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from radscale_lib.metrics.base import Floats
 
 KEY = "radgraph"
-"""Of a generation task: the folder of the weights."""
+"""Key of a generation task: the folder of the weights."""
 
 
 def _statistics(pairs: ReportPairs) -> NDArray[np.float64]:
     """Reward "partial" of each report, by the package radgraph, and 1.
 
-    Entities with their labels, and whether they have a relation. Nothing is fetched: the BERT that
-    config.json names must be a folder, or in the cache of Hugging Face.
+    It compares entities with their labels, and whether they have a relation. Nothing is downloaded:
+    the BERT that config.json names must be a folder, or in the Hugging Face cache.
     """
     import os
 
-    # Before huggingface_hub is imported, which reads it once.
+    # Before the import of huggingface_hub, which reads it once.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import numpy as np
 
@@ -40,7 +40,7 @@ def _statistics(pairs: ReportPairs) -> NDArray[np.float64]:
 
 
 def _old_tokenizers() -> None:
-    """Give tokenizers what radgraph 0.1.18 asks of them and transformers 5 took away."""
+    """Restore tokenizer methods that radgraph 0.1.18 needs and transformers 5 removed."""
     from transformers import PreTrainedTokenizerBase as Tokenizer
 
     def enclosed(self: Tokenizer, ids: list[int]) -> list[int]:

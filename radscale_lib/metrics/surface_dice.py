@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def surface_dice(sums: Floats) -> Floats:
     """Share of both outlines' pixels within the tolerance of the other (Nikolov et al. 2018).
 
-    Of summed counts [..., 3], all films' pixels together; NaN where no true pixel is in the sum.
+    Computed from summed counts [..., 3], all films' pixels together; NaN if the sum has no true
+    pixel.
     """
     import numpy as np
 
@@ -23,7 +24,7 @@ def surface_dice(sums: Floats) -> Floats:
 
 
 def counts(pair: MaskPair) -> tuple[float, ...]:
-    """Pixels of both outlines near the other, of both outlines, and of the true one."""
+    """Outline pixels near the other outline, all outline pixels, and those of the true one."""
     predicted, true = _outline(pair.predicted), _outline(pair.true)
     near = _near(predicted, true, pair.surface_tolerance)
     near += _near(true, predicted, pair.surface_tolerance)
@@ -31,7 +32,7 @@ def counts(pair: MaskPair) -> tuple[float, ...]:
 
 
 def _outline(mask: Mask) -> Mask:
-    """Pixels of a mask with a neighbour outside of it; the film ends at its edge."""
+    """Pixels of a mask with a neighbour outside it; the film's edge counts as outside."""
     from scipy.ndimage import binary_erosion
 
     outline: Mask = mask & ~binary_erosion(mask) if mask.any() else mask
@@ -39,12 +40,12 @@ def _outline(mask: Mask) -> Mask:
 
 
 def _near(ours: Mask, other: Mask, tolerance: float) -> int:
-    """How many pixels of an outline are within the tolerance of another, from centre to centre."""
+    """Number of an outline's pixels within the tolerance of another, from centre to centre."""
     from scipy.ndimage import distance_transform_edt
 
     if not ours.any() or not other.any():
         return 0
-    # Distances may equal the tolerance up to rounding, as 2.1 mm in pixels of 0.7 mm.
+    # Distances may equal the tolerance up to rounding, such as 2.1 mm with pixels of 0.7 mm.
     return int((distance_transform_edt(~other)[ours] <= tolerance * (1 + 1e-9)).sum())
 
 

@@ -1,4 +1,4 @@
-"""How far a tube's predicted end is from its tip, as a share of the film's shorter side."""
+"""Distance of a tube's predicted end from its tip, as a share of the film's shorter side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from radscale_lib.metrics.base import Floats, Mask
 
 FARTHEST = 0.25
-"""Share of the shorter side that an error counts as at most, and a tube that is not found."""
+"""Largest error counted, as a share of the shorter side; also that of a tube not found."""
 
 
 def distances(pair: MaskPair) -> Floats:
@@ -25,7 +25,7 @@ def distances(pair: MaskPair) -> Floats:
 
 
 def line_ends(line: Mask) -> Floats:
-    """Ends [n, 2] of a centre line: centres of its pixels with one neighbour, or none."""
+    """Ends [n, 2] of a centre line: centres of its pixels with at most one neighbour."""
     import cv2
     import numpy as np
 

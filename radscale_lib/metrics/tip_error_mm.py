@@ -1,4 +1,4 @@
-"""How far a tube's predicted end is from its tip, in millimetres, where spacing is known."""
+"""Distance of a tube's predicted end from its tip in millimetres, if the spacing is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from radscale_lib.metrics.means import mean_of
 from radscale_lib.metrics.tip_error import distances
 
 FARTHEST = 100.0
-"""Millimetres that an error counts as at most, and a tube that is not found."""
+"""Largest error counted, in millimetres; also that of a tube not found."""
 
 
 def errors(pair: MaskPair) -> tuple[float, float]:

@@ -1,1 +1,1 @@
-"""Scaling laws over a handful of sizes: laws, fits with honest intervals, crossovers."""
+"""Scaling laws over a handful of sizes: laws, fits with calibrated intervals, crossovers."""

@@ -1,4 +1,4 @@
-"""What can be claimed of a study, with the evidence: every curve, every pair of arms."""
+"""The claims that a study can make, with their evidence: on every curve and every pair of arms."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,11 +28,11 @@ class Claim:
 
     Attributes:
         claim: the claim in words, or the name of a stated one.
-        kind: what sort of claim it is.
+        kind: the kind of claim.
         arm: the arm it is about.
         task: the task.
         metric: its metric.
-        value: the number it is about, with its interval; None if it cannot be tested.
+        value: the number in question, with its interval; None if the claim cannot be tested.
         probability: that it is true, from even odds.
         p: two-sided p-value.
         yes: the sentence if it is supported.
@@ -41,7 +41,7 @@ class Claim:
         other: the other arm, or the baseline.
         target: label, or `macro`.
         size: nominal size, or the horizon in images.
-        needs: claims of which one must be decided before this one may be.
+        needs: claims of which at least one must be decided before this one can be.
     """
 
     claim: str
@@ -62,7 +62,7 @@ class Claim:
 
     @property
     def family(self) -> str:
-        """Claims that are adjusted together."""
+        """The family of claims with which it is adjusted."""
         return self.kind if self.target == "macro" else f"{self.kind}, labels"
 
 
@@ -76,7 +76,7 @@ def untestable(claim: str, kind: Kind, arm: str, task: str, why: str, **names: s
 
 
 def curve_claims(fits: TaskFits, confidence: float, horizon: float) -> Iterator[Claim]:
-    """Of each arm on a task: rises, overtakes, gains; then the same of each label.
+    """Claims on each arm of a task: rises, overtakes, gains; then the same for each label.
 
     Args:
         fits: the task.
@@ -103,7 +103,7 @@ def curve_claims(fits: TaskFits, confidence: float, horizon: float) -> Iterator[
 
 
 def pair_claims(fits: TaskFits, confidence: float, horizon: float) -> Iterator[Claim]:
-    """Of each pair of arms on a task: ahead at each common size, and the slope; then labels."""
+    """Claims on each pair of a task's arms: ahead at each common size, slope; then labels."""
     words = _Words(fits, confidence, horizon)
     pairs = list(combinations(fits.arms.values(), 2))
     for one, other in pairs:
@@ -141,7 +141,7 @@ class _Words:
         return self.fits.task if label is None else f"{self.fits.task}, {label}"
 
     def _excluded(self, found: Interval) -> str:
-        """What an undecided difference may still be."""
+        """How large an undecided difference may still be."""
         most = number(max(abs(found[1]), abs(found[2])))
         return f"the data allow {most} either way at most ({self.confidence:.0%} interval)"
 

@@ -1,4 +1,4 @@
-"""Comparison of two arms on one task: by how much one is ahead, at which size, how surely."""
+"""Compare two arms on one task: by how much one is ahead, at which size, and how certainly."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ class Comparison:
     """One arm against another; positive differences are in favour of the first.
 
     Attributes:
-        difference: metric of the first minus metric of the second, at each size: of the drawn
+        difference: metric of the first minus metric of the second, at each size: of the reported
             curves, with the interval of the paired draws.
         ahead: probability that the first is better, at each size.
         slope: elasticity of the first minus that of the second, at the largest size: by how many
-            per cent more its error falls where the data grow by one per cent.
-        steeper: probability that the first's elasticity is the larger.
+            per cent more its error falls if the data grows by one per cent.
+        steeper: probability that the first has the larger elasticity.
     """
 
     difference: list[Interval]
@@ -45,7 +45,7 @@ def compare(
         other: the second arm.
         sizes: where to compare.
         confidence: level of the intervals.
-        other_sizes: where the second arm is taken, if it learnt from other numbers of images.
+        other_sizes: sizes for the second arm, if its numbers of images differ.
 
     Raises:
         ValueError: if the draws are not paired.

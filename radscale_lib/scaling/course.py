@@ -1,4 +1,4 @@
-"""The course of a curve: what changes between its ends, and what more data would add."""
+"""The course of a curve: the change between its ends, and what more data would add."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from radscale_lib.scaling.laws import Array
 class Course:
     """Differences of the metric between sizes of one curve.
 
-    The values are those of the drawn curve (the centre); the ends are quantiles of the draws, wide
-    enough to hold the value.
+    Values are those of the reported curve (the centre); interval ends are quantiles of the draws,
+    widened if needed to contain the value.
 
     Attributes:
         rises: probability that the metric rises with size, from even odds.
-        moves: whether that is beyond the interval: the curve, taken alone, rises or falls.
+        moves: whether that probability is decisive: the curve, taken alone, rises or falls.
         change: metric at the largest size minus metric at the smallest.
         gain: metric at the horizon minus metric at the largest size.
         gains: probability that the gain is positive.
@@ -35,16 +35,16 @@ def course(
 ) -> Course:
     """The course of one curve from draws of its log error.
 
-    Where no trend is identified, the ends are those of the plain power law that the probability of
-    a rise rests on, and hold zero: the average over forms has few falling laws, so its ends would
-    deny what is said.
+    If no trend is identified, the interval is that of the plain power law on which the probability
+    of a rise is based, and contains zero. The average over forms has few falling laws, so its
+    interval would contradict the verdict.
 
     Args:
         logs: draws of log error at the smallest size, the largest and the horizon: [draws, 3].
-        trend: the same of the plain power law.
+        trend: the same for the plain power law.
         cap: error of chance.
         tail: probability beyond each end of an interval.
-        rises: probability of a rise, if it is known exactly; else it is counted.
+        rises: probability of a rise if known exactly; otherwise it is counted from `trend`.
     """
     if rises is None:
         rises = above(trend[:, 0], trend[:, 1])
@@ -71,12 +71,12 @@ def course(
 def course_of(
     ensemble: Ensemble, trend: Ensemble, rises: float, ends: Array, tail: float
 ) -> Course:
-    """The course of a fitted curve; `ends` are its smallest size, its largest and the horizon."""
+    """The course of a fitted curve; `ends` are its smallest and largest size, and the horizon."""
     return course(ensemble.log_errors(ends), trend.log_errors(ends), ensemble.cap, tail, rises)
 
 
 def about(value: float, draws: Array, tail: float) -> Interval:
-    """A value with the interval of its draws, wide enough to hold it."""
+    """A value with the interval of its draws, widened if needed to contain it."""
     lower, upper = np.quantile(draws, [tail, 1 - tail]).tolist()
     return value, min(lower, value), max(upper, value)
 

@@ -19,13 +19,14 @@ class Crossover:
 
     Attributes:
         state: `within` the studied sizes or `below` them, if the curve is ahead at the largest
-            size; `above` them or `never` (no size reaches it), if it is behind there;
-            `undetermined` if neither holds at the level of the interval.
-        size: median size, where it lies within the studied sizes.
+            size; `above` them or `never` (at no size), if it is behind there; `undetermined` if
+            neither is certain at the level of the interval.
+        size: median size, if it lies within the studied sizes.
         lower: lower end of the interval, None below the smallest size.
         upper: upper end of the interval, None above the largest size.
         ahead: probability that the curve beats the baseline at the largest size.
-        difference: metric of the drawn curve at the largest size minus the baseline, with interval.
+        difference: metric of the reported curve at the largest size minus the baseline, with
+            interval.
         text: the crossover in words.
     """
 
@@ -39,9 +40,9 @@ class Crossover:
 
 
 def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
-    """Size from which each draw has at most the error `target` up to the largest size: [draws].
+    """Size from which each draw's error stays at or below `target` up to the largest: [draws].
 
-    0 where it has from the smallest size on. Where it has not yet at the largest size, the size at
+    0 if it does from the smallest size on. If it does not even at the largest size, the size at
     which its law would, or infinity.
     """
     inside = (ensemble.knots >= np.log(smallest / ensemble.largest) - 1e-9) & (ensemble.knots <= 0)
@@ -54,17 +55,17 @@ def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
 
 
 def last_crossing(log_u: Array, excess: Array) -> Array:
-    """Where each draw was behind for the last time, as a share of the largest size: [draws].
+    """Last size at which each draw was behind, as a share of the largest size: [draws].
 
     Args:
         log_u: log of sizes as shares of the largest, ascending: [sizes].
         excess: log error minus that of the baseline: [draws, sizes].
 
     Returns:
-        0 where a draw is ahead from the smallest size on; of no meaning where it is behind at last.
+        0 if a draw is ahead from the smallest size on; undefined if it is behind at the largest.
     """
     behind = excess > 0
-    # The last place where the draw is behind, and the one after it.
+    # The last size at which the draw is behind, and the next one.
     last = log_u.size - 1 - np.argmax(behind[:, ::-1], axis=1)
     after = np.minimum(last + 1, log_u.size - 1)
     draws = np.arange(last.size)
@@ -86,8 +87,8 @@ def locate(
         confidence: level of the interval.
 
     Returns:
-        Where the median lies, the median, and the ends of the interval; None where they lie
-        outside.
+        Where the median lies, the median, and the ends of the interval; None for those outside the
+        studied sizes.
     """
     tail = (1 - confidence) / 2
     # Nearest-rank quantiles: infinity cannot be interpolated.
@@ -125,8 +126,8 @@ def crossover(
 ) -> Crossover:
     """Locate the crossover of an arm with its baseline.
 
-    Outside the studied sizes no number is given: extrapolated sizes are right within a factor of
-    two in less than a third of cases.
+    Outside the studied sizes no number is given: fewer than a third of extrapolated sizes are right
+    within a factor of two.
 
     Args:
         ensemble: the arm's curve.
@@ -135,8 +136,8 @@ def crossover(
         smallest: smallest studied size.
         confidence: level of the interval.
         known: error of the baseline as measured; by default the mean of its log draws.
-        decided: whether the arm is surely ahead or behind over the whole study; if not, the state
-            is `undetermined` whatever this curve says alone.
+        decided: whether the study's verdict is that the arm is ahead or behind; if undecided, the
+            state is `undetermined` whatever this curve says alone.
     """
     sizes = crossing_sizes(ensemble, baseline, smallest)
     logs = ensemble.log_errors([ensemble.largest])[:, 0]
@@ -154,11 +155,11 @@ def label_crossover(
 ) -> Crossover:
     """Locate the crossover of a label's curve with its baseline, like that of an arm.
 
-    A label's law beyond the largest size is not looked at: where it is behind there, the state is
-    `above`.
+    A label's law is not used beyond the largest size: if it is behind there, the state is `above`.
 
     Args:
-        sizes: at which its curve is known, ascending: from the smallest studied one to the largest.
+        sizes: sizes at which its curve is given, ascending, from the smallest studied one to the
+            largest.
         logs: its log error there: [draws, sizes].
         baseline: its error of the baseline for each draw.
         cap: largest possible error of a label.
@@ -183,7 +184,7 @@ def _judged(
     known: float | None,
     decided: bool,
 ) -> Crossover:
-    """A crossover from its size in each draw, and from the log error at the largest size."""
+    """Judge a crossover by its size in each draw, and by the log error at the largest size."""
     tail, (smallest, largest) = (1 - confidence) / 2, ends
     place, size, lower, upper = locate(sizes, smallest, largest, confidence)
     level = float(centre(np.log(baseline), np.inf)) if known is None else known

@@ -1,4 +1,4 @@
-"""Fits of anyone's table of curves: CSV in, predictions and the sizes that reach a target out.
+"""Fit your own curves: from a CSV table to predictions and the sizes that reach a target.
 
 The table has a row per run (`curve, size, value, se`; errors, lower is better) or per question: a
 row without `value` asks for the error at its size, a `target` for the size that reaches it.
@@ -25,10 +25,10 @@ from radscale_lib.scaling.laws import Array
 from radscale_lib.scaling.least_squares import RECENCY, fit_law
 
 DRAWS = 1000
-"""Draws per predicted row; intervals rest on COUNT."""
+"""Draws written per predicted row; intervals are computed from COUNT draws."""
 COUNT = 4000
 LEVELS = {"lo90": 0.05, "hi90": 0.95, "lo95": 0.025, "hi95": 0.975}
-"""Beside them `median` is the centre of the draws (`Ensemble.centre`)."""
+"""Besides these, `median` is the centre of the draws (`Ensemble.centre`)."""
 PREDICTIONS_SCHEMA = pl.Schema(
     {
         **{"curve": pl.String, "size": pl.Float64},
@@ -43,26 +43,26 @@ DRAWS_SCHEMA = pl.Schema(
 
 
 MOST_RUNS = 100
-"""A fit takes time with the cube of the runs: more of them are merged by size."""
+"""A fit's time grows with the cube of the runs: beyond this number they are merged by size."""
 PER_CENT = 10
-"""Values above 1 that are this many times those below are of another unit."""
+"""Values above 1 and this many times those below 1 are taken to be in another unit."""
 RESOLUTION = 5e-4
-"""An error of zero is taken as this, or as half the smallest other error."""
+"""An error of zero is replaced by this, or by half the smallest other error."""
 
 
 @dataclass
 class Curve:
-    """The runs of one curve, and what is asked of it.
+    """The runs of one curve, and the questions about it.
 
     Attributes:
         name: of the curve.
         sizes: of its runs.
         errors: of its runs.
         standard_errors: of the errors; NaN where unknown.
-        questions: (size, target) of each row to answer; None where one is not asked for.
+        questions: (size, target) of each row to answer; None for the one not asked for.
         chance: error of chance, the cap of predictions; infinity if there is none.
-        notes: what was done to the runs.
-        dropped: runs that are not fitted, and why.
+        notes: how the runs were cleaned.
+        dropped: runs left out of the fit, and why.
     """
 
     name: str
@@ -80,11 +80,11 @@ def read_curves(path: Path, target: float | None = None) -> list[Curve]:
 
     Args:
         path: CSV with columns `curve, size, value` and optionally `se`, `target`, `chance`.
-        target: asked of every row to answer that has no target of its own.
+        target: target for every question without one of its own.
 
     Raises:
-        ScalingError: for a table that cannot be read; names file, row and remedy. What is wrong
-            with a single curve's values is found by `answer`.
+        ScalingError: for a table that cannot be read; names file, row and remedy. Problems with the
+            values of a single curve are found by `answer`.
     """
     try:
         table = pl.read_csv(path, infer_schema=False)
@@ -150,7 +150,7 @@ def read_curves(path: Path, target: float | None = None) -> list[Curve]:
 
 
 def _numbers(path: Path, table: pl.DataFrame, name: str) -> list[float | None]:
-    """A column as numbers, None where it is empty or not there."""
+    """A column as numbers, None where it is empty or missing."""
     if name not in table.columns:
         return [None] * len(table)
     out: list[float | None] = []
@@ -165,10 +165,10 @@ def _numbers(path: Path, table: pl.DataFrame, name: str) -> list[float | None]:
 
 
 def clean(curve: Curve) -> Curve:
-    """The runs that are fitted: sorted, without missing and repeated ones.
+    """The runs to fit: sorted, without missing and repeated ones.
 
     Raises:
-        ScalingError: for values that no error can have.
+        ScalingError: for values that cannot be errors.
     """
     runs = np.array([curve.sizes, curve.errors, curve.standard_errors], dtype=np.float64)
     notes, dropped = list(curve.notes), list(curve.dropped)
@@ -212,10 +212,10 @@ def clean(curve: Curve) -> Curve:
 
 
 def _unit_notes(errors: Array, standard_errors: Array) -> list[str]:
-    """What looks like two units in one curve but may be none.
+    """Notes on values that look like two units in one curve, but need not be.
 
     Raises:
-        ScalingError: where it can be nothing else.
+        ScalingError: if they can be nothing else.
     """
     notes = []
     if errors.size and np.median(standard_errors - errors) > 0:
@@ -250,7 +250,7 @@ def _merged(runs: Array) -> Array:
 
 
 def fit_curve(curve: Curve) -> Fit:
-    """The fit of a prepared curve, drawn as far as its questions reach.
+    """Fit a cleaned curve, and draw it as far as its questions reach.
 
     Raises:
         ScalingError: with fewer than three sizes.
@@ -273,8 +273,8 @@ class Answer:
 
     Attributes:
         rows: of PREDICTIONS_SCHEMA.
-        draws: errors [DRAWS, rows]; none if the curve cannot be fitted.
-        report: what must be known of the fit, line by line.
+        draws: errors [DRAWS, rows]; None if the curve cannot be fitted.
+        report: what to know about the fit, line by line.
     """
 
     rows: list[dict[str, Any]]
@@ -290,11 +290,11 @@ class Answer:
 def answer(curve: Curve, checked: bool = False, form: str | None = None) -> Answer:
     """Answer a curve's questions.
 
-    A curve that cannot be fitted has rows without numbers, whose note says why.
+    For a curve that cannot be fitted, rows have no numbers and a note that says why.
 
     Args:
         curve: the curve.
-        checked: whether parts of the runs are fitted to check the fit, which takes three times as
+        checked: whether to check the fit by fitting parts of the runs, which takes three times as
             long.
         form: a single law of this form by least squares, without intervals (`least_squares`).
     """
@@ -331,7 +331,7 @@ def _answer(curve: Curve, checked: bool, form: str | None) -> Answer:
 
 
 def _answer_by_law(curve: Curve, form: str) -> Answer:
-    """Answers of one law: no draws, no intervals, no crossovers."""
+    """Answers from a single law: no draws, no intervals, no crossovers."""
     law = fit_law(form, curve.sizes, curve.errors)
     sizes = len(set(curve.sizes))
     doubt = f"{form} cannot be identified: {sizes} sizes for {len(law.parameters)} parameters"
@@ -377,9 +377,9 @@ def _report(curve: Curve, fitted: Fit, notes: str, checked: bool) -> list[str]:
 
 
 def _reached(fitted: Fit, goal: float, curve: Curve) -> dict[str, Any]:
-    """Where the curve reaches an error level, and which end of the studied sizes hides it.
+    """The size at which the curve reaches an error level, or the end beyond which it does.
 
-    A level that no model can miss has no answer but a `remark`.
+    A level outside the metric's range gets a `remark` instead of an answer.
     """
     most = min(curve.chance, 1.0 if max(curve.errors) <= 1 else np.inf)
     if goal > max([most, *curve.errors]):
@@ -413,18 +413,18 @@ def answer_all(
     checked: bool = False,
     form: str | None = None,
 ) -> list[Answer]:
-    """Answer all curves, in parallel; the result does not depend on the number of processes.
+    """Answer all curves in parallel; the result does not depend on the number of processes.
 
     Args:
         curves: the curves.
         jobs: processes; by default one per available core.
-        checked: whether each fit is checked by fitting parts of its runs.
+        checked: whether to check each fit by fitting parts of its runs.
         form: as for `answer`.
     """
     given = list(curves)
     jobs = min(jobs or len(os.sched_getaffinity(0)), max(len(given) // 16, 1))
     if jobs > 1:
-        # A fresh process each: a fork would copy the locks of polars' threads.
+        # Fresh processes, since a fork would copy the locks of polars' threads.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             return list(pool.map(partial(answer, checked=checked, form=form), given, chunksize=8))
     return [answer(curve, checked, form) for curve in given]

@@ -1,4 +1,4 @@
-"""What must be known of a fit to trust it, as numbers and as text."""
+"""What to know about a fit before trusting it, as numbers and as text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from radscale_lib.scaling.laws import EXPONENTS, FALLING, STARTS, Array
 from radscale_lib.scaling.posterior import DRIFT, DRIFT_FREEDOM, DRIFT_SHARE, ROUGH
 
 Refit = Callable[[Array], Fit]
-"""Fit the runs that a mask keeps."""
+"""Fits the runs selected by a mask."""
 
 MEASURED_COVERAGE = "0.88 to 0.90 of points of LCDB 1.1, 0.82 to 1.00 of nine further sources"
-"""Of nominal 90 % intervals beyond the largest size (docs/methods/scaling-fits.md)."""
+"""Coverage of nominal 90 % intervals beyond the largest size (docs/methods/scaling-fits.md)."""
 
 METHOD = (
     "Form: error = a n^-b + c, c >= 0, averaged over all shapes with the constant and the plain "
@@ -29,16 +29,16 @@ METHOD = (
     f"freedom) times {DRIFT:g} and {DRIFT_SHARE:g} of the elasticity (root of squares).",
     f"Nominal 90 % intervals held {MEASURED_COVERAGE}.",
 )
-"""What holds for every fit."""
+"""Lines that hold for every fit."""
 
 
 def dropped_line(dropped: list[str]) -> str:
-    """Which points are not fitted, and why."""
+    """Points left out of the fit, and why."""
     return f"points dropped: {'; '.join(dropped) or 'none'}"
 
 
 def identification_lines(fitted: Fit, tail: float = 0.05) -> list[str]:
-    """How much each size weighs, and what the data cannot identify."""
+    """The weight of each size, and what the data cannot identify."""
     weights = ", ".join(
         f"{round(share, 2) + 0.0:.2f} at {n:,.0f}" for n, share in fitted.size_weights.items()
     )
@@ -55,13 +55,13 @@ class Diagnostics:
 
     Attributes:
         seeds: runs at each size.
-        held_out: error of predicting the largest size from the others; None if that leaves fewer
-            than three.
-        held_out_last: error of taking the size before it.
+        held_out: error of predicting the largest size from the others; None if fewer than three
+            sizes remain.
+        held_out_last: error of predicting the value of the size before it.
         held_out_line: error of the log-log line through the others.
-        inside: whether the 90 % interval of that prediction held the largest size.
+        inside: whether the 90 % interval of that prediction contained the largest size's error.
         without_smallest: predicted error at twice the largest size if the smallest size is dropped,
-            over the prediction of the fit; None if that leaves fewer than three.
+            divided by the fit's prediction; None if fewer than three sizes remain.
         without_largest: the same for the largest size.
         shape: 90 % interval of the elasticity at the largest size, b (1 - e) / (1 + d).
         shorter: the fit without the largest size, if there is one.
@@ -105,7 +105,7 @@ def diagnose(fitted: Fit, sizes: Array, errors: Array, refit: Refit) -> Diagnost
         fitted: the fit of all runs.
         sizes: of the runs.
         errors: of the runs.
-        refit: fits the runs that a mask keeps, with the same options.
+        refit: fits the runs selected by a mask, with the same options.
     """
     smallest, largest = fitted.sizes[0], fitted.sizes[-1]
     log_error = np.log(errors)

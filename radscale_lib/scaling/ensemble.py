@@ -1,4 +1,4 @@
-"""Curves: a law, and draws of curves that follow a law more or less."""
+"""Curves: a law, and an ensemble of draws, each a law plus a misfit."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Law:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Draws of a curve. Arrays have one entry, or row, per draw; draws are equally likely.
+    """Draws of a curve, equally likely. Arrays have one entry, or row, per draw.
 
     Attributes:
         largest: the largest size fitted.
@@ -37,7 +37,7 @@ class Ensemble:
         knots: log(n / largest) at which `misfit` is given, ascending: [knots].
         misfit: log error of the curve minus that of its law: [draws, knots].
         form: index into FORMS, or LEAST_SQUARES.
-        resample: index of the test-set resample that the draw belongs to.
+        resample: index of the draw's test-set resample.
     """
 
     largest: float
@@ -57,7 +57,7 @@ class Ensemble:
         return np.minimum(np.exp(self.log_errors(sizes)), self.cap)
 
     def log_errors(self, sizes: ArrayLike) -> Array:
-        """Log error of each draw at each size, without regard to `cap`: [draws, sizes]."""
+        """Log error of each draw at each size, ignoring `cap`: [draws, sizes]."""
         log_u = np.log(np.asarray(sizes, dtype=np.float64) / self.largest)
         shape = (self.exponent[:, None], self.share[:, None], self.start[:, None])
         law = log_relative(*shape, log_u[None, :])
@@ -65,10 +65,10 @@ class Ensemble:
         return self.log_level[:, None] + law + beyond + self._misfit(log_u)
 
     def centre(self, sizes: ArrayLike) -> Array:
-        """The one curve that is drawn and reported: the mean log error, at most `cap`: [sizes].
+        """The curve that is drawn and reported: the mean log error, at most `cap`: [sizes].
 
-        Its band is the draws' quantiles; where they are skewed it lies beside their median, but
-        never outside of their middle 90 %.
+        Its band consists of the draws' quantiles. If they are skewed, the centre differs from their
+        median, but never lies outside their middle 90 %.
         """
         return centre(self.log_errors(sizes), self.cap)
 
@@ -95,7 +95,7 @@ class Ensemble:
 def centre(logs: Array, cap: float) -> Array:
     """Error at the centre of draws of log error, along the first axis, at most `cap`.
 
-    Their mean, but never outside of their middle 90 %.
+    The mean, limited to their middle 90 %.
     """
     low, high = np.quantile(logs, [0.05, 0.95], axis=0)
     return np.asarray(np.minimum(np.exp(np.clip(logs.mean(axis=0), low, high)), cap))

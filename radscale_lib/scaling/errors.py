@@ -7,7 +7,7 @@ from radscale_lib.scaling.laws import Array
 
 
 class ScalingError(ValueError):
-    """Data that no scaling law can be fitted to; the message says why."""
+    """Data to which no scaling law can be fitted; the message says why."""
 
 
 def chance_error(metric: str, prevalence: float | None = None) -> float:
@@ -24,7 +24,7 @@ def chance_error(metric: str, prevalence: float | None = None) -> float:
 
 
 def to_error(values: ArrayLike, resolution: float = 1e-4) -> Array:
-    """1 - values, kept above `resolution` so that a perfect score has a logarithm.
+    """1 - values, at least `resolution`, so that a perfect score has a logarithm.
 
     Raises:
         ScalingError: if a finite value lies outside [0, 1].

@@ -1,16 +1,16 @@
-"""Fitting a curve of five or six sizes: a posterior over laws, sampled as an ensemble.
+"""Fit a curve of five or six sizes: a posterior over laws, sampled as an ensemble.
 
-Why not least squares and its bootstrap: with five points and three parameters those intervals hold
-the truth in 38 to 46 % of cases at nominal 90 %. Here every shape of every form, the constant
-included, keeps the probability that the data leave it: intervals hold the doubt about the form.
+Least squares with a bootstrap does not work: with five points and three parameters, nominal 90 %
+intervals contain the truth in 38 to 46 % of cases. Here every shape of every form, the constant
+included, keeps its posterior probability, so that intervals include the uncertainty about the form.
 
 Three kinds of noise enter, all in log error:
 
 - the test patients, shared by all sizes and by the baseline: their bootstrap draws move the whole
   curve, and the baseline with it (paired);
-- what the test patients do to one size and not to another, and seeds: independent from run to run,
-  with unknown seed variance;
-- the law itself being wrong, more so far from the largest size (`posterior`).
+- the test patients' effect on single runs, and seeds: independent from run to run, with unknown
+  seed variance;
+- the misfit of the law, which grows with the distance from the largest size (`posterior`).
 """
 
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ from radscale_lib.scaling.posterior import (
 )
 
 WIDE_FLOOR = 0.6
-"""A floor whose interval spans more of the error than this is not identified."""
+"""A floor is not identified if its interval spans more of the error than this."""
 FORM_DRAWS = 2000
 EVIDENCE = 3.0
-"""Odds above which one form is preferred to another (Jeffreys' 'substantial')."""
+"""Odds from which one form is preferred to another (Jeffreys' 'substantial')."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Fit:
 
     Attributes:
         posterior: over laws, noise and misfit.
-        forms: forms in use, the constant among them.
+        forms: forms in use, including the constant.
         sizes: distinct sizes, ascending.
         cap: largest possible error.
         knots: log(n / largest) where curves are drawn.
         noise: test-set noise of the runs.
         resample: index of the test-set resample of each draw.
-        seed: of the random draws, one for the resamples and one for the rest.
+        seed: seeds of the random draws: one for the resamples, one for all others.
         plain: posterior of plain power laws whose exponents are positive or negative with even
-            odds, without misfit: what departs from the law counts as noise.
+            odds, without misfit: departures from the law count as noise.
     """
 
     posterior: Posterior
@@ -78,23 +78,23 @@ class Fit:
 
     @cached_property
     def trend(self) -> Ensemble:
-        """Draws of `plain`: the change that goes with `rises`."""
+        """Draws of `plain`: the change to which `rises` refers."""
         return self._draw(self.plain, self.plain.weights, 1 + len(FORMS))
 
     @property
     def probability(self) -> dict[str, float]:
-        """Of each form, given the data, beside the law of least squares."""
+        """Probability of each form given the data, without the law of least squares."""
         sums = {form: float(self.posterior.of_form(form).sum()) for form in self.forms}
         return {form: one / sum(sums.values()) for form, one in sums.items()}
 
     @cached_property
     def ensemble(self) -> Ensemble:
-        """Draws of the curve, all forms by their probability."""
+        """Draws of the curve, with all forms by their probability."""
         return self._draw(self.posterior, self.posterior.weights, 0)
 
     @cached_property
     def ensembles(self) -> dict[str, Ensemble]:
-        """Draws given each form, at most FORM_DRAWS: they are for the intervals of parameters."""
+        """Draws given each form, at most FORM_DRAWS, for the intervals of parameters."""
         of_form = self.posterior.of_form
         return {
             form: self._draw(self.posterior, of_form(form), 1 + FORMS.index(form), FORM_DRAWS)
@@ -104,7 +104,7 @@ class Fit:
     @cached_property
     def laws(self) -> dict[str, Law]:
         """The central law of each form."""
-        # Where a constant is wrong its level is what the misfit leaves: the mean curve's is meant.
+        # If a constant is wrong, its level is whatever the misfit leaves: take the mean curve's.
         level = float(np.exp(np.log(self.ensembles["constant"].errors(self.sizes)).mean()))
         found = {"constant": Law(level, 0.0, 0.0)}
         for form in self.forms:
@@ -114,9 +114,9 @@ class Fit:
 
     @cached_property
     def size_weights(self) -> dict[float, float]:
-        """Weight of each size in the level of the law, all variances by their probability; sum 1.
+        """Weight of each size in the law's level, averaged over variances; the sum is 1.
 
-        Under a smooth misfit a size may weigh less than nothing.
+        Under a smooth misfit a weight may be negative.
         """
         rows = self.posterior.precision.sum(axis=2)
         rows = rows / rows.sum(axis=1, keepdims=True)
@@ -143,7 +143,7 @@ class Fit:
         return unknown
 
     def floor_width(self, tail: float) -> float:
-        """Width of the interval of the floor's share of the error; 0 without such a form."""
+        """Width of the interval of the floor's share of the error; 0 without a form with floor."""
         if "power_floor" not in self.forms:
             return 0.0
         weights = self.posterior.of_form("power_floor").sum(axis=0)
@@ -183,18 +183,20 @@ def fit(
         sizes: number of images of each run; seeds of a size repeat it.
         errors: error (1 - metric) of each run, positive.
         draws: errors of each run at each bootstrap draw of the test patients, [resamples, runs].
-        standard_errors: of `errors`, where there are no draws; independent between runs.
-        seeds: seed of each run. Subsets of one seed are nested: its runs share luck. Without seeds
-            every run is taken as one of its own.
-        forms: forms beside the constant.
+        standard_errors: standard errors of `errors`, if there are no draws; independent between
+            runs.
+        seeds: seed of each run. Subsets of one seed are nested, so its runs share luck. Without
+            seeds every run counts as a seed of its own.
+        forms: forms besides the constant.
         cap: error of chance; predictions stay below it.
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
-            curves of the same task, the runs' own test noise included.
+            curves of the same task, including the runs' own test noise.
         horizon: curves are drawn up to this multiple of the largest size.
-        count: draws of an ensemble, an even number.
-        seed: of the random draws. Curves of one seed and number of resamples are paired: draw i
-            of each belongs to the same resample.
-        stream: of the random draws beside the resamples: curves that are compared need their own.
+        count: number of draws of an ensemble, even.
+        seed: seed of the random draws. Curves with the same seed and number of resamples are
+            paired: draw i of each belongs to the same resample.
+        stream: stream of the random draws other than resamples: curves to be compared need
+            different ones.
 
     Raises:
         ScalingError: with fewer than three sizes, or a value that is not a positive finite number.
@@ -208,7 +210,7 @@ def fit(
     distinct = np.unique(size)
     if distinct.size < 3:
         raise ScalingError(f"{distinct.size} of at least 3 sizes: too few for a scaling law")
-    # In one order whatever the order given: sums of floats, and with them draws, depend on it.
+    # Sort the runs, since sums of floats, and so the draws, depend on their order.
     spread = None if standard_errors is None else np.asarray(standard_errors, dtype=np.float64)
     sampled = None if draws is None else np.asarray(draws, dtype=np.float64)
     keys = [] if sampled is None else list(sampled[:3])
@@ -219,7 +221,7 @@ def fit(
     if sampled is None and spread is not None:
         relative = spread[order] / error
         noise = Noise(noise.shift, np.nan_to_num(relative) ** 2)
-    # Draws of the test patients hold no noise of seeds; standard errors may.
+    # Draws of the test patients contain no seed noise; standard errors may.
     powers = (NOISE_POWER, NOISE_POWER_TREND)
     if sampled is None and np.median(noise.own) > 0:
         powers = (NOISE_POWER_GIVEN, NOISE_POWER_GIVEN)
@@ -247,6 +249,6 @@ def fit(
 
 
 def _knots(sizes: Array, horizon: float) -> Array:
-    """The sizes, and even places between the smallest and the horizon: log(n / largest)."""
+    """The sizes, and evenly spaced points from the smallest to the horizon: log(n / largest)."""
     even = np.linspace(sizes[0], horizon, 17)
     return np.unique(np.concatenate([even, sizes]).round(9))

@@ -1,4 +1,4 @@
-"""Which rows of the scores a study fits and draws."""
+"""The rows of the scores that a study fits and draws."""
 
 import polars as pl
 
@@ -6,9 +6,9 @@ from radscale_lib.study import Study
 
 
 def of_head(study: Study, scores: pl.DataFrame, task: str) -> pl.DataFrame:
-    """Rows of a task under the head that the study fits and draws.
+    """Rows of a task for the head that the study fits and draws.
 
-    A table without the column `head`, as from elsewhere, has one head.
+    A table without the column `head`, from another source, has a single head.
     """
     rows = scores.filter(pl.col("task") == task)
     if "head" not in rows.columns:

@@ -1,12 +1,12 @@
-"""A joint law in data and compute, of encoders that runs keep on the way.
+"""A joint law in data and compute, from the intermediate encoders of runs.
 
     error(n, s) = B (e + (1 - e) (w (n / N)^-a + (1 - w) (s / S)^-b))
 
-for n images and s samples seen, N and S the largest: B is the error there, e the share of it that
-is floor, w the data's share of what is reducible (Hoffmann et al. 2022, arXiv 2203.15556, eq. 2,
-relative to the largest run). Given a, b, e, w and the variances of the noise, log B is normal.
-Encoders of one run share its luck, so that three of them are not three runs. The exponents are
-identified if their posterior intervals are narrow.
+for n images and s samples seen, with N and S their largest values: B is the error there, e the
+floor's share of it, w the data's share of the reducible part (Hoffmann et al. 2022, arXiv
+2203.15556, eq. 2, relative to the largest run). Given a, b, e, w and the noise variances, log B is
+normal. Encoders of one run share its luck, so that three of them do not count as three runs. The
+exponents are identified if their posterior intervals are narrow.
 """
 
 from dataclasses import dataclass
@@ -24,17 +24,18 @@ from radscale_lib.scaling.laws import Array
 from radscale_lib.study import Study
 
 LEAST_SIZES, LEAST_SHARES = 3, 2
-"""Sizes, and shares of the budget that are scored of each, below which nothing is fitted."""
+"""Minimum numbers of sizes, and of scored budget shares per size, for a fit."""
 WIDEST = 4.0
-"""The interval of an identified exponent spans at most this factor; the prior's 90 % spans 19."""
+"""The interval of an identified exponent spans at most this factor; the prior's 90 % interval spans
+19."""
 BOUNDS = (
     *((0.02, 4.0), (0.02, 4.0), (0.0, 1.0), (0.0, 1.0)),
     *((np.log(0.001), np.log(0.5)),) * 2,
 )
-"""Of a, b, e, w, and the logarithms of the standard deviations of log error that the points of a
-run share, and that are each point's own. All is as likely within."""
+"""Uniform prior ranges of a, b, e, w, and of the log standard deviations of log error: of the part
+that a run's points share, and of each point's own."""
 WALKERS, STEPS, THIN = 64, 600, 15
-"""Each walks as many steps before draws are kept as after."""
+"""Each walker takes as many steps before draws are kept as after."""
 STARTS, POLISHED = 2000, 4
 
 _VALUES = (
@@ -59,8 +60,8 @@ class JointLaw:
 
     Attributes:
         data, compute: exponents.
-        floor: share of the error at the largest run.
-        data_share: of the reducible error there.
+        floor: the floor's share of the error at the largest run.
+        data_share: the data's share of the reducible error there.
         level: error there.
     """
 
@@ -71,7 +72,7 @@ class JointLaw:
     level: Array
 
     def relative(self, data: float, compute: float) -> Array:
-        """Error at multiples of the largest run's images and samples, over the error there."""
+        """Error at multiples of the largest run's images and samples, relative to that run's."""
         falls = self.data_share * data**-self.data
         falls = falls + (1 - self.data_share) * compute**-self.compute
         return np.asarray(self.floor + (1 - self.floor) * falls)
@@ -79,7 +80,7 @@ class JointLaw:
 
 @dataclass(frozen=True)
 class _Points:
-    """Points of the law, those of a run side by side: log(n / N), log(s / S), log error."""
+    """The points to fit, grouped by run: log(n / N), log(s / S), log error."""
 
     log_n: Array
     log_s: Array
@@ -87,16 +88,16 @@ class _Points:
     runs: NDArray[np.int64]
 
     def log_relative(self, shapes: Array) -> Array:
-        """Log error over that of the largest run, of shapes [K, 4 or more]: [K, points]."""
+        """Log error relative to the largest run, for shapes [K, 4 or more]: [K, points]."""
         a, b, e, w = shapes[:, :4].T[:, :, None]
         falls = w * np.exp(-a * self.log_n) + (1 - w) * np.exp(-b * self.log_s)
         return np.asarray(np.log(e + (1 - e) * falls))
 
     def log_likelihood(self, shapes: Array) -> tuple[Array, Array, Array]:
-        """Of shapes with noise [K, 6]: log likelihood, and mean and variance of the log level.
+        """For shapes with noise [K, 6]: log likelihood, and mean and variance of the log level.
 
-        The covariance of a run's points has their shared variance everywhere, and each point's own
-        on the diagonal, so that its inverse is known.
+        The covariance of a run's points is their shared variance everywhere, plus each point's own
+        on the diagonal, so its inverse has a closed form.
         """
         residual = self.log_error - self.log_relative(shapes)
         of_run, of_point = np.exp(2 * shapes[:, 4:].T)[:, :, None]
@@ -121,17 +122,17 @@ class _Points:
 def fit_joint(
     images: Array, samples: Array, errors: Array, runs: NDArray[np.int64], seed: int = 0
 ) -> JointLaw:
-    """Draw from the posterior of the joint law, by an ensemble of walkers.
+    """Draw from the posterior of the joint law with an ensemble of walkers.
 
-    Each walker moves along a line to another of the other half (Goodman and Weare 2010), which does
-    as well in long, narrow valleys, as these are, as in round ones.
+    Each walker moves along a line through one of the other half (Goodman and Weare 2010), which
+    works as well in long, narrow valleys, as here, as in round ones.
 
     Args:
         images: unique images of each point.
-        samples: seen by then.
+        samples: samples seen at each point.
         errors: positive.
-        runs: number of the run that each point is of.
-        seed: of the draws.
+        runs: number of each point's run.
+        seed: seed of the draws.
     """
     order = np.lexsort([samples, runs])
     points = _Points(
@@ -174,7 +175,7 @@ def fit_joint(
 def _start(
     points: _Points, tried: Array, low: Array, high: Array, rng: np.random.Generator
 ) -> Array:
-    """Walkers about the least squares of the best of many shapes."""
+    """Starting points of the walkers, around the least-squares fit of the best of many shapes."""
     residual = points.log_error - points.log_relative(tried)
     loss = residual.var(axis=1)
 
@@ -195,7 +196,7 @@ def _start(
 
 
 def joint_table(study: Study, checkpoints: pl.DataFrame) -> pl.DataFrame:
-    """A row of `JOINT_SCHEMA` for each arm that keeps encoders, and task.
+    """A row of `JOINT_SCHEMA` for each task and arm that keeps intermediate encoders.
 
     Args:
         study: names arms, tasks, metrics and the level of intervals.
@@ -235,7 +236,7 @@ def _row(study: Study, scores: pl.DataFrame, arm: str, task: str, metric: str) -
         return row | {"note": f"too few: {why}"}
     errors = to_error(points["value"].to_numpy())
     runs = points.select(pl.struct("size", "seed").rank("dense")).to_series().to_numpy()
-    # An early encoder of a large subset has not seen all of it.
+    # Early in training, an encoder has not seen all images of a large subset.
     images, samples = (
         points.select(pl.coalesce(name, "size").cast(pl.Float64)).to_series().to_numpy()
         for name in ("images", "samples")

@@ -1,12 +1,12 @@
-"""The laws: error against number of images, and the grid of shapes that fits search.
+"""The laws of error against number of images, and the grid of shapes that a fit searches.
 
 Every law is written relative to the largest size N: with u = n / N,
-error(n) = B (e + (1 - e) ((u + d) / (1 + d))^-b). B is the error at the largest size, e the share
-of it that is floor, b the exponent, d the start below which little is learnt (double saturation,
-Zhai et al. 2022, arXiv 2106.04560; zero in the other forms). In log space
-only log B is linear, so a grid over (b, e) with log B solved exactly finds the global optimum:
-there are no starting values and no local optima (variable projection, Golub and Pereyra 1973).
-Fits refine the cells that hold the probability.
+error(n) = B (e + (1 - e) ((u + d) / (1 + d))^-b). B is the error at the largest size, e the floor's
+share of it, b the exponent, d the start below which little is learnt (double saturation, Zhai et
+al. 2022, arXiv 2106.04560; zero in the other forms). In log space only log B is linear, so a grid
+over (b, e) with log B solved exactly finds the global optimum: there are no starting values and no
+local optima (variable projection, Golub and Pereyra 1973). Fits refine the cells with most of the
+probability.
 """
 
 from dataclasses import dataclass
@@ -18,30 +18,30 @@ Array = NDArray[np.float64]
 
 FORMS = ("constant", "power", "power_floor", "double_saturating")
 DEFAULT = ("power", "power_floor")
-"""Forms averaged with the constant by default: double saturation gained nothing on most domains."""
+"""Default forms, averaged with the constant; double saturation was no gain on most domains."""
 LEAST_SQUARES = -1
-"""In place of an index into FORMS: the single shape of least squares."""
+"""Used instead of an index into FORMS for the single shape of least squares."""
 
 EXPONENTS = np.geomspace(0.01, 4.0, 24)
 FALLING = -np.geomspace(0.01, 0.5, 14)
-"""Negative exponents: a metric that falls with size, which a fit must be able to say."""
+"""Negative exponents, so that a fit can also describe a metric that falls with size."""
 FLOOR_EDGES = 1 - np.concatenate([np.linspace(1, 0.1, 16), np.geomspace(0.075, 0.002, 7)])
-"""Edges of the cells of the floor share, finer towards 1, where curves level off."""
+"""Cell edges of the floor share, finer towards 1, where curves level off."""
 STARTS = np.geomspace(0.001, 0.1, 5)
 """Starts of double saturation, as shares of the largest size."""
 
 # Exponents and floor shares are uniform. The probabilities of the forms were chosen by leaving out
 # whole sources of curves: docs/measured/scaling-fits-history.md.
 PRIOR = {"constant": 0.01, "power": 0.05, "power_floor": 0.94, "double_saturating": 0.4}
-"""Of the forms, relative to the sum over those in use. The constant and the power law are limits of
-the power law with floor."""
+"""Prior probabilities of the forms, normalised over those in use. The constant and the power law
+are limits of the power law with floor."""
 FALLING_SHARE = 0.02
-"""Of the power law's prior: that the exponent is negative."""
+"""Prior probability that the power law's exponent is negative."""
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Cells of the grid: shapes with the prior probability of the cell around each.
+    """Cells of the grid: shapes with the prior probability of the cell around each of them.
 
     Attributes:
         form: index into FORMS, or LEAST_SQUARES.
@@ -91,7 +91,7 @@ class Shapes:
             np.repeat(self.share_step / parts, parts**2),
             np.repeat(self.prior / parts**2, parts**2),
         )
-        # A cell without extent along the floor share has equal children there: keep one, whole.
+        # A cell without extent in the floor share would have equal children: keep one of them.
         flat = children.share_step == 0
         first = np.tile(along == offsets[0], len(self))
         keep = ~flat | first
@@ -129,9 +129,9 @@ def elasticity(exponent: Array, share: Array, start: Array) -> Array:
 
 
 def shapes(forms: tuple[str, ...]) -> Shapes:
-    """The grid of shapes of `forms`; the constant is always among them.
+    """The grid of shapes of `forms`; the constant is always included.
 
-    Forms have probabilities in proportion to PRIOR.
+    The forms' probabilities are proportional to PRIOR.
 
     Raises:
         ValueError: for a form that is not in FORMS.
@@ -145,10 +145,10 @@ def shapes(forms: tuple[str, ...]) -> Shapes:
 
 
 def even_powers() -> Shapes:
-    """Power laws whose exponents are as likely positive as negative, with a flat density.
+    """Power laws with a flat density of exponents, positive and negative ones equally likely.
 
-    Under it the probability of a sign is one minus the one-sided p-value: as often wrong as it
-    says, however precise the curve.
+    Under this prior the probability of a sign is one minus the one-sided p-value, so it is wrong as
+    often as stated, however precise the curve.
     """
     up = np.geomspace(1e-4, 2.0, 56)
     flat = 0.5 * up / up.sum()
@@ -159,11 +159,11 @@ def even_powers() -> Shapes:
 
 
 def _grid(form: str, prior: float) -> Shapes:
-    """The grid of one form, of probability `prior` in all."""
+    """The grid of one form, with total probability `prior`."""
     if form == "constant":
         none = np.zeros(1)
         return _cells(form, none, none, none, 0.0, none, np.full(1, prior))
-    # Cells are as wide as their exponents: this is a flat density.
+    # Cell widths are proportional to their exponents, so this is a flat density.
     likely = prior * EXPONENTS / EXPONENTS.sum()
     if form == "power":
         rising = (1 - FALLING_SHARE) * likely

@@ -1,6 +1,6 @@
-"""One law of a published form by weighted least squares of log error, without intervals.
+"""Fit one law of a published form by weighted least squares of log error, without intervals.
 
-For comparison, and for whoever needs a certain form: `fit` averages over shapes and is better
+For comparison, and for cases that need a particular form; `fit` averages over shapes and is better
 calibrated. With u = n / largest, b for exponents and c for floors:
 
 | form | error | source |
@@ -25,9 +25,9 @@ from radscale_lib.scaling.errors import ScalingError
 from radscale_lib.scaling.laws import Array
 
 RECENCY = 2.0
-"""Squared residuals weigh (n / largest) to this power: it matters more than the form."""
+"""Squared residuals have weight (n / largest) to this power, which matters more than the form."""
 POLISHED = 6
-"""Starts that are polished, those with the smallest loss first."""
+"""Number of starts to polish, those with the smallest loss first."""
 
 
 def _power(p: Array, log_u: Array) -> Array:
@@ -82,7 +82,7 @@ def _bnsl(p: Array, log_u: Array) -> Array:
 
 @dataclass(frozen=True)
 class Form:
-    """A form: its law in logs, the names of its parameters, their bounds, and starts.
+    """A form: its law in logs, the names, bounds and starts of its parameters.
 
     Starts and bounds are relative to the largest size and the error there (a, c and span in logs).
     """
@@ -129,12 +129,12 @@ class LeastSquaresLaw:
 
     Attributes:
         form: key of FORMS.
-        parameters: as the form is written, u = n / largest; levels and floors as log of the
+        parameters: those of the formula with u = n / largest; levels and floors are logs of the
             share of the error at the largest size.
         largest: the largest size.
         level: error there.
         loss: weighted mean square of the log residuals.
-        starts: starts polished.
+        starts: number of starts polished.
         agreeing: how many of them ended within 1 % of the least root mean square.
         determined: whether there are more sizes than parameters.
     """
@@ -164,7 +164,7 @@ def fit_law(
         form: key of FORMS.
         sizes: number of images of each run.
         errors: error of each run, positive.
-        recency: squared residuals weigh (n / largest) to this power; 0 weighs all alike.
+        recency: squared residuals have weight (n / largest) to this power; 0 means equal weights.
 
     Raises:
         ScalingError: for an unknown form, fewer than three sizes, or values that are not positive

@@ -1,16 +1,16 @@
-"""Many claims at once: which of them hold over the whole study.
+"""Multiple claims: which of them hold over the whole study.
 
-Two promises, at a level such as 0.1:
+Two guarantees, at a level such as 0.1:
 
-- In a study in which none of the claims is true, the probability of deciding even one is at most
-  the level: before anything is decided, the study as a whole must show something (the gate).
-  Families have unequal shares of the level there (weighted Bonferroni).
+- If none of a study's claims is true, the probability of deciding even one is at most the level:
+  before anything is decided, the study as a whole must show something (the gate). Families have
+  unequal shares of the level there (weighted Bonferroni).
 - Within a family of claims, the expected share of false ones among those decided is at most the
   level (Benjamini and Hochberg 1995, who need independent claims; Benjamini and Yekutieli 2001
   allow the positive dependence of claims that share test patients, arms or sizes).
 
-A p-value of a claim is twice the posterior probability of the less likely side, under even odds
-beforehand: two-sided, since a claim may also be contradicted.
+The p-value of a claim is twice the posterior probability of the less likely side, under even prior
+odds: two-sided, since a claim may also be contradicted.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ def p_values(probability: ArrayLike, draws: int | None = None) -> Array:
 
     Args:
         probability: that each claim is true, from even odds.
-        draws: how many draws the probabilities were counted in; none of them on one side is half a
-            draw on it. None if they were computed exactly.
+        draws: number of draws in which the probabilities were counted; a side without draws counts
+            as half a draw. None if they were computed exactly.
     """
     share = np.asarray(probability, dtype=np.float64)
     least = 0.0 if draws is None else 0.5 / (draws + 1)
@@ -35,7 +35,7 @@ def p_values(probability: ArrayLike, draws: int | None = None) -> Array:
 
 
 def benjamini_hochberg(p: ArrayLike) -> Array:
-    """Adjusted p-values: deciding those up to a level keeps the false discovery rate there."""
+    """Adjusted p-values: deciding those up to a level limits the false discovery rate to it."""
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values, kind="stable")
     steps = values[order] * values.size / np.arange(1, values.size + 1)
@@ -54,18 +54,18 @@ def gate(families: Mapping[str, ArrayLike], weights: Mapping[str, float]) -> flo
     """p-value of 'no claim of any of these families is true': each by Simes, then Bonferroni.
 
     Args:
-        families: p-values of the claims of each family; one counts once, however many it has.
-        weights: of the families, sum 1: their shares of the level.
+        families: p-values of each family's claims; a family counts once, whatever its size.
+        weights: shares of the level for each family; their sum is 1.
     """
     least = [simes(p) / weights[name] for name, p in families.items() if np.size(p)]
     return min([1.0, *least])
 
 
 def expected_by_chance(p: ArrayLike, decided: ArrayLike, level: float) -> float:
-    """How many of a family's claims chance alone would decide, were none of them true.
+    """Number of a family's claims that chance alone would decide if none were true.
 
-    Their number times the largest p-value that was decided; where none was, times the p-value that
-    would have been needed, `level` / number.
+    The number of claims times the largest p-value that was decided or, if none was, times the
+    p-value that would have been needed, `level` / number.
     """
     values, mask = np.asarray(p, dtype=np.float64), np.asarray(decided, dtype=bool)
     largest = float(values[mask].max()) if mask.any() else 0.0

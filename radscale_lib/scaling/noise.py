@@ -1,4 +1,4 @@
-"""Noise of a curve's runs, split by what the runs share: test patients, and nested subsets."""
+"""Noise of a curve's runs, split by what the runs share: test patients and nested subsets."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from radscale_lib.scaling.laws import Array
 
 NESTED = 0.5
-"""Share of the seed variance that comes from which images a subset holds."""
+"""Share of the seed variance that is due to the choice of a subset's images."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Noise:
 
     Attributes:
         shift: common to all runs, one entry per resample.
-        own: variance of each run that others do not share.
+        own: variance of each run that is not shared.
     """
 
     shift: Array
@@ -25,11 +25,11 @@ class Noise:
 
 
 def split_noise(draws: ArrayLike | None, runs: int) -> Noise:
-    """Split bootstrap draws of the test patients into a shared shift and the runs' own variance.
+    """Split bootstrap draws of test patients into a shared shift and the runs' own variance.
 
     The shared part has the mean covariance between runs (an equicorrelated one-factor model), and
-    the runs' own part their mean variance beyond it: estimates for single runs are so noisy that
-    weighing by them makes trends look surer than they are.
+    the own part the runs' mean variance beyond it: estimates for single runs are so noisy that
+    weighting by them makes trends look more certain than they are.
 
     Args:
         draws: errors [resamples, runs], the same resamples in every column; None without draws.
@@ -53,8 +53,8 @@ def split_noise(draws: ArrayLike | None, runs: int) -> Noise:
 def nested_luck(seeds: NDArray[np.generic], sizes: Array) -> Array:
     """Correlation of the seeds' noise between runs: [runs, runs].
 
-    Subsets of a seed are nested, the n images among the N: means over them correlate by
-    sqrt(n / N). Only the share NESTED of the luck is that of the images.
+    Subsets of a seed are nested, with the n images among the N, so means over them have correlation
+    sqrt(n / N). Only the share NESTED of the luck is due to the images.
     """
     smaller = np.minimum(sizes[:, None], sizes)
     larger = np.maximum(sizes[:, None], sizes)

@@ -4,9 +4,9 @@ A label's error is the task's (macro) error times a share: log error_l(n) = log 
 d_l (log n - mean log n), divided by the mean over labels of the shares, so that in each draw the
 labels' curves average to the macro curve at every size. The level a_l is free. The departure d_l
 from the macro curve's slope is pooled: normal, with one part that a label shows in all arms and
-one of its own in each arm. Both standard deviations, and that of the runs' noise beyond their test
+one specific to each arm. Both standard deviations, and that of the runs' noise beyond their test
 noise, are learnt from all labels and arms of the task together. A label with few positives has
-noisy runs, keeps little of its own slope, and takes the macro curve's.
+noisy runs, so it keeps little of its own slope and mostly takes the macro curve's.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from radscale_lib.scaling.laws import Array
 from radscale_lib.scaling.noise import split_noise
 
 NOISE: Array = np.geomspace(0.003, 0.5, 9)
-"""Standard deviations of a run's log share beyond its test noise that are possible."""
+"""Possible standard deviations of a run's log share beyond its test noise."""
 SLOPES: Array = np.geomspace(0.003, 0.3, 8)
-"""Standard deviations of departures from the macro curve's elasticity that are possible."""
+"""Possible standard deviations of departures from the macro curve's elasticity."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class LabelRuns:
     Attributes:
         log_sizes: of the runs.
         log_share: log of error over macro error, [runs, labels].
-        shares: the same ratio of each label at each bootstrap draw, [resamples, runs]; None where
-            a label has no draws.
+        shares: the same ratio for each label at each bootstrap draw, [resamples, runs]; None for a
+            label without draws.
         resample: index of the resample of each draw, as in the draws of the macro curve.
     """
 
@@ -52,7 +52,7 @@ class Labels:
         centre: mean log size of the runs.
         level: log share at that size, [draws, labels].
         slope: its change with log size, [draws, labels].
-        own: how much of each label's slope rests on its own runs in this arm, 0 to 1: [labels].
+        own: how much of each label's slope comes from its own runs in this arm, 0 to 1: [labels].
         averaged: whether the macro error is the mean over these labels.
     """
 
@@ -103,7 +103,7 @@ def pool(
             noise = split_noise(draws, x[i].size)
             own[i, j] = noise.own[0]
             shift[i, :, j] = noise.shift[of.resample % noise.shift.size]
-    # The test patients are the same for all arms: a label's own test noise is one number.
+    # The test patients are the same for all arms, so a label's own test noise is one number.
     test = own.mean(axis=0)
 
     noise_sd, common, single = (

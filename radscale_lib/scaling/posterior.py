@@ -1,14 +1,14 @@
-"""The posterior over laws, noise and misfit, and drawing curves from it.
+"""The posterior over laws, noise and misfit, and draws of curves from it.
 
 Log error of run j = log law(n_j) + misfit(n_j) + noise_j. Noise is independent between runs: the
-test patients' part of their own is known, the seeds' variance is not. The misfit, by which the true
-curve departs from its law, grows towards small sizes: laws are about the largest sizes, and where
-runs are precise the curve follows them rather than the law. Two kinds of misfit are possible and
-keep the same probability (a linear pool: which of them predicts better, five points cannot tell):
-`ROUGH` is independent from size to size, `SMOOTH` is a Gaussian process in log n with a
-Matern 3/2 kernel (Rasmussen and Williams 2006, eq. 4.17). The third member of the pool is the shape
-of least squares under the rough misfit, which the largest sizes decide. Variances of seeds and
-misfit take values on a grid; given them and a shape, the log level is normal.
+variance of each run's own test noise is known, that of the seeds is not. The misfit, by which the
+true curve departs from its law, grows towards small sizes: laws describe the largest sizes, and
+where runs are precise the curve follows them rather than the law. Two kinds of misfit are possible
+and keep equal probabilities (a linear pool, since five points cannot show which predicts better):
+`ROUGH` is independent from size to size, `SMOOTH` is a Gaussian process in log n with a Matern 3/2
+kernel (Rasmussen and Williams 2006, eq. 4.17). The third member of the pool is the least-squares
+shape under the rough misfit, which the largest sizes determine. Variances of seeds and misfit take
+values on a grid; given them and a shape, the log level is normal.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ from radscale_lib.scaling.laws import FORMS, LEAST_SQUARES, Array, Shapes, elast
 from radscale_lib.scaling.noise import Noise
 
 MOST_GROWTH = 1000.0
-"""Sizes further below the largest say nothing about its law, and make covariances singular."""
+"""Limit of (largest / n): smaller sizes say nothing about the law, and make covariances
+singular."""
 
 
 @dataclass(frozen=True)
@@ -49,30 +50,31 @@ class Misfit:
         return np.asarray(np.exp(-self.growth / 2 * ends) * correlation)
 
 
-# These constants were chosen on held-out curves of several domains: benchmarks/scaling.py derives
-# them again, docs/measured/scaling-fits-history.md says how, and how far to trust that.
+# These constants were chosen on held-out curves of several domains. benchmarks/scaling.py derives #
+# them; docs/measured/scaling-fits-history.md says how, and how far to trust them.
 ROUGH, SMOOTH = Misfit(growth=2.0, length=0.0), Misfit(growth=2.0, length=6.0)
 SEED_NOISE: Array = np.geomspace(0.0007, 0.2, 7)
-"""Standard deviation of log error between runs of a size."""
+"""Standard deviation of log error between runs of the same size."""
 NOISE_POWER, NOISE_POWER_GIVEN, NOISE_POWER_TREND = 0.0, -1.0, 0.5
-"""Its prior density on the log scale is the standard deviation to one of these powers, where no
-other curve tells it: flat; where standard errors that may hold it are given, so that more of it is
-unlikely; and for the probability of a trend, under which flat curves of one seed are called rising
-or falling no more often than is said."""
+"""Powers of the standard deviation that are its prior density on the log scale, if no other curves
+estimate it: flat by default; if standard errors are given, which may include it, so that more is
+unlikely; and for the probability of a trend, so that flat curves of one seed are called rising or
+falling no more often than stated."""
 AROUND: Array = np.geomspace(1.4**-5, 1.4**3, 9)
-"""The same where other curves estimate it, relative to their estimate."""
+"""Its grid if other curves estimate it, relative to their estimate."""
 MISFIT: Array = np.geomspace(0.002, 0.15, 6)
 """Standard deviation of the misfit at the largest size, log error."""
 MISFIT_POWER = 0.5
 """Power of its prior density on the log scale."""
 DRIFT, DRIFT_SHARE, DRIFT_FREEDOM = 0.02, 0.25, 3
-"""Beyond the largest size the elasticity changes by a Student t times these two, one absolute and
-one relative to the elasticity there, as a root of squares: some laws break, steep ones by more."""
+"""Beyond the largest size the elasticity changes by a Student t times the root of the sum of
+squares of these two, one absolute and one relative to the elasticity there: some laws break, steep
+ones more."""
 WIDE_GAP = np.log(3)
-"""Between sizes further apart than this (in log n), a rough misfit is drawn in the middle too."""
+"""Between sizes further apart than this (in log n), a rough misfit is also drawn in the middle."""
 SPLITS = 4
 HEAVY = 0.002
-"""Cells with more of the posterior than this are split, at most SPLITS times."""
+"""Cells with more posterior probability than this are split, at most SPLITS times."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Posterior:
     log_error: Array
 
     def of_form(self, form: str) -> Array:
-        """The weights of one form, the others and the shape of least squares zero."""
+        """The weights of one form; those of others and of the least-squares shape are 0."""
         return np.where(self.grid.form == FORMS.index(form), self.weights, 0.0)
 
 
@@ -116,7 +118,7 @@ def posterior(
     kinds: tuple[Misfit, ...] | None = None,
     noise_power: float = NOISE_POWER,
 ) -> Posterior:
-    """The posterior on a grid whose cells are split until none of them holds much of it.
+    """The posterior on a grid whose cells are split until none has much of the probability.
 
     Args:
         grid: the shapes to begin with.
@@ -125,11 +127,11 @@ def posterior(
         own: known variance of each run.
         luck: correlation of the seeds' noise between runs.
         seed_noise: (standard deviation, degrees of freedom) of log error between seeds, from other
-            curves whose runs have about the known variance of these.
-        misfits: standard deviations of the misfit that are possible.
-        kinds: kinds of misfit, equally likely whatever the data. By default ROUGH and SMOOTH, and
-            beside them the shape of least squares, as likely as either.
-        noise_power: of the prior of the seeds' noise, where `seed_noise` does not tell it.
+            curves whose runs have about the same known variance.
+        misfits: possible standard deviations of the misfit.
+        kinds: kinds of misfit, with fixed equal probabilities. By default ROUGH, SMOOTH and, as
+            likely as either, the least-squares shape.
+        noise_power: power of the prior of the seeds' noise if `seed_noise` is None.
     """
     pool = kinds is None
     kinds = kinds or (ROUGH, SMOOTH)
@@ -164,7 +166,7 @@ def posterior(
         return scale[:, None] - 0.5 * squares + np.log(cells.prior)[None, :], mean
 
     def pooled(log_weight: Array) -> Array:
-        """Probabilities, of which each kind of misfit has the same sum."""
+        """Probabilities with the same sum for each kind of misfit."""
         by_kind = log_weight.reshape(len(kinds), -1)
         weights = np.exp(by_kind - by_kind.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True) * len(kinds)
@@ -203,12 +205,13 @@ def posterior(
 
 
 def least_squares_shape(grid: Shapes, log_u: Array, log_error: Array) -> Shapes | None:
-    """The rising or level shape of least squares, weighted by (n / largest)^ROUGH.growth.
+    """The least-squares shape, weighted by (n / largest)^ROUGH.growth.
 
-    Among the power laws of the grid, with floor or without; None if it has none.
+    The best of the grid's power laws under which the metric does not fall, with or without floor;
+    None if it has none.
 
     Returns:
-        One cell without extent, of the form LEAST_SQUARES.
+        One cell without extent, with the form LEAST_SQUARES.
     """
     powers = [FORMS.index("power"), FORMS.index("power_floor")]
     cells = grid.take(np.isin(grid.form, powers) & (grid.exponent > 0))
@@ -219,7 +222,7 @@ def least_squares_shape(grid: Shapes, log_u: Array, log_error: Array) -> Shapes 
         residual = log_error - cells.log_relative(log_u)
         level = residual @ weight / weight.sum()
         loss = residual**2 @ weight - weight.sum() * level**2
-        # More than one cell: valleys are long and narrow.
+        # From more than one cell, since valleys are long and narrow.
         near = np.argsort(loss, kind="stable")[:8]
         cells = join([cells.take(near), cells.take(near).split()])
     none = np.zeros(1)
@@ -230,7 +233,7 @@ def least_squares_shape(grid: Shapes, log_u: Array, log_error: Array) -> Shapes 
 
 
 def _seed_grid(own: Array, seed_noise: tuple[float, float] | None) -> Array:
-    """Standard deviations of the seeds' noise: around other curves' estimate, if there is one."""
+    """Grid of standard deviations of the seeds' noise, around other curves' estimate if any."""
     if seed_noise is None:
         return SEED_NOISE
     pooled = seed_noise[0]
@@ -242,8 +245,8 @@ def _log_prior_noise(
 ) -> Array:
     """Log prior density of the seeds' standard deviation on the log scale.
 
-    Where other curves estimate their variance: its chi-square likelihood, and flat in the standard
-    deviation (Gelman 2006). What differs between seeds of a size is their own test noise as well.
+    If other curves estimate the variance: its chi-square likelihood, and flat in the standard
+    deviation (Gelman 2006). Differences between seeds of a size include their own test noise.
     """
     if seed_noise is None:
         return np.asarray(power * np.log(seed_sd))
@@ -312,7 +315,7 @@ def sample(
 
 
 def _mirrored(draws: Array) -> Array:
-    """Draws and their negatives (antithetic pairs): medians carry less sampling noise."""
+    """Draws and their negatives (antithetic pairs), for less sampling noise in medians."""
     return np.concatenate([draws, -draws])
 
 
@@ -325,16 +328,16 @@ def _draw_misfit(
     gain = across @ found.precision[index]
     covariance = size * kind.kernel(places, places) - gain @ across.T
     if kind.length == 0:
-        # Independent departures are not to be expected beyond the largest size: the law is.
+        # Beyond the largest size the law is expected, without independent departures.
         gain[places > 0], covariance[places > 0], covariance[:, places > 0] = 0, 0, 0
-    # The eigenvalues at zero come out slightly negative.
+    # Zero eigenvalues come out slightly negative.
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
     return np.asarray(residual @ gain.T + normal[:, : places.size] @ root.T)
 
 
 def _coarse(sizes: Array, knots: Array) -> Array:
-    """The sizes, the middles of wide gaps, and the knots beyond the largest size."""
+    """The sizes, the midpoints of wide gaps, and the knots beyond the largest size."""
     gaps = np.diff(sizes)
     middles = (sizes[:-1] + gaps / 2)[gaps > WIDE_GAP]
     return np.unique(np.concatenate([sizes, middles, knots[knots > sizes[-1]]]))
@@ -346,7 +349,7 @@ def _interpolation(places: Array, knots: Array) -> Array:
 
 
 def central_law(found: Posterior, form: str, knots: Array, largest: float) -> Law:
-    """The law of a form nearest to the form's posterior mean law (in log error, over `knots`)."""
+    """The law of a form closest to its posterior mean law (in log error, over `knots`)."""
     cells = found.grid.take(found.grid.form == FORMS.index(form))
     weights = found.of_form(form)[:, found.grid.form == FORMS.index(form)]
     weights = weights / weights.sum()

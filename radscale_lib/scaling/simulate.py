@@ -1,4 +1,4 @@
-"""Simulated scores with known laws: what fits, figures and reports are tested and measured on."""
+"""Simulate scores with known laws, to test and measure fits, figures and reports."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def simulate_scores(
     seed: int = 0,
     missing: frozenset[Run] = frozenset(),
 ) -> pl.DataFrame:
-    """Scores of a study whose laws are known, with noise of patients and seeds.
+    """Simulate the scores of a study with known laws, and noise of patients and seeds.
 
     Each test patient contributes an error to every run: a part shared by the runs, since a hard
     patient is hard for all, and a part of the run's own. Scores are means over patients, and
@@ -47,11 +47,11 @@ def simulate_scores(
         resamples: bootstrap draws.
         seed_sd: standard deviation of log error between seeds.
         shared_sd: standard deviation of the log error of a patient, shared by the runs.
-        own_sd: the part of a run's own.
-        nested: share of the seed variance that comes from which images a subset holds. Subsets of
-            one seed are nested, so it is shared between sizes: correlation sqrt(n / N), n < N.
+        own_sd: the same for the part of a single run.
+        nested: share of the seed variance that is due to the choice of a subset's images. Subsets
+            of one seed are nested, so it is shared between sizes: correlation sqrt(n / N), n < N.
         label_sd: standard deviation, over labels, of their departure from the task's elasticity.
-        seed: of every random draw.
+        seed: seed of all random draws.
         missing: runs without scores.
     """
     tables = []
@@ -106,9 +106,9 @@ def simulate_scores(
 
 @dataclass(frozen=True)
 class _Labels:
-    """Labels of a task: their errors are shares of the task's, 1 on average.
+    """Labels of a task, with errors as multiples of the task's, 1 on average.
 
-    Labels differ in level, in slope, and in how noisy their few positives make them.
+    Labels differ in level, in slope, and in noise, as their numbers of positives do.
     """
 
     rng: np.random.Generator
@@ -125,7 +125,7 @@ class _Labels:
         return cls(rng, rng.normal(0, 0.3, count), rng.normal(0, sd, count), positives, largest)
 
     def shares(self, run: Run, resamples: int) -> tuple[Array, Array]:
-        """Shares of a run, [labels], and at each bootstrap draw, [resamples, labels]."""
+        """Multiples for a run, [labels], and at each bootstrap draw, [resamples, labels]."""
         if not self.level.size:
             return self.level, np.empty((resamples, 0))
         noise = 0.4 / np.sqrt(self.positives)
@@ -141,7 +141,7 @@ class _Labels:
 def _seed_effects(
     study: Study, rng: np.random.Generator, sd: float, nested: float
 ) -> dict[Run, float]:
-    """Log error of each pretraining run beside its law: its own luck, and that of its subset.
+    """Departure of each run's log error from its law: its own luck, and that of its subset.
 
     A mean over n of N nested images is a random walk over images, divided by n.
     """
@@ -168,7 +168,7 @@ def _targets(study: Study, task: str) -> tuple[str, ...]:
 def power_truth(
     laws: Mapping[str, tuple[float, float, float]], baselines: Mapping[str, float]
 ) -> Truth:
-    """A truth from laws (a, b, c) by arm, and errors by baseline name; the same for every task."""
+    """A truth from laws (a, b, c) by arm and errors by baseline; the same for every task."""
 
     def truth(run: Run, task: str) -> float:
         if run.size == 0:

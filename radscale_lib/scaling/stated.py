@@ -1,4 +1,4 @@
-"""Claims stated beforehand: those of the paper's abstract, and those of the study file."""
+"""Claims stated in advance: those of the paper's abstract, and those of the study file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,12 @@ class Statement:
 
     Attributes:
         name: its name.
-        better: arms that are said to be better.
-        than: arms or baselines they are compared with, all of them; None is each arm's own
-            baseline.
-        tasks: where; the claim is about their mean.
+        better: arms claimed to be better.
+        than: arms or baselines that they must all be better than; None: each arm's own baseline.
+        tasks: tasks over which the claim is averaged.
         at: size: the smallest or the largest that both sides have, or a nominal size.
-        what: whether the value at that size is compared, or the slope.
-        some: the claim is that it holds for some arm and task, not for their mean.
+        what: whether to compare the value at that size, or the slope.
+        some: whether it is claimed for at least one arm and task, not for their mean.
     """
 
     name: str
@@ -48,8 +47,8 @@ class Statement:
 def statements(study: Study) -> list[Statement]:
     """The abstract's claims (arXiv 2509.12818), then those of the study file.
 
-    The arms are found by kind of encoder and supervision, the tasks by kind and target; a claim
-    without such arms or tasks has none.
+    Arms are found by kind of encoder and supervision, tasks by kind and target; a claim may find no
+    arms or tasks.
     """
     mi2 = _arms(study, "mi2")
     rad_dino = _arms(study, "rad-dino")
@@ -76,7 +75,7 @@ def statements(study: Study) -> list[Statement]:
 
 
 def _arms(study: Study, kind: str, supervision: set[str] | None = None) -> tuple[str, ...]:
-    """Arms that train a kind of encoder by the paradigm it was published with."""
+    """Arms that train a kind of encoder with the paradigm of its publication."""
     return tuple(
         name
         for name, arm in study.trained_arms.items()
@@ -92,11 +91,11 @@ def _tasks(study: Study, wanted: Callable[..., bool]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Part:
-    """One arm against one other on one task.
+    """One arm compared with one other on one task.
 
     Attributes:
-        draws: of the difference in favour of the arm: of the metric, or of the elasticity.
-        value: of the drawn curves.
+        draws: draws of the difference in favour of the arm, in the metric or the elasticity.
+        value: difference of the reported curves.
         probability: that the difference is positive.
         size: nominal size.
     """
@@ -210,9 +209,9 @@ def _size(at: int | str, sizes: list[float]) -> float | None:
 def _mean(statement: Statement, parts: Sequence[_Part], tail: float) -> Claim:
     """The mean over arms and tasks.
 
-    Within a task the draws are joint: arms share test patients, and pairs share arms. Between
-    tasks a run's luck may be the same, as nobody knows: the widest case is taken, in which the
-    tasks' draws come in one order.
+    Within a task the draws are joint: arms share test patients, and pairs share arms. How far a
+    run's luck is shared between tasks is unknown, so the widest case is assumed, in which the
+    tasks' draws are in the same order.
     """
     by_task: dict[str, list[_Part]] = {}
     for part in parts:
@@ -239,7 +238,7 @@ def _mean(statement: Statement, parts: Sequence[_Part], tail: float) -> Claim:
 
 
 def _some(statement: Statement, parts: Sequence[_Part], tail: float) -> Claim:
-    """That some arm is ahead on some task: contradicted where all are surely behind."""
+    """That some arm is ahead on some task; contradicted if all are certainly behind."""
     ahead = np.array([part.p if part.probability > 0.5 else 1.0 for part in parts])
     behind = np.array([part.p if part.probability < 0.5 else 1.0 for part in parts])
     best = max(parts, key=lambda part: part.probability)

@@ -14,25 +14,26 @@ from radscale_lib.scaling.fit import Fit, fit
 from radscale_lib.scaling.laws import Array
 
 DRAWS = 10_000
-"""Curves drawn of each fit: claims of a whole study rest on the tails."""
+"""Number of curves drawn from each fit, large since a study's claims depend on the tails."""
 LEAST_RESAMPLES = 20
-"""With fewer defined resamples, a curve has none."""
+"""A curve with fewer defined resamples is treated as having none."""
 
 
 @dataclass(frozen=True)
 class StudyCurve:
-    """The runs of one arm on one task, as errors, with the draws they share with the baseline.
+    """The runs of one arm on one task, as errors, with the draws shared with the baseline.
 
     Attributes:
         nominal: size of each run, as the study names it.
-        images: unique images that the runs of that size learnt from, mean over seeds.
+        images: number of unique images from which the runs of that size learnt, averaged over
+            seeds.
         errors: of the runs.
         seeds: of the runs.
         resamples: which bootstrap draws of the test patients are defined for all runs.
-        draws: errors at those, [resamples, runs]; None without.
-        baseline: error of the open weights, None without.
-        baseline_draws: its errors at the same draws, None without.
-        resolution: errors are not smaller than this.
+        draws: errors at those draws, [resamples, runs]; None if there are none.
+        baseline: error of the open weights; None without any.
+        baseline_draws: its errors at the same draws; None without any.
+        resolution: smallest possible error.
     """
 
     nominal: Array
@@ -47,7 +48,7 @@ class StudyCurve:
 
     @classmethod
     def read(cls, rows: pl.DataFrame, baseline: pl.DataFrame) -> "StudyCurve":
-        """From macro rows of the scores table.
+        """Take macro rows of the scores table.
 
         Args:
             rows: the arm's runs.
@@ -58,12 +59,12 @@ class StudyCurve:
         """
         if not len(rows):
             raise ScalingError("no runs")
-        # Half a case: a perfect score on a small test set is not an error of zero.
+        # Half a case: a perfect score on a small test set does not mean an error of zero.
         resolution = 0.5 / max(cast(int, rows["cases"].max()), 1)
         runs = len(rows)
         draws = resampled(pl.concat([rows, baseline]))
         if _defined(draws) is None:
-            # A baseline without draws leaves the runs theirs.
+            # If the baseline has no draws, the runs keep theirs.
             draws = resampled(rows)
         kept = _defined(draws)
         errors = None if draws is None or kept is None else to_error(draws[kept], resolution)
@@ -84,12 +85,12 @@ class StudyCurve:
 
     @property
     def worst(self) -> float:
-        """The largest error seen: worse than chance is possible."""
+        """The largest observed error, which may be worse than chance."""
         return max(float(self.errors.max()), self.baseline or 0.0)
 
     @cached_property
     def images_at(self) -> dict[float, float]:
-        """Images learnt from, by nominal size, ascending."""
+        """Number of images learnt from, by nominal size, ascending."""
         pairs = sorted(set(zip(self.nominal.tolist(), self.images.tolist(), strict=True)))
         return dict(pairs)
 
@@ -133,10 +134,10 @@ class StudyCurve:
 
 
 def images_learnt(rows: pl.DataFrame) -> Array:
-    """Unique images that each run learnt from, mean over the seeds of its size.
+    """Number of unique images of each run, averaged over the seeds of its size.
 
-    The column `images` of the scores; the nominal size where it is not known. The mean, because
-    runs of a size are one point of the curve.
+    From the column `images` of the scores, or else the nominal size. Averaged, because the runs of
+    a size are one point of the curve.
     """
     nominal = rows["size"].to_numpy().astype(np.float64)
     if "images" not in rows.columns:
@@ -149,14 +150,14 @@ def images_learnt(rows: pl.DataFrame) -> Array:
 
 
 def resampled(rows: pl.DataFrame) -> Array | None:
-    """Metric at each bootstrap draw, [resamples, runs]; None where a run has none."""
+    """Metric at each bootstrap draw, [resamples, runs]; None if a run has none."""
     if rows["resamples"].null_count() or rows["resamples"].list.len().n_unique() != 1:
         return None
     return np.array(rows["resamples"].to_list(), dtype=np.float64).T
 
 
 def level_draws(level: float, draws: Array | None, resample: NDArray[np.int64]) -> Array:
-    """An error at each draw of a fit: its own value, moved as its bootstrap draws are."""
+    """An error at each draw of a fit: its value, shifted like its bootstrap draws."""
     if draws is None:
         return np.full(resample.size, level)
     logs = np.log(draws)

@@ -1,4 +1,4 @@
-"""Every curve of a study, fitted: arms on tasks, and their labels pooled."""
+"""Fit every curve of a study: arms on tasks, with their labels pooled."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,13 +29,13 @@ class FittedArm:
         arm: its name.
         baseline: name of the open weights it starts from.
         curve: its runs.
-        fit: of all runs.
-        options: the fit's.
+        fit: the fit of all runs.
+        options: the fit's options.
         ends: smallest size, largest size and horizon, in images.
         tail: probability beyond each end of an interval.
-        labels: its labels, pooled; None without.
+        labels: its labels, pooled; None without labels.
         label_levels: error of the baseline on each label, at each draw of the fit: [draws, labels];
-            None without.
+            None without a baseline.
         label_cap: largest possible error of a label.
     """
 
@@ -80,7 +80,7 @@ class TaskFits:
         task: its name.
         metric: the metric that is fitted.
         arms: those that could be fitted, in the study's order.
-        refused: why the others could not.
+        refused: why the others could not be fitted.
         macro: macro rows of the scores, valid ones.
         positives: positive cases of each pooled label.
     """
@@ -93,7 +93,7 @@ class TaskFits:
     positives: dict[str, int | None] = field(default_factory=dict)
 
     def value(self, baseline: str) -> float | None:
-        """The score of open weights; None without one."""
+        """The score of the open weights; None without one."""
         rows = self.macro.filter(pl.col("arm") == baseline)
         return float(rows["value"][0]) if len(rows) else None
 
@@ -243,7 +243,7 @@ def _label_levels(arm: FittedArm, names: tuple[str, ...], by_label: pl.DataFrame
 
 
 def _defined_draws(rows: pl.DataFrame, curve: StudyCurve) -> Array | None:
-    """Errors at the draws that are defined for the macro curve, if they are for these rows too."""
+    """Errors at the macro curve's defined draws, if they are defined for these rows too."""
     draws = resampled(rows)
     if draws is None or curve.resamples is None or draws.shape[0] != curve.resamples.size:
         return None

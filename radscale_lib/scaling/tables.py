@@ -1,4 +1,4 @@
-"""From the study's scores to its tables of fits and claims (docs/reference/data-contracts.md)."""
+"""Turn a study's scores into its tables of fits and claims (docs/reference/data-contracts.md)."""
 
 from collections.abc import Container, Iterator
 from itertools import combinations
@@ -77,14 +77,14 @@ LABEL_FITS_SCHEMA = _schema(
 
 
 SIZES = 41
-"""Sizes at which crossovers of labels are looked for; between them curves are nearly straight."""
+"""Number of sizes at which label crossovers are searched; curves are nearly straight in between."""
 NO_TREND = "no trend identified"
 TRENDS = {"supported": "rises", "contradicted": "falls", "undecided": NO_TREND}
-"""The trend of a curve, by the verdict over the study on whether it rises."""
+"""The trend of a curve, by the study's verdict on whether it rises."""
 
 
 class Tables(NamedTuple):
-    """What the fits of a study say, table by table."""
+    """The results of a study's fits, table by table."""
 
     fits: pl.DataFrame
     crossovers: pl.DataFrame
@@ -182,8 +182,8 @@ def _comparison_rows(of_task: TaskFits, study: Study) -> list[dict[str, Any]]:
 def _fit_rows(study: Study, arm: FittedArm, verdict: str) -> list[dict[str, Any]]:
     """Rows of the fits table of one arm on one task: one per form.
 
-    What is not about a form is the same in all of them, the curve above all: it is the average over
-    forms, not the law of one.
+    Columns that do not depend on the form are the same in all rows, above all the curve, which is
+    the average over forms.
     """
     fitted, tail, course = arm.fit, arm.tail, arm.course
     checks = arm.curve.diagnose(fitted, arm.options)
@@ -245,10 +245,10 @@ def _parameters(fitted: Fit, form: str, tail: float) -> dict[str, float]:
 def _crossover_rows(
     study: Study, of_task: TaskFits, arm: FittedArm, sure: bool
 ) -> Iterator[dict[str, Any]]:
-    """Where an arm overtakes its open weights, if the study is sure that it does, and others.
+    """Rows of the crossovers of an arm with its open weights and with other baselines.
 
-    Claims about other baselines are not among those that a study corrects for: what is said of
-    them is of this curve alone.
+    `sure` says whether the study's verdict is that it overtakes its open weights. Claims about
+    other baselines are not among those for which a study corrects: they rest on this curve alone.
     """
     curve, level = arm.curve, arm.curve.baseline_level(arm.fit)
     if curve.baseline is not None and level is not None:
@@ -284,7 +284,7 @@ def _crossed(found: Crossover, unknown: str = "") -> dict[str, Any]:
 
 
 def _grid(arm: FittedArm) -> Array:
-    """Where a curve is reported: its sizes, and even places from the smallest to the horizon."""
+    """Sizes at which a curve is reported: its own, and evenly spaced ones up to the horizon."""
     smallest, _, horizon = arm.ends
     even = np.geomspace(smallest, horizon, 41).round(6)
     return np.union1d(even, np.append(arm.fit.sizes, horizon))
@@ -311,8 +311,8 @@ def _label_rows(
 ) -> list[dict[str, Any]]:
     """Rows of the labels table of one arm on one task.
 
-    Where a label overtakes the open weights is said if the study is sure that it does: if its arm,
-    task and name are not among the `undecided`.
+    The crossover of a label with the open weights is given only if the study's verdict is that it
+    overtakes them: if its arm, task and name are not among the `undecided`.
     """
     if arm.labels is None:
         return []
@@ -343,7 +343,7 @@ def _label_rows(
 def _label_crossovers(
     study: Study, of_task: TaskFits, arm: FittedArm, undecided: Container[tuple[str, str, str]]
 ) -> dict[str, dict[str, Any]]:
-    """Where each label overtakes the arm's open weights; nothing where these have no score."""
+    """Crossover of each label with the arm's open weights; empty if these have no score."""
     if arm.labels is None or arm.label_levels is None:
         return {}
     sizes = np.geomspace(arm.curve.images.min(), arm.fit.ensemble.largest, SIZES)
@@ -365,7 +365,7 @@ def _label_crossovers(
 
 
 def _note(fitted: Fit, course: Course, verdict: str, tail: float, checks: Diagnostics) -> str:
-    """What a reader must know of the fit, in words."""
+    """What a reader must know about the fit, in words."""
     change, notes = course.change, []
     if verdict == "undecided":
         most = max(-change[1], change[2])

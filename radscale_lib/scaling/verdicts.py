@@ -1,4 +1,4 @@
-"""Verdicts over the whole study: every claim, and whether it holds among all of them."""
+"""Verdicts over the whole study: whether each claim holds once corrected for all of them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -29,9 +29,9 @@ VERDICTS_SCHEMA = pl.Schema(
 )
 GATE = {"rises": 0.94, "overtakes": 0.02, "ahead": 0.02, "stated": 0.02}
 """Families in which the study must show something before anything is decided, with their shares of
-the level. Trends are what a scaling study is about, and hardest to see; leads that are to open the
-gate alone must be beyond doubt. The other families follow from these: gains and slopes need a
-trend, and labels make up the tasks."""
+the level. Trends are the subject of a scaling study, and hardest to see; leads alone must be beyond
+doubt to open the gate. The other families follow from these: gains and slopes need a trend, and
+tasks consist of labels."""
 
 
 def verdicts(study: Study, tasks: Sequence[TaskFits]) -> pl.DataFrame:
@@ -51,13 +51,13 @@ def verdicts(study: Study, tasks: Sequence[TaskFits]) -> pl.DataFrame:
 
 
 def _heads(tasks: str | None, heads: dict[str, str]) -> str | None:
-    """The heads of the tasks that a claim names, each once."""
+    """The heads of the tasks that a claim names, without duplicates."""
     named = [heads[task] for task in (tasks or "").split(", ") if task in heads]
     return ", ".join(dict.fromkeys(named)) or None
 
 
 def claims_of(study: Study, tasks: Sequence[TaskFits]) -> list[Claim]:
-    """Every claim of a study with its evidence: the stated ones, those of curves, of pairs."""
+    """Every claim of a study with its evidence: stated ones, those on curves, those on pairs."""
     levels = (study.scaling.confidence, study.scaling.horizon)
     return [
         *stated_claims(study, tasks),
@@ -67,13 +67,13 @@ def claims_of(study: Study, tasks: Sequence[TaskFits]) -> list[Claim]:
 
 
 def decide(claims: Sequence[Claim], level: float) -> list[dict[str, Any]]:
-    """Adjust the claims for each other, and decide those whose adjusted p is at most `level`.
+    """Adjust the claims for multiplicity, and decide those with an adjusted p of at most `level`.
 
-    A claim's adjusted p-value is the largest of: that of its family (Benjamini and Hochberg), that
-    of the whole study (`multiplicity.gate`), and that of what it needs.
+    A claim's adjusted p-value is the largest of three: that within its family (Benjamini and
+    Hochberg), that of the whole study (`multiplicity.gate`), and that of the claims it needs.
 
     Returns:
-        A row for each claim, in their order, without head and confidence.
+        A row for each claim, in the same order, without head and confidence.
     """
     families: dict[str, list[int]] = {}
     for index, claim in enumerate(claims):
@@ -132,18 +132,18 @@ def _row(claim: Claim, adjusted: float, level: float, chance: float | None) -> d
 
 
 def _true(claim: Claim) -> bool:
-    """Which side a decided claim is on."""
+    """Whether a decided claim is supported."""
     return claim.probability is not None and claim.probability > 0.5
 
 
 def decided(table: pl.DataFrame, kind: str) -> dict[tuple[str, str], str]:
-    """Verdicts of the macro claims of a kind, by arm and task."""
+    """Verdicts on the macro claims of a kind, by arm and task."""
     rows = table.filter((pl.col("kind") == kind) & (pl.col("target") == "macro"))
     return {(arm, task): verdict for arm, task, verdict in _keys(rows)}
 
 
 def undecided_labels(table: pl.DataFrame, kind: str) -> set[tuple[str, str, str]]:
-    """Arm, task and label of the claims on labels, of a kind, that are not decided."""
+    """Arm, task and label of the undecided label claims of a kind."""
     rows = table.filter((pl.col("kind") == kind) & (pl.col("target") != "macro"))
     return set(rows.filter(verdict="undecided").select("arm", "task", "target").iter_rows())
 

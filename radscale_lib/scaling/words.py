@@ -1,4 +1,4 @@
-"""Numbers as claims, figures and the report print them."""
+"""Format numbers as claims, figures and the report print them."""
 
 
 def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
