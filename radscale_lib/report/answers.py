@@ -1,6 +1,6 @@
 """The three questions that a study answers, from its verdicts and nothing else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,12 @@ WORDS = {
     "not testable": "Not tested",
 }
 """What a verdict answers."""
+Row = Mapping[str, Any]
+"""A row of the verdicts."""
+SOMETIMES = "Partly"
+"""Answers where the mean over all cases is not sure, but some cases surely gain and none loses."""
+SO_FAR = "So far"
+"""Answers where the curves rise for sure, but not that they go on rising."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Answer:
 
     Attributes:
         question: as a reader would ask it.
-        word: `Yes`, `No`, `Mixed`, `Not shown` or `Not tested`.
+        word: `Yes`, `No`, `Partly`, `So far`, `Mixed`, `Not shown` or `Not tested`.
         number: the difference with its interval; empty where nothing was tested.
         what: what the number is.
         counts: in how many cases it holds surely, and how many chance alone would decide.
@@ -48,36 +54,70 @@ def answers(study: Study, verdicts: pl.DataFrame) -> list[Answer]:
     macro = verdicts.filter((pl.col("target") == "macro") & (pl.col("kind") != "stated"))
     largest = f"{format_count(study.subsets.sizes[-1])} images"
     continuing = _stated(
+        study,
         "Continue on your own data?",
         verdicts,
         CONTINUING,
-        f"difference from the open weights at each arm’s largest size, up to {largest}: mean "
-        "over arms, then over tasks",
-        _counted("surely ahead", "surely behind", "arm-task pairs", _rows(macro, "overtakes")),
+        f"difference from the open weights at each arm’s largest size, up to {largest}",
+        "mean over arms, then over tasks",
+        ("surely ahead", "surely behind", "arm-task pairs"),
+        _rows(macro, "overtakes"),
     )
     labels = _stated(
+        study,
         "Add labels?",
         verdicts,
         LABELS,
-        "difference of reports and labels from reports alone at the largest size: mean over pairs "
-        "of arms, then over tasks",
-        _counted(
-            "surely ahead with labels", "surely behind", "comparisons", label_comparisons(verdicts)
-        ),
+        "difference of reports and labels from reports alone at the largest size",
+        "mean over pairs of arms, then over tasks",
+        ("surely ahead with labels", "surely behind", "comparisons"),
+        label_comparisons(verdicts),
     )
-    return [continuing, labels, _more_images(study, _rows(macro, "gains"))]
+    return [continuing, labels, _more_images(study, macro)]
 
 
 def _rows(macro: pl.DataFrame, kind: str) -> list[dict[str, Any]]:
     return macro.filter(pl.col("kind") == kind).rows(named=True)
 
 
-def _stated(question: str, verdicts: pl.DataFrame, claim: str, what: str, counts: str) -> Answer:
+def _stated(
+    study: Study,
+    question: str,
+    verdicts: pl.DataFrame,
+    claim: str,
+    what: str,
+    mean: str,
+    words: tuple[str, str, str],
+    rows: Sequence[Row],
+) -> Answer:
+    """By the claim's mean over all cases; where that is not sure, by the cases that are."""
     row = next(verdicts.filter(kind="stated", claim=claim).iter_rows(named=True), None)
     if row is None or row["verdict"] == "not testable":
         return Answer(question, WORDS["not testable"], what=row["text"] if row else "")
-    shown = interval(row["value"], row["lower"], row["upper"], sign=True)
-    return Answer(question, WORDS[row["verdict"]], shown, what, counts)
+    found, counts = _number(row), _counted(*words, rows)
+    gains, losses = _decided(rows)
+    if row["verdict"] != "undecided" or not gains:
+        return Answer(question, WORDS[row["verdict"]], found, f"{what}: {mean}", counts)
+    word = "Mixed" if losses else SOMETIMES
+    best = max(gains, key=lambda row: row["value"])
+    what = f"{what}: {_where(study, best)}, the largest shown; the {mean}, {found}, is not sure"
+    return Answer(question, word, _number(best), what, counts)
+
+
+def _number(row: Row) -> str:
+    return interval(row["value"], row["lower"], row["upper"], sign=True)
+
+
+def _where(study: Study, row: Row) -> str:
+    return f"{row['arm']} on {task_title(study, row['task']).lower()}"
+
+
+def _decided(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Verdicts that are supported, and those that are contradicted."""
+    return (
+        [row for row in rows if row["verdict"] == "supported"],
+        [row for row in rows if row["verdict"] == "contradicted"],
+    )
 
 
 def label_comparisons(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
@@ -119,51 +159,57 @@ def _turned(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scaled(row: Mapping[str, Any], share: float) -> float | None:
+def _scaled(row: Row, share: float) -> float | None:
     expected = row["expected_by_chance"]
     return None if expected is None else expected * share
 
 
-def _counted(yes: str, no: str, unit: str, rows: Iterable[Mapping[str, Any]]) -> str:
+def _counted(yes: str, no: str, unit: str, rows: Sequence[Row]) -> str:
     """How many are decided either way, of how many, and how many chance alone would decide."""
     tested = [row for row in rows if row["verdict"] != "not testable"]
     if not tested:
         return ""
-    supported, contradicted = (
-        sum(row["verdict"] == verdict for row in tested)
-        for verdict in ("supported", "contradicted")
-    )
+    supported, contradicted = (len(decided) for decided in _decided(tested))
     against = f", {no} in {contradicted}" if contradicted else ""
     chance = tested[0]["expected_by_chance"]
     expected = "" if chance is None else f"; about {number(chance, 1)} expected by chance"
     return f"{yes} in {supported} of {len(tested)} {unit}{against}{expected}"
 
 
-def _more_images(study: Study, rows: list[dict[str, Any]]) -> Answer:
-    """The gain of more images is a verdict of each curve: the largest one shown is named."""
+def _more_images(study: Study, macro: pl.DataFrame) -> Answer:
+    """The gain of more images is a verdict of each curve: the largest one shown is named.
+
+    Where none is shown, rises from the smallest to the largest size say what images did so far.
+    """
     question, horizon = "Add images?", f"{study.scaling.horizon:g} × the images"
-    tested = [row for row in rows if row["verdict"] != "not testable"]
+    tested, risen = (
+        [row for row in _rows(macro, kind) if row["verdict"] != "not testable"]
+        for kind in ("gains", "rises")
+    )
     if not tested:
         return Answer(question, WORDS["not testable"], what="no curve could be fitted")
-    found = {row["verdict"] for row in tested} & {"supported", "contradicted"}
+    gains, losses = _decided(tested)
+    counts = _counted("a sure gain", "a sure loss", "arm-task pairs", tested)
+    rises, falls = _decided(risen)
+    if rises and not (gains or losses):
+        best = max(rises, key=lambda row: row["value"])
+        sizes = " to ".join(format_count(study.subsets.sizes[place]) for place in (0, -1))
+        what = (
+            f"change from {sizes} images for {_where(study, best)}, the largest rise shown; "
+            f"that {horizon} would gain more is not shown"
+        )
+        counts = _counted("a sure rise", "a sure fall", "arm-task pairs", risen)
+        return Answer(question, "Mixed" if falls else SO_FAR, _number(best), what, counts)
+    found = {row["verdict"] for row in [*gains, *losses]}
     word = "Mixed" if len(found) == 2 else WORDS[next(iter(found), "undecided")]
     best, what = _named_gain(tested)
-    where = f"{best['arm']} on {task_title(study, best['task']).lower()}"
-    return Answer(
-        question,
-        word,
-        interval(best["value"], best["lower"], best["upper"], sign=True),
-        f"change with {horizon} for {where}, {what}",
-        _counted("a sure gain", "a sure loss", "arm-task pairs", tested),
-    )
+    what = f"change with {horizon} for {_where(study, best)}, {what}"
+    return Answer(question, word, _number(best), what, counts)
 
 
-def _named_gain(tested: list[dict[str, Any]]) -> tuple[dict[str, Any], str]:
+def _named_gain(tested: Sequence[Row]) -> tuple[Row, str]:
     """The curve that stands for all, and what it is among them."""
-    gains, losses = (
-        [row for row in tested if row["verdict"] == verdict]
-        for verdict in ("supported", "contradicted")
-    )
+    gains, losses = _decided(tested)
     if gains:
         return max(gains, key=lambda row: row["value"]), "the largest gain shown"
     if losses:

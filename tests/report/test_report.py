@@ -291,6 +291,34 @@ def test_answers_of_what_is_not_shown(example):
     assert ", a sure loss in 4; about" in mixed.counts
 
 
+def test_answers_where_only_some_cases_are_sure(example):
+    """The mean over arms and tasks is not, nor that more images than the largest size help."""
+    unsure = pl.col("kind").is_in(["stated", "gains"])
+    judged = example.table("verdicts").with_columns(
+        verdict=pl.when(unsure).then(pl.lit("undecided")).otherwise("verdict")
+    )
+    continuing, labels, images = answers(example.study, judged)
+    assert (continuing.word, labels.word, images.word) == ("Partly", "Partly", "So far")
+    for answer, kind in ((continuing, "overtakes"), (images, "rises")):
+        rows = judged.filter(kind=kind, target="macro", verdict="supported").sort("value")
+        best = rows.row(-1, named=True)
+        assert answer.number == interval(best["value"], best["lower"], best["upper"], sign=True)
+        assert f"{best['arm']} on " in answer.what
+        assert f"{len(rows)} of 12" in answer.counts
+    mean = judged.filter(claim="continuing-pays").row(0, named=True)
+    shown = interval(mean["value"], mean["lower"], mean["upper"], sign=True)
+    assert f"{shown}, is not sure" in continuing.what
+    assert "that 2 × the images would gain more is not shown" in images.what
+    one_way = pl.col("arm") == "rad-dino"
+    both = judged.with_columns(
+        verdict=pl.when(one_way & ~unsure).then(pl.lit("contradicted")).otherwise("verdict")
+    )
+    continuing, _, images = answers(example.study, both)
+    assert (continuing.word, images.word) == ("Mixed", "Mixed")
+    assert "surely behind in 4" in continuing.counts
+    assert "a sure fall in 4" in images.counts
+
+
 def test_labels_against_reports_are_turned_toward_labels(example):
     rows = label_comparisons(example.table("verdicts"))
     assert {(row["arm"], row["other"]) for row in rows} == {("mi2-reports-labels", "mi2-reports")}
