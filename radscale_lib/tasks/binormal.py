@@ -1,9 +1,9 @@
-"""The binormal model of a label: what scores of few cases spread like.
+"""The binormal model of a label: how scores from few cases spread.
 
 Logits of negatives are standard normal and those of positives normal with standard deviation
 `spread`, after some monotone change of scale (Hanley 1988). The separation is given as the normal
-deviate of the area under the ROC curve. Of a handful of positives a bootstrap sees too little:
-its draws never hold the misranked positive that happened not to be among them.
+deviate of the area under the ROC curve. With a handful of positives a bootstrap sees too little:
+its draws never contain a misranked positive if there happened to be none in the sample.
 """
 
 from functools import cache
@@ -18,20 +18,20 @@ Floats = NDArray[np.float64]
 DEVIATES = np.linspace(-1.5, 4.5, 25)
 """Separations at which average precision is simulated."""
 SPREADS = (0.6, 1.0, 1 / 0.6)
-"""Spreads at which it is."""
+"""Spreads at which it is simulated."""
 LOG_SPREADS = np.linspace(-1, 1, 41)
-"""Logarithms of spreads that are possible."""
+"""Logarithms of possible spreads."""
 PRIOR_SPREAD = 0.3
-"""Standard deviation of log spread that is expected beforehand."""
+"""Prior standard deviation of log spread."""
 MOST_POSITIVES = 50
-"""More positives are not simulated: variance and bias fall as one over their number."""
+"""Largest number of positives simulated; beyond it, variance and bias fall as 1 / number."""
 MOST_ARRIVALS = 4000
-"""Negatives that are simulated one by one, the highest."""
+"""Number of negatives, the highest ones, that are simulated one by one."""
 SIMULATIONS = 400
 
 
 class Moments(NamedTuple):
-    """A metric in the population, and mean and variance of its estimate; arrays of one shape."""
+    """A metric in the population, and mean and variance of its estimate; arrays of equal shape."""
 
     truth: Floats
     mean: Floats
@@ -91,7 +91,7 @@ def precision_moments(deviate: Floats, positives: int, negatives: int, spread: F
 
 @cache
 def _simulated(positives: int, negatives: int) -> Floats:
-    """Normal deviate of average precision, bias and log variance: [spreads, 3, separations]."""
+    """Normal deviate of average precision, its bias and log variance: [spreads, 3, separations]."""
     random = np.random.default_rng(0)
     normal = np.sort(random.standard_normal((SIMULATIONS, positives)), axis=1)[:, ::-1]
     arrivals = np.cumsum(
@@ -118,7 +118,8 @@ def _simulated(positives: int, negatives: int) -> Floats:
             estimate = (rank / (rank + above)).mean(axis=1)
             false = ndtr(-(mean - spread * ndtri(share)))
             truth = (prevalence * share / (prevalence * share + (1 - prevalence) * false)).mean()
-            # Where hardly a simulation has an error, its chance bounds the variance from below.
+            # If hardly any simulation has an error, the chance of one bounds the variance from
+            # below.
             least = (1 - truth) / positives / SIMULATIONS
             table[s, :, d] = (
                 ndtri(min(truth, 1 - 1e-12)),
@@ -129,10 +130,10 @@ def _simulated(positives: int, negatives: int) -> Floats:
 
 
 def spreads_given(deviate: Floats, placements: Floats, negatives: int) -> Floats:
-    """Standard deviation of the positives' logits, most likely under each separation.
+    """Most likely standard deviation of the positives' logits under each separation.
 
-    On the scale where the negatives' is 1. Placements become normal deviates; those beyond all
-    negatives, or below, are known to be so only. The prior of log spread is normal around 0
+    On the scale on which the negatives' is 1. Placements become normal deviates; those above or
+    below all negatives are treated as censored. The prior of log spread is normal around 0
     (`PRIOR_SPREAD`).
 
     Args:
@@ -152,7 +153,7 @@ def spreads_given(deviate: Floats, placements: Floats, negatives: int) -> Floats
         - len(inside) * LOG_SPREADS
         - squares / (2 * spread**2)
     )
-    # Negatives are no more known than positives are.
+    # Negatives are not known any better than positives.
     likelihood *= negatives / (negatives + len(placements))
     likelihood -= LOG_SPREADS**2 / (2 * PRIOR_SPREAD**2)
     best = np.clip(likelihood.argmax(axis=1), 1, len(LOG_SPREADS) - 2)

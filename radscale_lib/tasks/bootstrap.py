@@ -1,4 +1,4 @@
-"""Bootstrap over patients: one draw of patients, shared by every metric and every encoder."""
+"""Bootstrap over patients: the same draws of patients for every metric and every encoder."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 CELLS = 1_000_000
-"""Weights and sums that are held at once (4 MB each), whatever the number of test images."""
+"""Number of weights and of sums held at once (4 MB each), whatever the number of test images."""
 FEWEST_AT_ONCE = 16
-"""Resamples that are held at once, however many test images there are."""
+"""Number of resamples held at once, whatever the number of test images."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class PatientDraws:
     def draw(cls, patients: Sequence[str], resamples: int, seed: int) -> "PatientDraws":
         """Draw patients with replacement.
 
-        The draws depend on the set of patients, `resamples` and `seed` only: neither on the order
-        of the images nor on the encoder. Scores of two encoders are therefore paired.
+        The draws depend only on the set of patients, `resamples` and `seed`, not on the order of
+        the images or the encoder. Scores of two encoders are therefore paired.
 
         Args:
             patients: patient of each of the N images.
@@ -54,7 +54,7 @@ class PatientDraws:
         return len(self.counts)
 
     def of(self, images: NDArray[np.intp]) -> "PatientDraws":
-        """The same draws, of some of the images: scores of several such parts are paired.
+        """The same draws for some of the images, so that scores of several parts are paired.
 
         Args:
             images: [n], indices of images.
@@ -66,7 +66,7 @@ class PatientDraws:
         """Weights of the patients, some resamples at a time.
 
         Args:
-            rows: of what is computed of each resample, and held at once.
+            rows: number of values held at once per resample.
 
         Yields:
             The resamples, and the weights [P, b].
@@ -96,9 +96,9 @@ class PatientDraws:
 
 
 def at_prevalence(resamples: Floats, positives: Floats, negatives: Floats) -> Floats:
-    """Draws of a score less what goes with a draw's prevalence (linear in its log odds).
+    """Draws of a score with the effect of a draw's prevalence removed (linear in its log odds).
 
-    Prevalence is the test set's, the same for all encoders.
+    They are adjusted to the test set's prevalence, the same for all encoders.
 
     Args:
         resamples: [B], NaN where undefined.
@@ -117,13 +117,13 @@ def at_prevalence(resamples: Floats, positives: Floats, negatives: Floats) -> Fl
 
 
 def covariance(resamples: Floats, cases: Floats) -> Floats:
-    """Covariance [K, K] of draws, were there as many cases in each as in the test set.
+    """Covariance [K, K] of draws if each had as many cases as the test set.
 
-    A mean over few of the cases varies more: each draw counts by the number of them.
+    A mean over fewer cases varies more, so each draw is weighted by its number of cases.
 
     Args:
         resamples: [B, K]; draws with a NaN are left out.
-        cases: [B], the cases of each draw that the scores rest on.
+        cases: [B], the number of cases in each draw that count in the scores.
     """
     kept = ~np.isnan(resamples).any(axis=1) & (cases > 0)
     if not kept.any():

@@ -1,4 +1,4 @@
-"""Scores of the encoders that runs keep on the way, and which of them validation chooses."""
+"""Scores of runs' intermediate encoders, and which of them validation chooses."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,16 +27,16 @@ CHECKPOINTS_SCHEMA = pl.Schema(
 def separated(
     study: Study, scores: pl.DataFrame, validated: Mapping[Run, float]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The scores of whole runs, and those along the budgets of arms that keep encoders.
+    """Separate the scores of completed runs from those of intermediate encoders.
 
     Args:
         study: the study.
-        scores: of all runs, `arm` of a kept encoder being `arm@share`.
-        validated: score of runs on the validation images that checkpoints are chosen by.
+        scores: of all runs, with `arm@share` as the `arm` of an intermediate encoder.
+        validated: score of runs on the validation images by which checkpoints are chosen.
 
     Returns:
-        Rows of whole runs, and rows of `CHECKPOINTS_SCHEMA`: those of kept encoders under their
-        arm's name, and of the whole runs of the same arms.
+        Rows of completed runs, and rows of `CHECKPOINTS_SCHEMA`: intermediate encoders under their
+        arm's name, and the completed runs of the same arms.
     """
     kept = study.kept
     whole = scores.filter(~pl.col("arm").is_in(list(kept)))
@@ -66,7 +66,7 @@ def separated(
 
 
 def _seen(study: Study, arm: str, share: float) -> tuple[int, float]:
-    """Samples that an arm has seen at a share of its budget, and the FLOPs that took."""
+    """Samples that an arm has seen at a share of its budget, and the FLOPs used."""
     section = study.trained_arms[arm]
     optimiser = section.recipe.optimiser
     samples = section.kept.get(share, optimiser.steps) * optimiser.batch
@@ -79,7 +79,7 @@ def _validation(facts: pl.DataFrame, validated: Mapping[Run, float]) -> pl.Serie
 
 
 def _chosen() -> pl.Expr:
-    """Whether a run's encoder is its best on validation, the last of equals; null if unknown."""
+    """Whether a run's encoder is its best on validation (the last of ties); null if unknown."""
     run = ["of", "size", "seed"]
     best = pl.col("validation") == pl.col("validation").max().over(run)
     last = pl.col("share") == pl.col("share").filter(best).max().over(run)
@@ -88,12 +88,12 @@ def _chosen() -> pl.Expr:
 
 
 def validation_scores(study: Study, paths: Iterable[Path]) -> dict[Run, float]:
-    """Score of each run on the validation images of the task that checkpoints are chosen by.
+    """Score of each run on the validation images of the task by which checkpoints are chosen.
 
     Args:
         study: names the task, its metric and its head.
-        paths: `predictions.parquet` of the task, each beside its `scores.parquet`, which says what
-            run it is of; runs without scores are left out.
+        paths: `predictions.parquet` of the task, each beside the `scores.parquet` that names its
+            run; runs without scores are left out.
     """
     task = study.scaling.checkpoint_by
     if task is None:
@@ -114,7 +114,7 @@ def validation_scores(study: Study, paths: Iterable[Path]) -> dict[Run, float]:
 
 
 def macro_score(predictions: pl.DataFrame, metric: RankingMetric) -> float | None:
-    """Mean of a metric over labels that some images have and others lack; None without any."""
+    """Mean of a metric over labels with positive and negative images; None without any."""
     values = []
     for name in predictions.columns:
         label = name.removeprefix("target:")

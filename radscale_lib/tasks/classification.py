@@ -21,7 +21,7 @@ from radscale_lib.tasks.predictions import HEAD, Predicted
 
 
 def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
-    """Fit a head on the train split, on all labels and on its shares of them.
+    """Fit a head on the train split, with all labels and with each of its label shares.
 
     Args:
         study: the study.
@@ -30,8 +30,8 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
         inputs: the run's files.
 
     Returns:
-        Target and log odds of each label of each validation and test image; elsewhere those of the
-        test archive, beside the validation images, which thresholds are taken from.
+        Target and log odds of each label for each validation and test image; for a test archive,
+        those of its images and of the validation images, from which thresholds are taken.
 
     Raises:
         NoCasesError: if a split has no labelled image.
@@ -86,13 +86,13 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
 
 
 def _labelled(study: Study, name: str, inputs: Inputs, known: Labels) -> Films:
-    """The images of an archive of which a label of the task is known.
+    """The images of an archive with at least one known label of the task.
 
     Args:
         study: the study.
         name: the task's name.
         inputs: the run's files for the archive.
-        known: the labels that its tables have; of others nothing is known.
+        known: the labels that its tables have; others are unknown.
     """
     target = _task(study, name).target
     vectors, index = read_vectors(inputs)
@@ -108,7 +108,7 @@ def _labelled(study: Study, name: str, inputs: Inputs, known: Labels) -> Films:
 
 
 def _trained_on(part: str, section: HeadSection, cases: Cases) -> Iterator[tuple[str, Cases]]:
-    """What a head is called, and its cases, with all labels and with each of its shares of them."""
+    """Name and cases of a head, with all labels and with each of its label shares."""
     yield part, cases
     for share in section.shares():
         yield share_name(part, share), cases.share(share)
@@ -139,7 +139,7 @@ def _predictions(
     labels: Sequence[str],
     logits: NDArray[np.float32] | None,
 ) -> pl.DataFrame:
-    """A row for each of some images; `logits` [n, K] are of these."""
+    """A row for each of the given images, with their `logits` [n, K]."""
     truth = films.truth[rows]
     table = films.index[rows].select(pl.lit(head).alias(HEAD), "image_id", "patient_id", "split")
     for column, label in enumerate(labels):

@@ -1,10 +1,9 @@
-"""Intervals and draws that hold where cases are few.
+"""Intervals and draws that are valid for few cases.
 
-A metric's interval holds every true value under which the score that was seen is not too unlikely
-(test inversion), its estimate taken as beta distributed: near 1 that is as skew as it should be,
-and a perfect score has a lower end. What the true values could be, and how the estimate would
-spread under each, is a `Family`; the bootstrap supplies how scores of labels, and of runs, go
-together.
+A metric's interval contains every true value under which the observed score is not too unlikely
+(test inversion), with a beta-distributed estimate: near 1 it is as skewed as it should be, and even
+a perfect score has a lower end. A `Family` gives the possible true values, and the spread of the
+estimate under each; the bootstrap gives the dependence between scores of labels and of runs.
 """
 
 from collections.abc import Sequence
@@ -19,22 +18,22 @@ Floats = NDArray[np.float64]
 
 _STEPS = np.geomspace(1e-4, 5, 90)
 SHIFTS: Floats = np.concatenate([-_STEPS[::-1], [0.0], _STEPS])
-"""How far, in normal deviates, the truth could lie from what was seen: [C]."""
+"""Distances of candidate truths from the observed score, in normal deviates: [C]."""
 FARTHEST = 8.0
-"""Normal deviate beyond which probabilities are not distinguished."""
+"""Normal deviates are clipped here."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """True values that a score could have: [C] each, the truth rising.
+    """Candidate true values of a score, ascending, with moments of its estimate: [C] each.
 
     Attributes:
         truth: the metric in the population.
         mean: expected score of a test set of this size.
-        variance: of that score.
+        variance: variance of that score.
         step: half the least difference between two scores.
-        least: expected score of the least truth, which no truth is below; None where all but
-            impossible truths are near an end.
+        least: expected score at the smallest possible truth; None if only impossible truths are
+            near that end.
     """
 
     truth: Floats
@@ -46,15 +45,15 @@ class Family:
 
 @dataclass(frozen=True)
 class Confidence:
-    """How sure each true value is, given what was seen.
+    """The confidence in each true value, given the observed score.
 
     Attributes:
         observed: the score.
         truth: [C], rising.
-        below: [C], chance of a lower score.
-        up_to: [C], chance of this score or a lower one.
-        beyond: [C], normal deviate of the chance of a score above that of the least truth; None
-            where there is no such.
+        below: [C], probability of a lower score.
+        up_to: [C], probability of this score or a lower one.
+        beyond: [C], normal deviate of the probability of a score above that of the smallest truth;
+            None if there is no smallest truth.
     """
 
     observed: float
@@ -67,7 +66,7 @@ class Confidence:
     def from_families(
         cls, families: Sequence[Family], correlation: Floats, observed: float
     ) -> "Confidence":
-        """Of the mean of some scores; of a single one, with a correlation of [[1]].
+        """The confidence for the mean of scores; for a single one, the correlation is [[1]].
 
         All true values are shifted together.
 
@@ -98,11 +97,11 @@ class Confidence:
 
     @cached_property
     def _deviates(self) -> Floats:
-        """Normal deviates of the confidence that the truth is lower: [C], rising."""
+        """Normal deviates of the confidence that the truth is lower: [C], ascending."""
         return np.maximum.accumulate(np.clip(ndtri(1 - self.below), -FARTHEST, FARTHEST))
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Lower and upper end; the score itself is always inside."""
+        """Lower and upper end; the interval always contains the score."""
         if self.beyond is not None:
             return self._unified(confidence, self.beyond)
         tail = float(ndtri((1 - confidence) / 2))
@@ -116,8 +115,9 @@ class Confidence:
     def _unified(self, confidence: float, beyond: Floats) -> tuple[float, float]:
         """Ends by the ordering of Feldman and Cousins (1998).
 
-        Two equal tails would cover too much at the least truth, which is missed on one side alone.
-        Scores are normal deviates: x is the one seen, and `beyond` the truth, from the least one's.
+        Two equal tails would over-cover at the smallest truth, which can be missed on one side
+        only. Scores are normal deviates relative to the smallest truth: x is the observed score,
+        `beyond` the truth.
         """
         off = -self._deviates
         x = off + beyond
@@ -139,12 +139,12 @@ class Confidence:
         return min(float(lower), self.observed), max(float(upper), self.observed)
 
     def draws(self, resamples: Floats) -> Floats:
-        """The score's bootstrap draws, moved to this distribution in their own order.
+        """The score's bootstrap draws, mapped to this distribution in rank order.
 
-        Scores that share draws stay paired. Draws that are equal are ordered at random.
+        Scores that share draws stay paired. Ties are ordered at random.
 
         Args:
-            resamples: [B], NaN where undefined, and there alone in the result.
+            resamples: [B], NaN if undefined; the result is NaN for the same draws.
         """
         defined = np.flatnonzero(~np.isnan(resamples))
         shuffled = defined[np.random.default_rng(len(defined)).permutation(len(defined))]
@@ -156,7 +156,7 @@ class Confidence:
 
 
 def correlation_of(resamples: Floats) -> Floats:
-    """Correlation [K, K] of scores over their draws [K, B]; 0 with a score that never varies."""
+    """Correlation [K, K] of scores over their draws [K, B]; 0 for a score that never varies."""
     kept = resamples[:, ~np.isnan(resamples).any(axis=0)]
     if kept.shape[1] < 3:
         return np.eye(len(resamples))
@@ -169,16 +169,16 @@ def correlation_of(resamples: Floats) -> Floats:
 
 
 def sampled_family(value: float, variance: float, cases: int, bias: float = 0.0) -> Family:
-    """Of a score in [0, 1] whose variance only the bootstrap gives.
+    """The family of a score in [0, 1] whose variance comes from the bootstrap alone.
 
-    On the scale of normal deviates the variance is the same everywhere. That it is estimated
-    from few cases widens it as Student's t does.
+    On the scale of normal deviates the variance is constant. It is widened, like Student's t,
+    because it is estimated from few cases.
 
     Args:
         value: the score.
         variance: of its bootstrap draws.
-        cases: number of patients that it rests on.
-        bias: by how much an estimate is too large.
+        cases: number of patients behind the score.
+        bias: expected excess of the estimate.
     """
     wider = cases / (cases - 1) * student(cases - 1) if cases > 1 else 1.0
     start = ndtri(np.clip(value - bias, 1e-6, 1 - 1e-6))
@@ -188,14 +188,14 @@ def sampled_family(value: float, variance: float, cases: int, bias: float = 0.0)
 
 
 def student(freedom: float) -> float:
-    """How much wider, squared, an interval is whose variance has so many degrees of freedom."""
+    """Factor on the variance of an interval whose variance has this many degrees of freedom."""
     return float(stdtrit(freedom, 0.975) / ndtri(0.975)) ** 2
 
 
 def share_family(value: float, cases: int, variance: float) -> Family:
-    """Of a share of cases: binomial, widened as the bootstrap's variance is, where it has one.
+    """The family of a share of cases: binomial, widened to the bootstrap's variance if larger.
 
-    A share of 0 or 1, which does not vary over draws, has an interval too.
+    A share of 0 or 1, which does not vary over draws, also gets an interval.
 
     Args:
         value: the share.

@@ -33,9 +33,9 @@ SCHEMA = pl.Schema(
     }
 )
 IDENTICAL = 1 - 1e-9
-"""Correlation of draws that are equal."""
+"""Correlation assumed for equal draws."""
 NOT_SHARED = "other draws"
-"""Note of a pair whose draws are not of the same test patients."""
+"""Note on a pair whose draws are from different test patients."""
 
 
 class Difference(NamedTuple):
@@ -47,14 +47,14 @@ class Difference(NamedTuple):
 
 
 def paired_difference(first: Score, second: Score, confidence: float) -> Difference:
-    """Difference of two scores of the same test images and draws.
+    """Difference of two scores with the same test images and draws.
 
     Its ends recover the variances from the scores' own ends and the correlation of their draws
-    (MOVER: Zou and Donner 2008), so that it is as skew as they are. NaN where one has no interval.
+    (MOVER: Zou and Donner 2008), so that it is as skewed as they are. NaN if one has no interval.
 
     Args:
         first: a score.
-        second: of the same metric and label.
+        second: a score of the same metric and label.
         confidence: level of the interval.
     """
     draws = np.array([first.order, second.order])
@@ -65,10 +65,10 @@ def paired_difference(first: Score, second: Score, confidence: float) -> Differe
 
 
 def _correlation(found: float, cases: int) -> float:
-    """The correlation of two scores; of draws that are all equal, the least that is likely.
+    """The correlation of two scores; if all draws are equal, the smallest plausible one.
 
-    Encoders that agree on all of n cases can disagree on up to 3 / n of others (95 %), so that a
-    difference of none has an interval, too: about that wide for shares of one half.
+    Encoders that agree on all of n cases can disagree on up to 3 / n of other cases (95 %), so that
+    a difference of zero has an interval too: about that wide for shares of one half.
     """
     return found if found < IDENTICAL else max(0.0, 1 - 4 / max(cases, 1))
 
@@ -76,7 +76,7 @@ def _correlation(found: float, cases: int) -> float:
 def _mover(
     first: tuple[float, float, float], second: tuple[float, float, float], correlation: float
 ) -> Difference:
-    """Difference of two estimates, given each with its ends."""
+    """Difference of two estimates, each given with its interval ends."""
     down, up = first[0] - first[1], first[2] - first[0]
     other_down, other_up = second[0] - second[1], second[2] - second[0]
     value = first[0] - second[0]
@@ -88,9 +88,9 @@ def _mover(
 def difference_table(scores: pl.DataFrame, arms: Sequence[str]) -> pl.DataFrame:
     """Differences between all encoders: arms at their sizes, baselines and floors.
 
-    Of an encoder with several seeds the mean of its scores is compared. Intervals are of single
-    pairs: not adjusted for their number. They hold the test patients' sampling error, not that
-    between seeds.
+    For an encoder with several seeds, the mean of its scores is compared. Intervals are for single
+    pairs, not adjusted for their number. They include the sampling error of the test patients, but
+    not the variation between seeds.
 
     Args:
         scores: the scores table with its draws (`resamples`).
@@ -119,17 +119,17 @@ def difference_table(scores: pl.DataFrame, arms: Sequence[str]) -> pl.DataFrame:
 
 
 class _Encoder(NamedTuple):
-    """Mean over the seeds of an arm at a size."""
+    """Mean score over the seeds of an arm at a size."""
 
     name: tuple[str, int, int]
     """Arm, size and number of seeds."""
     found: tuple[float, float, float]
-    """Value, and its ends; NaN where there is no interval."""
+    """Value, and interval ends; NaN without an interval."""
     draws: Floats | None
     confidence: float
     cases: int
     rests_on: int
-    """Positives, or cases where there are no labels."""
+    """Number of positives, or of cases if there are no labels."""
     note: str | None
 
 
@@ -153,7 +153,7 @@ def _encoder(name: tuple[Any, ...], rows: pl.DataFrame) -> _Encoder:
 
 
 def _draws(rows: pl.DataFrame) -> Floats | None:
-    """Mean of the draws of some seeds."""
+    """Mean of the draws of several seeds."""
     resamples = rows["resamples"]
     if resamples.null_count() or resamples.list.len().n_unique() != 1:
         return None
@@ -162,7 +162,7 @@ def _draws(rows: pl.DataFrame) -> Floats | None:
 
 
 def _pairs(encoders: Sequence[_Encoder]) -> Iterator[dict[str, Any]]:
-    """Every pair of encoders on one metric of one target."""
+    """Every pair of encoders for one metric of one target."""
     lengths = {None if one.draws is None else len(one.draws) for one in encoders}
     related: NDArray[np.float64] | None = None
     if None not in lengths and len(lengths) == 1:

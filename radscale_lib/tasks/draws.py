@@ -1,11 +1,11 @@
-"""Draws of scores in a table of their own: what scaling laws are fitted to, and what is paired."""
+"""Draws of scores in a table of their own, used to fit scaling laws and to pair scores."""
 
 from pathlib import Path
 
 import polars as pl
 
 FILE = "draws.parquet"
-"""Beside a table of scores."""
+"""File of draws beside a table of scores."""
 KEYS = ["arm", "size", "seed", "task", "head", "target", "metric"]
 """Columns that name a score."""
 SCHEMA = pl.Schema(
@@ -20,26 +20,26 @@ SCHEMA = pl.Schema(
         "resamples": pl.List(pl.Float32),
     }
 )
-"""`resamples`: what the truth could be, at each bootstrap draw of test patients; NaN: undefined."""
+"""`resamples`: possible true value at each bootstrap draw of test patients; NaN if undefined."""
 
 
 def with_draws(scores: pl.DataFrame, draws: pl.DataFrame) -> pl.DataFrame:
-    """Scores with their draws, as column `resamples`; null where there are none."""
+    """Scores with their draws as column `resamples`; null for scores without draws."""
     named = draws.select(*KEYS, "resamples")
     return scores.join(named, on=KEYS, how="left", maintain_order="left", nulls_equal=True)
 
 
 def apart(scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A table of scores without its draws, and the draws."""
+    """Split a table of scores into scores without draws, and the draws."""
     draws = scores.select(*KEYS, pl.col("resamples").cast(pl.List(pl.Float32)))
     return scores.drop("resamples"), draws
 
 
 def read_scores(path: Path) -> pl.DataFrame:
-    """A table of scores with the draws that lie beside it; null without such a file.
+    """Read a table of scores with the draws stored beside it; null draws without that file.
 
     Args:
-        path: `scores.parquet`; a table from elsewhere may hold its draws itself.
+        path: `scores.parquet`; a table from another source may contain its draws.
     """
     scores = pl.read_parquet(path)
     if "resamples" in scores.columns:

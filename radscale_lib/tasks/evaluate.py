@@ -37,21 +37,21 @@ def evaluate_run(
 ) -> None:
     """Write the features of a run to `inputs.features`, and the predictions of tasks.
 
-    A part, which is the features or one head of one task, is computed only if it is not kept from
-    before, made of the same by the same code. Features have no image and predictions no row if the
-    run failed, or if its values are not finite.
+    A part (the features, or one head of one task) is computed only if there is no earlier one from
+    the same inputs and code. Features have no images and predictions no rows if the run failed, or
+    if its values are not finite.
 
     Args:
         study: the study.
-        run: which encoder of the study, or of elsewhere.
+        run: which encoder, of the study or from elsewhere.
         inputs: the run's files.
         tables: `predictions.parquet` of each task, by name.
         threads: threads of the numerical libraries.
-        work: folder that parts are kept in; None keeps none.
+        work: folder in which parts are kept; None keeps none.
         elsewhere: the tables of each archive of `inputs.elsewhere`.
 
     Raises:
-        NoCasesError: if a task has no image to learn from or to be scored on.
+        NoCasesError: if a task has no images for training or for scoring.
     """
     kept = Kept(work / FOLDER / run.path) if work else None
     inputs = _remembering(inputs, study.evaluation.features.batch)
@@ -72,26 +72,26 @@ def evaluate_run(
 
 
 def _remembering(inputs: Inputs, batch: int) -> Inputs:
-    """The same files, whose features all parts share."""
+    """The same files, with features shared by all parts."""
     elsewhere = {name: _remembering(each, batch) for name, each in inputs.elsewhere.items()}
     return replace(inputs, elsewhere=elsewhere, memory=Memory(inputs.catalog, batch))
 
 
 def has_encoder(inputs: Inputs) -> bool:
-    """Whether a run has an encoder: its file is not empty and its card names no failure."""
+    """Whether a run has an encoder: the file is not empty and its card states no failure."""
     failed = inputs.card.exists() and read_json(inputs.card).get("status") in NO_ENCODER
     return not failed and inputs.encoder.stat().st_size > 0
 
 
 def _images(inputs: Inputs) -> int | None:
-    """Unique images that an encoder learnt from; None if its card does not say."""
+    """Number of unique images from which an encoder learnt; None if its card does not say."""
     images = read_json(inputs.card).get("images") if inputs.card.exists() else None
     return None if images is None else int(images)
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """The parts of a run's evaluation, computed or kept."""
+    """The parts of a run's evaluation, computed or reused."""
 
     study: Study
     run: Run
@@ -102,7 +102,7 @@ class _Parts:
     digest: Callable[[Path], str] = field(default_factory=lambda: cache(digest))
 
     def features(self) -> None:
-        """Write the features of every archive, or link those that are kept."""
+        """Write the features of every archive, or link kept ones."""
         if not self.has_encoder:
             print(f"{self.run.path}: {FAILED}: no features", file=sys.stderr)
         self._features("features", self.inputs, self.study.catalog_labels)
@@ -162,7 +162,7 @@ class _Parts:
     def _made_of(
         self, stage: str, inputs: Inputs, task: str = "", part: str = ""
     ) -> dict[str, str]:
-        """Stage id of a part, and digests of what it reads."""
+        """Stage id of a part, and digests of its inputs."""
         names = {"task": task, "part": part} if task else {}
         section = self.study.evaluation.tasks.get(task)
         files = [inputs.catalog]

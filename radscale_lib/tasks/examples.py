@@ -1,4 +1,4 @@
-"""Films whose masks are kept for the report: the same for all runs, and which of them are shown."""
+"""Choose the films whose masks are kept for the report, the same for all runs, and those shown."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from radscale_lib.study.tasks.segmentation import Segmentation
 from radscale_lib.tasks.mask_scoring import statistics
 
 KEPT = 48
-"""Test films with a tube, the first by keyed hash."""
+"""Number of test films with a tube, the first by keyed hash."""
 
 
 class Shown(NamedTuple):
@@ -24,7 +24,7 @@ class Shown(NamedTuple):
 
 
 def kept(study: Study, name: str, table: pl.DataFrame) -> pl.DataFrame:
-    """Masks of the films that are kept, by the first seed of each decoder.
+    """Masks of the kept films, from the first seed of each decoder.
 
     Args:
         study: the study.
@@ -48,16 +48,16 @@ def kept(study: Study, name: str, table: pl.DataFrame) -> pl.DataFrame:
 
 
 def shown(tables: Sequence[pl.DataFrame], head: str, by: str = "dice") -> Shown | None:
-    """The best, the median and the worst image by a mean over runs, of those that all kept.
+    """The best, median and worst image by a mean over runs, among those kept by all.
 
-    So the same images are shown of every run. Equally good ones are in the order of their keyed
-    hash; of two in the middle, the worse is the median.
+    So the same images are shown for every run. Ties are in the order of their keyed hash; of two in
+    the middle, the worse is the median.
 
     Args:
-        tables: what was kept of some runs (`kept`, or generated reports); runs without predictions
+        tables: what was kept for each run (`kept`, or generated reports); runs without predictions
             are left out.
-        head: of which decoder.
-        by: column of what is averaged; more is better.
+        head: the decoder.
+        by: column to average; more is better.
     """
     of_head = [table.filter(head=head).select("image_id", by) for table in tables]
     of_head = [table for table in of_head if len(table)]

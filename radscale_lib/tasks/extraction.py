@@ -21,8 +21,8 @@ def extract(study: Study, inputs: Inputs, label: str, labels: Labels) -> None:
     Args:
         study: the study.
         inputs: the run's files; the features are written.
-        label: the run, for progress lines.
-        labels: those that the catalog has.
+        label: name of the run in progress lines.
+        labels: the labels in the catalog.
 
     Raises:
         NotFiniteError: naming level and image.
@@ -47,8 +47,8 @@ def extract(study: Study, inputs: Inputs, label: str, labels: Labels) -> None:
 def grid_means(level: Tensor) -> Tensor:
     """Means [B, C * cells] over the cells of a 4 x 4 grid on a map [B, C, H, W].
 
-    Where the map's cells do not divide, those of the grid share some; a side of fewer than four is
-    taken as it is.
+    If the map's cells cannot be divided evenly, those of the grid overlap; a side of fewer than
+    four cells is kept.
     """
     rows, columns = (min(GRID_SIDE, side) for side in level.shape[2:])
     return F.adaptive_avg_pool2d(level, (rows, columns)).flatten(1)

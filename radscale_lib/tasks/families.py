@@ -1,4 +1,4 @@
-"""What a label's scores could be, and how they would spread: the families of its metrics."""
+"""The families of a label's metrics: candidate true values, and the spread of their estimates."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,13 +23,15 @@ MOMENTS: Mapping[str, Callable[[Floats, int, int, Floats], Moments]] = {
     "auroc": area_moments,
     "auprc": precision_moments,
 }
-"""Metrics whose spread the binormal model gives; for others only the bootstrap gives it."""
+"""Metrics whose spread the binormal model gives; for others only the bootstrap does."""
 TRUSTED = 400
-"""Cases of the rarer class at which the variance that was found counts as much as the model's."""
+"""Number of cases of the rarer class at which the observed variance and the model's have equal
+weight."""
 KNOWN = 20
-"""Positives up to which the spread follows the separation half-way; more, and it follows more."""
+"""Number of positives up to which the spread follows the separation half-way; beyond it, more
+closely."""
 EXPECTED_SHARE = 0.5
-"""Correlation of a patient's images that is expected beforehand, as of as many patients:"""
+"""Prior correlation of a patient's images, and the number of patients it is worth:"""
 EXPECTED_PATIENTS = 10
 
 
@@ -63,14 +65,14 @@ class Cases:
         return self.positive if self.positives <= self.negatives else ~self.positive
 
     def design_effect(self, effect: Floats) -> float:
-        """How much more a score varies because images of a patient are alike.
+        """Factor by which a score's variance grows because a patient's images are alike.
 
-        Variance of the sums over patients of the images' effects on the score, by that of the
-        images': exactly 1 with one image a patient. Few patients tell little of it, so that it is
-        drawn towards what a correlation of `EXPECTED_SHARE` gives.
+        It is the variance of the sums over patients of the images' effects on the score, divided by
+        that of the images': exactly 1 for one image per patient. Few patients determine it poorly,
+        so it is shrunk towards the factor of a correlation of `EXPECTED_SHARE`.
 
         Args:
-            effect: [n], what the score would change by if an image weighed more; of mean 0.
+            effect: [n], the change of the score if an image had more weight; mean 0.
         """
         if np.bincount(self.patient).max() <= 1:
             return 1.0
@@ -87,13 +89,13 @@ class Cases:
     def ranking_families(self, scores: Mapping[str, tuple[float, float]]) -> dict[str, Family]:
         """Families of ranking metrics.
 
-        The truth is moved along the binormal model's separation. The positives' spread is half-way
-        (in logarithm) between the one that is most likely given the score and the one most likely
-        under each separation, or nearer to the second (`KNOWN`): of few positives the first makes
-        intervals near 1 too narrow, the second too wide (docs/methods/intervals.md).
+        Candidate truths differ in the binormal model's separation. The positives' log spread is
+        half-way between the most likely one given the score and the most likely one under each
+        separation, or closer to the second (`KNOWN`): with few positives the first makes intervals
+        near 1 too narrow, the second too wide (docs/methods/intervals.md).
 
         Args:
-            scores: value, and variance of its bootstrap draws, by name of the metric.
+            scores: value and variance of the bootstrap draws, by metric.
         """
         placements, effect = self._placements()
         design = self.design_effect(effect)
@@ -138,7 +140,7 @@ class Cases:
     def threshold_family(self, called: NDArray[np.bool_], alone: bool) -> Family:
         """Family of F1 at a fixed threshold, or of sensitivity alone.
 
-        Sensitivity and false alarms are binomial; the truth moves along both, along each by its
+        Sensitivity and false alarms are binomial; candidate truths differ in both, in each by its
         share of the score's variance. Prevalence is the test set's.
 
         Args:
@@ -183,9 +185,9 @@ class Cases:
     def brier_family(self, sampled: float) -> Family:
         """Family of the Brier score, at the test set's prevalence.
 
-        Log odds are normal in each class. The truth moves along both classes' means, along each by
-        its share of the score's variance. Few positives tell little of their standard deviation: by
-        the ranking metrics' prior it is drawn towards the negatives'.
+        Log odds are normal in each class. Candidate truths differ in both classes' means, in each
+        by its share of the score's variance. Few positives determine their standard deviation
+        poorly, so it is shrunk towards the negatives' by the ranking metrics' prior.
 
         Args:
             sampled: variance of the bootstrap draws.
@@ -235,23 +237,23 @@ class Cases:
         return Family(truth, truth, scale * spread.sum(axis=0))
 
     def _trusted(self, found: float, here: float) -> float:
-        """What the model's variance is multiplied by, the more the more cases there are."""
+        """Factor on the model's variance, which has more effect the more cases there are."""
         few = int(self.rarer.sum())
         ratio = float(np.clip(found / max(here, 1e-300), 0.05, 20))
         return float(ratio ** (few / (few + TRUSTED))) if found > 0 else 1.0
 
     def calibration_family(self, chance: Floats, bins: NDArray[np.intp], gaps: Floats) -> Family:
-        """Family of the expected calibration error: the sum over bins of the gaps' sizes.
+        """Family of the expected calibration error: the sum over bins of absolute gaps.
 
-        Noise of a bin adds to the error whatever its sign, the more the smaller the gap. Gaps are
-        normal, so that their sizes are folded normal; true ones are in proportion to those found.
-        Noise is that of multinomial numbers of positives, and of negatives, in the bins: where
-        there is no error, of as many as the probabilities say, which a few cases may differ from.
+        Noise in a bin adds to the error whatever its sign, more so the smaller the gap. Gaps are
+        normal, so absolute gaps are folded normal; true gaps are proportional to observed ones. The
+        noise is that of multinomial counts of positives and of negatives in the bins; without any
+        error, the counts are those that the probabilities predict, from which few cases may differ.
 
         Args:
-            chance: [n], predicted probability.
+            chance: [n], predicted probabilities.
             bins: [n], which of the K bins each case is in.
-            gaps: [K], sum of chance less truth in each bin, by the number of cases.
+            gaps: [K], sum of probability minus truth in each bin, divided by the number of cases.
         """
         count = len(gaps)
         effect = np.sign(gaps)[bins] * (chance - self.positive)
@@ -261,8 +263,8 @@ class Cases:
         found = np.abs(gaps)
         kinds = []
         for kind, weight in ((self.positive, chance), (~self.positive, 1 - chance)):
-            # Of this class, as the probabilities say: its share and mean gap in each bin, and the
-            # mean square.
+            # For this class, as the probabilities predict: its share, mean gap and mean square in #
+            # each bin.
             sums = [np.bincount(bins, weight * (1 - weight) ** k, count) for k in range(3)]
             share = np.minimum(sums[0] / max(float(weight.sum()), 1e-12), 1)
             size, square = (part / np.maximum(sums[0], 1e-300) for part in sums[1:])
@@ -271,7 +273,7 @@ class Cases:
         none = np.sum([n * (q * b - (q * a) ** 2) for n, q, _, a, b in kinds], axis=0) * design
         start = max(float(found.sum()), float(np.sqrt(none.sum())))
         truth = ndtr(ndtri(min(start, 1 - 1e-6)) + SHIFTS)
-        truth[0] = 0.0  # without any error, the best that could be
+        truth[0] = 0.0  # without any error, the best possible
         shape = (
             found / found.sum() if found.sum() > 0 else np.sqrt(np.maximum(none, 0) / none.sum())
         )
@@ -285,7 +287,8 @@ class Cases:
         sign = 1 - 2 * ndtr(-gap / noise)
         mean = noise * np.sqrt(2 / np.pi) * np.exp(-((gap / noise) ** 2) / 2) + gap * sign
         variance = (gap**2 + noise**2 * (1 - sign**2) - mean**2).sum(axis=1)
-        # Sizes go together as gaps do, as far as their signs are sure (Price's theorem).
+        # Absolute gaps are correlated like gaps, as far as their signs are certain (Price's
+        # theorem).
         sign = sign * np.sign(gaps)
         for (n, _, _, a, b), q in zip(kinds, shares, strict=True):
             together = (q * b * sign**2).sum(axis=1) - (q * a * sign).sum(axis=1) ** 2
@@ -299,7 +302,7 @@ class Cases:
 
 
 def _share_below(ours: NDArray[np.floating], others: NDArray[np.floating]) -> Floats:
-    """Share of the others below each of ours, equal ones counting one half."""
+    """Share of the others below each of ours, ties counting one half."""
     ranked = np.sort(others)
     below = np.searchsorted(ranked, ours) + np.searchsorted(ranked, ours, "right")
     return np.asarray(below / (2 * len(others)))

@@ -1,4 +1,4 @@
-"""Pooled features of a frozen encoder on disk: a safetensors file and its index of images."""
+"""Pooled features of a frozen encoder on disk: a safetensors file with an index of images."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ from radscale_lib.tasks.labels import TARGETS, columns
 
 LEVELS = (1, 2, 3, 4)
 ENCODER = "encoder"
-"""Key of the file's metadata: SHA-256 of the encoder that the features are of."""
+"""Key of the file's metadata: SHA-256 of the encoder that made the features."""
 NAMES = (*(f"mean.{level}" for level in LEVELS), "global")
-"""Of the pooled features that are always there."""
+"""Names of the pooled features that are always stored."""
 GRID = "grid"
-"""Of those that are there if a head reads them."""
+"""Names of those that are stored if a head reads them."""
 Vectors = Mapping[str, NDArray[np.float16]]
 FAULT = "not finite"
-"""Name of a tensor that holds, in UTF-8, why an encoder has no features."""
+"""Name of a tensor with the reason, in UTF-8, why an encoder has no features."""
 FILES = ("features.safetensors", "index.parquet")
 SPLITS = ("train", "validation", "test")
 AGAIN = "delete it and run snakemake again"
@@ -48,14 +48,14 @@ def save_features(
     vectors: Vectors,
     fault: str | None = None,
 ) -> None:
-    """Write features and index, whole; rows of both are the same images.
+    """Write features and index atomically; their rows are the same images.
 
     Args:
-        inputs: whose folder of features gets `FILES`; they carry the digest of its encoder.
+        inputs: its features folder gets `FILES`, which record the digest of its encoder.
         index: see `index_of`.
         vectors: by name, [N, C]: the mean over each level, the global embedding, and, if a head
             reads them, means over the cells of a grid on the deepest level.
-        fault: why there are none, if they were not finite.
+        fault: why there are no features, if they were not finite.
     """
     tensors: dict[str, NDArray[Any]] = dict(vectors)
     if fault is not None:
@@ -67,7 +67,7 @@ def save_features(
 
 
 def write_empty(inputs: Inputs, labels: Labels, fault: str | None = None) -> None:
-    """Write features of no image, for a run without an encoder, or without finite features."""
+    """Write empty features, for a run without an encoder or without finite features."""
     nothing = np.zeros((0, 1), np.float16)
     index = index_of(pl.read_parquet(inputs.catalog), labels).clear()
     save_features(inputs, index, dict.fromkeys(NAMES, nothing), fault)
@@ -78,7 +78,7 @@ def read_features(inputs: Inputs, section: Features) -> tuple[NDArray[np.float32
 
     Args:
         inputs: the files of a run, whose features must be of its encoder.
-        section: poolings and levels that are concatenated.
+        section: poolings and levels to concatenate.
 
     Returns:
         float32 [N, D], and the index.
@@ -124,7 +124,7 @@ def read_vectors(inputs: Inputs) -> tuple[Vectors, pl.DataFrame]:
 
 
 def names_of(which: FeatureSet, section: Features) -> tuple[str, ...]:
-    """The features of a set, in order; `section` says what those of the study are."""
+    """Names of the features of a set, in order; `section` defines those of the study."""
     if which == "study":
         means = [f"mean.{level}" for level in section.levels if "mean" in section.pool]
         return (*means, *(["global"] if "cls" in section.pool else []))
@@ -139,7 +139,7 @@ def names_of(which: FeatureSet, section: Features) -> tuple[str, ...]:
 
 
 def pooled(vectors: Vectors, names: Sequence[str]) -> NDArray[np.float32]:
-    """Features side by side: float32 [N, D]."""
+    """Concatenated features: float32 [N, D]."""
     return np.concatenate([vectors[name] for name in names], axis=1, dtype=np.float32)
 
 

@@ -1,7 +1,7 @@
-"""Values that are not finite leave a run without scores: they would look like very low ones."""
+"""Non-finite values leave a run without scores, since they would look like very low scores."""
 
 from radscale_lib.provenance.step import InputError
 
 
 class NotFiniteError(InputError):
-    """What an encoder or a decoder gave is not finite; the message says what, of which image."""
+    """An encoder's or decoder's output is not finite; the message names it and the image."""

@@ -1,7 +1,7 @@
-"""A film's own frame, in which masks of all encoders are compared, and how squares lie on it.
+"""A film's frame, in which masks of all encoders are compared, and encoders' squares on it.
 
 The frame is the whole stored image with its shorter side at a fixed number of pixels. An encoder
-sees a square, cut, squeezed or padded as its kind says (`EncoderSection.place`).
+sees a square, cropped, squeezed or padded depending on its kind (`EncoderSection.place`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Frame(NamedTuple):
         return min(self.rows, self.columns)
 
     def place(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Points of the stored image in the frame.
+        """Convert points of the stored image to the frame.
 
         Args:
             points: [N, 2], (x, y) in pixels of the stored image; (0, 0) is the centre of the first.
@@ -57,9 +57,9 @@ class Frame(NamedTuple):
 
 
 class Square(NamedTuple):
-    """How an encoder's square, at some size, lies on a frame: x of the square = scale x + offset.
+    """An encoder's square on a frame: coordinate in the square = scale * coordinate + offset.
 
-    Both in pixels from their upper left corners.
+    Both coordinates are in pixels from the respective upper left corner.
     """
 
     frame: Frame
@@ -74,7 +74,7 @@ class Square(NamedTuple):
         Args:
             frame: the film's.
             encoder: the encoder.
-            whole: whether a film that it would cut is padded first (`padded`).
+            whole: whether films that it would crop are padded first (`padded`).
             size: pixels of the square's side.
         """
         side = padded_side(frame.height, frame.width, encoder) if whole else None
@@ -93,9 +93,9 @@ class Square(NamedTuple):
         return cls(frame, size, scale, offset)
 
     def see(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """What the square shows of a mask of the frame: the share of each pixel, [size, size]."""
+        """A mask of the frame as seen in the square: its share of each pixel, [size, size]."""
         frame, (right, down) = self.frame, self.offset
-        # A line is not lost where it is squeezed: pixels are averaged first.
+        # Pixels are averaged first, so that squeezing does not lose a line.
         columns, rows = (
             round(length * min(scale, 1))
             for length, scale in zip((frame.columns, frame.rows), self.scale, strict=True)
@@ -103,7 +103,7 @@ class Square(NamedTuple):
         whole = mask.astype(np.float32)
         squeezed = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
         x, y = self.scale[0] * frame.columns / columns, self.scale[1] * frame.rows / rows
-        # Pixel centres lie half a pixel from the corners that scale and offset count from.
+        # Pixel centres lie half a pixel from the corners to which scale and offset refer.
         matrix = np.array(
             [[1 / x, 0, _centred(1 / x, -right / x)], [0, 1 / y, _centred(1 / y, -down / y)]]
         )
@@ -113,7 +113,7 @@ class Square(NamedTuple):
         )
 
     def back(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values of the square [size, size], brought to the frame; 0 where it shows nothing."""
+        """Map values of the square [size, size] to the frame; 0 outside the square."""
         (x, y), (right, down) = self.scale, self.offset
         frame = self.frame
         matrix = np.array([[x, 0, _centred(x, right)], [0, y, _centred(y, down)]])
@@ -131,19 +131,19 @@ class Square(NamedTuple):
 
 
 GROWTH = 1.01
-"""By how much a square that is too small grows: what is cut off by a share needs a few steps."""
+"""Growth factor of a square that is too small; cropping by a share needs a few steps."""
 _INTERPOLATED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 def _centred(scale: float, offset: float) -> float:
-    """Offset between centres of pixels, of one between their corners."""
+    """Convert an offset between pixel corners to one between pixel centres."""
     return 0.5 * scale + offset - 0.5
 
 
 def padded_side(height: int, width: int, encoder: EncoderSection) -> int | None:
-    """Side of the square to which a film is padded, so that an encoder sees all of it.
+    """Side of the square to which a film is padded so that an encoder sees all of it.
 
-    None if it does without.
+    None if no padding is needed.
     """
     side = None
     while not _sees_all(height, width, side, encoder):
@@ -152,7 +152,7 @@ def padded_side(height: int, width: int, encoder: EncoderSection) -> int | None:
 
 
 def _sees_all(height: int, width: int, side: int | None, encoder: EncoderSection) -> bool:
-    """Whether an encoder sees all of a film that is padded to a square, or is not (None)."""
+    """Whether an encoder sees all of a film padded to a square, or not padded (None)."""
     above, beside = _margins(height, width, side)
     full = (height, width) if side is None else (side, side)
     rows, columns, top, left = encoder.place(*full)
@@ -167,7 +167,7 @@ def _sees_all(height: int, width: int, side: int | None, encoder: EncoderSection
 
 
 def padded(image: NDArray[np.uint8], encoder: EncoderSection) -> NDArray[np.uint8]:
-    """A stored image, padded to a square where the encoder would cut it."""
+    """A stored image, padded to a square if the encoder would crop it."""
     height, width = image.shape
     side = padded_side(height, width, encoder)
     if side is None:
@@ -179,5 +179,5 @@ def padded(image: NDArray[np.uint8], encoder: EncoderSection) -> NDArray[np.uint
 
 
 def _margins(height: int, width: int, side: int | None) -> tuple[int, int]:
-    """Rows above, and columns beside, a film that is padded to a square; none without a side."""
+    """Rows above and columns left of a film padded to a square; 0 without a side."""
     return (0, 0) if side is None else ((side - height) // 2, (side - width) // 2)

@@ -1,4 +1,4 @@
-"""A frozen encoder over the catalog's images."""
+"""A frozen encoder applied to the catalog's images."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -35,10 +35,10 @@ class FrozenEncoder:
 
         Args:
             inputs: the run's files.
-            rows: catalog rows of the images that are asked for by position.
+            rows: catalog rows of the images, which are addressed by position.
             compute: device and precision.
             batch: images per forward pass.
-            whole: whether films that the encoder would cut are padded first (`frame.padded`).
+            whole: whether films that the encoder would crop are padded first (`frame.padded`).
         """
         self.device = torch.device(compute.device)
         self.tower: Tower = load_tower(inputs.encoder).to(self.device)
@@ -51,7 +51,7 @@ class FrozenEncoder:
         self._check()
 
     def _memory(self, inputs: Inputs) -> Memory | None:
-        """Where all features lie that are asked for more than once; None if they are too many."""
+        """Memory for features that are needed more than once; None if they are too many."""
         memory = None if self.whole else inputs.memory
         return memory if memory and memory.fits(self.tower.encoder.feature_numbers()) else None
 
@@ -60,14 +60,14 @@ class FrozenEncoder:
         return len(self.rows)
 
     def over(self, rows: pl.DataFrame) -> "FrozenEncoder":
-        """The same encoder over other images."""
+        """The same encoder for other images."""
         other = copy(self)
         other.rows = rows
         other._check()
         return other
 
     def at(self, inputs: Inputs, rows: pl.DataFrame) -> "FrozenEncoder":
-        """The same encoder over images of another archive."""
+        """The same encoder for images of another archive."""
         other = copy(self)
         other.rows = rows
         other.reader = ShardReader(inputs.shards, inputs.ranges)
@@ -76,7 +76,7 @@ class FrozenEncoder:
         return other
 
     def _check(self) -> None:
-        """Refuse shards that are not those of the index and the catalog.
+        """Refuse shards that do not match the index and the catalog.
 
         Raises:
             ShardError: naming them.
@@ -85,9 +85,9 @@ class FrozenEncoder:
         self.reader.check(dict(last.iter_rows()))
 
     def features(self, images: list[int]) -> Features:
-        """Features of some images, rounded to float16, on the device.
+        """Features of the given images, rounded to float16, on the device.
 
-        In one forward pass, or from memory (`tasks.memory`).
+        They come from one forward pass, or from memory (`tasks.memory`).
 
         Returns:
             float32.
@@ -106,7 +106,7 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def _encode(self, rows: pl.DataFrame) -> Features:
-        """Features of some catalog rows, float16."""
+        """Features of the given catalog rows, float16."""
         stored = self.reader.images(rows["shard"].to_list(), rows["row"].to_list())
         if self.whole:
             stored = [padded(image, self.tower.encoder) for image in stored]
@@ -120,7 +120,7 @@ class FrozenEncoder:
     @staticmethod
     def _require_finite(features: Features, places: pl.DataFrame) -> None:
         parts = [*features.levels, features.global_]
-        # One pass, and one wait for a GPU: sums of numbers of float16 are finite in float32.
+        # One pass and one GPU synchronisation: sums of float16 numbers are finite in float32.
         sums = [part.sum(dtype=torch.float32) for part in parts]
         if bool(torch.stack(sums).isfinite().all()):
             return

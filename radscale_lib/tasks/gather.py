@@ -15,7 +15,7 @@ from radscale_lib.tasks.scores import ORDER, SCHEMA
 from radscale_lib.tasks.scoring import RUN
 
 TOGETHER = ("subgroups", "reliability")
-"""Tables of tasks and runs that a study has one of."""
+"""Tables of tasks and runs that are gathered into one per study."""
 
 
 class MissingScoresError(InputError):
@@ -31,16 +31,16 @@ def gather(
 ) -> None:
     """Write the rows of all tasks and runs as one sorted table, and their draws beside it.
 
-    Tables of subgroups and of reliability that lie beside the scores are put together, too.
+    Tables of subgroups and of reliability beside the scores are gathered too.
 
     Runs of the study without scores are named on standard error.
 
     Args:
-        study: the study, or as it is seen from a test archive.
+        study: the study, or its view from a test archive.
         paths: `scores.parquet` of tasks and runs; an empty table is a failed run.
-        out: the table; encoders that were kept on the way are not in it.
-        checkpoints: the table of these, and of the whole runs of their arms.
-        predictions: of the task that checkpoints are chosen by.
+        out: the table to write, without intermediate encoders.
+        checkpoints: the table to write with these, and with the completed runs of their arms.
+        predictions: predictions of the task by which checkpoints are chosen.
 
     Raises:
         MissingScoresError: if the study is strict and scores are missing.
@@ -85,10 +85,10 @@ def gather(
 
 
 def _together(paths: Sequence[Path], name: str) -> pl.DataFrame:
-    """Rows of a table beside each of the scores, runs in order; not those of kept encoders."""
+    """Rows of a table beside each of the scores, in run order, without intermediate encoders."""
     beside = [path.with_name(f"{name}.parquet") for path in paths]
     found = [pl.read_parquet(path) for path in beside if path.exists()]
-    # Without rows a table has the columns of a run alone, whatever else it would have.
+    # Without rows, a table has only the columns of a run, whatever others it would have.
     table = pl.concat([t for t in found if len(t)] or found[:1] or [RUN.to_frame()])
     runs = ["arm", "size", "seed", "task"]
     return table.filter(~pl.col("arm").str.contains("@")).sort(runs, maintain_order=True)

@@ -87,13 +87,13 @@ def predictions_schema(study: Study, name: str) -> pl.Schema:
 
 
 def pooled(features: Features, tokens: int) -> Tensor:
-    """The deepest grid of a batch, averaged to at most `tokens` cells: [B, C, side, side]."""
+    """Average the deepest grid of a batch to at most `tokens` cells: [B, C, side, side]."""
     grid = features.levels[-1]
     return F.adaptive_avg_pool2d(grid, min(isqrt(tokens), grid.shape[-1]))
 
 
 def visual_tokens(grid: Tensor, global_: Tensor) -> Tensor:
-    """Visual tokens of a batch: each cell carries its channels and those of the global embedding.
+    """Visual tokens of a batch: each cell has its own channels and those of the global embedding.
 
     Args:
         grid: [B, C, side, side].
@@ -131,13 +131,13 @@ class _Texts:
 
 
 class _Reported(NamedTuple):
-    """What visual tokens are made of, and the reports."""
+    """The features for visual tokens, and the reports."""
 
     grids: Grids
     texts: _Texts
 
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions of some images, and their features as they lie in the file."""
+        """Positions of the given images, and their features as stored."""
         return images, self.grids.read(images)
 
     def loss(self, generator: ReportGenerator, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -157,7 +157,7 @@ def _train(
     seed: int,
     name: str,
 ) -> tuple[ReportGenerator, ReportTokenizer, str]:
-    """The generator, its tokenizer, and what was chosen on validation."""
+    """Train the generator; return it with its tokenizer and what was chosen on validation."""
 
     def chosen(features: Features) -> list[Tensor]:
         return [pooled(features, task.visual_tokens), features.global_]

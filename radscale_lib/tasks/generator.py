@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class ReportGenerator(nn.Module):
     """Projector and language model in the manner of LLaVA-1.5 (Liu et al. 2023).
 
-    Projected visual tokens take the first places of the language model's input; text follows.
+    Projected visual tokens come first in the language model's input, followed by text.
     """
 
     def __init__(self, language_model: Llama | PreTrainedModel, channels: int) -> None:
-        """Join a language model to visual tokens of some channels."""
+        """Connect a language model to visual tokens with the given number of channels."""
         super().__init__()
         width = language_model.get_input_embeddings().get_parameter("weight").shape[1]
         self.language_model = language_model
@@ -60,7 +60,7 @@ class ReportGenerator(nn.Module):
             visual: [B, V, channels].
             start: id of the start token.
             end: id of the end token.
-            longest: tokens written at most.
+            longest: maximum number of tokens.
 
         Returns:
             Ids of each text, without start and end.
@@ -90,7 +90,7 @@ class ReportGenerator(nn.Module):
 
 
 def scratch_model(section: LanguageModel, vocabulary: int) -> Llama:
-    """A Llama of the section's size with random weights, for a vocabulary of this many tokens."""
+    """A Llama of the section's size with random weights and the given vocabulary size."""
     return Llama(vocabulary, section.width, section.layers, section.heads)
 
 
@@ -99,7 +99,7 @@ def released_model(
 ) -> PreTrainedModel:
     """A frozen language model from a folder in Hugging Face form, adapted by LoRA if asked.
 
-    Code that comes in the folder is run only if `trust_remote_code`; nobody is asked.
+    Code in the folder is run only if `trust_remote_code`, without a prompt.
 
     Raises:
         FileNotFoundError: if there is no such folder.

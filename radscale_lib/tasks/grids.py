@@ -1,4 +1,4 @@
-"""Feature maps of many images in a temporary file, a byte a number: the encoder runs once."""
+"""Feature maps of many images in a temporary file, one byte per number: the encoder runs once."""
 
 import errno
 import math
@@ -17,9 +17,9 @@ from radscale_lib.provenance.step import InputError
 from radscale_lib.tasks.frozen import FrozenEncoder
 
 STEPS = 255
-"""Between the least and the largest number of an image's channel."""
+"""Steps between the smallest and the largest number of an image's channel."""
 SCALE_BYTES = 8
-"""Of each channel of an image: its least number and its step, float32."""
+"""Header of each channel of an image: its smallest number and its step, float32."""
 
 Chosen = Callable[[Features], Sequence[Tensor]]
 
@@ -30,7 +30,7 @@ def four_levels(features: Features) -> Sequence[Tensor]:
 
 
 def encode(part: Tensor) -> Tensor:
-    """Numbers [B, C, ...] as bytes [B, R]: each channel's least number and step, then a byte each.
+    """Numbers [B, C, ...] as bytes [B, R]: each channel's minimum and step, then a byte each.
 
     The error is at most half a step, the range of an image's channel / 510.
     """
@@ -43,7 +43,7 @@ def encode(part: Tensor) -> Tensor:
 
 
 def decode(raw: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """What `encode` was given, float32 [B, *shape], from bytes [B, R]."""
+    """The numbers given to `encode`, float32 [B, *shape], from bytes [B, R]."""
     channels = shape[0]
     scales = raw[:, : SCALE_BYTES * channels].contiguous().view(torch.float32)
     low, step = scales.view(-1, channels, 2, 1).unbind(dim=2)
@@ -53,20 +53,20 @@ def decode(raw: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def record_bytes(shape: Sequence[int]) -> int:
-    """Bytes of an image's numbers of a shape [C, ...]."""
+    """Number of bytes for an image's numbers with a shape [C, ...]."""
     return SCALE_BYTES * shape[0] + math.prod(shape)
 
 
 class Grids:
-    """Numbers of images by position, kept in a file that has no name and so ends with the job."""
+    """Numbers of images by position, in an unnamed file that disappears with the job."""
 
     def __init__(self, encoder: FrozenEncoder, label: str, chosen: Chosen = four_levels) -> None:
         """Run the encoder over all images, once.
 
         Args:
-            encoder: of at least one image.
+            encoder: an encoder of at least one image.
             label: what to call the work in progress lines.
-            chosen: what is kept of a batch's features: parts [B, C, ...].
+            chosen: selects what to keep of a batch's features: parts [B, C, ...].
 
         Raises:
             InputError: if the folder of temporary files (TMPDIR) has too little room.
@@ -97,16 +97,16 @@ class Grids:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Give the room back."""
+        """Release the file."""
         self._file.close()
 
     @property
     def record(self) -> int:
-        """Bytes of an image."""
+        """Number of bytes per image."""
         return sum(map(record_bytes, self.shapes))
 
     def read(self, images: Tensor) -> Tensor:
-        """Bytes [B, R] of the images at some positions, as they lie in the file; for `decode`.
+        """Stored bytes [B, R] of the images at the given positions, for `decode`.
 
         Raises:
             OSError: if they cannot be read.
@@ -122,7 +122,7 @@ class Grids:
         return torch.from_numpy(raw)
 
     def decode(self, raw: Tensor) -> list[Tensor]:
-        """Parts [B, C, ...] of what `read` gave, float32, on the encoder's device."""
+        """Parts [B, C, ...] from the bytes of `read`, float32, on the encoder's device."""
         raw = raw.to(self.device)
         ends = list(accumulate(map(record_bytes, self.shapes)))
         return [
@@ -131,7 +131,7 @@ class Grids:
         ]
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """Parts [B, C, ...] of the images at some positions, float32, on the encoder's device."""
+        """Parts [B, C, ...] of the images at given positions, float32, on the encoder's device."""
         return self.decode(self.read(images))
 
     def _require_room(self) -> None:

@@ -1,4 +1,4 @@
-"""Which images a decoder is trained on and scored on."""
+"""The images on which a decoder is trained and scored."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from radscale_lib.tasks.inputs import Inputs
 
 
 class NoCasesError(InputError):
-    """A task has no image to learn from or to be scored on."""
+    """A task has no images for training or for scoring."""
 
 
 def select(catalog: pl.DataFrame, split: str, limit: int | None) -> pl.DataFrame:
     """Images of a split, at most `limit`: the first by keyed hash of their id.
 
-    The choice depends on the catalog only, so it is the same for every encoder. Chosen rows are in
-    the order of their ids, as the catalog's are.
+    The choice depends only on the catalog, so it is the same for every encoder. Like the catalog's,
+    the chosen rows are ordered by id.
     """
     rows = catalog.filter(pl.col("split") == split)
     if limit is None or len(rows) <= limit:
@@ -35,7 +35,7 @@ def with_section(inputs: Inputs, section: str) -> pl.DataFrame:
 
 
 def first(images: Sequence[str], limit: int | None) -> NDArray[np.intp]:
-    """Positions of at most `limit` images, the first by keyed hash of their id, in given order."""
+    """Positions of at most `limit` images, the first by keyed hash of id, in the given order."""
     if limit is None or len(images) <= limit:
         return np.arange(len(images))
     hashed = sorted((unit_interval(image, "decoder images"), image) for image in images)

@@ -1,4 +1,4 @@
-"""Files that an evaluation reads."""
+"""The files that an evaluation reads."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where a run's encoder and features, and the institution's images, lie.
+    """The locations of a run's encoder and features, and of the institution's images.
 
     Attributes:
         encoder: `encoder.safetensors` of the run.
         features: folder of the run's pooled features.
         catalog: `catalog.parquet` of the institution.
         shards: folder of its shards.
-        ranges: their index, by which images are verified as they are read; None: pages are.
-        labels: folder of the labels' tables; None: they are in the catalog.
-        elsewhere: the same of each test archive, by name, with the same encoder.
-        memory: what the encoder gave of the images, for all that ask; None: each asks it anew.
+        ranges: their index, by which images are verified when read; None: pages are verified.
+        labels: folder of the label tables; None: labels are in the catalog.
+        elsewhere: the same for each test archive, by name, with the same encoder.
+        memory: the encoder's features of the images, shared by all tasks; None: each computes them.
     """
 
     encoder: Path
@@ -40,7 +40,7 @@ class Inputs:
 
     @property
     def card(self) -> Path:
-        """The run's card, beside its encoder; there is none beside an encoder from elsewhere."""
+        """The run's card, beside its encoder; an encoder from elsewhere has none."""
         return self.encoder.with_name("encoder.json")
 
     @cached_property
@@ -49,7 +49,7 @@ class Inputs:
         return file_digest(self.encoder)
 
     def files(self, study: Study, tasks: Iterable[str]) -> list[Path]:
-        """The files that tasks read, without the shards: released language models are some."""
+        """The files that tasks read except the shards, released language models included."""
         return [
             self.encoder,
             *([self.card] if self.card.exists() else []),

@@ -1,4 +1,4 @@
-"""Scores of labels from their logits: of ranks, at thresholds, and of probabilities."""
+"""Scores of labels from their logits: by rank, at thresholds, and of probabilities."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from radscale_lib.tasks.ranking import Ranking, resampled
 from radscale_lib.tasks.scores import FEWEST, MICRO, TOO_FEW, Score, macro
 
 SPECIFICITIES = (90, 95)
-"""At which sensitivity is given, per cent."""
+"""Specificities at which sensitivity is given, per cent."""
 BINS = 15
-"""Of the calibration error, equally wide."""
+"""Number of equally wide bins of the calibration error."""
 NO_THRESHOLD = "no threshold: no validation images of both kinds"
 
 Validation = tuple[NDArray[np.bool_], NDArray[np.floating]]
-"""Truth and logits of a label's validation images, of both kinds."""
+"""Truth and logits of a label's validation images, of both classes."""
 
 
 def label_scores(
@@ -33,26 +33,26 @@ def label_scores(
     draws: PatientDraws,
     validation: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
 ) -> list[Score]:
-    """All scores of some labels, their macro means, and micro averages.
+    """All scores of the labels, their macro means, and micro averages.
 
-    A micro average is the score of all labels' known cells together; of F1 and sensitivity, of
-    those labels that have a threshold, at their own.
+    A micro average is the score of all labels' known cells together; for F1 and sensitivity, of the
+    labels with a threshold, each at its own.
 
     Args:
         labels: K names.
         truth: [N, K], 1, 0 or NaN (unknown), of the test images.
         logits: [N, K].
         draws: bootstrap draws of the test images' patients.
-        validation: truth and logits of the validation images, which thresholds are taken from.
+        validation: truth and logits of the validation images, from which thresholds are taken.
 
     Returns:
-        By metric: the labels' in their order, then `micro` and `macro`. Metrics: those of
+        By metric, the labels' scores in order, then `micro` and `macro`. Metrics: those of
         `radscale_lib.metrics` for ranks; `f1` and `sensitivity_at_specificity_<percent>` at
-        thresholds (NaN without validation images of both kinds); `brier`; `ece` (Naeini et al.
+        thresholds (NaN without validation images of both classes); `brier`; `ece` (Naeini et al.
         2015, `BINS` bins).
 
     Raises:
-        NotFiniteError: naming the label; a ranking would take NaN for the lowest logit.
+        NotFiniteError: naming the label, since a ranking would treat NaN as the lowest logit.
     """
     for label, column in zip(labels, logits.T, strict=True):
         if not np.isfinite(column).all():
@@ -83,7 +83,7 @@ def label_scores(
 
 
 def _pooled(ones: Sequence["ScoredLabel"]) -> "ScoredLabel":
-    """All cells of some labels as one."""
+    """All cells of the labels as one label."""
     parts = [one.cases for one in ones]
     cases = Cases(
         np.concatenate([part.positive for part in parts]),
@@ -114,17 +114,17 @@ def _known(
 
 @dataclass(frozen=True)
 class ScoredLabel:
-    """One label, or all as one.
+    """One label, or all labels taken as one.
 
     Attributes:
         name: of the label.
         cases: its known cells.
         images: [n], which of the draws' images these are.
         draws: of the test images.
-        called: [n] each, whether a case is called positive, by name of the threshold; empty
-            without any.
-        totals: sums over the cases of what metrics are made of, by name: [C] each.
-        sums: the same in each draw: [B, C] each.
+        called: [n] each, whether a case is called positive, by name of the threshold; empty without
+            thresholds.
+        totals: sums of the metrics' statistics over the cases, by name: [C] each.
+        sums: the same for each draw: [B, C] each.
     """
 
     name: str
@@ -144,7 +144,7 @@ class ScoredLabel:
         draws: PatientDraws,
         validation: Validation | None,
     ) -> "ScoredLabel":
-        """From its cases, and those that thresholds are taken from."""
+        """Build from its cases, and those from which thresholds are taken."""
         called = {}
         if validation is not None:
             called = {name: cases.logits >= rule(validation) for name, rule in RULES.items()}
@@ -153,7 +153,7 @@ class ScoredLabel:
         for metric, above in called.items():
             wrong = above & ~cases.positive & (metric == "f1")
             values[metric] = np.stack([above & cases.positive, wrong, cases.positive], axis=1)
-        # All at once: the draws are read once.
+        # All together, so that the draws are read once.
         together = np.concatenate(list(values.values()), axis=1)
         by_image = np.zeros((len(draws.patient), together.shape[1]))
         by_image[images] = together
@@ -188,7 +188,7 @@ class ScoredLabel:
         ]
 
     def thresholds(self) -> list[Score]:
-        """F1, and sensitivity at some specificities, at thresholds of the validation images."""
+        """F1, and sensitivity at given specificities, at thresholds from the validation images."""
         scores = []
         for name in RULES:
             if name not in self.called:
@@ -211,7 +211,7 @@ class ScoredLabel:
         sums = sums.reshape(len(sums), 2, BINS + 1)
         with np.errstate(invalid="ignore"):
             found = sums.sum(axis=1) / kinds.sum(axis=1)[:, None]
-            # Each class at its share of the test set, however many of it were drawn.
+            # Each class at its share of the test set, however many of its cases were drawn.
             ordered = np.einsum("bkc,k->bc", sums / kinds[..., None], kinds[0] / kinds[0].sum())
         brier, error = found[:, BINS], np.abs(found[:, :BINS]).sum(axis=1)
         by_brier, by_error = ordered[1:, BINS], np.abs(ordered[1:, :BINS]).sum(axis=1)
@@ -277,7 +277,7 @@ def best_f1_threshold(validation: Validation) -> float:
 
 
 def _at_specificity(least: float) -> Callable[[Validation], float]:
-    """Rule for the lowest threshold that has at least this share of the negatives below it."""
+    """Rule for the lowest threshold with at least this share of the negatives below it."""
 
     def rule(validation: Validation) -> float:
         positive, logits = validation
@@ -291,17 +291,17 @@ RULES: dict[str, Callable[[Validation], float]] = {"f1": best_f1_threshold} | {
     f"sensitivity_at_specificity_{percent}": _at_specificity(percent / 100)
     for percent in SPECIFICITIES
 }
-"""Metrics at a threshold, and how it is chosen."""
+"""Metrics at a threshold, and how the threshold is chosen."""
 
 
 def chances(logits: NDArray[np.floating]) -> tuple[Floats, NDArray[np.intp]]:
-    """Probabilities [n] of log odds, and the bin of the calibration error that each is in."""
+    """Probabilities [n] from log odds, and each one's bin of the calibration error."""
     chance = expit(logits.astype(np.float64))
     return chance, np.minimum((chance * BINS).astype(np.intp), BINS - 1)
 
 
 def _gaps(cases: Cases) -> Floats:
-    """By case: chance less truth in its bin and the square of it, of positives, then of others.
+    """Per case: probability minus truth in its bin, and its square; positives, then negatives.
 
     [n, 2 (BINS + 1)].
     """
@@ -314,7 +314,7 @@ def _gaps(cases: Cases) -> Floats:
 
 
 def _f1_or_sensitivity(sums: NDArray[np.number], alone: bool) -> Floats:
-    """From sums [..., 3] of hits, false alarms and positives; NaN without positives."""
+    """F1 or sensitivity from sums [..., 3] of hits, false alarms, positives; NaN without any."""
     hits, alarms, positives = np.moveaxis(sums, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = hits / positives if alone else 2 * hits / (hits + alarms + positives)

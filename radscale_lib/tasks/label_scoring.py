@@ -15,13 +15,13 @@ from radscale_lib.tasks.scores import Score, unscored
 
 
 def prepare(study: Study, name: str, table: pl.DataFrame, note: str | None) -> Scorable:
-    """A head's test images, to be scored at the thresholds of the validation images.
+    """Prepare a head's test images for scoring at thresholds from the validation images.
 
     Args:
         study: the study.
         name: the task's name.
         table: the head's predictions.
-        note: why there are none, if the encoder cannot have the head.
+        note: why there are none, if the encoder cannot have this head.
     """
     task = study.evaluation.tasks[name]
     labels = task.targets(study.labels)

@@ -3,7 +3,7 @@
 from radscale_lib.study.archive import Labels
 
 TARGETS = ("findings", "tubes", "positions")
-"""What classification can have for a target."""
+"""Possible targets of classification."""
 
 
 def columns(labels: Labels, target: str) -> list[str]:

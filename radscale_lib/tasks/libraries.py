@@ -1,4 +1,4 @@
-"""The numerical libraries, set up for results that are the same in every run."""
+"""Set up the numerical libraries for reproducible results."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 
 def set_up_libraries(threads: int, device: str) -> None:
-    """Bound the threads of the numerical libraries that are in use; equal results on a GPU too."""
+    """Limit the threads of the numerical libraries in use, and make GPU results reproducible."""
     threadpool_limits(threads)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)

@@ -1,7 +1,7 @@
 """A Llama (arXiv 2302.13971) to train from scratch.
 
 Parameters, initial weights and results are those of transformers' `LlamaForCausalLM`, whose import
-takes longer than torch's and with torch's compiler, torchvision and scipy three times as long.
+takes longer than torch's, and three times as long with torch's compiler, torchvision and scipy.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 EPSILON = 1e-6
-"""Of the norms."""
+"""Epsilon of the norms."""
 BASE = 10_000.0
-"""Of the rotary position embedding."""
+"""Base of the rotary position embedding."""
 
 Cache = list[tuple[Tensor, Tensor]]
 """Keys and values [B, heads, N, D / heads] of each layer."""
@@ -21,11 +21,11 @@ Cache = list[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Output:
-    """What the model gives.
+    """The model's output.
 
     Attributes:
-        logits: [B, N, vocabulary], of the last N places.
-        past_key_values: of all places so far, if they were asked for.
+        logits: [B, N, vocabulary], of the last N positions.
+        past_key_values: of all positions so far, if requested.
     """
 
     logits: Tensor
@@ -42,7 +42,7 @@ class Llama(nn.Module):
         self.norm = RmsNorm(width)
         self.apply(_draw_weights)
         self.lm_head = nn.Linear(width, vocabulary, bias=False)
-        _draw_weights(self.lm_head)  # as transformers does, so that what is drawn next is the same
+        _draw_weights(self.lm_head)  # as in transformers, so that later random draws are the same
         self.lm_head.weight = self.embed_tokens.weight
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -61,17 +61,17 @@ class Llama(nn.Module):
 
         Args:
             inputs_embeds: [B, T, width].
-            attention_mask: int64 [B, T]: 0 for places that no other sees; without a cache only.
-            past_key_values: of the places before.
+            attention_mask: int64 [B, T]: 0 for masked positions; only without a cache.
+            past_key_values: keys and values of earlier positions.
             use_cache: return the keys and values.
-            logits_to_keep: number of last places whose logits are wanted; 0 for all.
+            logits_to_keep: number of last positions whose logits are wanted; 0 for all.
         """
         before = past_key_values[0][0].shape[2] if past_key_values else 0
         rotation = self._rotation(before, inputs_embeds)
         mask = _mask(inputs_embeds, before, attention_mask)
         x, cache = inputs_embeds, []
         for number, layer in enumerate(self.layers):
-            # Of the last layer nothing else is needed than what the wanted logits are made of.
+            # The last layer computes only the positions whose logits are wanted.
             wanted = logits_to_keep if number == len(self.layers) - 1 else 0
             seen_before = past_key_values[number] if past_key_values else None
             x, seen = layer(x, rotation, mask, seen_before, wanted)
@@ -80,7 +80,7 @@ class Llama(nn.Module):
         return Output(logits, cache if use_cache else None)
 
     def _rotation(self, before: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines [T, D / heads] of the places' angles."""
+        """Cosines and sines [T, D / heads] of the positions' angles."""
         places = torch.arange(x.shape[1], device=x.device) + before
         width = self.layers[0].head_width
         steps = torch.arange(0, width, 2, dtype=torch.float32) / width  # type: ignore[call-overload]
@@ -112,13 +112,13 @@ class Layer(nn.Module):
         before: tuple[Tensor, Tensor] | None,
         wanted: int,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """[B, T, D] -> the last places [B, N, D], and keys and values of all, earlier ones too.
+        """[B, T, D] -> the last positions [B, N, D], and keys and values of all, earlier ones too.
 
         Args:
             x: [B, T, D].
-            rotation: cosines and sines of these places.
-            mask: who sees whom, broadcast to [B, 1, T, T and earlier].
-            before: keys and values of earlier places.
+            rotation: cosines and sines of these positions.
+            mask: attention mask, broadcast to [B, 1, T, T and earlier].
+            before: keys and values of earlier positions.
             wanted: N; 0 for T.
         """
         y = self.input_layernorm(x)
@@ -166,7 +166,7 @@ def _draw_weights(module: nn.Module) -> None:
 
 
 def _mask(x: Tensor, before: int, real: Tensor | None) -> Tensor:
-    """Who sees whom, bool [1, 1, T, T and earlier], or [B, 1, T, T] where some are not real."""
+    """Attention mask, bool [1, 1, T, T and earlier], or [B, 1, T, T] if some are padding."""
     length = x.shape[1]
     whole = torch.ones(length, before + length, dtype=torch.bool, device=x.device)
     causal = whole.tril(before)[None, None]

@@ -22,17 +22,17 @@ from radscale_lib.tasks.scores import Score, macro, sampled_score
 
 
 def prepare(study: Study, name: str, table: pl.DataFrame, note: str | None) -> Scorable:
-    """A decoder's test images, to be scored.
+    """Prepare a decoder's test images for scoring.
 
-    Metrics add up their statistics over all test images, per tube; macro is the mean over tubes. Of
-    a decoder that was trained from several seeds the score is the mean, and its draws vary by the
-    standard error of that mean, too.
+    Metrics add up their statistics over all test images, per tube; macro is the mean over tubes.
+    The score of a decoder trained from several seeds is the mean over seeds, and its draws also
+    include the standard error of that mean.
 
     Args:
         study: the study.
         name: the task's name.
         table: the decoder's predictions.
-        note: of no decoder: every encoder has its levels.
+        note: always None: every encoder can have a decoder.
     """
     task = study.evaluation.tasks[name]
     assert isinstance(task, Segmentation)
@@ -66,7 +66,7 @@ def tables(
     study: Study, name: str, table: pl.DataFrame, note: str | None
 ) -> dict[str, pl.DataFrame]:
     """`masks`: those of a fixed set of films, for the report."""
-    from radscale_lib.tasks.examples import kept  # whose films are ranked by our statistics
+    from radscale_lib.tasks.examples import kept  # whose films are ranked by these statistics
 
     return {"masks": kept(study, name, table).drop("head")}
 
@@ -80,7 +80,7 @@ def mask_metrics() -> list[MaskMetric]:
 def statistics(
     task: Segmentation, tubes: Sequence[str], table: pl.DataFrame
 ) -> Mapping[str, NDArray[np.float64]]:
-    """Statistics of each metric, by its name: [N, K, C] of N films, K tubes and C numbers.
+    """Statistics of each metric, by name: [N, K, C] of N films, K tubes and C numbers.
 
     Args:
         task: the task's settings.
@@ -111,7 +111,7 @@ def _score(
     """The score of a tube, from the statistics [S, N, C] of S seeds and the draws' errors [B]."""
     values = metric.of(statistics.sum(axis=1))
     resamples = np.mean([metric.of(draws.sums(each)) for each in statistics], axis=0)
-    # Which films count is a matter of the truth, the same for all seeds.
+    # Which films count depends on the truth, the same for all seeds.
     counted = statistics[0][:, metric.counted] > 0
     score = sampled_score(
         tube,
@@ -131,14 +131,14 @@ def _score(
 
 
 def seed_errors(values: Floats, draws: int) -> Floats:
-    """Draws [B, K] of by how much the means of K scores over S seeds err; 0 of a single seed.
+    """Draws [B, K] of the error of K scores' means over S seeds; 0 for a single seed.
 
-    Normal, with the standard errors of the means and the correlation that the scores have over the
-    seeds. Those of other values, as of another encoder, are independent.
+    Normal, with the standard errors of the means and the scores' correlation over seeds. Draws for
+    other values, such as those of another encoder, are independent.
 
     Args:
         values: [S, K], the scores by seed.
-        draws: how many.
+        draws: number of draws.
     """
     seeds = len(values)
     if seeds == 1:

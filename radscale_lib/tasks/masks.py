@@ -30,9 +30,9 @@ def draw_mask(
     """Draw tubes into one mask, without anti-aliasing.
 
     Args:
-        tubes: parts outside of the mask are cut off.
+        tubes: parts outside the mask are cut off.
         shape: rows and columns of the mask.
-        width: width of a polyline, pixels (at least one); areas have their own.
+        width: width of polylines in pixels, at least one; not used for areas.
 
     Returns:
         [rows, columns].
@@ -50,7 +50,7 @@ def draw_mask(
 
 
 class TubeMasks:
-    """True masks of images by position, drawn when they are asked for: masks outgrow memory."""
+    """True masks of images by position, drawn on request, since all would not fit in memory."""
 
     def __init__(
         self,
@@ -62,10 +62,11 @@ class TubeMasks:
         """Read the tubes.
 
         Args:
-            rows: catalog rows with annotated `tubes`; labels that are not class are left out.
+            rows: catalog rows with annotated `tubes`; labels that are not among the classes are
+                left out.
             classes: names of the masks, in order.
-            task: size and width, and what becomes of what an encoder would cut off.
-            encoder: whose square the films are seen in.
+            task: size and width, and how to treat what an encoder would crop.
+            encoder: the encoder in whose square the films are seen.
         """
         self.classes, self.size, self.width = classes, task.output_size, task.tube_width
         self.frames: list[Frame] = []
@@ -78,7 +79,7 @@ class TubeMasks:
             self.tubes.append(_placed(tubes, frame))
 
     def truth(self, image: int) -> dict[str, NDArray[np.bool_]]:
-        """Masks [rows, columns] in the film's frame, of the tubes that it has."""
+        """Masks [rows, columns] of the film's tubes, in its frame."""
         frame = self.frames[image]
         return {
             name: draw_mask(tubes, (frame.rows, frame.columns), self.width * frame.side)
@@ -87,7 +88,7 @@ class TubeMasks:
         }
 
     def seen(self, images: Iterable[int]) -> NDArray[np.float32]:
-        """Masks [B, classes, size, size] in the encoder's square: the share of each pixel."""
+        """Masks [B, classes, size, size] in the encoder's square, as shares of each pixel."""
         images = list(images)
         masks = np.zeros((len(images), len(self.classes), self.size, self.size), np.float32)
         for target, image in zip(masks, images, strict=True):
@@ -96,10 +97,10 @@ class TubeMasks:
         return masks
 
     def tips(self, image: int, name: str) -> list[float]:
-        """Tips of the tubes of a class, x and y in turn, pixels of the frame.
+        """Tips of the tubes of a class, x and y alternating, in pixels of the frame.
 
-        Of polylines alone, whose last point it is: a tube that was drawn as an area has no known
-        tip. One that was drawn outside of the film lies on its edge.
+        The tip is a polyline's last point; a tube drawn as an area has no known tip. A tip drawn
+        outside the film is moved to its edge.
         """
         frame = self.frames[image]
         tips = [
@@ -120,7 +121,7 @@ def _placed(tubes: str, frame: Frame) -> dict[str, list[PlacedTube]]:
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes | None:
-    """A mask as a PNG of one bit a pixel; None if it is empty."""
+    """A mask as a PNG with one bit per pixel; None if it is empty."""
     if not mask.any():
         return None
     options = [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9]
@@ -128,10 +129,10 @@ def encode_mask(mask: NDArray[np.bool_]) -> bytes | None:
 
 
 def decode_mask(png: bytes | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The mask that `encode_mask` was given.
+    """The mask given to `encode_mask`.
 
     Args:
-        png: what it gave.
+        png: the result of `encode_mask`.
         shape: rows and columns.
     """
     if png is None:

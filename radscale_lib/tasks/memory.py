@@ -16,14 +16,14 @@ Half = NDArray[np.float16]
 
 
 class Memory:
-    """What an encoder gives of the images outside of the pool, once for all that ask.
+    """An encoder's features of the images outside the pool, computed once for all tasks.
 
-    Images go through the encoder in batches of the catalog's order, whoever asks for one of them:
-    their features depend neither on the tasks nor on what an earlier job has kept.
+    Images are encoded in batches in the catalog's order, whichever are requested, so their features
+    depend neither on the tasks nor on what an earlier job kept.
     """
 
     def __init__(self, catalog: Path, batch: int) -> None:
-        """Remember nothing yet; `batch` is images per forward pass."""
+        """Start empty; `batch` is the number of images per forward pass."""
         self._catalog, self._batch = catalog, batch
         self._parts: list[NDArray[Any]] = []
         self._encoded: set[int] = set()
@@ -38,17 +38,17 @@ class Memory:
         return {place: at for at, place in enumerate(_places(self._rows))}
 
     def fits(self, numbers: float) -> bool:
-        """Whether there is room for all images, of this many numbers each."""
+        """Whether there is room for all images, with this many numbers each."""
         return 2 * numbers * len(self._rows) <= KEPT_BYTES
 
     def __call__(
         self, rows: pl.DataFrame, encode: Callable[[pl.DataFrame], Sequence[Half]]
     ) -> list[Half]:
-        """Features of some images, as `encode` gives them.
+        """Features of the given images, as `encode` returns them.
 
         Args:
-            rows: catalog rows of the images, B of those outside of the pool.
-            encode: parts [B, ...] of the features of some catalog rows.
+            rows: catalog rows of B images outside the pool.
+            encode: returns parts [B, ...] of the features of catalog rows.
         """
         chosen = np.array([self._position[place] for place in _places(rows)])
         for number in sorted({*(chosen // self._batch).tolist()} - self._encoded):

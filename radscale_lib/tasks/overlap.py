@@ -1,4 +1,4 @@
-"""A predicted and a true mask of one film, as metrics of masks see them."""
+"""A predicted and a true mask of one film, for the mask metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +20,10 @@ class Masks:
     Attributes:
         predicted: [H, W].
         true: [H, W].
-        task: tolerances, and the least area of a false tube.
+        task: tolerances, and the minimum area of a false tube.
         tips: [n, 2], true tips, (x, y) in pixels from the upper left corner of the masks.
-        shape: rows and columns of the film; masks may be cut out of it.
-        millimetres: of a pixel's side; None where the film's are not known.
+        shape: rows and columns of the film, of which the masks may be a crop.
+        millimetres: millimetres per pixel; None if not known.
     """
 
     predicted: Mask
@@ -42,16 +42,16 @@ class Masks:
         tips: Sequence[float] = (),
         millimetres: float | None = None,
     ) -> "Masks":
-        """Of whole films.
+        """Build from the masks of whole films.
 
-        What is far from both masks is cut away, which changes no metric: a tube is a small part of
-        a film.
+        Areas far from both masks are cropped, which changes no metric: a tube is a small part of a
+        film.
 
         Args:
             predicted: [H, W].
             true: [H, W].
             task: the task's settings.
-            tips: true tips, x and y in turn.
+            tips: true tips, x and y alternating.
             millimetres: of a pixel's side.
         """
         points = np.asarray(tips, np.float64).reshape(-1, 2)
@@ -74,14 +74,14 @@ class Masks:
 
     @property
     def surface_tolerance(self) -> float:
-        """By how much outlines may differ, pixels."""
+        """Tolerance between outlines, pixels."""
         if self.millimetres is None:
             return self.task.surface_share * self.side
         return self.task.surface_mm / self.millimetres
 
     @property
     def least_area(self) -> float:
-        """From how many pixels on a predicted mask is a tube."""
+        """Minimum number of pixels for a predicted mask to count as a tube."""
         return self.task.false_area * self.shape[0] * self.shape[1]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Any encoder on a study's ingested archive: the study's tasks, and nothing else of its run."""
+"""Evaluate any encoder on a study's ingested archives with the study's tasks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -32,14 +32,14 @@ def evaluate_encoder(
 ) -> dict[str, pl.DataFrame]:
     """Evaluate an encoder by a study's tasks, on the images that the study ingested.
 
-    Splits, draws and protocols are the study's, so the scores are paired with those of its runs.
+    Splits, bootstrap draws and protocols are the study's, so the scores are paired with its runs'.
 
     Args:
         study: the study; its archives must have been ingested (`snakemake ingest`).
-        spec: the encoder, as `encoders.load` takes it.
+        spec: the encoder, as for `encoders.load`.
         out: folder that gets `encoder.safetensors`, `features/`, `tasks/<task>/` and
             `scores.parquet`, the scores of all tasks, whose `arm` is `name`, with `draws.parquet`;
-            of each test archive the same in `test_archives/<archive>/`.
+            the same for each test archive in `test_archives/<archive>/`.
         name: of the encoder.
         tasks: of the study; None: all of them.
         threads: threads of the numerical libraries.
@@ -82,7 +82,7 @@ def evaluate_encoder(
 def _known(
     what: str, study: Study, known: Iterable[str], wanted: Sequence[str] | None
 ) -> list[str]:
-    """What is asked for of a study's tasks or archives; all of them if nothing is."""
+    """The requested tasks or archives of a study; all of them if none are requested."""
     names = list(known)
     for one in wanted or ():
         if one not in names:

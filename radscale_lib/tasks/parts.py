@@ -1,4 +1,4 @@
-"""The predictions of one head of one task: what is computed, and kept, by itself."""
+"""The predictions of one head of one task, which are computed and kept separately."""
 
 from importlib import import_module
 
@@ -12,8 +12,8 @@ from radscale_lib.tasks.predictions import Predicted
 def predict_part(study: Study, task: str, part: str, inputs: Inputs, threads: int) -> Predicted:
     """Predictions of one head of one task.
 
-    They have no rows where the encoder's features, or what a decoder makes of them, is not finite:
-    scores of such values would look like those of a very bad encoder.
+    They have no rows if the encoder's features or a decoder's output is not finite: scores of such
+    values would look like those of a very bad encoder.
 
     Args:
         study: the study.
@@ -23,9 +23,9 @@ def predict_part(study: Study, task: str, part: str, inputs: Inputs, threads: in
         threads: threads of the numerical libraries.
 
     Raises:
-        NoCasesError: if the task has no image to learn from or to be scored on.
+        NoCasesError: if the task has no images for training or for scoring.
     """
-    # Imported alone: start-up is most of a small task.
+    # Imported only when needed: start-up is most of a small task.
     implementation = import_module(study.evaluation.tasks[task].implementation)
     set_up_libraries(threads, study.compute.device)
     try:

@@ -1,4 +1,4 @@
-"""Predictions of a task and run: a table, and what is known about its heads."""
+"""Predictions of a task and run: a table, and facts about its heads."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,27 +11,28 @@ from radscale_lib.files import atomic_write, file_digest
 from radscale_lib.provenance.step import InputError
 
 KEY = "radscale"
-"""Of the Parquet file's metadata: JSON of all but the table."""
+"""Key of the Parquet file's metadata: JSON of everything but the table."""
 HEAD = "head"
-"""First column: which head a row is of."""
+"""First column: the head of each row."""
 
 NO_PREDICTIONS = "no predictions: "
-"""Start of the note of scores of a head that failed where others did not; the reason follows."""
+"""Start of the note on a head that failed although others did not; the reason follows."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What heads predict of a task's images.
+    """The predictions of heads for a task's images.
 
     Attributes:
         table: a row for each image and head; its first column is `head`.
         choices: by head, what was chosen on validation.
-        notes: by head, why an encoder cannot have it: its rows hold the truth, and null for what
-            it would predict.
-        faults: by head, why there are no rows of it though there should be.
+        notes: by head, why an encoder cannot have it: its rows hold the truth, and null instead of
+            predictions.
+        faults: by head, why it has no rows although it should.
         encoder: SHA-256 of the encoder's file.
-        images: unique images that the encoder learnt from; None if its card does not say.
-        elsewhere: by test archive, a table of the same columns of its images.
+        images: number of unique images from which the encoder learnt; None if its card does not
+            say.
+        elsewhere: by test archive, a table with the same columns for its images.
     """
 
     table: pl.DataFrame
@@ -44,7 +45,7 @@ class Predicted:
 
     @classmethod
     def of_parts(cls, parts: Sequence["Predicted"]) -> "Predicted":
-        """The predictions of all heads of a task, in order; at least one."""
+        """Join the predictions of a task's heads, in order; at least one."""
 
         def merged(name: str) -> dict[str, str]:
             return {head: text for part in parts for head, text in getattr(part, name).items()}
@@ -61,12 +62,12 @@ class Predicted:
         )
 
     def at(self, archive: str) -> "Predicted":
-        """What is predicted of a test archive's images; no rows if nothing is."""
+        """The predictions for a test archive's images; empty if there are none."""
         table = self.elsewhere.get(archive, self.table.clear())
         return replace(self, table=table, elsewhere={})
 
     def require(self, path: Path, encoder: Path) -> None:
-        """Check that the predictions are of an encoder.
+        """Check that the predictions were made by an encoder.
 
         Args:
             path: file of the predictions.
@@ -82,7 +83,7 @@ class Predicted:
             )
 
     def write(self, path: Path) -> None:
-        """Write the table with all that is known of it, whole."""
+        """Write the table and its facts atomically."""
         known = asdict(replace(self, table=pl.DataFrame(), elsewhere={}))
         del known["table"], known["elsewhere"]
         with atomic_write(path) as partial:
@@ -91,7 +92,7 @@ class Predicted:
 
     @classmethod
     def read(cls, path: Path) -> "Predicted":
-        """Read what `write` wrote.
+        """Read a file written by `write`.
 
         Raises:
             InputError: if the file is missing, damaged, or of another kind.

@@ -10,7 +10,7 @@ from scipy.special import expit
 Floats = NDArray[np.float64]
 
 HALVINGS = 30
-"""Of a step that leads up, at most."""
+"""Maximum number of halvings of a step that increases the loss."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Standardiser:
         return cls(mean, np.where(scale > 0, scale, 1.0))
 
     def __call__(self, features: NDArray[np.floating]) -> Floats:
-        """Standardised features, float64 [N, D]."""
+        """Standardise features: float64 [N, D]."""
         standardised: Floats = (features - self.mean) / self.scale
         return standardised
 
@@ -70,25 +70,25 @@ def fit_path(
     tolerance: float = 1e-8,
     iterations: int = 500,
 ) -> list[Probe]:
-    """Logistic regressions under each penalty, from strong to weak, each started from the last.
+    """Logistic regressions for each penalty, from strong to weak, each started from the last.
 
     For label k with n_k known cells, minimises
     mean over known cells of log(1 + exp(z)) - y z, plus penalty / 2 x |w_k|^2, the bias free. A
     label that is constant on the training images has no finite solution; its weights stay 0.
 
-    All labels go down together by conjugate gradients, so that the features are read twice a step,
-    whatever the number of labels. What makes the steps few is the preconditioner: the Hessian as it
-    would be if every image had the label's mean weight p (1 - p), which one eigendecomposition of
-    the features' second moments inverts for every label and penalty.
+    All labels are minimised together by conjugate gradients, so that a step reads the features only
+    twice, whatever the number of labels. The preconditioner keeps the number of steps small: it is
+    the Hessian with the label's mean weight p (1 - p) for every image, which a single
+    eigendecomposition of the features' second moments inverts for all labels and penalties.
 
     Args:
         features: [N, D], standardised.
         targets: [N, K], 1, 0 or NaN (unknown).
         penalties: tried in descending order.
-        tolerance: a label is done when neither its last step lowered what it minimises by more
-            than this share, nor could another by the preconditioner. Below 1e-8 products are in
-            double precision.
-        iterations: steps per penalty, at most.
+        tolerance: a label is done when its last step lowered the objective by no more than this
+            share, and by the preconditioner another could not lower it more. Below 1e-8 products
+            are in double precision.
+        iterations: maximum number of steps per penalty.
 
     Returns:
         One probe per penalty, strongest first.
@@ -107,23 +107,24 @@ def fit_path(
 
 
 class _Descent:
-    """Logistic regressions of K labels that go down together, and where they are."""
+    """State of the joint minimisation of K labels' logistic regressions."""
 
     def __init__(self, features: NDArray[np.floating], targets: NDArray[np.floating]) -> None:
-        """Begin with weights of 0; `targets` [N, K] has 1 and 0 for every label."""
+        """Start with weights of 0; `targets` [N, K] has 1 and 0 for every label."""
         self.features = features
         known = ~np.isnan(targets)
         self.sign = np.where(targets == 1, -1, 1).astype(features.dtype)
-        """Of the logits in a cell's loss log(1 + exp(sign z)), which no digit is lost in."""
+        """Signs of the logits in a cell's loss log(1 + exp(sign z)), a form that loses no
+        digits."""
         self.share = (known / known.sum(axis=0)).astype(features.dtype)
-        """Of each cell in its label's mean."""
+        """Weight of each cell in its label's mean."""
         self.moments, self.axes = _second_moments(features)
         self.weights: Floats = np.zeros((features.shape[1], targets.shape[1]))
         self.biases: Floats = np.zeros(targets.shape[1])
         self.logits = np.zeros(targets.shape, features.dtype)
 
     def to(self, penalty: float, tolerance: float, iterations: int) -> None:
-        """Go down to the least of each label's loss under a penalty."""
+        """Minimise each label's loss under a penalty."""
         active = np.arange(self.sign.shape[1])
         before: tuple[Floats, Floats, Floats] | None = None
         value = self._value(self.logits, self.weights, active, penalty)
@@ -148,7 +149,7 @@ class _Descent:
             direction = steepest
             if before is not None:
                 last_slope, last_gain, last = before
-                # Polak and Ribiere's, restarted where it would not go down.
+                # Polak and Ribiere's formula, restarted if the direction is not one of descent.
                 carried = np.maximum(0, (gain + (last_slope * steepest).sum(axis=0)) / last_gain)
                 direction = steepest + carried * last
                 direction = np.where((slope * direction).sum(axis=0) < 0, direction, steepest)
@@ -168,7 +169,7 @@ class _Descent:
         value: Floats,
         penalty: float,
     ) -> Floats:
-        """Newton's step along a direction [D + 1, K], halved where it leads up; the new values."""
+        """A Newton step along a direction [D + 1, K], halved while the loss rises; new values."""
         ahead = self.features @ direction[:-1].astype(self.features.dtype)
         ahead += direction[-1].astype(self.features.dtype)
         curvature = np.einsum("nk,nk,nk->k", spread, ahead, ahead, dtype=np.float64)
@@ -205,7 +206,7 @@ class _Descent:
 
 
 def _second_moments(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Second moments [r] along the axes [D, r] in which the features spread, r at most N and D."""
+    """Second moments [r] along the principal axes [D, r] of the features, r at most N and D."""
     rows, columns = features.shape
     if rows >= columns:
         moments, axes = np.linalg.eigh((features.T @ features).astype(np.float64) / rows)
@@ -217,7 +218,7 @@ def _second_moments(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
 
 
 def choose(probes: Sequence[Probe], features: Floats, targets: NDArray[np.floating]) -> Probe:
-    """The probe of least validation loss, summed over labels; the strongest penalty wins ties.
+    """The probe with the lowest validation loss over labels; the strongest penalty wins ties.
 
     The logistic loss is a proper score and stays informative with few positives, where AUROC
     moves in steps.

@@ -16,16 +16,16 @@ Counts = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Order:
-    """Images of a label by falling logit, in blocks: the positives' T distinct logits.
+    """A label's images by descending logit, in T blocks, one per distinct logit of a positive.
 
-    Each row sums the weights of some images, over the patients whose weights these are: [., P].
+    Each row sums the weights of a set of images, by patient: [., P].
 
     Attributes:
-        positives: of the positives of each block: T rows.
-        negatives: of the negatives between a block and the one before, and of those below all:
-            T + 1 rows.
-        ties: of the negatives of those blocks that have any.
-        tied: which blocks these are.
+        positives: the positives of each block: T rows.
+        negatives: the negatives between each block and the one before, and those below all: T + 1
+            rows.
+        ties: the negatives of those blocks that have any.
+        tied: indices of these blocks.
     """
 
     positives: csr_array
@@ -47,7 +47,7 @@ class Order:
             truth: [N].
             score: [N], higher means more likely positive.
             patient: [N], index of each image's patient.
-            patients: number P of them.
+            patients: number P of patients.
         """
         order = np.argsort(-score, kind="stable")
         positive, negative = order[truth[order]], order[~truth[order]]
@@ -73,7 +73,7 @@ class Order:
         )
 
     def weighted(self, weights: NDArray[np.int32]) -> "Ranking":
-        """The ranking under weights [P, B] of the patients."""
+        """The ranking for weights [P, B] of the patients."""
         negatives = np.cumsum(_by_draw(self.negatives @ weights), axis=1, dtype=np.int32)
         new_positives = _by_draw(self.positives @ weights)
         tied = np.zeros_like(new_positives)
@@ -83,13 +83,13 @@ class Order:
 
 
 def _by_draw(sums: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Sums [T, B] as [B, T], one draw after the other in memory."""
+    """Sums [T, B] as [B, T], with each draw contiguous in memory."""
     return np.ascontiguousarray(sums.T)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """A label's images by falling logit, under B rows of weights; see `metrics.base.Ranked`.
+    """A label's images by descending logit, for B rows of weights; see `metrics.base.Ranked`.
 
     Arrays are [B, T].
     """
@@ -108,7 +108,7 @@ class Ranking:
         Args:
             truth: [N].
             score: [N], higher means more likely positive.
-            weights: [N, B], whole numbers that are not negative, of a sum below 2^31.
+            weights: [N, B], non-negative integers with a sum below 2^31.
         """
         order = Order.from_scores(truth, score, np.arange(len(truth)), len(truth))
         return order.weighted(weights.astype(np.int32))
@@ -129,7 +129,7 @@ class Ranking:
         return np.asarray(self.positives / np.maximum(self.positives + self.negatives, 1))
 
     def values(self, metrics: Sequence[RankingMetric]) -> Floats:
-        """Metrics [M, B]; NaN where a row has no positive or no negative of positive weight."""
+        """Metrics [M, B]; NaN if a row has no positive or no negative with positive weight."""
         undefined = (self.all_positives == 0) | (self.all_negatives == 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.array([np.where(undefined, np.nan, metric.of(self)) for metric in metrics])
@@ -142,7 +142,7 @@ def resampled(
     images: NDArray[np.intp],
     draws: PatientDraws,
 ) -> Floats:
-    """Metrics of some images in every resample.
+    """Metrics of the given images in every resample.
 
     Args:
         metrics: M metrics.
@@ -152,7 +152,7 @@ def resampled(
         draws: B resamples.
 
     Returns:
-        [M, B], NaN where a resample holds one class only.
+        [M, B], NaN if a resample has only one class.
     """
     values = np.empty((len(metrics), len(draws)))
     order = Order.from_scores(truth, score, draws.patient[images], draws.counts.shape[1])

@@ -1,4 +1,4 @@
-"""How often what was predicted with a probability was there: the data of a calibration figure."""
+"""How often a label is present, by predicted probability: the data of a calibration figure."""
 
 from collections.abc import Sequence
 
@@ -27,21 +27,21 @@ def reliability(
     patients: NDArray[np.intp],
     smallest: int = 1,
 ) -> pl.DataFrame:
-    """Bins of predicted probability of each label: those of the calibration error, or wider ones.
+    """Bins of each label's predicted probability: those of the calibration error, or wider.
 
-    A bin of few patients with the label, or without, is joined with the next, and the last with
-    the one before; a label that few have, or lack, has no bins.
+    A bin with few patients with the label, or without it, is joined with the next one, and the last
+    with the one before; a label that few patients have, or lack, has no bins.
 
     Args:
         labels: K names.
         truth: [N, K], 1, 0 or NaN (unknown).
         logits: [N, K].
         patients: [N], index of each image's patient.
-        smallest: number of patients from which a count is told.
+        smallest: minimum number of patients for a count to be shown.
 
     Returns:
-        Rows of `SCHEMA`, labels in their order, probabilities rising; bins without cases are left
-        out. `mean` is the mean probability.
+        Rows of `SCHEMA`, in order of labels and ascending probability; empty bins are left out.
+        `mean` is the mean probability.
     """
     edges = np.arange(BINS + 1) / BINS
     rows = []

@@ -25,17 +25,17 @@ from radscale_lib.tasks.scorable import Scorable
 from radscale_lib.tasks.scores import MACRO, MICRO, Score, macro, sampled_score
 
 EXAMPLES = 48
-"""Test images whose reports are kept, the first by keyed hash."""
+"""Number of test images whose reports are kept, the first by keyed hash."""
 
 
 def prepare(study: Study, name: str, table: pl.DataFrame, note: str | None) -> Scorable:
-    """A generator's test reports, to be scored.
+    """Prepare a generator's test reports for scoring.
 
     Args:
         study: the study.
         name: the task's name.
         table: the generator's predictions.
-        note: of no generator: every encoder has its levels.
+        note: always None: every encoder can have a generator.
     """
     task = study.evaluation.tasks[name]
     assert isinstance(task, Generation)
@@ -74,25 +74,25 @@ class Reports:
 
     @property
     def names(self) -> list[str]:
-        """The labels that claims are about; none in a language without phrases."""
+        """The labels of the claims; empty for a language without phrases."""
         known = has_phrases(self.language)
         return [*self.labels.findings, *self.labels.tubes] if known else []
 
     @cached_property
     def claims(self) -> NDArray[np.int64]:
-        """What both say of each label, by the rules that read labels: [N, K, 3]."""
+        """What both say about each label, by the rules that read labels: [N, K, 3]."""
         reader = RuleReader(self.names, self.phrases, self.language)
         read = states(reader, self.generated), states(reader, self.references)
         return claim_counts(*read, self.labels.uncertain)
 
 
 def score_reports(reports: Reports, draws: PatientDraws) -> list[Score]:
-    """The metrics of reports with their resamples; of those with weights, if these are given."""
+    """The metrics of reports with their resamples; those that need weights only if given."""
     return scorer(reports)(np.arange(len(reports.references)), draws)
 
 
 def scorer(reports: Reports) -> Callable[[NDArray[np.intp], PatientDraws], list[Score]]:
-    """Scores of some of the reports, by their places; what is counted in each is counted once."""
+    """Score subsets of the reports, by position; statistics of each report are computed once."""
     counted: list[tuple[TextMetric, Sequence[str], NDArray[Any]]] = []
     for metric in metrics("generation").values():
         assert isinstance(metric, TextMetric)
@@ -121,7 +121,7 @@ def scorer(reports: Reports) -> Callable[[NDArray[np.intp], PatientDraws], list[
 def _label_score(
     metric: TextMetric, label: str, counts: NDArray[np.generic], draws: PatientDraws
 ) -> Score:
-    """A metric of one label, of all, or of whole reports, from the statistics [N, C]."""
+    """A metric of one label, of all labels, or of whole reports, from statistics [N, C]."""
     positives = metric.positives(counts) if metric.positives else None
     patients = draws.counts.shape[1]
     sums = np.array([[column.sum() for column in counts.T]], np.float64)

@@ -1,4 +1,4 @@
-"""Scores of anyone's table of predictions, without an encoder."""
+"""Score any table of predictions, without an encoder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,11 @@ SCHEMA = pl.Schema(
 TARGET, LOGIT = "target:", "logit:"
 SPLITS = ("validation", "test")
 KEYS = ("patient_id", "split", "head")
-"""Columns of texts or numbers."""
+"""Types of text or number columns."""
 
 
 class PredictionsError(ValueError):
-    """A table of predictions that cannot be scored; the message says where."""
+    """A table of predictions that cannot be scored; the message names the place."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def score_predictions(
 
     Raises:
         PredictionsError: naming column and row, the first row being 1; nothing is written.
-        ValueError: for fewer draws than tell how a score varies.
+        ValueError: for too few draws to estimate how a score varies.
     """
     if resamples < FEWEST_RESAMPLES:
         raise ValueError(f"resamples is {resamples}: use at least {FEWEST_RESAMPLES}")
@@ -99,7 +99,7 @@ def read_predictions(path: Path) -> tuple[list[str], Predictions, Predictions]:
     """Labels, and predictions of the validation and the test images.
 
     Raises:
-        PredictionsError: if the table is not as it must be.
+        PredictionsError: if the table cannot be scored.
     """
     labels = _labels(path)
     try:

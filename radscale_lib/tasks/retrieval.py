@@ -1,4 +1,4 @@
-"""Image-report retrieval: how far down the right answers are."""
+"""Image-report retrieval: the ranks of the right answers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from radscale_lib.tasks.predictions import HEAD, Predicted
 from radscale_lib.tasks.retrieved import RANKS
 
 AT_ONCE = 16_000_000
-"""Cosines that are held at once (64 MB)."""
+"""Number of cosines held at once (64 MB)."""
 
 Floats = NDArray[np.float32]
 
@@ -80,16 +80,16 @@ def _ranked(task: Retrieval, part: str, files: Inputs, space: SharedSpace | None
 
 
 class Texts(NamedTuple):
-    """The different texts among those of N images."""
+    """The distinct texts among those of N images."""
 
     texts: list[str]
     """[T], the first of each wording."""
     of: NDArray[np.intp]
-    """[N], which of them an image has."""
+    """[N], index of each image's text."""
 
 
 def different(texts: Sequence[str]) -> Texts:
-    """Texts of the same words, whatever their case, spacing and punctuation, are one."""
+    """Distinct texts; texts that differ only in case, spacing and punctuation count as one."""
     place: dict[str, int] = {}
     first: list[str] = []
     of = []
@@ -103,19 +103,19 @@ def different(texts: Sequence[str]) -> Texts:
 
 
 def ranks(images: Floats, texts: Floats, of: NDArray[np.intp]) -> NDArray[np.int32]:
-    """How many wrong answers are as near as the nearest right one, or nearer.
+    """Number of wrong answers at least as near as the nearest right one.
 
-    An equally near wrong answer counts against the encoder, so that one whose embeddings are all
-    alike finds nothing.
+    Equally near wrong answers count against the encoder, so that one with constant embeddings finds
+    nothing.
 
     Args:
         images: [N, P], unit vectors.
-        texts: [T, P], unit vectors of different texts.
+        texts: [T, P], unit vectors of distinct texts.
         of: [N], the text of each image.
 
     Returns:
-        [N, 2]: of each image's search among the T texts, and of the search of its text among the N
-        images, any of which with the same text is right. 0 is the first place.
+        [N, 2]: for each image's search among the T texts, and for its text's search among the N
+        images, any of which is right if it has the same text. 0 is the first rank.
     """
     found = np.empty((len(images), 2), np.int32)
     for part in _parts(len(images), len(texts)):

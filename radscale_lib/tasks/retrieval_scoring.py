@@ -1,4 +1,4 @@
-"""Scores of retrieval: recall among the first answers."""
+"""Scores of retrieval: recall among the first k answers."""
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from radscale_lib.tasks.scores import MACRO, Score, macro, sampled_score
 
 
 def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> list[Score]:
-    """Recall of the test images.
+    """Recall on the test images.
 
     Args:
         study: the study.

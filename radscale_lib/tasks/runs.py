@@ -7,13 +7,13 @@ from radscale_lib.provenance.step import InputError
 from radscale_lib.study.model import Run, Study
 
 TABLE, SCORES = "predictions.parquet", "scores.parquet"
-"""Of a task and run."""
+"""File of the predictions of a task and run."""
 SCORED = ("scores", "draws", "subgroups")
-"""Tables that the scoring of every task leaves."""
+"""Tables that the scoring of every task writes."""
 
 
 def scored_files(study: Study, task: str) -> list[str]:
-    """Names of the files that the scoring of a task leaves, beside its predictions."""
+    """Names of the files that the scoring of a task writes beside its predictions."""
     return [f"{name}.parquet" for name in (*SCORED, *study.evaluation.tasks[task].tables)]
 
 
@@ -22,10 +22,10 @@ class UnknownRunError(InputError):
 
 
 def check_run(study: Study, run: Run, tasks: Iterable[str] = ()) -> None:
-    """Check that the study has a run, and tasks.
+    """Check that the study has a run and tasks.
 
     Raises:
-        UnknownRunError: naming what there is.
+        UnknownRunError: naming the existing ones.
     """
     if run not in study.runs:
         known = ", ".join(sorted(each.path for each in study.runs))
@@ -44,14 +44,14 @@ def tables_elsewhere(
     tasks: Collection[str],
     table: str,
 ) -> dict[str, dict[str, Path]]:
-    """Tables of a run by test archive and task, of the tasks that are scored there.
+    """Tables of a run by test archive and task, for the tasks scored there.
 
     Args:
         study: the study.
         run: the run.
-        folder: with a folder for each test archive; needed if there is an archive.
+        folder: has a folder for each test archive; needed if there are archives.
         archives: names.
-        tasks: names of those that are wanted.
+        tasks: names of the requested tasks.
         table: `TABLE` or `SCORES`.
     """
     return {

@@ -1,4 +1,4 @@
-"""A head's predictions, ready to be scored on any of the test images."""
+"""A head's predictions, prepared for scoring on any subset of the test images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from radscale_lib.tasks.scores import Score
 
 @dataclass(frozen=True)
 class Scorable:
-    """Test images, and how some of them are scored.
+    """Test images, and a function that scores a subset of them.
 
     Attributes:
         images: image_id and patient_id of the N test images.
-        score: scores of images, by their places, under draws of their patients. What metrics need
-            of single images is computed once.
+        score: returns scores of images, by position, for draws of their patients. Statistics of
+            single images are computed once.
     """
 
     images: pl.DataFrame

@@ -1,4 +1,4 @@
-"""The table of scores: its columns, its rows, and how a macro mean is taken."""
+"""The table of scores: its columns, its rows, and macro means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,14 +54,14 @@ ORDER = ["arm", "size", "seed", "task", "head", "target", "metric"]
 MACRO = "macro"
 """Target of the mean over labels."""
 MICRO = "micro"
-"""Target of all labels' cells together."""
+"""Target of the cells of all labels together."""
 ERRORS = frozenset({"brier", "ece"})
-"""Metrics of probabilities, of which smaller is better."""
+"""Metrics of probabilities, for which smaller is better."""
 FEWEST = 5
-"""Positives, and negatives, below which a label's score has no interval."""
+"""Minimum number of positives, and of negatives, for a label's score to have an interval."""
 TOO_FEW = "too few"
 SAME = 1e-12
-"""Variance of draws that are all equal."""
+"""Variance up to which draws count as all equal."""
 
 
 def smaller_is_better(metric: str) -> bool:
@@ -74,19 +74,19 @@ def smaller_is_better(metric: str) -> bool:
 class Score:
     """A metric of one target with its bootstrap resamples.
 
-    `value` and the entries of `resamples` [B] are NaN where the metric is undefined, as AUROC is
+    `value` and the entries of `resamples` [B] are NaN if the metric is undefined, as AUROC is
     without positives.
 
     Attributes:
-        families: true values that the score, or each score that it is the mean of, could have.
+        families: possible true values of the score, or of each score of which it is the mean.
             Without them the interval is that of the resamples' percentiles.
-        correlation: between those scores; None of a single one.
-        ordered: the resamples less what is not the score's own, such as a draw's prevalence; by
-            them scores are paired. None: the resamples.
+        correlation: correlation of those scores; None for a single one.
+        ordered: the resamples without effects such as that of a draw's prevalence, by which scores
+            are paired. None: the resamples.
         note: why there is no interval, or no value.
         head: what was trained on the frozen features; None: the task's first head.
         choice: what the head chose on validation.
-        most: the largest value that it can have; families are of shares of it.
+        most: its largest possible value; families are in shares of it.
     """
 
     target: str
@@ -105,19 +105,19 @@ class Score:
 
     @property
     def order(self) -> Floats:
-        """Draws [B] by which scores go together."""
+        """Draws [B] by which scores are paired."""
         return self.resamples if self.ordered is None else self.ordered
 
     @cached_property
     def confidence(self) -> Confidence | None:
-        """How sure each true value is; None if the resamples alone say."""
+        """The confidence in each true value; None if only resamples are used."""
         if not self.families or self.note or np.isnan(self.value):
             return None
         correlation = np.eye(1) if self.correlation is None else self.correlation
         return Confidence.from_families(self.families, correlation, self.value / self.most)
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Lower and upper end at a level; NaN where the score has a note, or no resample."""
+        """Lower and upper end at a level; NaN if the score has a note, or no resamples."""
         if self.note or np.isnan(self.value):
             return float("nan"), float("nan")
         if self.confidence is None:
@@ -127,7 +127,7 @@ class Score:
 
     @cached_property
     def draws(self) -> Floats:
-        """Draws [B] of what the truth could be, paired with those of other runs."""
+        """Draws [B] of possible true values, paired with those of other runs."""
         found = self.confidence
         return self.most * found.draws(self.order) if found else self.resamples
 
@@ -143,7 +143,7 @@ def sampled_score(
     drawn: Floats | None = None,
     most: float = 1.0,
 ) -> Score:
-    """A score whose variance only its bootstrap draws give.
+    """A score whose variance comes from its bootstrap draws alone.
 
     Args:
         target: label, or `macro`.
@@ -151,11 +151,11 @@ def sampled_score(
         value: the score.
         resamples: [B].
         cases: test images.
-        positives: images that have the label; None where there is no label. Fewer than `FEWEST`
-            are too few.
-        patients: patients that the score rests on.
-        drawn: [B], positive images of each draw; None where there is no label.
-        most: the largest value that the score can have; the least is 0.
+        positives: number of images with the label; None without labels. Fewer than `FEWEST` are too
+            few.
+        patients: number of patients behind the score.
+        drawn: [B], positive images of each draw; None without labels.
+        most: the largest possible value of the score; the smallest is 0.
     """
     few = positives is not None and positives < FEWEST
     ordered = (
@@ -180,10 +180,10 @@ def sampled_score(
 def _family(
     metric: str, value: float, variance: float, patients: int, positives: int | None
 ) -> Family:
-    """Of a score in [0, 1]; draws that are all equal say nothing of its spread.
+    """The family of a score in [0, 1]; draws that are all equal do not show its spread.
 
-    As many cases that all agree could be of a share that is not quite 0 or 1: a binomial one, which
-    no mean of scores in [0, 1] spreads more than.
+    Cases that all agree are compatible with a share slightly below 1 or above 0: a binomial share,
+    which has the largest variance of all means of scores in [0, 1].
     """
     if variance < SAME and not smaller_is_better(metric):
         return share_family(value, min(patients, positives or patients), variance)
@@ -193,9 +193,9 @@ def _family(
 def macro(scores: Sequence[Score], cases: int) -> Score:
     """Unweighted mean of one metric over its targets.
 
-    Targets whose value is undefined on the test images, or rests on too few of them, are left out.
-    That depends on the truth only, so the mean is over the same targets for every encoder. A
-    resample in which any of the others is undefined is dropped (NaN).
+    Targets whose value is undefined on the test images, or based on too few of them, are left out.
+    This depends only on the truth, so the mean is over the same targets for every encoder. A
+    resample in which any of the other targets is undefined is dropped (NaN).
 
     Args:
         scores: one per target, of one metric.
@@ -231,7 +231,7 @@ def unscored(
     draws: PatientDraws,
     note: str,
 ) -> list[Score]:
-    """Scores without a value: of an encoder that cannot have a head.
+    """Scores without a value, for an encoder that cannot have a head.
 
     Args:
         labels: K names.
@@ -252,7 +252,7 @@ def unscored(
 
 
 def failed(metrics: Sequence[str], resamples: int, fault: str) -> list[Score]:
-    """Scores without a value, of a head that failed: the mean over labels alone.
+    """Scores without a value, for a head that failed: only the mean over labels.
 
     Args:
         metrics: names.
@@ -281,8 +281,8 @@ def score_table(
         encoder: its encoder's name.
         task: the task's name.
         confidence: of the intervals.
-        images: unique images that the run learnt from, where its card says so.
-        head: of the scores that name none.
+        images: number of unique images from which the run learnt, if its card says so.
+        head: head of scores that name none.
     """
     rows = []
     for score in scores:

@@ -1,4 +1,4 @@
-"""Scores of a run's predictions: without its encoder, and without torch."""
+"""Score a run's predictions, without its encoder and without torch."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ RUN = pl.Schema(
         "head": pl.String(),
     }
 )
-"""Columns that say of which head of which run a row is."""
+"""Columns that name the run and head of a row."""
 
 
 def score_run(
@@ -45,18 +45,18 @@ def score_run(
     catalog: Path | None = None,
     file: Path | None = None,
 ) -> pl.DataFrame:
-    """Write scores, their draws, and those of subgroups beside the predictions of each task.
+    """Write scores, draws and subgroup scores beside the predictions of each task.
 
     A head without predictions has no scores, and is named on standard error with the reason.
 
     Args:
         study: the study.
-        run: of the study, or of elsewhere.
+        run: of the study or from elsewhere.
         encoder: name of its encoder.
         tables: `predictions.parquet` of each task, by name.
-        catalog: of the images that are predicted, by whose columns they are grouped; None: they
-            are not.
-        file: of the encoder that the predictions must be of; None: any.
+        catalog: catalog of the predicted images, whose columns define subgroups; None: no
+            subgroups.
+        file: file of the encoder that must have made the predictions; None: any.
 
     Returns:
         The scores of all tasks, with their draws.
@@ -80,7 +80,7 @@ def score_run(
 
 
 def _images(study: Study, catalog: Path | None) -> pl.DataFrame:
-    """What the catalog says of images that subgroups are made of."""
+    """The columns of the catalog that define subgroups."""
     if catalog is None:
         return pl.DataFrame(schema={"image_id": pl.String()})
     protocol = study.evaluation
@@ -127,7 +127,7 @@ class _Scoring:
                 more.setdefault(kind, []).append(self._named(head, part))
         for name, fault in faults.items():
             print(f"{self._what(name)}: {fault}: no scores", file=sys.stderr)
-        if scores:  # Without any the run has no scores of the task, and is told as missing.
+        if scores:  # Without any, the run has no scores of the task and is reported as missing.
             scores += self._failed(faults)
         study, images = self.study, self.predicted.images
         confidence = study.evaluation.confidence
@@ -142,7 +142,7 @@ class _Scoring:
         }
 
     def _failed(self, faults: Mapping[str, str]) -> Iterator[Score]:
-        """Rows of the heads that failed, those of their shares of the labels too."""
+        """Rows of the heads that failed, including their label shares."""
         names = list(metrics(self.task.kind))
         for part, fault in faults.items():
             section = self.task.head(part) if part in self.task.parts else None
@@ -153,7 +153,7 @@ class _Scoring:
     def _scores(
         self, table: pl.DataFrame, note: str | None
     ) -> tuple[list[Score], list[pl.DataFrame]]:
-        """Scores of all test images, and of groups of them."""
+        """Scores of all test images and of subgroups."""
         study = self.study
         if not hasattr(self.module, "prepare"):
             return self.module.score(study, self.name, table, note), []
@@ -177,7 +177,7 @@ class _Scoring:
         for finding, tube in self.study.shortcuts.items():
             column = f"target:{finding}"
             if tube not in self.study.labels.tubes:
-                continue  # nobody looked for it in this archive
+                continue  # not annotated in this archive
             if finding in scored and column in table.columns and f"tube:{tube}" in known.columns:
                 placed = targets(known, [f"tube:{tube}"], self.study.labels)[:, 0]
                 rows = images.join(
@@ -193,7 +193,7 @@ class _Scoring:
         return tables
 
     def _named(self, head: str, table: pl.DataFrame) -> pl.DataFrame:
-        """Rows with the columns that say of which head of which run they are."""
+        """Add the columns that name the run and head of the rows."""
         names: dict[str, Any] = {
             "arm": self.run.arm,
             "encoder": self.encoder,
@@ -210,7 +210,7 @@ class _Scoring:
         return f"{self.run.path} {self.name} ({head})"
 
     def _tell(self, table: pl.DataFrame) -> None:
-        """Mean scores on standard error."""
+        """Print mean scores on standard error."""
         for row in table.filter(pl.col("target") == MACRO).iter_rows(named=True):
             figures = ", ".join(
                 f"{key} {row[key]:.3f}"
@@ -222,5 +222,5 @@ class _Scoring:
 
 
 def _subgroups() -> pl.Schema:
-    """Columns of the subgroups table, but for the level of its intervals."""
+    """Columns of the subgroups table, except the level of its intervals."""
     return pl.Schema({**RUN, **SUBGROUPS})

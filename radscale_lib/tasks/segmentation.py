@@ -25,10 +25,10 @@ THRESHOLD = 0.5
 
 
 def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
-    """Train a decoder on the train split and keep its masks of the test split beside the true ones.
+    """Train a decoder on the train split; return its test masks with the true ones.
 
-    It is trained in the square that the encoder sees. Its masks are brought to the whole film, so
-    the truth is the same for every encoder; where the encoder sees nothing, nothing is predicted.
+    It is trained in the square that the encoder sees. Its masks are mapped to the whole film, so
+    that the truth is the same for every encoder; outside the square nothing is predicted.
 
     Args:
         study: the study.
@@ -97,12 +97,12 @@ def predict(study: Study, name: str, part: str, inputs: Inputs) -> Predicted:
 
 
 def _annotated(inputs: Inputs) -> pl.DataFrame:
-    """Catalog rows of the images whose tubes somebody drew, or looked for."""
+    """Catalog rows of the images that were annotated for tubes, including those without any."""
     return pl.read_parquet(inputs.catalog).filter(pl.col("tubes").is_not_null())
 
 
 def predictions_schema(study: Study, name: str) -> pl.Schema:
-    """Columns of the predictions table, a row for each test image and seed of the decoder."""
+    """Columns of the predictions table, with a row for each test image and decoder seed."""
     masks = {
         column: kind
         for tube in study.labels.tubes
@@ -129,7 +129,7 @@ class _Films(NamedTuple):
     masks: TubeMasks
 
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps as they lie in the file, and masks, of the films at some positions."""
+        """Stored maps, and masks, of the films at the given positions."""
         return self.grids.read(images), torch.from_numpy(self.masks.seen(images.tolist()))
 
     def loss(self, decoder: MaskDecoder, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -146,7 +146,7 @@ def _train(
     seeds: Sequence[int],
     label: str,
 ) -> tuple[list[MaskDecoder], str]:
-    """A decoder for each seed, and what was chosen; its rate is chosen with the first."""
+    """Train a decoder for each seed, at the rate chosen with the first; also return that choice."""
     section, training = task.heads[part], task.training(part)
     shapes = films.grids.shapes
     finest = max(shape[-1] for shape in shapes)
@@ -184,7 +184,7 @@ def _train(
 def _predict(
     decoders: Sequence[MaskDecoder], frozen: FrozenEncoder, masks: TubeMasks, label: str
 ) -> list[dict[str, pl.Series]]:
-    """For each decoder, columns of what is true and what it predicts of each image."""
+    """For each decoder, columns of the truth and its predictions for each image."""
     known = _true(masks)
     found: list[dict[str, list[bytes | None]]] = [
         {tube: [] for tube in masks.classes} for _ in decoders

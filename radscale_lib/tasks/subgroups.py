@@ -1,4 +1,4 @@
-"""Scores of groups of test images, the worst group, and the gap to the best."""
+"""Scores of groups of test images, of the worst group, and its gap to the best."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from radscale_lib.tasks.differences import paired_difference
 from radscale_lib.tasks.scores import MACRO, MICRO, Score, macro, smaller_is_better
 
 UNKNOWN = "unknown"
-"""Group of the images of which a property is not known."""
+"""Group of the images with an unknown property."""
 SCHEMA = pl.Schema(
     {
         "target": pl.String(),
@@ -31,18 +31,18 @@ SCHEMA = pl.Schema(
         "note": pl.String(),
     }
 )
-"""Columns that define subgroups: see docs/reference/data-contracts.md."""
+"""Columns that define subgroups (docs/reference/data-contracts.md)."""
 Scorer = Callable[[NDArray[np.intp], PatientDraws], Sequence[Score]]
-"""Scores of some test images, by their places, under draws of their patients."""
+"""Function that scores a subset of the test images, by position, for draws of their patients."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Test images by a property.
+    """Test images grouped by a property.
 
     Attributes:
         by: the property.
-        groups: by name, places of the group's images.
+        groups: positions of each group's images, by name.
         target: the only label that is scored; None: all.
     """
 
@@ -54,13 +54,13 @@ class Grouping:
 def groupings(images: pl.DataFrame, by: Sequence[str], smallest: int = 1) -> Iterator[Grouping]:
     """Groups of test images by properties of the catalog.
 
-    What fewer patients than `smallest` share is merged (`subsets.card.merged`). A property that
-    all share makes no groups.
+    Values shared by fewer than `smallest` patients are merged (`subsets.card.merged`). A property
+    with the same value for all makes no groups.
 
     Args:
         images: a row for each test image: patient_id, and the properties.
-        by: columns; those that are not there are left out.
-        smallest: patients of a group, at least.
+        by: columns; missing ones are left out.
+        smallest: minimum number of patients in a group.
     """
     for name in by:
         if name not in images.columns:
@@ -77,10 +77,10 @@ def groupings(images: pl.DataFrame, by: Sequence[str], smallest: int = 1) -> Ite
 def shortcut(
     finding: str, tube: str, found: NDArray[np.floating], placed: NDArray[np.floating]
 ) -> Grouping:
-    """Images with a finding and a tube, and those without the tube, each with all that lack it.
+    """Images with a finding and a tube, and with the finding only, each plus all without it.
 
-    What treats a finding is seen before it: a pneumothorax that is drained already is found by its
-    drain (Oakden-Rayner et al. 2020). All images without the finding are in both groups.
+    A model may see a treatment instead of the finding, such as the drain instead of a treated
+    pneumothorax (Oakden-Rayner et al. 2020). All images without the finding are in both groups.
 
     Args:
         finding: label.
@@ -102,19 +102,19 @@ def subgroup_scores(
     confidence: float,
     smallest: int = 1,
 ) -> pl.DataFrame:
-    """Scores of each group, of the worst, and how far it is behind the best.
+    """Scores of each group, of the worst, and its gap to the best.
 
     Thresholds are those of all validation images. A macro mean is over the labels that have an
-    interval in every group. Ends of `worst` and `gap` hold for all groups, or pairs, at once
-    (Bonferroni), since they are of those that were found to be extreme.
+    interval in every group. Intervals of `worst` and `gap` hold for all groups, or pairs, at once
+    (Bonferroni), since the extremes were selected from the data.
 
     Args:
         grouping: of the N test images.
         score: of some of them.
         draws: of all of them.
         confidence: level of the intervals.
-        smallest: positive and negative images from which a count is told: labels of which a group
-            has fewer are left out there, and their positives everywhere.
+        smallest: minimum number of positive, and of negative, images for a count to be shown:
+            labels with fewer in a group are left out there, and their positives in all groups.
 
     Returns:
         Rows of `SCHEMA`.
@@ -133,13 +133,13 @@ def subgroup_scores(
 def compared(
     by: str, found: Mapping[str, Mapping[tuple[str, str], Score]], confidence: float, smallest: int
 ) -> pl.DataFrame:
-    """Rows of the scores of some groups, and what they come to: see `subgroup_scores`.
+    """Rows of the scores of groups, of the worst and of the gap: see `subgroup_scores`.
 
     Args:
         by: the property that defines the groups.
         found: scores by group, and by metric and target.
         confidence: level of the intervals.
-        smallest: number of images from which on a count is shown.
+        smallest: minimum number of images for a count to be shown.
     """
     keys = list(dict.fromkeys(key for scores in found.values() for key in scores))
     few = {
@@ -172,7 +172,7 @@ def compared(
 def _with_means(
     found: Mapping[str, Mapping[tuple[str, str], Score]],
 ) -> dict[str, dict[tuple[str, str], Score]]:
-    """The scores, with means over those labels that have one in every group."""
+    """The scores, with means over the labels that have a score in every group."""
     targets: dict[str, list[str]] = {}
     for scores in found.values():
         for metric, target in scores:

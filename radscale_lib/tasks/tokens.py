@@ -1,4 +1,4 @@
-"""Tokens of reports: a byte-level vocabulary learnt from them, or a released model's own."""
+"""Tokenizers of reports: a byte-level vocabulary learnt from them, or a released model's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class ReportTokenizer:
         return int(self.tokenizer.get_vocab_size())
 
     def encode(self, text: str, longest: int) -> list[int]:
-        """Ids of a text between start and end; texts of more than `longest` tokens are cut."""
+        """Ids of a text between start and end; texts beyond `longest` tokens are truncated."""
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         return [self.start, *ids[:longest], *([self.end] if len(ids) <= longest else [])]
 
@@ -30,7 +30,7 @@ class ReportTokenizer:
 
 
 def learn_tokenizer(texts: Sequence[str], vocabulary: int) -> ReportTokenizer:
-    """Learn a byte-level byte-pair vocabulary (Sennrich et al. 2016) of at most some tokens."""
+    """Learn a byte-level BPE vocabulary (Sennrich et al. 2016) of at most `vocabulary` tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

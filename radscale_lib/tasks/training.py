@@ -1,4 +1,4 @@
-"""Training of a decoder on frozen features: seeded, with equal batches for every encoder."""
+"""Train a decoder on frozen features: seeded, with the same batches for every encoder."""
 
 import math
 from collections import deque
@@ -22,7 +22,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
 
 AHEAD = 2
-"""Batches that are read while one is learnt from."""
+"""Number of batches read ahead."""
 WARMUP = 0.1
 """Share of a decoder's steps over which its learning rate rises."""
 
@@ -49,11 +49,11 @@ def batches(images: int, size: int, steps: int, seed: int) -> Iterator[Tensor]:
 
 
 def one_cycle(step: int, steps: int, peak: float) -> float:
-    """Learning rate of a step, from 0: half a cosine up, half a cosine down (arXiv 1708.07120).
+    """Learning rate of a step, from 0: a half-cosine up, a half-cosine down (arXiv 1708.07120).
 
-    The numbers are those of torch's `OneCycleLR`, which takes torch's own optimisers only.
+    The values are those of torch's `OneCycleLR`, which accepts only torch's own optimisers.
     """
-    # OneCycleLR divides by the length of its warm-up less one step.
+    # OneCycleLR divides by the length of its warm-up minus one step.
     share = WARMUP if round(WARMUP * steps, 9) != 1 else 2 / steps
     top, low = share * steps - 1, peak / 25
     if step <= top:
@@ -64,11 +64,11 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
 
 
 def ahead(chosen: Iterable[Tensor], read: Callable[[Tensor], T]) -> Iterator[T]:
-    """What `read` gives for each of some batches, in order, read by a thread before it is needed.
+    """The results of `read` for each batch, in order, read ahead by a thread.
 
     Args:
         chosen: indices of each batch.
-        read: called by one thread, a batch at a time.
+        read: called by a single thread, one batch at a time.
     """
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(1) as reader:
@@ -86,11 +86,11 @@ def ahead(chosen: Iterable[Tensor], read: Callable[[Tensor], T]) -> Iterator[T]:
 
 @dataclass
 class Least:
-    """The least validation loss so far, and the weights that had it.
+    """The lowest validation loss so far, and its weights.
 
     Attributes:
-        step: after which it was found.
-        waited: losses since then.
+        step: step after which it was found.
+        waited: number of losses since then.
     """
 
     loss: float = math.inf
@@ -99,7 +99,7 @@ class Least:
     state: dict[str, Tensor] = field(default_factory=dict)
 
     def check(self, step: int, loss: float, model: nn.Module) -> None:
-        """Keep what a model has learnt if its loss is the least."""
+        """Keep a model's weights if its loss is the lowest so far."""
         self.waited += 1
         if loss < self.loss:
             self.loss, self.step, self.waited = loss, step, 0
@@ -107,13 +107,13 @@ class Least:
 
     @torch.no_grad()
     def restore(self, model: nn.Module) -> None:
-        """Give a model the weights that were kept."""
+        """Restore the kept weights in a model."""
         for name, value in _learnt(model):
             value.copy_(self.state[name])
 
 
 def _learnt(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """What training changes: parameters with a gradient, and buffers."""
+    """The tensors that training changes: parameters with a gradient, and buffers."""
     yield from ((name, each) for name, each in model.named_parameters() if each.requires_grad)
     yield from model.named_buffers()
 
@@ -128,22 +128,22 @@ def search(
     read: Callable[[Tensor], T],
     validate: Callable[[M], float] | None,
 ) -> tuple[M, float, str]:
-    """Train a model at each learning rate; the one of least validation loss.
+    """Train a model at each learning rate; return the one with the lowest validation loss.
 
     Args:
-        make: a model with its initial weights, the same each time.
-        loss: of a model, of what `read` gives.
+        make: returns a model with its initial weights, the same each time.
+        loss: loss of a model on the result of `read`.
         images: number of training images.
         decoder: its settings.
-        seed: of the batches, which are the same at each rate.
+        seed: seed of the batches, which are the same at each rate.
         label: what to call the work in progress lines.
-        read: as of `train`.
-        validate: loss of a model on the validation split, in evaluation mode; None where there is
+        read: as for `train`.
+        validate: loss of a model on the validation split, in evaluation mode; None if there is
             nothing to choose.
 
     Returns:
-        The model in evaluation mode, its rate, and what was chosen in words; no words if nothing
-        was.
+        The model in evaluation mode, its rate, and a description of the choice, empty if there was
+        none.
 
     Raises:
         NotFiniteError: if the training diverged at every rate.
@@ -195,15 +195,15 @@ def train(
         decoder: steps, batch and peak learning rate.
         seed: seed of the batches.
         label: what to call the work in progress lines.
-        read: the training images with the given indices, in whatever form the loss takes; called
-            by another thread, ahead of the loss.
+        read: reads the training images with the given indices in the form that the loss takes;
+            called by another thread, ahead of the loss.
         rate: peak learning rate; None: the first of the decoder's.
-        validate: loss on the validation split, by which the model's weights are chosen, and the
-            training ends (`decoder.patience`); None: the last are kept.
-        every: steps between two of its losses.
+        validate: loss on the validation split, by which the model's weights are chosen and training
+            ends (`decoder.patience`); None: the last weights are kept.
+        every: steps between two validation losses.
 
     Returns:
-        The least validation loss; infinite if there is none.
+        The lowest validation loss; infinite if there is none.
 
     Raises:
         NotFiniteError: if the training diverged.

@@ -1,4 +1,4 @@
-"""What all decoders share: standardised levels, sub-pixel output, and the loss."""
+"""Common parts of all decoders: standardised levels, sub-pixel output, and the loss."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,11 +10,11 @@ from torch.nn import functional as F
 from radscale_lib.study.decoders import DecoderSection
 
 FIRST_LOGIT = -3.0
-"""Tubes cover a few hundredths of an image: training starts there, not at one half."""
+"""Initial probability: tubes cover a few hundredths of an image, not half of it."""
 
 
 class MaskDecoder(nn.Module):
-    """Masks from four levels, by a body that a kind of decoder builds.
+    """Masks from four levels, with a body built by the kind of decoder.
 
     Levels are standardised per channel (batch statistics, no scale or shift, as in linear
     probing: He et al. 2022). The body makes maps on the finest grid; each of its cells then
@@ -54,10 +54,10 @@ class MaskDecoder(nn.Module):
 
 
 def resize(maps: Tensor, size: int) -> Tensor:
-    """Square maps [B, C, H, H] brought to [B, C, size, size] bilinearly.
+    """Resize square maps [B, C, H, H] to [B, C, size, size] bilinearly.
 
-    As products with a fixed matrix, whose gradient is deterministic on any device (that of torch's
-    interpolation is not).
+    Computed as products with a fixed matrix, whose gradient is deterministic on any device, unlike
+    that of torch's interpolation.
     """
     side = maps.shape[-1]
     if side == size:
@@ -67,9 +67,9 @@ def resize(maps: Tensor, size: int) -> Tensor:
 
 
 def pool(maps: Tensor, size: int) -> Tensor:
-    """Square maps [B, C, H, H] averaged to [B, C, size, size], as by `adaptive_avg_pool2d`.
+    """Average square maps [B, C, H, H] to [B, C, size, size], like `adaptive_avg_pool2d`.
 
-    As products with a fixed matrix, for the same reason.
+    Computed as products with a fixed matrix, for the same reason as in `resize`.
     """
     basis = torch.eye(maps.shape[-1], device=maps.device, dtype=maps.dtype)[None]
     return _along_both(maps, F.adaptive_avg_pool1d(basis, size)[0].T)

@@ -12,7 +12,7 @@ class Linear(nn.Module):
     """Maps of the finest grid that are linear in the standardised features of all levels."""
 
     def __init__(self, channels: Sequence[int], grid: int, outputs: int) -> None:
-        """Build the maps; arguments as of `build`."""
+        """Build the maps; arguments as for `build`."""
         super().__init__()
         self.grid = grid
         self.maps = nn.ModuleList(nn.Conv2d(c, outputs, 1) for c in channels)
@@ -34,6 +34,6 @@ def build(section: LinearDecoder, channels: Sequence[int], grid: int, outputs: i
         section: its settings.
         channels: of the four levels.
         grid: side of the finest.
-        outputs: channels of the maps that it makes.
+        outputs: channels of the maps.
     """
     return Linear(channels, grid, outputs)

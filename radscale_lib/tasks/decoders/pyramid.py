@@ -48,5 +48,5 @@ class Pyramid(nn.Module):
 
 
 def build(section: PyramidDecoder, channels: Sequence[int], grid: int, outputs: int) -> nn.Module:
-    """The decoder's body; arguments as of `linear.build`."""
+    """The decoder's body; arguments as for `linear.build`."""
     return Pyramid(channels, grid, section.width, outputs)

@@ -1,4 +1,4 @@
-"""UPerNet: the head of package transformers on the four levels of a frozen encoder."""
+"""UPerNet: the head from the package transformers on the four levels of a frozen encoder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,10 +25,10 @@ class Pool(nn.Module):
 
 
 def build(section: UPerNet, channels: Sequence[int], grid: int, outputs: int) -> nn.Module:
-    """The decoder's body; arguments as of `linear.build`."""
+    """The decoder's body; arguments as for `linear.build`."""
     config = UperNetConfig(hidden_size=section.width)
     config.num_labels = outputs
-    make: Any = UperNetHead  # it has no types
+    make: Any = UperNetHead  # untyped
     head: nn.Module = make(config, list(channels))
     blocks: Any = head.get_submodule("psp_modules").blocks
     for size, block in zip(config.pool_scales, blocks, strict=True):

@@ -23,12 +23,12 @@ from radscale_lib.tasks.training import WARMUP, Least, ahead, batches, task_seed
 
 
 class AttentionPool(nn.Module):
-    """Logits of K labels, each from its own mean over tokens.
+    """Logits of K labels, each from its own weighted mean over tokens.
 
     Levels are standardised per channel (batch statistics, no scale or shift) and projected to one
-    width, with a learnt offset for each level; all their cells are tokens of one set. A label's
-    weights over the tokens are the softmax of their product with its query, and its logit is linear
-    in the mean that they give.
+    width, with a learnt offset for each level; all their cells form one set of tokens. A label's
+    weights over the tokens are the softmax of their products with its query, and its logit is
+    linear in the weighted mean.
     """
 
     def __init__(self, channels: Sequence[int], width: int, prior: Tensor) -> None:
@@ -37,7 +37,8 @@ class AttentionPool(nn.Module):
         Args:
             channels: channels of the four levels.
             width: of keys and values.
-            prior: [K], share of the training images that have each label: the first logits.
+            prior: [K], share of the training images with each label, which gives the initial
+                logits.
         """
         super().__init__()
         self.standardise = nn.ModuleList(nn.BatchNorm1d(c, affine=False) for c in channels)
@@ -60,14 +61,14 @@ class AttentionPool(nn.Module):
         )
         tokens = self.norm(tokens)
         share = (tokens @ self.query.T / tokens.shape[-1] ** 0.5).softmax(dim=1)
-        # Values are weighed before they are summed: [B, T, K] is smaller than [B, K, width].
+        # Values are weighted before summing, since [B, T, K] is smaller than [B, K, width].
         logits: Tensor = (share * (tokens @ self.weight.T)).sum(dim=1) + self.bias
         return logits
 
 
 @dataclass
 class Candidate:
-    """A head in training, and what it had learnt at its least validation loss."""
+    """A head in training, and its weights at the lowest validation loss."""
 
     model: AttentionPool
     optimiser: AdamW
@@ -90,7 +91,7 @@ class Candidate:
 
 
 def predict(section: Attention, cases: Cases) -> Answer:
-    """Train the head on the training rows, choosing on validation, without touching the encoder.
+    """Train the head on the training rows, with choices made on validation.
 
     Args:
         section: the head's settings.
@@ -130,7 +131,7 @@ def predict(section: Attention, cases: Cases) -> Answer:
 
 @torch.no_grad()
 def _logits(model: AttentionPool, frozen: FrozenEncoder, label: str) -> NDArray[np.float32]:
-    """Logits [n, K] of an encoder's images."""
+    """Logits [n, K] of a frozen encoder's images."""
     parts = [model(features.levels).cpu() for _, features in frozen.batches(label)]
     return torch.cat(parts).numpy().astype(np.float32)
 
@@ -144,10 +145,10 @@ def fit(
     seed: int,
     label: str,
 ) -> tuple[AttentionPool, str]:
-    """The head of least validation loss, summed over labels, in evaluation mode.
+    """The head with the lowest validation loss, summed over labels, in evaluation mode.
 
-    All rates and decays learn from the same batches, from the same initial weights. The rate rises
-    over the first tenth of the steps.
+    All rates and decays start from the same weights and use the same batches. The rate rises over
+    the first tenth of the steps.
 
     Args:
         section: the head's settings.

@@ -1,4 +1,4 @@
-"""What a head is given, and what it gives back."""
+"""The inputs and outputs of a head."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,12 +20,12 @@ from radscale_lib.tasks.inputs import Inputs
 
 @dataclass(frozen=True)
 class Answer:
-    """What a head says of the images that are asked for.
+    """A head's logits of the requested images.
 
     Attributes:
         logits: float32 [n, K], of the rows `Cases.asked`; None if the encoder cannot have this
             head.
-        note: what was chosen on validation, and whether that is at the edge of what was tried; or
+        note: what was chosen on validation, and whether it is at the edge of the values tried; or
             why there are no logits.
         elsewhere: by test archive, logits of all its rows in `Cases.elsewhere`.
     """
@@ -37,7 +37,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Films:
-    """Images of an archive, and their pooled features.
+    """The images of an archive with their pooled features.
 
     Attributes:
         inputs: the run's files for this archive.
@@ -52,11 +52,11 @@ class Films:
     truth: NDArray[np.float32]
 
     def pooled(self, names: Sequence[str]) -> NDArray[np.float32]:
-        """Features side by side: float32 [N, D]."""
+        """Concatenated features: float32 [N, D]."""
         return pooled(self.vectors, names)
 
     def places(self) -> pl.DataFrame:
-        """Catalog rows of the images, as `FrozenEncoder` takes them."""
+        """Catalog rows of the images, for `FrozenEncoder`."""
         catalog = pl.read_parquet(self.inputs.catalog, columns=["image_id", "shard", "row"])
         return self.index.select("image_id").join(catalog, on="image_id", maintain_order="left")
 
@@ -70,7 +70,7 @@ class Cases(Films):
         task: the task's name.
         labels: K names.
         split: [N], `train`, `validation` or `test`.
-        train: rows that are learnt from.
+        train: training rows.
         elsewhere: images of each test archive that has labels of the task, by name.
     """
 
@@ -82,7 +82,7 @@ class Cases(Films):
     elsewhere: Mapping[str, Films] = field(default_factory=dict)
 
     def sets(self, tried: Sequence[FeatureSet]) -> dict[str, tuple[str, ...]]:
-        """Names of the features of each set that is tried, each once."""
+        """Names of the features of each set to try, without duplicates."""
         sets: dict[tuple[str, ...], str] = {}
         for which in tried:
             sets.setdefault(names_of(which, self.study.evaluation.features), which)
@@ -97,7 +97,7 @@ class Cases(Films):
 
     @cached_property
     def asked(self) -> NDArray[np.intp]:
-        """Rows whose logits are asked for: validation and test."""
+        """Rows whose logits are requested: validation and test."""
         return np.flatnonzero(self.split != "train")
 
     @cached_property
@@ -112,9 +112,10 @@ class Cases(Films):
         return rows
 
     def share(self, share: float) -> "Cases":
-        """The same with a share of the training patients, at least one.
+        """The same cases with a share of the training patients, at least one.
 
-        The first by keyed hash: the smaller share is within the larger, for every encoder.
+        The first by keyed hash, so that for every encoder smaller shares are contained in larger
+        ones.
         """
         patients = self.index["patient_id"].to_numpy()[self.train]
         order = sorted(set(patients), key=lambda one: (unit_interval(one, "label share"), one))

@@ -13,23 +13,23 @@ from radscale_lib.tasks.probe import Standardiser, log_loss
 Floats = NDArray[np.float32]
 
 AT_ONCE = 64_000_000
-"""Cosines that are held at once (256 MB)."""
+"""Number of cosines held at once (256 MB)."""
 
 
 def predict(section: Knn, cases: Cases) -> Answer:
     """Vote with the training rows; features, k and temperature are chosen on validation.
 
     The log odds of a label are those of the weighted share of neighbours that have it, among those
-    of which it is known. One more neighbour, as near as the nearest, votes with the label's share
-    of the training rows, so that no odds are infinite.
+    for which it is known. One additional neighbour, as near as the nearest, votes with the label's
+    share of the training rows, so that no odds are infinite.
 
     Args:
-        section: the head's settings; numbers of neighbours beyond the training rows are all of
-            them.
+        section: the head's settings; a number of neighbours above that of training rows means all
+            of them.
         cases: images and labels.
 
     Raises:
-        NoCasesError: without validation images, if there is anything to choose from.
+        NoCasesError: without validation images, if there is anything to choose.
     """
     truth = cases.truth[cases.train]
     known = ~np.isnan(truth)
@@ -37,7 +37,7 @@ def predict(section: Knn, cases: Cases) -> Answer:
     ks = sorted({min(k, len(truth)) for k in section.neighbours})
     sets = cases.sets(section.features)
     voters = [_Voters(which, names, cases) for which, names in sets.items()]
-    # Widest first: of equal losses the smoother vote wins.
+    # Widest first, so that the smoother vote wins ties.
     votes_tried = [(k, t) for k in reversed(ks) for t in sorted(section.temperatures, reverse=True)]
     best, vote = voters[0], votes_tried[0]
     if len(voters) * len(votes_tried) > 1:
@@ -65,7 +65,7 @@ def predict(section: Knn, cases: Cases) -> Answer:
 
 
 class _Voters:
-    """The training rows as unit vectors of some standardised features."""
+    """The training rows as unit vectors of standardised features."""
 
     def __init__(self, which: str, names: Sequence[str], cases: Cases) -> None:
         self.which, self.names = which, names
@@ -76,7 +76,7 @@ class _Voters:
     def nearest(
         self, films: Films, rows: NDArray[np.intp] | slice, k: int
     ) -> tuple[NDArray[np.intp], Floats]:
-        """The k nearest of some images, as `nearest`."""
+        """The k nearest training rows of the given images, like `nearest`."""
         return nearest(self._unit(films.pooled(self.names)[rows]), self.train, k)
 
     def _unit(self, features: Floats) -> Floats:
@@ -86,7 +86,7 @@ class _Voters:
 
 
 def nearest(rows: Floats, train: Floats, k: int) -> tuple[NDArray[np.intp], Floats]:
-    """The k training rows of greatest cosine, the first of equals.
+    """The k training rows with the largest cosine; the first wins ties.
 
     Args:
         rows: [n, D], unit vectors.
@@ -120,13 +120,13 @@ def votes(
     """Weighted votes of the first k neighbours; the nearest neighbour's weight is 1.
 
     Args:
-        near: of `nearest`, [n, at least k].
+        near: from `nearest`, [n, at least k].
         truth: [N, K], 1, 0 or NaN (unknown), of the training rows.
         k: neighbours that vote.
-        temperature: of the weights exp(cosine / temperature).
+        temperature: temperature of the weights exp(cosine / temperature).
 
     Returns:
-        Weight of those that have the label, and of those of which it is known, [n, K].
+        Weight of neighbours with the label, and of those for which it is known, [n, K].
     """
     place, cosine = near[0][:, :k], near[1][:, :k].astype(np.float64)
     weight = np.exp((cosine - cosine[:, :1]) / temperature)
@@ -143,7 +143,7 @@ def log_odds(
     k: int,
     temperature: float,
 ) -> NDArray[np.float64]:
-    """Log odds [n, K] of the votes with one more neighbour that votes with the prior [K]."""
+    """Log odds [n, K] of the votes, with an additional neighbour that votes with the prior [K]."""
     has, told = votes(near, truth, k, temperature)
     chance = (has + prior) / (told + 1)
     odds: NDArray[np.float64] = np.log(chance) - np.log1p(-chance)

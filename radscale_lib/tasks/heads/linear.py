@@ -13,17 +13,17 @@ from radscale_lib.tasks.probe import Probe, Standardiser, choose, fit_path, log_
 
 
 class Fitted(NamedTuple):
-    """A probe on some pooled features."""
+    """A probe on a set of pooled features."""
 
     which: str
     names: Sequence[str]
     standardise: Standardiser
     probe: Probe
     loss: float
-    """On validation, summed over labels; 0 where there is nothing to choose from."""
+    """Validation loss, summed over labels; 0 if there is nothing to choose."""
 
     def logits(self, films: Films, rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Log odds of some images, [n, K]."""
+        """Log odds of the given images, [n, K]."""
         features = self.standardise(films.pooled(self.names)[rows])
         return self.probe.logits(features).astype(np.float32)
 
@@ -36,12 +36,12 @@ def predict(section: Linear, cases: Cases) -> Answer:
         cases: images and labels.
 
     Raises:
-        NoCasesError: without validation images, if there is anything to choose from.
+        NoCasesError: without validation images, if there is anything to choose.
     """
     penalties, sets = cases.section.penalties, cases.sets(section.features)
     alone = len(penalties) * len(sets) == 1
     fitted = [_fitted(which, names, cases, alone) for which, names in sets.items()]
-    best = min(fitted, key=lambda each: each.loss)  # the first of equal ones
+    best = min(fitted, key=lambda each: each.loss)  # the first wins ties
     notes = [f"features {best.which}"] if len(sets) > 1 else []
     notes.append(chosen("penalty", best.probe.penalty, penalties))
     everyone = slice(None)
@@ -53,7 +53,7 @@ def predict(section: Linear, cases: Cases) -> Answer:
 
 
 def _fitted(which: str, names: Sequence[str], cases: Cases, alone: bool) -> Fitted:
-    """The probe of least validation loss on some features."""
+    """The probe with the lowest validation loss on the given features."""
     features = cases.pooled(names)
     standardise = Standardiser.fit(features[cases.train])
     probes = fit_path(

@@ -1,4 +1,4 @@
-"""The texts that a zero-shot head compares images with."""
+"""The texts with which a zero-shot head compares images."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from radscale_lib.encoders.wording import spelt_out
 from radscale_lib.study.heads.zero_shot import Prompts, ZeroShot
 
 NO_TEXT_TOWER = "no text tower"
-"""Note of the scores of an encoder that cannot read texts."""
+"""Note on the scores of an encoder without a text tower."""
 
 
 def prompts_of(section: ZeroShot, label: str) -> tuple[list[str], list[str]]:
@@ -25,10 +25,11 @@ def prompts_of(section: ZeroShot, label: str) -> tuple[list[str], list[str]]:
 
 
 def directions(section: ZeroShot, labels: Sequence[str], space: SharedSpace) -> NDArray[np.float32]:
-    """What an image's unit vector is multiplied by to give its log odds: [P, K].
+    """The matrix [P, K] that turns an image's unit vector into log odds.
 
-    A side's texts are averaged as unit vectors, and the mean is made one again (arXiv 2103.00020,
-    section 3.1.4). The odds are those of the softmax over both sides (arXiv 2210.10163).
+    The texts of each side are averaged as unit vectors, and the mean is normalised again (arXiv
+    2103.00020, section 3.1.4). The odds are those of the softmax over both sides (arXiv
+    2210.10163).
     """
     columns = []
     for label in labels:

@@ -1,4 +1,4 @@
-"""Zero-shot head: an image's likeness to texts that say a label is present or absent."""
+"""Zero-shot head: similarity of an image to texts that say a label is present or absent."""
 
 import numpy as np
 from numpy.typing import NDArray
