@@ -1,4 +1,4 @@
-"""Accept existing results after a change judged harmless, and record it in their manifests."""
+"""Accept existing results after a harmless change, and record the reason in their manifests."""
 
 import argparse
 import sys

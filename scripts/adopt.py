@@ -1,4 +1,4 @@
-"""Give manifests to results from before manifests, after checking what can be checked."""
+"""Write manifests for results that are older than manifests, after checking what can be checked."""
 
 import argparse
 import sys

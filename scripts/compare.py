@@ -1,4 +1,4 @@
-"""One table of all scores of the study."""
+"""Compare all encoders of a study in pairs."""
 
 from radscale_lib.cli.compare import main
 

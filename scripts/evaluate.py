@@ -1,4 +1,4 @@
-"""Features and predictions of a run."""
+"""Compute the features and predictions of a run."""
 
 from radscale_lib.cli.evaluate import main
 

@@ -1,4 +1,4 @@
-"""Choose the test images that the report shows of a task: films with masks, or reports."""
+"""Choose the test images that the report shows for a task: films with masks, or reports."""
 
 from radscale_lib.cli.examples import main
 

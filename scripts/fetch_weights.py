@@ -1,4 +1,4 @@
-"""Fetch published weights from the Hugging Face Hub into a folder: the only step with a network."""
+"""Download published weights from the Hugging Face Hub: the only step that needs a network."""
 
 from radscale_lib.cli.fetch_weights import main
 

@@ -1,4 +1,4 @@
-"""One table of all scores of the study."""
+"""Gather all scores of the study in one table."""
 
 from radscale_lib.cli.gather import main
 

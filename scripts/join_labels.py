@@ -1,4 +1,4 @@
-"""Join what the sources say to the labels of the study."""
+"""Join the labels of all sources to those of the study."""
 
 from radscale_lib.cli.join_labels import main
 

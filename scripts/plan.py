@@ -1,4 +1,4 @@
-"""Say which jobs would run, why, and what they cost, without running any."""
+"""List the jobs that would run, why, and what they cost, without running any."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Train one run: an arm at a size and seed, or base weights; replayed if it was finished before."""
+"""Train one run: an arm at a size and seed, or base weights; an earlier result is reused."""
 
 from radscale_lib.cli.pretrain import main
 

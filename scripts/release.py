@@ -1,4 +1,4 @@
-"""List what of a study may leave the institution, check it, and copy it."""
+"""List the files of a study that may leave the institution, check them, and copy them."""
 
 from radscale_lib.cli.release import main
 

@@ -1,4 +1,4 @@
-"""Scores of a run's predictions, without its encoder."""
+"""Score a run's predictions, without its encoder."""
 
 from radscale_lib.cli.score_run import main
 

@@ -1,4 +1,4 @@
-"""Patch-similarity maps of one tube tip: an arm's smallest subset against its largest."""
+"""Compute patch-similarity maps of one tube tip, and how many tips an arm's encoders find."""
 
 from radscale_lib.cli.similarity import main
 

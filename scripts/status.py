@@ -1,4 +1,4 @@
-"""Say how a study stands: runs done, running and failed, and what is left."""
+"""Show the status of a study: runs done, running and failed, and what is left."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Read the tables of an archive, check them as a whole, and make them ready for joining."""
+"""Read the tables of an archive, check them as a whole, and prepare them for joining."""
 
 from radscale_lib.cli.tables import main
 

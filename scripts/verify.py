@@ -1,4 +1,4 @@
-"""Read all results of a study again: is each still what its job wrote?"""
+"""Read all results of a study again, and check that each is still what its job wrote."""
 
 from radscale_lib.cli.verify import main
 

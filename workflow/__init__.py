@@ -1,1 +1,1 @@
-"""The workflow's side of radscale: its rules, plan, journal, lock and progress line."""
+"""The workflow part of radscale: its rules, plan, journal, lock and progress line."""

@@ -1,4 +1,4 @@
-"""Accepting existing results after a change that the user judges harmless."""
+"""Accept existing results after a change that the user judges harmless."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,23 +24,23 @@ from workflow.plan import Job
 
 
 class NothingToAcceptError(RuntimeError):
-    """There are no results that could be accepted."""
+    """There are no results to accept."""
 
 
 def accept(study: Study, jobs: Iterable[Job], reason: str) -> list[str]:
-    """Write into manifests that results hold, made by other settings, code or inputs than today's.
+    """Record in manifests that results still hold despite changed settings, code or inputs.
 
     Args:
         study: the study.
-        jobs: what would run, each after those it waits for.
+        jobs: the jobs that would run, each after those it waits for.
         reason: why the results still hold.
 
     Returns:
         Names of the manifests that were changed.
 
     Raises:
-        NothingToAcceptError: if no job is planned, or the results of one are not there, were never
-            completed, or have no manifest.
+        NothingToAcceptError: if no job is planned, or if the results of one do not exist, were
+            never completed, or have no manifest.
     """
     found = [(job, *_manifest(study.folder, job)) for job in jobs]
     if not found:
@@ -72,7 +72,7 @@ def _manifest(folder: Path, job: Job) -> tuple[str, Manifest | None]:
 
 
 def _accept(study: Study, job: Job, manifest: Manifest, reason: str) -> bool:
-    """Bring a manifest up to today; whether there was anything to accept."""
+    """Update a manifest to the present state; return whether there was anything to accept."""
     parts = components(study, manifest.stage, **names_of(job.rule, job.wildcards))
     now, before = stage_id(parts), components_file(study.folder, manifest.id)
     inputs = Provenance(study.folder).now(job.inputs, manifest.inputs)
@@ -94,7 +94,7 @@ def _accept(study: Study, job: Job, manifest: Manifest, reason: str) -> bool:
 
 
 def _accept_parts(study: Study, arm: str, run: str) -> None:
-    """The same for what is kept of an evaluation, lest its next job makes all of it anew."""
+    """Accept the kept parts of an evaluation too, so that its next job does not redo them all."""
     kept = Kept(study.folder / "work" / FOLDER / run)
     for name in kept.parts():
         task, _, part = name.partition(".")

@@ -1,4 +1,4 @@
-"""Manifests for results from before manifests, after what can be checked has been."""
+"""Write manifests for results that are older than manifests, after all possible checks."""
 
 import json
 import shlex
@@ -31,24 +31,24 @@ from workflow.plan import Job
 
 
 class CannotAdoptError(RuntimeError):
-    """Results that are not those of this study, or are damaged."""
+    """Results that do not belong to this study, or are damaged."""
 
 
 NEWER = ("scan", "tables")
-"""Stages that older versions did not have, or that made less: what follows is adopted without."""
+"""Stages that older versions lacked, or that made less; later results are adopted without them."""
 
 Check = Callable[[Sequence[Path], Sequence[Path]], Iterable[str]]
-"""What is wrong with the inputs and outputs of a job."""
+"""Finds what is wrong with the inputs and outputs of a job."""
 
 
 @dataclass(frozen=True)
 class Adopted:
-    """What came of adopting a study's results.
+    """The outcome of adopting a study's results.
 
     Attributes:
-        manifests: names of those that were written.
-        first: jobs whose results today's code makes, but are not there, and adopted results come
-            after: jobs to be run by themselves, those of each list before those of the next.
+        manifests: names of the manifests written.
+        first: jobs whose results are missing although adopted results depend on them: they must be
+            run separately first, one list after another.
     """
 
     manifests: list[str]
@@ -59,18 +59,18 @@ def adopt(study: Study, jobs: Iterable[Job], records: Path, check: Check) -> Ado
     """Write manifests for the results of a study that have none.
 
     The settings that Snakemake recorded for a result must be those of the study, and the check must
-    find nothing. What was never made is left to be made, and so are jobs that lack a result or an
-    input, unless they train. That today's code would make the same results is what the caller
-    vouches for.
+    find nothing. Results that were never made are left to be made, and so are jobs that lack a
+    result or an input, unless they train. The caller vouches that the present code would make the
+    same results.
 
     Args:
         study: the study.
         jobs: all its jobs, each after those it waits for.
-        records: Snakemake's folder of the place where the study ran, `.snakemake`.
-        check: of each job's files.
+        records: Snakemake's folder `.snakemake` where the study ran.
+        check: the check of each job's files.
 
     Raises:
-        CannotAdoptError: naming everything that contradicts; then no manifest is written.
+        CannotAdoptError: naming all contradictions; then no manifest is written.
     """
     problems: list[str] = []
     found: list[tuple[str, Job, dict[str, Any]]] = []
@@ -117,7 +117,7 @@ def _manifest(study: Study, job: Job, known: dict[str, Any], settings: str) -> M
 
 
 def _first(jobs: Sequence[Job], left: Set[int]) -> list[list[Job]]:
-    """Those of the jobs that are left which others come after, in the order of their running."""
+    """The remaining jobs on which others depend, in the order in which they must run."""
     depth = dict[int, int]()
     for job in jobs:
         depth[job.number] = max((depth[n] for n in job.after), default=0) + (job.number in left)
@@ -131,7 +131,7 @@ def _first(jobs: Sequence[Job], left: Set[int]) -> list[list[Job]]:
 
 
 def advice(adopted: Adopted, study_file: Path) -> str:
-    """What is to be run before anything else after adopting, as commands."""
+    """The commands to run first after adopting."""
     lines = [
         "Results of jobs that today's version has are missing, and others read them. Make them "
         "first, one call after another; in one call, all that depends on them would be made again:"
@@ -144,7 +144,7 @@ def advice(adopted: Adopted, study_file: Path) -> str:
 
 
 def _recorded(study: Study, job: Job, records: Path) -> tuple[dict[str, Any], list[str]]:
-    """What Snakemake recorded of a job's settings, and what in it contradicts the study."""
+    """What Snakemake recorded about a job's settings, and what contradicts the study."""
     for output in job.outputs:
         for former in _former_ids(records, output):
             file = study.folder / "ids" / f"{former}.json"

@@ -1,7 +1,7 @@
-"""What a call of snakemake does: it looks, or it changes something under the study's lock.
+"""Find out whether a call of snakemake only reads, or changes something under the study's lock.
 
-Snakemake reads the Snakefile in the same way whatever it is asked for. Which method of its workflow
-it calls next says what the call does: the few that change something are named here, and all others
+Snakemake reads the Snakefile in the same way for every call. The method of its workflow that it
+calls next shows what the call does: the few that change something are named here, and all others
 (`--summary`, `--lint`, `--dag`, `--report`, …) only read.
 """
 
@@ -23,14 +23,14 @@ READ_ONLY_TARGETS = ("plan", "status", "check", "verify")
 """Read-only targets: they take no lock, and are safe while another process runs the study."""
 
 REPORTS = ("plan", "status")
-"""Those that say what a run would do: this process answers them itself, by the DAG of the run.
-Other targets and options say of which run, and run nothing."""
+"""Targets that report what a run would do, which this process answers itself from the run's DAG.
+Further targets and options select the run; nothing is run."""
 
 FREES = ("slim", "slim_shards")
-"""Those that free disk space, by the DAG of a run; a dry run says what they would free."""
+"""Targets that free disk space, using the DAG of a run; a dry run lists what they would free."""
 
 TRIES = 3
-"""Looks at a study that another process runs, before it is given up."""
+"""Attempts at reading a study that another process runs."""
 
 CHANGES = (
     "cleanup_metadata",
@@ -40,14 +40,14 @@ CHANGES = (
     "container_cleanup_images",
     "unlock",
 )
-"""Methods of Snakemake's workflow, besides running jobs and deleting, that change something."""
+"""Methods of Snakemake's workflow that change something, besides running jobs and deleting."""
 
 
 class Call:
     """This call of snakemake."""
 
     def __init__(self, workflow: Any, lock: Path) -> None:
-        """Wait for what Snakemake does next.
+        """Prepare to detect what Snakemake does next.
 
         Args:
             workflow: Snakemake's, of the main process.
@@ -66,15 +66,15 @@ class Call:
         report: Callable[[str, Any], None],
         free: Callable[[str, Any, bool], None],
     ) -> None:
-        """Say what is to be done once it is known what this call does, before the DAG is built.
+        """Set what to do once it is known what this call does, before the DAG is built.
 
         Args:
-            run: called under the lock if jobs are to run; is given whether they are only touched.
+            run: called under the lock if jobs are to run, with whether they are only touched.
             look: called if the call only reads the jobs, as a dry run and `plan` do.
-            report: called for each of `REPORTS` that is asked for, with its name and the DAG of
-                the jobs that a run would have.
+            report: called for each requested one of `REPORTS`, with its name and the DAG of the
+                jobs that a run would have.
             free: called likewise for each of `FREES`, under the lock unless it is a dry run, and
-                told whether it is.
+                with whether it is one.
         """
         for name in CHANGES:
             setattr(self._workflow, name, self._locked(getattr(self._workflow, name)))
@@ -150,12 +150,12 @@ class Call:
         return execution
 
     def _dag(self, targets: set[str]) -> Any:
-        """The DAG of a run with these targets, built anew; nothing is run."""
+        """Build the DAG of a run with these targets, without running anything."""
         workflow = self._workflow
         workflow.dag_settings.targets = targets
         workflow.resource_settings.max_threads = 1  # costs are those of one core
         for tries_left in reversed(range(TRIES)):
-            try:  # as all of Snakemake's own that show the jobs do
+            try:  # as in all of Snakemake's own options that show jobs
                 workflow._prepare_dag(
                     forceall=workflow.dag_settings.forceall,
                     ignore_incomplete=True,
@@ -164,12 +164,12 @@ class Call:
                 workflow._build_dag()
                 return workflow.dag
             except Exception:
-                # Snakemake gives up where a run beside it removes a file that it has just seen.
+                # Snakemake gives up if a concurrent run removes a file that it has just seen.
                 if not tries_left or not guard.holder(self._lock):
                     raise
 
     def _only_reads(self) -> bool:
-        """Whether all that is asked for are read-only targets; these options ask for more jobs."""
+        """Whether only read-only targets are requested; some options request more jobs."""
         asked, scheduling = self._workflow.dag_settings, self._workflow.scheduling_settings
         targets = {
             *asked.targets,

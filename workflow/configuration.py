@@ -1,4 +1,4 @@
-"""The configuration of a call of snakemake, read by the loader of study files."""
+"""Read the configuration of a call of snakemake with the loader of study files."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,13 +9,13 @@ from snakemake.utils import update_config
 from radscale_lib.study import StudyError, read_values
 
 REFUSED = "Config file is not valid JSON or YAML"
-"""What Snakemake says of a file that is neither, before it reads the Snakefile."""
+"""Snakemake's message for a file that is neither, before it reads the Snakefile."""
 
 
 def read_configuration(files: Iterable[Path], options: Mapping[str, Any]) -> dict[str, Any]:
     """Merge configuration files and options as Snakemake does: later ones over earlier ones.
 
-    Snakemake's own loader takes the last of two equal keys.
+    Snakemake's own loader silently takes the last of two equal keys.
 
     Args:
         files: study files, or parts of one, as given by `--configfile`.
@@ -32,7 +32,7 @@ def read_configuration(files: Iterable[Path], options: Mapping[str, Any]) -> dic
 
 
 def refused_files(arguments: Iterable[str]) -> str:
-    """What is wrong with those files among the arguments of a command line that cannot be read."""
+    """Errors of the unreadable files among the arguments of a command line."""
     problems = []
     for argument in arguments:
         path = Path(argument.partition("=")[2] if argument.startswith("--") else argument)

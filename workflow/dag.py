@@ -1,4 +1,4 @@
-"""Snakemake's DAG as plain values: the jobs that it would run."""
+"""Snakemake's DAG as plain values: the jobs it would run."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from workflow import provenance
 
 
 def listed(dag: Any) -> list[dict[str, Any]]:
-    """The jobs that Snakemake would run by its DAG, as plain values, each after those it waits for.
+    """The jobs that Snakemake would run, as plain values, each after those it waits for.
 
-    Targets such as `all` do nothing, and are left out.
+    Targets such as `all` do nothing and are left out.
 
     Args:
         dag: Snakemake's, built.

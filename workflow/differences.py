@@ -1,4 +1,4 @@
-"""What changed between the making of a result and today, in words."""
+"""Describe what changed since a result was made."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ Components = dict[str, dict[str, str]]
 
 
 def changed_inputs(before: Files, now: Files) -> list[str]:
-    """Names of the inputs that came, went, or have another content; a moved one is the same."""
+    """Names of inputs that were added, removed or changed; a moved input counts as unchanged."""
     both = before.keys() & now.keys()
     same = {name for name in both if before[name].digest in (now[name].digest, UNREAD)}
     went = [name for name in before if name not in same]

@@ -1,4 +1,4 @@
-"""What snakemake would run, asked of snakemake itself in a process of its own."""
+"""Ask snakemake, in a separate process, what it would run."""
 
 import json
 import os
@@ -17,20 +17,20 @@ ASKED = "RADSCALE_PLAN"
 
 
 def planned(study: Study, options: Sequence[str]) -> list[Job]:
-    """The jobs of a dry run, each after those it waits for, asked of a snakemake started for it.
+    """The jobs of a dry run of snakemake, each after those it waits for.
 
     Args:
         study: the study.
-        options: of snakemake: targets, and what chooses the study.
+        options: options of snakemake: targets, and those that select the study.
 
     Raises:
-        SystemExit: with snakemake's exit status, if it fails; it has said why.
+        SystemExit: with snakemake's exit status, if it fails, after printing why.
     """
     with tempfile.TemporaryDirectory() as folder:
         jobs = Path(folder, "jobs.json")
         command = [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())),
-            # Options first: several of snakemake's take all names that follow.
+            # Options come first, since several of snakemake's take all names that follow.
             *("--dry-run", "--cores", "1", "--nolock", *options, "--logger", "radscale"),
         ]
         ended = subprocess.run(command, env=os.environ | {ASKED: str(jobs)}, check=False)

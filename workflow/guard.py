@@ -1,4 +1,4 @@
-"""One process at a time runs a study: a lock that the system releases when its holder dies."""
+"""A lock that lets one process at a time run a study; the system releases it if the holder dies."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from typing import IO
 
 _held: list[IO[str]] = []
 _PATIENCE = 0.5
-"""Seconds to wait for a process that only asks, as `status` does, who holds the lock."""
+"""Seconds to wait for a process that only checks who holds the lock, as `status` does."""
 
 
 class AlreadyRunningError(RuntimeError):
@@ -17,9 +17,9 @@ class AlreadyRunningError(RuntimeError):
 
 
 def hold(path: Path) -> None:
-    """Hold the lock file until this process ends, however it ends.
+    """Hold the lock file until this process ends, in whatever way.
 
-    Unlike Snakemake's own lock, nothing is left to be cleared by hand after a crash.
+    Unlike with Snakemake's own lock, nothing has to be cleared by hand after a crash.
 
     Raises:
         AlreadyRunningError: if another process holds it; names its process id.
@@ -28,12 +28,12 @@ def hold(path: Path) -> None:
 
 
 def holds() -> bool:
-    """Whether this process holds a lock until it ends."""
+    """Whether this process holds a lock."""
     return bool(_held)
 
 
 def holder(path: Path) -> str:
-    """Process and host that hold the lock file; empty if none does."""
+    """Process and host of the lock's holder; empty if there is none."""
     if not path.exists():
         return ""
     with path.open() as file:

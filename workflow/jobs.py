@@ -1,4 +1,4 @@
-"""The rules of the workflow: the stage that each one's jobs are of, and what they take."""
+"""The rules of the workflow: the stage of each rule's jobs, and their costs."""
 
 from collections.abc import Mapping
 from inspect import signature
@@ -10,7 +10,8 @@ from radscale_lib.planning.costs import Costs
 from radscale_lib.study.model import Run, Study
 
 TRAINING = "pretrain_arm"
-"""The rule of arms that keep no encoder on the way; of others its name begins so."""
+"""The rule of arms without intermediate encoders; the names of other training rules begin with
+it."""
 STAGES = {
     "make_phantom": "phantom",
     "ingest_partition": "ingest",
@@ -46,11 +47,11 @@ BY_ARCHIVE = {
     "catalog": "catalog",
     "index_shards": "ranges",
 }
-"""Stage of the rules that each archive has its own of, by the name before the archive's."""
+"""Stage of the rules that exist once per archive, by the part of the name before the archive's."""
 
 
 def training_rules(study: Study) -> dict[str, list[str]]:
-    """The arms that each rule trains: those that keep encoders at the same shares of the budget."""
+    """The arms that each rule trains: those with intermediate encoders at the same shares."""
     rules: dict[str, list[str]] = {}
     for name, arm in study.trained_arms.items():
         shares = "_".join(f"{100 * share:g}".replace(".", "p") for share in arm.kept)
@@ -59,10 +60,10 @@ def training_rules(study: Study) -> dict[str, list[str]]:
 
 
 def stage_of(rule: str) -> str:
-    """The stage that a rule's jobs are of.
+    """The stage of a rule's jobs.
 
     Raises:
-        KeyError: if the rule has none, as a target such as `all`.
+        KeyError: if the rule has none, like the target `all`.
     """
     if rule in STAGES:
         return STAGES[rule]
@@ -82,14 +83,14 @@ def makes_encoder(rule: str) -> bool:
 
 
 def names_of(rule: str, wildcards: Mapping[str, str]) -> dict[str, str]:
-    """What a job's slice of the study depends on: `archive`, `arm` or `source`, or nothing."""
+    """The `archive`, `arm` or `source`, if any, on which a job's slice of the study depends."""
     wanted = signature(stages.STAGES[stage_of(rule)].reads).parameters
     names = {"archive": rule.rpartition("_")[2], **wildcards}  # or of a rule for one archive
     return {name: names[name] for name in wanted if name != "study"}
 
 
 def run_of(wildcards: Mapping[str, str]) -> Run:
-    """The run that a job with these wildcards is for; a base has neither size nor seed."""
+    """The run of a job with these wildcards; a base has neither size nor seed."""
     return Run(wildcards["arm"], int(wildcards.get("size", 0)), int(wildcards.get("seed", 0)))
 
 
@@ -105,7 +106,7 @@ def following(dag: Any) -> dict[int, list[tuple[int, str]]]:
 
 
 def expected_seconds(study: Study) -> dict[str, float]:
-    """Seconds of a typical job of each rule of the study that takes long."""
+    """Seconds of a typical job of each long-running rule of the study."""
     archive = {"archive": "institution", "part": "0"}
     first = next(iter(study.arms or study.evaluated_only))
     arm = {"arm": first, "size": str(study.subsets.sizes[0]), "seed": "0"}

@@ -1,4 +1,4 @@
-"""The journal of a study: what the last call of snakemake started, and what it has seen end."""
+"""The journal of a study: the jobs that the last call of snakemake started, and their ends."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 NAME = "journal.jsonl"
 ENDING_SECONDS = 300
-"""Time that cancelled jobs get to end; trainings write a checkpoint meanwhile."""
+"""Seconds that cancelled jobs get to end; trainings write a checkpoint meanwhile."""
 
 
 class StillRunningError(RuntimeError):
@@ -28,12 +28,12 @@ class Entry:
     Attributes:
         rule: its rule.
         wildcards: its wildcards.
-        started: when it was handed out, seconds since the epoch.
+        started: when it was submitted, seconds since the epoch.
         state: `started`, `done` or `failed`.
-        tries: how often it was started.
+        tries: number of attempts.
         seconds: from start to end.
         log: its log file, relative to the study's folder.
-        slurm: the state that SLURM gave it, if it failed there, such as TIMEOUT.
+        slurm: its state in SLURM, such as TIMEOUT, if it failed there.
     """
 
     rule: str
@@ -48,10 +48,10 @@ class Entry:
 
 @dataclass
 class Call:
-    """What the journal says of the last call of snakemake.
+    """The last call of snakemake, according to the journal.
 
     Attributes:
-        entries: its jobs, in the order of their start.
+        entries: its jobs, in order of their start.
         slurm: name of its SLURM jobs; empty if it used none.
     """
 
@@ -64,10 +64,10 @@ class Call:
 
 
 class Journal:
-    """Appends to the journal of a call, one JSON object a line, each written at once."""
+    """Appends to the journal of a call, one JSON object per line, each written in one piece."""
 
     def __init__(self, path: Path) -> None:
-        """Begin the journal of a new call; the last call's is dropped."""
+        """Begin the journal of a new call, replacing that of the last one."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
@@ -75,7 +75,7 @@ class Journal:
     def note(self, event: str, **values: Any) -> None:
         """Append an event: `slurm` (name), `start` (job, rule, …), `done` or `failed` (job).
 
-        The log of a start is written relative to the study's folder, which can be moved.
+        The log of a started job is relative to the study's folder, which can be moved.
         """
         if values.get("log"):
             values["log"] = os.path.relpath(values["log"], self.path.parent)
@@ -85,9 +85,9 @@ class Journal:
 
 
 def read_journal(path: Path) -> Call:
-    """What the last call did; an empty call without a journal.
+    """Read what the last call did; without a journal, an empty call.
 
-    Lines that no call of this workflow writes, as a torn last one, are left out.
+    Invalid lines, such as an incomplete last one, are left out.
     """
     call, by_job = Call(), dict[int, Entry]()
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
@@ -123,19 +123,19 @@ def _read_event(values: dict[str, Any], call: Call, by_job: dict[int, Entry]) ->
 
 
 def _inside(log: str) -> str:
-    """A log's path relative to the study's folder; empty for one outside it."""
+    """A log's path relative to the study's folder; empty if outside it."""
     return "" if Path(log).is_absolute() or ".." in Path(log).parts else log
 
 
 def recover(folder: Path) -> int:
-    """Cancel the SLURM jobs that a killed call left, lest two jobs write the same files.
+    """Cancel the SLURM jobs left by a killed call, so that no two jobs write the same files.
 
-    What they had finished has its manifest, and what they had not is made again: nothing is
-    deleted. The caller holds the study's lock. The journal is not trusted: only jobs of this user
-    are cancelled whose name says that they are of this folder.
+    Finished results have their manifests, and unfinished ones are made again, so nothing is
+    deleted. The caller holds the study's lock. The journal is not trusted: only this user's jobs
+    whose names belong to this folder are cancelled.
 
     Args:
-        folder: of the study's results.
+        folder: the folder of the study's results.
 
     Returns:
         Number of jobs cancelled.
@@ -152,7 +152,7 @@ def recover(folder: Path) -> int:
 
 
 def job_name(folder: Path) -> str:
-    """What the names of a study's SLURM jobs begin with: each folder has its own."""
+    """Prefix of the names of a study's SLURM jobs, unique to its folder."""
     path = os.fsencode(folder.resolve())
     return "radscale-" + hashlib.sha256(path).hexdigest()[:12]
 

@@ -59,7 +59,7 @@ def read_jobs(study: Study, listed: Iterable[Mapping[str, Any]]) -> list[Job]:
 
     Args:
         study: the study.
-        listed: as `dag.listed` gives them.
+        listed: as returned by `dag.listed`.
     """
     costs, jobs, rules = Costs(study), [], dict[int, str]()
     for values in listed:
@@ -88,11 +88,11 @@ def read_jobs(study: Study, listed: Iterable[Mapping[str, Any]]) -> list[Job]:
 
 
 def explain(reason: str, makers: Iterable[str] = ()) -> str:
-    """Snakemake's reason in a person's words.
+    """Snakemake's reason in plain words.
 
     Args:
         reason: Snakemake's.
-        makers: rules of the planned jobs whose results it waits for.
+        makers: rules of the planned jobs for which it waits.
     """
     names = ", ".join(dict.fromkeys(makers))
     if "Missing output" in reason:
@@ -101,7 +101,7 @@ def explain(reason: str, makers: Iterable[str] = ()) -> str:
         return f"follows from {names}"
     if "forced" in reason:
         return "forced"
-    if changed := _CHANGED.search(reason):  # also of one that an ancient input ties to another job
+    if changed := _CHANGED.search(reason):  # also of a job tied to another by an ancient input
         return changed[1]
     if _FOLLOWS in reason:
         return "follows from another job"
@@ -126,7 +126,7 @@ def rows(jobs: Iterable[Job]) -> list[Row]:
 def critical_path_seconds(jobs: Iterable[Job]) -> float:
     """Lower bound on wall time: seconds of the longest chain of jobs that wait for each other."""
     ends: dict[int, float] = {}
-    for job in jobs:  # in an order in which each comes after what it waits for
+    for job in jobs:  # each job comes after those it waits for
         begin = max((ends.get(number, 0.0) for number in job.after), default=0.0)
         ends[job.number] = begin + job.cost.seconds
     return max(ends.values(), default=0.0)
@@ -148,8 +148,8 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
     Args:
         study: the study.
         jobs: what would run.
-        site: the cluster, for chains of jobs and node-local copies.
-        at_once: jobs that run at a time.
+        site: the cluster, for chained jobs and node-local copies.
+        at_once: number of concurrent jobs.
     """
     if not jobs:
         return "Nothing to do: every result is current."
@@ -201,7 +201,7 @@ def render(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> str:
 
 
 def chained(row: Row, site: Site) -> int:
-    """Jobs in a row that the longest job of a rule needs, at the site's time limit."""
+    """Number of chained jobs that a rule's longest job needs under the site's time limit."""
     return math.ceil(row.longest / max(60 * site.walltime_minutes - site.warning_seconds, 60))
 
 
@@ -228,7 +228,7 @@ def totals(study: Study, jobs: Iterable[Job], at_once: int = 1) -> dict[str, flo
 
 
 def as_json(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> dict[str, Any]:
-    """The plan as plain values; arguments as of `render`."""
+    """The plan as plain values; arguments as for `render`."""
     table = [
         {**vars(row), "sources": sorted(row.sources), "chained": chained(row, site)}
         for row in rows(jobs)
@@ -254,10 +254,10 @@ def as_json(study: Study, jobs: list[Job], site: Site, at_once: int = 1) -> dict
 
 
 def over_budget(study: Study, jobs: Iterable[Job], at_once: int = 1) -> str | None:
-    """What of the plan is above the study's budget.
+    """The parts of the plan that exceed the study's budget.
 
     Returns:
-        Each limit that is exceeded, by how much, and the key to change; None if none is.
+        Each exceeded limit, by how much, and the key to change; None if there is none.
     """
     sums = totals(study, jobs, at_once)
     over = [
@@ -274,5 +274,5 @@ def over_budget(study: Study, jobs: Iterable[Job], at_once: int = 1) -> str | No
 
 
 def _feature_maps(study: Study) -> float:
-    """Bytes of the temporary file of the run that needs most."""
+    """Bytes of the largest temporary file of any run."""
     return max(grid_bytes(study, run.arm) for run in study.runs)

@@ -1,4 +1,4 @@
-"""The progress of a running study: what is done, what runs, and about how long it still takes."""
+"""The progress of a running study: what is done, what runs, and approximate time left."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,12 +9,12 @@ from statistics import fmean
 from workflow.journal import Journal
 
 expected_seconds: dict[str, float] = {}
-"""Seconds a job of each rule is expected to take, before any of this run has been timed.
+"""Expected seconds of a job by rule, until one has been timed in this run.
 
 The Snakefile fills it when jobs start; the logger plugin reads it in the same process."""
 
 following: dict[int, list[tuple[int, str]]] = {}
-"""Number and rule of the jobs that wait for each job of this call. Filled and read likewise."""
+"""Number and rule of the jobs that wait for each job of this call; filled and read likewise."""
 
 journals: list[Journal] = []
 """The journal of this call, once jobs start: the Snakefile opens it, the logger plugin writes."""
@@ -45,13 +45,13 @@ class Progress:
     widest: int = 1
 
     def start(self, job: int, rule: str, label: str, now: float) -> None:
-        """Note that a job has started; `now` in seconds of any monotonic clock."""
+        """Record that a job has started; `now` in seconds of any monotonic clock."""
         self.failed.pop(job, None)
         self.running[job] = (rule, label, now)
         self.widest = max(self.widest, len(self.running))
 
     def finish(self, job: int, now: float) -> tuple[str, float] | None:
-        """Note that a job has ended; its label and seconds, or None for one never started."""
+        """Record that a job has ended; return its label and seconds, None if it never started."""
         if job not in self.running:
             return None
         rule, label, began = self.running.pop(job)
@@ -59,12 +59,12 @@ class Progress:
         return label, now - began
 
     def fail(self, job: int) -> None:
-        """Note that a job has failed; it may be started again."""
+        """Record that a job has failed; it may be started again."""
         if job in self.running:
             self.failed[job], _, _ = self.running.pop(job)
 
     def lost(self) -> Counter[str]:
-        """Jobs that will not be done, by rule: those that failed, and all that wait for them."""
+        """Jobs that will not finish, by rule: those that failed, and all that wait for them."""
         lost, pending = dict(self.failed), list(self.failed)
         while pending:
             for job, rule in self.following.get(pending.pop(), ()):
@@ -74,13 +74,13 @@ class Progress:
         return Counter(lost.values())
 
     def seconds_of(self, rule: str) -> float:
-        """Seconds a job of this rule takes: measured in this run, else expected."""
+        """Seconds of a job of this rule: measured in this run, or else expected."""
         if rule in self.seconds:
             return fmean(self.seconds[rule])
         return self.expected.get(rule, 1.0)
 
     def seconds_left(self, now: float) -> float:
-        """Work left over the highest parallelism seen; at least what the longest job has left."""
+        """Remaining work divided by the highest parallelism seen, at least the longest job's."""
         rests = [
             max(self.seconds_of(rule) - (now - began), 1.0)
             for rule, _, began in self.running.values()
@@ -109,7 +109,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Seconds in words."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     if seconds < 5400:

@@ -1,10 +1,10 @@
-"""What Snakemake asks before it runs a job, answered from the manifests beside the results.
+"""Answer Snakemake's question whether a job must run from the manifests beside the results.
 
-Snakemake decides by records in `.snakemake` of the working folder, and by time stamps. Neither goes
-with results that are moved, copied or reached from another clone. `install` lets it ask here
-instead: a job is current if its manifest says that it ran to its end, with the stage id and command
-that it would have now, on inputs with the content that they have now, and its results are there in
-the size that it wrote. No record is kept in `.snakemake`; a read-only call does not touch it.
+Snakemake decides by records in `.snakemake` of the working folder, and by time stamps. Neither
+survives if results are moved, copied or used from another clone. `install` makes it decide here
+instead: a job is current if its manifest says that it finished, with the present stage id and
+command, on inputs with their present content, and if its results exist with the size that it wrote.
+No record is kept in `.snakemake`; a read-only call does not touch it.
 """
 
 import hashlib
@@ -43,16 +43,16 @@ COMMANDS: dict[str, str] = {}
 
 
 def precede_manifests(study: Path) -> bool:
-    """Whether a study has results that took long to make, and not one manifest."""
+    """Whether a study has expensive results but no manifest."""
     patterns = ("encoders/*/*/*/encoder.safetensors", "data/*/shards/*.parquet")
     return not (study / FOLDER).exists() and any(any(study.glob(each)) for each in patterns)
 
 
 class Identity:
-    """A rule's parameter `id`: of each job its stage id, a dot, and the digest of its command.
+    """A rule's parameter `id`: for each job its stage id, a dot, and the digest of its command.
 
-    The digest is of the command as the rule file has it, before names are filled in: it is the same
-    in every clone.
+    The digest is that of the command in the rule file, before names are filled in, so it is the
+    same in every clone.
     """
 
     def __init__(self, of: Callable[[Any], str]) -> None:
@@ -66,7 +66,7 @@ class Identity:
 
 
 def note_commands(rules: Iterable[Any]) -> None:
-    """Digest the command of every rule that has an `Identity`: once all rules are read."""
+    """Digest the command of every rule that has an `Identity`, once all rules are read."""
     for rule in rules:
         identity = dict(rule.params.items()).get("id")
         if isinstance(identity, Identity):
@@ -75,10 +75,10 @@ def note_commands(rules: Iterable[Any]) -> None:
 
 
 class Change:
-    """Why a job must run, in words; it stands for Snakemake's change of parameters."""
+    """Why a job must run, in words; takes the place of Snakemake's change of parameters."""
 
     def __init__(self, why: str, files: Iterable[Any] = ()) -> None:
-        """`why` a job must run that makes `files`; empty if it need not."""
+        """`why` the job that makes `files` must run; empty if it need not."""
         self._why, self._files = why, list(files)
 
     def __bool__(self) -> bool:
@@ -92,27 +92,27 @@ class Change:
 
 
 class Decisions:
-    """Whether the jobs of a study are current, each decided once."""
+    """Decides, once for each job of a study, whether it is current."""
 
     def __init__(self, study: Path, known: Mapping[str, Components]) -> None:
-        """Decide on the results in a study's folder; `known` are components of today's ids."""
+        """Decide on the results in a study's folder; `known` has components of present ids."""
         self._provenance = Provenance(study)
         self._known = known
         self._made: dict[Any, str] = {}
 
     def why(self, job: Any) -> str:
-        """Why a job must run, though its results are there; empty if they are current."""
+        """Why a job must run although its results exist; empty if they are current."""
         if job not in self._made:
             makes = job.output and "id" in dict(job.params.items())
             self._made[job] = self._unless_removed(job) if makes else ""
         return self._made[job]
 
     def freed(self, job: Any) -> bool:
-        """Whether results of a job were removed to save space (`slim`)."""
+        """Whether a job's results were removed to save space (`slim`)."""
         return any(self._provenance.is_freed(self._provenance.name_of(Path(p))) for p in job.output)
 
     def record(self, result: Path) -> MetadataRecord | None:
-        """What Snakemake's own report says of the job that made a result; None if unknown."""
+        """The record of a result's job for Snakemake's own report; None if unknown."""
         name = job_of(self._provenance.name_of(result) or "")
         manifest = self._provenance.manifest(name) if name else None
         if manifest is None or "started" not in manifest.run or "finished" not in manifest.run:
@@ -125,9 +125,9 @@ class Decisions:
         )
 
     def _unless_removed(self, job: Any) -> str:
-        """Why a job must run, also if a running one removes its results meanwhile.
+        """Why a job must run, even if a running job removes its results meanwhile.
 
-        Its own manifest may be damaged, or that of a job whose results it reads.
+        Its own manifest may be damaged, or that of a job it depends on.
         """
         try:
             return self._why(job)
@@ -154,14 +154,14 @@ class Decisions:
         return ", ".join(reasons)
 
     def _missing(self, manifest: Manifest, outputs: Iterable[str | None]) -> str | None:
-        """A result that the job makes and is not there, or not in its manifest."""
+        """A result of the job that is missing, or not in its manifest."""
         unstated = (str(name) for name in outputs if name is None or not self._stated(name))
         names = () if manifest.freed else manifest.outputs
         gone = (name for name in names if not self._file(name).is_file())
         return next(chain(unstated, gone), None)
 
     def _exchanged(self, manifest: Manifest) -> str | None:
-        """A result that has another size than the job wrote."""
+        """A result whose size differs from what the job wrote."""
         files = manifest.outputs.items()
         there = ((n, file) for n, file in files if not manifest.freed or self._file(n).is_file())
         return next((n for n, file in there if self._file(n).stat().st_size != file.size), None)
@@ -182,7 +182,7 @@ class Decisions:
         return ["the rule's command changed"] if manifest.command != command else []
 
     def _stands(self, path: Any) -> bool:
-        """Whether an input is there, or was freed, so that its manifest stands for it."""
+        """Whether an input exists, or was freed, so that its manifest stands in for it."""
         return Path(path).exists() or self._provenance.is_freed(
             self._provenance.name_of(Path(path))
         )
@@ -199,10 +199,10 @@ class Decisions:
 
 
 def _followed(depending: Mapping[Any, Mapping[Any, Iterable[Any]]], job: Any) -> set[Any]:
-    """A job that is to run, and all that runs for it: Snakemake does not look whether these must.
+    """A job to run, and all jobs run for it, which Snakemake does not check themselves.
 
-    What only an `ancient` input ties to it does not run for it. Snakemake takes it for such a job
-    all the same, so that nobody looks whether it must run for another reason.
+    Jobs tied to it only by an `ancient` input do not run for it. Snakemake nevertheless treats them
+    as such, and does not check whether they must run for another reason.
     """
     found, queue = {job}, [job]
     while queue:
@@ -214,9 +214,9 @@ def _followed(depending: Mapping[Any, Mapping[Any, Iterable[Any]]], job: Any) ->
 
 
 async def _remake(dag: Any, freed: set[Any]) -> None:
-    """Have freed results made again that jobs read which are to run, and what these jobs read.
+    """Schedule freed results that jobs to run will read, and in turn what their jobs read.
 
-    Nothing follows from it: the results are what they were.
+    This causes no further jobs, since the results will be the same.
     """
     queue = list(dag._needrun)
     while queue:
@@ -242,8 +242,8 @@ def install(
     Args:
         workflow: Snakemake's workflow.
         study: folder of the study's results.
-        known: components of stage ids, filled as these are made.
-        looks: whether this call of snakemake changes nothing: it leaves `.snakemake` alone.
+        known: components of stage ids, filled as ids are computed.
+        looks: whether this call of snakemake is read-only, so that `.snakemake` is left alone.
     """
 
     class Persistence(FilePersistence):  # type: ignore[misc]  # of a library without types
@@ -253,7 +253,7 @@ def install(
             scratch = Path(workflow.snakemake_tmp_dir, "persistence")
             alone = looks() and not workflow.deployment_settings.deployment_method
             super().__init__(path=scratch if alone else path, **settings)
-            self.decisions = Decisions(study, known)  # as things are when this DAG is built
+            self.decisions = Decisions(study, known)  # the state when this DAG is built
 
         def has_metadata(self, job: Any) -> bool:
             return True
@@ -288,14 +288,14 @@ def install(
             pass
 
     async def unknown(job: Any) -> None:
-        """Time stamps decide nothing: of no result is known when it was made."""
+        """Ignore time stamps: results have no known creation time."""
 
     async def unread(cache: Any, jobs: Any, n_workers: int = 8) -> None:
-        """Time stamps of all files: one that a running job replaces meanwhile would end a look."""
+        """Skip time stamps: a file replaced by a running job would abort a read-only call."""
 
     async def update_needrun(dag: Any, *args: Any, **options: Any) -> None:
         dag.bfs = _followed
-        # What was freed counts as being there, unless it is asked for by its name.
+        # Freed results count as existing unless requested by name.
         decisions = dag.workflow.persistence.decisions
         freed = {job for job in dag.jobs if decisions.freed(job) and job not in dag.targetjobs}
 

@@ -1,4 +1,4 @@
-"""The targets that report on a study without running it: what `plan` and `status` print."""
+"""Targets that report on a study without running it: the output of `plan` and `status`."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def report(study: Study, site: Site, at_once: int, name: str, dag: Any) -> None:
         site: the cluster.
         at_once: jobs that run at a time.
         name: `plan` or `status`.
-        dag: Snakemake's, of the jobs that a run would have.
+        dag: Snakemake's DAG of the jobs that a run would have.
 
     Raises:
         OverBudgetError: if the plan is above the study's budget.

@@ -1,4 +1,4 @@
-"""Archives that several studies use: who does, and that nothing changes under them."""
+"""Archives shared by several studies: record their users, and refuse changes under them."""
 
 import fcntl
 from collections.abc import Iterable
@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 NAME = "used-by.txt"
-"""File beside an archive's shards with the folders of other studies that use them, one a line."""
+"""File beside an archive's shards that lists the folders of other studies using them."""
 _MAKES = ("scan_", "tables_", "catalog_")
 
 
 class SharedError(RuntimeError):
-    """A run that would change an archive which other studies use."""
+    """A run that would change an archive used by other studies."""
 
 
 def use(study: Path, archive: str, user: Path) -> None:
-    """Note that a study uses an archive, as long as the note can be written.
+    """Record that a study uses an archive, if the record can be written.
 
     Args:
         study: folder of the study that ingested it.
@@ -30,11 +30,11 @@ def use(study: Path, archive: str, user: Path) -> None:
             if own not in file.read().splitlines():
                 file.write(f"{own}\n")
     except OSError:
-        pass  # may only be read, so that its owner has to know
+        pass  # read-only for this user, so the owner has to know
 
 
 def users(study: Path, archive: str) -> list[str]:
-    """Folders of the studies that use an archive which a study ingested."""
+    """Folders of the other studies that use an archive ingested by a study."""
     try:
         return _note(study, archive).read_text().split("\n")[:-1]
     except OSError:
@@ -42,11 +42,11 @@ def users(study: Path, archive: str) -> list[str]:
 
 
 def refuse_changes(study: Path, jobs: Iterable[Any]) -> None:
-    """Stop a run before it makes anew what other studies use.
+    """Stop a run before it remakes what other studies use.
 
     Args:
         study: folder of the study that runs.
-        jobs: that are to run, of Snakemake.
+        jobs: Snakemake's jobs to run.
 
     Raises:
         SharedError: naming the archive and its users.
@@ -72,7 +72,7 @@ def _archive_of(job: Any) -> str | None:
 
 
 def _only_freed(job: Any) -> bool:
-    """Whether a job only makes again what was freed."""
+    """Whether a job only remakes freed results."""
     reason = job.dag.reason(job)
     return bool(reason.missing_output) and not (reason.params_changed or reason.updated_input_run)
 

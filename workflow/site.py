@@ -1,4 +1,4 @@
-"""What a cluster has and calls things: the site file, `profiles/slurm/site.yaml`."""
+"""The resources and names of a cluster: the site file, `profiles/slurm/site.yaml`."""
 
 import math
 import os
@@ -19,7 +19,7 @@ class SiteError(ValueError):
 
 
 class Site(Section):
-    """Facts of a cluster. They change where and how jobs run, never what they compute."""
+    """Facts about a cluster. They change where and how jobs run, never what they compute."""
 
     account: str | None = Field(None, description="Account that jobs are charged to.")
     partition: str | None = Field(None, description="Partition of jobs without a GPU.")
@@ -79,9 +79,9 @@ class Site(Section):
         return {name: value for name, value in named.items() if value}
 
     def place(self, gpus: int) -> dict[str, str]:
-        """Resources that depend on whether a job needs GPUs; empty texts ask for nothing.
+        """Resources that depend on whether a job needs GPUs; empty text requests nothing.
 
-        What the site does not set is left out, so that a profile may.
+        Whatever the site does not set is left out, so that a profile can set it.
         """
         asked = {}
         if self.partition or self.gpu_partition:
@@ -91,9 +91,9 @@ class Site(Section):
         return asked
 
     def load_modules(self) -> str:
-        """What a job's shell does before its command: loads the modules, or fails.
+        """Shell commands before a job's own: load the modules, or fail.
 
-        The shell function `module` gets lost where a scheduler runs jobs by a plain sh.
+        The shell function `module` is lost if a scheduler runs jobs in a plain sh.
         """
         define = 'type module &> /dev/null || . "$MODULESHOME/init/bash"'
         # `module` itself uses unset variables.
@@ -101,7 +101,7 @@ class Site(Section):
 
     def training(self, compute: Compute) -> dict[str, Any]:
         """Resources of a training job besides memory, time and GPUs."""
-        # Steps are warned, not the batch script, which is the executor's.
+        # The signal goes to job steps, not to the batch script, which is the executor's.
         asked: dict[str, Any] = {"slurm_extra": f"--signal=USR1@{self.warning_seconds}"}
         nodes = self.nodes(compute.devices)
         if nodes > 1:
@@ -121,7 +121,7 @@ def load_site(path: Path) -> Site:
     """Read a site file (YAML).
 
     Raises:
-        SiteError: naming the file, each key and what is wrong with it.
+        SiteError: naming the file, and each key with its problem.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}

@@ -1,8 +1,8 @@
-"""Freeing the disk of what can be made again, so that the study stays current.
+"""Free disk space by removing what can be made again, while the study stays current.
 
-The manifest of a job whose results are freed says so, and stays. Its results count as being there,
-with the content that it states, until a job that is to run reads them: then they are made again.
-Whether a study is current is therefore the same before and after.
+The manifest of a job whose results are freed stays and says so. The results count as existing, with
+the content it records, until a job to run reads them: then they are made again. A study is
+therefore as current after as before.
 """
 
 import re
@@ -29,7 +29,7 @@ from workflow.jobs import makes_encoder
 from workflow.sharing import users
 
 _RUN = re.compile("[0-9a-f]{32}")
-"""Folder of a run's training state; others below `work/` hold what cost more than time."""
+"""Folder of a run's training state; other folders below `work/` hold results that cost money."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Freed:
     Attributes:
         what: the kind, in words.
         size: bytes.
-        kept: why nothing of it is freed; empty if it is.
+        kept: why nothing of this kind is freed; empty if it is.
     """
 
     what: str
@@ -48,14 +48,14 @@ class Freed:
 
 
 def slim(study: Study, dag: Any, scratch: str | None, *, shards: bool, only_look: bool) -> str:
-    """Free what can be made again, but for what a job that is still to run reads.
+    """Free what can be made again, except what jobs still to run will read.
 
     Args:
         study: the study; the caller holds its lock, unless it is read-only.
         dag: Snakemake's, of the jobs that a run would have.
-        scratch: the site's node-local folder, of which this machine's copies of shards are freed.
-        shards: whether to free the shards, too, with the index of their bytes.
-        only_look: whether to say what would be freed, and free nothing.
+        scratch: the site's node-local folder, from which this machine's copies of shards are freed.
+        shards: whether to free the shards too, with their index.
+        only_look: whether to report what would be freed without freeing it.
 
     Returns:
         What was freed, as a table for the terminal.
@@ -76,7 +76,7 @@ def slim(study: Study, dag: Any, scratch: str | None, *, shards: bool, only_look
 
 
 def _features(study: Path, planned: Sequence[Any], only_look: bool) -> Freed:
-    """Features, and the parts that evaluation keeps to make anew only what changes."""
+    """Features, and the parts that evaluation keeps in order to redo only what changes."""
     row, read = Freed("features"), {str(path) for job in planned for path in job.input}
     if any(job.rule.name == "evaluate_run" for job in planned):
         row.kept = "kept: runs are still to be evaluated"
@@ -97,7 +97,7 @@ def _features(study: Path, planned: Sequence[Any], only_look: bool) -> Freed:
 def _shards(study: Study, archive: str, read: Set[str], only_look: bool) -> Freed:
     row, folder = Freed(f"shards of {archive}"), study.folder
     index = f"data/{archive}/ranges.arrow"
-    # Whatever reads shards reads their index.
+    # Jobs that read shards also read their index.
     if str(folder / index) in read:
         row.kept = "kept: jobs that are still to run read them"
         return row
@@ -114,7 +114,7 @@ def _shards(study: Study, archive: str, read: Set[str], only_look: bool) -> Free
 
 
 def _states(study: Path, trains: bool, only_look: bool) -> Freed:
-    """Checkpoints, and second copies of encoders: these become links to the first."""
+    """Checkpoints, and second copies of encoders, which become links to the first."""
     row = Freed("training states")
     if trains:
         row.kept = "kept: trainings are still to run"
@@ -158,7 +158,7 @@ def _staged(study: Study, scratch: str | None, only_look: bool) -> Freed:
 
 
 def _stated(study: Path, job: str) -> Iterator[tuple[str, File]]:
-    """What a job states of its results; nothing, if by now other jobs make them."""
+    """A job's records of its results; empty if other jobs make them now."""
     manifest = Provenance(study).manifest(job)
     if manifest is not None and manifest.state == DONE:
         yield from ((name, of) for name, of in manifest.outputs.items() if job_of(name) == job)
@@ -169,7 +169,7 @@ def _outputs(study: Path, job: str) -> list[str]:
 
 
 def _free(study: Path, job: str, names: Iterable[str], only_look: bool) -> int:
-    """Free results of a job: first its manifest says so, then they go."""
+    """Free a job's results, after recording it in the job's manifest."""
     files = [study / name for name in names if (study / name).is_file()]
     size = sum(file.stat().st_size for file in files)
     if files and not only_look:
@@ -183,7 +183,7 @@ def _free(study: Path, job: str, names: Iterable[str], only_look: bool) -> int:
 
 
 def _link(copy: Path, first: Path, only_look: bool) -> int:
-    """Make a file a link to another of the same content."""
+    """Replace a file by a hard link to another with the same content."""
     size = copy.stat().st_size
     if not first.is_file() or first.samefile(copy):
         return 0
@@ -201,6 +201,6 @@ def _remove(paths: Iterable[Path], only_look: bool) -> int:
 
 
 def _bytes(paths: Iterable[Path]) -> int:
-    """Size of files, and of all files in folders; one with several names counts once."""
+    """Size of files, and of all files in folders; hard-linked files count once."""
     found = (file for path in paths if path.exists() for file in files_of(path))
     return sum({(s.st_dev, s.st_ino): s.st_size for s in map(Path.stat, found)}.values())

@@ -1,8 +1,7 @@
 """Patches for snakemake-executor-plugin-slurm 2.8: states it waits for forever, slow polling.
 
-Each patch names the fault that it fixes; tests/slurm shows each on a real cluster. When upstream
-fixes one, delete it here and keep its test. The plugin's version is pinned: another one is not
-patched.
+Each patch names the fault it fixes; tests/slurm shows each on a real cluster. When upstream fixes
+one, delete the patch here and keep its test. Only the pinned version of the plugin is patched.
 """
 
 import asyncio
@@ -17,19 +16,20 @@ PLUGIN = "snakemake-executor-plugin-slurm"
 PATCHED = "2.8.0"
 """The version that needs the patches and was tested with them."""
 GROWTH = 1.5
-"""Pauses between polls grow to this multiple of the first: to 60 s from 40. The plugin's: 180 s."""
+"""Pauses between polls grow to this multiple of the first: from 40 s to 60 s (the plugin's: 180
+s)."""
 
 States = dict[str, str]
 Query = Callable[[str, Any], Awaitable[tuple[States | None, float | None]]]
 
-# The plugin takes these for passing states. They are, while SLURM requeues the job.
+# The plugin treats these states as temporary. They are, while SLURM requeues the job.
 _PASSING = {"PREEMPTED", "NODE_FAIL"}
 _ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED"}
 _JOB = re.compile(r"\d+(_\d+)?")
 
 
 class PatchedQuery:
-    """Asks SLURM for the states of all jobs as the plugin does, and corrects the answer."""
+    """Queries SLURM for the states of all jobs like the plugin, and corrects the answer."""
 
     def __init__(self, query: Query) -> None:
         """Wrap the plugin's `query_job_status`."""
@@ -47,11 +47,11 @@ class PatchedQuery:
         states = {job: state.split()[0] if state else "" for job, state in states.items()}
         patched = dict(states)
         for job, state in states.items():
-            # Seen in two polls, it is not a passing state: the job was not requeued.
+            # Seen in two polls, the state is permanent: the job was not requeued.
             if state in _PASSING and self._last.get(job) == state:
                 patched[job] = "CANCELLED"
         for job, state in self._last.items():
-            # SLURM forgets ended jobs after MinJobAge: one may go between two polls.
+            # SLURM forgets ended jobs after MinJobAge: one may disappear between two polls.
             if job not in states and state in _ACTIVE and _JOB.fullmatch(job):
                 patched[job] = "CANCELLED"
         self._last = states
@@ -80,14 +80,14 @@ def apply() -> None:
 
 
 async def _sleep(executor: Any) -> None:
-    """Pause between polls. The plugin sleeps it out, even with nothing left to wait for."""
+    """Pause between polls; the plugin always sleeps in full, even with nothing left to wait for."""
     end = time.monotonic() + executor.next_seconds_between_status_checks
     while executor.wait and time.monotonic() < end:
         await asyncio.sleep(0.5)
 
 
 def _bounded(pause: property) -> property:
-    """The plugin's pause between polls, growing no further than `GROWTH`."""
+    """The plugin's pause between polls, growing at most by `GROWTH`."""
     assert pause.fget is not None
     of = pause.fget
 

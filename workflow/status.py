@@ -1,4 +1,4 @@
-"""How a study stands: runs expected, done, running and failed, and what is left."""
+"""The status of a study: runs expected, done, running and failed, and what is left."""
 
 import re
 import time
@@ -27,7 +27,7 @@ class RunStatus:
     Attributes:
         run: arm, size and seed.
         state: one of `STATES`.
-        note: of a running one, its progress; of a failed one, the reason.
+        note: progress of a running one; reason of a failed one.
     """
 
     run: Run
@@ -41,9 +41,9 @@ class Status:
 
     Attributes:
         runs: every run that the study asks for.
-        failed: jobs that failed in the last call and are still to do, with the reason.
-        process: that runs the study, and its host; empty if none does.
-        left: totals of what is still to do, as in the plan; of running trainings, what is left.
+        failed: jobs that failed in the last call and are not done yet, with the reason.
+        process: process that runs the study, and its host; empty if there is none.
+        left: totals of what is left, as in the plan; for running trainings, the remaining part.
     """
 
     runs: list[RunStatus]
@@ -53,7 +53,7 @@ class Status:
 
 
 def status(study: Study, jobs: Iterable[Job]) -> Status:
-    """Look at a study's results, its journal, and what a dry run says is left."""
+    """Determine the status from a study's results, its journal, and the jobs of a dry run."""
     call = read_journal(study.folder / NAME)
     process = guard.holder(study.folder / ".running")
     logs = {_key(entry): last_line(study.folder / entry.log) for entry in call.of("started")}
@@ -91,7 +91,7 @@ def _key(job: Job | Entry) -> tuple[object, ...]:
 
 
 def _unfinished(job: Job, progress: str) -> Job:
-    """The part of a job that is still to do, by the last line of its log if it is training."""
+    """The share of a job that is left, by the last line of its log if it is training."""
     steps = _STEP.match(progress)
     if steps is None:
         return job
@@ -100,14 +100,14 @@ def _unfinished(job: Job, progress: str) -> Job:
 
 
 def _reason(study: Study, entry: Entry) -> str:
-    """Why a job failed: the state that SLURM gave it, and the last thing it said."""
+    """Why a job failed: its state in SLURM, and the last line of its log."""
     return (
         ": ".join(filter(None, [entry.slurm, last_line(study.folder / entry.log)])) or "no message"
     )
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says anything; empty without a log."""
+    """The last non-empty line of a log; empty without a log."""
     if not log.is_file():
         return ""
     lines = log.read_text(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""`python -m radscale_lib.cli`: the command `radscale` where it is not installed."""
+"""`python -m radscale_lib.cli`: the command `radscale` without installation."""
 
 from radscale_lib.cli.radscale import main
 

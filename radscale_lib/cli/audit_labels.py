@@ -1,4 +1,4 @@
-"""Score each source's labels by the answers of a filled sample."""
+"""Score each source's labels against a person's answers in a filled sample."""
 
 import argparse
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Embed a folder of DICOM, PNG or JPEG images by any encoder.
 
-Exit status: 0 if every image file was embedded; 3 if some could not be read (each is named, the
-table has the others); 1 if nothing was written; 2 for a wrong command line.
+Exit status: 0 if every image file was embedded; 3 if some could not be read (these are named, and
+the table has the others); 1 if nothing was written; 2 for a wrong command line.
 """
 
 import argparse

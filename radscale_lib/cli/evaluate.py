@@ -1,4 +1,4 @@
-"""Features of a run, and the predictions of its tasks; what was kept is not made again."""
+"""Compute the features of a run and the predictions of its tasks; kept parts are reused."""
 
 import argparse
 from collections.abc import Sequence

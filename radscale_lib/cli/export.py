@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _recorded(args: argparse.Namespace, study: Study | None) -> AbstractContextManager[str | None]:
-    """The manifest of a job of the workflow; a call by hand leaves none."""
+    """Write the manifest of a workflow job; a call by hand writes none."""
     if study is None or args.arm is None:
         return nullcontext()
     encoder = Path(args.encoder)

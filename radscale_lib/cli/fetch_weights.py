@@ -1,4 +1,4 @@
-"""Fetch published weights from the Hugging Face Hub into a folder: the only step with a network."""
+"""Download published weights from the Hugging Face Hub: the only step that needs a network."""
 
 import argparse
 import sys

@@ -23,7 +23,7 @@ from radscale_lib.scaling.tables import Tables, fit_study
 from radscale_lib.tasks.draws import FILE, read_scores
 
 FEW = 30
-"""Each fit is checked by fitting parts of its runs, if the table has no more curves than this."""
+"""Up to this number of curves, each fit is checked by fitting parts of its runs."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

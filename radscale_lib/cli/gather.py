@@ -1,4 +1,4 @@
-"""One table of all scores of the study, or of those on a test archive."""
+"""Gather all scores of the study, or those on a test archive, in one table."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Index the byte range of every image of an archive's shards, and verify the shards by it."""
+"""Index the byte range of every image in an archive's shards, and verify the shards."""
 
 import argparse
 import sys

@@ -13,7 +13,7 @@ from radscale_lib.pseudonyms import KeyMissingError, load_key
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Ingest the files of one listing and print how many had which outcome."""
+    """Ingest the files of one listing and print the number of files by outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
     parser.add_argument("--archive", required=True)

@@ -1,4 +1,4 @@
-"""Join what the sources say to the labels of the study."""
+"""Join the labels of all sources to those of the study."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ from radscale_lib.shards.parquet import write_table
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the labels' tables, their counts, and how far the sources agree."""
+    """Write the label tables, their counts, and the agreement of the sources."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.parquet")

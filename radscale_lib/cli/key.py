@@ -37,7 +37,7 @@ def new_key(path: Path) -> bytes:
     """Write 32 random bytes, in hexadecimal, to a new file of mode 0600.
 
     Raises:
-        FileExistsError: if the file is there.
+        FileExistsError: if the file exists.
     """
     key = secrets.token_hex(32).encode()
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
@@ -45,7 +45,7 @@ def new_key(path: Path) -> bytes:
         file.write(key + b"\n")
         os.fsync(file.fileno())
     try:
-        os.link(partial, path)  # fails where a file is, also one that another call just wrote
+        os.link(partial, path)  # fails if the file exists, even if another call has just written it
     finally:
         partial.unlink()
     return key

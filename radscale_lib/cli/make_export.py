@@ -1,4 +1,4 @@
-"""Write what a hospital might export: procedural films of two sites, German reports, labels."""
+"""Write simulated films of two sites, German reports and labels, as in a hospital's export."""
 
 import argparse
 import sys

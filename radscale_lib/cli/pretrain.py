@@ -1,4 +1,4 @@
-"""Train one run: an arm at a size and seed, or base weights; replayed if it was finished before."""
+"""Train one run: an arm at a size and seed, or base weights; an earlier result is reused."""
 
 import argparse
 from pathlib import Path
@@ -57,5 +57,5 @@ def main(argv: list[str] | None = None) -> None:
         )
         try:
             pretrain(job, args.out, args.threads, args.kept)
-        except PretrainError as error:  # of others than a strict study the card mostly says it
+        except PretrainError as error:  # unless the study is strict, the card usually says it
             parser.exit(1, f"{job.run.path} failed: {error}\n")

@@ -1,4 +1,4 @@
-"""The command `radscale`: finds the command line that is asked for, and imports no other."""
+"""The command `radscale`: finds the requested command line, and imports no other."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 
 
 class Command(NamedTuple):
-    """A sub-command: its module has `main(argv)`; without one, it is a script of the workflow."""
+    """A subcommand: its module has `main(argv)`; without a module, it is a workflow script."""
 
     module: str
     does: str
@@ -75,14 +75,14 @@ GROUPS: dict[str, dict[str, Command]] = {
         _step("report", "write the report"),
     ]),
 }  # fmt: skip
-"""All commands, by what they are for."""
+"""All commands, by purpose."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a sub-command, or list them all.
+    """Run a subcommand, or list them all.
 
     Raises:
-        SystemExit: with 2 for an unknown command, else as the sub-command ends.
+        SystemExit: with 2 for an unknown command, otherwise with the subcommand's status.
     """
     try:
         try:
@@ -116,7 +116,7 @@ def _run(argv: list[str]) -> None:
 
 
 def _run_script(name: str, arguments: list[str]) -> None:
-    """Run a script that starts the workflow, or changes what it decides by."""
+    """Run a script that starts the workflow, or changes the records by which it decides."""
     from runpy import run_path
 
     from radscale_lib.places import workflow_folder
@@ -126,13 +126,13 @@ def _run_script(name: str, arguments: list[str]) -> None:
 
 
 def _end_quietly() -> NoReturn:
-    """End where nobody reads on, without the complaint of a second flush."""
+    """Exit after a closed pipe, without the error of a second flush."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(141)  # as shells do
 
 
 def overview() -> str:
-    """All commands with a line each."""
+    """All commands, with one line each."""
     lines = ["usage: radscale COMMAND ...    (details: radscale COMMAND --help)"]
     for title, group in GROUPS.items():
         lines += ["", f"{title}:"]

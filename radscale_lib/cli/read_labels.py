@@ -10,7 +10,7 @@ from radscale_lib.study.labels import READERS
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write what the source says of each study and label."""
+    """Write what the source says about each study and label."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
     parser.add_argument("--source", choices=READERS, required=True, help="who reads")

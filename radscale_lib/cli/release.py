@@ -1,4 +1,4 @@
-"""List what of a study may leave the institution, check it, and copy it."""
+"""List the files of a study that may leave the institution, check them, and copy them."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from radscale_lib.study import StudyError, load_study
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print each file with what was found in it; fail if something was."""
+    """Print each file with its problems; fail if there are any."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="study file")
     parser.add_argument("--out", type=Path, help="new folder for the copies, digests keyed")

@@ -1,4 +1,4 @@
-"""Draw reports to read oneself, as a table to fill and as a page that works offline."""
+"""Draw reports for a person to read, as a table to fill and as a page that works offline."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Score a table of predictions: any metric and interval, without an encoder."""
+"""Score a table of predictions, with intervals, without an encoder."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the scores; exit with 1, and nothing written, if a cell is wrong."""
+    """Write the scores; exit with 1, and write nothing, if a cell is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--predictions",

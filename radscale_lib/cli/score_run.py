@@ -1,4 +1,4 @@
-"""Scores of a run's predictions, without its encoder."""
+"""Score a run's predictions, without its encoder."""
 
 import argparse
 import sys

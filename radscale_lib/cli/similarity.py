@@ -1,4 +1,4 @@
-"""Patch-similarity maps of one tube tip, and how many tips are found, for encoders of one arm."""
+"""Compute patch-similarity maps of one tube tip, and how many tips an arm's encoders find."""
 
 import argparse
 from collections.abc import Sequence

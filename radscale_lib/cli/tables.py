@@ -1,4 +1,4 @@
-"""Read the tables of an archive, check them as a whole, and make them ready for joining."""
+"""Read the tables of an archive, check them as a whole, and prepare them for joining."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from radscale_lib.study.archive import TABLES
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write a table of rows and keys for each table; what is wrong with all of them is said."""
+    """Write a table of rows and keys for each table; report the problems of all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
     parser.add_argument("--archive", required=True)
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     given = {name: path for name in TABLES if (path := getattr(args, name)) is not None}
     makes = [args.out / f"{name}.parquet" for name in given]
     with step(args, study, "tables", given.values(), makes, archive=args.archive):
-        make_private(args.out)  # texts and keys as the tables have them
+        make_private(args.out)  # texts and keys are as in the tables
         for (name, path), ready in zip(given.items(), makes, strict=True):
             form, ignore = form_of(archive, name), getattr(archive.joins, name).ignore
             try:

@@ -1,4 +1,4 @@
-"""Read all results of a study again: is each still what its job wrote?"""
+"""Read all results of a study again, and check that each is still what its job wrote."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from radscale_lib.study import StudyError, load_study
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Name each damaged, exchanged or foreign result; exit with 1 if there is one."""
+    """List damaged, exchanged and foreign results; exit with 1 if there are any."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="study file")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="files read at once")

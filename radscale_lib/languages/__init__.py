@@ -1,10 +1,12 @@
-"""What ingest knows of a language: headings, dates, names, numbers; one data file each.
+"""What ingest knows about a language: headings, dates, names, numbers; one data file each.
 
-`<code>.toml` holds a language's words; `eponyms.toml` names that all languages of Latin script
-share; `stopwords.toml` frequent words of every language, by which languages are distinguished.
+`<code>.toml` holds a language's words, `eponyms.toml` names common to all languages of Latin
+script, and `stopwords.toml` the frequent words of every language, by which languages are
+distinguished.
+
 Keys:
 
-- `script`: letters that its reports are written in. Without boundaries of words (`han`, `kana`)
+- `script`: letters of its reports. Without word boundaries (`han`, `kana`)
   rules look for figures and forms alone, and header identifiers match anywhere.
 - `capitals_tell_names`: whether a capital within a sentence makes a word a name.
 - `terms`: words that are not names although they have a capital. `starters`: words that begin
@@ -39,14 +41,14 @@ Lists = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """The words of a language, as its data file has them."""
+    """The words of a language, as in its data file."""
 
     code: str
     name: str
     script: str
     capitals_tell_names: bool
     terms: frozenset[str]
-    """Lower case; eponyms are among them."""
+    """In lower case, including eponyms."""
     starters: frozenset[str]
     stopwords: frozenset[str]
     nouns: str
@@ -59,7 +61,7 @@ class Language:
 
     @property
     def has_word_boundaries(self) -> bool:
-        """Whether blanks part the words."""
+        """Whether words are separated by blanks."""
         return self.script not in ("han", "kana")
 
 
@@ -100,7 +102,7 @@ def eponyms() -> frozenset[str]:
 
 @lru_cache
 def stopwords() -> Mapping[str, frozenset[str]]:
-    """Frequent words of each language, in lower case; of some that have no data file, too."""
+    """Frequent words of each language, in lower case, also of some without a data file."""
     return {code: frozenset(words.split()) for code, words in _read("stopwords").items()}
 
 

@@ -1,4 +1,4 @@
-"""Words by which a report's claims are recognised: what it denies, doubts, remembers or asks.
+"""Words by which a report's claims are recognised: denials, doubts, past findings, questions.
 
 They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention a finding or tube:
 
@@ -12,8 +12,8 @@ They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention 
   `deny_after`, `hedge_after` what stands before. They reach to one of `ends`, or to the next part
   of the sentence that affirms something: one that begins with a word of `affirming`, or before them
   has a word of `verbs`.
-- `removed_before`, `removed_after`: the same of tubes alone.
-- `keep`: hold a denying word and deny nothing.
+- `removed_before`, `removed_after`: the same for tubes only.
+- `keep`: phrases with a denying word that deny nothing.
 - `~` in a phrase that denies, doubts or keeps stands for one of `adverbs`, or for nothing: "not ~
   excluded".
 - `wished_before`, `wished_after`: tubes that are planned, advised or were tried in vain are not
@@ -21,14 +21,14 @@ They are in `<code>.cues.toml`, beside the phrases of `phrases.py` that mention 
 - `placed`: places; "no A, B on the left" affirms B, as "no A, B seen" does.
 - `beside`: behind them a denial means no tube ("no kink in the ETT"); nor does it before one of
   `faults` ("no ETT malposition").
-- `remaining`: tell of several tubes that some are left where others were removed.
-- `past_before`, `past_after`: what they go with is of the past, unless a word of `now` says that it
-  is still there.
+- `remaining`: say that some of several tubes are left after others were removed.
+- `past_before`, `past_after`: mark a mention as past, unless a word of `now` says that it is still
+  there.
 - `asked_before`: ask for a finding and claim nothing.
 - `and`, `with`, `or`: join mentions. What "or" joins and nothing denies is uncertain. `shown`:
   what may stand behind a verb without affirming anything ("no A and B are seen").
 - `plain`: articles, sides, and other words that a list of things that were removed may have between
-  their names. `tube_parts`: of which not being seen says nothing of the tube's presence.
+  their names. `tube_parts`: parts whose not being seen says nothing about the tube's presence.
 - `further` phrases that mention a label; `apart`: phrases that hold one and mean something else
   (pericardial effusion); `denials`: phrases that deny a label without naming it (normal heart).
 - `positions`: words for how a tube lies, by class; `classes`: names of these in labels.
@@ -50,7 +50,7 @@ ByLabel = Mapping[str, Phrases]
 
 @dataclass(frozen=True)
 class Cues:
-    """The cues of a language, as its data file has them."""
+    """The cues of a language, as in its data file."""
 
     abbreviations: Phrases
     ands: Phrases

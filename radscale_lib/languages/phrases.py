@@ -7,7 +7,7 @@ They are in `<code>.phrases.toml`; an ellipsis stands for up to four words:
 - `gap_stops`: words that an ellipsis does not pass: "heart is not enlarged" mentions no
   enlargement.
 
-What a report says of a mention is told by the cues of `cues.py`.
+The cues of `cues.py` determine what a report says about a mention.
 """
 
 import hashlib

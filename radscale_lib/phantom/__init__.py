@@ -1,4 +1,4 @@
-"""The embedded archive of procedural chest radiographs, written as genuine DICOM."""
+"""The embedded archive of simulated chest radiographs, written as real DICOM."""
 
 from radscale_lib.phantom.archive import write_archive
 from radscale_lib.phantom.film import Film, render

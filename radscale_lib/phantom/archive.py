@@ -37,13 +37,13 @@ UNLABELLED = 0.02
 """Share of the studies without a row of labels."""
 
 AT_ONCE = 8
-"""Patients that a process writes before its tables are collected."""
+"""Number of patients that a process writes before its tables are collected."""
 
 _OUR_PATH = re.compile(r"[0-9a-f]{10}(/[0-9a-f]{10}(/[0-9a-f]{12}\.dcm)?)?")
 
 
 class FolderInUseError(FileExistsError):
-    """The folder holds files that no phantom wrote."""
+    """The folder holds files that were not written by a phantom."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class _Tables:
     planted: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, other: "_Tables") -> None:
-        """Append what was written after this."""
+        """Append rows that were written later."""
         self.reports += other.reports
         self.labels += other.labels
         self.tubes += other.tubes
@@ -76,7 +76,7 @@ def write_archive(
     progress: Callable[[int], None] | None = None,
     processes: int = 1,
 ) -> None:
-    """Write a phantom archive; the same phantom gives the same bytes, by any number of processes.
+    """Write a phantom archive, with the same bytes for any number of processes.
 
     Writes `dicom/<patient>/<study>/<file>.dcm`, `reports.csv`, `labels.csv`, `tubes.csv`, and,
     last, `manifest.json` with counts, prevalences, the planted defects, and a SHA-256 over the
@@ -84,13 +84,13 @@ def write_archive(
 
     Args:
         phantom: the archive's section of the study file.
-        folder: where to write; what an earlier phantom left in its `dicom` folder is removed.
+        folder: where to write; files of an earlier phantom in its `dicom` folder are removed.
         patients: numbers of the patients to write; all by default.
-        progress: called with the number of patients done, after some at a time.
-        processes: that write patients side by side.
+        progress: called with the number of patients done, from time to time.
+        processes: number of processes that write patients in parallel.
 
     Raises:
-        FolderInUseError: if `folder/dicom` holds files that no phantom wrote.
+        FolderInUseError: if `folder/dicom` holds files that were not written by a phantom.
     """
     numbers = range(phantom.patients) if patients is None else patients
     manifest, dicom = folder / "manifest.json", folder / "dicom"
@@ -131,7 +131,7 @@ def _refuse_foreign(dicom: Path) -> None:
 def _write_patients(
     phantom: Phantom, folder: Path, defects: Mapping[int, list[Defect]], numbers: range
 ) -> _Tables:
-    """Write the files of some patients; their rows of the tables."""
+    """Write the files of the given patients; return their rows of the tables."""
     tables = _Tables()
     for number in numbers:
         patient = draw_patient(phantom.seed, phantom.site, number)

@@ -51,10 +51,10 @@ class Canvas:
         return (points - (self.left, 0.0)) * self.pixels - 0.5
 
     def warp(self, plane: Plane, pose: "Pose") -> Plane:
-        """A plane as seen under a pose; what lies beyond an edge continues the edge."""
+        """A plane as seen under a pose; beyond its edges, edge values continue."""
         matrix = pose.matrix(self.left)
         scale = self.pixels
-        # The pose counts from the film's corner, OpenCV from the first pixel's centre.
+        # The pose refers to the film's corner, OpenCV to the first pixel's centre.
         matrix = np.column_stack([matrix[:, :2], matrix[:, 2] * scale])
         matrix[:, 2] += matrix[:, :2].sum(axis=1) * 0.5 - 0.5
         size = (self.width, self.height)
@@ -99,7 +99,7 @@ class Pose:
     def matrix(self, left: float) -> Points:
         """Affine map [2, 3] of positions from the canvas's left upper corner, in units.
 
-        Tilt and magnification leave the middle of the chest, (0.5, 0.45), where it is.
+        Tilt and magnification keep the middle of the chest, (0.5, 0.45), fixed.
         """
         cos, sin = self.zoom * np.cos(self.tilt), self.zoom * np.sin(self.tilt)
         linear = np.array([[cos, -sin], [sin, cos]])

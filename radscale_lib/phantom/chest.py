@@ -1,4 +1,4 @@
-"""The chest of one frontal film: where its organs lie, and their optical thickness."""
+"""The chest of one frontal film: positions of organs, and their optical thickness."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Defective files planted among the sound ones, one kind after the other."""
+"""Defective files planted among the intact ones, cycling through the kinds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def _duplicate(study: Study, film: Film) -> bytes:
 
 
 def _own_instance(study: Study, film: Film, syntax: str = ExplicitVRLittleEndian) -> Dataset:
-    """The study's first film again, under an instance UID of its own."""
+    """The study's first film again, with an instance UID of its own."""
     instance = dataset(study, 0, film, syntax)
     instance.SOPInstanceUID = uid("defect", *study.key)
     instance.file_meta.MediaStorageSOPInstanceUID = instance.SOPInstanceUID
@@ -86,7 +86,7 @@ class Defect:
 
 
 def plan_defects(seed: int, site: str, patients: int, count: int) -> dict[int, list[Defect]]:
-    """Kinds in turn, each at a random patient; by patient number."""
+    """Assign kinds in turn to random patients; the result is by patient number."""
     rng = stream(seed, site, "defects")
     kinds = list(KINDS)
     planned: dict[int, list[Defect]] = {}

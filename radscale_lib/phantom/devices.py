@@ -1,4 +1,4 @@
-"""Tubes of a frontal film, their courses, and devices that are not tubes (leads and wires)."""
+"""Tubes of a frontal film with their courses, and other devices (leads and wires)."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from radscale_lib.phantom.population import CM_PER_UNIT, Tube
 
 @dataclass(frozen=True)
 class Look:
-    """How a kind of tube is drawn: width in units, optical thickness, and radiopaque stripe."""
+    """Appearance of a kind of tube: width in units, optical thickness, and radiopaque stripe."""
 
     width: float
     thickness: float
@@ -141,7 +141,7 @@ def _pleural(chest: Chest, tube: Tube) -> list[tuple[float, float]]:
 def draw_tubes(chest: Chest, courses: dict[str, Points]) -> tuple[Plane, dict[str, Plane]]:
     """Optical thickness of all tubes, and the share of each pixel that each tube covers.
 
-    Courses are drawn where they are given, so they must have been moved to the patient's pose.
+    Courses are drawn as given, so they must already be moved to the patient's pose.
     """
     site = chest.study.patient.site
     shape = (chest.canvas.height, chest.canvas.width)

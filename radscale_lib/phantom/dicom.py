@@ -1,4 +1,4 @@
-"""Films as DICOM instances: CR and DX, with the identifiers that archives hold (all invented)."""
+"""Films as DICOM instances, CR and DX, with the identifiers that archives hold (all invented)."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -41,7 +41,7 @@ class Names:
 
 
 def names(study: Study, image: int) -> Names:
-    """Identifiers of an image; they say nothing about it."""
+    """Identifiers of an image, which reveal nothing about it."""
     return Names(
         patient=f"{_number('patient', *study.key[:3], size=10**8):08}",
         accession=accession_number(study),
@@ -62,7 +62,7 @@ def study_folder(study: Study) -> str:
 
 
 def patient_folder(patient: Patient) -> str:
-    """Folder of a patient's files: a name without meaning."""
+    """Folder of a patient's files, with a meaningless name."""
     return digest("folder", patient.seed, patient.site.name, patient.number).hex()[:10]
 
 
@@ -73,14 +73,14 @@ def _number(*key: int | str, size: int) -> int:
 def dataset(study: Study, image: int, film: Film, syntax: str | None = None) -> Dataset:
     """The DICOM dataset of a film, with its file meta information.
 
-    The scanner, and with it depth, photometric interpretation and windows, and the transfer syntax
-    are drawn for each image.
+    The transfer syntax and the scanner are drawn for each image; the scanner determines depth,
+    photometric interpretation and windows.
 
     Args:
         study: the study.
         image: number of the image in the study.
         film: the rendered image.
-        syntax: transfer syntax to take instead of the drawn one.
+        syntax: transfer syntax to use instead of a random one.
     """
     rng = stream(*study.key, image, "file")
     scanners = study.patient.site.scanners

@@ -12,7 +12,7 @@ from radscale_lib.phantom.population import Finding
 
 @dataclass
 class Lungs:
-    """What findings act on: vessels in [0, 1], and thickness added (haze), [height, width]."""
+    """The planes that findings change: vessels in [0, 1], and added thickness, [height, width]."""
 
     vessels: Plane
     haze: Plane

@@ -1,4 +1,4 @@
-"""Random streams, one per named thing, so that no draw depends on how many came before it."""
+"""Random streams, one per named object, so that no draw depends on the number of earlier ones."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def stream(*key: int | str) -> np.random.Generator:
-    """The random generator that belongs to a key, whatever else has been drawn.
+    """The random generator of a key, independent of other draws.
 
     The seed of the PCG64 generator is the 16-byte BLAKE2b digest (RFC 7693) of the key.
     """
@@ -14,11 +14,11 @@ def stream(*key: int | str) -> np.random.Generator:
 
 
 def digest(*key: int | str) -> bytes:
-    """16 bytes that belong to a key (BLAKE2b, RFC 7693)."""
+    """16 bytes derived from a key (BLAKE2b, RFC 7693)."""
     text = "\0".join(map(str, key))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def uid(*key: int | str) -> str:
-    """A DICOM unique identifier of a key, under the UUID root 2.25 (PS3.5, B.2)."""
+    """A DICOM unique identifier derived from a key, under the UUID root 2.25 (PS3.5, B.2)."""
     return f"2.25.{int.from_bytes(digest('uid', *key))}"

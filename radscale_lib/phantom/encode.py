@@ -1,4 +1,4 @@
-"""Pixel data in the transfer syntaxes of radiographs, all without loss."""
+"""Pixel data in the transfer syntaxes of radiographs, all lossless."""
 
 from collections.abc import Callable
 
@@ -40,7 +40,7 @@ def encode(pixels: Pixels, syntax: UID, bits: int) -> bytes:
     """Value of Pixel Data (PS3.5, 8 and A.4) for one frame [height, width] of `bits` stored bits.
 
     Raises:
-        KeyError: if the syntax is none of `SYNTAXES`.
+        KeyError: if the syntax is not one of `SYNTAXES`.
     """
     if syntax == ExplicitVRBigEndian:
         return pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
@@ -55,7 +55,7 @@ def rle(pixels: Pixels, _bits: int) -> bytes:
     octets = planes.view(np.uint8).reshape(*pixels.shape, 2)
     segments = []
     for plane in (0, 1):
-        # PackBits, each row on its own, as G.3.1 demands; segments have even length.
+        # PackBits, each row separately, as G.3.1 requires; segments have even length.
         rows = np.ascontiguousarray(octets[..., plane])
         segment = bytes(imagecodecs.packbits_encode(rows, axis=-1))
         segments.append(segment + b"\0" * (len(segment) % 2))

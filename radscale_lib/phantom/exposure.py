@@ -1,4 +1,4 @@
-"""From optical thickness to the grey of a film, and the markers laid on it."""
+"""Turn optical thickness into the grey of a film, and add markers."""
 
 import cv2
 import numpy as np
@@ -7,14 +7,14 @@ from radscale_lib.phantom.canvas import Canvas, Plane, as_plane
 from radscale_lib.phantom.sites import Site
 
 DETAIL = 0.03
-"""What enhancement takes for detail: what a blur of this standard deviation, as a share of the
-film's shorter side, removes."""
+"""Detail, for enhancement, is what a blur with this standard deviation removes; as a share of the
+film's shorter side."""
 
 
 def expose(
     thickness: Plane, canvas: Canvas, site: Site, bedside: bool, rng: np.random.Generator
 ) -> Plane:
-    """Grey of a film, float32 in [0, 1], bright where radiation is stopped.
+    """Grey of a film, float32 in [0, 1], bright where radiation is absorbed.
 
     Primary radiation by Beer-Lambert's law; scatter as a blurred share of it; noise of variance
     proportional to the signal over the number of quanta; then the logarithm, a window between two
@@ -38,10 +38,10 @@ def expose(
 
 
 def lay_markers(grey: Plane, canvas: Canvas, rng: np.random.Generator) -> Plane:
-    """Lay a side marker, and sometimes a word, on the film.
+    """Add a side marker, and sometimes a word, to the film.
 
-    What is laid depends on the generator alone, so no marker gives away a label, a view or a site.
-    Letters are about 4 % of the film's shorter side high, whatever its number of pixels.
+    Markers depend only on the generator, so none reveals a label, a view or a site. Letters are
+    about 4 % as high as the film's shorter side, whatever its number of pixels.
     """
     enlarge = max(1, round(384 / canvas.pixels))
     scale = canvas.pixels * enlarge

@@ -1,4 +1,4 @@
-"""One film: the rendered image with its tubes, from a study and an image number."""
+"""Render one film with its tubes, from a study and an image number."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,8 @@ from radscale_lib.phantom.population import Study, View
 
 POLYLINE_POINTS = 32
 EDGE = 0.1
-"""Share of the shorter side: whether a tube ends this close to the film's edge cannot be seen."""
+"""Distance from the film's edge, as a share of the shorter side, within which a tip cannot be
+seen."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Film:
         masks: bool [height, width] of each visible tube.
         view: projection.
         spacing_mm: side of a pixel at the detector.
-        unseen: tubes whose tip lies outside of the film, or too near to its edge (`EDGE`).
+        unseen: tubes whose tip lies outside the film, or too near its edge (`EDGE`).
     """
 
     grey: Plane
@@ -45,7 +46,7 @@ def render(study: Study, image: int, pixels: int) -> Film:
     """Render an image of a study; `pixels` is the film's shorter side.
 
     The same arguments give the same film. Every structure has its own random stream, so films of
-    two studies that differ in one finding differ in that finding alone.
+    two studies that differ in one finding differ only in that finding.
     """
     site, view = study.patient.site, study.views[image]
     rng = stream(*study.key, image, "film")
@@ -98,7 +99,7 @@ def _pose(rng: np.random.Generator) -> Pose:
 
 
 def _cut(line: Points, canvas: Canvas) -> Points:
-    """The longest part of a polyline that lies on the film, resampled by length."""
+    """The longest part of a polyline on the film, resampled by length."""
     fine = np.linspace(0, len(line) - 1, 8 * len(line))
     dense = np.stack([np.interp(fine, np.arange(len(line)), line[:, k]) for k in (0, 1)], axis=1)
     inside = _inside(dense, canvas)
@@ -113,6 +114,6 @@ def _cut(line: Points, canvas: Canvas) -> Points:
 
 
 def _inside(points: Points, canvas: Canvas, margin: float = 0.0) -> npt.NDArray[np.bool_]:
-    """Which points [n, 2] lie on the film, so many pixels from its edge at least: [n]."""
+    """Which points [n, 2] lie on the film, at least `margin` pixels from its edge: [n]."""
     edge = (canvas.width - 1, canvas.height - 1)
     return np.asarray(((points >= margin) & (points <= np.subtract(edge, margin))).all(axis=1))

@@ -1,8 +1,8 @@
-"""A phantom written as a hospital exports its archive: two sites, German reports, tables of Excel.
+"""A phantom in the form of a hospital's export: two sites, German reports, tables from Excel.
 
-It has what such exports have. Accession numbers begin with zeros in the files and not in the
-tables, which a spreadsheet has opened; tables have semicolons, Windows-1252 and names of their own
-for columns; beside the films lies what is none.
+It has the usual problems of such exports. Accession numbers have leading zeros in the files but not
+in the tables, which went through a spreadsheet; tables have semicolons, Windows-1252 and column
+names of their own; and there are other files among the films.
 """
 
 import csv
@@ -68,15 +68,15 @@ def write_export(folder: Path, patients: int, seed: int, pixels: int) -> dict[st
 
     Args:
         folder: where to write.
-        patients: two thirds of them are of the first hospital.
-        seed: of every random draw.
+        patients: number of patients, two thirds of them in the first hospital.
+        seed: seed of all random draws.
         pixels: rows of a frontal film.
 
     Returns:
-        What was written: patients, studies, films and other files.
+        The numbers of patients, studies, films and other files written.
 
     Raises:
-        FileExistsError: if the folder holds a folder `dicom` already.
+        FileExistsError: if the folder already contains a folder `dicom`.
     """
     (folder / "dicom").mkdir(parents=True)
     reports: list[list[str]] = []
@@ -89,7 +89,7 @@ def write_export(folder: Path, patients: int, seed: int, pixels: int) -> dict[st
             accession = f"{int(accession_number(study)[1:]) % 10**7:010}"
             films += _write_films(study, accession, folder / "dicom" / HOSPITALS[site], pixels)
             report = write_report(study)
-            key = str(int(accession))  # as a spreadsheet writes it
+            key = str(int(accession))  # as written by a spreadsheet
             reports.append([key, *_german(study, report)])
             labels.append([key, *map(_cell, write_labels(study, report).values())])
     others = _write_others(folder / "dicom")
@@ -110,7 +110,7 @@ def _write_films(study: Study, accession: str, folder: Path, pixels: int) -> int
 
 
 def _write_others(folder: Path) -> int:
-    """What lies beside films: a thumbnail cache, a note, and a film that a full disk cut short."""
+    """Write files found among films: a thumbnail cache, a note, a film truncated by a full disk."""
     film = min(folder.rglob("*.dcm"))
     (folder / "Thumbs.db").write_bytes(bytes(range(256)) * 8)
     (folder / "export.log").write_text("Export beendet.\n")
@@ -119,7 +119,7 @@ def _write_others(folder: Path) -> int:
 
 
 def _german(study: Study, report: Report) -> tuple[str, str]:
-    """Findings and impression: what the phantom's English report mentions, in German."""
+    """Findings and impression in German, with the mentions of the phantom's English report."""
     rng = stream(*study.key, "german")
     lines, summary = [], []
     for name, mention in report.mentions.items():

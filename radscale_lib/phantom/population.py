@@ -1,6 +1,6 @@
-"""Patients and studies: who is imaged, what is wrong and which tubes are in place.
+"""Patients and studies: who is imaged, with which findings and tubes.
 
-Sides are those of the image: −1 is its left (the patient's right), +1 its right.
+Sides refer to the image: −1 is its left (the patient's right), +1 its right.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ View = Literal["PA", "AP", "LL"]
 Sides = tuple[int, ...]
 
 CM_PER_UNIT = 40.0
-"""Lengths of the anatomy are shares of this many centimetres."""
+"""Anatomical lengths are shares of this many centimetres."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Finding:
 
     Attributes:
         severity: 0 is barely visible, 1 is gross.
-        sides: lungs concerned.
+        sides: affected lungs.
         zone: height of a focal finding, 0 at the apex, 1 at the base.
     """
 
@@ -75,7 +75,7 @@ class Tube:
         side: side of entry (both sides of a CVC's vein, a chest tube's pleura).
         route: where it enters: `mouth`, `jugular`, `subclavian`, `arm` or `pleura`.
         tip: name of the place where it ends.
-        depth: exact place of the tip, in [0, 1].
+        depth: exact position of the tip, in [0, 1].
     """
 
     side: int
@@ -86,7 +86,7 @@ class Tube:
 
 @dataclass(frozen=True)
 class Study:
-    """One examination: everything that its images and its report agree on."""
+    """One examination: everything that its images and its report share."""
 
     patient: Patient
     number: int
@@ -97,7 +97,7 @@ class Study:
 
     @property
     def key(self) -> tuple[int, str, int, int]:
-        """What every random stream of this study starts from."""
+        """Prefix of the keys of this study's random streams."""
         return (self.patient.seed, self.patient.site.name, self.patient.number, self.number)
 
     @property
@@ -109,7 +109,7 @@ class Study:
 
 
 def draw_patient(seed: int, site_name: str, number: int) -> Patient:
-    """The patient of a number at a site."""
+    """The patient with a number at a site."""
     site = SITES[site_name]
     rng = stream(seed, site_name, number, "patient")
     normal = rng.standard_normal
@@ -142,7 +142,7 @@ def draw_patient(seed: int, site_name: str, number: int) -> Patient:
 
 
 def draw_study(patient: Patient, number: int) -> Study:
-    """The study of a number of a patient."""
+    """The study with a number of a patient."""
     rng = stream(patient.seed, patient.site.name, patient.number, number, "study")
     sickness = float(0.55 * patient.frailty + 0.45 * rng.beta(1.3, 1.3))
     critical = sickness > 0.56

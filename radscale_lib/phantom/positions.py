@@ -1,4 +1,4 @@
-"""Where tubes end, in the classes that RANZCR CLiP has (Tang et al. 2021)."""
+"""Positions of tubes, in the classes of RANZCR CLiP (Tang et al. 2021)."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -10,21 +10,21 @@ POSITIONS = (
     *("ngt_normal", "ngt_borderline", "ngt_abnormal", "ngt_incomplete"),
     *("cvc_normal", "cvc_borderline", "cvc_abnormal"),
 )
-"""Label columns of positions; `incomplete` is a tube that may go on beyond every film."""
+"""Label columns of positions; `incomplete` is a tube that may continue beyond every film."""
 
 DEEP = 0.3
-"""A stomach tube at less of its depth, or a venous catheter at more than 1 − this of the depth of
-the junction, is borderline."""
+"""A stomach tube less deep than this, or a venous catheter deeper than 1 − this within the
+cavoatrial junction, is borderline."""
 
 Class = Literal["normal", "borderline", "abnormal"]
 
 
 def write_positions(study: Study, unseen: Collection[str]) -> dict[str, int]:
-    """Each position class of a study: 1 where a tube is so, else 0.
+    """The position classes of a study: 1 if a tube is in the class, else 0.
 
     Args:
         study: the study.
-        unseen: tubes of whose end no frontal film tells.
+        unseen: tubes whose end no frontal film shows.
     """
     found = {
         f"{name}_{'incomplete' if name == 'ngt' and name in unseen else class_of(name, tube)}"
@@ -35,7 +35,7 @@ def write_positions(study: Study, unseen: Collection[str]) -> dict[str, int]:
 
 
 def class_of(name: str, tube: Tube) -> Class:
-    """How a tube lies.
+    """The position class of a tube.
 
     An endotracheal tube that is too high is borderline, one in a bronchus abnormal; a stomach tube
     that ends in the oesophagus is abnormal, one just below the diaphragm borderline; a venous

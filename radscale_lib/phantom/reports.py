@@ -1,4 +1,4 @@
-"""Reports and labels of a study: template text with synonyms, negation, hedging and omissions."""
+"""Reports and labels of a study: templates with synonyms, negation, hedging and omissions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from radscale_lib.phantom.population import CM_PER_UNIT, Finding, Study, Tube
 from radscale_lib.phantom.sites import FINDINGS, TUBES
 
 MENTIONED = 0.97
-"""Share of the findings and tubes present that the report mentions."""
+"""Share of the present findings and tubes that the report mentions."""
 HEDGED = 0.08
 """Share of the mentioned findings that the report leaves uncertain."""
 FALSELY_HEDGED = 0.01
@@ -26,9 +26,9 @@ Label = Literal[1, 0, -1] | None
 
 @dataclass(frozen=True)
 class Report:
-    """A report; `mentions` says of each finding and tube how the text speaks of it.
+    """A report; `mentions` says how the text refers to each finding and tube.
 
-    A mention is 1 (stated), −1 (uncertain), 0 (denied); what is left out has none.
+    A mention is 1 (stated), −1 (uncertain) or 0 (denied); omitted ones have none.
     """
 
     findings: str
@@ -198,7 +198,7 @@ _ROUTES = {"jugular": "jugular", "subclavian": "subclavian", "arm": "PICC"}
 
 
 def write_report(study: Study) -> Report:
-    """The report of a study: tubes, then findings and denials in random order; an impression."""
+    """The report of a study: tubes, then findings and denials in random order, an impression."""
     words = WORDINGS[study.patient.site.name]
     rng = stream(*study.key, "report")
     mentions: dict[str, Literal[1, 0, -1]] = {}

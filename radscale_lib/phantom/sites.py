@@ -1,6 +1,6 @@
 """The two sites: how their patients, films and reports differ.
 
-Why they differ as they do, and who published it: docs/methods/phantom-shift.md.
+docs/methods/phantom-shift.md gives the reasons for the differences, with sources.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Window = Literal["none", "linear", "linear_exact", "sigmoid", "lut"]
 
 @dataclass(frozen=True)
 class Scanner:
-    """A device as its files show it (manufacturers and models are invented)."""
+    """A device as it appears in its files (manufacturers and models are invented)."""
 
     manufacturer: str
     model: str

@@ -1,7 +1,7 @@
-"""From grey to stored pixel values, and the attributes that lead back to what is displayed.
+"""Turn grey into stored pixel values, with the attributes that restore the displayed grey.
 
 The display pipeline is the standard's (PS3.4, N.2): stored values, modality transform, VOI
-transform, presentation, where MONOCHROME1 is inverted last.
+transform, and presentation, which inverts MONOCHROME1.
 """
 
 from typing import Literal
@@ -27,8 +27,8 @@ def add_pixels(
 ) -> None:
     """Add the Image Pixel, Modality LUT and VOI LUT attributes and the pixel data of a film.
 
-    HTJ2K stores 16 bits whatever the scanner, since its encoder writes no other depth. Lookup
-    tables are kept to 12 bits or fewer, and out of big-endian files.
+    HTJ2K stores 16 bits for every scanner, since its encoder writes no other depth. Lookup tables
+    are limited to 12 bits, and not used in big-endian files.
     """
     bits = 16 if syntax == HTJ2KLossless else scanner.bits
     low, high = rng.uniform(0.0, 0.06), rng.uniform(0.90, 1.0)
@@ -73,7 +73,7 @@ def _transform(
     bits: int,
     modality: Modality,
 ) -> tuple[Pixels, tuple[float, float]]:
-    """Add the modality transform; give stored values, and `span` in modality values."""
+    """Add the modality transform; return stored values, and `span` in modality values."""
     top, middle = 2**bits - 1, 2 ** (bits - 1)
     low, high = span
     if modality == "table":

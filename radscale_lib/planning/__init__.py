@@ -1,1 +1,1 @@
-"""Stage ids, and the needs and costs of each stage."""
+"""Stage ids, and the requirements and costs of each stage."""

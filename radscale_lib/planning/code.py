@@ -1,4 +1,4 @@
-"""Digests of first-party code: each definition a script reaches through imports."""
+"""Digests of first-party code: of each definition that a script reaches through imports."""
 
 import ast
 import hashlib
@@ -14,12 +14,12 @@ from radscale_lib.files import atomic_write
 
 PACKAGE = "radscale_lib"
 UNHASHED = (f"{PACKAGE}.study", f"{PACKAGE}.planning", f"{PACKAGE}.provenance")
-"""What no result depends on: the study's schema, which is read through its values (a stage id holds
-the resolved slice of the study, so that a new key or a clearer message reruns nothing), and what
-plans and records the jobs."""
+"""Modules on which no result depends: the study's schema, which counts through its values (a stage
+id holds the resolved slice of the study, so that a new key or a clearer message reruns nothing),
+and modules that plan and record jobs."""
 
 FOR_OTHERS = ("exports",)
-"""Class variables of kinds that no result depends on."""
+"""Class variables of kinds on which no result depends."""
 
 
 def code_of(
@@ -35,13 +35,13 @@ def code_of(
     Args:
         script: a Python file, if there is one.
         modules: modules that the script imports by name, and their imports.
-        facts: modules of kinds, of which only methods and class variables count: fields are read
+        facts: modules of kinds, of which only methods and class variables count; fields count
             through their values.
-        root: folder that holds the package; by default the script's folder lies in it.
+        root: folder that holds the package; by default the parent of the script's folder.
 
     Returns:
         `module:definition` -> SHA-256 (first 16 hex digits) of its syntax tree. Top-level
-        statements that define no function or class come as `module:<module>`.
+        statements other than functions and classes are listed as `module:<module>`.
     """
     root = root or script.parent.parent
     packages = frozenset({PACKAGE, *(name.partition(".")[0] for name in modules)})
@@ -64,13 +64,13 @@ def code_of(
 
 
 _recalled: dict[str, Any] = {}
-"""Digests that an earlier process made, by the content that they are of."""
+"""Digests made by an earlier process, by the content they belong to."""
 _used: dict[str, Any] = {}
-"""Those that this process used."""
+"""Digests that this process used."""
 
 
 def recall(path: Path) -> None:
-    """Take the digests in a file that `remember` wrote: contents that they are of are not parsed.
+    """Load the digests that `remember` wrote, so that unchanged contents are not parsed.
 
     A file that is missing or damaged is ignored.
     """
@@ -92,7 +92,7 @@ def remember(path: Path) -> None:
 
 
 def _known(kind: str, path: Path, module: str, of: Callable[[ast.Module], Any]) -> Any:
-    """What is computed of a module's syntax tree, known from before if its content is."""
+    """A value computed from a module's syntax tree, or recalled if its content is unchanged."""
     content = path.read_text()
     place = [*sys.version_info[:2], _of_this_file(), kind, module, path.name]
     key = hashlib.sha256(f"{place}\n{content}".encode()).hexdigest()[:32]
@@ -175,7 +175,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 def _imports(tree: ast.Module, path: Path, module: str) -> Iterator[str]:
-    """Names imported anywhere in a file, whole: of modules, and of what may be one."""
+    """Full names imported anywhere in a file, of modules and of what may be modules."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -189,7 +189,7 @@ def _imports(tree: ast.Module, path: Path, module: str) -> Iterator[str]:
 
 
 def _modules(names: Iterable[str], packages: frozenset[str], root: Path) -> Iterator[str]:
-    """The modules of some packages among imported names, and the packages that hold them."""
+    """The modules of the given packages among imported names, with their parent packages."""
     for name in names:
         steps = name.split(".")
         if steps[0] in packages:

@@ -1,4 +1,4 @@
-"""What jobs cost: from benchmarks and run cards where there are any, else from FLOP counts."""
+"""Estimate what jobs cost: from benchmarks and run cards if any, else from FLOP counts."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,8 +21,8 @@ class Cost:
         seconds: wall time.
         cores: CPU cores it holds.
         gpus: GPUs it holds.
-        source: `measured` (this job), `similar` (jobs of the same kind), `rate` (FLOPs, at the
-            rate that other trainings reached) or `computed` (at stated rates).
+        source: `measured` (this job), `similar` (jobs of the same kind), `rate` (FLOPs at the rate
+            of other trainings) or `computed` (at stated rates).
     """
 
     seconds: float
@@ -42,14 +42,14 @@ class Cost:
 
 
 class Costs:
-    """Estimates the cost of a study's jobs, each by the best that is known of it."""
+    """Estimates the cost of a study's jobs, each from the best available source."""
 
     def __init__(self, study: Study) -> None:
-        """Read the cards of all trainings; benchmarks are read when asked for."""
+        """Read the cards of all trainings; benchmarks are read on demand."""
         self.study = study
         self.trained: dict[Run, float] = {}
-        """Seconds of each training that finished on the study's kind of device, all attempts, for
-        the samples that the study asks for now."""
+        """Seconds of each training finished on the study's kind of device, over all attempts,
+        scaled to the samples that the study asks for now."""
         self._rates: dict[str, list[float]] = {}
         self._benchmarks: dict[tuple[Path, str], float | None] = {}
         for run in study.runs:
@@ -75,11 +75,11 @@ class Costs:
 
         Args:
             stage: its stage, a key of `stages.STAGES`.
-            names: what it is for, of archive, arm, size, seed and task.
+            names: the job's archive, arm, size, seed and task, as far as it has them.
             cores: CPU cores that it holds.
             gpus: GPUs that it holds.
-            benchmark: its benchmark file, which need not exist yet; similar jobs have theirs beside
-                it.
+            benchmark: its benchmark file, which need not exist yet; those of similar jobs are
+                beside it.
         """
         known: Iterable[tuple[str, float | None]] = ()
         if stage == "pretrain":
@@ -95,11 +95,11 @@ class Costs:
         return Cost(seconds, cores, gpus, "computed")
 
     def _training(self, names: Mapping[str, str]) -> Iterator[tuple[str, float | None]]:
-        """By cards: a benchmark has only the last attempt, or a copy of an earlier one."""
+        """Cost from cards: a benchmark only has the last attempt, or a copy of an earlier run."""
         arm = names["arm"]
         run = Run(arm, int(names.get("size", 0)), int(names.get("seed", 0)))
         yield "measured", self.trained.get(run)
-        # Every run of an arm sees the same number of samples.
+        # All runs of an arm see the same number of samples.
         yield "similar", _median(took for run, took in self.trained.items() if run.arm == arm)
         recipe, flops = training(self.study, arm)
         every = [rate for rates in self._rates.values() for rate in rates]
@@ -126,7 +126,7 @@ def _median(seconds: Iterable[float | None]) -> float | None:
 
 
 def _benchmark(path: Path) -> float | None:
-    """Seconds of a job by Snakemake's benchmark file, if there is one."""
+    """Seconds of a job from Snakemake's benchmark file, if there is one."""
     if not path.exists():
         return None
     with path.open(newline="") as file:

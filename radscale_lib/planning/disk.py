@@ -1,4 +1,4 @@
-"""What a study's results take on disk: computed for the whole, measured for what is there."""
+"""Disk space of a study's results: computed for the whole, measured for existing ones."""
 
 import tempfile
 from pathlib import Path
@@ -13,9 +13,9 @@ from radscale_lib.planning.scale import (
 from radscale_lib.study.model import Study
 
 STATES = 4
-"""A checkpoint holds weights, teacher or average, and two moments: encoder files, about."""
+"""Approximate size of a checkpoint in encoder files: weights, teacher or average, two moments."""
 FEATURE_BYTES = 12_000
-"""Assumed: features of one image, but for those over a grid."""
+"""Assumed size of one image's features, without those over a grid."""
 
 
 PLACES = {
@@ -28,7 +28,7 @@ PLACES = {
 
 
 def disk(study: Study) -> dict[str, tuple[float, float]]:
-    """Bytes of each kind of result: of the whole study, computed; and those there, measured."""
+    """Bytes of each kind of result: computed for the whole study, measured for existing ones."""
     whole = whole_bytes(study)
     return {kind: (whole[kind], _measured(study.folder, place)) for kind, place in PLACES.items()}
 
@@ -47,10 +47,10 @@ def whole_bytes(study: Study) -> dict[str, float]:
 
 
 def peak_bytes(study: Study, at_once: int = 1) -> float:
-    """Bytes at the study's widest: all results, and what the jobs that run hold beside them.
+    """Peak disk use of a study: all results, and the temporary files of running jobs.
 
-    Of a training two checkpoints (while one is written, the one before it is there too); of an
-    evaluation its feature maps, even if they lie in another place (TMPDIR).
+    A training holds two checkpoints (while one is written, the previous one still exists); an
+    evaluation holds its feature maps, even if they are elsewhere (TMPDIR).
     """
     held = [2 * STATES * encoder_bytes(study, run.arm) for run in study.pretraining_runs]
     held += [grid_bytes(study, run.arm) for run in study.runs]
@@ -63,7 +63,7 @@ def encoder_bytes(study: Study, arm: str) -> float:
 
 
 def size_text(size: float) -> str:
-    """Bytes in a unit that a person reads."""
+    """Bytes in a human-readable unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
@@ -76,13 +76,13 @@ def _measured(folder: Path, pattern: str) -> float:
     for path in folder.glob(pattern):
         try:
             total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # a job deletes or renames files meanwhile
+        except FileNotFoundError:  # a job may delete or rename files meanwhile
             continue
     return float(total)
 
 
 def write_problem(folder: Path) -> str:
-    """Why nothing can be written into a folder, such as a full disk; empty if it can."""
+    """Why nothing can be written to a folder, such as a full disk; empty if it can."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(2**16))

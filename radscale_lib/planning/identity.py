@@ -1,8 +1,8 @@
 """Stage ids.
 
-A stage id is a digest of (a) the slice of the study that the stage reads, resolved, and (b) the
-code that the stage's script reaches. A job whose manifest has another id runs again. Data reach a
-job as input files and are not part of its id.
+A stage id is a digest of (a) the resolved slice of the study that the stage reads, and (b) the code
+that the stage's script reaches. A job whose manifest has a different id runs again. Data reaches a
+job as input files and is not part of its id.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from radscale_lib.study.tasks import TaskSection
 
 
 def components(study: Study, stage: str, **names: str) -> dict[str, dict[str, str]]:
-    """What a stage id is made of.
+    """The components of a stage id.
 
     Args:
         study: the resolved study.
         stage: a key of `STAGES`.
-        **names: what the slice depends on: `archive`, `arm`, `task` or `part`.
+        **names: the `archive`, `arm`, `task` or `part` on which the slice depends.
 
     Returns:
         `study`: dotted key -> canonical JSON of its value; `code`: definition -> digest.
@@ -38,7 +38,7 @@ def components(study: Study, stage: str, **names: str) -> dict[str, dict[str, st
 
 
 def stage_id(parts: dict[str, dict[str, str]]) -> str:
-    """The id made of a stage's components: 16 hex digits of their SHA-256."""
+    """The id of a stage's components: 16 hex digits of their SHA-256."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -62,9 +62,9 @@ def _digests(script: str, modules: tuple[str, ...], facts: tuple[str, ...]) -> d
 
 
 def canonical(value: Any) -> str:
-    """One text per value.
+    """A unique text for a value.
 
     Raises:
-        TypeError: for a type whose text is not stable.
+        TypeError: for a type without a stable text.
     """
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))

@@ -1,19 +1,19 @@
-"""What a training step takes of a device's memory, and what to do where that is too much."""
+"""Estimate a training step's device memory, and say what to do if it is too much."""
 
 from radscale_lib.study.model import Study
 
 STATE = 22
-"""Bytes of a parameter: weight, average or teacher, two moments, gradient, and a copy in bf16."""
+"""Bytes per parameter: weight, average or teacher, two moments, gradient, and a bf16 copy."""
 AROUND = 2.5e9
-"""Logits of the prototypes, the largest of what is held for moments, and the device's context."""
+"""Bytes for the logits of prototypes, the largest short-lived tensors, and the device context."""
 USABLE = 0.92
-"""Share of the memory that can be used: allocators leave gaps."""
+"""Usable share of the memory, since allocators leave gaps."""
 
 
 def step_bytes(study: Study, arm: str) -> float | None:
-    """Memory of one device in a training step of an arm or base, about; None if unknown.
+    """Approximate memory of one device in a training step of an arm; None if unknown.
 
-    Compared with counts of the real steps by benchmarks/memory.py.
+    benchmarks/memory.py compares it with counts from real steps.
     """
     section = (study.trained_arms | study.bases)[arm]
     recipe, encoder = section.recipe, study.section_of(arm)
@@ -25,11 +25,11 @@ def step_bytes(study: Study, arm: str) -> float | None:
 
 
 def too_large(study: Study, gpu_gb: float | None) -> dict[str, str]:
-    """What is wrong with the trainings that a GPU's memory is too small for, by arm.
+    """Problems of trainings for which a GPU's memory is too small, by arm.
 
     Args:
         study: the study.
-        gpu_gb: memory of a GPU, GB; None if it is not known.
+        gpu_gb: memory of a GPU, GB; None if unknown.
     """
     if gpu_gb is None or study.compute.device != "cuda":
         return {}

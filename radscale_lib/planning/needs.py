@@ -1,6 +1,6 @@
-"""What a job of each stage asks a scheduler for, from the study's scale.
+"""Resources that each stage's jobs request from a scheduler, from the study's scale.
 
-Bounds, not estimates: a job that exceeds them is killed. `plan` has the estimates.
+These are bounds, not estimates: a job that exceeds them is killed. `plan` gives estimates.
 """
 
 import math
@@ -10,7 +10,7 @@ from radscale_lib.study.model import Study
 
 
 def megabytes(study: Study, stage: str) -> int:
-    """Memory of a job, MB, before the factor for retries; of a training, for each process."""
+    """Memory of a job, MB, before the factor for retries; for a training, per process."""
     return math.ceil(STAGES[stage].megabytes(study))
 
 

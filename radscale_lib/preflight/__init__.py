@@ -1,1 +1,1 @@
-"""Preflight: what would stop a study hours or weeks after its start, found within seconds."""
+"""Preflight: find within seconds what would stop a study hours or weeks after its start."""

@@ -1,4 +1,4 @@
-"""Archives: their folders, keys, and a sample of their headers."""
+"""Check archives: their folders, keys, and a sample of their headers."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from radscale_lib.study.archive import Archive
 from radscale_lib.study.model import Study
 
 MOST_HEADERS = 200
-"""Headers read of an archive."""
+"""Maximum number of headers read per archive."""
 FOLDERS = 2000
-"""Folders opened at most in search of them."""
+"""Maximum number of folders opened to find them."""
 
 
 def archive_findings(study: Study) -> Iterator[Finding]:
-    """Archives that overlap, and archives of whose first files none can be used."""
+    """Archives that overlap, and archives without a usable file in the sample."""
     yield from _overlap(study)
     for name, archive in study.archives.items():
         if archive.ingested:
@@ -33,9 +33,9 @@ def archive_findings(study: Study) -> Iterator[Finding]:
 
 
 def _key_findings(name: str, place: str, archive: Archive, study: Path) -> Iterator[Finding]:
-    """A weak key stops a new archive; for one that was ingested with it, it is a note.
+    """A weak key stops a new archive; it is only a note for one already ingested with it.
 
-    Another key than the archive was ingested with stops it.
+    A key other than the one used at ingest also stops the study.
     """
     if archive.phantom is not None:
         return
@@ -62,7 +62,7 @@ def _key_findings(name: str, place: str, archive: Archive, study: Path) -> Itera
 
 
 def _former_key(name: str, study: Path) -> str | None:
-    """Fingerprint of the key with which the first partition was ingested, by its manifest."""
+    """Fingerprint of the first partition's key at ingest, from its manifest."""
     try:
         manifest = read_manifest(path_of(study, f"ingest/{name}/part=0"))
         there = (study / f"data/{name}/shards/part=0.parquet").exists()
@@ -75,7 +75,7 @@ def _former_key(name: str, study: Path) -> str | None:
 
 
 def _overlap(study: Study) -> Iterator[Finding]:
-    """Archives must not hold the files of those that are learnt from, by whatever path."""
+    """Test archives must not contain files of training archives, by any path."""
     for name, archive in study.archives.items():
         for other, learnt in study.learnt_archives.items():
             if name == other or (name, other) == ("institution", "public"):
@@ -100,11 +100,11 @@ def _how_they_overlap(one: Path, other: Path) -> str | None:
 
 
 def sample(folder: Path, listing: Path) -> list[Path]:
-    """Some files of an archive: of its listing, else the first found.
+    """Sample files of an archive: from its listing, or else the first found.
 
     Returns:
-        At most `MOST_HEADERS` paths. Of a listing they are spread over the partitions; without one
-        no more than `FOLDERS` folders are opened, and none is read to its end.
+        At most `MOST_HEADERS` paths. With a listing they are spread over the partitions; without
+        one, at most `FOLDERS` folders are opened, and none is read to the end.
     """
     from radscale_lib.archive.listing import read_entry
 

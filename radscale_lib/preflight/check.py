@@ -24,14 +24,13 @@ CHECKS: tuple[Callable[[Study], Iterator[Finding]], ...] = (
 
 
 def findings(study: Study) -> list[Finding]:
-    """Everything that would stop a study or spoil its results, as far as it shows beforehand.
+    """Everything that would stop a study or spoil its results, as far as can be seen in advance.
 
-    Reads some headers of DICOM files, the tables, headers of weights, and the catalog where it
-    exists; lists no DICOM folder and writes nothing that stays. What is missing hides no other
-    finding.
+    Reads some headers of DICOM files, the tables, headers of weights, and the catalog if it exists;
+    lists no DICOM folder and leaves no files. Something missing does not hide other findings.
 
     Returns:
-        Each finding once; those that stop a run first.
+        Findings without duplicates; those that stop a run come first.
     """
     found = [Finding(problem) for problem in path_problems(study)]
     for check in CHECKS:
@@ -40,7 +39,7 @@ def findings(study: Study) -> list[Finding]:
 
 
 def told(study: Study, found: list[Finding]) -> str:
-    """What stops a study, as the text of an error."""
+    """The findings that stop a study, as an error message."""
     lines = [f"  - {finding.text}" for finding in found if finding.stops]
     count = f"{len(lines)} problem{'s' * (len(lines) > 1)}"
     return f"study {study.name}: {count}, so nothing was started:\n" + "\n".join(lines)

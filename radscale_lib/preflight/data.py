@@ -1,4 +1,4 @@
-"""Sizes and labels against the catalog, once there is one."""
+"""Check sizes and labels against the catalog, once there is one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCORED = ("train", "validation", "test")
 
 
 def data_findings(study: Study) -> Iterator[Finding]:
-    """Subsets larger than the pool, and labels that a split has no positive or negative of."""
+    """Subsets larger than the pool, and labels without positives or negatives in a split."""
     path = study.data_folder("institution") / "catalog.parquet"
     if not path.exists():
         return
@@ -54,7 +54,7 @@ def data_findings(study: Study) -> Iterator[Finding]:
 
 
 Counts = dict[str, dict[str, tuple[int, int]]]
-"""Label column -> split -> images with a positive and with another known label."""
+"""Label column -> split -> numbers of positive and of negative images."""
 
 
 def _counts(catalog: pl.LazyFrame, labels: list[str]) -> Counts:

@@ -1,10 +1,10 @@
-"""What a check found."""
+"""The finding of a check."""
 
 from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """One thing found, as `key: value, what is wrong, and the remedy`."""
+    """A finding, as `key: value, what is wrong, and the remedy`."""
 
     text: str
     stops: bool = True

@@ -1,4 +1,4 @@
-"""Labels that are read from reports: where texts would go, and what it would cost."""
+"""Check labels read from reports: where texts would go, and the cost."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from radscale_lib.study.model import Study
 
 
 def label_findings(study: Study) -> Iterator[Finding]:
-    """Phrases and audits that cannot be used; where an endpoint is, and what it would cost."""
+    """Unusable phrases and audits; where an endpoint is, and what it would cost."""
     yield from _phrase_findings(study)
     yield from _audit_findings(study)
     endpoint = study.labels.endpoint
@@ -35,7 +35,7 @@ def label_findings(study: Study) -> Iterator[Finding]:
 
 
 def _phrase_findings(study: Study) -> Iterator[Finding]:
-    """Phrases that are cues of claims."""
+    """Phrases that are cues rather than mentions of a label."""
     if not study.labels.phrases:
         return
     from radscale_lib.languages.cues import cues, has_cues
@@ -55,10 +55,10 @@ def _phrase_findings(study: Study) -> Iterator[Finding]:
 
 
 def _audit_findings(study: Study) -> Iterator[Finding]:
-    """A filled table that cannot be read."""
+    """A filled audit table that cannot be read."""
     table = study.labels.audit.table
     if table is None or not table.exists():
-        return  # what does not exist is found elsewhere
+        return  # a missing file is reported elsewhere
     from radscale_lib.labels.audit import read_filled
     from radscale_lib.labels.join import LabelsError
 
@@ -69,7 +69,7 @@ def _audit_findings(study: Study) -> Iterator[Finding]:
 
 
 def _counted(study: Study) -> tuple[int, float] | None:
-    """Different report texts of the archive, once it is ingested, and their words on average."""
+    """Number of distinct report texts once ingested, and their mean number of words."""
     path = study.data_folder("institution") / "catalog.parquet"
     if not path.exists():
         return None

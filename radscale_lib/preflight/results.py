@@ -1,4 +1,4 @@
-"""Existing results that nothing is known of: can they be what they seem to be?"""
+"""Check existing results without manifests: can they be what they seem to be?"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from radscale_lib.pretrain.run import digest_rows
 
 
 def defects(inputs: Sequence[Path], outputs: Sequence[Path]) -> Iterator[str]:
-    """What contradicts that a job made these outputs of these inputs, each as `file: what`.
+    """Evidence that a job did not make these outputs from these inputs, as `file: what`.
 
-    Tables are read, encoders' headers too; a run's card must name the base weights and the subset
-    that are there.
+    Tables and the headers of encoders are read; a run's card must name the existing base weights
+    and subset.
     """
     unreadable = list(_unreadable(outputs))
     yield from unreadable
@@ -44,7 +44,7 @@ def _unreadable(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def _exchanged(card: Path, inputs: Iterable[Path]) -> Iterator[str]:
-    """Inputs that are not those that a run's card names."""
+    """Inputs other than those that a run's card names."""
     values = read_json(card)
     for path in inputs:
         if path.name == "encoder.safetensors":

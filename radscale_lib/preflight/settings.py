@@ -1,4 +1,4 @@
-"""Settings that are valid each, and cannot work."""
+"""Check settings that are valid individually but cannot work together."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -8,7 +8,7 @@ from radscale_lib.study.model import Study
 from radscale_lib.study.pretrain import Pretraining
 
 SMALLEST_PASS = 2
-"""Images that a pass needs: a contrastive loss of one pair is constant, KoLeo undefined."""
+"""Minimum images per pass: with one, a contrastive loss is constant and KoLeo undefined."""
 
 
 def _trainings(study: Study) -> Iterator[tuple[str, Pretraining]]:
@@ -18,7 +18,7 @@ def _trainings(study: Study) -> Iterator[tuple[str, Pretraining]]:
 
 
 def pattern_findings(study: Study) -> Iterator[Finding]:
-    """Patterns of weights that match none; models are built without memory, where there are any."""
+    """Weight patterns that match nothing; if there are any, models are built without memory."""
     for key, run in _trainings(study):
         recipe, encoder = run.recipe, study.encoders[run.encoder]
         if not (recipe.optimiser.freeze or recipe.optimiser.factors):
@@ -33,14 +33,14 @@ def pattern_findings(study: Study) -> Iterator[Finding]:
             with torch.device("meta"):
                 model = import_module(recipe.implementation).build_model(encoder, recipe)
         except ReleaseError:
-            continue  # said of the encoder's weights
+            continue  # reported for the encoder's weights
         names = [name for name, _ in model.named_parameters()]
         for below, problem in pattern_problems(names, recipe.optimiser):
             yield Finding(f"{key}.recipe.optimiser.{below}: {problem}")
 
 
 def settings_findings(study: Study) -> Iterator[Finding]:
-    """Sizes and budgets that fail, or mean nothing, once a job gets to them."""
+    """Sizes and budgets that would fail, or have no effect, in a later job."""
     for key, section in _trainings(study):
         optimiser = section.recipe.optimiser
         images = optimiser.batch // optimiser.passes

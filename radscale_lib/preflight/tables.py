@@ -1,4 +1,4 @@
-"""Tables of an archive: whether they can be read, and whether their rows find its files."""
+"""Check an archive's tables: whether they can be read, and whether rows match files."""
 
 import tempfile
 from collections import Counter
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from radscale_lib.archive.joinkeys import Identity
 
 MOST_TEXTS = 2_000
-"""Reports whose language is looked at."""
+"""Maximum number of reports whose language is checked."""
 MOST_ROWS, MOST_BYTES = 50_000, 2**25
-"""Rows read of a table, and bytes to find its encoding. For a longer table, the job that reads it
-whole reports the remaining problems."""
+"""Maximum rows read from a table, and bytes read to detect its encoding. In longer tables, the job
+that reads all rows reports the remaining problems."""
 
 
 def table_findings(study: Study) -> Iterator[Finding]:
-    """Tables that cannot be read, and those of which no row, or few, joins a sample of the files.
+    """Unreadable tables, and tables of which no or few rows match a sample of the files.
 
     Reads the first `MOST_ROWS` rows of each table, and some headers.
     """
@@ -112,7 +112,7 @@ def _findings(
 
 
 def _language_problem(archive: Archive, ready: Path) -> str | None:
-    """What is wrong with the language of the first `MOST_TEXTS` reports of a table."""
+    """Problem with the language of the first `MOST_TEXTS` reports of a table."""
     import polars as pl
 
     from radscale_lib.archive.sections import Texts

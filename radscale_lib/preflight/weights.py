@@ -1,4 +1,4 @@
-"""Released weights, judged by their headers: names, shapes, types, and scalars that are finite."""
+"""Check released weights by their headers: names, shapes, types, and finite scalars."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from radscale_lib.study.model import Study
 
 
 def weights_findings(study: Study) -> Iterator[Finding]:
-    """Released weights that could not be imported; no tensor of theirs is read but scalars."""
+    """Released weights that could not be imported; only scalar tensors are read."""
     released = {
         name: encoder
         for name, encoder in study.encoders.items()

@@ -1,1 +1,1 @@
-"""Folders of studies apart from the code: what `radscale init` writes."""
+"""Project folders for studies, separate from the code, as written by `radscale init`."""

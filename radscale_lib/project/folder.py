@@ -19,11 +19,11 @@ class ProjectError(ValueError):
 
 
 def write_project(folder: Path, study: str | Path, name: str | None = None) -> list[Path]:
-    """Write a project folder. What is there stays: nothing is overwritten.
+    """Write a project folder; existing files are never overwritten.
 
     Args:
-        folder: is made, if it is not there.
-        study: study file that the project begins with, or one of `STUDIES`.
+        folder: the folder, created if needed.
+        study: study file with which the project begins, or one of `STUDIES`.
         name: of the study; by default the folder's.
 
     Returns:
@@ -64,7 +64,7 @@ def _contents(study: str | Path, name: str) -> dict[Path, bytes]:
 
 
 def _name_of(folder: Path) -> str:
-    """The name of a study in a folder: lower case, with hyphens for what a name cannot hold."""
+    """A study name from a folder's: lower case, with hyphens for characters not allowed."""
     name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
     if not re.fullmatch(NAME, name):
         raise ProjectError(f"{folder}: its name cannot be a study's: give one with --name")
@@ -72,7 +72,7 @@ def _name_of(folder: Path) -> str:
 
 
 def _study_text(study: str | Path, name: str) -> tuple[str, list[Path]]:
-    """A study file's text, with its comments, under another name; weights that come with it."""
+    """A study file's text, comments included, under another name; and its weights."""
     if not re.fullmatch(NAME, name):
         raise ProjectError(f"--name {name}: must be of lower-case letters, digits and hyphens")
     path = workflow_folder() / "config" / STUDIES[study] if study in STUDIES else Path(study)

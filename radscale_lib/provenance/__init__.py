@@ -1,1 +1,1 @@
-"""What made each result: the settings, the code, the inputs, and the digests of all of them."""
+"""Provenance of each result: settings, code and inputs, with their digests."""

@@ -1,9 +1,9 @@
-"""Which job makes which file: the places of docs/reference/data-contracts.md."""
+"""Which job makes which file, as in docs/reference/data-contracts.md."""
 
 import re
 
 _AT = "(?:test_archives/[^/]+/)?"
-"""Results of test archives lie in folders of their own."""
+"""Results of test archives are in separate folders."""
 _RESULTS = (
     (r"data/([^/]+)/(phantom|listing|tables)(?:/[^/]+)?", r"\2/\1"),
     (r"data/([^/]+)/(?:index|ledger|shards)/(part=\d+)\.parquet", r"ingest/\1/\2"),
@@ -11,7 +11,7 @@ _RESULTS = (
     (r"data/([^/]+)/ranges\.arrow", r"ranges/\1"),
     (r"subsets/splits\.parquet", "subsets/card"),
     (r"(subsets/(?:seed=\d+/n=\d+|card))\.parquet", r"\1"),
-    # A training makes the encoders that it keeps on the way too.
+    # A training also makes its intermediate encoders.
     (r"encoders/([^/@]+)@[^/]+/(n=\d+/seed=\d+)/[^/]+", r"encoders/\1/\2"),
     (r"(encoders/[^/]+/n=\d+/seed=\d+)/[^/]+", r"\1"),
     (_AT + r"features/([^/]+/n=\d+/seed=\d+)/[^/]+", r"predictions/\1"),
@@ -41,7 +41,7 @@ def job_of(result: str) -> str | None:
         result: a file or folder, relative to the study's folder, with slashes.
 
     Returns:
-        As `predictions/rad-dino/n=256/seed=0`; None for what no job makes.
+        A name such as `predictions/rad-dino/n=256/seed=0`; None if no job makes the file.
     """
     for pattern, name in _RESULTS:
         if found := re.fullmatch(pattern, result):

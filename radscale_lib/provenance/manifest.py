@@ -1,9 +1,9 @@
-"""Manifests: what a job read, what it made, and by which settings and code.
+"""Manifests: what a job read and made, and with which settings and code.
 
-One JSON file a job, `provenance/<job>.json` in the folder of the study's results, written by the
-job itself: `state` is `started` from before the first result is replaced until after the last one
-is written, then `done`. Paths in it are relative to the study's folder, so that it can be moved,
-copied and mounted; files from elsewhere have their whole path.
+There is one JSON file per job, `provenance/<job>.json` in the folder of the study's results, which
+the job itself writes: `state` is `started` from before the first result is replaced until after the
+last one is written, then `done`. Paths in it are relative to the study's folder, so that the folder
+can be moved, copied and mounted; files from elsewhere have absolute paths.
 """
 
 import os
@@ -22,7 +22,7 @@ FOLDER = "provenance"
 STARTED, DONE = "started", "done"
 VERSION = 1
 UNREAD = ""
-"""Digest of an input that nothing is known of."""
+"""Digest of an input about which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class File:
 
     Attributes:
         size: bytes.
-        digest: see `digests.digest`; empty for an input of adopted results that is not there.
-        mtime_ns: time stamp of a file from outside the study's folder, which says that it is still
-            the same without reading it; of a result None.
+        digest: see `digests.digest`; empty for a missing input of adopted results.
+        mtime_ns: time stamp of a file outside the study's folder, which shows without reading it
+            that it is unchanged; None for a result.
     """
 
     size: int
@@ -46,23 +46,23 @@ Files = dict[str, File]
 
 @dataclass
 class Manifest:
-    """What is known about a job's results.
+    """The record of a job's results.
 
     Attributes:
         stage: a key of `planning.stages.STAGES`.
         names: what the stage's slice of the study depends on: `archive`, `arm` or `task`.
-        id: the stage id; its components lie in `provenance/ids/<id>.json`.
-        command: digest of the command that the workflow gave; empty for one given by hand.
+        id: the stage id; its components are in `provenance/ids/<id>.json`.
+        command: digest of the workflow's command; empty for a job run by hand.
         settings: digest of the settings.
         state: `STARTED` or `DONE`.
         inputs: what was read, by path.
         outputs: what was made, by path.
-        run: of the job: start and end, commit of the code, versions of libraries, and the digest of
+        run: start and end of the job, commit of the code, versions of libraries, and the digest of
             the list of installed packages (`packages_file`).
-        accepted: changes that were accepted since, each with its reason.
-        adopted: of results from before manifests: what is known about their making.
-        freed: whether results were removed to save space: until something reads them, what is
-            stated of them stands for them.
+        accepted: changes accepted since, each with its reason.
+        adopted: for results from before manifests, what is known about how they were made.
+        freed: whether results were removed to save space: until something reads them, this record
+            stands in for them.
     """
 
     stage: str
@@ -89,22 +89,22 @@ def path_of(study: Path, job: str) -> Path:
 
 
 def components_file(study: Path, stage_id: str) -> Path:
-    """Where the components of a stage id are kept."""
+    """The file with the components of a stage id."""
     return study / FOLDER / "ids" / f"{stage_id}.json"
 
 
 def packages_file(study: Path, key: str) -> Path:
-    """Where the installed packages of an environment are listed, by their digest."""
+    """The file that lists an environment's installed packages, by digest."""
     return study / FOLDER / "ids" / f"packages-{key}.json"
 
 
 def code_file(study: Path) -> Path:
-    """Where digests of code are kept from one job to the next."""
+    """The file that keeps digests of code from one job to the next."""
     return study / FOLDER / "ids" / "code.txt"
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest, whole."""
+    """Write a manifest atomically."""
     write_json(path, {"version": VERSION} | asdict(manifest))
 
 
@@ -137,12 +137,12 @@ def manifest_names(study: Path) -> list[str]:
 
 
 def absolute(path: Path) -> Path:
-    """A path from the root, without `..`; links stay, since a study is named by the way to it."""
+    """An absolute path without `..`; links stay, since a study is named by the path to it."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links
 
 
 class Provenance:
-    """The manifests of one study's folder, each read when it is asked for, and once."""
+    """The manifests of one study's folder, each read once, on demand."""
 
     def __init__(self, study: Path) -> None:
         self.study = study
@@ -163,10 +163,10 @@ class Provenance:
         return read_manifest(path_of(self.study, job))
 
     def stated(self, result: str) -> Files | None:
-        """What the job that made a result, or a folder of results, states of it.
+        """The records of a result, or of a folder of results, by the jobs that made it.
 
         Returns:
-            Files by name; None if no job of this study that is done made it.
+            Files by name; None if no finished job of this study made it.
         """
         job = job_of(result)
         manifest = self.manifest(job) if job else None
@@ -180,16 +180,16 @@ class Provenance:
         return found or None
 
     def is_freed(self, result: str | None) -> bool:
-        """Whether a result, a name of `name_of`, was removed and can be made again."""
+        """Whether a result, by its name from `name_of`, was removed and can be made again."""
         job = job_of(result) if result else None
         manifest = self.manifest(job) if job else None
         return manifest is not None and manifest.freed
 
     def stated_elsewhere(self, path: Path) -> Files | None:
-        """What a job of another study states of a result outside this study's folder.
+        """The records, by a job of another study, of a result outside this study's folder.
 
         Returns:
-            Files by their whole path; None if no study's job that is done made it.
+            Files by absolute path; None if no finished job of any study made it.
         """
         whole = absolute(path)
         for folder in whole.parents:
@@ -200,11 +200,12 @@ class Provenance:
         return None
 
     def now(self, paths: Iterable[Path], recorded: Mapping[str, File]) -> Files:
-        """Inputs as they are now: results as their jobs state them, others by their content.
+        """Inputs as they are now: results by their jobs' records, others by content.
 
         Args:
             paths: files and folders.
-            recorded: as they were: a file with the same size and time stamp is not read again.
+            recorded: their former records: a file with the same size and time stamp is not read
+                again.
         """
         files: Files = {}
         for path in paths:

@@ -1,4 +1,4 @@
-"""The settings of a run: a resolved study in a file that is named by its content."""
+"""The settings of a run: a resolved study in a file named by its content."""
 
 import hashlib
 from pathlib import Path
@@ -12,17 +12,17 @@ FOLDER = "settings"
 
 
 def settings_text(study: Study) -> str:
-    """A study as JSON, with all its defaults; keys stand as the study has them: order counts."""
+    """A study as JSON with all its defaults; keys stay in the study's order, which matters."""
     return study.model_dump_json(indent=2) + "\n"
 
 
 def settings_file(study: Study) -> Path:
-    """Where a study's settings lie: `<results>/<name>/settings/<digest>.json`."""
+    """The file of a study's settings: `<results>/<name>/settings/<digest>.json`."""
     return study.folder / FOLDER / f"{_digest(settings_text(study))}.json"
 
 
 def write_settings(study: Study) -> Path:
-    """Write a study's settings, unless they are there; the file."""
+    """Write a study's settings unless they exist; return the file."""
     path, text = settings_file(study), settings_text(study)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         with atomic_write(path) as partial:
@@ -31,7 +31,7 @@ def write_settings(study: Study) -> Path:
 
 
 def are_settings(path: Path) -> bool:
-    """Whether a study file is settings that the workflow wrote, by its place."""
+    """Whether a study file is settings written by the workflow, judged by its path."""
     return path.parent.name == FOLDER and path.suffix == ".json"
 
 
@@ -39,7 +39,7 @@ def read_settings(path: Path) -> Study:
     """Read settings.
 
     Raises:
-        StudyError: if they are missing, or are no longer what their name says.
+        StudyError: if they are missing, or their content does not match their name.
     """
     try:
         text = path.read_text(encoding="utf-8")

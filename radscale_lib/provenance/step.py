@@ -1,4 +1,4 @@
-"""A step of the workflow: its study, what it reads and makes, and the manifest it leaves."""
+"""A step of the workflow: its study, its inputs and outputs, and the manifest it writes."""
 
 import argparse
 import hashlib
@@ -44,20 +44,20 @@ _LIBRARIES = (
 
 
 class InputError(ValueError):
-    """What a step was given and cannot use; the message names it and says what to do."""
+    """An input that a step cannot use; the message names it and says what to do."""
 
 
 def add_options(parser: argparse._ActionsContainer, required: bool = True) -> None:
-    """Add the options that every step has: `--study` and `--id`."""
+    """Add the options of every step: `--study` and `--id`."""
     parser.add_argument("--study", type=Path, required=required, help="study file")
     parser.add_argument("--id", help="stage id, checked against the settings of a workflow's run")
 
 
 def study_of(args: argparse.Namespace) -> Study:
-    """The study that a step was given: a study file, or settings that the workflow wrote.
+    """The study of a step: a study file, or settings written by the workflow.
 
     Raises:
-        SystemExit: if it cannot be used; the reason is said.
+        SystemExit: if it cannot be used; the reason is printed.
     """
     try:
         return read_settings(args.study) if are_settings(args.study) else load_study(args.study)
@@ -75,26 +75,27 @@ def step(
     large: Iterable[Path] = (),
     **names: str,
 ) -> Iterator[str]:
-    """Give a step's stage id; leave a manifest of what is made in the block, for the workflow.
+    """Yield a step's stage id; for the workflow, record what the block makes in a manifest.
 
-    With a plain study file, a script run by hand, nothing is checked and no manifest is written.
+    With a plain study file, as in a script run by hand, nothing is checked and no manifest is
+    written.
 
     Args:
-        args: with `study` and `id`, of `add_options`.
+        args: with `study` and `id` from `add_options`.
         study: see `study_of`.
         stage: a key of `planning.stages.STAGES`.
-        reads: files and folders that the step reads; those that other jobs made are compared with
-            what these state of them. None for what was not given.
+        reads: files and folders that the step reads; those made by other jobs are compared with
+            these jobs' records. None for inputs not given.
         makes: files and folders that it makes.
-        large: read as well, but too large to be read twice: only sizes are compared here. The step
-            verifies the content as it reads.
-        **names: what the stage's slice of the study depends on: `archive`, `arm`, `task` or
-            `source`.
+        large: further inputs, too large to be read twice: only sizes are compared here. The step
+            verifies their content while reading.
+        **names: the `archive`, `arm`, `task` or `source` on which the stage's slice of the study
+            depends.
 
     Raises:
-        SystemExit: if the study has no such archive, arm or task, the settings and code are not
-            those that `--id` was made of, or an input is not what its job made, be it found here
-            or in the block; the reason is said.
+        SystemExit: if the study has no such archive, arm or task, if the settings and code do not
+            match `--id`, or if an input is not what its job made, whether found here or in the
+            block; the reason is printed.
     """
     try:
         _check_names(study, names)
@@ -113,7 +114,7 @@ def step(
 
 
 def add_archive(parser: argparse._ActionsContainer) -> None:
-    """Add the option of steps that are of the institution, or of a test archive."""
+    """Add the option of steps that run for the institution or for a test archive."""
     parser.add_argument("--archive", help="the test archive that the scores are on (institution)")
 
 
@@ -125,20 +126,20 @@ def step_at(
     reads: Iterable[Path | None],
     makes: Iterable[Path],
 ) -> Iterator[Study]:
-    """A step on the institution's scores, or with `--archive` on those of a test archive.
+    """A step on the institution's scores or, with `--archive`, on those of a test archive.
 
     Args:
         args: with `study`, `id` and `archive`.
         study: see `study_of`.
-        stage: the stage of the institution; that of test archives is called `<stage>_elsewhere`.
+        stage: the institution's stage; that of test archives is called `<stage>_elsewhere`.
         reads: as of `step`.
         makes: as of `step`.
 
     Yields:
-        The study, as it is seen from the archive.
+        The study, as seen from the archive.
 
     Raises:
-        SystemExit: as `step`; also if the study has no such test archive.
+        SystemExit: as for `step`; also if the study has no such test archive.
     """
     if args.archive is None:
         with step(args, study, stage, reads, makes):
@@ -173,7 +174,7 @@ def _refuse(error: Exception) -> NoReturn:
 
 
 class _Record:
-    """The manifest of a step that runs."""
+    """The manifest of a running step."""
 
     def __init__(self, study: Path, job: str, manifest: Manifest, makes: list[Path]) -> None:
         self._provenance = Provenance(study)
@@ -192,7 +193,7 @@ class _Record:
         large: Iterable[Path],
         makes: Iterable[Path],
     ) -> "_Record | None":
-        """Check settings and inputs, and say that the results are being made."""
+        """Check settings and inputs, and record that the results are being made."""
         own, _, command = (args.id or "").partition(".")
         now = stage_id(parts)
         if own and own != now:
@@ -204,7 +205,7 @@ class _Record:
         makes = list(makes)
         provenance = Provenance(folder)
         if int(os.environ.get("RANK", 0)) or (name := provenance.name_of(makes[0])) is None:
-            return None  # one of several processes, or results that are no part of the study
+            return None  # one of several processes, or results outside the study
         job = job_of(name)
         if job is None:
             raise InputError(
@@ -215,14 +216,14 @@ class _Record:
             stage, names, now, command, args.study.stem, STARTED, inputs, run={"started": _clock()}
         )
         if not (known := components_file(folder, now)).exists():
-            write_json(known, parts, shared=True)  # by all jobs with this id
+            write_json(known, parts, shared=True)  # shared by all jobs with this id
         record = cls(folder, job, manifest, makes)
         if not record._remakes():
             write_manifest(record._path, manifest)
         return record
 
     def _remakes(self) -> bool:
-        """Whether freed results are made again, by what made them: until then nothing changes."""
+        """Whether freed results are made again as before: until then nothing changes."""
         before = read_manifest(self._path)
         return (
             before is not None
@@ -233,7 +234,7 @@ class _Record:
         )
 
     def end(self) -> None:
-        """Digest what was made, and say that it is done."""
+        """Digest the results, and record that the step is done."""
         self._manifest.outputs = measured(self._provenance, self._makes)
         self._manifest.run |= {"finished": _clock(), **_software(self._provenance.study)}
         self._manifest.state = DONE
@@ -241,7 +242,7 @@ class _Record:
 
 
 def restate(study: Path, job: str, makes: Iterable[Path]) -> None:
-    """State again what a job's results are, after the workflow itself brought them up to date."""
+    """Update the record of a job's results after the workflow itself changed them."""
     manifest = read_manifest(path_of(study, job))
     if manifest is None or manifest.state != DONE:
         return
@@ -265,12 +266,12 @@ def measured(provenance: Provenance, makes: Iterable[Path]) -> Files:
 
 
 def checked(provenance: Provenance, reads: Iterable[Path], large: Iterable[Path] = ()) -> Files:
-    """Inputs with their digests, compared with what the jobs that made them state.
+    """Inputs with their digests, compared with the records of the jobs that made them.
 
     Args:
         provenance: manifests of the study.
         reads: files and folders whose content is compared.
-        large: those of which only the size is.
+        large: those whose size alone is compared.
 
     Raises:
         InputError: naming an input that is not what its job made.
@@ -310,7 +311,7 @@ def _clock() -> str:
 def _software(study: Path) -> dict[str, Any]:
     """Commit of the code's checkout, versions of the libraries in use, and a list of packages.
 
-    The list of all installed packages is a file of its own, which jobs of one environment share;
+    The list of all installed packages is a separate file, shared by jobs of the same environment;
     the manifest has its digest.
     """
     versions = {
@@ -327,9 +328,9 @@ def _software(study: Path) -> dict[str, Any]:
 
 
 def installed() -> list[str]:
-    """Every installed package as `name version`, in order, by the names of their folders.
+    """Every installed package as `name version`, sorted, from the names of their folders.
 
-    Metadata are not read: that takes a tenth of a second a job.
+    Metadata is not read, since that would take a tenth of a second per job.
     """
     folders = (Path(place) for place in sys.path if place)
     found = {path.stem for folder in folders for path in folder.glob("*.dist-info")}

@@ -1,4 +1,4 @@
-"""Whether a study's results are still what its jobs wrote."""
+"""Check whether a study's results are still what its jobs wrote."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +24,8 @@ class Problem:
 
     Attributes:
         file: relative to the study's folder.
-        what: is wrong with it.
-        job: name of the job that is to make it again.
+        what: what is wrong with it.
+        job: name of the job that has to make it again.
     """
 
     file: str
@@ -38,10 +38,10 @@ def verify(study: Path, threads: int = 1) -> tuple[int, int, list[Problem]]:
 
     Args:
         study: folder of the study's results.
-        threads: files read at once.
+        threads: number of files read at once.
 
     Returns:
-        Number of results read, their bytes, and what is wrong, by file.
+        Number of results read, their bytes, and the problems, by file.
     """
     manifests, problems = _manifests(study)
     stated = {
@@ -85,7 +85,7 @@ def _manifests(study: Path) -> tuple[dict[str, Manifest], list[Problem]]:
 
 
 def _digest(path: Path, stated: File) -> str | None:
-    """The digest of a file; None if it is missing. One of another size is not read."""
+    """The digest of a file; None if it is missing. A file with a wrong size is not read."""
     try:
         return digest(path) if path.stat().st_size == stated.size else "of another size"
     except OSError:
@@ -93,7 +93,7 @@ def _digest(path: Path, stated: File) -> str | None:
 
 
 def _foreign(study: Path, stated: Iterable[str]) -> Iterator[Problem]:
-    """Files in the places of results that no manifest names."""
+    """Files among the results that no manifest names."""
     known = set(stated)
     for place in [*(study / name for name in _RESULTS), *study.glob("*.parquet")]:
         for path in files_of(place):
@@ -107,4 +107,4 @@ _RESULTS = (
     *("data", "subsets", "encoders", "features", "tasks", "similarity", "figures", "tables"),
     *("exports", "report.html"),
 )
-"""Where results lie in a study's folder, beside its tables."""
+"""Folders of results in a study's folder, besides its tables."""

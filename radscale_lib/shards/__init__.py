@@ -1,1 +1,1 @@
-"""Shards: Parquet files of images with texts and labels, written once and read in any order."""
+"""Shards: Parquet files of images with texts and labels, written once, read in any order."""

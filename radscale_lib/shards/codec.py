@@ -1,7 +1,7 @@
-"""The stored encodings of an image: PNG, or TIFF with Zstandard, of 8 or 16 bits.
+"""Encodings of stored images: PNG, or TIFF with Zstandard, with 8 or 16 bits.
 
-They are distinguished by their first bytes, so that shards of both can be read side by side.
-`docs/hospital/ingest.md` has their sizes and times.
+They are distinguished by their first bytes, so that shards of both kinds can be mixed.
+`docs/hospital/ingest.md` compares sizes and times.
 """
 
 import imagecodecs
@@ -17,22 +17,22 @@ _LITTLE_ENDIAN_TIFF = b"II*\0"
 _HORIZONTAL_DIFFERENCES = 2
 """Predictor (TIFF 6.0, section 14)."""
 _TIFF_OVERHEAD = 4096
-"""Bytes beyond the pixels that a TIFF may take: its directory, and blocks that do not shrink."""
+"""Bytes that a TIFF may need beyond the pixels: its directory, and blocks that do not shrink."""
 _TIFF_LEVEL = {1: 1, 2: 3}
-"""Level of Zstandard by bytes of a pixel: the fastest that compresses."""
+"""Zstandard level by bytes per pixel: the fastest that compresses."""
 
 
 def encode(image: Stored, encoding: Encoding = "png") -> bytes:
     """Encode a grey image, uint8 or uint16 [H, W], without loss.
 
     Raises:
-        ValueError: if it is not an image of 8-bit or 16-bit greys.
+        ValueError: if it is not an 8-bit or 16-bit grey image.
     """
     if image.ndim != 2 or not image.size or image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{image.dtype} of shape {image.shape} cannot be encoded as a grey image")
     if encoding == "png":
         return png.encode(image)
-    # A byte of padding after the strip stays what it was in memory: zero, for the same bytes again.
+    # A padding byte after the strip keeps its value in memory: zero it for reproducible bytes.
     zeros = bytearray(image.nbytes + image.nbytes // 64 + _TIFF_OVERHEAD)
     return bytes(
         imagecodecs.tiff_encode(
@@ -48,16 +48,16 @@ def encode(image: Stored, encoding: Encoding = "png") -> bytes:
 
 
 def decode(data: bytes | memoryview) -> Stored:
-    """Decode an image as it is stored, uint8 or uint16 [H, W].
+    """Decode a stored image, uint8 or uint16 [H, W].
 
     Raises:
-        ValueError: if the bytes are not image that can be decoded.
+        ValueError: if the bytes cannot be decoded.
     """
     if data[: len(_LITTLE_ENDIAN_TIFF)] != _LITTLE_ENDIAN_TIFF:
         return png.decode(data)
     try:
         image: Stored = imagecodecs.tiff_decode(data)  # type: ignore[arg-type]  # any buffer
-    except Exception:  # the library's own, IndexError and others
+    except Exception:  # the library's own errors, IndexError and others
         raise ValueError("not a decodable TIFF") from None
     if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
         raise ValueError("not a grey TIFF of 8 or 16 bits")
@@ -65,7 +65,7 @@ def decode(data: bytes | memoryview) -> Stored:
 
 
 def as_8_bits(image: Stored) -> Grey:
-    """An image of 8 bits; 16 bits are scaled by 1/257 and rounded, so 0 and 65535 are 0 and 255."""
+    """Convert to 8 bits: 16 bits are scaled by 1/257 and rounded, so 65535 becomes 255."""
     if image.dtype == np.uint8:
         return image.view(np.uint8)
     return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What can be wrong with a shard."""
+"""Errors of shards."""
 
 
 class ShardError(RuntimeError):
@@ -6,14 +6,14 @@ class ShardError(RuntimeError):
 
 
 class DamagedImageError(ShardError):
-    """One image that does not have its checksum, or cannot be decoded."""
+    """An image with a wrong checksum, or one that cannot be decoded."""
 
     def __init__(self, message: str, shard: str = "", row: int = -1) -> None:
         """Name the image and its defect.
 
         Args:
             message: what is wrong, and the remedy.
-            shard: name of the shard; unknown where the error comes from another process.
+            shard: name of the shard; unknown if the error comes from another process.
             row: the image's row in it.
         """
         super().__init__(message)

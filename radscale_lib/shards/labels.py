@@ -1,4 +1,4 @@
-"""Label policy: what uncertain (-1) and blank labels count as."""
+"""The label policy: how uncertain (-1) and blank labels count."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 UNKNOWN = -3
 """State of a label that could not be read, whatever a blank counts as."""
 GROUPS = {"findings": "finding", "tubes": "tube", "positions": "position", "others": "other"}
-"""Groups of labels, as the study names them, and how their columns begin."""
+"""Groups of labels, named as in the study, and the prefixes of their columns."""
 
 
 def group_columns(labels: Labels) -> dict[str, list[str]]:
-    """The label columns of each group that has any."""
+    """The label columns of each non-empty group."""
     return {
         group: [f"{prefix}:{name}" for name in getattr(labels, group)]
         for group, prefix in GROUPS.items()
@@ -29,7 +29,7 @@ def group_columns(labels: Labels) -> dict[str, list[str]]:
 
 
 def label_files(labels: Labels, folder: Path | None) -> list[Path]:
-    """The labels' tables in a folder, if they have any."""
+    """The label tables in a folder, if labels have tables of their own."""
     if folder is None:
         return []
     return [folder / f"{group}.parquet" for group in labels.groups_in(folder.name)]
@@ -38,11 +38,12 @@ def label_files(labels: Labels, folder: Path | None) -> list[Path]:
 def read_with_labels(
     catalog: Path, columns: Sequence[str], labels: Labels, folder: Path | None
 ) -> pl.DataFrame:
-    """Columns of a catalog, those of labels from tables of their own where there are such.
+    """Columns of a catalog; labels come from tables of their own if there are any.
 
     Args:
         catalog: `catalog.parquet`.
-        columns: of the catalog, `image_id` among them; label columns and `labelled` too.
+        columns: columns of the catalog, including `image_id`; may include label columns and
+            `labelled`.
         labels: the study's labels.
         folder: `labels/pool` or `labels/held-out`; None: labels are in the catalog.
     """
@@ -58,13 +59,13 @@ def read_with_labels(
 def join_labels(
     table: pl.DataFrame, labels: Labels, folder: Path, groups: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """A table of images with the labels of tables of their own; images in none are not labelled.
+    """Join labels from their own tables to a table of images; images in none are unlabelled.
 
     Args:
         table: with `image_id`; its own labels are dropped.
         labels: the study's labels.
         folder: `labels/pool` or `labels/held-out`.
-        groups: of labels; None: all that the folder has.
+        groups: groups of labels; None: all in the folder.
     """
     import polars as pl
 
@@ -84,7 +85,7 @@ def join_labels(
 
 
 def targets(table: pl.DataFrame, names: Sequence[str], policy: Labels) -> NDArray[np.float32]:
-    """Targets of training and evaluation under the study's policy.
+    """Targets for training and evaluation under the study's policy.
 
     Args:
         table: with `labelled` and the label columns (1, 0, -1 uncertain, null blank or not
@@ -93,7 +94,7 @@ def targets(table: pl.DataFrame, names: Sequence[str], policy: Labels) -> NDArra
         policy: the study's `labels` section.
 
     Returns:
-        [N, K], 1 or 0, and NaN where the label is ignored; all NaN for images without labels.
+        [N, K], 1, 0, or NaN if the label is ignored; all NaN for images without labels.
     """
     import numpy as np
     import polars as pl

@@ -1,4 +1,4 @@
-"""Where each value of a Parquet column lies in the file.
+"""Locate each value of a Parquet column in its file.
 
 A required BYTE_ARRAY column whose chunks are PLAIN and uncompressed stores, page by page, the
 length (4 bytes, little-endian) and the bytes of each value (Parquet format, "Encodings"). Nothing
@@ -20,11 +20,11 @@ _LENGTH = struct.Struct("<I")
 
 
 class NotAddressableError(ValueError):
-    """A column whose values do not lie in the file as they are."""
+    """A column whose values are not stored verbatim in the file."""
 
 
 class Chunk(NamedTuple):
-    """A column chunk: its values, and where it lies."""
+    """A column chunk: its number of values, and its place in the file."""
 
     values: int
     offset: int

@@ -1,4 +1,4 @@
-"""Writing tables: the same rows always give the same bytes."""
+"""Write tables so that the same rows always give the same bytes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ class TableWriter:
     """Appends rows to a table; made by `open_table`."""
 
     def __init__(self, parquet: pq.ParquetWriter, rows_per_group: int) -> None:
-        """Write to an open Parquet file in row groups of one size."""
+        """Write to an open Parquet file, in row groups of equal size."""
         self._parquet, self._size = parquet, rows_per_group
         self._pending = parquet.schema.empty_table()
 
     def append(self, table: pa.Table) -> None:
-        """Add rows; how they are divided among calls does not show in the file."""
+        """Add rows; the file does not depend on how they are divided among calls."""
         self._pending = pa.concat_tables([self._pending, table])
         while self._pending.num_rows >= self._size:
             self._write(self._pending.slice(0, self._size))
@@ -40,7 +40,7 @@ class TableWriter:
 def open_table(
     path: Path, schema: pa.Schema, rows_per_group: int = ROWS_PER_GROUP
 ) -> Iterator[TableWriter]:
-    """Open a table for writing (zstd, page checksums); it appears whole if the block succeeds."""
+    """Open a table for writing (zstd, page checksums); it appears only if the block succeeds."""
     with (
         atomic_write(path) as partial,
         pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True) as parquet,
@@ -51,6 +51,6 @@ def open_table(
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table as Parquet (zstd, page checksums), whole."""
+    """Write a table as Parquet (zstd, page checksums), atomically."""
     with open_table(path, table.schema) as writer:
         writer.append(table)

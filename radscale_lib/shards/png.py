@@ -1,9 +1,9 @@
 """Grey PNG of 8 or 16 bits (ISO/IEC 15948), readable by everything.
 
-Every row is stored as its difference to the row above (filter "up"), and the differences as runs
-and Huffman codes without a search for matches. Radiographs hold hardly any match worth finding,
-and a decoder then inflates without jumping back, and adds up whole rows at once. zlib-ng writes the
-bytes that zlib would, in little more than half the time.
+Every row is stored as the difference from the row above (filter "up"), and the differences as runs
+and Huffman codes, without a search for matches. Radiographs hold hardly any matches worth finding,
+and this way a decoder inflates without back-references and adds up whole rows at once. zlib-ng
+writes the same bytes as zlib in little more than half the time.
 """
 
 import struct
@@ -17,7 +17,7 @@ from zlib_ng import zlib_ng
 
 _GREY_AS_DEEP_AS_IT_IS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 UP = 2
-"""Filter type of a row that holds differences to the row above (ISO/IEC 15948, 9.2)."""
+"""Filter type of a row of differences from the row above (ISO/IEC 15948, 9.2)."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
 _PLAIN_GREY = (0, 0, 0, 0)
@@ -46,7 +46,7 @@ def decode(data: bytes | memoryview) -> Grey8Or16:
     """Decode a PNG to a grey image, uint8 [H, W], or uint16 if it has 16 bits.
 
     Raises:
-        ValueError: if the bytes are not image that can be decoded.
+        ValueError: if the bytes cannot be decoded.
     """
     image = _decode_up(data)
     return _decode_any(data) if image is None else image
@@ -58,9 +58,9 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _decode_up(data: bytes | memoryview) -> Grey8Or16 | None:
-    """Decode what `encode` writes; None for any other PNG, and for damaged data.
+    """Decode the output of `encode`; None for any other PNG and for damaged data.
 
-    The Adler-32 of the pixels is verified by the inflation.
+    Inflating verifies the Adler-32 of the pixels.
     """
     start = len(_SIGNATURE) + 12 + _HEADER.size  # of the second chunk
     if len(data) < start + 12 or data[12:16] != b"IHDR" or data[start + 4 : start + 8] != b"IDAT":
@@ -90,7 +90,8 @@ def _decode_up(data: bytes | memoryview) -> Grey8Or16 | None:
 def _add_rows(differences: Bytes) -> Bytes:
     """Running sum of rows, modulo 256: [H, W] -> [H, W].
 
-    In blocks of about sqrt(H) rows: first inside all blocks at once, then from block to block.
+    It works in blocks of about sqrt(H) rows: first within all blocks at once, then from block to
+    block.
     """
     image = differences.copy()
     height, width = image.shape

@@ -1,7 +1,7 @@
-"""The index of byte ranges: where each image lies in its shard, and its checksum.
+"""The index of byte ranges: the place of each image in its shard, and its checksum.
 
-Twenty bytes an image, in one file for a folder of shards, which all processes of a machine map.
-It only speeds reading up: a shard that it does not know, or that is not stored as the index needs
+It takes 20 bytes per image, in one file per folder of shards, which all processes of a machine map.
+It only speeds up reading: a shard that is not in the index, or whose storage does not allow it
 (`pages`), is read by row group.
 """
 
@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
 
 
 class StaleIndexError(ShardError):
-    """An index that was made of other shards."""
+    """An index of different shards."""
 
 
 Span = tuple[int, int, int]
@@ -50,7 +50,7 @@ Span = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What distinguishes shards of one name: size, and a digest of the footer."""
+    """What distinguishes shards with the same name: size, and a digest of the footer."""
 
     size: int
     footer: str
@@ -63,8 +63,8 @@ class Entry:
     Attributes:
         name: file name.
         rows: number of images.
-        fingerprint: of the file that was indexed.
-        refused: why its images have no byte range; None if they have.
+        fingerprint: fingerprint of the indexed file.
+        refused: why its images have no byte ranges; None if they have.
     """
 
     name: str
@@ -87,7 +87,7 @@ def checksum(data: bytes | memoryview) -> int:
 
 
 def fingerprint(storage: Storage, name: str) -> Fingerprint:
-    """The fingerprint of a shard, from the end of the file alone.
+    """The fingerprint of a shard, read from the end of the file.
 
     Raises:
         ShardError: if the shard is missing or cut short.
@@ -111,17 +111,17 @@ def write_ranges(
 ) -> list[Entry]:
     """Index shards.
 
-    Every image is read twice, by its byte range and by pyarrow, and must be the same; pyarrow
-    verifies the checksums of the pages meanwhile. So an index is proof that its shards were whole.
+    Every image is read twice, by its byte range and by pyarrow, and both must agree; pyarrow also
+    verifies the page checksums. So an index is proof that its shards were intact.
 
     Args:
         folder: folder or address of the shards.
         shards: their names.
         out: the file to write.
-        threads: shards that are read at once.
+        threads: number of shards read at once.
 
     Returns:
-        What is known about each shard, in the given order.
+        The entry of each shard, in the given order.
 
     Raises:
         ShardError: if a shard is missing or damaged.
@@ -186,7 +186,7 @@ def _group_ranges(
 
 
 class Ranges:
-    """An index, mapped by each process where it is used."""
+    """An index, which each process maps for itself."""
 
     def __init__(self, path: Path) -> None:
         """Open the index at `path`."""
@@ -218,7 +218,7 @@ class Ranges:
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
-        """What the index knows of each shard."""
+        """The entries of all shards."""
         values = json.loads(self._table.schema.metadata[b"radscale.shards"])
         return {
             value["name"]: Entry(**{**value, "fingerprint": Fingerprint(**value["fingerprint"])})
@@ -227,7 +227,7 @@ class Ranges:
 
     @cached_property
     def places(self) -> dict[str, range]:
-        """Where in the index the rows of each shard stand, of shards whose images it has."""
+        """The position in the index of each indexed shard's rows."""
         entries = self.entries.values()
         ends = accumulate(entry.rows for entry in entries)
         return {
@@ -237,7 +237,7 @@ class Ranges:
         }
 
     def at(self, places: Sequence[int]) -> list[Span | None]:
-        """Offset, length and checksum of the images at some places of the index; None at -1."""
+        """Offset, length and checksum of the images at positions in the index; None at -1."""
         chosen = np.array(places, np.int64)
         known = chosen >= 0
         columns = [column[chosen[known]].tolist() for column in self._columns]
@@ -247,7 +247,7 @@ class Ranges:
         return [next(spans) if place >= 0 else None for place in places]
 
     def verify(self, storage: Storage, shard: str) -> None:
-        """Make sure that a shard is the file that was indexed.
+        """Check that a shard is the file that was indexed.
 
         Raises:
             ShardError: if it is missing or cut short.

@@ -1,4 +1,4 @@
-"""Reading images from shards, in any order."""
+"""Read images from shards, in any order."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,22 +19,22 @@ from radscale_lib.shards.schema import image_digest
 from radscale_lib.shards.storage import LocalFile, Storage
 
 REQUESTS = 16
-"""Requests to an object store at once, in each process."""
+"""Number of concurrent requests to an object store, per process."""
 VIEWED_BYTES = 256 * 2**20
-"""Pages of the page cache that count as a process's memory at once."""
+"""Number of page-cache pages that may count as a process's memory at once."""
 
 Encoded = bytes | memoryview
 T = TypeVar("T")
 
 
 class Request(NamedTuple):
-    """Images whose reading has begun.
+    """Images being read.
 
     Attributes:
         shards: of each image.
         rows: of each image.
-        spans: where each lies in its file; None if the index does not have it.
-        ahead: whether it is in the page cache; of a remote file its bytes to come.
+        spans: place of each image in its file; None if it is not in the index.
+        ahead: whether each is in the page cache; for a remote file, a future of its bytes.
     """
 
     shards: list[str]
@@ -44,7 +44,7 @@ class Request(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Images of a row group, and which of them are damaged."""
+    """Images of a row group, damaged ones marked."""
 
     images: pa.ChunkedArray
     damaged: frozenset[int]
@@ -53,11 +53,11 @@ class _Group(NamedTuple):
 class ShardReader:
     """Images of a folder of shards, addressed by the catalog's columns `shard` and `row`.
 
-    With an index of byte ranges, an image costs one read of its own bytes, or none where they are
-    in the page cache, and its checksum is verified. Without one, the row groups that hold the asked
-    images are read, the checksums of their pages are verified, and the most recently used ones are
-    kept, up to `cache_bytes`. A reader can be pickled or forked into data-loader workers: each
-    process opens its own files.
+    With an index of byte ranges, an image costs one read of its own bytes, or none if they are in
+    the page cache, and its checksum is verified. Without one, the row groups with the requested
+    images are read, their page checksums are verified, and the most recently used ones are kept, up
+    to `cache_bytes`. A reader can be pickled or forked into data-loader workers: each process opens
+    its own files.
 
     Example:
         reader = ShardReader(study.folder / "data" / "institution" / "shards")
@@ -70,13 +70,13 @@ class ShardReader:
         """Read from `folder`, a path or an address (`Storage`).
 
         Args:
-            folder: where the shards lie.
+            folder: folder of the shards.
             ranges: index of byte ranges (`write_ranges`).
-            cache_bytes: encoded images of whole row groups that are kept in memory.
+            cache_bytes: maximum size of the encoded images of whole row groups kept in memory.
         """
         self.cache_bytes = cache_bytes
         self.held_bytes = 0
-        """Encoded images in memory at the moment, bytes."""
+        """Size of the encoded images in memory now, bytes."""
         self._storage = Storage(folder)
         self._ranges = Ranges(ranges) if ranges else None
         self._viewed_bytes = 0
@@ -98,15 +98,15 @@ class ShardReader:
         self.__init__(**state)  # type: ignore[misc]
 
     def check(self, rows: Mapping[str, int]) -> None:
-        """Make sure that shards are there, whole, those of the index, and long enough.
+        """Check that shards exist, are complete, match the index, and have enough rows.
 
-        Reads the end of each file, and no image.
+        Reads only the end of each file.
 
         Args:
-            rows: for each shard, the last row that will be asked for.
+            rows: for each shard, the last row that will be requested.
 
         Raises:
-            ShardError: naming every shard that is not.
+            ShardError: naming every shard that fails.
         """
         read = self._mapper(len(rows))
         problems = [problem for problem in read(self._problem, rows, rows.values()) if problem]
@@ -128,7 +128,7 @@ class ShardReader:
         """Start reading the images at (shard, row), without waiting for them.
 
         Raises:
-            ShardError: naming a row that its shard does not have.
+            ShardError: naming a row that is not in its shard.
         """
         names, numbers = list(shards), [int(row) for row in rows]
         spans = self._spans(names, numbers)
@@ -158,14 +158,14 @@ class ShardReader:
         try:
             file = self._storage.open(shard)
         except OSError:
-            return False  # The read that follows names the image.
+            return False  # The later read names the image.
         if isinstance(file, LocalFile):
             return file.announce(offset, length)
         self._pool = self._pool or ThreadPoolExecutor(REQUESTS)
         return self._pool.submit(file.read, offset, length)
 
     def encoded(self, shards: Sequence[str], rows: Sequence[int]) -> list[Encoded]:
-        """PNG bytes of the images at (shard, row), in the asked order; views of those in the cache.
+        """Encoded images at (shard, row), in the requested order; cached ones as views.
 
         Raises:
             ShardError: naming the shard and row that is missing or damaged.
@@ -173,7 +173,7 @@ class ShardReader:
         return _undamaged(self.encoded_or_defects(self.request(shards, rows)))
 
     def images(self, shards: Sequence[str], rows: Sequence[int]) -> list[Grey]:
-        """Decoded images at (shard, row), uint8 [H, W] each, in the asked order.
+        """Decoded images at (shard, row), uint8 [H, W] each, in the requested order.
 
         Images of 16 bits are rounded to 8 (`codec.as_8_bits`).
 
@@ -183,7 +183,7 @@ class ShardReader:
         return _undamaged(self.images_or_defects(self.request(shards, rows)))
 
     def images_or_defects(self, request: Request) -> list[Grey | DamagedImageError]:
-        """As `images`, with the error in the place of each damaged image.
+        """Like `images`, with the error in place of each damaged image.
 
         Raises:
             ShardError: if a whole shard is missing or cut short.
@@ -207,7 +207,7 @@ class ShardReader:
         return DamagedImageError(f"{address}: row {row} {defect}: {remedy}", shard, row)
 
     def encoded_or_defects(self, request: Request) -> Iterator[Encoded | DamagedImageError]:
-        """As `encoded`, with the error in the place of each damaged image.
+        """Like `encoded`, with the error in place of each damaged image.
 
         Raises:
             ShardError: if a whole shard is missing or cut short.
@@ -220,20 +220,20 @@ class ShardReader:
                 yield self._at_span(shard, row, span, ahead)
 
     def _in_groups(self, request: Request) -> dict[int, bytes | DamagedImageError]:
-        """The images that the index does not have, by their position in a request."""
+        """The images that are not in the index, by position in a request."""
         wanted = []
         for position, (shard, row, span, _) in enumerate(zip(*request, strict=True)):
             if span is None:
                 self._check_row(shard, row)
                 wanted.append((shard, *self._place(shard, row), position))
-        # One visit to each row group, however the asked images are mixed.
+        # Visit each row group once, whatever the order of the requested images.
         return {
             position: self._in_group(shard, group, offset, request.rows[position])
             for shard, group, offset, position in sorted(wanted)
         }
 
     def _mapper(self, count: int) -> Callable[..., Any]:
-        """`map`, with many requests at once where each waits for a network."""
+        """`map`, with concurrent requests if each waits for a network."""
         if not self._storage.is_remote or count < 2:
             return map
         self._pool = self._pool or ThreadPoolExecutor(REQUESTS)
@@ -280,7 +280,7 @@ class ShardReader:
 
     def _open(self, shard: str) -> tuple[pq.ParquetFile, NDArray[np.int64]]:
         if shard not in self._files:
-            # Names what is missing or cut short.
+            # Names what is missing or truncated.
             fingerprint(self._storage, shard)
             file = self._parquet(shard, verified=True)
             counts = [
@@ -332,7 +332,7 @@ class ShardReader:
         return found
 
     def _salvage(self, shard: str, group: int) -> _Group:
-        """A row group with a damaged page: its sound images, by their digests."""
+        """The intact images, by digest, of a row group with a damaged page."""
         columns = ["image", "image_digest"]
         try:
             rows = self._parquet(shard, verified=False).read_row_group(group, columns=columns)
@@ -352,7 +352,7 @@ def _read_images(file: pq.ParquetFile, group: int) -> pa.ChunkedArray:
 
 
 def _undamaged(found: Iterable[T | DamagedImageError]) -> list[T]:
-    """The images; raises the first defect."""
+    """The images; raise the first defect."""
     sound: list[T] = []
     for image in found:
         if isinstance(image, DamagedImageError):

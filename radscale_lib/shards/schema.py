@@ -11,7 +11,7 @@ from radscale_lib.study.archive import Labels
 
 VERSION = "1"
 ROW_GROUP = 64
-"""Rows of a row group: the unit that is read for one image (`docs/hospital/ingest.md`)."""
+"""Rows per row group, the unit read for one image without an index (`docs/hospital/ingest.md`)."""
 
 
 def finding_column(name: str) -> str:
@@ -32,7 +32,7 @@ def label_columns(labels: Labels) -> list[str]:
 
 
 def position_columns(labels: Labels) -> list[str]:
-    """Columns of the positions of tubes, which no encoder learns from."""
+    """Columns of tube positions, which are not used in training."""
     return [f"position:{name}" for name in labels.positions]
 
 
@@ -86,7 +86,7 @@ def image_digest(image: bytes) -> str:
 
 
 def row_digest(row: Mapping[str, Any]) -> str:
-    """Digest of what a training run sees of a row: image bytes, texts, labels and tubes.
+    """Digest of a row's content for training: image bytes, texts, labels and tubes.
 
     SHA-256 of the image's SHA-256 and the other values as canonical JSON, first 32 hex digits.
     """

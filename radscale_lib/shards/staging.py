@@ -1,4 +1,4 @@
-"""Copies of shards on a node's own disk."""
+"""Copy shards to a node's own disk."""
 
 import os
 import re
@@ -13,16 +13,17 @@ from radscale_lib.files import make_private
 def stage(shards: Path, names: Iterable[str], scratch: Path) -> Path:
     """Copy shards to a node-local folder, where runs on the node share them.
 
-    A shard that is there with the same size and time is not copied again. Jobs may copy at the
-    same time: a copy appears whole.
+    A shard that is already there with the same size and time is not copied again. Jobs may copy at
+    the same time, since copies appear atomically.
 
     Args:
         shards: folder of the shards.
         names: files in it that are needed.
-        scratch: node-local folder; made if need be. Variables as in $TMPDIR are this node's.
+        scratch: node-local folder, created if needed. Variables such as $TMPDIR are expanded on
+            this node.
 
     Returns:
-        The folder to read from: `shards` itself if `scratch` has not the space.
+        The folder to read from: `shards` itself if `scratch` lacks the space.
     """
     folder = staged(shards, scratch)
     make_private(folder)

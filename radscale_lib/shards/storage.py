@@ -1,4 +1,4 @@
-"""Where shards lie: a folder, or any address that pyarrow can open."""
+"""Access to shards in a folder, or at any address that pyarrow can open."""
 
 import mmap
 import os
@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.fs
 
 OPEN_FILES = 256
-"""Files kept open at once, with two descriptors each; the usual limit of a process is 1,024."""
+"""Number of files kept open, with two descriptors each; the usual process limit is 1,024."""
 
 
 class LocalFile:
-    """A file read at any place, without moving a position.
+    """A file read at any offset, without a file position.
 
-    What is not in the page cache is read by `read`, never through the mapping: a file that was cut
-    short or a disk that fails is then an error, where a mapping would end the process.
+    Data outside the page cache is read by `read`, never through the mapping: a truncated file or a
+    failing disk then raises an error, whereas a mapping would kill the process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,8 +36,8 @@ class LocalFile:
         """Start reading a range from disk, without waiting for it.
 
         Returns:
-            Whether it is in the page cache already, judged by its middle. False where the system
-            does not say, as on network file systems.
+            Whether it is already in the page cache, judged by its middle. False if the system does
+            not say, as on network file systems.
         """
         if self._tells:
             try:
@@ -53,7 +53,7 @@ class LocalFile:
         return False
 
     def view(self, offset: int, length: int) -> memoryview:
-        """A range that is in the page cache, without a copy; fewer bytes where the file ends."""
+        """A range in the page cache, without a copy; fewer bytes at the end of the file."""
         return self._view[offset : offset + length]
 
     @cached_property
@@ -75,7 +75,7 @@ class LocalFile:
 
 
 class RemoteFile:
-    """A file of an object store or another file system of pyarrow, read at any place."""
+    """A file in an object store or another pyarrow file system, read at any offset."""
 
     def __init__(self, filesystem: pa.fs.FileSystem, path: str) -> None:
         """Open the file at `path`."""
@@ -91,8 +91,8 @@ class Storage:
     """The files of a folder.
 
     The folder is a path, or an address with `://` that pyarrow opens: `s3://bucket/shards`,
-    `gs://…`, `hdfs://…`, and `fsspec+<protocol>://…` for every file system of fsspec. A storage
-    can be pickled or forked: each process opens its own files.
+    `gs://…`, `hdfs://…`, or `fsspec+<protocol>://…` for any fsspec file system. A storage can be
+    pickled or forked: each process opens its own files.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -112,7 +112,7 @@ class Storage:
         return filesystem, path
 
     def address(self, name: str) -> str:
-        """A file's name for messages, without the options of an address, which may be secret."""
+        """A file's address for messages, without its options, which may be secret."""
         folder = str(self.folder)
         if self.is_remote:
             scheme, _, rest = folder.partition("?")[0].partition("://")
@@ -120,7 +120,7 @@ class Storage:
         return f"{folder.rstrip('/')}/{name}"
 
     def open(self, name: str) -> LocalFile | RemoteFile:
-        """A file, which stays open while it is among the `OPEN_FILES` opened last.
+        """Open a file, which stays open while it is among the last `OPEN_FILES` opened.
 
         Raises:
             OSError: if there is no such file.
@@ -148,7 +148,7 @@ class Storage:
         return LocalFile(Path(self.folder) / name)
 
     def for_pyarrow(self, name: str) -> Any:
-        """A file as pyarrow's readers take it.
+        """A file in the form that pyarrow's readers take.
 
         Raises:
             OSError: if there is no such file.

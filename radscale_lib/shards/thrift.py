@@ -1,4 +1,4 @@
-"""Reading structures of Thrift's compact protocol, in which Parquet's page headers are written.
+"""Read structures in Thrift's compact protocol, as used for Parquet's page headers.
 
 The protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
@@ -6,7 +6,7 @@ The protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-comp
 from typing import Any
 
 Fields = dict[int, Any]
-"""Values by field number; a structure within is Fields again."""
+"""Values by field number; a nested structure is again Fields."""
 
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 1, 2, 3, 7, 8, 12
 _INTEGERS = (4, 5, 6)
@@ -14,7 +14,7 @@ _LISTS = (9, 10)
 
 
 class ThriftError(ValueError):
-    """Bytes that are not structure, or one with a type that page headers do not have."""
+    """Bytes that are not a structure, or one with a type that page headers do not have."""
 
 
 def read_struct(data: bytes, place: int) -> tuple[Fields, int]:

@@ -1,4 +1,4 @@
-"""Writing a shard: one Parquet file whose images can be fetched in small groups."""
+"""Write a shard: a Parquet file whose images can be fetched in small groups."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ class ShardWriter:
         self.rows = 0
 
     def append(self, row: Mapping[str, Any]) -> int:
-        """Add a row (every shard column but the digests); returns its position in the shard."""
+        """Add a row (all columns of a shard except digests); return its position in the shard."""
         digests = {"image_digest": image_digest(row["image"]), "digest": row_digest(row)}
         self._pending.append({**row, **digests})
         self.rows += 1
@@ -43,10 +43,10 @@ class ShardWriter:
 def open_shard(
     path: Path, labels: Labels, stage: str, demographics: Sequence[str] = ()
 ) -> Iterator[ShardWriter]:
-    """Open a shard for writing; it appears whole when the block ends without error.
+    """Open a shard for writing; it appears only if the block succeeds.
 
-    The image column is PLAIN and uncompressed without dictionary or statistics, since PNG does
-    not shrink further and a reader then gets at single images; every page has a CRC-32.
+    The image column is PLAIN and uncompressed, without dictionary or statistics: PNG does not
+    shrink further, and a reader can then access single images. Every page has a CRC-32.
 
     Args:
         path: the Parquet file to make.

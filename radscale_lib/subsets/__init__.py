@@ -2,5 +2,5 @@
 
 import os
 
-# polars' allocator keeps what is freed for ten seconds, which is as much again as an order needs.
+# polars' allocator keeps freed memory for ten seconds, which would double an order's need.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")

@@ -1,4 +1,4 @@
-"""Balance of strata: which unit comes next, so that their shares stay those of the whole.
+"""Balance strata: choose the next unit so that their shares stay close to the whole pool's.
 
 Integers throughout: the result is the same on every machine.
 """
@@ -7,31 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNITS = 2**15
-"""Units from the beginning of an order that are balanced; later ones weigh little."""
+"""Number of units balanced at the beginning of an order; later ones have little weight."""
 WINDOW = 64
-"""Units of a size among which the next one is chosen."""
+"""Number of units of the same size among which the next one is chosen."""
 PATIENCE = 2 * WINDOW
-"""Units of its size by which a unit is overtaken at most."""
+"""Maximum number of units of the same size that may overtake a unit."""
 STRATA = 255
-"""The most frequent strata are balanced one by one, rarer ones together."""
+"""Number of most frequent strata that are balanced individually; rarer ones count together."""
 _SHARE_BITS = 32
 _COUNT_BITS = 4
 
 
 def balanced(counts: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.int64]:
-    """An order of units near the given one, in which every stratum keeps its share.
+    """Reorder units so that every stratum keeps its share, staying close to the given order.
 
-    Units of a size (number of images) change places with each other. Where the given order has a
-    unit of a size comes, of the next `WINDOW` ones of that size, the one after which the shares of
-    the strata are nearest to those of the whole (sum of squares of their relative differences);
-    the earliest of several.
+    Only units of the same size (number of images) trade places. Whenever the given order calls for
+    a unit of some size, the next `WINDOW` units of that size are compared, and the one is taken
+    that brings the strata's shares closest to those of the whole (sum of squared relative
+    differences); the earliest wins ties.
 
     Args:
-        counts: images of each unit by stratum, [units, strata].
-        whole: images of the whole by stratum, [strata], none 0.
+        counts: number of images of each unit by stratum, [units, strata].
+        whole: number of images in the whole by stratum, [strata], all positive.
 
     Returns:
-        Numbers of the units, [units].
+        Indices of the units in their new order, [units].
     """
     share = (whole << _SHARE_BITS) // whole.sum()
     weight = np.minimum((whole.sum() // whole) ** 2, 10**9)
@@ -51,7 +51,7 @@ def balanced(counts: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.
 
 
 class _Queue:
-    """Units of a size that are still to come, in order; the next ones in the slots of a window."""
+    """The remaining units of one size, in order; the next ones are in the slots of a window."""
 
     def __init__(
         self, counts: NDArray[np.int64], units: NDArray[np.int64], weight: NDArray[np.int64]
@@ -65,10 +65,10 @@ class _Queue:
         self._taken = 0
 
     def take(self, off: NDArray[np.int64]) -> int:
-        """The unit that comes next, where counts are `off` without it."""
+        """Take the next unit, given the counts' deviation `off` without it."""
         slot = int(self._places.argmin())
         if self._taken - self._places[slot] < PATIENCE:
-            # Of (row + off)^2, off^2 is the same for all.
+            # In (row + off)^2, off^2 is the same for all.
             score = self._squares + self._rows @ (2 * self._weight * off)
             best = np.flatnonzero(score == score.min())
             slot = int(best[self._places[best].argmin()])

@@ -1,4 +1,4 @@
-"""The card of subsets: who is in them, and how far they differ from the whole pool."""
+"""The card of subsets: their composition, and how far they differ from the whole pool."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from radscale_lib.shards.labels import UNKNOWN
 from radscale_lib.study.archive import Labels
 
 GROUPS = ("view", "year", "scanner", "sex", "age_band")
-"""Columns of the catalog, where there are such, whose mix is described."""
+"""Columns of the catalog, if present, whose composition is described."""
 CONFIDENCE = 0.95
 SCHEMA = pl.Schema(
     {
@@ -31,7 +31,7 @@ SCHEMA = pl.Schema(
 
 
 OTHERS = "other"
-"""Name of what few patients of a subset have, taken together."""
+"""Name of merged values that few patients of a subset have."""
 
 
 def describe(
@@ -45,18 +45,18 @@ def describe(
     A row for each subset and property: the share of images with a view, year or scanner, and of
     labelled images with a label; the same share in the whole pool; and the difference of the two.
 
-    The interval (95 %) is that of the difference which another draw of as many patients would
-    give: of a ratio of sums over patients, drawn without replacement (Cochran 1977, "Sampling
-    Techniques", equation 6.9 with the finite population correction), about the difference found.
+    The interval (95 %) around the difference shows how it would vary over other draws of the same
+    number of patients: it is that of a ratio of sums over patients, drawn without replacement
+    (Cochran 1977, "Sampling Techniques", equation 6.9 with the finite population correction).
 
     Args:
         catalog: columns image_id, patient_id, study_id, split, labelled, labels, and any of view,
             year, scanner, sex, age_band.
         subsets: by (seed, size): column image_id.
         labels: the study's labels.
-        smallest_cell: views, years and scanners that fewer patients of a subset have are merged
-            into `OTHERS`, with the next smallest until they are as many; labels that fewer have, or
-            have not, are left out.
+        smallest_cell: views, years and scanners of fewer patients of a subset are merged into
+            `OTHERS`, with the next smallest ones until this number is reached; labels that fewer
+            have, or lack, are left out.
 
     Returns:
         Columns of `SCHEMA`, in order of seed, size and property.
@@ -84,13 +84,13 @@ def describe(
 
 
 Share = tuple[str, str, pl.Expr, pl.Expr]
-"""Group and name of a property; whether an image has it; whether it counts for it."""
+"""Group and name of a property; whether an image has it; whether the image counts for it."""
 
 
 def shares_of(
     pool: pl.DataFrame, part: pl.DataFrame, labels: Labels, smallest_cell: int
 ) -> list[Share]:
-    """The properties of part of a pool that as many patients of it have, at least."""
+    """The properties that at least `smallest_cell` patients of part of a pool have."""
     shares: list[Share] = []
     for group in GROUPS:
         if group in pool.columns:
@@ -112,9 +112,9 @@ def shares_of(
 def merged(
     pool: pl.DataFrame, part: pl.DataFrame, group: str, smallest_cell: int
 ) -> dict[str, list[object]]:
-    """Values of a group by their names, those of few patients under `OTHERS`, which is last.
+    """Values of a group by name, those of few patients merged into `OTHERS`, which is last.
 
-    Nothing is left where all of them would be.
+    Empty if all of them would be merged.
     """
     values = pool[group].drop_nulls().unique().sort().to_list()
     if smallest_cell <= 1:
@@ -145,7 +145,7 @@ def _sums(shares: list[Share]) -> list[pl.Expr]:
 
 
 def totals_of(images: pl.DataFrame, shares: list[Share]) -> dict[str, int]:
-    """Images that have each property (`y0`, `y1`, …), and those that count for it (`x0`, …)."""
+    """Number of images with each property (`y0`, `y1`, …), and of those that count (`x0`, …)."""
     return images.select(_sums(shares)).row(0, named=True) if shares else {}
 
 
@@ -154,7 +154,7 @@ def _by_patient(images: pl.DataFrame, shares: list[Share]) -> pl.DataFrame:
 
 
 def _standard_error(patients: pl.DataFrame, place: int, share: float, sampled: float) -> float:
-    """Standard error of a share: a ratio of sums over patients, of which `sampled` were drawn."""
+    """Standard error of a share, a ratio of sums over patients of whom `sampled` were drawn."""
     count = patients.height
     if count < 2:
         return float("nan") if sampled < 1 else 0.0
@@ -165,7 +165,7 @@ def _standard_error(patients: pl.DataFrame, place: int, share: float, sampled: f
 
 
 def columns(path: Path, labels: Labels) -> list[str]:
-    """The columns of a catalog file that its description needs."""
+    """The columns of a catalog file that the description needs."""
     wanted = {"image_id", "patient_id", "study_id", "split", "labelled", *GROUPS}
     wanted |= {f"finding:{name}" for name in labels.findings}
     wanted |= {f"tube:{name}" for name in labels.tubes}

@@ -1,4 +1,4 @@
-"""Columns of texts as small numbers, which take a fraction of their memory."""
+"""Encode text columns as small integers, which take a fraction of the memory."""
 
 from typing import Any
 
@@ -16,12 +16,11 @@ def coded(column: pl.Series) -> tuple[NDArray[np.uint32], pl.Series]:
         column: categories or texts.
 
     Returns:
-        The number of each row's value, from 0, uint32 [rows]; the values (texts, or null), by
-        number.
+        The code of each row's value, from 0, uint32 [rows]; the values (texts, or null), by code.
     """
     column = column.cast(pl.Categorical)
     values = column.unique()
-    # Null, which has no code of its own, is 0.
+    # Null, which has no code of its own, becomes 0.
     known = values.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
     numbers = np.zeros(known.max(initial=0) + 1, np.uint32)
     numbers[known] = np.arange(len(known), dtype=np.uint32)
@@ -30,17 +29,17 @@ def coded(column: pl.Series) -> tuple[NDArray[np.uint32], pl.Series]:
 
 
 def places(order: NDArray[np.integer[Any]]) -> NDArray[np.uint32]:
-    """Where each number stands in an order of the numbers from 0, uint32 [numbers]."""
+    """The position of each number in a permutation of numbers from 0, uint32 [numbers]."""
     found = np.empty(len(order), np.uint32)
     found[order] = np.arange(len(order), dtype=np.uint32)
     return found
 
 
 def combined(columns: pl.DataFrame) -> NDArray[np.uint32]:
-    """Number the combinations of values in each row: the most frequent first, then by their text.
+    """Number the combinations of values in rows: most frequent first, then in order of text.
 
     Args:
-        columns: of any types; nulls are a value of their own.
+        columns: of any types; null counts as a value.
 
     Returns:
         uint32 [rows].

@@ -1,4 +1,4 @@
-"""What a curated order is made of: importance, and images that repeat others."""
+"""The inputs of a curated order: importance, and images that duplicate others."""
 
 from math import isqrt
 
@@ -10,7 +10,7 @@ from radscale_lib.subsets.errors import SubsetError
 from radscale_lib.subsets.keys import unit_keys
 
 BLOCK = 4096
-"""Images that are compared with all centres at once."""
+"""Number of images compared with all centres at once."""
 
 
 def importance_of(images: pl.Series, curation: pl.DataFrame, column: str) -> pl.Series:
@@ -22,7 +22,7 @@ def importance_of(images: pl.Series, curation: pl.DataFrame, column: str) -> pl.
         column: numbers from 0.
 
     Raises:
-        SubsetError: if an image has none, or a negative one.
+        SubsetError: if an image has no importance, or a negative one.
     """
     found = _column(images, curation, column).cast(pl.Float64)
     bad = int((found.is_null() | ~(found >= 0) | found.is_infinite()).sum())
@@ -37,18 +37,18 @@ def importance_of(images: pl.Series, curation: pl.DataFrame, column: str) -> pl.
 def redundant_images(
     images: pl.Series, curation: pl.DataFrame, column: str, similarity: float
 ) -> pl.Series:
-    """Whether each image repeats an earlier one: its vector's cosine with it reaches `similarity`.
+    """Whether each image duplicates an earlier one: the cosine of their vectors is high enough.
 
     Images are compared within cells: each belongs to the nearest of about sqrt(n) centres, which
-    are images drawn by key. So equal images are always found, and near-equal ones unless a border
-    runs between them; the cost grows with n^1.5 instead of n^2. Abbas et al. 2023 (SemDeDup,
+    are images drawn by key. So equal images are always found, and near-equal ones unless they fall
+    into different cells; the cost grows with n^1.5 instead of n^2. Abbas et al. 2023 (SemDeDup,
     arXiv 2303.09540) do the same with k-means.
 
     Args:
-        images: image ids; of those that repeat each other, the first one stays.
+        images: image ids; the first of several duplicates is kept.
         curation: columns image_id and `column`.
         column: vectors of one length.
-        similarity: least cosine of a duplicate.
+        similarity: minimum cosine of a duplicate.
 
     Returns:
         Series `redundant` (bool), in the order of `images`.
@@ -72,7 +72,7 @@ def redundant_images(
 
 
 def _repeats(vectors: NDArray[np.float32], similarity: float) -> NDArray[np.bool_]:
-    """Whether each vector [n, d] is near one before it that itself repeats none: bool [n]."""
+    """Whether each vector [n, d] is close to an earlier one that is not a duplicate: bool [n]."""
     close = np.tril(vectors @ vectors.T >= similarity, -1)
     repeats = np.zeros(len(vectors), np.bool_)
     for place in np.flatnonzero(close.any(axis=1)):

@@ -1,4 +1,4 @@
-"""What can be wrong with a subset."""
+"""Errors of subsets."""
 
 
 class SubsetError(ValueError):

@@ -1,4 +1,4 @@
-"""The keyed hash that all orders rest on."""
+"""The keyed hash on which all orders are based."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def unit_key(unit_id: str, seed: int) -> int:
-    """Place of a unit in a seed's order: BLAKE2b-8 (RFC 7693) of its id, keyed by the seed.
+    """Position of a unit in a seed's order: BLAKE2b-8 (RFC 7693) of its id, keyed by the seed.
 
     The key is the text `subset seed <seed>`; the digest is read big-endian.
     """

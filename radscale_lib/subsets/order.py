@@ -1,9 +1,9 @@
 """Nested subsets: a subset is a prefix of the seed's order over the pool.
 
 An order gives every image of the pool a rank. Its units (patients, studies or images) are sorted
-by a position and then by a key that depends on the unit's id and the seed alone; the kinds of
-orders differ in the position. So an order is the same whatever the order of the rows, the
-partitions and the versions of libraries, and every size of a seed contains the smaller ones.
+by a position and then by a key that depends only on the unit's id and the seed; the kinds of orders
+differ in the position. An order therefore does not depend on the order of rows, on partitions or on
+library versions, and every size of a seed contains the smaller ones.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ def order(
     """The seed's order over the pool of a catalog.
 
     Args:
-        catalog: sorted by image_id; columns split, `<unit>_id`, those of a stratified order, and
-            image_id for a curated one. Others are ignored.
+        catalog: sorted by image_id; has columns split, `<unit>_id`, those of a stratified order,
+            and image_id for a curated one. Others are ignored.
         seed: the seed of the order; orders of two seeds are independent.
         settings: unit and kind of the order; sizes are ignored.
         curation: table of a curated order: image_id and the columns that it names.
@@ -70,13 +70,13 @@ def order(
 
 
 def prefix(ranked: pl.Series, catalog: pl.DataFrame, size: int, settings: Subsets) -> pl.Series:
-    """The part of an order that is the subset of a size.
+    """The beginning of an order that is the subset of a size.
 
     Args:
         ranked: the order.
         catalog: as for `order`.
         size: number of images.
-        settings: unit, and whether the last one is cut.
+        settings: unit, and whether the last one may be cut.
 
     Raises:
         SubsetError: if the pool is smaller than `size`.
@@ -96,10 +96,10 @@ def prefix(ranked: pl.Series, catalog: pl.DataFrame, size: int, settings: Subset
 
 
 def require(available: Sequence[str], columns: Sequence[str]) -> None:
-    """Make sure that a stratified order's columns are there.
+    """Check that a stratified order's columns exist.
 
     Raises:
-        SubsetError: naming those that are not.
+        SubsetError: naming those that do not.
     """
     missing = [name for name in columns if name not in available]
     if missing:
@@ -110,10 +110,10 @@ def require(available: Sequence[str], columns: Sequence[str]) -> None:
 
 
 def _waits(key: NDArray[np.uint64], importance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Waiting times of units.
+    """Random waiting times of units, by which they are ordered.
 
-    Sampling without replacement with unequal chances (Efraimidis and Spirakis 2006): exponential
-    waiting times, their rate the importance.
+    Sampling without replacement with unequal probabilities (Efraimidis and Spirakis 2006):
+    exponential waiting times with the importance as rate.
     """
     wait = -np.log((key.astype(np.float64) + 1) / 2.0**64)
     waits = np.full(len(key), np.inf)

@@ -1,4 +1,4 @@
-"""Who is in each split of an archive: the study's Table 1."""
+"""The composition of each split of an archive: the study's Table 1."""
 
 import polars as pl
 
@@ -6,7 +6,7 @@ from radscale_lib.study.archive import Labels
 from radscale_lib.subsets.card import shares_of, totals_of
 
 SPLITS = ("pool", "train", "validation", "test")
-"""The pool that subsets are drawn from; then where heads learn, choose and are scored."""
+"""The pool from which subsets are drawn; then where heads are trained, chosen and scored."""
 SCHEMA = pl.Schema(
     {
         "split": pl.String,
@@ -23,15 +23,15 @@ SCHEMA = pl.Schema(
 def describe_splits(catalog: pl.DataFrame, labels: Labels, smallest_cell: int = 1) -> pl.DataFrame:
     """Count each split.
 
-    A row for each split (`group` `all`: its images, patients and studies) and for each property:
-    the images that have it, of those of which it is known.
+    There is a row for each split (`group` `all`: its images, patients and studies), and one for
+    each property: the number of images that have it, out of those for which it is known.
 
     Args:
         catalog: columns image_id, patient_id, study_id, split, labelled, labels, and any of view,
             year, scanner, sex, age_band.
         labels: the study's labels.
         smallest_cell: properties that fewer patients of a split have are merged, and labels that
-            fewer have, or have not, are left out, as `card.describe` does.
+            fewer have, or lack, are left out, as in `card.describe`.
 
     Returns:
         Columns of `SCHEMA`; splits in order of `SPLITS`, then properties.

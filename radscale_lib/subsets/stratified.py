@@ -1,4 +1,4 @@
-"""Orders in which every prefix holds each stratum in its proportion."""
+"""Orders in which every prefix contains each stratum in proportion."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,10 @@ def stratified(
     key: NDArray[np.uint64],
     by_key: NDArray[np.uint32],
 ) -> NDArray[np.uint32]:
-    """Units in an order that holds each stratum in its proportion.
+    """Order units so that every prefix contains each stratum in proportion.
 
-    First every unit has a place on the line of its commonest stratum, then the first ones are
-    balanced by what all their images are.
+    First, every unit gets a position by its most frequent stratum; then the first units are
+    balanced by the strata of all their images.
 
     Args:
         unit: of each image, from 0, each at least once, [images].
@@ -27,14 +27,14 @@ def stratified(
         The units in order, [units].
     """
     strata = int(stratum.max(initial=0)) + 1
-    # As one number a pair, since a table of groups takes several times the memory.
+    # One number per pair, since a table of groups takes several times the memory.
     pairs = unit.astype(np.uint64)
     pairs *= strata
     pairs += stratum
     pairs, count = np.unique(pairs, return_counts=True)
     owner, of = (pairs // strata).astype(np.uint32), (pairs % strata).astype(np.int64)
     del pairs
-    # The stratum of most images, the smallest of several, as one number.
+    # The stratum of most images (the smallest wins ties), as one number.
     number = count * strata + (strata - 1 - of)
     first_pairs = np.flatnonzero(np.diff(owner.astype(np.int64), prepend=-1))
     common = strata - 1 - np.maximum.reduceat(number, first_pairs) % strata
@@ -59,10 +59,11 @@ def _spread(
     key: NDArray[np.uint64],
     by_key: NDArray[np.uint32],
 ) -> NDArray[np.float64]:
-    """Places from 0 to 1 of units at which every group has given the same share of its images.
+    """Positions of units from 0 to 1, spreading each group's images evenly.
 
-    The units of a group, by key, have the stretches of their images on a line, and each a random
-    point of its stretch, drawn by its key: one that is alone may come anywhere.
+    The units of a group, in order of keys, divide the line in proportion to their images. Each unit
+    gets a random point of its stretch, drawn by its key, so that a unit alone in its group may come
+    anywhere.
     """
     within = (key % 2**32).astype(np.float64) / 2**32
     total = np.bincount(group, weights=images)

@@ -1,4 +1,4 @@
-"""The subset's table, drawn from a catalog of any size in little memory."""
+"""Draw a subset's table from a catalog of any size, in little memory."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ ID_BYTES = 32
 
 
 def write_subset(path: Path, seed: int, size: int, settings: Subsets, out: Path) -> None:
-    """Draw the subset of a size from a catalog file, and write it.
+    """Draw the subset of a given size from a catalog file, and write it.
 
     Columns rank (int64, from 0), image_id, digest, in order.
 
@@ -45,7 +45,7 @@ def write_subset(path: Path, seed: int, size: int, settings: Subsets, out: Path)
 
 
 def read_units(path: Path, settings: Subsets) -> pl.DataFrame:
-    """The columns of a catalog file that an order needs, texts as codes of their distinct values.
+    """The columns of a catalog file that an order needs, with texts as integer codes.
 
     Raises:
         SubsetError: if a column is missing.
@@ -58,7 +58,7 @@ def read_units(path: Path, settings: Subsets) -> pl.DataFrame:
     if isinstance(settings.order, Curated):
         wanted.append("image_id")
     codes = pl.col(pl.String).cast(pl.Categorical)
-    # Group by group: texts take several times the memory of their codes.
+    # One row group at a time, since texts take several times the memory of their codes.
     groups = (
         file.read_row_group(group, columns=list(dict.fromkeys(wanted)))
         for group in range(file.num_row_groups)
@@ -67,7 +67,7 @@ def read_units(path: Path, settings: Subsets) -> pl.DataFrame:
 
 
 def _texts(path: Path, column: str) -> NDArray[np.bytes_]:
-    """A column of ids, which take no more than their bytes: S32 [rows]."""
+    """A column of ids as plain bytes: S32 [rows]."""
     file = pq.ParquetFile(path)
     texts = np.empty(file.metadata.num_rows, f"S{ID_BYTES}")
     start = 0

@@ -1,9 +1,9 @@
 """Write the locks, and the conda file, from what pyproject.toml resolves to.
 
-`make lock` keeps the versions that the locks have, where pyproject.toml allows them;
-`make lock UPGRADE=1` takes today's newest. `requirements.lock` holds what runs and what builds this
-package, `tests/requirements.lock` what the tests and checks need besides; both with the digests of
-all files of each release. The conda file pins the direct dependencies to the same versions.
+`make lock` keeps the locked versions where pyproject.toml allows them; `make lock UPGRADE=1` takes
+the newest. `requirements.lock` has the packages needed to run and build this one,
+`tests/requirements.lock` those that tests and checks need in addition; both list the digests of all
+files of each release. The conda file pins the direct dependencies to the same versions.
 """
 
 import argparse
@@ -20,10 +20,10 @@ TESTS_LOCK = ROOT / "tests/requirements.lock"
 CONDA = ROOT / "workflow/envs/radscale.yaml"
 HEADER = "# Written by `make lock`. Linux, Python 3.11.\n"
 CPU_APART = re.compile(r"(cuda|nvidia)-|(torch|torchvision|triton)$")
-"""Packages that a machine without a GPU does without, or has another build of."""
+"""Packages that a machine without a GPU does not need, or needs in another build."""
 
 Lock = dict[str, str]
-"""Each package's lines in a lock, by its name."""
+"""Each package's lines in a lock, by name."""
 
 
 def canonical(requirement: str) -> str:
@@ -46,12 +46,12 @@ def pins_of(lock: Lock) -> list[str]:
 
 
 def resolve(uv: str, folder: Path, upgrade: bool) -> tuple[Lock, Lock]:
-    """What runs, and what tests need besides."""
+    """Resolve the packages needed to run, and those that tests need in addition."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     build = folder / "build.in"  # torch imports setuptools
     build.write_text("\n".join([*project["build-system"]["requires"], "setuptools"]))
     runs, both = folder / "runs.lock", folder / "both.lock"
-    if not upgrade:  # the versions of the file that is written are preferred
+    if not upgrade:  # the versions in the output file are preferred
         both.write_text("".join(path.read_text() for path in (LOCK, TESTS_LOCK) if path.exists()))
     compile_ = [
         *(uv, "pip", "compile", str(ROOT / "pyproject.toml"), str(build), "--generate-hashes"),
@@ -71,7 +71,7 @@ def direct_dependencies() -> list[str]:
 
 
 def conda_file(pins: list[str]) -> str:
-    """The conda environment of a machine that has conda and no Python 3.11."""
+    """The conda environment for a machine with conda but without Python 3.11."""
     version = {canonical(pin): pin for pin in pins}
     lines = [f"      - {version[name]}" for name in direct_dependencies()]
     return (
@@ -86,7 +86,7 @@ def conda_file(pins: list[str]) -> str:
 
 
 def for_cpu(lock: Lock) -> tuple[Lock, list[str]]:
-    """A lock without CUDA's packages, and the CPU builds that stand for what else is left out."""
+    """A lock without CUDA packages, and the CPU builds that replace the others left out."""
     left = {name: entry for name, entry in lock.items() if not CPU_APART.match(name)}
     builds = [f"{pin}+cpu" for pin in pins_of(lock) if pin.startswith(("torch==", "torchvision=="))]
     return left, builds

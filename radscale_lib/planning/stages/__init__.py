@@ -1,4 +1,4 @@
-"""Stages of the workflow; modules are named after the files of rules."""
+"""Stages of the workflow; modules are named after the rule files."""
 
 from radscale_lib.planning.stages import (
     evaluate,

@@ -1,4 +1,4 @@
-"""What a stage states about itself."""
+"""The description of a stage."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,40 +22,39 @@ Slice = dict[str, Any]
 Kind = type[EncoderSection | RecipeSection | TaskSection | HeadSection]
 
 START_SECONDS = 5.0
-"""Assumed: start of a process with torch."""
+"""Assumed start-up time of a process with torch, seconds."""
 READ = 50e6
-"""At least this many bytes a second from the file system of the results."""
+"""Lower bound on bytes per second from the file system of the results."""
 READ_USUALLY = 200e6
-"""Assumed: bytes a second from the file system of the results."""
+"""Assumed bytes per second from the file system of the results."""
 
 
 def no_kinds(study: Study, **names: str) -> Iterator[Kind]:
-    """A stage that uses no kind."""
+    """For a stage that uses no kinds."""
     return iter(())
 
 
 def usual_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
-    """Seconds of a job that goes over a table of all images."""
+    """Seconds of a job that processes a table of all images."""
     return START_SECONDS + archive_images(study) / 1e5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage of the workflow: what it reads of the study, and what its jobs need.
+    """A stage of the workflow: the part of the study it reads, and the needs of its jobs.
 
     Attributes:
-        script: below `scripts/`; empty of a stage that is not a job but a part of one.
-        reads: the slice of the study that its results depend on, of what it is for (`archive`,
-            `arm` or `task`).
-        kinds: encoders, paradigms, tasks and heads whose code it runs.
-        runs: their class variable with the module that it runs; empty if it asks them for their
-            facts only.
+        script: its file in `scripts/`; empty for a stage that is only part of a job.
+        reads: returns the slice of the study on which its results depend, given `archive`, `arm` or
+            `task`.
+        kinds: the encoders, paradigms, tasks and heads whose code it runs.
+        runs: the class variable of kinds that names the module it runs; empty if it only uses their
+            facts.
         modules: further modules whose code it runs.
-        facts: further modules whose facts it asks for.
-        megabytes: bound on memory, MB, before the factor for retries; of each process.
+        facts: further modules whose facts it uses.
+        megabytes: bound on memory, MB, before the factor for retries; per process.
         minutes: bound on run time, before the factor for retries.
-        seconds: estimated run time where nothing like it was measured, of what it is for, at a rate
-            in FLOPs a second.
+        seconds: estimated run time if nothing similar was measured, at a rate in FLOPs per second.
     """
 
     script: str = ""
@@ -70,7 +69,7 @@ class Stage:
 
 
 def megaimages(study: Study) -> float:
-    """Images of the institution's archive, in millions."""
+    """Number of images in the institution's archive, in millions."""
     return archive_images(study) / 1e6
 
 
@@ -85,23 +84,23 @@ def encoder_of(study: Study, arm: str) -> EncoderSection:
 
 
 def hardware(study: Study) -> Slice:
-    """What of the machine decides the last bits of a result."""
+    """The properties of the machine that affect the last bits of a result."""
     return {"device": study.compute.device, "precision": study.compute.precision}
 
 
 def labels_of(study: Study) -> Slice:
-    """What cards and tasks read of the labels."""
+    """The label settings that cards and tasks read."""
     names = ("findings", "tubes", "uncertain", "blank")
     return {name: getattr(study.labels, name) for name in names}
 
 
 def positions_of(labels: Labels) -> Slice:
-    """Tube positions; a study without them has the ids it had before there were any."""
+    """Tube positions; studies without them keep the ids from before positions existed."""
     return {"labels.positions": labels.positions} if labels.positions else {}
 
 
 def reading_of(language: str) -> Slice:
-    """The files by which rules read reports of a language."""
+    """The data files of the rules that read reports in a language."""
     return {
         "language": language,
         "language.headings": headings_digest(language),
@@ -112,7 +111,7 @@ def reading_of(language: str) -> Slice:
 
 
 def arms_encoder(study: Study, arm: str, **names: str) -> Iterator[Kind]:
-    """The kind of an arm's encoder, and of the one that a floor is like."""
+    """The kind of an arm's encoder, or of the encoder that a floor imitates."""
     encoder = encoder_of(study, arm)
     yield type(encoder)
     if isinstance(encoder, Pixels):
@@ -125,7 +124,7 @@ def task_kinds(study: Study, **names: str) -> Iterator[Kind]:
 
 
 def without(section: Section, *names: str) -> Slice:
-    """A section's values except for some, with `given` in place of paths."""
+    """A section's values without the named ones, with `given` in place of paths."""
     values: Slice = _pathless(section.model_dump(exclude=set(names)))
     return values
 
@@ -145,7 +144,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _pathless(value: Any) -> Any:
-    """Values with `given` for a path: what lies there is an input, compared by its content."""
+    """Values with `given` for each path: the file there is an input, compared by content."""
     if isinstance(value, Mapping):
         return {key: _pathless(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -28,11 +28,11 @@ from radscale_lib.study.heads.base import Encoding, HeadSection
 from radscale_lib.study.model import Study
 
 ENCODED = {"cpu": 500 * 64**2, "cuda": 50.0}
-"""At least this many a second: pixels through an encoder on a core, images on a GPU."""
+"""Lower bounds per second: pixels through an encoder on a core, images on a GPU."""
 
 
 def _features(study: Study, arm: str) -> Slice:
-    """All levels and poolings are kept, but for the grid: which of them a head reads is its own."""
+    """All levels and poolings except the grid are kept; each head chooses what it reads."""
     return {
         "features.batch": study.evaluation.features.batch,
         **({"features.grid": True} if study.evaluation.reads_grid else {}),
@@ -70,7 +70,7 @@ def _head(study: Study, task: str, part: str, arm: str) -> Slice:
 
 
 def _elsewhere(study: Study, task: str) -> Slice:
-    """The test archives that a task is scored on, and the labels that each of them lacks."""
+    """The test archives on which a task is scored, and the labels that each lacks."""
     return {
         f"elsewhere.{name}": sorted({*study.labels.columns} - {*study.labels_in(name).columns})
         for name in study.test_archives
@@ -79,7 +79,7 @@ def _elsewhere(study: Study, task: str) -> Slice:
 
 
 def _evaluate(study: Study, arm: str) -> Slice:
-    """What the features and every head of every task depend on."""
+    """The settings on which the features and all heads of all tasks depend."""
     parts = [_head(study, *each, arm) for each in parts_of(study)]
     flat = [flatten(part) for part in (_features(study, arm), *parts)]
     return {key: value for part in flat for key, value in part.items()}
@@ -112,18 +112,18 @@ def _score(study: Study, arm: str) -> Slice:
 
 
 def parts_of(study: Study) -> Iterator[tuple[str, str]]:
-    """Task and name of each part of a run's evaluation that is predicted and kept by itself."""
+    """Task and name of each separately predicted and kept part of a run's evaluation."""
     for name, task in study.evaluation.tasks.items():
         yield from ((name, part) for part in task.parts)
 
 
 def runs_and_tasks(study: Study) -> Slice:
-    """Which scores a study has."""
+    """The runs and tasks with scores in a study."""
     return {"runs": [run.path for run in study.runs], "tasks": list(study.evaluation.tasks)}
 
 
 def _gather(study: Study) -> Slice:
-    """Which scores there are, and what is known about encoders that were kept on the way."""
+    """The scores of a study, and the facts of intermediate encoders."""
     by = study.scaling.checkpoint_by
     chosen = [by, study.scaling.metrics[by], study.head_of(by)] if by else None
     kept = study.kept
@@ -143,7 +143,7 @@ def _gather_elsewhere(study: Study, archive: str) -> Slice:
 
 
 def tasks_elsewhere(study: Study) -> Slice:
-    """The tasks that are scored on each test archive."""
+    """The tasks scored on each test archive."""
     return {f"at.{name}": study.tasks_at(name) for name in study.test_archives}
 
 
@@ -165,7 +165,7 @@ def heads_drawn(study: Study) -> dict[str, str]:
 
 
 def _similarity(study: Study, arm: str) -> Slice:
-    """The tip that is drawn is one that every encoder of the study sees."""
+    """The drawn tip is one that every encoder of the study sees."""
     return {
         "labels.tubes": study.labels.tubes,
         "encoders": {name: without(each, "weights") for name, each in study.encoders.items()},
@@ -181,7 +181,7 @@ def _similarity(study: Study, arm: str) -> Slice:
 
 
 def _examples(study: Study, task: str) -> Slice:
-    """Labels are what masks are of, and what reports are read for."""
+    """Labels name the masks, and the claims that reports are searched for."""
     return {
         "labels": labels_of(study),
         "head": study.head_of(task),
@@ -195,7 +195,7 @@ def _examples_kinds(study: Study, task: str) -> Iterator[Kind]:
 
 
 def _similarity_minutes(study: Study) -> float:
-    """Three encoders see the test films, at most."""
+    """At most three encoders see the test films."""
     return 15 + 3 * _tested(study) / _encoded_a_second(study) / 60
 
 
@@ -222,7 +222,7 @@ def _evaluate_kinds(study: Study, arm: str) -> Iterator[Kind]:
 
 
 def _facts_of_encoders(study: Study) -> list[str]:
-    """Modules with the facts of all encoders, since the tip that is drawn is one that all see."""
+    """Modules with the facts of all encoders, since the drawn tip is one that all see."""
     return [
         module
         for encoder in study.encoders.values()
@@ -245,7 +245,7 @@ def _tiles(study: Study) -> float:
 
 
 def _evaluate_seconds(study: Study, names: Mapping[str, str], rate: float) -> float:
-    """Encoding, and what heads learn: a step on an image is as dear as encoding it."""
+    """Encoding plus training of heads, where a step on an image costs as much as encoding it."""
     encoder = encoder_of(study, names["arm"])
     asked = _asked(study)
     computing = (_tested(study) + asked.encoded + asked.learnt) * encoder.flops() / rate
@@ -255,7 +255,7 @@ def _evaluate_seconds(study: Study, names: Mapping[str, str], rate: float) -> fl
 
 
 def _asked(study: Study) -> Encoding:
-    """What all tasks ask of an encoder."""
+    """Number of images that all tasks together encode."""
     return Encoding.in_turn(encoding(study, task) for task in study.evaluation.tasks)
 
 
@@ -274,7 +274,7 @@ def _score_minutes(study: Study) -> float:
 
 
 def _evaluate_minutes(study: Study) -> float:
-    """For the features, the images that heads encode, and the feature maps that they read."""
+    """Minutes for features, for the images that heads encode, and for the maps that they read."""
     asked = _asked(study)
     seconds = (_tested(study) + asked.encoded + asked.learnt) / _encoded_a_second(study)
     return 25 + (seconds + asked.read * _largest_features(study) / READ) / 60
@@ -286,10 +286,10 @@ def _largest_features(study: Study) -> float:
 
 
 def _evaluate_megabytes(study: Study) -> float:
-    """With three batches of feature maps as bytes, and one as numbers, several times.
+    """Includes three batches of feature maps as bytes, and several copies of one as numbers.
 
-    And with pooled features over a grid, in half, single and double precision, and with what is
-    kept in memory of each archive's features.
+    Also includes pooled features over a grid, in half, single and double precision, and the
+    features of each archive that are kept in memory.
     """
     sizes = [getattr(task, "decoder", None) for task in study.evaluation.tasks.values()]
     batch = max((decoder.batch for decoder in sizes if decoder), default=0)

@@ -21,7 +21,7 @@ STAGES = {
         reads=_export,
         kinds=arms_encoder,
         modules=_forms,
-        # The encoder, its copy under other names, and what the library holds.
+        # The encoder, its renamed copy, and the library's own memory.
         megabytes=lambda study: 1500 + 4 * largest_encoder(study) / 1e6,
     ),
 }

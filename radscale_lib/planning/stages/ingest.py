@@ -19,11 +19,11 @@ from radscale_lib.study.archive import TABLES, Archive, Labels
 from radscale_lib.study.model import Study
 
 MB_PER_MPIXEL = 60
-"""Peak of decoding one image: stored values, float32 copies, and the resized image."""
+"""Peak memory of decoding one image: stored values, float32 copies, and the resized image."""
 SECONDS_PER_MPIXEL = 0.02
-"""Assumed: one core decodes, resizes and encodes a 5 megapixel radiograph in 0.1 s."""
+"""Assumed speed: one core decodes, resizes and encodes a 5-megapixel radiograph in 0.1 s."""
 SOURCE_MPIXELS = 5.0
-"""Assumed: size of a hospital's radiograph, megapixels."""
+"""Assumed size of a hospital's radiographs, megapixels."""
 
 
 def _key(archive: Archive) -> str:
@@ -42,7 +42,7 @@ def _scan(study: Study, archive: str) -> Slice:
 
 
 def _label_columns(labels: Labels) -> Slice:
-    """Label columns; a study without labels beside its own has the ids it had before there were."""
+    """Label columns; studies without other labels keep the ids from before these existed."""
     others = {"labels.others": labels.others} if labels.others else {}
     return {
         "labels.findings": labels.findings,
@@ -77,7 +77,7 @@ def _ingest(study: Study, archive: str) -> Slice:
 
 
 def _lacking(study: Study, archive: str) -> Slice:
-    """Labels that an archive lacks, if it does."""
+    """Labels that an archive lacks, if any."""
     lacking = [
         name
         for name in study.stored_labels(archive).columns
@@ -106,7 +106,7 @@ def _catalog(study: Study, archive: str) -> Slice:
 
 
 def _compared(study: Study, archive: str) -> Slice:
-    """What a test archive can be compared by with those that are learnt from."""
+    """The properties by which a test archive is compared with training archives."""
     test = study.archives[archive]
     return {
         f"compared.{name}": [_key(test) == _key(other), test.image == other.image]

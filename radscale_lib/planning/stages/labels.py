@@ -10,18 +10,18 @@ from radscale_lib.study.labels import MOST_LABELS, Source
 from radscale_lib.study.model import Study
 
 REPORTS_A_SECOND = 500.0
-"""At least this many are read by rules, on a core."""
+"""Lower bound on reports per second that rules read on a core."""
 WORDS = 120.0
-"""Assumed: words of a report's findings and impression."""
+"""Assumed number of words in a report's findings and impression."""
 TOKENS_A_WORD = 1.5
 ANSWER = 25.0
-"""Assumed: tokens that are answered for a label."""
+"""Assumed number of tokens in the answer for a label."""
 PROMPT = 250.0
-"""About: tokens of the instructions, without the labels' definitions."""
+"""Approximate number of tokens in the instructions, without the label definitions."""
 
 
 def _labels(study: Study, source: Source) -> Slice:
-    """What a source is given; only models are given the definitions of labels."""
+    """The settings that a source reads; only models read the definitions of labels."""
     labels = study.labels
     shared = {"labels": labels.columns, "partitions": labels.partitions}
     language = study.institution.language
@@ -73,16 +73,16 @@ def _audit(study: Study) -> Slice:
 
 @dataclass(frozen=True)
 class Asked:
-    """What an endpoint is asked, about, and what it costs.
+    """Approximate volume and cost of the requests to an endpoint.
 
     Attributes:
-        reports: reports that are sent.
-        requests: of some labels each.
+        reports: number of reports sent.
+        requests: number of requests, each for a group of labels.
         sent: tokens.
         answered: tokens.
         hours: at `labels.endpoint.tokens_per_second`.
         cost: by `labels.endpoint.price`, in its currency.
-        currency: as the study names it.
+        currency: name of the currency in the study.
     """
 
     reports: float
@@ -94,7 +94,7 @@ class Asked:
     currency: str
 
     def told(self) -> str:
-        """In a line."""
+        """A summary in one line."""
         cost = f", {self.cost:,.2f} {self.currency}" if self.cost else ""
         return (
             f"about {self.reports:,.0f} reports in {self.requests:,.0f} requests, {self.sent:,.0f} "
@@ -104,12 +104,12 @@ class Asked:
 
 
 def asked(study: Study, reports: float | None = None, words: float = WORDS) -> Asked:
-    """What the study's endpoint is asked.
+    """Estimate the requests to the study's endpoint.
 
     Args:
         study: with `labels.endpoint`.
-        reports: that are sent; None: one for each image of the archive, which is the most.
-        words: of a report.
+        reports: number of reports sent; None: one per image of the archive, which is the maximum.
+        words: number of words per report.
     """
     labels = study.labels
     endpoint = labels.endpoint

@@ -46,7 +46,7 @@ def _pretrain(study: Study, arm: str) -> Slice:
 
 
 def _labels(study: Study, supervision: tuple[str, ...]) -> Slice:
-    """Labels and what they count as, of an arm that learns from them."""
+    """Label settings of an arm that learns from labels."""
     if "labels" not in supervision:
         return {}
     return {"labels": {**labels_of(study), "others": study.labels.others}}
@@ -70,7 +70,7 @@ def _pretrain_kinds(study: Study, arm: str) -> Iterator[Kind]:
 
 
 def _pretrain_megabytes(study: Study) -> float:
-    """Of each process: torch, and loaders that hold decoded images of several steps."""
+    """Memory per process: torch, and loaders that hold decoded images of several steps."""
     if study.compute.device == "cuda":
         return 12_000
     return 3000 + 40 * (max(largest_side(study), 64) / 64) ** 2
@@ -97,7 +97,7 @@ def largest_encoder(study: Study) -> float:
 
 
 def _held_megabytes(study: Study) -> float:
-    """The largest encoder, and what it is copied to."""
+    """Memory for the largest encoder and its copies."""
     return 1500 + 2.5 * largest_encoder(study) / 1e6
 
 

@@ -8,7 +8,7 @@ from radscale_lib.study.pretrain import Arm
 
 
 def _fit(study: Study) -> Slice:
-    """The stated claims find arms by kind, paradigm and supervision, tasks by kind and target."""
+    """Stated claims find arms by kind, paradigm and supervision, and tasks by kind and target."""
     arms = {
         name: {
             "encoder": arm.encoder,

@@ -1,4 +1,4 @@
-"""Subsets: their order, and their card."""
+"""Subsets: their order and their card."""
 
 from radscale_lib.planning.scale import archive_images
 from radscale_lib.planning.stages.base import Slice, Stage, labels_of, megaimages, without

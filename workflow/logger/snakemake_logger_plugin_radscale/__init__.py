@@ -1,6 +1,6 @@
-"""Snakemake logger: one line as a job starts and ends, with what runs and about how long is left.
+"""Snakemake logger: a line for each start and end of a job, with progress and time left.
 
-Of a dry run that `scripts/plan.py` and its like ask for, only errors are printed.
+In a dry run for `scripts/plan.py` and similar scripts, only errors are printed.
 """
 
 import logging
@@ -27,12 +27,12 @@ from workflow.progress import Progress, duration, expected_seconds, following, j
 
 _SLURM_NAME = "SLURM run ID: "
 _COLOURED = re.compile(r"((?:\x1b\[[\d;]*m)*)(.*?)((?:\x1b\[[\d;]*m)*\n?)", re.DOTALL)
-"""A record as Snakemake formats it: its colour, what it says, and the end of the colour."""
+"""A record as formatted by Snakemake: its colour, its text, and the end of the colour."""
 _SLURM_STATE = re.compile(r"SLURM status is: '(\w+)'")
 
 
 class LogHandler(LogHandlerBase):
-    """Formats job events as progress; everything else as Snakemake does."""
+    """Formats job events as progress, and everything else as Snakemake does."""
 
     writes_to_stream = True
     writes_to_file = False
@@ -114,7 +114,7 @@ class LogHandler(LogHandlerBase):
         for journal in journals:
             try:
                 journal.note(event, **values)
-            except OSError as error:  # the study goes on; status and recovery miss this job
+            except OSError as error:  # the study continues; status and recovery will miss this job
                 self._say(f"{journal.path}: {error.strerror}")
 
     def _say(self, text: str) -> None:
