@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.embedded import floors
 from benchmarks.tables import markdown, write_between_marks
 from radscale_lib.files import write_json
 from radscale_lib.provenance.manifest import path_of, read_manifest
@@ -63,23 +64,16 @@ def _floors(results: Path, study: Study) -> str:
     """Open weights and every arm at its largest size, less each floor."""
     import polars as pl
 
-    table = pl.read_parquet(results / "differences.parquet").filter(
-        target="macro", other_size=0
-    )  # fmt: skip
-    fitted = pl.read_parquet(results / "fits.parquet").select("task", "head", "metric").unique()
-    own = {name: encoder for name, (encoder, _) in study.floors.items()}
-    encoders = study.evaluated_only | {name: arm.encoder for name, arm in study.arms.items()}
-    largest = [0, max(study.subsets.sizes)]
-    kept = table.join(fitted, on=["task", "head", "metric"], nulls_equal=True).filter(
-        pl.col("size").is_in(largest),
-        pl.col("other").replace_strict(own, default=None)
-        == pl.col("arm").replace_strict(encoders, default=None),
-    )
+    tables = (pl.read_parquet(results / f"{name}.parquet") for name in ("differences", "fits"))
     rows = [
-        [arm, task, other, f"{difference:+.3f} ({lower:+.3f} to {upper:+.3f})"]
-        for arm, task, other, difference, lower, upper in kept.sort("arm", "task", "other")
-        .select("arm", "task", "other", "difference", "lower", "upper")
-        .iter_rows()
+        [
+            arm,
+            task,
+            row["other"],
+            f"{row['difference']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})",
+        ]
+        for (arm, task), of_both in floors(*tables, study).items()
+        for row in of_both
     ]
     return markdown(["encoder", "task", "floor", "difference"], rows)
 
