@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.embedded import floors
 from benchmarks.tables import markdown, write_between_marks
-from radscale_lib.files import write_json
+from radscale_lib.files import atomic_write, write_json
 from radscale_lib.provenance.manifest import path_of, read_manifest
 from radscale_lib.study import Study, StudyError
 
@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = Path("docs/example")
 PICTURES = {"scaling.png": "demo.png"}
 """Figures of the study, and their names in docs/images."""
+CONFIG = "the embedded study, whose films are of another site"
+"""Where released weights were scored."""
 MARK = "answers"
 PAGE = Path("docs/methods/embedded-study.md")
 """The page with the study's verdicts and what its encoders are worth beside the floors."""
@@ -57,7 +59,32 @@ def write(results: Path, root: Path = ROOT) -> None:
     write_between_marks(root / "README.md", MARK, shown)
     for mark, shown in (("floors", _floors(results, study)), ("verdicts", _verdicts(results))):
         write_between_marks(root / PAGE, mark, shown)
+    for name, settings in study.encoders.items():
+        if settings.weights:
+            _write_scores(root / settings.weights, study, f"{name}-open", results)
     write_json(root / FOLDER / "settings.json", {"study": study.name, "digest": manifest.settings})
+
+
+def _write_scores(weights: Path, study: Study, arm: str, results: Path) -> None:
+    """Put the scores of released weights in the embedded study into their card."""
+    import polars as pl
+
+    from radscale_lib.hub.card import model_card
+
+    encoder = study.encoder_of(arm)
+    run, scores = {"arm": arm, "size": 0, "seed": 0}, pl.read_parquet(results / "scores.parquet")
+    card = model_card(study.encoders[encoder], "safetensors", "", run, scores, study, "")
+    scored = _section(card).replace("test split of the study", f"test split of {CONFIG}")
+    page = weights.with_name("README.md")
+    text, untested = page.read_text(), card.splitlines()[-1]
+    before, _ = text.replace(_section(text), scored).rstrip().rsplit("\n", 1)
+    with atomic_write(page) as partial:
+        partial.write_text(f"{before}\n{untested}\n")
+
+
+def _section(card: str) -> str:
+    """The scores of a model card."""
+    return card[card.index("## Scores") : card.index("## Intended use")]
 
 
 def _floors(results: Path, study: Study) -> str:
