@@ -6,7 +6,7 @@ __all__ = ["load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import torch when an encoder is asked for, not before."""
+    """Import torch only when an encoder is requested."""
     if name == "load":
         from radscale_lib.encoders.loading import load
 

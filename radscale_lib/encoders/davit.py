@@ -1,4 +1,4 @@
-"""MI2's image tower: DaViT (arXiv 2204.03645) in the form that MedImageInsight uses."""
+"""MI2's image tower: DaViT (arXiv 2204.03645) as used by MedImageInsight."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class DavitTower(Tower):
         depths = list(config.depths)
         rates = torch.linspace(0, config.drop_path, sum(depths), device="cpu")
         drops = torch.split(rates, depths)
-        widths = [0, *config.dims]  # the stem has the first stage's
+        widths = [0, *config.dims]  # the stem outputs the first stage's
         self.stages = nn.Sequential(*(
             Stage(narrow, wide, heads, config.window, drop.tolist())
             for narrow, wide, heads, drop in zip(
@@ -52,7 +52,7 @@ class DavitTower(Tower):
             cast(Stage, stage).recomputes = True
 
     def compile_blocks(self) -> None:
-        """Compile the blocks, each for its shape."""
+        """Compile the blocks, each for its own shape."""
         for module in self.stages.modules():
             if isinstance(module, Block):
                 module.compile(dynamic=False)
@@ -108,7 +108,7 @@ class Stem(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size, more channels."""
+    """Halve the size and increase the channels."""
 
     def __init__(self, narrow: int, wide: int) -> None:
         super().__init__()
@@ -122,12 +122,12 @@ class Downsample(nn.Module):
 
 
 class Stage(nn.Module):
-    """Pairs of a block of spatial and one of channel attention, after downsampling."""
+    """Pairs of a spatial and a channel attention block, after downsampling."""
 
     def __init__(
         self, narrow: int, wide: int, heads: int, window: int, drop_path: list[float]
     ) -> None:
-        """Make a stage; without `narrow`, the map keeps its size and channels."""
+        """Build a stage; if `narrow` is None, the map keeps its size and channels."""
         super().__init__()
         self.recomputes = False
         self.downsample = Downsample(narrow, wide) if narrow else nn.Identity()
@@ -171,7 +171,7 @@ class Block(nn.Module):
         return x.transpose(1, 2).view(shape)
 
     def _kept(self, residual: Tensor) -> Tensor:
-        """Stochastic depth: in training, the residuals of some images are dropped."""
+        """Stochastic depth: drop the residuals of some images in training."""
         if not (self.training and self.drop_path):
             return residual
         keep = 1 - self.drop_path
@@ -179,7 +179,7 @@ class Block(nn.Module):
 
 
 class Positions(nn.Module):
-    """Conditional position encoding: a depthwise convolution, added."""
+    """Conditional position encoding: an added depthwise convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class WindowAttention(Attention):
         x = x.view(batch, down, side, across, side, width).permute(0, 1, 3, 2, 4, 5)
         q, k, v = self.split(x.reshape(-1, side * side, width))
         x = F.scaled_dot_product_attention(q, k, v)
-        # Windows and heads are put together again in one copy, before the output projection.
+        # Windows and heads are merged in one copy, before the output projection.
         x = x.view(batch, down, across, self.heads, side, side, -1).permute(0, 1, 4, 2, 5, 3, 6)
         x = x.reshape(batch, down * side, across * side, width)[:, :rows, :columns]
         x = self.proj(x.reshape(batch, rows * columns, width))
@@ -216,10 +216,10 @@ class WindowAttention(Attention):
 
 
 class ChannelAttention(Attention):
-    """Self-attention between the channels of a map, which its positions describe."""
+    """Self-attention between the channels of a map, with positions as features."""
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:  # type: ignore[override]
-        """[B, H * W, C] -> [B, H * W, C]; `size` is of no account."""
+        """[B, H * W, C] -> [B, H * W, C]; `size` is not used."""
         q, k, v = self.split(x)
         weights = ((q * x.shape[1] ** -0.5).transpose(-1, -2) @ k).softmax(dim=-1)
         context = (weights @ v.transpose(-1, -2)).transpose(-1, -2)

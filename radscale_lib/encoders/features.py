@@ -1,4 +1,4 @@
-"""What every image tower gives: a global embedding and four levels of feature maps."""
+"""The interface of image towers: a global embedding and four levels of feature maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Features:
 
     Attributes:
         global_: [B, D]: the class token after the final norm (ViT), the mean over the last stage
-            after its norm (DaViT), or what a library's model gives as its embedding.
+            after its norm (DaViT), or the embedding of a library's model.
         levels: four maps [B, C, H, W], from shallow to deep. ViT: the blocks at a quarter, half,
             three quarters and the whole of the depth, each after the final norm, all of one size.
             DaViT and other pyramids: their four stages, at strides 4, 8, 16 and 32.
@@ -28,10 +28,10 @@ class Features:
 
 
 class Tower(nn.Module):
-    """An image tower: a pooled embedding, and the four-level interface.
+    """An image tower: a global embedding and four levels of feature maps.
 
     Attributes:
-        encoder: the study section that the tower was built from.
+        encoder: the study section from which the tower was built.
     """
 
     encoder: EncoderSection
@@ -45,10 +45,10 @@ class Tower(nn.Module):
         raise ValueError(f"a {self.encoder.kind} encoder cannot recompute activations")
 
     def compile_blocks(self) -> None:
-        """Have torch compile the blocks, or the whole, at their next use.
+        """Have torch compile the blocks, or the whole tower, at their next use.
 
-        Each shape is compiled by itself: code must not depend on what came before, so that a
-        resumed run has the same.
+        Each shape is compiled separately: code must not depend on earlier shapes, so that a resumed
+        run has the same code.
         """
         self.compile(dynamic=False)
 

@@ -1,6 +1,6 @@
-"""Fetching published weights from the Hugging Face Hub into a folder.
+"""Download published weights from the Hugging Face Hub into a folder.
 
-The one thing here that needs a network, and it is never done unasked.
+Nothing else here needs a network, and nothing is downloaded unless requested.
 """
 
 from pathlib import Path
@@ -12,18 +12,18 @@ from radscale_lib.encoders.release import ReleaseError
 SMALL = ("*.json", "*.txt", "*.model", "*.py", "LICENSE*", "README.md")
 """Configurations, tokenizers and licences."""
 FORMS = ("*.safetensors", "*.bin", "*.pt")
-"""Forms of weights, the safe one first: only the first that a repository has is fetched."""
+"""Forms of weights, the safe one first; only the first one in a repository is downloaded."""
 
 
 def fetch(name: str, folder: Path) -> str:
-    """Fetch weights with their configuration and licence.
+    """Download weights with their configuration and licence.
 
     Args:
         name: `timm:NAME`, `open_clip:NAME/TAG`, or `OWNER/REPOSITORY`.
         folder: gets the files.
 
     Returns:
-        The repository that they came from.
+        The repository of the files.
 
     Raises:
         ReleaseError: if there is no such repository, or it cannot be reached.
@@ -44,7 +44,7 @@ def fetch(name: str, folder: Path) -> str:
 
 
 def repository_of(name: str) -> str:
-    """The repository on the Hub that a name's weights are in.
+    """The repository on the Hub with the weights of a name.
 
     Raises:
         ReleaseError: if the library knows none.

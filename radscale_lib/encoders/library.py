@@ -1,4 +1,4 @@
-"""Image towers that a library builds: their input, and how checkpoints are read and compared."""
+"""Image towers built by libraries: their input, and reading and checking of checkpoints."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from radscale_lib.encoders.release import ReleaseError
 from radscale_lib.study.encoders.library import LibraryEncoder
 
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "teacher")
-"""Keys under which training codes store the weights, first choice first."""
+"""Keys under which training codes store weights, preferred ones first."""
 PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
-"""What compiled and distributed models put before names."""
+"""Prefixes that compiled and distributed models add to names."""
 
 
 class LibraryTower(Tower):
-    """A tower of a library behind our interface: grey films in, four levels and an embedding out.
+    """A library's tower behind our interface: grey films in, four levels and an embedding out.
 
     Attributes:
         model: the library's own module.
@@ -33,7 +33,7 @@ class LibraryTower(Tower):
     model: Any
 
     def recompute(self) -> None:
-        """Recompute activations in backward passes, as the library does.
+        """Recompute activations in backward passes, as implemented by the library.
 
         Raises:
             ValueError: if this model cannot.
@@ -61,16 +61,16 @@ def quarters(depth: int) -> list[int]:
 
 
 def read_state_dict(path: Path, *, headers_only: bool = False) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name: safetensors, or what torch saved.
+    """The tensors of a checkpoint by name, from safetensors or a file saved by torch.
 
-    Only weights are read from a pickle: nothing in it is run.
+    Only weights are read from a pickle; no code in it is run.
 
     Args:
         path: the file.
-        headers_only: names, shapes and types only, on torch's device `meta`.
+        headers_only: read names, shapes and types only, on torch's device `meta`.
 
     Raises:
-        ReleaseError: if the file is missing, unreadable, or holds something else than tensors.
+        ReleaseError: if the file is missing, unreadable, or holds anything other than tensors.
     """
     if not path.is_file():
         raise ReleaseError(f"{path}: no such file: give the file of the weights")
@@ -96,7 +96,7 @@ def read_state_dict(path: Path, *, headers_only: bool = False) -> dict[str, Tens
 
 
 def unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
-    """The weights of what a training code saved.
+    """The weights in the content saved by a training code.
 
     Raises:
         ReleaseError: if there are none.
@@ -126,12 +126,12 @@ def _header(part: Any) -> Tensor:
 
 
 def check_weights(where: str, model: nn.Module, given: Mapping[str, Tensor]) -> None:
-    """Compare weights with the model that they are for, and look for what is not a number.
+    """Check that weights match a model, and that they are finite.
 
     Args:
-        where: what the weights were read from, for the message.
-        model: of the architecture.
-        given: the weights under its names.
+        where: the source of the weights, for messages.
+        model: a model of the architecture.
+        given: the weights under the model's names.
 
     Raises:
         ReleaseError: naming tensors that are missing, unknown, of another shape or kind, or not
@@ -155,7 +155,7 @@ def check_weights(where: str, model: nn.Module, given: Mapping[str, Tensor]) -> 
 
 
 def check_finite(where: str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse weights with values that are not numbers.
+    """Refuse weights with values that are not finite.
 
     Raises:
         ReleaseError: naming the first such tensor.
@@ -176,10 +176,10 @@ def floats(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def weights_file(folder: Path, names: Sequence[str]) -> Path:
-    """The file of weights in a folder, by the names that a library gives it, first choice first.
+    """The weights file in a folder, by the library's names for it, preferred ones first.
 
     Raises:
-        ReleaseError: if there is none, or several that the choice would be arbitrary of.
+        ReleaseError: if there is none, or several between which the choice would be arbitrary.
     """
     for name in names:
         if (folder / name).is_file():
@@ -194,5 +194,5 @@ def weights_file(folder: Path, names: Sequence[str]) -> Path:
 
 
 def tell(line: str) -> None:
-    """Say on standard error what was assumed."""
+    """Report an assumption on standard error."""
     print(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""An encoder by what a user calls it: a file of ours, a folder, or a name in a library."""
+"""Load an encoder from a file of ours, a folder, or a name in a library."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def load(spec: str | Path | EncoderSection) -> Tower:
 
 
 def load_file(spec: str | Path | EncoderSection) -> EncoderFile:
-    """The encoder file that `load` builds its tower from."""
+    """The encoder file from which `load` builds its tower."""
     if isinstance(spec, EncoderSection):
         return initial(spec)
     path = file_of(spec)
@@ -55,16 +55,16 @@ def load_file(spec: str | Path | EncoderSection) -> EncoderFile:
 
 
 def file_of(spec: str | Path) -> Path:
-    """The file of a run's encoder, if its folder is given; else what is given."""
+    """The encoder file of a run if its folder is given; otherwise the given path."""
     path = Path(spec)
     return path / ENCODER if (path / ENCODER).is_file() else path
 
 
 def section_of(spec: str | Path) -> EncoderSection:
-    """The section of a study file that a folder, or `KIND:NAME,key=value…`, stands for.
+    """The study-file section for a folder or for `KIND:NAME,key=value…`.
 
     Raises:
-        ReleaseError: if it stands for none.
+        ReleaseError: if there is none.
     """
     kind, colon, rest = str(spec).partition(":")
     if colon and kind in ENCODERS:
@@ -79,10 +79,10 @@ def section_of(spec: str | Path) -> EncoderSection:
 
 
 def initial(section: EncoderSection) -> EncoderFile:
-    """An encoder's released weights, or random ones where its section says so.
+    """An encoder's released weights, or random ones if its section says so.
 
     Raises:
-        ReleaseError: if there are neither.
+        ReleaseError: if the section gives neither.
     """
     if section.weights is not None:
         return read_release(section, section.weights)
@@ -96,7 +96,7 @@ def initial(section: EncoderSection) -> EncoderFile:
 
 
 def random_weights(section: EncoderSection, seed: int) -> EncoderFile:
-    """An encoder's image tower with random weights: the same for the same seed."""
+    """An encoder's image tower with random weights, determined by the seed."""
     module = import_module(section.implementation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -107,10 +107,10 @@ def random_weights(section: EncoderSection, seed: int) -> EncoderFile:
 
 
 def named(kind: str, rest: str) -> EncoderSection:
-    """The section of a kind with `[NAME,]key=value…`; a key below another is `image.width`.
+    """The section of a kind from `[NAME,]key=value…`; nested keys are written `image.width`.
 
     Raises:
-        ReleaseError: if a key or value is not one of the section.
+        ReleaseError: if a key or value is not valid in the section.
     """
     settings = rest.split(",")
     values: dict[str, Any] = {"kind": kind}
@@ -129,7 +129,7 @@ def named(kind: str, rest: str) -> EncoderSection:
 
 
 def of_folder(path: Path) -> EncoderSection:
-    """The section of a folder in the form that transformers, timm or open_clip saves.
+    """The section for a folder saved by transformers, timm or open_clip.
 
     Raises:
         ReleaseError: if it is none of these.

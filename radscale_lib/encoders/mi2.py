@@ -36,7 +36,7 @@ MEDIMAGEINSIGHT: Rules = (
     (r"^image_projection$", "projection.image"),
     (r"^lang_projection$", "projection.text"),
 )
-"""MedImageInsight's parameter names, older ones first, to ours, applied in this order."""
+"""From MedImageInsight's parameter names, older ones first, to ours, applied in this order."""
 POSITIONS = "text.positional_embedding"
 
 
@@ -46,10 +46,10 @@ def build_tower(section: Mi2) -> DavitTower:
 
 
 def read_release(section: Mi2, path: Path, load: Callable[[Path], Tensors]) -> Tensors:
-    """MedImageInsight's file of both towers: a safetensors file, although published as `.pt`.
+    """Read MedImageInsight's file of both towers, which is safetensors despite its name `.pt`.
 
     Args:
-        section: whose text context the positions are interpolated to, where it is another.
+        section: its text context is the length to which positions are interpolated.
         path: the file.
         load: reads a safetensors file.
 
@@ -62,7 +62,7 @@ def read_release(section: Mi2, path: Path, load: Callable[[Path], Tensors]) -> T
 
 
 def shared_space(content: EncoderFile, device: str) -> SharedSpace:
-    """The space of both towers."""
+    """The shared space of both towers."""
     section, parts = content.encoder, content.part("projection")
     assert isinstance(section, Mi2)
     tokenizer = load_tokenizer(section, content.tokenizer)
@@ -80,7 +80,7 @@ def shared_space(content: EncoderFile, device: str) -> SharedSpace:
 
 
 def _interpolated(context: int, positions: Tensor) -> Tensor:
-    """Position embeddings [L, D] -> [context, D], linearly, as MedImageInsight's own code does."""
+    """Interpolate position embeddings [L, D] -> [context, D] linearly, as MedImageInsight does."""
     if len(positions) == context:
         return positions
     along = F.interpolate(positions.float().T[None], size=context, mode="linear")

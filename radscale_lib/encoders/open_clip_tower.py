@@ -37,15 +37,15 @@ FILES = (
     *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
     *("open_clip_pytorch_model.bin", "model.safetensors", "pytorch_model.bin"),
 )
-"""What open_clip calls the weights in a folder, in its order."""
+"""open_clip's names of the weights file in a folder, in its order."""
 
 
 class OpenClipTower(LibraryTower):
     """The image tower of an open_clip model.
 
     The global embedding is `encode_image` without normalisation, in the space shared with texts.
-    Levels come from `forward_intermediates`: the blocks at a quarter, half, three quarters and the
-    whole of the depth, each after the last norm, or a pyramid's last four stages.
+    Levels come from `forward_intermediates`: the blocks at a quarter, half, three quarters and all
+    of the depth, each after the last norm, or a pyramid's last four stages.
     """
 
     encoder: OpenClip
@@ -93,7 +93,7 @@ class TextTower(nn.Module):
 
 
 def create(section: OpenClip, *, image_only: bool = False) -> Any:
-    """The model with random weights; without its text tower, a stand-in takes that one's place."""
+    """The model with random weights; if `image_only`, with a stand-in for the text tower."""
     config = json.loads(json.dumps(section.config))
     model_cfg = config["model_cfg"]
     if "hf_model_name" in model_cfg["text_cfg"]:
@@ -118,7 +118,7 @@ def create(section: OpenClip, *, image_only: bool = False) -> Any:
 
 
 class _quiet:
-    """Without open_clip's warning that no weights were found: they come afterwards."""
+    """Suppress open_clip's warning that no weights were found; they are loaded later."""
 
     def __enter__(self) -> None:
         self.level = logging.root.manager.disable
@@ -129,7 +129,7 @@ class _quiet:
 
 
 def text_folder(section: OpenClip) -> Path | None:
-    """The folder with the configuration of a text tower of transformers, if there is one."""
+    """The folder with the configuration of a transformers text tower, if there is one."""
     for folder in (section.tokenizer, section.weights):
         if folder is not None and (folder / "config.json").is_file():
             return folder
@@ -140,7 +140,7 @@ def tokenizer_of(section: OpenClip) -> Any:
     """The model's tokenizer.
 
     Raises:
-        ReleaseError: if it is a tokenizer of transformers whose folder is not there.
+        ReleaseError: if it is a transformers tokenizer whose folder is missing.
     """
     config = section.config or {}
     text = config["model_cfg"]["text_cfg"]
@@ -180,7 +180,7 @@ def resolve(section: OpenClip) -> OpenClip:
 
 
 def transform(section: OpenClip) -> Any:
-    """open_clip's own validation transform of the section, on an RGB image of Pillow."""
+    """open_clip's own validation transform of the section, for RGB images of Pillow."""
     config = section.config or {}
     known = section.known_input
     assert known is not None
@@ -215,18 +215,18 @@ def load_text_tower(content: EncoderFile) -> TextTower:
 
 
 def shared_space(content: EncoderFile, device: str) -> SharedSpace:
-    """The space of both towers: the global embedding lies in it."""
+    """The shared space of both towers, which contains the global embedding."""
     tower = load_text_tower(content).to(device)
     return SharedSpace(tower, None, float(content.tensors["text.logit_scale"].exp()))
 
 
 def import_release(section: OpenClip, path: Path, *, headers_only: bool = False) -> EncoderFile:
-    """open_clip's weights: a file, or a folder in the form that open_clip saves for the Hub.
+    """Import open_clip's weights from a file, or from a folder saved by open_clip for the Hub.
 
     Args:
         section: the study's section.
         path: the file or folder.
-        headers_only: compare names and shapes, without reading the weights.
+        headers_only: compare names and shapes only, without reading the weights.
 
     Raises:
         ReleaseError: if they are missing, unreadable, or of another architecture.
@@ -262,7 +262,7 @@ def import_release(section: OpenClip, path: Path, *, headers_only: bool = False)
 
 
 class _Only(nn.Module):
-    """The image tower under the name that it has in the whole model."""
+    """The image tower under its name in the whole model."""
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()

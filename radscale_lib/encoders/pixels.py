@@ -1,4 +1,4 @@
-"""Principal components of pixels as an encoder: what can be achieved without pretraining."""
+"""Principal components of pixels as an encoder: a floor without pretraining."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Components(nn.Module):
 
 
 class PixelTower(Tower):
-    """Components of the whole film as the global embedding, of each cell's pixels as the levels.
+    """Components of the whole film as global embedding, and of each cell's pixels as levels.
 
-    The film is the square input reduced to at most 64 pixels a side. A level's cells are those of
-    the encoder that the floor is for; where they do not divide the square, it is resized first.
+    The film is the square input reduced to at most 64 pixels a side. A level has the cells of the
+    encoder whose floor this is; if they do not divide the square evenly, it is resized first.
     """
 
     encoder: Pixels
@@ -61,7 +61,7 @@ class PixelTower(Tower):
 
 
 def cell_side(side: int, grid: int) -> int:
-    """Pixels of a cell's side, at least one."""
+    """Side of a cell in pixels, at least one."""
     return max(round(side / grid), 1)
 
 
@@ -79,16 +79,16 @@ def cells_of(images: Tensor, grid: int) -> Tensor:
 
 
 def build_tower(section: Pixels) -> PixelTower:
-    """The tower, its components not learnt yet."""
+    """The tower, before its components are learnt."""
     return PixelTower(section)
 
 
 def learn(section: Pixels, batches: Callable[[], Iterable[Tensor]]) -> PixelTower:
-    """A tower whose components are those of some films.
+    """A tower with components learnt from films.
 
     Args:
-        section: with grids.
-        batches: gives the films again, as the tower's input, at each call.
+        section: the section, with grids.
+        batches: returns the films, as the tower's input, anew at each call.
     """
     tower = PixelTower(section)
     assert section.grids is not None
@@ -103,7 +103,7 @@ def learn(section: Pixels, batches: Callable[[], Iterable[Tensor]]) -> PixelTowe
 
 
 def _set(components: Components, mean: Tensor, basis: Tensor) -> None:
-    """Take the first components; those that the films do not span stay zero."""
+    """Take the first components; those not spanned by the films stay zero."""
     with torch.no_grad():
         count = min(components.basis.shape[1], basis.shape[1])
         components.mean.copy_(mean)
@@ -111,7 +111,7 @@ def _set(components: Components, mean: Tensor, basis: Tensor) -> None:
 
 
 def _of_vectors(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean, and components by falling variance, of few long vectors [N, D]."""
+    """Mean, and components by descending variance, of few long vectors [N, D]."""
     x = x.double()
     mean = x.mean(0)
     _, values, basis = torch.linalg.svd(x - mean, full_matrices=False)
@@ -119,7 +119,7 @@ def _of_vectors(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _of_moments(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """The same of many short vectors, [N, D] at a time."""
+    """The same for many short vectors, [N, D] at a time."""
     count, total, products = 0, torch.zeros(()), torch.zeros(())
     for x in batches:
         x = x.double()
@@ -133,6 +133,6 @@ def _of_moments(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _signed(basis: Tensor) -> Tensor:
-    """Components whose largest entry is positive: their sign is else arbitrary."""
+    """Components with a positive largest entry, since their sign is otherwise arbitrary."""
     largest = basis.abs().argmax(0, keepdim=True)
     return basis * basis.gather(0, largest).sign()

@@ -1,7 +1,7 @@
-"""Preparing stored images for a tower, and where their points come to lie.
+"""Prepare stored images for a tower, and map points of them.
 
-Where the square lies, and how pixels are resampled, each kind of encoder says
-(`EncoderSection.place`, `resampling`). Resizing has antialiasing, as the releases' has.
+Each kind of encoder defines the position of the square and the resampling of pixels
+(`EncoderSection.place`, `resampling`). Resizing uses antialiasing, as the releases do.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def prepare_one(image: NDArray[np.uint8], encoder: EncoderSection) -> NDArray[np
 def resized(
     image: NDArray[np.uint8], size: tuple[int, int], resampling: str = "bicubic"
 ) -> NDArray[np.uint8]:
-    """A grey image, uint8 [H, W], at another size, rows and columns; with antialiasing.
+    """Resize a grey image, uint8 [H, W], to a number of rows and columns, with antialiasing.
 
-    Films of an evaluation and crops of a training both go through here.
+    Used for films in evaluation and for crops in training.
 
     Args:
         image: the image.
@@ -62,7 +62,7 @@ def resized(
 def map_points(
     points: ArrayLike, height: int, width: int, encoder: EncoderSection
 ) -> NDArray[np.float64]:
-    """Where points of a stored image lie in the tower's square.
+    """Map points of a stored image to the tower's square.
 
     Args:
         points: [N, 2], (x, y) in pixels of the stored image; (0, 0) is the centre of the first.

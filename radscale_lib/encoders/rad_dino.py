@@ -20,10 +20,10 @@ TEACHER: Rules = (
     (r"\.last_layer\.parametrizations\.weight\.original0$", ".last_layer.weight_g"),
     (r"\.last_layer\.parametrizations\.weight\.original1$", ".last_layer.weight_v"),
 )
-"""Names of `teacher_checkpoint.pth`, which DINOv2's training writes: blocks may lie in chunks."""
+"""Names in `teacher_checkpoint.pth` from DINOv2's training, where blocks may be in chunks."""
 
 DINOV2: Rules = ((r"^(?!mask_token$)", "image."),)
-"""Names of the original DINOv2 code (`backbone_compatible.safetensors`), which are timm's."""
+"""Names in the original DINOv2 code (`backbone_compatible.safetensors`), which are timm's."""
 
 TRANSFORMERS: Rules = (
     (r"^embeddings\.mask_token$", "mask_token"),
@@ -36,7 +36,7 @@ TRANSFORMERS: Rules = (
     (r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma"),
     (r"^layernorm\.", "image.norm."),
 )
-"""Names of transformers' `Dinov2Model` (`model.safetensors`); query, key and value are joined."""
+"""Names in transformers' `Dinov2Model` (`model.safetensors`); query, key and value are joined."""
 
 
 def build_tower(section: RadDino) -> VitTower:
@@ -47,11 +47,12 @@ def build_tower(section: RadDino) -> VitTower:
 def read_release(section: RadDino, path: Path, load: Callable[[Path], Tensors]) -> Tensors:
     """A folder with `backbone_compatible` or `model`, and `dino_head` if any, as `.safetensors`.
 
-    Or `teacher_checkpoint.pth` of DINOv2's training, by itself or in the folder. Its separate iBOT
-    head is kept if it has the other head's sizes, since a study states one.
+    Also reads `teacher_checkpoint.pth` from DINOv2's training, by itself or in the folder. Its
+    separate iBOT head is kept if it has the DINO head's sizes, since a study states only one set of
+    sizes.
 
     Args:
-        section: not needed.
+        section: not used.
         path: the folder, or the checkpoint.
         load: reads a safetensors file.
 

@@ -1,7 +1,6 @@
-"""Reading released weights under our names; which files and names is each kind's to say.
+"""Read released weights under our names; each kind of encoder defines its files and names.
 
-Tensors are read when they are asked for, one at a time: a release is larger than a job's memory
-need be.
+Tensors are read on demand, one at a time, since a job needs less memory than a whole release.
 """
 
 import json
@@ -30,11 +29,11 @@ _DTYPES = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
-"""Floating-point types, as safetensors names them."""
+"""Floating-point types by their names in safetensors."""
 
 
 _OF_TRAINING = {"drop_path", "layer_scale", "vocabulary"}
-"""Keys of an encoder's section that only its training reads: the vocabulary is in its file."""
+"""Keys of an encoder's section that only training reads: the vocabulary is in the encoder file."""
 
 
 class ReleaseError(InputError):
@@ -42,15 +41,15 @@ class ReleaseError(InputError):
 
 
 class Lazy(Mapping[str, Tensor]):
-    """Tensors by name, each made when it is asked for."""
+    """Tensors by name, each made on demand."""
 
     def __init__(self, makers: Mapping[str, Callable[[], Tensor]]) -> None:
-        """Take what makes each tensor."""
+        """Take a function for each tensor."""
         self._makers = dict(makers)
 
     @classmethod
     def of(cls, tensors: Tensors) -> "Lazy":
-        """A mapping of tensors as one that asks it."""
+        """Wrap a mapping of tensors."""
         return cls({name: partial(tensors.__getitem__, name) for name in tensors})
 
     def __getitem__(self, name: str) -> Tensor:
@@ -70,11 +69,11 @@ class Lazy(Mapping[str, Tensor]):
         return Lazy({**self._makers, **Lazy.of(other)._makers})
 
     def without(self, *names: str) -> "Lazy":
-        """All but some."""
+        """All tensors except the named ones."""
         return Lazy({name: make for name, make in self._makers.items() if name not in names})
 
     def changed(self, change: Callable[[Tensor], Tensor], *names: str) -> "Lazy":
-        """With some tensors changed as they are made; without names, all."""
+        """With the named tensors, or all if none are named, changed when they are made."""
         return self | Lazy(
             {
                 name: partial(_changed, change, self._makers[name])
@@ -92,14 +91,14 @@ def read_release(encoder: EncoderSection, path: Path, *, headers_only: bool = Fa
     """Released weights as float32 tensors under the names of an encoder file.
 
     Args:
-        encoder: the study's section, which knows the release's files.
+        encoder: the study's section, which defines the release's files.
         path: file or folder of the release, or an encoder file that this project wrote.
-        headers_only: read names, shapes and single numbers only; the tensors have no storage.
+        headers_only: read only names, shapes and scalars; tensors have no storage.
 
     Raises:
-        ReleaseError: if a file is missing or no safetensors file. If a tensor is not of floating
-            point, or not finite, at the latest when it is asked for. If an encoder file of this
-            project is of another architecture.
+        ReleaseError: if a file is missing or not a safetensors file; at the latest on access, if a
+            tensor is not floating-point or not finite; if an encoder file of this project has
+            another architecture.
     """
     load = load_headers if headers_only else load_tensors
     if is_encoder_file(path):
@@ -129,7 +128,7 @@ def _read_own(encoder: EncoderSection, path: Path, load: Callable[[Path], Tensor
 
 
 def _differences(own: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
-    """What an encoder file states otherwise than a section, but for settings of training."""
+    """Where an encoder file differs from a section, apart from training settings."""
     for key in sorted(own.keys() - _OF_TRAINING):
         value = own[key]
         if isinstance(value, Mapping):
@@ -139,7 +138,7 @@ def _differences(own: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[s
 
 
 def renamed(tensors: Tensors, rules: Rules) -> Lazy:
-    """Tensors under names that each rule (pattern, replacement) was applied to, in order."""
+    """Tensors renamed by applying each rule (pattern, replacement) in order."""
     out: dict[str, Callable[[], Tensor]] = {}
     for name in tensors:
         new = name
@@ -150,21 +149,21 @@ def renamed(tensors: Tensors, rules: Rules) -> Lazy:
 
 
 def load_tensors(path: Path) -> Lazy:
-    """The tensors of a safetensors file, each read when it is asked for.
+    """The tensors of a safetensors file, each read on demand.
 
     Raises:
-        ReleaseError: if the file is missing or no safetensors file, or a tensor of another kind;
-            when it is asked for, if a tensor is not finite.
+        ReleaseError: if the file is missing or not a safetensors file, or a tensor is not
+            floating-point; on access, if a tensor is not finite.
     """
     parts, data = _layout(path)
     return Lazy({name: partial(_read, path, name, part, data) for name, part in parts.items()})
 
 
 def load_headers(path: Path) -> Lazy:
-    """The same without storage (on torch's device `meta`), but for single numbers.
+    """The same tensors without storage (on torch's device `meta`), except scalars.
 
     Raises:
-        ReleaseError: as `load_tensors`.
+        ReleaseError: as for `load_tensors`.
     """
     parts, data = _layout(path)
 
@@ -181,11 +180,11 @@ def load_headers(path: Path) -> Lazy:
 
 
 def _layout(path: Path) -> tuple[dict[str, Any], int]:
-    """What a file's header says of each tensor, and where the data begin."""
+    """What a file's header says about each tensor, and where the data begins."""
     if not path.is_file():
         raise ReleaseError(f"{path}: no such file: download it with the release")
     try:
-        with safe_open(path, framework="pt"):  # the library checks header and length
+        with safe_open(path, framework="pt"):  # the library also checks header and length
             pass
         with path.open("rb") as file:
             parts, data = read_header(file)
@@ -209,7 +208,7 @@ def read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
 
 
 def _read(path: Path, name: str, part: Mapping[str, Any], data: int) -> Tensor:
-    """One tensor, without mapping the file: a mapping's pages count as the job's memory."""
+    """Read one tensor without mapping the file, whose pages would count as the job's memory."""
     begin, end = part["data_offsets"]
     buffer = bytearray(end - begin)
     with path.open("rb") as file:

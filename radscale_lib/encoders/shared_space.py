@@ -1,4 +1,4 @@
-"""The space that images and texts share, of encoders with a text tower."""
+"""The space shared by images and texts, for encoders with a text tower."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from torch.nn import functional as F
 from radscale_lib.encoders.storage import EncoderFile, read_encoder
 
 AT_ONCE = 256
-"""Texts in a forward pass."""
+"""Number of texts per forward pass."""
 
 
 @dataclass(frozen=True)
 class SharedSpace:
-    """Embeddings of images and texts whose cosine says how well they fit.
+    """Embeddings of images and texts whose cosine measures how well they match.
 
     Attributes:
-        embed: embeddings [N, P] of N texts, not normalised.
-        projection: [D, P], what the global embedding of an image is multiplied by; None: nothing.
-        scale: what a cosine is multiplied by to become a logit (CLIP's temperature, inverted).
+        embed: returns embeddings [N, P] of N texts, not normalised.
+        projection: [D, P], applied to the global embedding of an image; None: no projection.
+        scale: factor that turns a cosine into a logit (CLIP's inverse temperature).
     """
 
     embed: Callable[[Sequence[str]], Tensor]
@@ -33,7 +33,7 @@ class SharedSpace:
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors [N, P] of texts; a text longer than the tower's context is cut."""
+        """Unit vectors [N, P] of texts; a text longer than the tower's context is truncated."""
         parts = [
             F.normalize(self.embed(texts[start : start + AT_ONCE]).float(), dim=-1).cpu().numpy()
             for start in range(0, len(texts), AT_ONCE)
@@ -50,7 +50,7 @@ class SharedSpace:
 
 
 def load_shared_space(path: Path, device: str = "cpu") -> SharedSpace | None:
-    """The space of an encoder file; None if it has no text tower.
+    """The shared space of an encoder file; None if it has no text tower.
 
     Args:
         path: `encoder.safetensors`.

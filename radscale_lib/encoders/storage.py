@@ -30,7 +30,7 @@ _NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-"""Types as safetensors names them."""
+"""Types by their names in safetensors."""
 _SECTION: TypeAdapter[EncoderSection] = TypeAdapter(union(ENCODERS | {"pixels": Pixels}, "kind"))
 
 
@@ -46,7 +46,7 @@ class EncoderFile:
         encoder: the study section of its architecture.
         tensors: by name: `image.*`; for MI2 `text.*`, `projection.*` and `logit_scale`; for
             RAD-DINO `head.*` and `mask_token`; for open_clip `text.*`. Empty for a failed run.
-        tokenizer: the learnt tokenizer, JSON of `tokenizers`; None where CLIP's own is used.
+        tokenizer: the learnt tokenizer, JSON of `tokenizers`; None if CLIP's own is used.
     """
 
     encoder: EncoderSection
@@ -64,7 +64,7 @@ class EncoderFile:
 
 
 def save_encoder(path: Path, content: EncoderFile) -> None:
-    """Write an encoder file, whole, a tensor at a time; equal contents give equal bytes."""
+    """Write an encoder file atomically, one tensor at a time; equal content gives equal bytes."""
     metadata = {
         "config": json.dumps(content.encoder.stored().model_dump(mode="json"), sort_keys=True)
     }
@@ -76,10 +76,10 @@ def save_encoder(path: Path, content: EncoderFile) -> None:
         header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape)}
         places.append((-tensor.element_size(), name))
     end = 0
-    for size, name in sorted(places):  # as the library lays tensors out: aligned, then by name
+    for size, name in sorted(places):  # in the library's layout: by alignment, then by name
         begin, end = end, end - size * math.prod(header[name]["shape"])
         header[name]["data_offsets"] = [begin, end]
-    # In a fixed order, which the library's own is not.
+    # In a fixed order, unlike the library's own.
     encoded = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % 8)
     with atomic_write(path) as partial, partial.open("wb") as file:
@@ -90,11 +90,11 @@ def save_encoder(path: Path, content: EncoderFile) -> None:
 
 
 def read_encoder(path: Path, part: str | None = "") -> EncoderFile:
-    """Read an encoder file; weights of half precision become float32.
+    """Read an encoder file; half-precision weights become float32.
 
     Args:
         path: the file.
-        part: read tensors only whose names begin so; null reads none.
+        part: read only tensors whose names begin with this; null reads none.
 
     Raises:
         EncoderFileError: if it is not a safetensors file of an encoder.
@@ -102,7 +102,7 @@ def read_encoder(path: Path, part: str | None = "") -> EncoderFile:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            # Copied: in the file, tensors are not aligned, which changes the last bit of products.
+            # Copied, since unaligned tensors, as in the file, change the last bit of products.
             names = [] if part is None else [n for n in file.keys() if n.startswith(part)]  # noqa: SIM118
             tensors = {name: _copied(file.get_tensor(name)) for name in names}
         encoder = _SECTION.validate_json(metadata["config"])
@@ -115,7 +115,7 @@ def read_encoder(path: Path, part: str | None = "") -> EncoderFile:
 
 
 def is_encoder_file(path: Path) -> bool:
-    """Whether a path is a file that `save_encoder` wrote; other safetensors files are not."""
+    """Whether a path is a file written by `save_encoder`, not just any safetensors file."""
     try:
         with safe_open(path, framework="pt") as file:
             return "config" in (file.metadata() or {})

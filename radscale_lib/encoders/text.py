@@ -21,7 +21,7 @@ from radscale_lib.study.encoders.mi2 import Mi2
 
 PAD = 0
 EPSILON = 1e-12
-"""Of the norms."""
+"""Epsilon of the norms."""
 
 
 QUICK = 1.702
@@ -29,11 +29,11 @@ QUICK = 1.702
 
 
 class TextTower(nn.Module):
-    """CLIP's text transformer as MedImageInsight uses it.
+    """CLIP's text transformer as used by MedImageInsight.
 
-    Every token sees every other (not causal) up to the end-of-text token, where the output is
-    pooled. Parameters and initial weights are those of open_clip's `TextTransformer`, which masks
-    by the value of the padding id, a real token ("!") of CLIP's vocabulary.
+    Every token attends to every other (not causal) up to the end-of-text token, where the output is
+    pooled. Parameters and initial weights are those of open_clip's `TextTransformer`, which instead
+    masks by the value of the padding id, a real token ("!") of CLIP's vocabulary.
     """
 
     def __init__(self, encoder: Mi2, tokens: int, end: int) -> None:
@@ -62,7 +62,7 @@ class TextTower(nn.Module):
             block.compile(dynamic=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Embeddings [B, D] of texts, int64 [B, L], as tokenizers give them."""
+        """Embeddings [B, D] of texts, int64 [B, L], from a tokenizer."""
         length = tokens.shape[1]
         ends = (tokens == self.end).int().argmax(dim=-1)
         x = self.token_embedding(tokens) + self.positional_embedding[:length]
@@ -74,7 +74,7 @@ class TextTower(nn.Module):
         return pooled
 
     def _mask(self, ends: Tensor, length: int, like: Tensor) -> Tensor:
-        """What is added to attention scores, [B, 1, 1, L]: -inf behind the end of a text."""
+        """Mask added to attention scores, [B, 1, 1, L]: -inf after the end of a text."""
         behind = torch.arange(length, device=ends.device) > ends[:, None]
         mask = like.new_zeros(behind.shape).masked_fill(behind, float("-inf"))
         return mask[:, None, None, :]
@@ -92,7 +92,7 @@ class TextBlock(nn.Module):
         self.mlp = nn.ModuleDict({"c_fc": wide, "c_proj": narrow})
 
     def draw_weights(self, deep: float) -> None:
-        """Initial weights; what is added to the stream is scaled by `deep`."""
+        """Draw initial weights; layers that add to the residual stream are scaled by `deep`."""
         width = self.attn.embed_dim
         wide, narrow = self.mlp["c_fc"], self.mlp["c_proj"]
         for weight, sd in (
@@ -111,7 +111,7 @@ class TextBlock(nn.Module):
         return x
 
     def pooled(self, x: Tensor, mask: Tensor, ends: Tensor) -> Tensor:
-        """The same [B, D] at one place of each text, whose numbers are int64 [B]."""
+        """The same [B, D] at one position of each text, int64 [B]."""
         y = self.ln_1(x)
         texts = torch.arange(len(x), device=x.device)
         at_end = x[texts, ends] + self._attended(y[texts, ends][:, None], y, mask)[:, 0]
@@ -119,7 +119,7 @@ class TextBlock(nn.Module):
         return at_end
 
     def _attended(self, asking: Tensor, y: Tensor, mask: Tensor) -> Tensor:
-        """What attention to tokens [B, L, D] adds to some [B, M, D]."""
+        """The output of attention to tokens [B, L, D] for queries [B, M, D]."""
         width = self.attn.embed_dim
         weight, bias = self.attn.in_proj_weight, self.attn.in_proj_bias
         if asking is y:
@@ -136,7 +136,7 @@ class TextBlock(nn.Module):
         return added
 
     def _expanded(self, y: Tensor) -> Tensor:
-        """What the MLP adds; its activation's factors are its weights', which are fewer."""
+        """The MLP's output; factors of its activation are folded into the fewer weights."""
         wide, narrow = (cast(nn.Linear, self.mlp[name]) for name in ("c_fc", "c_proj"))
         y = F.silu(F.linear(y, QUICK * wide.weight, QUICK * wide.bias))
         return F.linear(y, narrow.weight / QUICK, narrow.bias)
@@ -146,11 +146,11 @@ class TextTokenizer(Protocol):
     """Texts to tokens."""
 
     size: int
-    """Tokens of the vocabulary."""
+    """Number of tokens in the vocabulary."""
     end: int
     """Id of the end-of-text token."""
     context: int
-    """Tokens of a text at most, start and end included."""
+    """Maximum number of tokens in a text, start and end included."""
     json: str | None
     """What is stored beside the weights; None for CLIP's own tokenizer."""
 
@@ -211,7 +211,7 @@ class LearntTokenizer:
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        # Sorted: the order of texts must not matter to what is learnt.
+        # Sorted, so that the result does not depend on the order of texts.
         tokenizer.train_from_iterator(sorted(texts), trainer)
         special = [(name, tokenizer.token_to_id(name)) for name in ("[START]", "[END]")]
         tokenizer.post_processor = processors.TemplateProcessing(

@@ -26,16 +26,16 @@ from radscale_lib.encoders.storage import EncoderFile
 from radscale_lib.study.encoders.timm import Timm
 
 FILES = ("model.safetensors", "pytorch_model.bin")
-"""What timm calls the weights in a folder."""
+"""timm's names of the weights file in a folder."""
 
 
 class TimmTower(LibraryTower):
-    """A model of timm without its classifier.
+    """A timm model without its classifier.
 
-    The global embedding is what the model gives with `num_classes=0`. Levels come from
-    `forward_intermediates`: of a model whose blocks all have one resolution, those at a quarter,
-    half, three quarters and the whole of the depth, each after the final norm; of a pyramid, its
-    last four stages.
+    The global embedding is the model's output with `num_classes=0`. Levels come from
+    `forward_intermediates`: for a model whose blocks all have the same resolution, those at a
+    quarter, half, three quarters and all of the depth, each after the final norm; for a pyramid,
+    its last four stages.
     """
 
     encoder: Timm
@@ -61,7 +61,7 @@ class TimmTower(LibraryTower):
 
 
 def stages(model: Any, name: str | None) -> tuple[list[int], bool]:
-    """Which of a model's stages or blocks are the levels, and whether it is not a pyramid.
+    """The stages or blocks of a model that are its levels, and whether it is not a pyramid.
 
     Raises:
         ReleaseError: if the model has no stages, or fewer than four.
@@ -82,14 +82,14 @@ def create(section: Timm) -> nn.Module:
     """The model with random weights.
 
     Raises:
-        ReleaseError: if timm has no such model, or it takes no such options.
+        ReleaseError: if timm has no such model, or the model does not take these options.
     """
     options = {key: value for key, value in section.options.items() if key != "num_classes"}
     if section.resolution:
         options["img_size"] = section.resolution
     name = section.name
     assert name is not None
-    with torch.device("cpu"):  # buffers that are in no file must have storage
+    with torch.device("cpu"):  # buffers that are not in files need storage
         try:
             return _create(name, section.published, options)
         except TypeError as error:
@@ -113,10 +113,10 @@ def _create(name: str, published: dict[str, Any] | None, options: dict[str, Any]
 
 
 def resolve(section: Timm, model: nn.Module) -> Timm:
-    """The section with the input that timm publishes for the model.
+    """The section with the input published by timm for the model.
 
     Raises:
-        ReleaseError: if that is not a square of three channels.
+        ReleaseError: if that is not a square with three channels.
     """
     if section.input:
         return section
@@ -137,15 +137,15 @@ def build_tower(section: Timm) -> TimmTower:
 
 
 def import_release(section: Timm, path: Path, *, headers_only: bool = False) -> EncoderFile:
-    """Weights of timm: a file, or a folder in the form that timm saves for the Hub.
+    """Import timm's weights from a file, or from a folder saved by timm for the Hub.
 
-    Names of other releases become timm's, and position embeddings another size, as timm does when
-    it loads them itself; the classifier is left out.
+    As when timm loads them itself, names of other releases are converted and position embeddings
+    are resized; the classifier is left out.
 
     Args:
         section: the study's section.
         path: the file or folder.
-        headers_only: compare names and shapes, without reading the weights.
+        headers_only: compare names and shapes only, without reading the weights.
 
     Raises:
         ReleaseError: if they are missing, unreadable, or of another architecture.

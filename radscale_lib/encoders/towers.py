@@ -1,4 +1,4 @@
-"""Building image towers from the study's sections."""
+"""Build image towers from the study's sections."""
 
 from importlib import import_module
 

@@ -25,18 +25,18 @@ from radscale_lib.study.encoders.library import UnknownFactError
 from radscale_lib.study.encoders.transformers import Transformers
 
 VISION: dict[str, Any] = {"clip": CLIPVisionModel, "siglip": SiglipVisionModel}
-"""Image towers of models that have a text tower, too."""
+"""Image towers of models that also have a text tower."""
 FLEXIBLE = ("siglip2", "siglip2_vision_model")
 """Model types that read images as lists of patches, not as squares."""
 NORMS = ("layernorm", "norm", "post_layernorm", "vision_model.post_layernorm")
-"""Where models keep their last norm."""
+"""Names of models' last norm."""
 
 
 class TransformersTower(LibraryTower):
-    """A model of transformers.
+    """A transformers model.
 
-    Levels are the hidden states at a quarter, half, three quarters and the whole of the depth, each
-    after the last norm, without class and register tokens.
+    Levels are the hidden states at a quarter, half, three quarters and all of the depth, each after
+    the last norm, without class and register tokens.
     """
 
     encoder: Transformers
@@ -65,7 +65,7 @@ class TransformersTower(LibraryTower):
         return Features(self._pooled(outputs), (first, second, third, fourth))
 
     def prepare(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Stored grey images as the model's input, by its image processor: float32 [B, 1, S, S]."""
+        """Prepare stored grey images with the model's image processor: float32 [B, 1, S, S]."""
         if self.encoder.input:
             return super().prepare(images)
         if self._processor is None:
@@ -98,7 +98,7 @@ class TransformersTower(LibraryTower):
         return tokens.mean(1) if self.encoder.pooled == "mean" else tokens[:, 0]
 
     def _map(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, N, D], the last of which are patches, as a map [B, D, H, W]."""
+        """Turn tokens [B, N, D], of which the last are patches, into a map [B, D, H, W]."""
         batch, length, width = tokens.shape
         side = self.encoder.image_size // (self.encoder.cell or 0) if self.encoder.cell else 0
         side = side or isqrt(length)
@@ -129,7 +129,7 @@ def last_norm(model: nn.Module) -> nn.Module:
 
 def create(section: Transformers) -> Any:
     """The model with random weights, in float32."""
-    with torch.device("cpu"):  # buffers that are in no file must have storage
+    with torch.device("cpu"):  # buffers that are not in files need storage
         config = config_of(section)
         kind = VISION.get((section.config or {}).get("model_type", ""))
         if kind is not None:
@@ -163,7 +163,7 @@ def config_of(section: Transformers) -> Any:
 
 
 def processor_of(section: Transformers) -> Any:
-    """The image processor of the section's configuration, as AutoImageProcessor makes it."""
+    """The image processor of the section's configuration, from AutoImageProcessor."""
     files = {"preprocessor_config.json": section.processor, "config.json": section.config}
     with TemporaryDirectory() as folder:
         for name, values in files.items():
@@ -173,11 +173,11 @@ def processor_of(section: Transformers) -> Any:
 
 
 def resolve(section: Transformers) -> Transformers:
-    """The section with its configurations: model, and image processor with all that it leaves out.
+    """The section with the full configurations of model and image processor.
 
     Raises:
-        ReleaseError: if the folder brings code without leave, has no configuration, or its image
-            processor makes no square.
+        ReleaseError: if the folder contains code that is not permitted, has no configuration, or
+            its image processor does not produce squares.
     """
     located = section.located()
     if code := next((text for key, text in located.problems() if key == "trust_remote_code"), ""):
@@ -217,7 +217,7 @@ def _is_json(value: Any) -> bool:
 
 
 def pooling(model: Any, section: Transformers, missing: Sequence[str] = ()) -> Transformers:
-    """The section with what its global embedding is, by the weights that there are."""
+    """The section with its kind of global embedding, determined by the available weights."""
     if section.pooled:
         return section
     pooled = "pooler"
@@ -237,12 +237,12 @@ def build_tower(section: Transformers) -> TransformersTower:
 
 
 def import_release(section: Transformers, path: Path, *, headers_only: bool = False) -> EncoderFile:
-    """The weights of a folder, as transformers loads them.
+    """Import the weights of a folder as transformers loads them.
 
     Args:
         section: the study's section.
         path: the folder.
-        headers_only: look at the configuration only.
+        headers_only: read only the configuration.
 
     Raises:
         ReleaseError: if they are missing, unreadable, or of another architecture.

@@ -15,16 +15,16 @@ from radscale_lib.encoders.layers import Attention, Mlp, draw_linear_weights, dr
 from radscale_lib.study.encoders.rad_dino import RadDino
 
 EPSILON = 1e-6
-"""Of the norms."""
+"""Epsilon of the norms."""
 
 
 class VitTower(Tower):
     """A ViT with a class token, LayerScale, masked patches and stochastic depth by subsets.
 
     Parameters, initial weights and results are those of timm's `VisionTransformer`; for this
-    architecture, the names are DINOv2's own. Images of another size than the tower's get position
-    embeddings resampled bicubically with antialiasing, as timm does (the original's
-    `interpolate_antialias`, offset 0); training and evaluation share it.
+    architecture, the names are DINOv2's own. For images whose size differs from the tower's,
+    position embeddings are resampled bicubically with antialiasing, as in timm (the original's
+    `interpolate_antialias`, offset 0), in training and evaluation alike.
     """
 
     encoder: RadDino
@@ -58,11 +58,11 @@ class VitTower(Tower):
         return self.encoder.image.width
 
     def recompute(self) -> None:
-        """Recompute activations in backward passes, but for the last block's."""
+        """Recompute activations in backward passes, except the last block's."""
         self._recomputes = True
 
     def compile_blocks(self) -> None:
-        """Compile what the blocks add, once for all blocks and each shape."""
+        """Compile the blocks' residual branches, once for all blocks and each shape."""
         compiled = [torch.compile(branch, dynamic=False) for branch in self._branches]
         self._branches = (compiled[0], compiled[1])
 
@@ -92,9 +92,9 @@ class VitTower(Tower):
         mask_token: Tensor | None = None,
         patches: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Final tokens where they are needed: every class token, and some patches.
+        """Final tokens where needed: all class tokens, and selected patches.
 
-        After the attention of the last block, only the wanted rows go on; the result equals that
+        After the attention of the last block, only the needed rows are computed; they equal those
         of the whole block.
 
         Args:
@@ -126,7 +126,7 @@ class VitTower(Tower):
     ) -> tuple[Tensor, tuple[int, int]]:
         config = self.encoder.image
         projection = cast(nn.Conv2d, self.patch_embed["proj"])
-        # The three input channels are equal, so their weights can be summed instead.
+        # The three input channels are equal, so their weights are summed instead.
         x = F.conv2d(
             (images - config.mean) / config.std,
             projection.weight.sum(dim=1, keepdim=True),
@@ -143,8 +143,8 @@ class VitTower(Tower):
     def _positions(self, height: int, width: int) -> Tensor:
         """Position embeddings [1, 1 + H * W, D] of a grid.
 
-        Resampling is one product with a fixed matrix, whose gradient is deterministic on any
-        device (that of interpolation is not).
+        Resampling is a product with a fixed matrix, whose gradient is deterministic on any device,
+        unlike that of interpolation.
         """
         own = self.grid
         if (height, width) == own:
@@ -160,9 +160,9 @@ class VitTower(Tower):
         )
 
     def _kept(self, batch: int, device: torch.device) -> Tensor | None:
-        """Images that a residual branch is computed for; None for all (stochastic depth).
+        """Images for which a residual branch is computed; None for all (stochastic depth).
 
-        A fixed number of images in random order, one rate for all blocks, as in DINOv2.
+        A fixed number of images in random order, at the same rate for all blocks, as in DINOv2.
         """
         rate = self.encoder.image.drop_path
         if not (self.training and rate):
@@ -182,7 +182,7 @@ class VitTower(Tower):
         return x.index_add(0, kept, change, alpha=len(x) / len(kept))
 
     def _last(self, block: Block, x: Tensor, rows: Tensor) -> Tensor:
-        """The last block [B, N, D] -> [rows, D] for some rows of [B * N, D]."""
+        """The last block [B, N, D] -> [rows, D] for selected rows of [B * N, D]."""
         batch, length, channels = x.shape
         scales = [self._row_scale(batch, rows // length, x.device) for _ in range(2)]
         context = block.attn.attend(block.norm1(x)).reshape(-1, channels)[rows]
@@ -201,7 +201,7 @@ class VitTower(Tower):
 
 
 class Block(nn.Module):
-    """Attention and an MLP, each after a norm; the tower adds them up."""
+    """Attention and an MLP, each after a norm; the tower adds their outputs."""
 
     def __init__(self, width: int, heads: int, layer_scale: float) -> None:
         super().__init__()
@@ -214,12 +214,12 @@ class Block(nn.Module):
 
 
 def _attended(block: Block, x: Tensor) -> Tensor:
-    """What a block's attention adds to tokens [B, N, D]."""
+    """The output of a block's attention for tokens [B, N, D]."""
     return block.ls1.of(block.attn.proj, block.attn.attend(block.norm1(x)))
 
 
 def _expanded(block: Block, x: Tensor) -> Tensor:
-    """What a block's MLP adds to tokens [B, N, D]."""
+    """The output of a block's MLP for tokens [B, N, D]."""
     mlp = block.mlp
     return block.ls2.of(mlp.fc2, mlp.act(mlp.fc1(block.norm2(x))))
 
@@ -232,5 +232,5 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((width,), first))
 
     def of(self, layer: nn.Linear, x: Tensor) -> Tensor:
-        """layer(x) * gamma: [..., C] -> [..., D]; the factors are the weights', which are fewer."""
+        """layer(x) * gamma: [..., C] -> [..., D]; gamma scales the weights, which are fewer."""
         return F.linear(x, self.gamma[:, None] * layer.weight, self.gamma * layer.bias)

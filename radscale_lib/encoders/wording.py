@@ -1,4 +1,4 @@
-"""How labels are put into words, and when two texts say the same."""
+"""Put labels into words, and compare texts by their words."""
 
 import re
 import unicodedata
@@ -19,12 +19,12 @@ def spelt_out(name: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """A text's words, in whatever case, spacing and punctuation they are written."""
+    """A text's words, ignoring case, spacing and punctuation."""
     return [plain(word) for word in WORD.findall(text)]
 
 
 def normalised(text: str) -> str:
-    """A text's words, with a blank between them."""
+    """A text's words, separated by blanks."""
     return " ".join(words_of(text))
 
 

@@ -1,1 +1,1 @@
-"""Labels: structured labels read from reports, joined with those of a table, and audited."""
+"""Read structured labels from reports, join them with those of a table, and audit them."""

@@ -1,4 +1,4 @@
-"""How far two readings of the same studies agree, with intervals."""
+"""Agreement of two readings of the same studies, with intervals."""
 
 import math
 from statistics import NormalDist
@@ -28,7 +28,7 @@ SCHEMA = pl.Schema(
 
 
 class Share(NamedTuple):
-    """A share with its interval; all null where there is nothing to take a share of."""
+    """A share with its interval; all null if there are no cases."""
 
     value: float | None
     lower: float | None
@@ -41,7 +41,7 @@ def share(hits: float, weight: float, squares: float) -> Share:
     Args:
         hits: weight of the cases that count.
         weight: weight of all cases.
-        squares: sum of their squared weights; the number of cases where every weight is 1.
+        squares: sum of their squared weights; the number of cases if every weight is 1.
     """
     if weight <= 0:
         return Share(None, None, None)
@@ -58,19 +58,19 @@ def compare(
 ) -> dict[str, object]:
     """A row of `SCHEMA`.
 
-    Agreement and kappa (Cohen 1960) tell present, uncertain, and neither apart: whether a text
-    denies or passes over what is not there is a matter of style. Precision is the share of those
-    found present that are so by the reference; recall the share of those present by the reference
-    that are found so: what is uncertain or missing on the other side counts against both.
+    Agreement and kappa (Cohen 1960) distinguish present, uncertain, and neither, since it is a
+    matter of style whether a text denies or omits what is absent. Precision is the share of those
+    found present that are present by the reference; recall is the share of those present by the
+    reference that are found present. Uncertain or missing on the other side counts against both.
 
     Args:
-        pairs: columns `found` and `true`, states as in `labels.states`, nothing where it is not
-            mentioned, and `weight`; what is missing in `found` counts for recall alone.
+        pairs: columns `found` and `true`, states as in `labels.states`, null if not mentioned, and
+            `weight`; rows missing in `found` count only for recall.
         label: the label.
-        source: whose reading is judged.
-        reference: by which it is.
-        smallest_cell: fewer studies than this have no figures; where fewer are present, or are not,
-            precision, recall and their number are not told.
+        source: the source to judge.
+        reference: the source to compare with.
+        smallest_cell: with fewer studies than this there are no values; if fewer are present, or
+            not present, precision, recall and their number are withheld.
     """
     row: dict[str, object] = dict.fromkeys(SCHEMA.names())
     row |= {"label": label, "source": source, "reference": reference}

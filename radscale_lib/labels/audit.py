@@ -1,4 +1,4 @@
-"""A sample of reports to read oneself, and what it says of each source's labels."""
+"""A sample of reports for a person to read, and scores of each source's labels against it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ SAMPLE = pl.Schema(
         "answer": pl.String,
     }
 )
-"""Columns of `labels/audit/sample.csv`; `answer` is to be filled."""
+"""Columns of `labels/audit/sample.csv`; a person fills in `answer`."""
 ANSWERS = {name: state for name, state in STATES.items() if state != MISSING}
 _SHORT = {
     **{"1": "present", "0": "absent", "-1": "uncertain"},
@@ -33,20 +33,20 @@ _SHORT = {
 
 
 def draw(labels: Labels, catalog: Path, found: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Draw reports to be read: for each label some of every state, and where sources differ.
+    """Draw reports to read: for each label, some of every state and of sources' disagreements.
 
-    A stratum is a state by the first source that reads reports, and whether another source says
-    otherwise; those that differ or are uncertain are few and drawn as often as the others, so that
-    rows have weights: studies of the stratum for each that was drawn. What the sources say is not
-    in the sample, so that it sways nobody.
+    A stratum is a state by the first source that reads reports, combined with whether another
+    source disagrees. Strata with disagreement or uncertainty are small but drawn as often as the
+    others, so rows have weights: the number of the stratum's studies per drawn one. The sample does
+    not show what the sources say, in order not to influence the reader.
 
     Args:
         labels: the study's labels.
         catalog: `catalog.parquet`, for the texts.
-        found: what each source says (`join.known_states`).
+        found: the states by source (`join.known_states`).
 
     Returns:
-        Columns of `SAMPLE`, in an order that tells nothing.
+        Columns of `SAMPLE`, in random order.
 
     Raises:
         LabelsError: if no report was read.
@@ -75,10 +75,10 @@ def draw(labels: Labels, catalog: Path, found: Mapping[str, pl.DataFrame]) -> pl
 
 
 def read_filled(path: Path, labels: Labels) -> pl.DataFrame:
-    """Read a filled sample: study_id, label and the answered state; weights are not taken from it.
+    """Read study_id, label and answered state from a filled sample; its weights are ignored.
 
     Raises:
-        LabelsError: naming file, row and what is wrong with it; no cell's text.
+        LabelsError: naming file, row and problem, but no cell's text.
     """
     try:
         content = path.read_bytes()
@@ -127,14 +127,14 @@ def score(
 ) -> pl.DataFrame:
     """Agreement, precision and recall of each source and label against the answers.
 
-    An answer stands for the studies of its stratum (`draw`) that were not answered, by what the
-    sources say now.
+    An answer also represents the unanswered studies of its stratum (`draw`), according to the
+    sources' present states.
 
     Returns:
         Columns of `agreement.SCHEMA`, with the reference `audit`.
 
     Raises:
-        LabelsError: if the answers are of other studies.
+        LabelsError: if the answers are about other studies.
     """
     known = pl.concat(table.select("study_id") for table in found.values()).unique()
     strange = filled.join(known, on="study_id", how="anti").height
@@ -160,10 +160,10 @@ def score(
 
 
 def below_least(labels: Labels, audited: pl.DataFrame) -> list[tuple[str, str]]:
-    """Labels that the first source that reads reports does not read well enough, and why.
+    """Labels that the first source reading reports does not read well enough, and why.
 
-    The lower end of the interval must reach what is wanted, so that a few answers do not pass; a
-    figure that could not be computed is not enough, either.
+    The lower end of the interval must reach the requirement, so that a few answers are not enough;
+    a value that cannot be computed also fails.
     """
     least = labels.audit.least
     if not labels.readers or not (least.precision or least.recall):
@@ -187,7 +187,7 @@ def _figure(row: Mapping[str, Any], name: str) -> str:
 
 
 def _strata(labels: Labels, label: str, found: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """The stratum of each study that the first source that reads reports has read."""
+    """The stratum of each study read by the first source that reads reports."""
     first = labels.readers[0]
     table = found[first].select("study_id", state=pl.col(label))
     differs = pl.lit(False)
@@ -200,7 +200,7 @@ def _strata(labels: Labels, label: str, found: Mapping[str, pl.DataFrame]) -> pl
 
 
 def _weights(strata: pl.DataFrame, answered: pl.DataFrame) -> pl.DataFrame:
-    """Studies of the stratum for each that was answered: study_id, weight."""
+    """Number of a stratum's studies per answered one: study_id, weight."""
     answered = strata.join(answered.select("study_id"), on="study_id")
     counts = answered.group_by("stratum").len("answered")
     sizes = strata.group_by("stratum").len("studies")
@@ -212,7 +212,7 @@ def _weights(strata: pl.DataFrame, answered: pl.DataFrame) -> pl.DataFrame:
 
 
 def _of_label(table: pl.DataFrame, label: str, labels: Labels) -> pl.DataFrame:
-    """The studies of a label that are read: as many of each stratum, while there are any."""
+    """The studies to read for a label: equally many of each stratum, while there are any."""
     sizes = dict(table["stratum"].value_counts().sort("count", "stratum").iter_rows())
     left, taken = labels.audit.reports, dict[int, int]()
     for place, (stratum, size) in enumerate(sizes.items()):
@@ -235,12 +235,12 @@ def _of_label(table: pl.DataFrame, label: str, labels: Labels) -> pl.DataFrame:
 
 
 def _told(column: str) -> pl.Expr:
-    """A state in which what is denied and what is not mentioned are the same."""
+    """A state in which denied and not mentioned are the same."""
     return pl.col(column).replace(NOT_MENTIONED, STATES["absent"])
 
 
 def _shuffled(what: str, labels: Labels) -> pl.Expr:
-    """A number of each study that orders studies at random, the same for the same seed."""
+    """A number for each study that orders studies at random, determined by the seed."""
 
     def number(study: str) -> int:
         key = f"{labels.audit.seed}/{what}/{study}".encode()

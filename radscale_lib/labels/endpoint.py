@@ -1,4 +1,4 @@
-"""Reads labels by a model behind an endpoint, each text and definition once."""
+"""Read labels with a model behind an endpoint, each text and definition once."""
 
 import sqlite3
 import sys
@@ -31,27 +31,27 @@ from radscale_lib.study.labels import MOST_LABELS
 __all__ = ["Answers", "EndpointError", "by_endpoint"]
 
 AHEAD = 16
-"""Requests for each of those at once that are made ready together."""
+"""Number of requests prepared together, per concurrent request."""
 
 
 _TOLD = 20
 """Number of answers after which a server is judged."""
 _MOST_MALFORMED = 0.9
-"""Share of malformed answers above which it does not."""
+"""Share of malformed answers above which it fails."""
 
 
 class _DamagedError(ValueError):
-    """A row of answers that nobody wrote."""
+    """An invalid row in the file of answers."""
 
 
 class Answers:
-    """What a model answered, in a file that outlives a killed job; it holds no text."""
+    """The answers of a model, in a file that survives a killed job and holds no report text."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file at `path`, which is made if it is not there.
+        """Open the file at `path`, creating it if needed.
 
         Raises:
-            EndpointError: if it cannot be used; so do the other methods.
+            EndpointError: if it cannot be used; also raised by the other methods.
         """
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class Answers:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Errors of the file, with what to do."""
+        """Raise errors of the file with a remedy."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -95,7 +95,7 @@ class Answers:
             return Reading(state, start, end, reason)
 
     def keep(self, answers: Iterable[tuple[bytes, Reading]]) -> None:
-        """Keep answers, whole or not at all."""
+        """Keep answers, all or none."""
         with self._named(), self._file:
             self._file.executemany(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
@@ -114,20 +114,20 @@ def by_endpoint(
     path: Path,
     first_wait: float = FIRST_WAIT,
 ) -> Iterator[list[Labelled]]:
-    """What reports say of each label of the study, by the study's endpoint.
+    """Read what reports say about each of the study's labels, with the study's endpoint.
 
-    Texts that address a model or are longer than `labels.endpoint.characters` are not sent.
+    Texts that address a model, or exceed `labels.endpoint.characters`, are not sent.
 
     Args:
         labels: the study's labels, with their endpoint.
         language: code of the reports' language.
         reports: N reports.
-        path: file of the answers, those of earlier attempts included.
+        path: file of the answers, including those of earlier attempts.
         first_wait: seconds before the second attempt of a request.
 
     Raises:
         EndpointError: if the server may not be used, refuses requests, or fails in all attempts;
-            what it answered is kept.
+            its answers so far are kept.
     """
     assert labels.endpoint is not None
     server = Server(labels.endpoint, first_wait)
@@ -158,14 +158,14 @@ class _Asker:
         return key_of(text, label, self.definitions[label], model, self.language)
 
     def unknown(self, text: str) -> list[str]:
-        """Labels of a text that no answer is kept of."""
+        """Labels of a text without a kept answer."""
         return [name for name in self.definitions if self.answers.get(self.key(text, name)) is None]
 
     def keep(self, answers: Sequence[tuple[bytes, Reading]]) -> None:
-        """Keep what one request answered, but for what is malformed: that is asked again.
+        """Keep the answers to one request, except malformed ones, which are requested again.
 
         Raises:
-            EndpointError: if nearly all answers so far are malformed as a whole.
+            EndpointError: if nearly all answers so far are entirely malformed.
         """
         usable = [(key, each) for key, each in answers if each.reason != MALFORMED]
         self.answers.keep(usable)
@@ -179,7 +179,7 @@ class _Asker:
             )
 
     def ask(self, text: str, labels: Sequence[str]) -> list[tuple[bytes, Reading]]:
-        """Answers of the server; runs in a thread of its own."""
+        """Request answers from the server; runs in a thread of its own."""
         wanted: Mapping[str, str] = {name: self.definitions[name] for name in labels}
         model = self.endpoint.model
         try:
@@ -217,7 +217,7 @@ def _read(asker: _Asker, reports: Sequence[Report]) -> Iterator[list[Labelled]]:
 
 
 def _ask_all(pool: ThreadPoolExecutor, asker: _Asker, texts: Iterable[str]) -> None:
-    """Ask for all labels of some texts that are not known; keep the answers as they come."""
+    """Request all unknown labels of the texts, and keep the answers as they come."""
     pending = set()
     for text in texts:
         names = asker.unknown(text)
@@ -255,7 +255,7 @@ def _said(asker: _Asker, report: Report) -> Iterator[Labelled]:
 
 
 def _in_section(report: Report, reading: Reading) -> Labelled:
-    """A reading of both sections' text as one of a section; what crosses them has no place."""
+    """Convert a reading of both sections' text to one section; quotes across both have no place."""
     if reading.start < 0:
         return Labelled(None, reading)
     begin = len(report.findings) + 1 if report.findings else 0

@@ -1,23 +1,23 @@
-"""Texts that address a model instead of describing a film: nothing is read from them.
+"""Detect texts that address a model instead of describing a film; they are not read.
 
-The patterns want an order, as "ignore", and what only a model is told to leave, as "the above": a
-report that is to be disregarded, a model that drew a box, or a film that "was read as negative"
-address nobody. They are of all languages with cues, whatever the archive's, and plain orders in
-Chinese, Japanese and Russian, over folded text.
+The patterns need both an order, such as "ignore", and an object that only a model would be told to
+ignore, such as "the above". A report to be disregarded, a model that drew a box, or a film that
+"was read as negative" does not match. They cover all languages with cues, whatever the archive's,
+and plain orders in Chinese, Japanese and Russian, and are applied to folded text.
 """
 
 import re
 import unicodedata
 
 INSTRUCTS = "addresses a model"
-"""Why the labels of such a text are missing."""
+"""The reason for the missing labels of such a text."""
 
 _GAP = r"[^.!?;:]{0,50}?\b"
-"""Some words of the same sentence."""
+"""A few words of the same sentence."""
 _START = r"(?:^|[.!?;:,]\s*|\b(?:and|then|please|now|to|und|bitte|et|puis|y|e|luego|depois)\s+)"
-"""Where an order begins."""
+"""The beginning of an order."""
 _ALONE = r"(?=\s*(?:[.,;:!?)]|$)|\s+(?:and|or|then|und|et|y|e)\b)"
-"""Behind words that are not part of a longer name, as "the above" is in "the above finding"."""
+"""Follows words that are not part of a longer phrase, as "the above" is in "the above finding"."""
 
 _LEAVE = (
     "(?:ignore|disregard|forget|override|bypass|do not follow|don t follow|do not obey"
@@ -33,7 +33,7 @@ _TO_OTHERS = (
     r"(?!\s+(?:to|for|from)\s+(?:the\s+)?(?:nurs|patient|staff|team|ward|physician|clinician|doctor"
     r"|technolog|surgeon|resident|icu|family))"
 )
-"""Not behind instructions of people."""
+"""Excludes instructions to people."""
 _WHAT = (
     r"(?:(?:previous|prior|preceding|earlier|above|all|any|the|your|these|those) instructions?"
     rf"{_TO_OTHERS}"
@@ -166,12 +166,12 @@ _LOOKALIKES = str.maketrans("авеікмнорстухјѕԁαβεικνορτ�
 """Cyrillic and Greek letters, in lower case, that look like Latin ones."""
 _DIGITS = str.maketrans("013457@$", "oieastas")
 _MIXED = re.compile(r"(?=[\d@$]*[a-z])(?=[a-z]*[\d@$])[a-z\d@$]{3,20}")
-"""Words with letters and figures, as "ign0re"."""
+"""Words with letters and digits, such as "ign0re"."""
 _APOSTROPHES = str.maketrans(dict.fromkeys("_'`-\u2019\u00b4\u2010\u2011\u2013", " ") | {"ß": "ss"})
 
 
 def instructs(text: str) -> bool:
-    """Whether a text addresses a model, be it with hidden letters, lookalikes, or figures."""
+    """Whether a text addresses a model, even with hidden letters, lookalikes or digits."""
     folded = _folded(text)
     forms = {folded, folded.translate(_LOOKALIKES)}
     forms |= {_MIXED.sub(lambda word: word[0].translate(_DIGITS), form) for form in forms}
@@ -179,7 +179,7 @@ def instructs(text: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    """Lower case, without accents and hidden letters; marks within words are blanks."""
+    """Lower case, without accents and hidden letters; marks within words become blanks."""
     if not text.isascii():
         text = _HIDDEN.sub("", unicodedata.normalize("NFKD", text))
     return text.lower().translate(_APOSTROPHES)

@@ -1,4 +1,4 @@
-"""From what each source says to the labels of the study: a table for each group of labels."""
+"""Join the states of all sources into the study's labels: a table for each group of labels."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
@@ -13,7 +13,7 @@ from radscale_lib.shards.parquet import write_table
 from radscale_lib.study.archive import Labels
 
 FOLDERS = {"pool": ("pool",), "held-out": ("train", "validation", "test")}
-"""Folders of the labels' tables, and the splits whose images are in each."""
+"""Folders of the label tables, and the splits whose images are in each."""
 COUNTS = pl.Schema(
     {"source": pl.String, "label": pl.String, "state": pl.String, "studies": pl.Int64}
 )
@@ -26,7 +26,7 @@ class LabelsError(ValueError):
 def known_states(
     labels: Labels, catalog: Path, parts: Mapping[str, Sequence[Path]]
 ) -> dict[str, pl.DataFrame]:
-    """What each source says of each study.
+    """The states of each study by source.
 
     Args:
         labels: the study's labels.
@@ -34,9 +34,9 @@ def known_states(
         parts: parts of what each source read from reports.
 
     Returns:
-        By source: `study_id` and an int8 column for each label, as `labels.states` has them.
-        Studies that a source says nothing of are left out. Of a table with labels for each image,
-        the surest affirmation of a study's images counts.
+        By source: `study_id` and an int8 column for each label, as in `labels.states`. Studies
+        about which a source says nothing are left out. If a table has labels for each image, the
+        most certain affirmation among a study's images counts.
     """
     found: dict[str, pl.DataFrame] = {}
     for source in labels.sources:
@@ -69,15 +69,15 @@ def write_labels(
 ) -> None:
     """Write `pool/<group>.parquet` and `held-out/<group>.parquet`: a row for each image.
 
-    Of several sources a later one fills in what those before it do not know; test patients have
-    the labels of `labels.test_source`, if there is one.
+    A later source fills in what earlier ones do not know; test patients get the labels of
+    `labels.test_source`, if there is one.
 
     Args:
         labels: the study's labels.
         catalog: `catalog.parquet`.
         parts: parts of what each source read from reports.
         out: the folder `labels`.
-        dropped: labels that the first source that reads reports says nothing of.
+        dropped: labels for which the first source that reads reports is not used.
     """
     images = _table(labels, catalog)
     states: dict[str, pl.DataFrame] = {}
@@ -123,8 +123,8 @@ def write_labels(
 def count_states(found: Mapping[str, pl.DataFrame], smallest_cell: int = 1) -> pl.DataFrame:
     """Studies by source, label and state (`COUNTS`).
 
-    Fewer than `smallest_cell` are null, and where that is one state alone, the next larger count
-    is, which their sum would tell it by.
+    Counts below `smallest_cell` are null; if that is a single state, so is the next larger count,
+    since the sum would reveal it.
     """
     rows = []
     for source, table in found.items():
@@ -143,7 +143,7 @@ def count_states(found: Mapping[str, pl.DataFrame], smallest_cell: int = 1) -> p
 
 
 def compare_sources(found: Mapping[str, pl.DataFrame], smallest_cell: int = 1) -> pl.DataFrame:
-    """Agreement of each two sources on each label (`agreement.SCHEMA`); a table is the reference.
+    """Agreement of each pair of sources on each label (`agreement.SCHEMA`); tables are references.
 
     Uncertain, denied and unmentioned are distinguished as in `agreement.compare`.
     """
@@ -160,7 +160,7 @@ def compare_sources(found: Mapping[str, pl.DataFrame], smallest_cell: int = 1) -
 
 
 def _wide(part: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """A row for each study of a part of what a source read, in order of their ids."""
+    """A row for each study in a part read by a source, in order of ids."""
     states = part.select(
         "study_id", "label", pl.col("state").replace_strict(STATES, return_dtype=pl.Int8)
     )
@@ -174,7 +174,7 @@ def _wide(part: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 
 def _table(labels: Labels, catalog: Path) -> pl.DataFrame:
-    """Images with the labels of a table, if it is a source, under the labels' own names."""
+    """Images with the labels of the table, if it is a source, under the labels' own names."""
     own: dict[str, str] = {}
     for group, columns_of in group_columns(labels).items():
         for column, name in zip(columns_of, getattr(labels, group), strict=True):
@@ -189,7 +189,7 @@ def _table(labels: Labels, catalog: Path) -> pl.DataFrame:
 def _filled(
     tables: Sequence[pl.DataFrame], names: Sequence[str], columns: Sequence[str]
 ) -> pl.DataFrame:
-    """Of each label what the first table that knows it says; null where it is not mentioned."""
+    """Each label from the first table that knows it; null if not mentioned."""
     together = pl.concat(
         [
             table.select(

@@ -1,4 +1,4 @@
-"""Finds phrases in a sentence's words."""
+"""Find phrases among a sentence's words."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -9,11 +9,11 @@ GAP = "…"
 """Stands in a phrase for up to `GAP_WORDS` words."""
 GAP_WORDS = 4
 _SHORTEST_HEAD = 5
-"""Letters of the shortest word that a compound can end with."""
+"""Minimum length of a word with which a compound can end."""
 
 
 class Found(NamedTuple):
-    """A phrase in a sentence: what it stands for, and its words from `first` to before `last`."""
+    """A phrase found in a sentence: its meaning, and its words from `first` to before `last`."""
 
     meaning: int
     first: int
@@ -34,10 +34,10 @@ class Matcher:
         """Index phrases by their first word.
 
         Args:
-            phrases: each with what it stands for; `GAP` stands for up to four words.
-            endings: that the last word of a phrase may have, too.
-            stops: folded words that a gap does not pass.
-            compounds: whether a word that ends with a phrase of one word is that phrase, too.
+            phrases: phrases with their meanings; `GAP` stands for up to four words.
+            endings: optional endings of a phrase's last word.
+            stops: folded words that a gap does not span.
+            compounds: whether a word that ends with a one-word phrase counts as that phrase.
             umlauts: whether ä, ö and ü may be written ae, oe and ue.
         """
         self._stops = {*stops, ",", ":", "(", ")", QUESTION, OPENED}
@@ -65,7 +65,7 @@ class Matcher:
                         self._heads.setdefault(last[0], []).append(meaning)
 
     def find(self, sentence: Sequence[Word]) -> list[Found]:
-        """Every phrase in a sentence, overlapping ones too, in order of their first word."""
+        """All phrases in a sentence, including overlapping ones, in order of their first word."""
         found = []
         for place, word in enumerate(sentence):
             listed = self._first.get(word.text)
@@ -83,7 +83,7 @@ class Matcher:
     def _match(
         self, sentence: Sequence[Word], place: int, parts: tuple[tuple[str, ...], ...]
     ) -> int:
-        """Where a phrase that begins at a place ends; 0 if it is not there."""
+        """End of a phrase that begins at a position; 0 if it is not there."""
         last = _run(sentence, place, parts[0])
         for part in parts[1:]:
             if not last:
@@ -105,10 +105,10 @@ class Matcher:
 
 
 def longest(found: Iterable[Found]) -> Iterator[list[Found]]:
-    """Of phrases in order of their first word, those that begin first and are longest there.
+    """Select from ordered phrases those that begin first and are longest there.
 
     Yields:
-        All meanings of one phrase; no two that are yielded overlap.
+        All meanings of one phrase; yielded phrases do not overlap.
     """
     end, same = 0, list[Found]()
     for each in sorted(found, key=lambda each: (each.first, -each.last)):

@@ -10,7 +10,7 @@ from radscale_lib.labels.audit import STATE_NAMES
 
 
 def page(sample: pl.DataFrame, study: str) -> str:
-    """A page with a sample's reports, their words as text and never as markup.
+    """A page with a sample's reports, inserted as text and never as markup.
 
     Args:
         sample: columns of `audit.SAMPLE`.

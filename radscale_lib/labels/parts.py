@@ -1,4 +1,4 @@
-"""Parts of what sources read, as a command line names them."""
+"""Command-line options for the parts that sources read."""
 
 import argparse
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a model is asked of a report, and how its answer is read."""
+"""The request to a model about a report, and the parsing of its answer."""
 
 import hashlib
 import json
@@ -23,22 +23,22 @@ INSTRUCTIONS = (
 REFUSED, MALFORMED, CUT = "refused", "malformed answer", "answer cut short"
 NOT_TAKEN = "refused by the server"
 PROBE = "No pleural effusion."
-"""Our own text, to find out whether a server refuses one text or every request."""
+"""Our own text, used to find out whether a server refuses one text or every request."""
 _LETTERS = 3
-"""Letters of the shortest evidence, but for scripts without capital letters, which need fewer."""
+"""Minimum number of letters in evidence; scripts without capital letters need fewer."""
 NO_EVIDENCE = "evidence is not in the text"
 TOO_LONG = "too long"
 _ANSWERS = [name for name, state in STATES.items() if state != MISSING]
 
 
 def key_of(text: str, label: str, definition: str, model: str, language: str) -> bytes:
-    """What an answer is kept by: a digest of all that it depends on."""
+    """The key under which an answer is kept: a digest of all that it depends on."""
     parts = json.dumps([INSTRUCTIONS, model, language, label, definition, text])
     return hashlib.sha256(parts.encode()).digest()[:16]
 
 
 def request(text: str, labels: Mapping[str, str], model: str, language: str) -> dict[str, Any]:
-    """The body of a request for labels, by their definitions."""
+    """The body of a request for labels with their definitions."""
     asked = {"labels": dict(labels), "language": language, "report": text}
     answer = {
         "type": "object",
@@ -74,10 +74,10 @@ def request(text: str, labels: Mapping[str, str], model: str, language: str) -> 
 def read_answer(
     choice: Any, text: str, labels: Sequence[str], stopwords: Collection[str] = ()
 ) -> list[Reading]:
-    """What a choice of a completion says of each label.
+    """What a choice of a completion says about each label.
 
-    What cannot be used is missing, with the reason; labels that were not asked for do not count.
-    A claim must quote the text; what is present, some word that is none of `stopwords`.
+    Unusable parts are missing, with the reason; labels that were not requested are ignored. A claim
+    must quote the text; for a present label the quote needs a word outside `stopwords`.
     """
     try:
         message = choice["message"]
@@ -95,7 +95,7 @@ def read_answer(
 
 
 def _json(content: str) -> Any:
-    """The one JSON value of an answer, be it fenced or with words around it.
+    """The only JSON value of an answer, which may be fenced or surrounded by words.
 
     Raises:
         ValueError: if there is none, or more than one.
@@ -107,7 +107,7 @@ def _json(content: str) -> Any:
 
 
 def missing(reason: str, labels: Sequence[str]) -> list[Reading]:
-    """Readings of labels of which nothing is known."""
+    """Readings of unknown labels."""
     return [Reading(MISSING, reason=reason)] * len(labels)
 
 
@@ -127,7 +127,7 @@ def _reading(said: Any, text: "_Quoted", stopwords: Collection[str]) -> Reading:
 
 
 class _Quoted:
-    """A text in which words are looked for, in whatever case and spacing, in linear time."""
+    """A text that is searched for words in linear time, ignoring case and spacing."""
 
     def __init__(self, text: str) -> None:
         self._starts, plain = [], []
@@ -140,7 +140,7 @@ class _Quoted:
         self._plain = " ".join(plain)
 
     def place(self, evidence: str) -> tuple[int, int] | None:
-        """Where words stand; None if they do not, or are not words."""
+        """The position of words; None if they are not in the text, or are not words."""
         if len(evidence) > 2 * len(self._plain):
             return None
         wanted = _lower(" ".join(re.findall(r"\S+", evidence)))
@@ -157,7 +157,7 @@ class _Quoted:
 
 
 def _lower(text: str) -> str:
-    """Lower case, letter by letter, so that places stay."""
+    """Lower case, letter by letter, so that positions are kept."""
     lower = text.lower()
     if len(lower) == len(text):
         return lower

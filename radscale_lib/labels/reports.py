@@ -22,11 +22,11 @@ from radscale_lib.labels.states import (
 from radscale_lib.shards.parquet import open_table
 
 ROWS = 65_536
-"""Rows that are written at a time, about."""
+"""Approximate number of rows written at a time."""
 
 
 class Report(NamedTuple):
-    """The texts of a study that are read."""
+    """The texts of a study to read."""
 
     study_id: str
     findings: str
@@ -34,25 +34,25 @@ class Report(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Both sections; the impression stands behind a line's end."""
+        """Both sections, separated by a line feed."""
         return f"{self.findings}\n{self.impression}" if self.findings else self.impression
 
 
 class Labelled(NamedTuple):
-    """What a report says of a label, and in which section (null: nowhere)."""
+    """What a report says about a label, and in which section (null: in none)."""
 
     section: str | None
     reading: Reading
 
 
 def read_reports(catalog: Path, part: int, parts: int) -> list[Report]:
-    """Reports with text of a part of the studies, in order of their ids.
+    """Non-empty reports of a part of the studies, in order of ids.
 
     Args:
         catalog: `catalog.parquet`.
         part: number of the part.
-        parts: parts that the studies are divided into, by a digest of their texts: equal texts are
-            in one part.
+        parts: number of parts. Studies are divided by a digest of their texts, so that equal texts
+            are in the same part.
     """
     texts = [pl.col(name).fill_null("").str.strip_chars() for name in SECTIONS]
     table = (
@@ -68,7 +68,7 @@ def read_reports(catalog: Path, part: int, parts: int) -> list[Report]:
 
 
 def by_rules(reader: RuleReader, reports: Iterable[Report]) -> Iterator[list[Labelled]]:
-    """What reports say of each label of a reader, by rules."""
+    """What reports say about each label of a reader, by rules."""
     for report in reports:
         if instructs(report.text):
             yield [Labelled(None, Reading(MISSING, reason=INSTRUCTS))] * len(reader.labels)
@@ -88,11 +88,11 @@ def write_readings(
     reports: Sequence[Report],
     readings: Iterable[Sequence[Labelled]],
 ) -> None:
-    """Write what was read: a row for each study and label, in their orders.
+    """Write readings: a row for each study and label, in the given orders.
 
     Args:
         path: Parquet file to write.
-        source: who read.
+        source: name of the source.
         labels: K names.
         reports: N reports.
         readings: N times K readings.

@@ -1,9 +1,9 @@
-"""Reads by rules what a report says of each label: present, absent, uncertain, or nothing.
+"""Read by rules what a report says about each label: present, absent, uncertain, or nothing.
 
-Phrases mention labels (`radscale_lib.languages.phrases`), cues around them tell what is claimed
-(`radscale_lib.languages.cues`): the method of NegEx and ConText (Chapman et al. 2001, Harkema et
-al. 2009), with lists, removals, the past, and questions. A cue reaches through its sentence until a
-word that ends its reach, or until a part of the sentence that affirms something of its own.
+Phrases mention labels (`radscale_lib.languages.phrases`), and cues around them determine the claim
+(`radscale_lib.languages.cues`). This is the method of NegEx and ConText (Chapman et al. 2001,
+Harkema et al. 2009), extended by lists, removals, the past, and questions. The scope of a cue ends
+at a terminating word, or at a part of the sentence that makes an affirmation of its own.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ from radscale_lib.languages.phrases import phrases
 TUBES = frozenset(
     {"ett", "tracheostomy", "ngt", "cvc", "swan ganz", "chest tube", "pacemaker", "support devices"}
 )
-"""Entries of the phrases that can be removed."""
+"""Phrase entries of things that can be removed."""
 KNOWN_SENTENCES = 2**17
-"""Sentences whose claims are kept: most of those in reports are written again and again."""
+"""Number of sentences whose claims are cached, since most sentences in reports recur."""
 
 _ENDS, _KEEP, _ASKED, _PAST, _PAST_AFTER = range(5)
 _DENY, _DENY_AFTER, _REMOVED, _REMOVED_AFTER, _HEDGE, _HEDGE_AFTER = range(5, 11)
@@ -45,15 +45,15 @@ _BACKWARD = {
 _AND, _WITH, _OR, _VERB, _SHOWN, _AFFIRMS, _NOW, _PART = range(8)
 _HANDLED, _PLACED, _BESIDE, _FAULT, _REMAINING = range(8, 13)
 _SIGNS = ("(-)", "(–)", "-ve", "–ve")
-"""Stand for "negative"."""
+"""Symbols for "negative"."""
 _MENTION, _DENIAL, _APART = range(3)
 _SKIPPED_HEADINGS = ("indication", "other", "record", "signature")
 _FIRST_WORDS = 40
-"""Characters in which a heading ends."""
+"""Maximum number of characters of a heading."""
 
 
 class Claim(NamedTuple):
-    """What a sentence says of a label: its number, the state, and the words' place."""
+    """What a sentence says about a label: its number, the state, and the position of the words."""
 
     label: int
     state: int
@@ -62,7 +62,7 @@ class Claim(NamedTuple):
 
 
 class RuleReader:
-    """Reads what reports of one language say of some labels."""
+    """Reads what reports in one language say about labels."""
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class RuleReader:
         """Prepare the phrases.
 
         Args:
-            labels: names, K. A name that ends with a class of positions, as `ett_abnormal` or
-                `ETT - Borderline`, is of the tube before it.
+            labels: K names. A name that ends with a position class, such as `ett_abnormal` or `ETT
+                - Borderline`, refers to the tube before it.
             added: further phrases by label.
             language: code of the reports' language.
 
@@ -117,7 +117,7 @@ class RuleReader:
     def _phrases(
         self, added: Mapping[str, Sequence[str]], language: str
     ) -> Iterator[tuple[str, int]]:
-        """Phrases of every label; what each stands for is its number times 3, and how it claims."""
+        """Phrases of all labels, each with the label's number times 3 plus the kind of claim."""
         mentions, known = phrases(language).mentions, self._cues
         for number, (label, entry) in enumerate(zip(self.labels, self._entries, strict=True)):
             listed = [
@@ -136,7 +136,7 @@ class RuleReader:
                         yield phrase.replace(f" {GAP}", f" : {GAP}", 1), 3 * number + kind
 
     def read(self, text: str) -> list[Reading]:
-        """What a text says of each label [K]; of several claims the surest affirmation counts."""
+        """What a text says about each label [K]; of several claims the most certain one counts."""
         found = [SILENT] * len(self.labels)
         for start, end in self._sentences(text):
             sentence = text[start:end]
@@ -153,7 +153,7 @@ class RuleReader:
         return found
 
     def _sentences(self, text: str) -> Iterator[tuple[int, int]]:
-        """Sentences but those under a heading of what is asked, compared, or done."""
+        """Sentences, except under headings of indications, comparisons and techniques."""
         skipping = False
         known = self._cues
         for start, end in sentences(
@@ -262,18 +262,18 @@ class RuleReader:
 
 _OPPOSITE = {"normal": "abnormal", "abnormal": "normal"}
 _NEAR = {"cm": 2.0, "mm": 20.0}
-"""A tip that is less above the carina is too low."""
+"""A tip closer to the carina than this is too low."""
 
 
 def _is_near(parts: Sequence[Word], first: int) -> bool:
-    """Whether a distance that is too small stands before words of a position."""
+    """Whether a distance that is too small precedes words of a position."""
     if first < 2 or parts[first - 1].text not in _NEAR or not parts[first - 2].text[0].isdigit():
         return False
     return float(parts[first - 2].text.replace(",", ".")) < _NEAR[parts[first - 1].text]
 
 
 class _Scopes:
-    """How far the cues of a sentence reach."""
+    """The scopes of the cues in a sentence."""
 
     def __init__(
         self,
@@ -286,7 +286,7 @@ class _Scopes:
         self._parts, self._plain = parts, plain
         self._count = len(parts)
         self._starts: dict[int, set[int]] = {}
-        """Kinds of the cue that begins at a place."""
+        """Kinds of the cues beginning at each position."""
         self._within: set[int] = set()
         self._around: dict[int, set[int]] = {}
         for each in around:
@@ -296,13 +296,13 @@ class _Scopes:
             place for mention in mentions for place in range(mention.first, mention.last)
         }
         self._limits = [0] * (self._count + 1)
-        """Number of the clause that a place is in, by the cues that end a reach."""
+        """Number of the clause of each position; clauses are divided by terminating cues."""
         self._reach: dict[int, set[int]] = {}
         self._spared: set[int] = set()
-        """Places where a denial denies no tube."""
+        """Positions at which a denial does not refer to a tube."""
         self.some_remain = any(_REMAINING in kinds for kinds in self._around.values())
         self._of_parts: set[int] = set()
-        """Places of tubes of which a part, as the tip, is what is denied or doubted."""
+        """Positions of tubes of which only a part, such as the tip, is denied or doubted."""
         chosen = list(longest(marks))
         clause = 0
         for group in chosen:
@@ -311,7 +311,7 @@ class _Scopes:
             self._within.update(range(group[0].first, group[0].last))
         looks_back = False
         for one, other in pairwise(reversed(chosen)):
-            # "which has resolved", "but now absent": no end of a reach parts these from before.
+            # "which has resolved", "but now absent": these refer back across a terminating word.
             looks_back = other[0].last == one[0].first and (looks_back or self._looks_back(one[0]))
             if looks_back:
                 self._starts[other[0].first].discard(_ENDS)
@@ -324,16 +324,16 @@ class _Scopes:
             self._spread(group[0].first, group[0].last, {each.meaning for each in group})
 
     def has(self, kind: int, place: int) -> bool:
-        """Whether a cue of a kind reaches a place."""
+        """Whether a position is within the scope of a kind of cue."""
         return place in self._reach.get(kind, ())
 
     def over(self, kind: int, mention: Found) -> bool:
-        """Whether a cue of a kind reaches a word of a mention."""
+        """Whether a word of a mention is within the scope of a kind of cue."""
         reached = self._reach.get(kind, _NOTHING)
         return any(place in reached for place in range(mention.first, mention.last))
 
     def of_a_part(self, mention: Found) -> bool:
-        """Whether cues that reach a mention of a tube are about a part of it."""
+        """Whether the cues in whose scope a tube is mentioned are about a part of it."""
         return any(place in self._of_parts for place in range(mention.first, mention.last))
 
     def denies_in(self, found: Found) -> bool:
@@ -344,7 +344,7 @@ class _Scopes:
         )
 
     def end_of_list(self, mention: Found, places: Sequence[int]) -> int:
-        """Where what is said of a tube ends; behind a list, what is said of all its tubes."""
+        """Where a statement on a tube ends; after a list, it is about all tubes of the list."""
         at = mention.last
         for place in (place for place in places if place > mention.first):
             between = range(at, place)
@@ -354,23 +354,23 @@ class _Scopes:
         return self._count
 
     def is_spared(self, mention: Found) -> bool:
-        """Whether a denial that reaches a mention of a tube is of something beside it."""
+        """Whether a denial with a tube in its scope refers to something else."""
         behind = self._around.get(mention.last, _NOTHING)
         return _FAULT in behind or mention.first in self._spared
 
     def is_blank(self, mention: Found) -> bool:
-        """Whether a mention heads a line that says nothing: "Effusion: ___"."""
+        """Whether a mention heads a blank line: "Effusion: ___"."""
         return mention.last == self._count - 1 and self._parts[mention.last].text == ":"
 
     def is_now(self, place: int) -> bool:
-        """Whether the clause of a place says that something is there now."""
+        """Whether the clause of a position says that something is present now."""
         clause = self._limits[place]
         return any(
             _NOW in kinds and self._limits[at] == clause for at, kinds in self._around.items()
         )
 
     def joined_by_or(self, first: int, last: int) -> bool:
-        """Whether "or" or "versus" stands between two places of one clause, and no mark."""
+        """Whether "or" or "versus", but no mark, is between two positions of one clause."""
         clause = self._limits[first]
         kept = any(
             _KEEP in kinds and at < first
@@ -384,7 +384,7 @@ class _Scopes:
         )
 
     def mark_at(self, place: int) -> bool:
-        """Whether a part of the sentence begins behind a place."""
+        """Whether a new part of the sentence begins after a position."""
         text = self._parts[place].text
         return text in (",", "(", ")") or not self._around.get(place, _NOTHING).isdisjoint(
             (_AND, _WITH)
@@ -392,7 +392,7 @@ class _Scopes:
 
     def _spread(self, first: int, last: int, kinds: set[int]) -> None:
         if self._parts[first].text == ":" and not self._follows(first):
-            # ": no" after a heading denies what comes; after a finding, the finding.
+            # ": no" after a heading denies what follows; after a finding, it denies the finding.
             kinds = {_DENY if kind == _DENY_AFTER else kind for kind in kinds}
         if (
             _DENY in kinds
@@ -404,7 +404,7 @@ class _Scopes:
             kinds = kinds - {_WISHED, _HEDGE}
         for before, after in _BACKWARD.items():
             wanted = {before, after} & kinds
-            if len(wanted) == 2:  # of both kinds: what stands beside it in its part decides
+            if len(wanted) == 2:  # of both kinds: its neighbours in the same part decide
                 back = self._follows(first) or self._ends_a_part(last, before == _HEDGE)
                 wanted = {after} if back else {before}
             reached = self._reach.setdefault(before, set()) if wanted else set()
@@ -430,7 +430,7 @@ class _Scopes:
         return any(_HANDLED in self._around.get(place, _NOTHING) for place in places)
 
     def _beside(self, start: int) -> Iterator[int]:
-        """Places behind a word such as "of", behind what a denial denies."""
+        """Positions after a word such as "of" that follows what a denial denies."""
         found = False
         for place in range(start, self._count):
             if not {_DENY, _ENDS}.isdisjoint(self._starts.get(place, ())):
@@ -448,7 +448,7 @@ class _Scopes:
         return False
 
     def _ends_a_part(self, last: int, with_its_part: bool) -> bool:
-        """Whether nothing is mentioned, or nothing stands, from a place to the end of its part."""
+        """Whether there is no mention, or no word, from a position to the end of its part."""
         return not any(with_its_part or p in self._mentioned for p in self._part_from(last))
 
     def _looks_back(self, cue: Found) -> bool:
@@ -457,14 +457,14 @@ class _Scopes:
         return after and self._ends_a_part(cue.last, False)
 
     def _part_from(self, start: int) -> Iterator[int]:
-        """Places from one to the end of its part of the sentence."""
+        """Positions from one to the end of its part of the sentence."""
         for place in range(start, self._count):
             if self.mark_at(place) or _ENDS in self._starts.get(place, ()):
                 return
             yield place
 
     def _around_a_part(self, start: int) -> Iterator[int]:
-        """Places beside a tube's part, and behind it, in what is left of a sentence's part."""
+        """Positions next to and after a tube's part, in the remaining part of the sentence."""
         found = False
         for place in self._part_from(start):
             part = self._is_part(place)
@@ -475,7 +475,7 @@ class _Scopes:
             found = found or part
 
     def _of_a_part(self, first: int, last: int, reached: Collection[int]) -> Collection[int]:
-        """Places, of those that a cue reaches before it, where a part of a tube is meant.
+        """Positions, among those in a cue's scope before it, at which a part of a tube is meant.
 
         As in "ETT tip not seen", "ETT, its tip not seen", "ETT with a tip that is not seen", and
         "tips of the ETT and NGT not seen".
@@ -497,7 +497,7 @@ class _Scopes:
         return _PART in self._around.get(place, _NOTHING)
 
     def _part_to(self, end: int) -> int:
-        """Where the part of the sentence begins that ends before a place."""
+        """Start of the part of the sentence that ends before a position."""
         begin = end
         while begin > 0 and not (
             self.mark_at(begin - 1) or _ENDS in self._starts.get(begin - 1, ())
@@ -506,12 +506,12 @@ class _Scopes:
         return begin
 
     def _is_plain(self, place: int) -> bool:
-        """Whether a word is of a mention, or an article, a side, or a part of a tube."""
+        """Whether a word belongs to a mention, or is an article, a side, or a part of a tube."""
         named = place in self._covered or self._is_part(place)
         return named or self._parts[place].text in self._plain
 
     def _names_alone(self, start: int) -> bool:
-        """Whether the part of the sentence from a place on names things and says no more."""
+        """Whether the part of the sentence from a position on only names things."""
         part = list(self._part_from(start))
         return all(map(self._is_plain, part)) and any(place in self._mentioned for place in part)
 
@@ -560,7 +560,7 @@ class _Scopes:
         return verb
 
     def _is_found(self, mark: int) -> bool:
-        """Whether behind a comma a mention ends the clause that is seen, or at a place."""
+        """Whether a mention after a comma ends its clause and is said to be seen or located."""
         if self._parts[mark].text != ",":
             return False
         part = list(self._part_from(mark + 1))
@@ -600,14 +600,14 @@ class _Scopes:
             yield place
 
     def _lists(self, mark: int) -> bool:
-        """Whether the part of the sentence that ends at a mark is a mention and nothing else."""
+        """Whether the part of the sentence that ends at a mark is only a mention."""
         place = mark - 1
         while place >= 0 and place in self._covered:
             place -= 1
         return place < mark - 1 and (place < 0 or self.mark_at(place))
 
     def _claims_itself(self, mark: int) -> bool:
-        """Whether the part of the sentence that ends at a mark has a verb or a cue of its own."""
+        """Whether the part of the sentence before a mark has a verb or a cue of its own."""
         for place in range(mark - 1, -1, -1):
             if self.mark_at(place):
                 return False
@@ -621,7 +621,7 @@ _NOTHING: frozenset[int] = frozenset()
 
 
 def _belongs(mark: Found, mentions: Iterable[Found]) -> bool:
-    """Whether a cue is part of a phrase that denies a label by itself."""
+    """Whether a cue is part of a phrase that itself denies a label."""
     return any(
         mention.meaning % 3 == _DENIAL and mention.first <= mark.first < mention.last
         for mention in mentions
@@ -629,7 +629,7 @@ def _belongs(mark: Found, mentions: Iterable[Found]) -> bool:
 
 
 def _kept(found: list[Found]) -> list[Found]:
-    """Of overlapping phrases of one label, the longest."""
+    """The longest of overlapping phrases of one label."""
     kept: list[Found] = []
     by_label: dict[int, list[Found]] = {}
     for each in sorted(found, key=lambda each: (each.first - each.last, each.first)):
@@ -641,7 +641,7 @@ def _kept(found: list[Found]) -> list[Found]:
 
 
 def _alternatives(scopes: _Scopes, mentions: list[Found], states: list[int]) -> None:
-    """What "or" joins is uncertain: two findings that follow each other, both affirmed."""
+    """Make consecutive affirmed findings that are joined by "or" uncertain."""
     affirmed = [
         place
         for place, (mention, state) in enumerate(zip(mentions, states, strict=True))
@@ -656,7 +656,7 @@ def _alternatives(scopes: _Scopes, mentions: list[Found], states: list[int]) -> 
 
 
 def _entry(label: str, language: str) -> tuple[str, str]:
-    """The entry of the phrases that a label has, and its class of positions."""
+    """The phrase entry of a label, and its position class."""
     name = " ".join(word.text for word in words(label))
     known, mentions = cues(language), phrases(language).mentions
     for of_class, names in known.classes.items():
@@ -677,7 +677,7 @@ def _named(name: str, mentions: Mapping[str, Sequence[str]]) -> str:
 
 
 def _marks(known: Cues) -> Iterator[tuple[str, int]]:
-    """Cues that reach over other words, and what ends their reach."""
+    """Cues with a scope, and the words that end a scope."""
     for listed, kind in (
         (known.ends, _ENDS),
         (known.keep, _KEEP),
@@ -702,7 +702,7 @@ def _marks(known: Cues) -> Iterator[tuple[str, int]]:
 
 
 def _around(known: Cues) -> Iterator[tuple[str, int]]:
-    """Words that part and join what is mentioned."""
+    """Words that separate and join mentions."""
     for listed, kind in (
         (known.ands, _AND),
         (known.withs, _WITH),

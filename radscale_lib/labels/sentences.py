@@ -1,4 +1,4 @@
-"""Sentences and words of a report, with their places in the text."""
+"""Sentences and words of a report, with their positions in the text."""
 
 import re
 import unicodedata
@@ -13,12 +13,12 @@ _LAST_WORD = re.compile(r"([^\W\d_]+)$")
 _WORD = re.compile(r"\([-–]\)|[-–]ve\b|\d+(?:[.,]\d+)*|[^\W\d_]+|[,:()]|[?¿]+")
 _OPENING = re.compile(r"(?<!\w)\?+(?=[^\S\n]*\w)")
 QUESTION, OPENED = "?", "¿"
-"""Marks of questions: behind what is asked, and before it, as in "? pneumonia"."""
+"""Question marks, which come after the question or, as in "? pneumonia", before it."""
 _BULLET = re.compile(r"\s*(?:[-*•–·>+]+\s|\d{1,2}[.)]\s)")
 _LOOK_BACK = 200
-"""Characters before a mark that decide whether a sentence ends there."""
+"""Number of characters before a mark that decide whether a sentence ends there."""
 _LONGEST = 800
-"""Characters of the longest sentence that is read in one piece."""
+"""Maximum number of characters of a sentence read in one piece."""
 _LETTERS = str.maketrans({"ß": "ss", "œ": "oe", "æ": "ae", "ø": "o", "ł": "l"})
 
 
@@ -59,17 +59,17 @@ def sentences(
     leading: Collection[str] = (),
     capital_nouns: bool = False,
 ) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence of a text; a question with its mark.
+    """Start and end of each sentence of a text; question marks are included.
 
-    A line's end is a sentence's unless the sentence goes on (`_Lines`).
+    A line end also ends the sentence unless it continues (`_Lines`).
 
     Args:
         text: a report.
-        abbreviations: folded words whose full stop ends no sentence.
-        spaced_marks: whether a question mark that ends a sentence stands behind a space, as in
-            French; else one behind a space begins a question: "? pneumonia".
-        leading: folded words that end no sentence, as "of".
-        capital_nouns: whether a capital within a sentence tells nothing, as in German.
+        abbreviations: folded words whose full stop does not end a sentence.
+        spaced_marks: whether a question mark that ends a sentence follows a space, as in French;
+            otherwise one after a space begins a question: "? pneumonia".
+        leading: folded words that cannot end a sentence, such as "of".
+        capital_nouns: whether nouns are capitalised within sentences, as in German.
     """
     start = 0
     lines = _Lines(text, leading, capital_nouns) if "\n" in text else None
@@ -85,7 +85,7 @@ def sentences(
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """A sentence, in pieces if no person would write one so long."""
+    """A sentence, in pieces if it is implausibly long."""
     while end - start > _LONGEST:
         blank = max(text.rfind(" ", start + 1, start + _LONGEST), start + _LONGEST // 2)
         yield start, blank
@@ -97,10 +97,11 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 class _Lines:
     """Distinguishes wrapped lines from lines that end a sentence without a full stop.
 
-    A line goes on if its last word ends nothing ("no evidence of"), or if the next begins in lower
-    case, in a text whose lines begin with capitals elsewhere. What begins with a capital may go on
-    if the text is prose, which ends with a full stop, and the word did not fit in its width: in
-    German, and where it is not a capital word but an abbreviation or a number.
+    A line continues if its last word cannot end a sentence ("no evidence of"), or if the next line
+    begins in lower case in a text whose lines otherwise begin with capitals. A line that begins
+    with a capital may be a continuation if the text is prose, which ends with a full stop, and the
+    word did not fit in the width of the line before: in German, and if it is an abbreviation or a
+    number.
     """
 
     def __init__(self, text: str, leading: Collection[str], capital_nouns: bool) -> None:
@@ -110,7 +111,7 @@ class _Lines:
         self._wrapped = wrapped(text) if text.rstrip()[-1:] in set(".!?") else frozenset()
 
     def go_on(self, found: re.Match[str]) -> bool:
-        """Whether a sentence goes on behind a line's end."""
+        """Whether a sentence continues after a line end."""
         line = self._text[self._text.rfind("\n", 0, found.start()) + 1 : found.start()].rstrip()
         if len(found[0]) > 1 or not line or line[-1] in ".:!?;":
             return False

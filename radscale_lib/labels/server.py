@@ -1,4 +1,4 @@
-"""An HTTP client for one address that follows no redirect, uses no proxy, and repeats no text."""
+"""An HTTP client for one address: no redirects, no proxy, and no report text in its errors."""
 
 import http.client
 import io
@@ -20,11 +20,11 @@ from radscale_lib.study.labels import Endpoint, is_inside, outside
 KEY = "RADSCALE_ENDPOINT_KEY"
 """Environment variable with the server's key."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
-"""Seconds before the second attempt, and at most."""
+"""Seconds before the second attempt, and maximum wait."""
 _AGAIN = frozenset({408, 409, 425, 429})
-"""Statuses that pass, besides those from 500 on."""
+"""Temporary error statuses, besides those from 500 on."""
 _OF_ONE_TEXT = frozenset({400, 413, 422})
-"""Statuses that may be of one text: too long, or stopped by a filter."""
+"""Statuses that may concern a single text: too long, or stopped by a filter."""
 _REMEDIES = {
     400: "the server refuses the request: does it know the model, and JSON schemas?",
     401: f"the server requires another key: set {KEY}",
@@ -35,26 +35,25 @@ _REMEDIES = {
     422: "the server refuses the request: does it know the model, and JSON schemas?",
 }
 _LARGEST = 2**22
-"""Bytes of the largest answer that is read."""
+"""Maximum size of an answer, bytes."""
 
 
 class EndpointError(RuntimeError):
-    """A server that cannot be used; the message holds no text of a report."""
+    """A server that cannot be used; the message holds no report text."""
 
 
 class RefusedError(EndpointError):
-    """A request that the server refuses, be it all of them or this one alone."""
+    """A request that the server refuses, whether all requests or only this one."""
 
 
 class Server:
-    """Chat completions of a server; safe to use by several threads."""
+    """Client of a server's chat completions; thread-safe."""
 
     def __init__(self, endpoint: Endpoint, first_wait: float = FIRST_WAIT) -> None:
         """Look up the address.
 
         Raises:
-            EndpointError: if it is outside of the institution and texts may not leave it, or is
-                unknown.
+            EndpointError: if it is outside the institution and texts may not leave, or is unknown.
         """
         self._endpoint, self._first_wait = endpoint, first_wait
         self._key = os.environ.get(KEY, "").strip()
@@ -112,7 +111,7 @@ class Server:
                 else:
                     raise self.stop(_refusal(self.host, status))
             if attempt + 1 < self._endpoint.attempts:
-                # The attempts of several threads spread; which waits how long changes no result.
+                # Spread the attempts of several threads; the waits do not affect results.
                 self._stopped.wait(max(asked, wait * (0.5 + random.random() / 2)))
         failed = (
             f"{self.host}: no answer in {self._endpoint.attempts} attempts, the last {why}: its "
@@ -122,7 +121,7 @@ class Server:
         raise RefusedError(failed) if refusing else self.stop(failed)
 
     def stop(self, why: str) -> EndpointError:
-        """Let nobody try again; the first error is everybody's."""
+        """Stop all attempts; all threads raise the first error."""
         self._error = self._error or EndpointError(why)
         self._stopped.set()
         return self._error
@@ -130,7 +129,7 @@ class Server:
     def _send(self, content: bytes) -> tuple[int, http.client.HTTPMessage, bytes]:
         deadline = time.monotonic() + self._endpoint.timeout
         connection = self._connection()
-        # What is called is not a class, which the types ask for and http.client does not.
+        # Not a class, as the type requires but http.client does not.
         connection.response_class = partial(_Response, deadline=deadline)  # type: ignore[assignment]
         connection.sock.settimeout(_left(deadline))
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -159,7 +158,7 @@ class Server:
             connection.connect()
             peer = str(connection.sock.getpeername()[0])
             if not self._endpoint.texts_leave_institution and not is_inside(peer):
-                connection.close()  # the name has got another address since it was looked up
+                connection.close()  # the name's address has changed since it was looked up
                 raise EndpointError(f"labels.endpoint.url: {outside(self.host)}")
             self._local.connection = connection
         return connection
@@ -172,11 +171,11 @@ class Server:
 
 
 class _Raw(io.RawIOBase):
-    """What a socket receives until a time: each byte may be late, the answer may not."""
+    """Reads a socket until a deadline: single bytes may be slow, but not the whole answer."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self._sock, self._deadline = sock, deadline
-        self._raw = sock.makefile("rb", buffering=0)  # keeps a closed socket open until it is read
+        self._raw = sock.makefile("rb", buffering=0)  # keep a closed socket open until it is read
 
     def readable(self) -> bool:
         return True
@@ -191,7 +190,7 @@ class _Raw(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """A response that is whole before a time, or fails with `TimeoutError`."""
+    """A response that is complete before a deadline, or fails with `TimeoutError`."""
 
     def __init__(self, sock: socket.socket, *args: Any, deadline: float, **more: Any) -> None:
         super().__init__(sock, *args, **more)
@@ -206,7 +205,7 @@ def _left(deadline: float) -> float:
 
 
 def say_where(server: Server, endpoint: Endpoint, texts: int, labels: int) -> None:
-    """Say what will be sent where, before it is."""
+    """Report what will be sent where, before sending."""
     where = "of this machine or its private network" if server.inside else "OUTSIDE the institution"
     print(
         f"{texts:,} report texts go to {server.host}, {where}, for {labels} labels by "
@@ -230,7 +229,7 @@ def _first_choice(answer: Any) -> Any:
     """The first choice of an answer.
 
     Raises:
-        RefusedError: if it holds an error instead.
+        RefusedError: if it is an error.
     """
     choices = answer.get("choices") if isinstance(answer, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -249,5 +248,5 @@ def _asked_to_wait(headers: http.client.HTTPMessage) -> float:
 
 
 def _named(error: Exception) -> str:
-    """Type of an error, whose text might contain an answer."""
+    """The type of an error; its text might contain an answer."""
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

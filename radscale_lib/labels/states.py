@@ -14,10 +14,10 @@ NAMES = {
 }
 STATES = {name: state for state, name in NAMES.items()}
 RANK = {NOT_MENTIONED: 0, ABSENT: 1, UNCERTAIN: 2, PRESENT: 3}
-"""Of several claims about a label, the one of the highest rank counts."""
+"""Rank of states: of several claims about a label, the one with the highest rank counts."""
 
 SECTIONS = ("findings", "impression")
-"""Sections of a report that are read."""
+"""The sections of a report that are read."""
 
 SCHEMA = pa.schema(
     [
@@ -35,13 +35,13 @@ SCHEMA = pa.schema(
 
 
 class Reading(NamedTuple):
-    """What a text says of a label, and where.
+    """What a text says about a label, and where.
 
     Attributes:
         state: one of `NAMES`.
         start: first character of the words that say it; −1 if there are none.
-        end: character behind them.
-        reason: why nothing is known, of `MISSING`.
+        end: character after them.
+        reason: why the state is missing, one of `MISSING`.
     """
 
     state: int

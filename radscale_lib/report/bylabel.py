@@ -1,4 +1,4 @@
-"""What figures of single labels share: which labels are shown, in which order, on which page."""
+"""Common parts of figures by label: which labels are shown, in which order, on which page."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from radscale_lib.study import Study
 
 
 class Counts(NamedTuple):
-    """Test images that have a label, and of how many; None where not known."""
+    """Number of test images with a label, and of all with a known one; None if not known."""
 
     positives: int | None
     cases: int | None
 
     @property
     def share(self) -> str:
-        """`, 3.7%`: the prevalence, if it is known."""
+        """`, 3.7%`: the prevalence, if known."""
         known = self.positives is not None and self.cases
         return f", {self.positives / self.cases:.1%}" if known else ""  # type: ignore[operator]
 
@@ -38,10 +38,10 @@ def label_counts(study: Study, scores: pl.DataFrame, task: str) -> dict[str, Cou
 def shown_labels(
     study: Study, scores: pl.DataFrame, task: str, table: pl.DataFrame
 ) -> pl.DataFrame:
-    """A table without the labels that so few test images have, or lack, that it would tell of them.
+    """A table without the labels that too few test images have, or lack, for disclosure.
 
     Args:
-        study: names the smallest count that is shown.
+        study: states the smallest count that may be shown.
         scores: the scores table.
         task: the task of all rows of the table.
         table: columns `task, target`.
@@ -51,7 +51,7 @@ def shown_labels(
 
 
 def pages(name: str, labels: Sequence[str], most: int) -> Iterator[tuple[str, Sequence[str]]]:
-    """Name and labels of each page (`name`, `name-2`, …), about as many on each."""
+    """Name and labels of each page (`name`, `name-2`, …), spread evenly."""
     if not labels:
         return
     count = math.ceil(len(labels) / max(most, 1))

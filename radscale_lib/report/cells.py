@@ -1,23 +1,23 @@
-"""Counts of few files, rows or images: no number that is told, and no difference, gives them."""
+"""Protect small counts of files, rows or images, also from being found as differences."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
 OTHERS = "other reasons"
-"""Reason of files that are counted together, since each of their reasons has few."""
+"""Reason under which files are counted together if each of their reasons has few."""
 WITHHELD = "withheld"
-"""In place of a count that would tell a small one by the sum of all."""
+"""Shown instead of a count that would reveal a small one through the total."""
 _ATOM = ["stage", "outcome", "reason"]
 
 
 def told(count: int, smallest: int, of: int | None = None) -> str:
-    """A count as text: few are "fewer than", and so are few that are left of all.
+    """A count as text: "fewer than …" if it, or its complement, is small.
 
     Args:
         count: what is counted.
-        smallest: number from which a count is told; 1 tells all.
-        of: of how many, if it is told elsewhere.
+        smallest: smallest number that is shown; 1 shows all.
+        of: the total, if it is shown elsewhere.
     """
     if 0 < count < smallest:
         return f"fewer than {smallest}"
@@ -27,10 +27,10 @@ def told(count: int, smallest: int, of: int | None = None) -> str:
 
 
 def apart(counts: Sequence[int], smallest: int) -> list[str]:
-    """Counts whose sum is told elsewhere, as texts.
+    """Counts as text whose sum is shown elsewhere.
 
-    Where few are left out the next smallest counts are withheld too, until as many as `smallest`
-    are left out in all: else the sum told them.
+    If small counts are withheld, so are the next smallest ones until `smallest` or more are
+    withheld in total; otherwise the sum would reveal them.
     """
     few = [0 < count < smallest for count in counts]
     hidden = sum(count for count, is_few in zip(counts, few, strict=True) if is_few)
@@ -45,12 +45,13 @@ def apart(counts: Sequence[int], smallest: int) -> list[str]:
 
 
 def merged(ledger: pl.DataFrame, smallest: int) -> pl.DataFrame:
-    """A ledger in which files that were not accepted share stage, outcome and reason with many.
+    """A ledger in which each stage, outcome and reason of refused files has many files.
 
-    Reasons of fewer files than `smallest` become `OTHERS`, with the next smallest of the same stage
-    and outcome until they are as many; stages and outcomes of fewer join the smallest other one, of
-    the same outcome if there is one. All counts of the report are sums of these, so that their
-    differences are, too. Where fewer files than `smallest` were not accepted, they are left out.
+    Reasons with fewer files than `smallest` become `OTHERS`, together with the next smallest of the
+    same stage and outcome until they are enough; stages and outcomes with fewer join the smallest
+    other one, with the same outcome if there is one. All counts of the report are sums of these,
+    and so are their differences. If fewer files than `smallest` were refused in all, they are left
+    out.
     """
     if smallest <= 1:
         return ledger
@@ -85,7 +86,7 @@ _Atom = tuple[str, str, str]
 def _few(
     place: dict[_Atom, _Atom], atoms: dict[_Atom, int], smallest: int
 ) -> tuple[set[_Atom], _Atom] | None:
-    """The places that are joined next, and the one that they get; none if each has enough files."""
+    """The groups to join next, and the one they join; None if each has enough files."""
     sums: dict[_Atom, int] = {}
     for atom, now in place.items():
         sums[now] = sums.get(now, 0) + atoms[atom]

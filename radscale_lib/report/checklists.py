@@ -1,7 +1,7 @@
-"""Reporting checklists, filled with what the study file tells and blank where a person must write.
+"""Reporting checklists, filled in from the study file, and blank where a person must write.
 
 CLAIM 2024 (Tejani et al., doi:10.1148/ryai.240300) and TRIPOD+AI (Collins et al. 2024,
-doi:10.1136/bmj-2023-078378): numbers of their items, and names of ours.
+doi:10.1136/bmj-2023-078378): the item numbers are theirs, the item names ours.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Told = Callable[[Study], str]
 def checklist_rows(study: Study) -> list[dict[str, str]]:
     """A row for each item: `Checklist`, `Item`, `About` and `Filled in from the study`.
 
-    An empty text is for a person to write.
+    Empty text is left for a person to write.
     """
     return [
         {"Checklist": name, "Item": item, "About": about, "Filled in from the study": tell(study)}
@@ -241,4 +241,4 @@ CHECKLISTS: dict[str, tuple[tuple[str, str, Told], ...]] = {
         ("27c", "next steps", _blank),
     ),
 }  # fmt: skip
-"""Items of each checklist: number, what it is about, and what the study tells of it."""
+"""Items of each checklist: number, subject, and what the study says about it."""

@@ -13,7 +13,7 @@ MACRO = "macro"
 
 
 def difference_tasks(study: Study, differences: pl.DataFrame) -> list[dict[str, Any]]:
-    """By task: each arm at its largest size, against every baseline and floor.
+    """By task, each arm at its largest size compared with every baseline and floor.
 
     Args:
         study: the study.
@@ -41,9 +41,9 @@ def difference_tasks(study: Study, differences: pl.DataFrame) -> list[dict[str, 
 
 
 def subgroup_tasks(study: Study, subgroups: pl.DataFrame) -> list[dict[str, Any]]:
-    """By task: the worst group of each property, and its gap to the best, at the largest sizes.
+    """By task, each property's worst group and its gap to the best, at the largest sizes.
 
-    Of several seeds the first is shown.
+    If there are several seeds, the first is shown.
 
     Args:
         study: the study.
@@ -64,7 +64,7 @@ def subgroup_tasks(study: Study, subgroups: pl.DataFrame) -> list[dict[str, Any]
 
 
 def _gaps(rows: pl.DataFrame) -> Iterator[dict[str, str]]:
-    """A row for each property: of the mean over labels, or of the label that it is about."""
+    """A row for each property: for the mean over labels, or for the label it concerns."""
     for (by,), of_by in rows.group_by("by", maintain_order=True):
         targets = of_by["target"].unique(maintain_order=True).to_list()
         target = MACRO if MACRO in targets else targets[0]

@@ -1,4 +1,4 @@
-"""What pretraining cost: planned from the budget, used by the run cards."""
+"""The cost of pretraining: planned from the budget, and used according to the run cards."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,20 +7,20 @@ from radscale_lib.study import Study
 
 UNKNOWN = "–"
 JOULES = 3.6e6
-"""Of a kWh."""
+"""Joules per kWh."""
 
 
 def cost_rows(study: Study, cards: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """A row of texts for each arm and base that was trained here, and one of all.
+    """A row of text for each arm and base trained here, and one for the total.
 
     Planned: samples of the budget times FLOPs of a sample, at the study's stated rate
-    (`compute.tflops` × `compute.utilisation`). Used: seconds of the runs, over all tries, times
-    devices. Energy: device-hours times `compute.watts`. What is not known of one run of a row is
-    not known of the row.
+    (`compute.tflops` × `compute.utilisation`). Used: seconds of the runs, over all attempts, times
+    devices. Energy: device-hours times `compute.watts`. If a value is unknown for one run of a row,
+    it is unknown for the row.
 
     Args:
         study: states rate, devices and power.
-        cards: the run cards; of released weights, floors and interpolations none is trained.
+        cards: the run cards; released weights, floors and interpolations are not trained.
     """
     trained = {**study.trained_arms, **study.bases}
     of_arm: dict[str, list[Mapping[str, Any]]] = {}

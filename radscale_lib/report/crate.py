@@ -1,8 +1,8 @@
 """The RO-Crate of a released study: its files, and the jobs that made them.
 
 A Process Run Crate (https://w3id.org/ro/wfrun/process/0.5): one `ro-crate-metadata.json` beside the
-files, for repositories and other programs. Its dates are those of the jobs, so the same results
-give the same bytes.
+files, for repositories and other programs. Its dates are those of the jobs, so that the same
+results give the same bytes.
 """
 
 import mimetypes
@@ -27,7 +27,7 @@ PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 PAPER = "https://arxiv.org/abs/2509.12818"
 UNSTATED = "Not stated: the institution decides who may use these files."
 TYPES = {".parquet": "application/vnd.apache.parquet", ".safetensors": "application/octet-stream"}
-"""Media types that Python does not know."""
+"""Media types unknown to Python."""
 
 
 def write_crate(
@@ -42,7 +42,7 @@ def write_crate(
     Args:
         study: the study.
         folder: holds the files.
-        files: relative to the folder, and the same as below the study's folder.
+        files: relative to the folder, with the same paths as below the study's folder.
         license: address of the licence of the files; None if it is not stated.
         author: name of the institution; None if it is not stated.
     """
@@ -77,7 +77,7 @@ def write_crate(
 
 
 def _jobs(study: Study, files: Sequence[Path]) -> dict[str, Manifest]:
-    """The finished jobs that made the files, by name, in order."""
+    """The finished jobs that made the files, in order of name."""
     provenance = Provenance(study.folder)
     names = sorted({name for path in files if (name := job_of(path.as_posix()))})
     manifests = {name: provenance.manifest(name) for name in names}
@@ -99,7 +99,7 @@ def _add_file(crate: ROCrate, folder: Path, path: Path) -> Entity:
 def _add_job(
     crate: ROCrate, name: str, job: Manifest, files: dict[str, Entity], has_author: bool
 ) -> None:
-    """The action of a job: when, by which code, which of the files it read, and which it made."""
+    """The action of a job: its time and code, and which of the files it read and made."""
     action: dict[str, Any] = {
         "name": name,
         "description": f"Stage {job.stage}, stage id {job.id}",
@@ -128,7 +128,7 @@ def _software(crate: ROCrate, job: Manifest) -> Entity:
 
 
 def _one_or_more(entities: list[Entity]) -> Entity | list[Entity] | None:
-    """RO-Crate 1.1 wants a single value as such."""
+    """A list, or a single value, which RO-Crate 1.1 wants outside a list."""
     return entities if len(entities) > 1 else next(iter(entities), None)
 
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds everything it shows."""
+"""The report: a self-contained HTML file."""
 
 import base64
 from collections.abc import Container, Mapping, Sequence
@@ -81,11 +81,11 @@ def write_report(
         verdicts: the verdicts table.
         ledgers: the ledger of each archive.
         cards: the run cards (`encoder.json`).
-        figures: folder of the drawn figures; those that are not there are left out.
+        figures: folder of the drawn figures; missing ones are left out.
         subsets: the card of the subsets.
         joins: the audit of each archive's joins.
-        texts: what the rules for report texts did in each archive.
-        labels: what was read of labels, and how far it agrees (`labels.labels_section`).
+        texts: counts of what the rules for report texts did in each archive.
+        labels: labels read from reports, and their agreement (`labels.labels_section`).
         elsewhere: the tables of each test archive (`elsewhere.read_elsewhere`).
         splits: counts of each split.
         differences: the differences table.
@@ -193,7 +193,7 @@ def write_report(
 
 
 def _verdict_row(row: Mapping[str, Any]) -> dict[str, str]:
-    """A verdict as texts; of a pair of arms, it says which one it is for."""
+    """A verdict as text; for a pair of arms, it says which arm it favours."""
     return {
         "claim": row["claim"],
         "verdict": SIDES.get(row["kind"], {}).get(row["verdict"], row["verdict"]),
@@ -205,7 +205,7 @@ def _verdict_row(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _stated(study: Study, verdicts: pl.DataFrame, drawn: Container[str]) -> list[dict[str, Any]]:
-    """The claims stated beforehand, each with its test and the figures that show it."""
+    """The claims stated in advance, each with its test and the figures that show it."""
     tests = {
         statement.name: "some arm on some task, Simes"
         if statement.some
@@ -229,7 +229,7 @@ def _stated(study: Study, verdicts: pl.DataFrame, drawn: Container[str]) -> list
 def _links(
     study: Study, drawn: Container[str], tasks: Sequence[str], forest: bool
 ) -> list[dict[str, str]]:
-    """Figures that show a claim on some tasks: the forest, where it has a row, and the curves."""
+    """Figures that show a claim on tasks: the forest, if it has a row there, and the curves."""
     links = [{"name": "forest", "title": "Differences"}] if forest and "forest" in drawn else []
     return links + [
         {"name": f"scaling-{task}", "title": task_title(study, task)}
@@ -251,11 +251,11 @@ SIDES = {
     "ahead": {"supported": "first ahead", "contradicted": "second ahead"},
     "slope": {"supported": "first better", "contradicted": "second better"},
 }
-"""What verdicts on pairs of arms say, whose order is only that of the study."""
+"""Verdicts on pairs of arms, whose order is only that of the study, in words."""
 
 
 def _families(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
-    """How many claims of each family were decided, and how many chance alone would decide."""
+    """Number of decided claims in each family, and of those that chance alone would decide."""
     rows = []
     for kind, words in FAMILIES.items():
         for target in ("", ", labels"):
@@ -290,7 +290,7 @@ def _decided(study: Study, verdicts: pl.DataFrame, drawn: Container[str]) -> lis
 
 
 INLINE = 1_650_000
-"""Bytes of figures that one file holds: with its tables it stays below 2 MB."""
+"""Maximum size of inline figures, bytes, so that with its tables the file stays below 2 MB."""
 
 
 def _figures(
@@ -298,8 +298,8 @@ def _figures(
 ) -> dict[str, list[dict[str, Any]]]:
     """The figures of each section of the report, with caption and alternative text.
 
-    A figure is SVG in the page, or else a picture; it is left out if it has no format that browsers
-    show. Beyond `INLINE` bytes the largest ones are shown from the folder `figures/` instead, which
+    A figure is inline SVG, or else a picture; it is left out if no browser can show its formats.
+    Beyond `INLINE` bytes in total, the largest ones are linked from the folder `figures/`, which
     then belongs to the report.
     """
     found: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
@@ -337,7 +337,7 @@ def _figures(
 
 
 def examples_of(study: Study, table: pl.DataFrame) -> dict[str, Any]:
-    """Generated reports of a task as texts: each image's reference, and what each encoder wrote."""
+    """Generated reports of a task as text: each image's reference, and each encoder's report."""
     ranks = []
     for (rank,), of in table.group_by("rank", maintain_order=True):
         rows = [
@@ -359,7 +359,7 @@ def examples_of(study: Study, table: pl.DataFrame) -> dict[str, Any]:
 
 
 def _metric_tasks(study: Study, scores: pl.DataFrame) -> list[dict[str, Any]]:
-    """Every metric of every task, mean over labels: of arms by size, of baselines and floors."""
+    """All metrics of all tasks, averaged over labels, for arms by size, baselines and floors."""
     tasks = []
     sizes = study.subsets.sizes if study.arms else ()
     for task in study.scaling.metrics:
@@ -388,7 +388,7 @@ def _metric_tasks(study: Study, scores: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _cells(study: Study, sizes: Sequence[int]) -> list[tuple[str, list[tuple[str, int]]]]:
-    """Arm and size of each cell of the rows of a table of scores."""
+    """Arm and size of each cell in the rows of a table of scores."""
     rows = [
         (arm, [(study.baseline_of(arm).arm, 0), *((arm, size) for size in sizes)])
         for arm in study.arms
@@ -438,7 +438,7 @@ def _score_rows(study: Study, task: str, table: pl.DataFrame) -> dict[str, Any]:
 
 
 def _test_archive(study: Study, tables: Mapping[str, pl.DataFrame], name: str) -> dict[str, Any]:
-    """What is known on a test archive, and what cannot be scored there."""
+    """Results on a test archive, and what cannot be scored there."""
     seen = study.seen_from(name)
     absent = [
         study.evaluation.tasks[task].title(task.replace("-", " "))
@@ -501,7 +501,7 @@ def _law_row(arm: str, fit: Mapping[str, Any], cross: Mapping[str, Any] | None) 
 
 
 def _comparison_tasks(study: Study, comparisons: pl.DataFrame) -> list[dict[str, Any]]:
-    """By task and pair of arms: the probability of being ahead at each size, and by how much."""
+    """By task and pair of arms: the probability of being ahead at each size, and the difference."""
     sizes = sorted(comparisons.filter(pl.col("studied"))["size"].unique())
     tasks = []
     for task in study.scaling.metrics:
@@ -541,9 +541,9 @@ OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate", "postponed")
 
 
 def _archive(name: str, ledger: pl.DataFrame, smallest: int = 1) -> dict[str, Any]:
-    """Counts of a ledger: every file found has exactly one outcome, so they add up.
+    """Counts of a ledger; they add up, since every file has exactly one outcome.
 
-    Fewer files than `smallest` are counted with others.
+    Groups of fewer files than `smallest` are counted with others.
     """
     found = {outcome: int((ledger["outcome"] == outcome).sum()) for outcome in OUTCOMES}
     accepted, total = found["accepted"], len(ledger)
@@ -589,7 +589,7 @@ def _archive(name: str, ledger: pl.DataFrame, smallest: int = 1) -> dict[str, An
 
 
 def _joins(name: str, audit: pl.DataFrame, smallest: int = 1) -> dict[str, Any]:
-    """What became of the rows of an archive's tables, and what stands out."""
+    """How the rows of an archive's tables were joined, with notes."""
     rows, notes = [], []
     for row in audit.rows(named=True):
         table = row["table"]
@@ -602,7 +602,7 @@ def _joins(name: str, audit: pl.DataFrame, smallest: int = 1) -> dict[str, Any]:
             ),
             smallest,
         )
-        # what a key of several patients has is told in a note: it is not part of a small rest
+        # rows of shared keys are reported in a note, so they are not part of a small remainder
         shared = row["images_shared"]
         of_images = apart((row["images_matched"], row["images"] - row["images_matched"]), smallest)
         many, count = told(row["rows"], smallest), row["rows"]
@@ -634,7 +634,7 @@ _STEPS = {
     "sections": "sections found by",
     "marks": "identifiers removed",
 }
-"""Steps of `texts.parquet`, in the order in which they are shown, and in words."""
+"""Steps of `texts.parquet` in words, in the order in which they are shown."""
 
 
 def _texts(name: str, counts: pl.DataFrame, smallest: int = 1) -> dict[str, Any]:
@@ -662,11 +662,11 @@ def _ordered(study: Study, cards: Sequence[Card]) -> list[Card]:
 
 
 _UNTRAINED = {"floor": "floor", "random": "random weights"}
-"""What a run of no size is, by its status, if it is not open weights."""
+"""Name of a run without a size, by its status, if it is not open weights."""
 
 
 def _run_row(card: Card) -> dict[str, str]:
-    """A run's card as texts; what a released encoder has no record of is a dash."""
+    """A run's card as text; fields without a record, as for released encoders, are dashes."""
 
     def show(key: str, form: str = ",") -> str:
         value = card.get(key)
@@ -693,7 +693,7 @@ def _run_row(card: Card) -> dict[str, str]:
 
 
 def _gaps(study: Study, scores: pl.DataFrame, cards: Sequence[Card]) -> list[dict[str, str]]:
-    """Runs that failed, that have no score on some task, or one of whose heads failed."""
+    """Runs that failed, lack a score on a task, or have a failed head."""
     by_run = {_key(card): card for card in cards}
     faults = _faults(study, scores)
     tasks = [task for task in study.scaling.metrics if task in set(scores["task"])]
@@ -720,8 +720,8 @@ def _gaps(study: Study, scores: pl.DataFrame, cards: Sequence[Card]) -> list[dic
 
 
 def _faults(study: Study, scores: pl.DataFrame) -> dict[Run, dict[str, list[str]]]:
-    """For each run why heads failed where others of their task did not, and which."""
-    if "note" not in scores.columns:  # as of a table from elsewhere
+    """For each run, the heads that failed although others of their task did not, and why."""
+    if "note" not in scores.columns:  # as in a table from elsewhere
         return {}
     failed = scores.filter(pl.col("note").str.starts_with(NO_PREDICTIONS)).select(
         "arm", "size", "seed", "note", "task", "head"
@@ -735,7 +735,7 @@ def _faults(study: Study, scores: pl.DataFrame) -> dict[Run, dict[str, list[str]
 
 
 def _settings(study: Study) -> dict[str, Any]:
-    """The resolved study without places of the machine it ran on."""
+    """The resolved study without paths of the machine on which it ran."""
     values = study.model_dump(mode="json", exclude={"results"})
     places = study.model_dump(exclude={"results"})
     if values["labels"]["endpoint"]:
@@ -744,7 +744,7 @@ def _settings(study: Study) -> dict[str, Any]:
 
 
 def _without_paths(value: Any, typed: Any) -> Any:
-    """A value of the study, with a word in place of each path."""
+    """A value of the study with each path replaced by a word."""
     if isinstance(typed, Path):
         return "(given)"
     if isinstance(typed, dict):
@@ -755,7 +755,7 @@ def _without_paths(value: Any, typed: Any) -> Any:
 
 
 def _versions(cards: Sequence[Card]) -> list[tuple[str, str]]:
-    """Software of the runs; several versions of one package are all named."""
+    """Software of the runs; if a package has several versions, all are named."""
     found: dict[str, set[str]] = {}
     for card in cards:
         for package, version in (card.get("versions") or {}).items():

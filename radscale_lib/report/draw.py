@@ -1,4 +1,4 @@
-"""Drawing all figures of a study into files, with what the report says of them."""
+"""Draw all figures of a study into files, with their captions for the report."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,14 +14,15 @@ from radscale_lib.texts import plain
 
 LIST = "figures.json"
 PATIENTS = "patients"
-"""Folder below `figures/` of those that show images of patients; it stays inside."""
+"""Folder below `figures/` for those that show images of patients; it is never released."""
 MM_PER_INCH = 25.4
 
 
 class Listed(TypedDict):
-    """What the report says of a figure.
+    """A figure's entry in the report.
 
-    Its file below `figures/`, section, caption, words, and patterns of the files that it shows.
+    Its file below `figures/`, section, caption, alternative text, and patterns of the files it
+    shows.
     """
 
     name: str
@@ -43,21 +44,22 @@ def draw_figures(
 ) -> None:
     """Write `figures/<name>.<format>`, `tables/<name>.csv`, and the list `figures/figures.json`.
 
-    Figures that show images of patients, and their tables, go to folders `patients/`; a phantom's
-    are nobody's.
+    Figures that show images of patients, and their tables, go to folders `patients/`, except a
+    phantom's, which show nobody.
 
-    With all figures, the tables of a paper too: `tables/{scores,verdicts}.{csv,md,tex}`.
+    With all figures, the tables for a paper are written too:
+    `tables/{scores,verdicts}.{csv,md,tex}`.
 
     Args:
         study: names arms, tasks and formats.
         tables: the study's tables.
         out: folder that gets `figures/` and `tables/`.
         only: names of the kinds of figures to draw; None draws all.
-        width: of every figure, mm; None draws each as wide as the report shows it.
+        width: width of every figure, mm; None draws each as wide as in the report.
         style: matplotlib style file, over the house style.
 
     Raises:
-        ValueError: for a name in `only` that no kind has, or a width of none.
+        ValueError: for a name in `only` that is not a kind, or an impossible width.
         OSError: if the style cannot be read.
     """
     kinds = figures()
@@ -103,7 +105,7 @@ def _listed(kind: FigureKind, drawing: Drawing, private: bool) -> Listed:
 
 
 def listed_figures(folder: Path) -> list[Listed]:
-    """What was drawn for the report into a folder `figures/`; nothing where no list is."""
+    """The figures drawn for the report into a folder `figures/`; empty if it has no list."""
     path = folder / LIST
     if not path.exists():
         return []

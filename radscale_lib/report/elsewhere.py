@@ -1,4 +1,4 @@
-"""What the report tells of test archives."""
+"""What the report says about test archives."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ CLAIMS = {
     "rises": "rises with the number of images",
     "overtakes": "ahead of the open weights at the largest size",
 }
-"""Kinds of claims of an arm that are looked for elsewhere, in words."""
+"""Kinds of claims on an arm that are checked on test archives, in words."""
 
 
 def read_elsewhere(study: Study, folder: Path) -> dict[str, dict[str, pl.DataFrame]]:
@@ -41,15 +41,15 @@ def read_elsewhere(study: Study, folder: Path) -> dict[str, dict[str, pl.DataFra
 def replicated(
     study: Study, verdicts: pl.DataFrame, elsewhere: Mapping[str, Mapping[str, pl.DataFrame]]
 ) -> list[dict[str, Any]]:
-    """By task: whether what is said of an arm at the institution holds on test archives, too.
+    """By task, whether the claims on an arm at the institution also hold on test archives.
 
     Args:
         study: names arms, tasks and archives.
         verdicts: of the institution.
-        elsewhere: of `read_elsewhere`.
+        elsewhere: from `read_elsewhere`.
 
     Returns:
-        Rows of an arm and a claim (`CLAIMS`) with a cell for the institution and for each archive:
+        Rows for an arm and a claim (`CLAIMS`) with a cell for the institution and for each archive:
         verdict, and value with its interval.
     """
     places = [verdicts, *(tables["verdicts"] for tables in elsewhere.values())]

@@ -1,4 +1,4 @@
-"""What is shown of single test images: films with masks, and generated reports."""
+"""Single test images to show: films with masks, and generated reports."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def films(
     catalog: pl.DataFrame,
     reader: ShardReader,
 ) -> pl.DataFrame:
-    """The best, the median and the worst film by mean Dice over runs, with the masks of each run.
+    """The best, median and worst film by mean Dice over runs, with the masks of each run.
 
     Args:
         study: the study.
@@ -29,8 +29,8 @@ def films(
         reader: reads the shards.
 
     Returns:
-        Rows of `FILMS_SCHEMA`: of each film its pixels in a row of its own (`arm` null), then a row
-        for each run and tube. No rows if no run has masks.
+        Rows of `FILMS_SCHEMA`: for each film a row with its pixels (`arm` null), then a row for
+        each run and tube. No rows if no run has masks.
     """
     head = study.head_of(task)
     tables = _of_head(tables, head)
@@ -53,7 +53,7 @@ def films(
 
 
 def texts(study: Study, task: str, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """The best, the median and the worst report by mean ROUGE-L over runs, as each run wrote it.
+    """The best, median and worst report by mean ROUGE-L over runs, as each run wrote it.
 
     Labels are those that the rules find affirmed in the reference, the generated report
     or both; none in a language without phrases.

@@ -1,4 +1,4 @@
-"""A finished study by its folder of results: its settings and its tables."""
+"""Read a finished study's settings and tables from its folder of results."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -16,13 +16,13 @@ from radscale_lib.tasks.draws import read_scores
 
 
 def settings_of(results: Path) -> Study:
-    """The settings by which a study's figures were drawn.
+    """The settings with which a study's figures were drawn.
 
     Args:
-        results: the study's folder, as `results/demo`.
+        results: the study's folder, such as `results/demo`.
 
     Raises:
-        StudyError: if the folder does not say.
+        StudyError: if the folder does not record them.
     """
     manifest = read_manifest(path_of(results, "figures"))
     if manifest is None:
@@ -34,7 +34,7 @@ def settings_of(results: Path) -> Study:
 
 
 def tables_of(results: Path) -> Tables:
-    """The tables that figures are drawn from.
+    """The tables from which figures are drawn.
 
     Args:
         results: the study's folder.
@@ -70,7 +70,7 @@ def tables_of(results: Path) -> Tables:
 
 
 def judged_tables(folder: Path) -> Tables:
-    """The scores in a folder with their draws, and what fits and verdicts make of them."""
+    """The scores in a folder with their draws, and the tables of fits and verdicts."""
     fits, crossovers, comparisons, verdicts = (
         pl.read_parquet(folder / f"{name}.parquet")
         for name in ("fits", "crossovers", "comparisons", "verdicts")
@@ -91,7 +91,7 @@ def is_films(path: Path) -> bool:
 
 
 def together(paths: Sequence[Path]) -> pl.DataFrame | None:
-    """The rows of all tables as one; None of none."""
+    """The rows of all tables as one table; None without tables."""
     return pl.concat([pl.read_parquet(path) for path in paths]) if paths else None
 
 
@@ -99,7 +99,7 @@ def of_arms(study: Study, tables: Tables, arms: Collection[str]) -> tuple[Study,
     """A study and its tables with some of its arms only.
 
     Raises:
-        StudyError: for an arm that the study has not.
+        StudyError: for an arm that is not in the study.
     """
     unknown = sorted(set(arms) - set(study.arms))
     if unknown:

@@ -1,4 +1,4 @@
-"""A flow diagram of an archive's files, as trials draw their patients: what left, where and why."""
+"""A flow diagram of an archive's files, like those of patients in trials: what left, where, why."""
 
 from typing import NamedTuple
 from xml.sax.saxutils import escape
@@ -12,10 +12,10 @@ _STAGES = {
     "pixels": "with sound pixels",
     "duplicates": "accepted",
 }
-"""What can refuse a file, and what is said of those that pass."""
+"""The stages that can refuse a file, and the words for files that pass."""
 _MOST_REASONS = 4
 _WIDTH, _MAIN, _SIDE = 720, 250, 330
-"""Width of the drawing and of a main box, and where the boxes beside begin."""
+"""Width of the drawing and of a main box, and left edge of the side boxes."""
 _LINE, _PAD, _GAP = 17, 10, 22
 
 
@@ -25,11 +25,11 @@ class Step(NamedTuple):
     passed: int
     title: str
     refused: list[tuple[str, int]]
-    """Outcome with reason, and files; most frequent first."""
+    """Outcome with reason, and number of files; most frequent first."""
 
 
 def steps(ledger: pl.DataFrame) -> list[Step]:
-    """Files that pass each stage, and those that it refuses; the last step's are accepted."""
+    """Files that pass each stage, and those refused; files that pass the last are accepted."""
     left = ledger.height
     found = []
     for stage, title in _STAGES.items():

@@ -1,4 +1,4 @@
-"""Heat maps of differences: rows of names, a number in every cell."""
+"""Heat maps of differences, with named rows and a number in every cell."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from radscale_lib.report.style import INK, new_figure, page_width
 ROW = 0.2
 """Height of a row, inches."""
 LETTERS = 0.055
-"""Width of a letter of the names, about, inches."""
+"""Approximate width of a letter in names, inches."""
 CELL = 0.36
-"""Least width of a cell that holds its number, inches."""
+"""Minimum width of a cell with a number, inches."""
 
 
 def heat_map(
@@ -28,13 +28,13 @@ def heat_map(
 ) -> Figure:
     """Differences around zero, as colours and numbers; sure ones are bold.
 
-    A narrow figure has the second part of a row's name on a line of its own, and no numbers where a
-    cell is too narrow for them.
+    A narrow figure has the second part of a row's name on a separate line, and no numbers if cells
+    are too narrow for them.
 
     Args:
         values: [rows, columns]; NaN is left white.
-        sure: of the same shape.
-        rows: name of each row, and what is said of it.
+        sure: bool, of the same shape.
+        rows: name of each row, and its further text.
         columns: names.
         title: above.
         show: a number as text.

@@ -1,4 +1,4 @@
-"""Figures as part of the page: SVG whose arms a reader can switch off."""
+"""Inline SVG figures, in which a reader can switch off arms."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,12 @@ def inline_svg(path: Path, prefix: str, alt: str) -> str:
     """A drawn figure as an element of an HTML page.
 
     Args:
-        path: SVG file that `report.style.save` wrote.
-        prefix: of all ids in it, so that several figures can be in one page.
+        path: SVG file written by `report.style.save`.
+        prefix: prefix of all ids in it, so that several figures can be on one page.
         alt: the figure in words.
 
     Returns:
-        `<svg role="img" …>`; groups of an arm (`report.style.drawn_for`) have `data-arm`, its place
+        `<svg role="img" …>`; groups of an arm (`report.style.drawn_for`) have `data-arm`, its index
         in the study.
     """
     ElementTree.register_namespace("", SVG)
@@ -30,7 +30,7 @@ def inline_svg(path: Path, prefix: str, alt: str) -> str:
     for name in ("width", "height"):
         root.attrib.pop(name, None)
     for image in root.iter(f"{{{SVG}}}image"):
-        image.attrib.pop("id", None)  # the digest of its pixels, which two can share
+        image.attrib.pop("id", None)  # the digest of its pixels, which two images can share
     for element in root.iter():
         arm = _ARM.match(element.get("id", ""))
         if arm:

@@ -1,4 +1,4 @@
-"""Where labels come from, how far they can be trusted, and what that does to scores."""
+"""Where labels come from, how reliable they are, and what that means for scores."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,8 +21,8 @@ def labels_section(study: Study, tables: Mapping[str, pl.DataFrame]) -> dict[str
 
     Args:
         study: the study.
-        tables: `counts` and `agreement`, where reports were read for labels, and `audit`, if it was
-            done.
+        tables: `counts` and `agreement` if labels were read from reports, and `audit` if there was
+            one.
     """
     if not study.labels.columns or not study.has_labels("institution"):
         return {}
@@ -35,7 +35,7 @@ def labels_section(study: Study, tables: Mapping[str, pl.DataFrame]) -> dict[str
 
 
 def sentences(study: Study) -> Iterator[str]:
-    """What the labels are, and what follows for the scores."""
+    """Sentences on the origin of labels, and what follows for the scores."""
     labels = study.labels
     names = [_source(study, source) for source in labels.source]
     yield f"Labels come from {', else '.join(names)}."
@@ -51,7 +51,7 @@ def sentences(study: Study) -> Iterator[str]:
 
 
 def _honesty(study: Study) -> Iterator[str]:
-    """Whether test labels come from texts such as those that taught an arm."""
+    """A sentence on whether test labels come from the same kind of texts as an arm's training."""
     labels = study.labels
     taught = {
         name: arm.supervision for name, arm in study.arms.items() if "reports" in arm.supervision

@@ -1,4 +1,4 @@
-"""What must be read with a figure."""
+"""Notes that must be read with a figure."""
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from radscale_lib.study import Study
 
 
 def figure_notes(study: Study, series: dict[str, pl.DataFrame], fits: pl.DataFrame) -> list[str]:
-    """What must be read with a figure: its runs, and the arms without an identified trend."""
+    """Notes on a figure: its runs, and the arms without an identified trend."""
     runs: dict[str, list[str]] = {}
     flat: dict[str, list[str]] = {}
     unfitted: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Small panels beside and below each other: one for each label, or each arm."""
+"""Grids of small panels, one for each label or each arm."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from radscale_lib.report.style import new_figure, page_width
 
 LEAST = 1.3
-"""Least width of a panel, inches."""
+"""Minimum width of a panel, inches."""
 SQUARE = 2.4
-"""Side of a panel that would be wider than this, inches."""
+"""Maximum side of a panel, inches."""
 
 
 def across(count: int, least: float = LEAST) -> int:
-    """How many of so many panels stand beside each other, so that the last row is nearly full."""
+    """Number of panels per row, chosen so that the last row is nearly full."""
     most = max(1, int(page_width() / least))
     return math.ceil(count / math.ceil(count / most))
 
@@ -28,16 +28,16 @@ def panel_grid(
     least: float = LEAST,
     sharex: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels with one vertical axis, and them.
+    """A figure with `count` panels that share the vertical axis; return both.
 
     Draw it inside `house_style()`.
 
     Args:
         count: of panels.
-        height: of a panel, inches; None makes them about square.
+        height: height of a panel, inches; None makes them about square.
         foot: space for the legend, inches.
         least: least width of a panel, inches.
-        sharex: whether the horizontal axis is one, too.
+        sharex: whether they also share the horizontal axis.
     """
     width, beside = page_width(), across(count, least)
     high = math.ceil(count / beside)
@@ -50,7 +50,7 @@ def panel_grid(
 
 
 def name_outer(panels: Sequence[Axes], x: str, y: str, least: float = LEAST) -> None:
-    """Name the axes of the panels at the left and at the lower edge."""
+    """Label the axes of the panels at the left and lower edges."""
     beside = across(len(panels), least)
     for place, axes in enumerate(panels):
         if place % beside == 0:

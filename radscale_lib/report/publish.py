@@ -1,4 +1,4 @@
-"""The tables that a paper would print: scores with intervals, verdicts, and the checklists."""
+"""Tables for a paper: scores with intervals, verdicts, and the checklists."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from radscale_lib.study import Study
 
 
 def published(study: Study, tables: Tables) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Name and content of each table, texts in the study's order.
+    """Name and content of each table, as text in the study's order.
 
     Args:
         study: names arms, tasks and metrics.

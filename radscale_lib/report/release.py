@@ -1,7 +1,7 @@
-"""What of a study may leave the institution: listed, checked, and copied without what tells.
+"""List, check and copy the files of a study that may leave the institution.
 
-Scores, fits, figures and tables are about groups; encoders are weights. Rows of images and patients
-stay, pseudonyms or not: catalogs, shards, subsets, features and predictions.
+Scores, fits, figures and tables are about groups, and encoders are weights; these may leave. Rows
+on images and patients stay, even with pseudonyms: catalogs, shards, subsets, features, predictions.
 """
 
 import hashlib
@@ -27,38 +27,38 @@ PUBLIC = (
     "encoders/*/*/*/encoder.safetensors", "encoders/*/*/*/encoder.json",
     "encoders/*/*/*/log.parquet",
 )  # fmt: skip
-"""Patterns, from the study's folder, of what may leave; everything else stays."""
+"""Patterns of files in the study's folder that may leave; everything else stays."""
 PRIVATE_COLUMNS = frozenset({
     "path", "path_digest", "patient_id", "study_id", "image_id", "image", "image_digest",
     "findings", "impression", "indication", "comparison",
 })  # fmt: skip
 """Columns of tables about single images."""
 DIGESTS = ("subset_digest", "base_digest")
-"""Fields of a run's card that whoever has the same files could compare."""
+"""Fields of a run's card that anyone with the same files could compare."""
 _PICTURES = ("similarity-", "films-")
-"""Names of figures of patients as older versions left them beside the others."""
+"""Names of figures of patients that older versions put beside the others."""
 ALL_LABELS = ("macro", "micro")
-"""Targets of what is said of all labels of a task."""
+"""Targets that stand for all labels of a task."""
 _HEADER_LENGTH = 8
 
 
 class Item(NamedTuple):
-    """A file that may leave, unless something is found in it."""
+    """A file that may leave unless a problem is found in it."""
 
     path: Path
-    """From the study's folder."""
+    """Path relative to the study's folder."""
     problems: list[str]
-    """Why it must stay; empty if nothing is found."""
+    """Why it must stay; empty if there is no reason."""
 
 
 def items(study: Study) -> list[Item]:
-    """The files of a study that may leave, each with what speaks against it.
+    """The files of a study that may leave, each with any reasons against it.
 
-    Figures that show images of patients lie in `figures/patients/`, which stays, as does a report
-    that shows them, or texts of patients; a phantom's are nobody's. The floor of pixels stays.
+    Figures that show images of patients are in `figures/patients/`, which stays, and so does a
+    report that shows them or patients' texts; a phantom's show nobody. The floor of pixels stays.
     """
     secrets = _secrets(study)
-    # Principal components of films show what films look like.
+    # Principal components of films resemble films.
     shapes_of_films = {name for name, (_, kind) in study.floors.items() if kind == "pixels"}
     with_patients = study.institution.phantom is None and (
         study.report.similarity or study.report.examples
@@ -66,7 +66,7 @@ def items(study: Study) -> list[Item]:
     found = []
     for pattern in PUBLIC:
         for path in sorted(study.folder.glob(pattern)):
-            if not path.is_file() or path.name.startswith("."):  # Snakemake marks folders so
+            if not path.is_file() or path.name.startswith("."):  # Snakemake's marker in folders
                 continue
             name = path.relative_to(study.folder)
             if path.suffix == ".safetensors" and name.parts[1] in shapes_of_films:
@@ -85,7 +85,7 @@ def items(study: Study) -> list[Item]:
 def release(
     study: Study, key: bytes, out: Path, license: str | None = None, author: str | None = None
 ) -> None:
-    """Copy what may leave into a new folder: digests keyed, paths of encoders' weights left out.
+    """Copy releasable files to a new folder, with keyed digests and without paths of weights.
 
     The folder is an RO-Crate: `ro-crate-metadata.json` describes its files.
 
@@ -97,8 +97,8 @@ def release(
         author: name of the institution, for the crate.
 
     Raises:
-        FileExistsError: if it is there.
-        ValueError: if something speaks against a file.
+        FileExistsError: if it exists.
+        ValueError: if there is a reason against a file.
     """
     listed = items(study)
     refused = [item for item in listed if item.problems]
@@ -127,13 +127,13 @@ def release(
 
 
 def _folders(study: Study) -> dict[str, Path]:
-    """Where the tables of each archive lie, from the study's folder."""
+    """Folder of each archive's tables, relative to the study's folder."""
     elsewhere = {name: Path("test_archives", name) for name in study.test_archives}
     return {"institution": Path()} | elsewhere
 
 
 def _few(scores: Path, smallest: int) -> pl.DataFrame | None:
-    """Labels that few test images have or lack, by the scores; None without their counts."""
+    """Labels that few test images have or lack, from the scores; None without counts."""
     if {"task", "target", "positives", "cases"} <= set(_columns(scores)):
         return small_labels(pl.read_parquet(scores), smallest)
     return None
@@ -152,7 +152,7 @@ def small_labels(scores: pl.DataFrame, smallest: int) -> pl.DataFrame:
 
 
 def without_labels(table: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """A table without the rows of some labels, and without the sums that would tell of them.
+    """A table without the rows of some labels, and without sums that would reveal them.
 
     Args:
         table: columns `task, target`, and perhaps `positives`.
@@ -166,7 +166,7 @@ def without_labels(table: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
 
 
 def told(listed: list[Item]) -> str:
-    """Files and what speaks against them, a line each."""
+    """Files with any reasons against them, one line each."""
     return "\n".join(
         f"{item.path}: {'; '.join(item.problems) or 'nothing found'}" for item in listed
     )
@@ -183,7 +183,7 @@ def keyed_card(card: dict[str, Any], key: bytes) -> dict[str, Any]:
 
 
 def _secrets(study: Study) -> list[tuple[bytes, str]]:
-    """Texts that must be in no file, and what they are."""
+    """Texts that must not be in any file, with a description."""
     secrets = []
     for name, archive in study.archives.items():
         for key in ("dicom", "reports", "labels", "tubes", "key_file"):
@@ -195,7 +195,7 @@ def _secrets(study: Study) -> list[tuple[bytes, str]]:
 
 
 def _rare(study: Study, archive: str) -> list[str]:
-    """Models of devices, of four letters or more, that the catalog does not name."""
+    """Device models with four letters or more that the catalog does not name."""
     folder = study.data_folder(archive)
     catalog = folder / "catalog.parquet"
     parts = sorted((folder / "index").glob("part=*.parquet"))
@@ -241,7 +241,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _public_header(header: dict[str, Any]) -> bytes:
-    """The header without the path of the weights that the encoder began from, padded to 8."""
+    """The header without the path of the encoder's initial weights, padded to 8 bytes."""
     metadata = dict(header.get("__metadata__", {}))
     if "config" in metadata:
         metadata["config"] = json.dumps(

@@ -1,4 +1,4 @@
-"""Columns of the tables of single images, shared by their making and their drawing."""
+"""Columns of the tables of single images, shared by the code that makes and draws them."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _COLUMNS: dict[str, Any] = {
     "similarity": pl.List(pl.Float32),
 }
 SIMILARITY_SCHEMA = pl.Schema(_COLUMNS)
-"""The image in a row of its own (size and level null), then the maps."""
+"""First a row with the image (size and level null), then the maps."""
 
 _FILMS: dict[str, Any] = {
     "task": pl.String,
@@ -33,7 +33,7 @@ _FILMS: dict[str, Any] = {
     "predicted": pl.Binary,
 }
 FILMS_SCHEMA = pl.Schema(_FILMS)
-"""Each film's pixels in a row of their own (arm null), then masks as PNG, null if empty."""
+"""For each film a row with its pixels (arm null), then masks as PNG, null if empty."""
 
 _TEXTS: dict[str, Any] = {
     "task": pl.String,
@@ -48,7 +48,7 @@ _TEXTS: dict[str, Any] = {
     "invented": pl.List(pl.String),
 }
 TEXTS_SCHEMA = pl.Schema(_TEXTS)
-"""Generated reports beside their reference, and the labels that both, or one, affirm."""
+"""Generated reports with their references, and the labels that both, or one of them, affirm."""
 
 _TIPS: dict[str, Any] = {
     "arm": pl.String,
@@ -64,4 +64,4 @@ _TIPS: dict[str, Any] = {
     "by_place": pl.Float64,
 }
 TIPS_SCHEMA = pl.Schema(_TIPS)
-"""Share of test tips that are found (`report.tips`), by encoder, level and label, or `all`."""
+"""Share of test tips found (`report.tips`), by encoder, level and label, or `all`."""

@@ -13,13 +13,13 @@ from radscale_lib.study import Study
 def studied(
     study: Study, scores: pl.DataFrame, cards: Sequence[Mapping[str, Any]] = ()
 ) -> list[str]:
-    """What was studied, in a few sentences.
+    """A few sentences on what was studied.
 
     Args:
         study: names arms, sizes and tasks.
         scores: the scores table.
-        cards: the run cards, which say how many samples runs have seen; without them the budgets
-            are those allowed.
+        cards: the run cards, which state the samples that runs have seen; without them the planned
+            budgets are given.
     """
     sizes = listed(format_count(size) for size in study.subsets.sizes)
     seeds = {arm: len(section.seeds) for arm, section in study.arms.items()}
@@ -45,7 +45,7 @@ def studied(
 
 
 def _decoder_seeds(study: Study) -> list[str]:
-    """Whether intervals hold the variance of the seeds of decoders."""
+    """Whether intervals include the variance between decoder seeds."""
     seeds = {
         task: section.decoder_seeds
         for task, section in study.evaluation.tasks.items()
@@ -65,7 +65,7 @@ def _decoder_seeds(study: Study) -> list[str]:
 
 
 def _budgets(study: Study, cards: Sequence[Mapping[str, Any]]) -> str:
-    """How many samples the runs of each arm saw, or may see where no card says."""
+    """The samples that each arm's runs saw, or the planned number if no card says."""
     seen: dict[str, set[int]] = {}
     for card in cards:
         if card["arm"] in study.trained_arms and card["status"] == "ok":
@@ -82,7 +82,7 @@ def _budgets(study: Study, cards: Sequence[Mapping[str, Any]]) -> str:
 
 
 def overview(verdicts: pl.DataFrame) -> str:
-    """How many curves rise, fall, show no trend or were not fitted."""
+    """The numbers of curves that rise, fall, show no trend or were not fitted."""
     curves = verdicts.filter(kind="rises", target="macro")
     counts = {verdict: len(curves.filter(verdict=verdict)) for verdict in curves["verdict"]}
     parts = [
@@ -106,7 +106,7 @@ def overview(verdicts: pl.DataFrame) -> str:
 def task_results(
     study: Study, series: pl.DataFrame, fits: pl.DataFrame, crossovers: pl.DataFrame, task: str
 ) -> list[str]:
-    """One task's results: a sentence for each arm, best at its largest size first.
+    """One task's results: a sentence for each arm, in order of the score at its largest size.
 
     Args:
         study: names and titles.
@@ -132,7 +132,7 @@ def task_results(
 
 
 def _other_baselines(study: Study, series: pl.DataFrame) -> list[str]:
-    """Encoders that are only evaluated, best first."""
+    """Encoders that were only evaluated, best first."""
     rows = series.filter(pl.col("arm").is_in(list(study.baselines))).sort(
         "value", descending=True, nulls_last=True
     )
@@ -144,7 +144,7 @@ def _other_baselines(study: Study, series: pl.DataFrame) -> list[str]:
 
 
 def _below_floors(study: Study, series: pl.DataFrame) -> list[str]:
-    """Scores that are below a floor of their encoder, a sentence for each floor."""
+    """Scores below a floor of their encoder, a sentence for each floor."""
     floors = {row["arm"]: row["value"] for row in series.filter(kind="floor").iter_rows(named=True)}
     named = {"random": "its architecture with random weights", "pixels": "the pixels' components"}
     below: dict[tuple[str, str], list[str]] = {}
@@ -167,7 +167,7 @@ def course_sentence(mean: dict[str, Any], first: float, fit: dict[str, Any] | No
     Args:
         mean: its row of kind `mean` at the largest size, in the plotted table.
         first: its smallest size, images.
-        fit: its row of the fits table; None where too few sizes could be fitted.
+        fit: its row of the fits table; None if there were too few sizes to fit.
     """
     arm, value = mean["arm"], interval(mean["value"], mean["lower"], mean["upper"])
     last = format_count(mean["size"])
@@ -187,7 +187,7 @@ def course_sentence(mean: dict[str, Any], first: float, fit: dict[str, Any] | No
 
 
 def crossing_sentence(row: Mapping[str, Any]) -> str:
-    """Where an arm overtakes the open weights that it starts from: a row of crossovers."""
+    """Where an arm overtakes its open weights, from a row of the crossovers table."""
     opened = f"the open weights it starts from ({row['baseline']}, {number(row['baseline_value'])})"
     difference = interval(
         row["difference"], row["difference_lower"], row["difference_upper"], sign=True
@@ -203,7 +203,7 @@ def crossing_sentence(row: Mapping[str, Any]) -> str:
 
 
 def law_text(fit: Mapping[str, Any]) -> str:
-    """What is known of a law, in words and numbers: of the drawn curve, and its likeliest form."""
+    """A fitted law in words and numbers: the reported curve, and its most likely form."""
     if fit["curve"] is None:
         return "not fitted"
     if fit["trend"] == NO_TREND:

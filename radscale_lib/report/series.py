@@ -1,4 +1,4 @@
-"""What the scaling figures plot, as one table per task: nothing is drawn that is not in it."""
+"""The data of the scaling figures, as one table per task; nothing else is drawn."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ SERIES_SCHEMA = pl.Schema(
     }
 )
 SCORED = ("mean", "baseline", "floor")
-"""Kinds of plotted rows that hold a score of an arm at a size, or at none."""
+"""Kinds of plotted rows with a score of an arm, with or without a size."""
 
 
 def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: str) -> pl.DataFrame:
@@ -80,7 +80,7 @@ def task_series(study: Study, scores: pl.DataFrame, fits: pl.DataFrame, task: st
 
 
 def level_gains(study: Study, scores: pl.DataFrame, task: str, target: str) -> dict[str, float]:
-    """How far floors and other baselines are from open weights, by name.
+    """Differences of floors and other baselines from open weights, by name.
 
     A floor is compared with the open weights of its encoder, another baseline with those of the
     study's first arm.
@@ -120,10 +120,10 @@ def mean_of_seeds(
     Args:
         group: scores of one arm and size, a row for each seed.
         confidence: level of the interval.
-        against: scores that are taken off; draws are of the same patients in both.
+        against: scores to subtract; draws must be of the same patients in both.
 
     Returns:
-        `value`, and `lower` and `upper`, None where rows have no draws, or not equally many.
+        `value`, and `lower` and `upper`, None if rows have no draws, or different numbers of them.
     """
     value, draws = _over_seeds(group)
     if against is not None:
@@ -139,7 +139,7 @@ def mean_of_seeds(
 
 
 def _over_seeds(group: pl.DataFrame) -> tuple[float, NDArray[np.float64] | None]:
-    """Mean over seeds of the value, and of each bootstrap draw."""
+    """Mean over seeds of the value and of each bootstrap draw."""
     value = float(np.mean(group["value"].to_numpy()))
     resamples = group["resamples"]
     if resamples.null_count() or resamples.list.len().n_unique() != 1:

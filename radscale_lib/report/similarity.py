@@ -1,4 +1,4 @@
-"""Patch similarity: how like the patch at the tip of a tube every other patch of the image is."""
+"""Patch similarity: similarity of all patches of an image to the patch at a tube's tip."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ PREFERRED = "chest_tube"
 
 
 def choose_tip(study: Study, catalog: pl.DataFrame) -> Tip | None:
-    """The tube tip that is shown: of one test image, the first by keyed hash.
+    """The tube tip to show, in the first test image by keyed hash.
 
     A chest tube if there is one, else any tube.
     """
@@ -44,7 +44,7 @@ def similarity_maps(
         study: names the encoder of `arm`.
         catalog: the catalog of the shards.
         reader: reads the shards.
-        arm: whose encoders these are.
+        arm: the arm of the encoders.
         sizes: number of images of each encoder.
         encoders: encoder files; those of failed runs are left out.
 
@@ -86,8 +86,8 @@ def cosine_map(features: Tensor, x: float, y: float) -> Tensor:
 
     Args:
         features: [C, H, W].
-        x: place across, as a share of the width.
-        y: place down, as a share of the height.
+        x: horizontal position, as a share of the width.
+        y: vertical position, as a share of the height.
 
     Returns:
         [H, W], 1 at the cell itself.

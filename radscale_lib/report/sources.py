@@ -1,4 +1,4 @@
-"""Where the figures and tables of a report come from, as their jobs' manifests have it."""
+"""The provenance of a report's figures and tables, from their jobs' manifests."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ JOBS = {
     "subsets/card": "subsets, and Table 1",
     "figures": "figures, and the tables behind them",
 }
-"""Jobs whose results a report shows, and in words."""
+"""Jobs whose results a report shows, with a description."""
 FIRST = 12
-"""Digits of a commit that are shown."""
+"""Number of digits of a commit shown."""
 
 
 def sources(folder: Path) -> list[dict[str, str]]:
-    """A row of texts for each job: its stage id, the settings it read, and the commit it ran at.
+    """A row of text for each job: stage id, settings, and the commit at which it ran.
 
-    What is not known, as the commit where there was no git, is a dash. Nothing of the present
-    checkout enters, so that the same results give the same report.
+    Unknown values, such as the commit without git, are dashes. The present checkout is not
+    consulted, so that the same results give the same report.
 
     Args:
         folder: the study's folder.
@@ -54,16 +54,16 @@ def sources(folder: Path) -> list[dict[str, str]]:
 
 
 def figure_sources(folder: Path, drawn: Sequence[Listed]) -> list[dict[str, str]]:
-    """A row of texts for each figure: the data it shows, the settings, and the job that drew it.
+    """A row of text for each figure: its data, settings, and the job that drew it.
 
     Args:
         folder: the study's folder.
         drawn: the figures of the report.
 
     Returns:
-        `name`, `files` (that it is drawn from), `data` (first digits of a digest of these files'
-        digests), `made` (of the figure's first file), `id`, `settings` and `commit`; nothing where
-        no manifest is.
+        `name`, `files` (from which it is drawn), `data` (first digits of a digest of these files'
+        digests), `made` (of the figure's first file), `id`, `settings` and `commit`; empty without
+        a manifest.
     """
     manifest = _manifest(folder, "figures")
     if manifest is None:
@@ -93,7 +93,7 @@ def figure_sources(folder: Path, drawn: Sequence[Listed]) -> list[dict[str, str]
 
 
 def packages(folder: Path) -> list[tuple[str, str]]:
-    """Every package that was installed where a job ran, with its version or versions.
+    """Every package installed where a job ran, with its version or versions.
 
     Args:
         folder: the study's folder.
@@ -127,7 +127,7 @@ def _digest(files: Mapping[str, str]) -> str:
 
 
 def _files(names: Sequence[str]) -> str:
-    """Names of files without suffix; of many in a folder, their number."""
+    """Names of files without suffix; for many in a folder, their number."""
     if len(names) > 4:
         return f"{len(names)} files in {names[0].partition('/')[0]}/"
     return ", ".join(name.removesuffix(".parquet") for name in names) or "–"

@@ -1,4 +1,4 @@
-"""The look of every figure, in one place, and saving them byte for byte the same."""
+"""The style of all figures, and saving them reproducibly."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 COLUMN = 3.5
-"""Width of one column of a journal page, inches."""
+"""Width of a column of a journal page, inches."""
 PAGE = 7.2
 """Width of a page, inches."""
 
@@ -30,12 +30,12 @@ MUTED = "#666666"
 BASELINE = "#555555"
 FLOOR = "#999999"
 
-# Okabe and Ito's palette, told apart in all common forms of colour blindness; markers repeat it.
+# Okabe and Ito's palette, distinguishable with all common colour blindness; markers repeat it.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LEVEL_MARKERS = ("D", "s", "p", "h", "*", "d")
 ARM_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.2)), (0, (1.4, 1)), (0, (5, 1, 1.4, 1)))
-"""Lines of arms."""
+"""Line styles of arms."""
 _DASHES = ((4.0, 2.0), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5), (2.5, 1.0))
 
 _RC: dict[Any, Any] = {
@@ -69,9 +69,9 @@ _RC: dict[Any, Any] = {
     "legend.fontsize": 7,
     "text.color": INK,
     "savefig.facecolor": "white",
-    "text.hinting": "no_hinting",  # as wide at every resolution as in the layout
+    "text.hinting": "no_hinting",  # the same width at every resolution as in the layout
     "svg.hashsalt": "radscale",
-    "svg.fonttype": "none",  # text as text: smaller, searchable, and read aloud
+    "svg.fonttype": "none",  # text as text: smaller, searchable, and readable by screen readers
     "text.parse_math": False,  # names may have dollar signs
     "pdf.fonttype": 42,
 }
@@ -88,7 +88,7 @@ _MARK = re.compile(r"(<use [^>]*?) ?/>")
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """Colour, marker and line of an arm: in grey, marker and line tell arms apart."""
+    """Colour, marker and line of an arm; in grey, marker and line distinguish arms."""
 
     colour: str
     marker: str
@@ -96,7 +96,7 @@ class ArmStyle:
 
 
 def arm_styles(study: Study) -> dict[str, ArmStyle]:
-    """Colour and marker of each arm, by its place in the study unless the study names a colour."""
+    """Colour and marker of each arm, by its order in the study unless that names a colour."""
     return {
         arm: ArmStyle(
             study.report.colours.get(arm, COLOURS[i % len(COLOURS)]),
@@ -109,7 +109,7 @@ def arm_styles(study: Study) -> dict[str, ArmStyle]:
 
 @dataclass(frozen=True)
 class LevelStyle:
-    """How a score without a size is drawn: a line across, and a mark at size 0."""
+    """Style of a score without a size: a horizontal line, and a mark at size 0."""
 
     colour: str
     dash: tuple[float, ...]
@@ -118,7 +118,7 @@ class LevelStyle:
 
 
 def level_styles(study: Study) -> dict[str, LevelStyle]:
-    """Line and mark of each baseline, and of each floor: thin, and lighter."""
+    """Line and mark of each baseline and, thinner and lighter, of each floor."""
     marks = len(_LEVEL_MARKERS)
     levels = {
         name: LevelStyle(BASELINE, _DASHES[i % len(_DASHES)], _LEVEL_MARKERS[i // 4 % marks])
@@ -147,7 +147,7 @@ def column_width() -> float:
 
 @contextmanager
 def wide(inches: float | None) -> Iterator[None]:
-    """Draw every figure at one width, inches; None leaves each its own."""
+    """Draw every figure with the same width, inches; None keeps each figure's own."""
     if inches is None:
         yield
         return
@@ -160,7 +160,7 @@ def wide(inches: float | None) -> Iterator[None]:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw, and save, in the style of this module."""
+    """Draw and save in the style of this module."""
     with mpl.rc_context(_RC):
         for path in _over:
             mpl.rcParams.update(mpl.rc_params_from_file(path, use_default_template=False))
@@ -169,7 +169,7 @@ def house_style() -> Iterator[None]:
 
 @contextmanager
 def styled(path: Path | None) -> Iterator[None]:
-    """Draw with a style file over the house style.
+    """Draw with a style file on top of the house style.
 
     Args:
         path: matplotlib style file; None changes nothing.
@@ -190,7 +190,7 @@ def styled(path: Path | None) -> Iterator[None]:
 
 @contextmanager
 def drawn_for(axes: Axes, study: Study, arm: str) -> Iterator[None]:
-    """Mark what is drawn in this block as an arm's, so that a page can switch it off."""
+    """Mark what this block draws as an arm's, so that a page can switch it off."""
     before = set(axes.get_children())
     yield
     panel = axes.figure.axes.index(axes)
@@ -199,7 +199,7 @@ def drawn_for(axes: Axes, study: Study, arm: str) -> Iterator[None]:
 
 
 def name_rows(axes: Axes, names: Sequence[str], metric: str, title: str) -> None:
-    """Name the rows 0, 1, … of a chart, the first at the top, its axis and the chart; a legend."""
+    """Name the rows 0, 1, … of a chart, first at the top, and its axis; add title and legend."""
     axes.set_yticks(range(len(names)), [one_line(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(one_line(metric))
@@ -211,19 +211,19 @@ _values: WeakKeyDictionary[Artist, list[str]] = WeakKeyDictionary()
 
 
 def tell_values(artist: Artist, texts: Iterable[str]) -> None:
-    """Give each mark of an artist a text that an SVG shows to who points at it.
+    """Give each mark of an artist a text that an SVG shows on hover.
 
     Args:
         artist: a line with markers.
-        texts: of its points, in their order.
+        texts: texts of its points, in order.
     """
     _values[artist] = list(texts)
 
 
 def _with_values(svg: str, values: Mapping[str, Sequence[str]]) -> str:
-    """An SVG with a `<title>` in each mark of the groups of these ids.
+    """An SVG with a `<title>` in each mark of the groups with these ids.
 
-    A group of which some marks were cut away, and which texts are whose is not known, has none.
+    A group with clipped marks gets none, since texts cannot be assigned to marks.
     """
     for group, texts in values.items():
         start = svg.find(f'<g id="{group}"')
@@ -239,7 +239,7 @@ def _titled(part: str, texts: Iterator[str]) -> str:
 
 
 def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:
-    """An empty figure, inches; its lowest `foot` inches stay free of axes.
+    """An empty figure, in inches, without axes in its lowest `foot` inches.
 
     Draw it inside `house_style()`.
     """
@@ -251,13 +251,13 @@ def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Iterable[str], dpi: int) -> None:
-    """Write `folder/name.<format>` for each format, whole, without dates."""
-    # The layout is the costly part, and the same for every format.
+    """Write `folder/name.<format>` for each format, atomically and without dates."""
+    # The layout is expensive, and the same for every format.
     with house_style():
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        # The solver adds in the order of memory addresses: its last bits differ between runs.
+        # The solver adds in order of memory addresses, so its last bits differ between runs.
         left, bottom, width, height = axes.get_position(original=True).bounds
         axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
     values = {}

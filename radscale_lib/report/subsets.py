@@ -1,4 +1,4 @@
-"""The card of subsets, and Table 1, as rows of texts."""
+"""The card of subsets, and Table 1, as rows of text."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from radscale_lib.report.words import PROPERTIES, number
 
 
 def subset_rows(card: pl.DataFrame) -> list[dict[str, Any]]:
-    """A row of texts for each subset: its counts, and the property that differs most."""
+    """A row of text for each subset: its counts, and the property that differs most."""
     rows = []
     for (seed, size), of in card.group_by("seed", "size", maintain_order=True):
         largest = of.sort(pl.col("difference").abs(), descending=True).row(0, named=True)
@@ -35,17 +35,17 @@ def _points(share: float) -> str:
 
 
 COUNTED = ("year", "scanner")
-"""Groups of which Table 1 tells the range or the number, and not each."""
+"""Groups for which Table 1 gives the range or the number of values, not each value."""
 
 
 def split_rows(splits: pl.DataFrame) -> tuple[list[str], list[dict[str, Any]]]:
-    """Table 1: what is in each split.
+    """Table 1: the composition of each split.
 
     Args:
         splits: `subsets/splits.parquet`.
 
     Returns:
-        Names of the splits; rows of texts: `name`, `cells` (one a split), and `group`, whether it
+        Names of the splits; rows of text: `name`, `cells` (one per split), and `group`, whether it
         is the heading of a group.
     """
     names = splits["split"].unique(maintain_order=True).to_list()

@@ -1,10 +1,10 @@
-"""Tip localisation: whether the patch most like a tube's tips is where the tip is.
+"""Tip localisation: whether the patch most similar to tube tips is at the tip.
 
-What is looked for is the mean of the unit vectors at the tips of one kind of tube on training
-films. On each test film the most similar patch is taken; the tip is found if that patch's centre
-lies within `NEAR` of it (the pointing game: Zhang et al. 2018, doi:10.1007/s11263-017-1059-x, with
-a radius for a box). Tubes end in the same region of most films, so the same is told of a guess that
-has seen no film: the mean place of the training tips.
+The query is the mean of the unit vectors at the tips of one kind of tube on training films. On each
+test film the most similar patch is taken; the tip is found if that patch's centre lies within
+`NEAR` of it (the pointing game: Zhang et al. 2018, doi:10.1007/s11263-017-1059-x, with a radius
+instead of a box). Since tubes end in the same region of most films, the result is also given for a
+guess that ignores the film: the mean position of the training tips.
 """
 
 import json
@@ -30,11 +30,12 @@ from radscale_lib.study.encoders.library import UnknownFactError
 from radscale_lib.tasks.bootstrap import PatientDraws
 
 NEAR = 0.1
-"""How far from the tip a patch may be that finds it, in sides of the square that encoders see."""
+"""Maximum distance of a hit from the tip, as a share of the side of the square that encoders
+see."""
 LEARNT = 200
-"""Training tips of a label that the mean is of, the first by keyed hash."""
+"""Maximum number of training tips per label in the mean, the first by keyed hash."""
 ALL = "all"
-"""Label of the rows about all tips."""
+"""Label of the rows for all tips."""
 
 
 class Tip(NamedTuple):
@@ -54,8 +55,8 @@ class Tip(NamedTuple):
 def tips_of(study: Study, catalog: pl.DataFrame, split: str) -> Iterator[Tip]:
     """Tube tips of a split, each inside what every encoder sees of its image.
 
-    A tip is the last point of a polyline, which runs from entry to tip; a tube that was drawn as an
-    area has no known tip.
+    A tip is the last point of a polyline, which runs from entry to tip; a tube drawn as an area has
+    no known tip.
     """
     rows = catalog.filter((pl.col("split") == split) & pl.col("tubes").is_not_null())
     columns = ("image_id", "patient_id", "shard", "row", "height", "width", "tubes")
@@ -73,7 +74,7 @@ def _visible(study: Study, tip: Tip) -> bool:
     for encoder in study.encoders.values():
         try:
             places.append(map_points([(tip.x, tip.y)], tip.height, tip.width, encoder)[0])
-        except UnknownFactError:  # what a library crops is not known here: what all see will do
+        except UnknownFactError:  # a library's crop is not known here: use what all encoders see
             shorter = min(tip.height, tip.width)
             edge = [(tip.width - shorter) / 2, (tip.height - shorter) / 2]
             places.append((np.array([tip.x, tip.y]) - edge) / shorter * 1.3 - 0.15)
@@ -96,7 +97,7 @@ def localise_tips(
     sizes: Sequence[int],
     encoders: Sequence[Path],
 ) -> pl.DataFrame:
-    """How many tips of the test films each encoder finds, at its four levels.
+    """Share of the test films' tips that each encoder finds, at its four levels.
 
     Args:
         study: names labels, intervals, and what encoders see.
@@ -107,8 +108,8 @@ def localise_tips(
         encoders: encoder files; those of failed runs are left out.
 
     Returns:
-        Rows of `TIPS_SCHEMA`. Labels that fewer patients than `disclosure.smallest_cell` have are
-        counted among all tips only. No rows if training or test films have no tips.
+        Rows of `TIPS_SCHEMA`. Labels of fewer patients than `disclosure.smallest_cell` count only
+        among all tips. No rows if training or test films have no tips.
     """
     learnt = _few_of_each(tips_of(study, catalog, "train"))
     known = {tip.label for tip in learnt}
@@ -169,7 +170,7 @@ def _found(
 def _errors(
     tower: Tower, reader: ShardReader, learnt: Sequence[Tip], test: Sequence[Tip], batch: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distances of the most similar patches from the tips, [N, levels], and of mean places, [N]."""
+    """Distances of the most similar patches from tips, [N, levels], and of mean positions, [N]."""
     vectors: dict[str, list[list[Tensor]]] = {}
     places: dict[str, list[NDArray[np.float64]]] = {}
     for tip, maps in _encoded(tower, reader, learnt, batch):
@@ -198,7 +199,7 @@ def _errors(
 def _encoded(
     tower: Tower, reader: ShardReader, tips: Sequence[Tip], batch: int
 ) -> Iterator[tuple[Tip, list[Tensor]]]:
-    """Tips with the feature maps [C, H, W] of their film at each level; no film twice in a row."""
+    """Tips with their film's feature maps [C, H, W] at each level; each film is encoded once."""
     device = next(tower.parameters()).device
     images = list(dict.fromkeys((tip.shard, tip.row) for tip in tips))
     of: dict[tuple[str, int], list[int]] = {}
@@ -220,7 +221,7 @@ def _encoded(
 
 
 def _place(tower: Tower, tip: Tip) -> tuple[float, float]:
-    """Where a tip lies in the square that the tower sees, as shares of its side."""
+    """Position of a tip in the square that the tower sees, as shares of its side."""
     x, y = map_points([(tip.x, tip.y)], tip.height, tip.width, tower.encoder)[0]
     return float(x), float(y)
 
@@ -232,7 +233,7 @@ def _at(maps: Tensor, x: float, y: float) -> Tensor:
 
 
 def _most_like(maps: Tensor, vector: Tensor) -> NDArray[np.float64]:
-    """Centre of the cell that is most like a vector, (x, y) as shares of the sides."""
+    """Centre of the cell most similar to a vector, (x, y) as shares of the sides."""
     _, height, width = maps.shape
     likeness = torch.einsum("c,chw->hw", vector, normalize(maps, dim=0))
     row, column = divmod(int(likeness.argmax()), width)

@@ -1,4 +1,4 @@
-"""Names and numbers as figures and the report print them."""
+"""Format names and numbers as figures and the report print them."""
 
 from collections.abc import Iterable
 
@@ -30,21 +30,21 @@ PROPERTIES = {
     "sex": "sex ",
     "age_band": "age ",
 }
-"""What stands before a value of each group of properties of a subset."""
+"""Prefix of the values in each group of a subset's properties."""
 
 
 def metric_name(study: Study, task: str) -> str:
-    """The metric of a task that is fitted, as it is printed on an axis."""
+    """The fitted metric of a task, as printed on an axis."""
     return metrics(study.evaluation.tasks[task].kind)[study.scaling.metrics[task]].title
 
 
 def label_metric_name(study: Study, task: str) -> str:
-    """The same metric of a single label, which is not a mean over labels."""
+    """The same metric for a single label, which is not a mean over labels."""
     return metric_name(study, task).removeprefix("macro ").removeprefix("mean ")
 
 
 def task_title(study: Study, task: str) -> str:
-    """A task's name and what kind of task it is, without saying either twice."""
+    """A task's name and kind, without repetition."""
     title = study.evaluation.tasks[task].title(task.replace("-", " "))
     return title[0].upper() + title[1:]
 
@@ -60,7 +60,7 @@ def listed(words: Iterable[str], most: int = 99) -> str:
 
 
 def missing_runs(present: Iterable[tuple[str, int, int]], expected: Iterable[Run]) -> str:
-    """'n of N runs', with the missing ones named."""
+    """'n of N runs', naming the missing ones."""
     have = {Run(*run) for run in present}
     wanted = list(expected)
     missing = [run for run in wanted if run not in have]

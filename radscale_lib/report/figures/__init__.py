@@ -1,4 +1,4 @@
-"""Figures, one module each: what is drawn from the tables of a finished study.
+"""Figures drawn from the tables of a finished study, one module each.
 
 Each module defines one `FigureKind`; an installed package adds its own through an entry point of
 the group `radscale.figures`.

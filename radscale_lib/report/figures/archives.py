@@ -1,4 +1,4 @@
-"""Test archives: what the heads that learnt on the institution make of images from elsewhere."""
+"""Test archives: scores on images from elsewhere of heads trained at the institution."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,7 +53,7 @@ def draw_archives(study: Study, tables: Tables) -> Iterator[Drawing]:
 
 
 def _curves(seen: Study, archive: str, tables: Tables) -> Iterator[Drawing]:
-    """The scaling figure of each task on a test archive, which it names."""
+    """The scaling figure of each task on a test archive, named after it."""
     for drawing in draw_scaling(seen, tables):
         if not drawing.in_report:
             continue
@@ -71,8 +71,8 @@ def _curves(seen: Study, archive: str, tables: Tables) -> Iterator[Drawing]:
 def archive_table(study: Study, tables: Tables, task: str) -> pl.DataFrame:
     """Mean scores of a task by archive: the institution, then test archives in their order.
 
-    Rows are those of `task_series` of kinds `mean`, `baseline` and `floor`, with the column
-    `archive` first; archives without a score of the task have none.
+    Rows are those of `task_series` with kinds `mean`, `baseline` and `floor`, with the column
+    `archive` first; archives without a score on the task have none.
     """
     places = {HERE: tables} | {
         name: tables.elsewhere[name] for name in study.test_archives if name in tables.elsewhere

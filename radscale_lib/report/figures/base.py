@@ -1,4 +1,4 @@
-"""What a figure states about itself."""
+"""The interface of figures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SECTIONS = (
     "answers", "results", "classes", "calibration", "archives", "similarity", "examples",
     "subsets", "runs",
 )  # fmt: skip
-"""Sections of the report that hold figures."""
+"""Sections of the report with figures."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a finished study that figures are drawn from.
+    """The tables of a finished study from which figures are drawn.
 
     Attributes:
         scores: `scores.parquet`.
@@ -29,16 +29,16 @@ class Tables:
         crossovers: `crossovers.parquet`.
         comparisons: `comparisons.parquet`.
         verdicts: `verdicts.parquet`.
-        subsets: `subsets/card.parquet`; None where it was not made.
+        subsets: `subsets/card.parquet`; None if it was not made.
         similarity: `similarity/<arm>.parquet`.
-        checkpoints: `checkpoints.parquet`; None where it is not at hand.
+        checkpoints: `checkpoints.parquet`; None if not available.
         training: the logs of all runs (`figures.training.training_table`); None likewise.
         elsewhere: the tables of each test archive, by name: scores, fits, crossovers, comparisons
             and verdicts.
-        reliability: `reliability.parquet`; None where it is not at hand.
+        reliability: `reliability.parquet`; None if not available.
         label_fits: `label_fits.parquet`; None likewise.
         films: `examples/<task>.parquet` of segmentation tasks.
-        tips: rows of all `tips/<arm>.parquet`; None where they are not at hand.
+        tips: rows of all `tips/<arm>.parquet`; None if not available.
     """
 
     scores: pl.DataFrame
@@ -63,11 +63,11 @@ class Drawing:
 
     Attributes:
         name: of its files.
-        figure: inside `house_style()` when it was made, not yet saved.
-        table: what it shows; nothing is drawn that is not in it.
+        figure: made inside `house_style()`, not yet saved.
+        table: the data it shows; nothing else is drawn.
         caption: below it in the report.
-        alt: the figure in words, for those who do not see it.
-        in_report: whether the report holds it.
+        alt: the figure in words, for readers who cannot see it.
+        in_report: whether the report includes it.
     """
 
     name: str
@@ -83,13 +83,14 @@ class FigureKind:
     """A kind of figure.
 
     Attributes:
-        name: as `--only` takes it.
+        name: the name for `--only`.
         section: of the report, one of `SECTIONS`.
-        draw: yields drawings from a study and its tables; none if the tables hold nothing for it.
-        shows_patients: whether images of patients are in it. Such figures of a real archive lie in
-            a folder of their own, which stays inside the institution.
-        reads: patterns of the files that it is drawn from, in the study's folder, as `tips/*`: the
-            report says which data a figure shows. By default all that the figures' job reads.
+        draw: yields drawings from a study and its tables; none if the tables have no data for it.
+        shows_patients: whether it shows images of patients. Such figures of a real archive are in a
+            separate folder, which stays inside the institution.
+        reads: patterns of the files in the study's folder from which it is drawn, such as `tips/*`,
+            so that the report can state a figure's data. By default, all files that the figures'
+            job reads.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Calibration: how often what was predicted with a probability was there."""
+"""Calibration: how often a label is present, by predicted probability."""
 
 from collections.abc import Iterator
 from statistics import NormalDist
@@ -25,7 +25,7 @@ from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 MOST = 12
-"""Labels that are drawn, of the most positives; all are in the table."""
+"""Maximum number of labels drawn, those with most positives; all are in the table."""
 
 
 def draw_calibration(study: Study, tables: Tables) -> Iterator[Drawing]:
@@ -84,7 +84,7 @@ def calibration_table(study: Study, bins: pl.DataFrame) -> pl.DataFrame:
         "task", "target", "arm", "size", "lower", "upper",
         pl.col("mean").alias("predicted"),
         share.alias("observed"),
-        # Rounding can put an end beyond the share itself.
+        # Rounding can move an end past the share itself.
         pl.min_horizontal(share, middle - half).clip(0, 1).alias("observed_lower"),
         pl.max_horizontal(share, middle + half).clip(0, 1).alias("observed_upper"),
         "cases",

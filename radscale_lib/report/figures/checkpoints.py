@@ -1,4 +1,4 @@
-"""Checkpoints: scores along the budget of arms that keep encoders on the way."""
+"""Checkpoints: scores along the budget of arms with intermediate encoders."""
 
 from collections.abc import Iterator
 
@@ -22,13 +22,13 @@ from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 HEIGHT = 2.6
-"""Of a row of panels, inches."""
+"""Height of a row of panels, inches."""
 BESIDE = 2.2
-"""Least width of a panel that has another beside it, inches."""
+"""Minimum width of a panel that has another beside it, inches."""
 
 
 def draw_checkpoints(study: Study, tables: Tables) -> Iterator[Drawing]:
-    """`checkpoints-<task>`: the metric against compute, and the chosen checkpoints' by size."""
+    """`checkpoints-<task>`: the metric against compute, and of chosen checkpoints by size."""
     if tables.checkpoints is None or tables.checkpoints.is_empty():
         return
     for task, metric in study.scaling.metrics.items():
@@ -57,7 +57,7 @@ def draw_checkpoints(study: Study, tables: Tables) -> Iterator[Drawing]:
 
 
 def _table(study: Study, rows: pl.DataFrame) -> pl.DataFrame:
-    """A row for each arm, size and share; and, marked, one of the chosen encoders of a size."""
+    """A row for each arm, size and share, and a marked one for a size's chosen encoders."""
     known = rows.filter(
         pl.col("arm").is_in(list(study.arms)) & pl.col("value").is_not_null()
     ).with_columns(chosen=pl.lit(False))

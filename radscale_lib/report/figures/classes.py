@@ -1,4 +1,4 @@
-"""Heat map of labels and arms: what continuing gave each label."""
+"""Heat map of labels and arms: the gain of continued pretraining by label."""
 
 from collections.abc import Iterator
 
@@ -124,9 +124,9 @@ def _heat_map(study: Study, table: pl.DataFrame, task: str) -> Figure:
 
 
 def _title(study: Study, table: pl.DataFrame, target: str) -> tuple[str, str]:
-    """`pneumothorax`, `31 / 840, 3.7%; open 0.812`: prevalence, and the open weights' values.
+    """`pneumothorax`, `31 / 840, 3.7%; open 0.812`: prevalence, and the open weights' scores.
 
-    Open weights of several encoders are named.
+    If there are several encoders, their open weights are named.
     """
     of = table.filter(target=target)
     row = of.row(0, named=True)

@@ -1,4 +1,4 @@
-"""Crossovers: from how many images on an arm is ahead of its open weights."""
+"""Crossovers: the number of images from which an arm is ahead of its open weights."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -59,14 +59,14 @@ def draw_crossovers(study: Study, tables: Tables) -> Iterator[Drawing]:
 def interval_chart(
     study: Study, groups: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], height: float
 ) -> Figure:
-    """Crossovers on the axis of images, a line for each.
+    """Crossovers on the axis of images, one line each.
 
     Draw it inside `house_style()`.
 
     Args:
         study: names arms, baselines and sizes.
-        groups: name of each group of lines, and its rows: columns of `crossovers.parquet`.
-        height: of a line, inches.
+        groups: name and rows of each group of lines, with columns of `crossovers.parquet`.
+        height: height of a line, inches.
     """
     rows = [row for _, of in groups for row in of]
     sizes = study.subsets.sizes
@@ -120,7 +120,7 @@ def _draw(
     dash: Any,
     edges: tuple[float, float, float, float],
 ) -> None:
-    """The interval, open to the side where it has no end, and the crossing where it is known."""
+    """The interval, open on a side without an end, and the crossing if known."""
     left, first, last, right = edges
     before, after = (left * first) ** 0.5, (last * right) ** 0.5
     lower = row["size_lower"] or before

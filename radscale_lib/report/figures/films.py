@@ -1,4 +1,4 @@
-"""Films with masks: the best, the median and the worst by Dice, from open weights to all images."""
+"""Films with masks: the best, median and worst by Dice, from open weights to all images."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ from radscale_lib.texts import one_line
 WIDEST = 1.75
 """Width of a film, inches."""
 HATCHES = ("", "////", "....", "xxxx")
-"""Fills of tubes, so that they differ in grey too."""
+"""Fill patterns of tubes, so that they also differ in grey."""
 Row = dict[str, Any]
 
 
@@ -100,7 +100,7 @@ def _hatch(place: int) -> str:
 
 
 def _show(axes: Axes, picture: Row, rows: list[Row], tubes: list[str], *, filled: bool) -> None:
-    """A film, the outlines of its true masks, and what was marked."""
+    """A film with the outlines of its true masks and the predicted ones."""
     shape = (picture["rows"], picture["columns"])
     axes.imshow(np.array(picture["image"], np.uint8).reshape(shape), cmap="gray", vmin=0, vmax=255)
     for row in rows:

@@ -1,4 +1,4 @@
-"""Forest figure: gain over the open weights, labels over reports, and twice the data."""
+"""Forest figure: gain over the open weights, gain of labels, and gain of twice the data."""
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle
@@ -32,7 +32,7 @@ ROW = 0.17
 """Height of a row, inches."""
 GAIN = "gain over the open weights"
 BESIDE = 1.6
-"""Least width of a panel that has others beside it, inches."""
+"""Minimum width of a panel that has others beside it, inches."""
 Rows = list[dict[str, Any]]
 
 
@@ -103,7 +103,7 @@ def _forest(
     tasks: Sequence[str],
     levels: dict[str, dict[str, float]],
 ) -> Figure:
-    """One panel per question, beside or below each other; arms are at the same heights in all."""
+    """One panel per question, beside or below each other, with arms at the same heights."""
     shown = {row["arm"] for rows in panels.values() for row in rows}
     styles = {arm: style for arm, style in arm_styles(study).items() if arm in shown}
     below = {name for gains in levels.values() for name in gains}
@@ -154,7 +154,7 @@ def _draw_row(axes: Axes, row: dict[str, Any], place: int, style: ArmStyle) -> N
 
 
 def _level_marks(study: Study, names: set[str]) -> dict[str, dict[str, Any]]:
-    """How each baseline and floor is marked, where there is no line to tell them apart."""
+    """Marker of each baseline and floor, since no line style distinguishes them here."""
     styles, marks = level_styles(study), dict[str, dict[str, Any]]()
     for kinds, markers in ((study.baselines, "Dph*8<>"), (study.floors, "x+1234")):
         for name, marker in zip((n for n in kinds if n in names), cycle(markers), strict=False):

@@ -1,4 +1,4 @@
-"""Heads: what each head of a task makes of the same frozen encoders."""
+"""Heads: scores of a task's different heads on the same frozen encoders."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 SHARE = r"@([0-9.]+)%$"
-"""End of the name of a head that is trained on a share of the labels."""
+"""Suffix of the name of a head trained on a share of the labels."""
 ROW = 0.22
 """Height of a row, inches."""
 
@@ -29,7 +29,7 @@ ROW = 0.22
 def draw_heads(study: Study, tables: Tables) -> Iterator[Drawing]:
     """`heads-<task>`: each arm at its largest size, by head, for tasks of several heads.
 
-    `labels-<task>`: the same against the share of the labels that heads learnt from.
+    `labels-<task>`: the same against the share of labels used in training.
     """
     if "head" not in tables.scores.columns:
         return
@@ -51,7 +51,7 @@ def draw_heads(study: Study, tables: Tables) -> Iterator[Drawing]:
 
 
 def _label_curves(study: Study, heads: pl.DataFrame, task: str) -> Iterator[Drawing]:
-    """`labels-<task>`: each arm by the share of the labels that a head learnt from, if several."""
+    """`labels-<task>`: each arm by the share of labels used in training, if several."""
     parts = heads.with_columns(
         pl.col("head").str.replace(SHARE, "").alias("head"),
         pl.col("head").str.extract(SHARE).cast(pl.Float64).fill_null(100).alias("percent"),

@@ -1,4 +1,4 @@
-"""Crossovers by label: from how many images on an arm is ahead of its open weights."""
+"""Crossovers by label: the number of images from which an arm is ahead of its open weights."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from radscale_lib.texts import one_line
 ROW = 0.095
 """Height of a row, inches."""
 TALLEST = 9.5
-"""Height of the rows of a page, inches."""
+"""Total height of the rows of a page, inches."""
 
 
 def draw_label_crossovers(study: Study, tables: Tables) -> Iterator[Drawing]:

@@ -38,13 +38,13 @@ from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 PANEL = 1.15
-"""Least width of a panel, inches."""
+"""Minimum width of a panel, inches."""
 HEIGHT = 1.42
-"""Of a panel, with its title, inches."""
+"""Height of a panel with its title, inches."""
 ROWS = 7
-"""Most rows of panels on a page."""
+"""Maximum number of rows of panels on a page."""
 LETTER = 0.056
-"""Width of a letter of a title, about, inches."""
+"""Approximate width of a letter in a title, inches."""
 
 SCHEMA = pl.Schema(
     {
@@ -183,7 +183,7 @@ def _signed(value: float, _: int) -> str:
 
 
 def _limits(table: pl.DataFrame) -> tuple[float, float]:
-    """Limits that hold every mean, and zero."""
+    """Axis limits that contain every mean, and zero."""
     means = table.filter(kind="mean")["difference"]
     low, high = min([0.0, *means]), max([0.0, *means])
     pad = 0.08 * max(high - low, 0.02)
@@ -217,7 +217,7 @@ def _draw_arm(axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float) -> 
 
 
 def _title(study: Study, of: pl.DataFrame, label: str, letters: int) -> str:
-    """`pneumothorax, 3.7%` and `open 0.812, 0.790`, in lines of so many letters."""
+    """`pneumothorax, 3.7%` and `open 0.812, 0.790`, in lines of at most `letters`."""
     row = of.row(0, named=True)
     opened = {study.baseline_of(one).arm: value for one, value in of.select("arm", "open").rows()}
     values = f"open {', '.join(map(number, opened.values()))}"

@@ -1,4 +1,4 @@
-"""Scaling figures: metric against number of images, one per task and one of all tasks."""
+"""Scaling figures: metric against number of images, one per task and one for all tasks."""
 
 import textwrap
 from collections import Counter
@@ -42,19 +42,19 @@ from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 BESIDE = 2.4
-"""Least width of a panel that has another beside it, inches."""
+"""Minimum width of a panel that has another beside it, inches."""
 NOTE_SIZE = 6.0
-"""Size of the notes, points."""
+"""Font size of the notes, points."""
 LINE = NOTE_SIZE * 1.45 / 72
 """Height of a line of notes, inches."""
 
 
 LEVELS = ("baseline", "floor")
-"""Kinds of rows that have no size."""
+"""Kinds of rows without a size."""
 
 
 def draw_scaling(study: Study, tables: Tables) -> Iterator[Drawing]:
-    """`scaling-<task>` for each task that was scored, and `scaling` of all of them."""
+    """`scaling-<task>` for each scored task, and `scaling` for all of them."""
     scores, fits = tables.scores, tables.fits
     series = {
         task: task_series(study, scores, fits, task)
@@ -102,13 +102,13 @@ def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
 
 @dataclass(frozen=True)
 class Panel:
-    """The arms of one encoder on one task, against the open weights that they start from.
+    """The arms of one encoder on one task, relative to the open weights from which they start.
 
     Attributes:
         task: the task.
-        encoder: the encoder, as the study names it; empty where nothing was trained.
-        base: the open weights' score; None where it is not known.
-        rows: plotted rows of the arms, and of all baselines and floors that are compared with them.
+        encoder: the encoder's name in the study; empty if nothing was trained.
+        base: the open weights' score; None if not known.
+        rows: plotted rows of the arms, and of the baselines and floors compared with them.
     """
 
     task: str
@@ -128,7 +128,7 @@ class Panel:
 
 
 def _panels(study: Study, table: pl.DataFrame, task: str) -> list[Panel]:
-    """A panel for each encoder that arms train, in the study's order; else one of baselines."""
+    """A panel for each encoder that arms train, in the study's order, else one of baselines."""
     encoders = list(dict.fromkeys(study.encoder_of(arm) for arm in study.arms))
     if not encoders:
         return [Panel(task, "", None, table)]
@@ -199,7 +199,7 @@ def _grid(
 def _draw_panel(
     axes: Axes, study: Study, panel: Panel, limits: tuple[float, float], *, first: bool
 ) -> None:
-    """Points, means with intervals, curves with bands, baselines and floors of one panel.
+    """Draw points, means with intervals, curves with bands, baselines and floors of a panel.
 
     The left axis is the difference from the open weights; the right one is the metric.
     """
@@ -208,7 +208,7 @@ def _draw_panel(
     sizes = sorted(points["size"].unique().to_list()) or [1.0]
     start, last = sizes[0], sizes[-1]
     span = last / start
-    # Size 0 has no place on a log axis: it stands left of the smallest size, past a gap.
+    # Size 0 has no position on a log axis: it is drawn left of the smallest size, past a gap.
     zero = start / max(span**0.17, 1.5)
     reach = max([*table.filter(pl.col("kind") == "fit")["images"], last])
     left, right = zero / span**0.06, reach * max(span, 10) ** 0.04
@@ -231,7 +231,7 @@ def _draw_panel(
     marks = arm_styles(study)
     places = _label_places(axes, table, arms)
     for i, arm in enumerate(arms):
-        # Arms of one size stand side by side, so that their intervals can be read.
+        # Arms of the same size are drawn side by side, so that their intervals can be read.
         nudge = (right / left) ** (0.007 * (i - (len(arms) - 1) / 2))
         with drawn_for(axes, study, arm):
             _draw_arm(axes, table.filter(pl.col("arm") == arm), marks[arm], nudge)
@@ -292,7 +292,7 @@ def _draw_level(
 def _draw_beyond(
     axes: Axes, row: dict[str, Any], style: LevelStyle, number_: int, *, above: bool
 ) -> None:
-    """A baseline or floor outside of the panel: its mark at the edge, and its value."""
+    """A baseline or floor outside the panel: a mark at the edge, with its value."""
     arrow, y, place = ("↑", 0.985, "top") if above else ("↓", 0.015, "bottom")
     axes.text(
         0.03 + 0.25 * number_, y, f"{arrow} {number(row['value'])}", fontsize=6, color=style.colour,
@@ -305,17 +305,17 @@ def _draw_beyond(
 
 
 MOST_LABELLED = 5
-"""Arms of a panel that are named beside their curves; of more, the legend tells."""
+"""Maximum number of arms named beside their curves; if there are more, the legend names them."""
 GAP = 0.085
-"""Between such names, as a share of the panel's height."""
+"""Distance between such names, as a share of the panel's height."""
 LABEL_SIZE = 6.2
-"""Size of the names, points."""
+"""Font size of the names, points."""
 MOST_MARGIN = 0.45
-"""Most of a panel's width that is kept free for the names."""
+"""Maximum share of a panel's width kept free for the names."""
 
 
 def _label_margin(axes: Axes, arms: Sequence[str]) -> float:
-    """Share of the panel's width that the names of its arms take, right of the data."""
+    """Share of the panel's width for the names of its arms, right of the data."""
     if not 0 < len(arms) <= MOST_LABELLED:
         return 0.0
     width = axes.get_window_extent().width / axes.figure.dpi
@@ -326,7 +326,7 @@ def _label_margin(axes: Axes, arms: Sequence[str]) -> float:
 def _label_places(
     axes: Axes, table: pl.DataFrame, arms: Sequence[str]
 ) -> dict[str, tuple[float, float, float]]:
-    """Where each arm's drawing ends (images, value), and the value beside which its name stands."""
+    """The end of each arm's curve (images, value), and the height of its name."""
     if len(arms) > MOST_LABELLED:
         return {}
     low, high = axes.get_ylim()
@@ -339,7 +339,7 @@ def _label_places(
             ends[arm] = last["images"][-1], last["value"][-1]
     order = sorted(ends, key=lambda arm: ends[arm][1])
     places = np.clip([(ends[arm][1] - low) / (high - low) for arm in order], 0.04, 0.96)
-    for _ in range(60):  # pushed apart by halves, until they fit
+    for _ in range(60):  # push overlapping names apart, each by half, until they fit
         gaps = np.diff(places)
         short = np.clip(GAP - gaps, 0, None) / 2
         places[:-1] -= short
@@ -352,7 +352,7 @@ def _label_places(
 def _label(
     axes: Axes, text: str, place: tuple[float, float, float], data_ends: float, style: ArmStyle
 ) -> None:
-    """The name right of the data, and a thin line to it from the end of its curve."""
+    """The name right of the data, with a thin line to it from the end of its curve."""
     images, end, value = place
     left, right = axes.get_xlim()
     x = data_ends * (right / left) ** 0.02
@@ -416,7 +416,7 @@ def _mean_mark(style: ArmStyle) -> dict[str, Any]:
 
 
 def _handles(study: Study, table: pl.DataFrame) -> list[Line2D]:
-    """What names beside the curves do not tell: baselines and floors, and arms of a full panel."""
+    """Legend entries of baselines and floors, and of arms not named beside their curves."""
     present = set(table["arm"])
     of_encoder = Counter(study.encoder_of(arm) for arm in study.arms if arm in present)
     arms = [
@@ -436,7 +436,7 @@ def _handles(study: Study, table: pl.DataFrame) -> list[Line2D]:
 
 
 def _break_axis(axes: Axes, x: float) -> None:
-    """Two strokes across the axis at `x`: what lies left of them is not to scale."""
+    """Two strokes across the axis at `x`: the part left of them is not to scale."""
     left, right = axes.get_xlim()
     step = (right / left) ** 0.006
     for side in (1 / step, step):
@@ -451,10 +451,11 @@ def _break_axis(axes: Axes, x: float) -> None:
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
-    """Limits of a row of panels, as differences from the open weights.
+    """Axis limits of a row of panels, as differences from the open weights.
 
-    They hold every point with its bar, and the open weights; of the fits' bands, of other baselines
-    and of floors, what lies within half that range more. Without any point, those of the levels.
+    They contain every point with its bar, and the open weights; fit bands, other baselines and
+    floors only up to half that range beyond. Without any points, the limits are those of the
+    levels.
     """
     core, more = [], []
     for panel in panels:

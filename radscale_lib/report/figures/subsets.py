@@ -1,4 +1,4 @@
-"""How far the subsets differ from the pool."""
+"""How much the subsets differ from the pool."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ ALT = (
 
 
 def draw_subsets(study: Study, tables: Tables) -> Iterator[Drawing]:
-    """`subsets`: how far the first seed's subsets differ from the pool."""
+    """`subsets`: how much the first seed's subsets differ from the pool."""
     card = tables.subsets
     if card is None or card.is_empty():
         return

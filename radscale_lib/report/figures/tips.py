@@ -26,7 +26,7 @@ from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
-"""Lines of the largest subset, of the smallest, and of the open weights."""
+"""Line styles of the largest subset, of the smallest, and of the open weights."""
 
 
 def draw_tips(study: Study, tables: Tables) -> Iterator[Drawing]:

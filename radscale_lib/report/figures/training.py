@@ -1,4 +1,4 @@
-"""Training: the loss of every run, and what its log watches."""
+"""Training: the loss of every run, and the other quantities in its log."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,11 +15,11 @@ from radscale_lib.study import Run, Study
 from radscale_lib.texts import one_line
 
 HEIGHT = 1.7
-"""Of a row of panels, inches."""
+"""Height of a row of panels, inches."""
 PANEL = 1.5
-"""Least width of a panel, inches."""
+"""Minimum width of a panel, inches."""
 DRAWN = {"loss": "loss", "rank": "effective rank", "grad_norm": "gradient norm", "knn": "k-NN"}
-"""Columns of a log with a panel each, where a run has them."""
+"""Columns of a log with a panel each, if a run has them."""
 
 
 def read_logs(paths: Iterable[Path]) -> pl.DataFrame:
@@ -33,7 +33,7 @@ def read_logs(paths: Iterable[Path]) -> pl.DataFrame:
 
 
 def training_table(logs: Mapping[Run, pl.DataFrame]) -> pl.DataFrame:
-    """Rows of the logs of runs as one table, without what hangs on the machine."""
+    """The logs of runs as one table, without machine-dependent columns."""
     schema: dict[str, Any] = {"step": pl.Int64, "samples": pl.Int64}
     schema |= dict.fromkeys(DRAWN, pl.Float64)
     names: dict[str, Any] = {"arm": pl.String, "size": pl.Int64, "seed": pl.Int64}
