@@ -20,10 +20,10 @@ from radscale_lib.study.labels import (
 )
 
 TABLES = ("reports", "labels", "tubes")
-"""Tables of an archive."""
+"""Names of an archive's tables."""
 
 DEMOGRAPHICS = ("sex", "age_band")
-"""Columns of the patient that an archive may keep."""
+"""Patient columns that an archive may keep."""
 
 Difference = Literal["apostrophe", "decimals", "case", "punctuation", "leading_zeros"]
 
@@ -80,7 +80,7 @@ BODY_PARTS = frozenset({
 
 
 class Phantom(Section):
-    """The embedded archive of procedural chest radiographs (no patient behind it)."""
+    """The embedded archive of simulated chest radiographs (without real patients)."""
 
     patients: int = Field(ge=2, description="Patients drawn; each has one to three studies.")
     seed: int = Field(0, ge=0, description="Seed of every random draw of the archive.")
@@ -94,7 +94,7 @@ class Phantom(Section):
 
 
 class Select(Section):
-    """Which instances enter the study; the others go to the ledger with the rule's name."""
+    """Which images enter the study; the others are listed in the ledger with the reason."""
 
     modalities: tuple[str, ...] = Field(("CR", "DX"), description="Modality (0008,0060).")
     views: tuple[Literal["PA", "AP", "LL", "RL", "unknown"], ...] = Field(
@@ -190,7 +190,7 @@ class Image(Section):
 
 
 class Join(Section):
-    """How one table is read, and joined to the images."""
+    """How a table is read, and joined to the images."""
 
     columns: dict[str, str] = Field(
         {},
@@ -422,40 +422,40 @@ class Labels(Section):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the label table that is read, once."""
+        """Every column read from the label table, without duplicates."""
         every = (*self.findings, *self.tubes, *self.positions, *self.others)
         return tuple(dict.fromkeys(every))
 
     def without(self, names: Collection[str]) -> "Labels":
-        """The same except for some labels."""
+        """The same without the named labels."""
         keys = ("findings", "tubes", "positions", "others")
         left = {key: tuple(n for n in getattr(self, key) if n not in names) for key in keys}
         return self.model_copy(update=left)
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Groups of labels of which there are any."""
+        """Groups with at least one label."""
         every = ("findings", "tubes", "positions", "others")
         return tuple(group for group in every if getattr(self, group))
 
     def groups_in(self, folder: str) -> tuple[str, ...]:
-        """Groups that are in tables of `pool`, for training, or of `held-out`, for evaluation."""
+        """Groups with a table in `pool`, for training, or in `held-out`, for evaluation."""
         left_out = {"pool": "positions", "held-out": "others"}[folder]
         return tuple(group for group in self.groups if group != left_out)
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """Every source that is read, those of the labels first."""
+        """Every source that is read, those used for labels first."""
         last = () if self.test_source is None else (self.test_source,)
         return tuple(dict.fromkeys([*self.source, *self.compared, *last]))
 
     @property
     def readers(self) -> tuple[Source, ...]:
-        """Sources that read reports; with any, labels are tables of their own."""
+        """Sources that read reports; if there are any, labels are in tables of their own."""
         return tuple(source for source in self.sources if source in READERS)
 
     def definition(self, label: str) -> str | None:
-        """What a label says: the study's sentence, else the known one."""
+        """The definition of a label: the study's sentence, or else the built-in one."""
         return self.definitions.get(label) or default_definition(label)
 
     @model_validator(mode="after")
@@ -503,7 +503,7 @@ class Splits(Section):
 
     @property
     def pool(self) -> float:
-        """Share of patients that subsets are drawn from."""
+        """Share of patients from whom subsets are drawn."""
         return 1 - self.train - self.validation - self.test
 
     @model_validator(mode="after")

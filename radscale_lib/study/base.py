@@ -1,4 +1,4 @@
-"""What every section of the study file has in common."""
+"""Common parts of all sections of the study file."""
 
 from typing import Annotated, ClassVar
 
@@ -11,14 +11,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     more_facts: ClassVar[tuple[str, ...]] = ()
-    """Of a kind: modules beside its own whose facts count as its own."""
+    """For a kind: other modules whose facts count as its own."""
 
 
 def whole_heads(width: int, heads: int) -> None:
-    """Attention heads share a width evenly.
+    """Check that attention heads divide a width evenly.
 
     Raises:
-        ValueError: if they do not, with a width that would do.
+        ValueError: if they do not; suggests a width.
     """
     if width % heads:
         raise ValueError(

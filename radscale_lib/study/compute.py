@@ -1,4 +1,4 @@
-"""Compute: the device of the heavy stages, what it is assumed to reach, and the budget."""
+"""Compute: the device of the heavy stages, its assumed speed, and the budget."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from radscale_lib.study.base import Section
 
 
 class Budget(Section):
-    """Upper bounds of the whole study; `plan` refuses above them."""
+    """Limits for the whole study; `plan` refuses to exceed them."""
 
     gpu_hours: float | None = Field(None, ge=0, description="GPU-hours.")
     core_hours: float | None = Field(None, ge=0, description="CPU-core-hours.")
@@ -16,7 +16,7 @@ class Budget(Section):
 
 
 class Compute(Section):
-    """Hardware facts that the results depend on, or that the plan is computed from."""
+    """Hardware on which results depend, or from which the plan is computed."""
 
     device: Literal["cpu", "cuda"] = Field("cpu", description="Device of training and features.")
     precision: Literal["fp32", "bf16"] = Field(

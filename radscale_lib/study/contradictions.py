@@ -1,4 +1,4 @@
-"""Rules that hold across the sections of a study file: each yields `key: what and remedy`."""
+"""Rules across sections of a study file; each yields `key: problem and remedy`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from radscale_lib.study.tasks import TaskSection
 
 _IMAGES_PER_PATIENT = 4
-"""No phantom patient has more images than this that a study selects, on average."""
+"""Upper bound on the mean number of selected images per phantom patient."""
 
 
 def contradictions(study: Study) -> Iterator[str]:
-    """Every contradiction between sections, in order of the file."""
+    """All contradictions between sections, in the order of the file."""
     yield from _archives(study)
     yield from _phantom_labels(study)
     yield from _sources(study)
@@ -127,7 +127,7 @@ def _phantom_labels(study: Study) -> Iterator[str]:
 
 
 def _sources(study: Study) -> Iterator[str]:
-    """Where labels come from, and what is said of labels that there are not."""
+    """Sources of labels, and settings for labels that do not exist."""
     labels, archive = study.labels, study.institution
     known = [*labels.columns]
     for key in ("definitions", "phrases"):
@@ -278,20 +278,20 @@ def _pretraining(
 
 
 def _or_rules(study: Study, archive: str) -> str:
-    """That labels can be read from reports, where there are any."""
+    """A hint that labels can be read from reports, if there are any."""
     if archive != "institution" or not study.institution.has_reports:
         return ""
     return ", or read labels from the reports (labels.source: rules)"
 
 
 def _paradigms(encoder: EncoderSection) -> list[str]:
-    """What can train a kind of encoder."""
+    """The paradigms that can train a kind of encoder."""
     anything = [name for name, recipe in PARADIGMS.items() if recipe.any_tower]
     return [*encoder.paradigms, *anything]
 
 
 def _continued(study: Study, name: str, arm: Arm) -> Iterator[str]:
-    """What an image tower alone cannot be continued with."""
+    """A paradigm that needs more of its base than an image tower."""
     for base, section in study.bases.items():
         tower_only = section.recipe.any_tower and arm.recipe.continues_whole
         if section.encoder == arm.encoder and tower_only:
@@ -303,7 +303,7 @@ def _continued(study: Study, name: str, arm: Arm) -> Iterator[str]:
 
 
 def _interpolation(study: Study, name: str, arm: Interpolation) -> Iterator[str]:
-    """An interpolation is made of what an arm of the study trains."""
+    """An interpolation must refer to an arm that is trained, and match it."""
     key, trained = f"arms.{name}", study.trained_arms.get(arm.interpolates)
     if trained is None:
         yield (
@@ -410,7 +410,7 @@ def _metrics(study: Study) -> Iterator[str]:
 
 
 def _fitted(task: TaskSection) -> list[str]:
-    """Metrics of a task that laws can be fitted to."""
+    """Metrics of a task to which laws can be fitted."""
     return [name for name, metric in metrics(task.kind).items() if not metric.is_error]
 
 

@@ -1,4 +1,4 @@
-"""Labels in a sentence each, which a person and a model can follow."""
+"""Definitions of labels, one sentence each, for persons and models."""
 
 import re
 
@@ -31,7 +31,7 @@ DEFINITIONS = {
     "pacemaker": "A pacemaker or an implanted defibrillator is in place.",
     "support devices": "Any tube, line, drain or implanted device is in place on this film.",
 }  # fmt: skip
-"""Definition of each label that the phrases of reports have an entry of."""
+"""Definition of each label that has an entry in the phrases of reports."""
 
 CLASSES = {
     "normal": "its tip lies where it should",
@@ -40,11 +40,11 @@ CLASSES = {
     "incomplete": "its tip is not on the film",
     "incompletely imaged": "its tip is not on the film",
 }
-"""What the classes of a tube's position say of it."""
+"""Definitions of the classes of a tube's position."""
 
 
 def default_definition(label: str) -> str | None:
-    """The definition of a known label, or of a tube's position, as `ett_abnormal`; else None."""
+    """The definition of a known label, or of a tube position such as `ett_abnormal`; else None."""
     name = re.sub(r"[_\-\s]+", " ", label.lower()).strip()
     if name in DEFINITIONS:
         return DEFINITIONS[name]

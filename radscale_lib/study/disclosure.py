@@ -1,4 +1,4 @@
-"""What may be shown about few patients."""
+"""Disclosure control: what may be shown about few patients."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from radscale_lib.study.base import Section
 
 
 class Disclosure(Section):
-    """What leaves the institution, of how few patients."""
+    """How few patients may be behind what leaves the institution."""
 
     smallest_cell: int = Field(
         10,

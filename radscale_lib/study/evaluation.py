@@ -1,4 +1,4 @@
-"""Evaluation: the protocol that every frozen encoder goes through."""
+"""Evaluation: the protocol for every frozen encoder."""
 
 from typing import Annotated, Literal
 
@@ -8,11 +8,11 @@ from radscale_lib.study.base import Distinct, Name, Section
 from radscale_lib.study.tasks import Task
 
 KEPT_BYTES = 256 * 2**20
-"""Features of an archive's images that an evaluation keeps in memory, at most: if they are more,
-each task runs the encoder on its images."""
+"""Maximum number of feature values per archive that an evaluation keeps in memory; beyond it, each
+task runs the encoder on its images."""
 
 FEWEST_RESAMPLES = 20
-"""Bootstrap draws; fewer do not tell how a score varies."""
+"""Minimum number of bootstrap draws to estimate how a score varies."""
 
 Level = Annotated[int, Field(ge=1, le=4)]
 
@@ -65,6 +65,6 @@ class Evaluation(Section):
 
     @property
     def reads_grid(self) -> bool:
-        """Whether a head reads the means over a grid, which are then kept of every encoder."""
+        """Whether a head reads the means over a grid, which are then kept for every encoder."""
         heads = (task.head(part) for task in self.tasks.values() for part in task.parts)
         return any(head is not None and head.reads_grid for head in heads)

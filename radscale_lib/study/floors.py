@@ -1,4 +1,4 @@
-"""Floors: what scores are compared with that needs no pretraining."""
+"""Floors: scores without pretraining, for comparison."""
 
 from typing import ClassVar, Literal
 
@@ -9,11 +9,11 @@ from radscale_lib.study.encoders.base import Four, Placement
 
 FloorKind = Literal["random", "pixels"]
 FILM_COMPONENTS = 64
-"""Principal components of the whole film, the global embedding."""
+"""Number of principal components of the whole film, the global embedding."""
 CELL_COMPONENTS = 16
-"""Principal components of each cell's pixels, on the grid of each level."""
+"""Number of principal components of each cell's pixels, on the grid of each level."""
 FILM_SIDE = 64
-"""Pixels, at most, that the whole film is reduced to."""
+"""Maximum number of pixels to which the whole film is reduced."""
 
 
 class Pixels(EncoderSection):
@@ -40,7 +40,7 @@ class Pixels(EncoderSection):
 
     @property
     def fill(self) -> int:
-        """Grey value beside an image that does not fill the square."""
+        """Grey value of padding beside an image that does not fill the square."""
         return self.like.fill
 
     def place(self, height: int, width: int) -> Placement:
@@ -48,11 +48,11 @@ class Pixels(EncoderSection):
         return self.like.place(height, width)
 
     def flops(self) -> float:
-        """FLOPs for each image: every pixel counts for each component, on four levels."""
+        """FLOPs per image: every pixel times every component, on four levels."""
         return 2.0 * 4 * CELL_COMPONENTS * 512**2
 
     def feature_numbers(self) -> float:
-        """Numbers of the four feature levels of an image, at most."""
+        """Maximum number of values in the four feature levels of an image."""
         return self.like.feature_numbers()
 
     def channels(self) -> float:
@@ -60,5 +60,5 @@ class Pixels(EncoderSection):
         return float(CELL_COMPONENTS)
 
     def parameters(self) -> float:
-        """Components of the film, and of cells."""
+        """Size of the components of the film and of cells."""
         return FILM_COMPONENTS * float(FILM_SIDE) ** 2 + 4 * CELL_COMPONENTS * 32.0**2

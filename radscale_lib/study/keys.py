@@ -1,4 +1,4 @@
-"""Walk over all keys of the study file: for the reference page, and for hints in messages."""
+"""Walk over all keys of the study file, for the reference page and for hints in messages."""
 
 from collections.abc import Iterator
 from types import NoneType
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 NAMED = "<name>"
-"""Stands in a path for a name that the user gives."""
+"""Placeholder in a path for a name chosen by the user."""
 
 
 class Key(NamedTuple):
@@ -22,7 +22,7 @@ class Key(NamedTuple):
 def keys(section: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Key]:
     """Every key below a section, depth first in order of declaration.
 
-    The variants of a union share their path: keys of both are given.
+    The variants of a union share their path, so the keys of all are given.
     """
     for name, info in section.model_fields.items():
         key = (*path, name)
@@ -32,7 +32,7 @@ def keys(section: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Key]:
 
 
 def sections_in(annotation: Any) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
-    """Sections that an annotation holds, each with the names between (one for a mapping)."""
+    """Sections in an annotation, each with the path to it (one name for a mapping)."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield (), annotation
     elif get_origin(annotation) is dict:
@@ -45,7 +45,7 @@ def sections_in(annotation: Any) -> Iterator[tuple[tuple[str, ...], type[BaseMod
 
 
 def siblings(section: type[BaseModel], path: tuple[str, ...]) -> list[str]:
-    """Names that may stand at a path's last place; other places may hold a user's name."""
+    """Valid names at the end of a path; earlier parts may be names chosen by the user."""
 
     def matches(key: Key) -> bool:
         return len(key.path) == len(path) and all(

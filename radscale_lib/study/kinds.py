@@ -1,7 +1,7 @@
-"""Kinds: the sections that a study may choose between, found where they are defined.
+"""Kinds: sections from which a study may choose, discovered where they are defined.
 
-A kind (of encoder, paradigm, task or head) is one section class in a module of its own, which
-states all facts about it. Installed packages add kinds through an entry point that names the class.
+A kind (of encoder, paradigm, task or head) is one section class in a module of its own, with all
+facts about it. Installed packages add kinds through an entry point that names the class.
 """
 
 from functools import cache
@@ -20,13 +20,13 @@ def kinds(package: str, base: type[S], tag: str, group: str) -> dict[str, type[S
     """The kinds of a package and of the installed packages, by name, ours first.
 
     Args:
-        package: whose modules each define one subclass of `base` that has a name.
-        base: what a kind derives from.
-        tag: the field that holds its name, as `kind: Literal["mi2"]`.
-        group: of the entry points.
+        package: a package whose modules each define one named subclass of `base`.
+        base: the base class of kinds.
+        tag: the field with its name, such as `kind: Literal["mi2"]`.
+        group: group of the entry points.
 
     Raises:
-        PluginError: if two kinds have one name, or an entry point names no kind.
+        PluginError: if two kinds have the same name, or an entry point does not name a kind.
     """
 
     def is_kind(value: object) -> TypeGuard[type[S]]:
@@ -38,16 +38,16 @@ def kinds(package: str, base: type[S], tag: str, group: str) -> dict[str, type[S
 
 
 def union(found: dict[str, type[S]], tag: str) -> Any:
-    """The type of a field that holds a section of any of these kinds."""
+    """The type of a field for a section of any of these kinds."""
     return Annotated[Union[tuple(found.values())], Field(discriminator=tag)]  # noqa: UP007
 
 
 def kind_name(section: type[Section], tag: str) -> str:
-    """The name of a kind; empty for a class that is none.
+    """The name of a kind; empty for a class that is not a kind.
 
     Args:
         section: the class.
-        tag: the field that holds the name.
+        tag: the field with the name.
     """
     field = section.model_fields.get(tag)
     names = get_args(field.annotation) if field and get_origin(field.annotation) else ()

@@ -11,7 +11,7 @@ from radscale_lib.study.base import Distinct, Fraction, Section
 
 Source = Literal["table", "rules", "endpoint"]
 MOST_LABELS = 30
-"""Labels that one request to an endpoint asks for."""
+"""Number of labels per request to an endpoint."""
 READERS: tuple[Source, ...] = ("rules", "endpoint")
 """Sources that read reports."""
 
@@ -27,13 +27,13 @@ def _some(sources: tuple[Source, ...]) -> tuple[Source, ...]:
 
 
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_listed), Distinct]
-"""Sources in order; one may stand without brackets."""
+"""Sources in order; a single one needs no brackets."""
 SomeSources = Annotated[Sources, AfterValidator(_some)]
 """At least one."""
 
 
 def not_blank(text: str) -> str:
-    """A text that says something.
+    """Check that a text is not blank.
 
     Raises:
         ValueError: if it has neither letters nor digits.
@@ -64,13 +64,13 @@ def _phrase(text: str) -> str:
 
 NotBlank = Annotated[str, AfterValidator(not_blank)]
 Line = Annotated[str, AfterValidator(_one_line)]
-"""Words on one line."""
+"""Text on a single line."""
 Phrase = Annotated[str, AfterValidator(_phrase)]
-"""Words that mention a label; an ellipsis stands for up to four."""
+"""Words that mention a label; an ellipsis stands for up to four words."""
 
 
 class Price(Section):
-    """What an endpoint costs."""
+    """The prices of an endpoint."""
 
     input: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="Price of a million tokens sent."
@@ -84,7 +84,7 @@ class Price(Section):
 
 
 class Endpoint(Section):
-    """A server that speaks OpenAI's chat completions: vLLM, Ollama, or a vendor's."""
+    """A server with OpenAI's chat completions API: vLLM, Ollama, or a vendor's."""
 
     url: str = Field(
         description="Address up to the version, as http://127.0.0.1:8000/v1. The environment "
@@ -128,7 +128,7 @@ class Endpoint(Section):
     @field_validator("url")
     @classmethod
     def _address(cls, url: str) -> str:
-        told = "this" if "@" in url else repr(url)  # with a password, perhaps
+        told = "this" if "@" in url else repr(url)  # may contain a password
         wrong = ValueError(f"{told} is not an address: write one as http://127.0.0.1:8000/v1")
         if any(sign.isspace() or not sign.isprintable() for sign in url):
             raise ValueError("an address has no blanks: write one as http://127.0.0.1:8000/v1")
@@ -167,7 +167,7 @@ class Endpoint(Section):
         try:
             address = ip_address(host)
         except ValueError:
-            return self  # a name: looked up before anything is sent
+            return self  # a host name, looked up before anything is sent
         if not self.texts_leave_institution and not is_inside(str(address)):
             raise ValueError(f"url: {outside(host)}")
         return self
@@ -184,7 +184,7 @@ INSIDE = tuple(
 
 
 def is_inside(address: str) -> bool:
-    """Whether an IP address is of this machine or of a private network."""
+    """Whether an IP address belongs to this machine or to a private network."""
     found = ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None)
     found = mapped or found
@@ -192,7 +192,7 @@ def is_inside(address: str) -> bool:
 
 
 def outside(host: str) -> str:
-    """What is said of an address outside."""
+    """The message on an address outside."""
     return (
         f"{host} is outside of this machine and its private network: report texts would leave the "
         "institution: name another server, or set labels.endpoint.texts_leave_institution: true"
@@ -213,7 +213,7 @@ class Least(Section):
 
 
 class Audit(Section):
-    """Reading some reports oneself, to know how far labels are right (docs/hospital/labels.md)."""
+    """A person reads some reports, to measure how reliable labels are (docs/hospital/labels.md)."""
 
     reports: int = Field(
         200,

@@ -1,4 +1,4 @@
-"""Reading a study file, with errors a person can act on."""
+"""Read a study file, with errors that a person can act on."""
 
 import difflib
 import json
@@ -26,7 +26,7 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
     """Check the values of a study file.
 
     Args:
-        values: the file's content, as YAML gives it.
+        values: the file's content, as parsed from YAML.
         source: what to call the file in messages.
 
     Raises:
@@ -48,13 +48,13 @@ def load_study(path: Path) -> Study:
     """Read and check a study file (YAML or JSON).
 
     Raises:
-        StudyError: if the file is missing, no mapping of keys, or no valid study.
+        StudyError: if the file is missing, not a mapping of keys, or not a valid study.
     """
     return parse_study(read_values(path), str(path))
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """The content of a study file, unchecked: JSON if its name ends so, else YAML.
+    """The unchecked content of a study file: JSON if its name ends so, else YAML.
 
     Raises:
         StudyError: if the file cannot be read, a key appears twice, or it is not a mapping of keys.
@@ -83,7 +83,7 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which no key may stand twice."""
+    """A YAML loader that refuses duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -111,7 +111,7 @@ _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def _numbers(value: Any) -> Any:
-    """The values with texts like 1e-3, which YAML 1.1 takes for no number, as numbers."""
+    """The values with text like 1e-3, which is not a number in YAML 1.1, turned into numbers."""
     if isinstance(value, Mapping):
         return {key: _numbers(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -133,13 +133,13 @@ def _listed(source: str, lines: list[str]) -> str:
 
 
 def _explain(problem: Any, values: Mapping[str, Any]) -> list[str]:
-    """Messages of one of pydantic's problems, each as `key: what and remedy (got value)`."""
+    """Messages for one of pydantic's errors, each as `key: problem and remedy (got value)`."""
     path = _path_in_file(problem, values)
     key = ".".join(path)
     value = problem["input"]
     told = isinstance(value, str | int | float | bool | None)
     if path[-1:] == ("url",) and "@" in str(value):
-        told = False  # it holds a password
+        told = False  # it contains a password
     got = f" (got {value!r})" if told else ""
     match problem["type"]:
         case "missing":
@@ -168,7 +168,7 @@ def _explain(problem: Any, values: Mapping[str, Any]) -> list[str]:
 
 
 def _path_in_file(problem: Any, values: Any) -> tuple[str, ...]:
-    """The problem's keys as the file has them: pydantic also names the union members it tried."""
+    """The keys of an error as in the file, without the union members that pydantic adds."""
     path = []
     location = [part for part in problem["loc"] if part != "[key]"]
     for i, part in enumerate(location):

@@ -1,4 +1,4 @@
-"""The study file as one typed model, with the rules that hold across its sections."""
+"""The study file as one typed model, with rules across its sections."""
 
 import re
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ from radscale_lib.study.subsets import Subsets
 from radscale_lib.study.watch import Watch
 
 NO_ENCODER = ("failed", "collapsed")
-"""What the card of a run says that has no encoder, as its `status`."""
+"""The `status` in the card of a run without an encoder."""
 KEPT = "@"
-"""Between an arm and a share of its budget, in the name of an encoder that was kept there."""
+"""Separator of arm and budget share in the name of an intermediate encoder."""
 
 
 def kept_name(arm: str, share: float) -> str:
-    """Name of an arm's encoder at a share of its budget, as `rad-dino@0.25`."""
+    """Name of an arm's encoder at a share of its budget, such as `rad-dino@0.25`."""
     return f"{arm}{KEPT}{share:g}"
 
 
@@ -85,7 +85,7 @@ class Study(Section):
     @field_validator("arms", mode="before")
     @classmethod
     def _completed(cls, arms: Any) -> Any:
-        """An interpolation takes over what its arm states."""
+        """Complete interpolations with the values of their arms."""
         if not isinstance(arms, Mapping):
             return arms
         done = dict(arms)
@@ -99,7 +99,7 @@ class Study(Section):
     @field_validator("results")
     @classmethod
     def _no_pattern(cls, results: Path) -> Path:
-        """Snakemake and polars read patterns in paths: {wildcard}, <variable> and *?[glob]."""
+        """Refuse patterns of Snakemake or polars in paths: {wildcard}, <variable>, *?[glob]."""
         taken = sorted({c for c in str(results) if c in "{}<>*?[]" or ord(c) < 32})
         if taken:
             raise ValueError(
@@ -127,7 +127,7 @@ class Study(Section):
 
     @property
     def learnt_archives(self) -> dict[str, Archive]:
-        """The archives that encoders learn from."""
+        """The archives from which encoders learn."""
         return {"institution": self.institution} | ({"public": self.public} if self.public else {})
 
     def key_of(self, archive: str) -> str:
@@ -142,14 +142,14 @@ class Study(Section):
 
     @property
     def catalog_labels(self) -> Labels:
-        """The labels that the institution's catalog has for evaluation; else they are in tables."""
+        """The labels in the institution's catalog for evaluation; others have their own tables."""
         return Labels() if self.labels.readers else self.labels
 
     def stored_labels(self, archive: str) -> Labels:
-        """The labels that the shards of an archive have columns of.
+        """The labels with a column in the shards of an archive.
 
-        Labels that are read from the institution's reports are tables of their own; of its tubes
-        the shards have drawings none the less.
+        Labels read from the institution's reports are in tables of their own; its shards still have
+        the drawings of tubes.
         """
         labels = self.labels
         if archive != "institution" or "table" in labels.sources:
@@ -158,17 +158,17 @@ class Study(Section):
         return Labels(tubes=tubes, uncertain=labels.uncertain, blank=labels.blank)
 
     def data_folder(self, archive: str) -> Path:
-        """Where the catalog and shards of an archive lie: here, or where it was ingested."""
+        """The folder of an archive's catalog and shards: here, or where it was ingested."""
         return (self.archives[archive].ingested or self.folder) / "data" / archive
 
     def smallest_cell(self, archive: str) -> int:
-        """Patients of an archive that a published cell holds at least; a phantom has none."""
+        """Minimum number of an archive's patients in a published cell; 1 for a phantom."""
         return 1 if self.archives[archive].phantom else self.disclosure.smallest_cell
 
     def tasks_at(self, archive: str) -> list[str]:
-        """Tasks that are scored on a test archive: those whose table and labels it has.
+        """Tasks scored on a test archive: those for which it has the table and labels.
 
-        Tasks on reports need the institution's language, which heads have learnt.
+        Tasks on reports need the institution's language, in which heads were trained.
         """
         test, labels = self.test_archives[archive], self.labels_in(archive)
         return [
@@ -180,10 +180,10 @@ class Study(Section):
         ]
 
     def seen_from(self, archive: str) -> "Study":
-        """The study with a test archive in the institution's place.
+        """The study with a test archive in place of the institution.
 
-        It has the archive's labels, the tasks that are scored there, and the claims on these. No
-        checkpoint is chosen there.
+        It has the archive's labels, the tasks scored there, and the claims on these. No checkpoints
+        are chosen there.
         """
         tasks = self.tasks_at(archive)
         scaling = self.scaling
@@ -218,7 +218,7 @@ class Study(Section):
         return dict(zip(findings, tubes, strict=False))
 
     def head_of(self, task: str) -> str:
-        """The head of a task that is fitted and drawn; of a task that is not, its first."""
+        """The head of a task that is fitted and drawn; for other tasks, the first."""
         section = self.evaluation.tasks[task]
         return self.scaling.heads.get(task) or section.only_head or section.head_names[0]
 
@@ -229,12 +229,12 @@ class Study(Section):
 
     @property
     def interpolated_arms(self) -> dict[str, Interpolation]:
-        """The arms that are made of another arm's weights and its base's."""
+        """The arms made from another arm's weights and its base's."""
         return {name: arm for name, arm in self.arms.items() if isinstance(arm, Interpolation)}
 
     @property
     def kept(self) -> dict[str, tuple[str, float]]:
-        """Arm, and share of its budget, of the encoders kept on the way, by name: `arm@0.25`."""
+        """Arm and budget share of the intermediate encoders, by name: `arm@0.25`."""
         return {
             kept_name(name, share): (name, share)
             for name, arm in self.trained_arms.items()
@@ -243,25 +243,25 @@ class Study(Section):
 
     @property
     def origins(self) -> dict[str, str]:
-        """Name of the initial weights of each encoder that an arm uses, or a base makes."""
+        """Name of the initial weights of each encoder used by an arm or made by a base."""
         used = dict.fromkeys(each.encoder for each in (self.arms | self.bases).values())
         made = {base.encoder: name for name, base in self.bases.items()}
         return {encoder: made.get(encoder, f"{encoder}-open") for encoder in used}
 
     @property
     def continued_whole(self) -> set[str]:
-        """Encoders that an arm continues with more than their image tower, as with a head."""
+        """Encoders of which an arm continues more than the image tower, such as a head."""
         return {arm.encoder for arm in self.trained_arms.values() if arm.recipe.continues_whole}
 
     @property
     def evaluated_only(self) -> dict[str, str]:
-        """Encoder of each baseline by its name: initial weights of arms first, then the others."""
+        """Encoder of each baseline by name: initial weights of arms first, then the others."""
         initial = {name: encoder for encoder, name in self.origins.items()}
         return initial | {name: each.encoder for name, each in self.baselines.items()}
 
     @property
     def floors(self) -> dict[str, tuple[str, FloorKind]]:
-        """Encoder and kind of each floor by its name."""
+        """Encoder and kind of each floor by name."""
         if not self.evaluation.floors:
             return {}
         kinds: tuple[FloorKind, ...] = ("random", "pixels")
@@ -269,12 +269,12 @@ class Study(Section):
 
     @property
     def baseline_runs(self) -> list[Run]:
-        """Size 0: the initial weights of each encoder in use, and other encoders."""
+        """Runs of size 0: the initial weights of each encoder in use, and other encoders."""
         return [Run(name, 0, 0) for name in self.evaluated_only]
 
     @property
     def floor_runs(self) -> list[Run]:
-        """Size 0: what is evaluated as a floor."""
+        """Runs of size 0 that are evaluated as floors."""
         return [Run(name, 0, 0) for name in self.floors]
 
     @property
@@ -289,7 +289,7 @@ class Study(Section):
 
     @property
     def kept_runs(self) -> list[Run]:
-        """Every encoder that is kept before its run's budget is spent."""
+        """Every intermediate encoder, kept before its run's budget is spent."""
         runs = self.pretraining_runs
         return [
             Run(name, run.size, run.seed)
@@ -304,13 +304,13 @@ class Study(Section):
         return self.baseline_runs + self.pretraining_runs + self.kept_runs + self.floor_runs
 
     def uses_labels(self, archive: str) -> bool:
-        """Whether the labels and tubes of an archive are read: a base may need reports only."""
+        """Whether the labels and tubes of an archive are read; a base may need only reports."""
         if archive != "public":
             return True
         return any("labels" in base.supervision for base in self.bases.values())
 
     def has_labels(self, archive: str) -> bool:
-        """Whether an archive has structured labels, or reports that they are read from."""
+        """Whether an archive has structured labels, or reports from which they are read."""
         source = self.archives[archive]
         if archive != "institution":
             return source.has_labels
@@ -327,7 +327,7 @@ class Study(Section):
         return ("reports", "labels", "tubes") if wanted else ("reports", "tubes")
 
     def encoder_of(self, arm: str) -> str:
-        """Name of the encoder of an arm, kept or not, a baseline or a floor."""
+        """Name of the encoder of an arm, an intermediate encoder, a baseline or a floor."""
         arm = arm.partition(KEPT)[0]
         if arm in self.bases or arm in self.arms:
             return (self.bases | self.arms)[arm].encoder

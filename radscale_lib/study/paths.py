@@ -1,4 +1,4 @@
-"""Files, folders and packages that a study names: looked for before the first job."""
+"""Check before the first job that files, folders and packages named in a study exist."""
 
 import os
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ KEY_VARIABLE = "RADSCALE_KEY"
 
 
 def path_problems(study: Study) -> list[str]:
-    """What the study names and this machine lacks, each as `key: what and remedy`.
+    """What the study names and this machine lacks, each as `key: problem and remedy`.
 
-    A dry run may go on with these, as on a machine without the data; jobs may not.
+    A dry run may continue with these, as on a machine without the data; jobs may not.
     """
     problems = [
         problem

@@ -1,4 +1,4 @@
-"""Pretraining: base weights and arms, each an encoder with a recipe, or made of two encoders."""
+"""Pretraining: base weights and arms, each an encoder with a recipe, or an interpolation."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -11,7 +11,7 @@ from radscale_lib.study.subsets import Sizes
 
 
 class Pretraining(Section):
-    """An encoder, how it is trained, and on what."""
+    """An encoder, its recipe, and its supervision."""
 
     encoder: Name = Field(description="Name of an entry of 'encoders'.")
     recipe: Recipe = Field(description="How it is trained.")
@@ -42,13 +42,13 @@ class Pretraining(Section):
 
 
 class Base(Pretraining):
-    """Initial weights made here, on the 'public' archive, where no released weights are used."""
+    """Initial weights trained here, on the 'public' archive, instead of released weights."""
 
     seed: int = Field(0, ge=0, description="Seed of the initial weights and of training.")
 
 
 class Baseline(Section):
-    """An encoder that is only evaluated: shown beside the arms in every figure and table."""
+    """An encoder that is only evaluated, and shown beside the arms in all figures and tables."""
 
     encoder: Name = Field(
         description="Name of an entry of 'encoders', with weights (or 'random', where it has it)."
@@ -60,7 +60,7 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Distinct]
 
 
 class Arm(Pretraining):
-    """A line of the study: an encoder continued under one paradigm and supervision."""
+    """An arm of the study: an encoder continued with one paradigm and supervision."""
 
     seeds: Seeds = Field(
         (0,),
@@ -94,14 +94,14 @@ class Arm(Pretraining):
 
     @property
     def kept(self) -> dict[float, int]:
-        """Steps after which the encoder is kept, by share, before the end of the budget."""
+        """Steps before the end of the budget after which the encoder is kept, by share."""
         steps = self.recipe.optimiser.steps
         at = {share: round(share * steps) for share in sorted(self.keep)}
         return {share: step for share, step in at.items() if step < steps}
 
 
 class Interpolation(Section):
-    """A line that trains nothing: weights between an arm's and its base's (arXiv 2109.01903)."""
+    """An arm without training: weights between an arm's and its base's (arXiv 2109.01903)."""
 
     interpolates: Name = Field(description="The arm whose trained weights are used.")
     share: Fraction = Field(
@@ -125,7 +125,7 @@ class Interpolation(Section):
 
     @staticmethod
     def complete(values: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a section with what it takes over from those of its arm."""
+        """The values of a section, completed with those of its arm."""
         shared = ("encoder", "supervision", "seeds", "sizes")
         return {name: arm[name] for name in shared if name in arm} | dict(values)
 
@@ -140,4 +140,4 @@ ArmSection = Annotated[
     Annotated[Arm, Tag("arm")] | Annotated[Interpolation, Tag("interpolation")],
     Discriminator(_variant),
 ]
-"""What an entry of `arms` holds."""
+"""The type of an entry of `arms`."""

@@ -1,4 +1,4 @@
-"""The generated companions of the study file: its JSON schema and its reference page.
+"""Generate the JSON schema and the reference page of the study file.
 
 `make docs` writes both: `python -m radscale_lib.study.reference`.
 """
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _sections() -> dict[type[BaseModel], list[str]]:
-    """Every section with the places it may stand at, in the file's order."""
+    """Every section with its possible paths, in the file's order."""
     places: dict[type[BaseModel], list[str]] = {Study: []}
     for key in keys(Study):
         for below, section in sections_in(key.info.annotation):
@@ -95,7 +95,7 @@ def _table(section: type[BaseModel], places: list[str]) -> str:
 
 
 def _tags(section: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Fields of one fixed value: they distinguish the variants of a section."""
+    """Fields with a single fixed value, which distinguish the variants of a section."""
     for name, info in section.model_fields.items():
         if len(_literals(info.annotation)) == 1:
             yield name, info
@@ -106,7 +106,7 @@ def _literals(annotation: Any) -> tuple[Any, ...]:
 
 
 def _meaning(info: FieldInfo) -> str:
-    """The key's description, else the first line of the section it opens."""
+    """The key's description, or else the first line of its section's docstring."""
     if info.description:
         return info.description
     _, section = next(sections_in(info.annotation))
@@ -129,7 +129,7 @@ def _default(info: FieldInfo) -> str:
 
 
 def _plain(section: BaseModel) -> dict[str, Any]:
-    """A section that is within a default value, as the study file would have it."""
+    """A section within a default value, as it would be in the study file."""
     return section.model_dump(mode="json", exclude_defaults=True)
 
 

@@ -11,7 +11,7 @@ Colour = Annotated[str, Field(pattern=COLOUR)]
 
 
 class Report(Section):
-    """How figures and the report look."""
+    """The style of figures and of the report."""
 
     title: str = Field("Data scaling of chest X-ray encoders", description="Title of the report.")
     formats: tuple[Literal["pdf", "svg", "png"], ...] = Field(

@@ -8,7 +8,7 @@ from radscale_lib.study.base import Distinct, Name, Section
 
 
 class StatedClaim(Section):
-    """A claim that is judged beside those of the paper's abstract."""
+    """A claim to be judged besides those of the paper's abstract."""
 
     better: Name = Field(description="The arm that is claimed to be better.")
     than: Name = Field(description="The arm or baseline with which it is compared.")

@@ -1,4 +1,4 @@
-"""Archives that another study ingested: how they were, read from that study's folder."""
+"""Archives ingested by another study: their settings, read from that study's folder."""
 
 import json
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ _LABELS = ("findings", "tubes", "others")
 
 
 def with_shared(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of a study file, with the settings of the archives that it shares.
+    """Values of a study file, completed with the settings of shared archives.
 
-    An archive that names `ingested` and nothing else gets the settings that it was ingested with,
-    and the study the splits of its patients. Settings that the workflow wrote have all of it.
+    An archive that names only `ingested` gets the settings with which it was ingested, and the
+    study gets the splits of its patients. Settings written by the workflow are already complete.
 
     Raises:
-        ValueError: `key: what and remedy`, if that folder has no such archive, or the study states
-            something else of it.
+        ValueError: `key: problem and remedy`, if that folder has no such archive, or the study
+            contradicts its settings.
     """
     values = dict(values)
     for name in ARCHIVES:
@@ -41,7 +41,7 @@ def with_shared(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings(folder: Path, name: str, key: str) -> dict[str, Any]:
-    """The settings by which a study's archive was ingested."""
+    """The settings with which a study's archive was ingested."""
     try:
         manifest = json.loads((folder / f"provenance/catalog/{name}.json").read_text("utf-8"))
         if manifest["state"] != "done":

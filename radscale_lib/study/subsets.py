@@ -1,4 +1,4 @@
-"""Subsets: the sizes of the study."""
+"""Subsets of the pool: sizes and order."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,13 +20,13 @@ Sizes = Annotated[
 
 
 class Uniform(Section):
-    """Every unit is equally likely at every place."""
+    """Every unit is equally likely at every position."""
 
     kind: Literal["uniform"] = "uniform"
 
 
 class Stratified(Section):
-    """Every subset holds each stratum in the pool's proportion."""
+    """Every subset contains each stratum in the pool's proportion."""
 
     kind: Literal["stratified"]
     by: Annotated[tuple[str, ...], Distinct] = Field(

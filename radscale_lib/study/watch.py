@@ -1,4 +1,4 @@
-"""What is looked at while runs train; no result depends on it."""
+"""Monitoring of training runs, on which no result depends."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from radscale_lib.study.base import Section
 
 
 class Watch(Section):
-    """What is looked at while runs train; changing it trains nothing again."""
+    """Monitoring of training runs; changing it reruns no training."""
 
     knn_images: int = Field(
         0,

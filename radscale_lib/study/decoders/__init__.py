@@ -1,4 +1,4 @@
-"""Kinds of decoders, one module each: what makes masks of a frozen encoder's four levels."""
+"""Kinds of decoders, one module each, which predict masks from a frozen encoder's levels."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ from radscale_lib.study.decoders.base import DecoderSection
 from radscale_lib.study.kinds import kinds, union
 
 DECODERS = kinds(__name__, DecoderSection, "kind", "radscale.decoders")
-"""Every kind of decoder by name, those of installed packages too."""
+"""Every kind of decoder by name, including those of installed packages."""
 
 if TYPE_CHECKING:
     MaskDecoder = DecoderSection

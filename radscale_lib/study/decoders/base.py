@@ -1,4 +1,4 @@
-"""What every kind of decoder states about itself."""
+"""The interface of decoder kinds."""
 
 from typing import ClassVar
 
@@ -8,11 +8,11 @@ from radscale_lib.study.heads.base import HeadSection, Rates
 
 
 class DecoderSection(HeadSection):
-    """A kind of decoder, a head of segmentation: its settings, and the facts others ask for."""
+    """A kind of decoder, a head of segmentation: its settings and facts."""
 
     implementation: ClassVar[str]
-    """Module with `build(section, channels, grid, outputs)`, an `nn.Module` that makes maps
-    [B, outputs, grid, grid] of four levels [B, C, H, W]."""
+    """Module with `build(section, channels, grid, outputs)`, which returns an `nn.Module` from four
+    levels [B, C, H, W] to maps [B, outputs, grid, grid]."""
     runs_encoder: ClassVar[bool] = True
 
     lr: Rates | None = Field(

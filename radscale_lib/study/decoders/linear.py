@@ -6,7 +6,7 @@ from radscale_lib.study.decoders.base import DecoderSection
 
 
 class LinearDecoder(DecoderSection):
-    """Logits of pixels that are linear in the features of their cells, summed over levels."""
+    """Pixel logits that are linear in the features of their cells, summed over levels."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.decoders.linear"
 

@@ -1,4 +1,4 @@
-"""What every kind of encoder states about itself."""
+"""The interface of encoder kinds."""
 
 from collections.abc import Iterator, Mapping
 from math import sqrt
@@ -20,13 +20,13 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Placement(NamedTuple):
-    """How a stored image becomes a tower's square: resized, then cut or padded.
+    """How a stored image becomes a tower's square: resized, then cropped or padded.
 
     Attributes:
         height: rows after the resize.
         width: columns after the resize.
-        top: first row of the square; negative where the square begins above the image.
-        left: first column of the square; negative where it begins beside the image.
+        top: first row of the square; negative if the square begins above the image.
+        left: first column of the square; negative if it begins left of the image.
     """
 
     height: int
@@ -36,46 +36,46 @@ class Placement(NamedTuple):
 
 
 class EncoderSection(Section):
-    """A kind of encoder: its architecture, its weights, and the facts that others ask for."""
+    """A kind of encoder: its architecture, its weights, and its facts."""
 
     implementation: ClassVar[str]
-    """Module with `build_tower(section)` and `read_release(section, path, load)`, or, where a
-    library reads its own files, `import_release(section, path, headers_only)`; imported when torch
-    is needed."""
+    """Module with `build_tower(section)` and `read_release(section, path, load)` or, if a library
+    reads its own files, `import_release(section, path, headers_only)`; imported when torch is
+    needed."""
     paradigms: ClassVar[tuple[str, ...]]
-    """Paradigms that can train it; the first one's model is what a file of it holds."""
+    """Paradigms that can train it; its file holds the model of the first one."""
     weights_are: ClassVar[Literal["file", "folder", "either"]]
-    """What released weights are on disk."""
+    """The form of released weights on disk."""
     exports: ClassVar[Mapping[str, str]] = {"safetensors": "radscale_lib.hub.own"}
-    """Forms for other libraries, and the module that writes each (`radscale_lib.hub`); the first is
-    the one that `snakemake exports` makes. No result depends on them."""
+    """Forms for other libraries, and the module that writes each (`radscale_lib.hub`); `snakemake
+    exports` writes the first one. No result depends on them."""
 
     kind: str
     weights: Path | None
 
     only_trained: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of the names of weights that training alone needs."""
+    """Name prefixes of weights that only training needs."""
     without_trained: ClassVar[str] = ""
-    """What a message says where an arm lacks these."""
+    """Part of the message if an arm lacks these."""
     spare: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of the names of weights that some recipes train, and others leave behind."""
+    """Name prefixes of weights that some recipes train and others drop."""
 
     def stored(self) -> Self:
-        """The section as encoder files hold it: without the place of the weights it began from."""
+        """The section as stored in encoder files: without the path of its initial weights."""
         return self.model_copy(update={"weights": None})
 
     @property
     def described_by(self) -> Path | None:
-        """The file or folder that states its architecture, where the study does not."""
+        """The file or folder that states its architecture if the study does not."""
         return None
 
     @property
     def has_weights(self) -> bool:
-        """Whether the study says where its initial weights come from."""
+        """Whether the study gives its initial weights."""
         return self.weights is not None
 
     without_weights: ClassVar[str] = ""
-    """What a message on missing weights adds: another way to have some."""
+    """Addition to a message on missing weights: another way to get some."""
 
     @property
     def image_size(self) -> int:
@@ -89,16 +89,16 @@ class EncoderSection(Section):
 
     @property
     def fill(self) -> int:
-        """Grey value beside an image that does not fill the square."""
+        """Grey value of padding beside an image that does not fill the square."""
         return 0
 
     def resolved(self, known: "EncoderSection") -> Self:
-        """This section with the facts that an encoder file of it knows, where it has none."""
+        """This section, with facts it lacks filled in from an encoder file."""
         return self
 
     @property
     def learns_words(self) -> bool:
-        """Whether training it from nothing learns a vocabulary, which travels in its files."""
+        """Whether training it from scratch learns a vocabulary, which its files then contain."""
         return False
 
     def place(self, height: int, width: int) -> Placement:
@@ -110,30 +110,30 @@ class EncoderSection(Section):
         raise NotImplementedError
 
     def parameters(self) -> float:
-        """About how many parameters an encoder file holds."""
+        """Approximate number of parameters in an encoder file."""
         raise NotImplementedError
 
     def held_bytes(self, precision: str, recompute: bool) -> float | None:
-        """About what the image tower holds of an image for its backward pass; None if unknown.
+        """Approximate bytes per image that the image tower holds for backward; None if unknown.
 
         Args:
-            precision: `fp32` or `bf16`, as `compute.precision`.
+            precision: `fp32` or `bf16`, as in `compute.precision`.
             recompute: whether activations are recomputed in the backward pass.
         """
         return None
 
     def feature_numbers(self) -> float:
-        """Numbers of the four feature levels of an image, about.
+        """Approximate number of values in the four feature levels of an image.
 
-        Unless a kind knows better: those of a ViT of 12 blocks with as many parameters, in cells of
-        14 pixels.
+        By default those of a ViT with 12 blocks, the same number of parameters, and cells of 14
+        pixels.
         """
         return 4.0 * sqrt(self.parameters() / 144) * (self.image_size / 14) ** 2
 
     def channels(self) -> float:
-        """Channels of the deepest feature level, about: of a ViT of 12 blocks, as above."""
+        """Approximate channels of the deepest feature level: those of a ViT of 12 blocks."""
         return sqrt(self.parameters() / 144)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Settings that contradict each other, as key below the section, and message."""
+        """Settings that contradict each other: key below the section, and message."""
         yield from ()

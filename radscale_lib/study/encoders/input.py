@@ -1,4 +1,4 @@
-"""How a film becomes the square that an encoder of a library reads, and its normalisation."""
+"""How a film becomes the square input of a library's encoder, and its normalisation."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hammin
 
 
 class Input(Section):
-    """The square input: resized, cut or padded around the centre, then normalised."""
+    """The square input: resized, cropped or padded around the centre, then normalised."""
 
     size: int = Field(ge=8, description="Side of the square input, pixels.")
     resize: Literal["shorter", "longer", "both"] = Field(

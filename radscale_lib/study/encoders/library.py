@@ -1,4 +1,4 @@
-"""Encoders that a library builds: what they share, and what files state without the library."""
+"""Encoders built by libraries: common parts, and facts known from files without the library."""
 
 import json
 from functools import lru_cache
@@ -12,25 +12,25 @@ from radscale_lib.study.encoders.base import EncoderSection, Placement
 from radscale_lib.study.encoders.input import Input
 
 PARAMETERS = 86e6
-"""Assumed, of an encoder whose weights are not there: a ViT-B's."""
+"""Assumed number of parameters of an encoder without weights: a ViT-B's."""
 CELL = 16
-"""Assumed of an encoder whose files do not say: pixels of a token's side."""
+"""Assumed side of a token in pixels, for an encoder whose files do not say."""
 LONGEST_HEADER = 2**27
-"""Bytes of a safetensors file's header, at most."""
+"""Maximum size of a safetensors file's header, bytes."""
 SIDE = 224
-"""Assumed of an encoder whose files do not say: side of its square input, pixels."""
+"""Assumed side of the square input in pixels, for an encoder whose files do not say."""
 
 
 class UnknownFactError(ValueError):
-    """What an encoder's files do not say; its library does, once it is imported."""
+    """A fact that is not in an encoder's files and needs the import of its library."""
 
 
 class LibraryEncoder(EncoderSection):
-    """An encoder that a library builds, and how it is given its input.
+    """An encoder built by a library, and its input.
 
-    A study may leave `input` out: the library's own is used, and written into the encoder file
-    when the weights are imported. Before that, facts come from the configuration beside the
-    weights, where there is one.
+    A study may omit `input`: then the library's own is used, and written to the encoder file when
+    the weights are imported. Before that, facts come from the configuration beside the weights, if
+    any.
     """
 
     weights_are: ClassVar[Literal["file", "folder", "either"]] = "either"
@@ -56,7 +56,7 @@ class LibraryEncoder(EncoderSection):
     )
 
     def stored(self) -> Self:
-        """The section as it is: code that came with the weights may be needed again."""
+        """The section unchanged: code that came with the weights may be needed again."""
         return self
 
     @property
@@ -76,7 +76,7 @@ class LibraryEncoder(EncoderSection):
 
     @property
     def cell(self) -> int | None:
-        """Pixels of a token's side, if a file says."""
+        """Side of a token in pixels, if a file says so."""
         return None
 
     @property
@@ -108,25 +108,25 @@ class LibraryEncoder(EncoderSection):
         return known
 
     def flops(self) -> float:
-        """About: every parameter is used once for every token, two FLOPs per multiply-add."""
+        """Approximate: each parameter is used once per token, two FLOPs per multiply-add."""
         known = self.known_input
         side = known.size if known else self.resolution or SIDE
         return 2 * self.parameters() * (side / (self.cell or CELL)) ** 2
 
     def feature_numbers(self) -> float:
-        """Numbers of the four feature levels of an image: about those of a ViT of 12 blocks."""
+        """Number of values in the four feature levels, approximately those of a 12-block ViT."""
         known = self.known_input
         side = known.size if known else self.resolution or SIDE
         return 4.0 * sqrt(self.parameters() / 144) * (side / (self.cell or CELL)) ** 2
 
     def parameters(self) -> float:
-        """What the weights' headers count, or their size implies; else those of a ViT-B."""
+        """Number of parameters by the weights' headers or size; otherwise those of a ViT-B."""
         if self.weights is None or not self.weights.exists():
             return PARAMETERS
         return counted(self.weights) or PARAMETERS
 
     def resolved(self, known: EncoderSection) -> Self:
-        """This section with what an encoder file of it knows of its input and architecture."""
+        """This section with input and architecture from an encoder file."""
         assert isinstance(known, type(self))
         learnt = {
             name: value
@@ -155,7 +155,7 @@ def counted(weights: Path) -> float:
 
 @lru_cache
 def _counted(path: Path, stamp: int) -> float:
-    """Elements in a safetensors file, by its header; of another file, if they are float32."""
+    """Number of elements by a safetensors file's header, or by another file's size as float32."""
     with path.open("rb") as file:
         if path.suffix != ".safetensors":
             return path.stat().st_size / 4

@@ -10,9 +10,9 @@ from radscale_lib.study.base import Section, whole_heads
 from radscale_lib.study.encoders.base import EncoderSection, Four, Placement, Positive, Three
 
 DAVIT_STRIDE = 32
-"""Pixels of the input for each cell of the last level: strides 4, 2, 2 and 2."""
+"""Input pixels per cell of the last level: strides 4, 2, 2 and 2."""
 CLIP_VOCABULARY = 49_408
-"""Tokens of CLIP's own tokenizer."""
+"""Number of tokens of CLIP's own tokenizer."""
 
 
 class Davit(Section):
@@ -58,7 +58,7 @@ class Davit(Section):
         return flops
 
     def held_bytes(self, precision: str, recompute: bool) -> float:
-        """What is held of an image for the backward pass, about.
+        """Approximate bytes per image held for the backward pass.
 
         Counted by benchmarks/memory.py.
         """
@@ -97,12 +97,12 @@ class Text(Section):
         return self
 
     def flops(self) -> float:
-        """Forward pass on a full context."""
+        """FLOPs of a forward pass with full context."""
         block = 12 * self.context * self.width**2 + 2 * self.context**2 * self.width
         return 2.0 * self.layers * block
 
     def held_bytes(self, precision: str, recompute: bool) -> float:
-        """What is held of a text of full length for the backward pass, about."""
+        """Approximate bytes per text of full length held for the backward pass."""
         each = 42 if precision == "bf16" else 76
         channels = self.context * self.width
         if recompute:
@@ -143,7 +143,7 @@ class Mi2(EncoderSection):
 
     @property
     def learns_words(self) -> bool:
-        """Whether training it from nothing learns a vocabulary, which travels in its files."""
+        """Whether training it from scratch learns a vocabulary, which its files then contain."""
         return self.text.vocabulary is not None
 
     def place(self, height: int, width: int) -> Placement:
@@ -155,7 +155,7 @@ class Mi2(EncoderSection):
         return self.image.flops()
 
     def held_bytes(self, precision: str, recompute: bool) -> float:
-        """About what the image tower holds of an image for its backward pass."""
+        """Approximate bytes per image that the image tower holds for backward."""
         return self.image.held_bytes(precision, recompute)
 
     def feature_numbers(self) -> float:
@@ -177,7 +177,7 @@ class Mi2(EncoderSection):
         return self.image.parameters() + self.text.parameters() + space
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """A size that the strides do not divide; a vocabulary beside released weights."""
+        """A size that the strides do not divide; a vocabulary together with released weights."""
         if self.image_size % DAVIT_STRIDE:
             nearest = max(round(self.image_size / DAVIT_STRIDE), 1) * DAVIT_STRIDE
             yield (

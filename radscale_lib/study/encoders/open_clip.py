@@ -1,4 +1,4 @@
-"""open_clip: an image tower with its text tower, of a named model or a local folder."""
+"""open_clip: an image tower with its text tower, from a named model or a local folder."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from radscale_lib.study.encoders.input import Input
 from radscale_lib.study.encoders.library import LibraryEncoder, read_json
 
 CONFIG = "open_clip_config.json"
-"""Configuration in a folder that open_clip writes."""
+"""Configuration file in a folder written by open_clip."""
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 RESIZE: dict[str, Literal["shorter", "longer", "both"]] = {
@@ -50,7 +50,7 @@ class OpenClip(LibraryEncoder):
     )
 
     def located(self) -> Self:
-        """With the configuration that the weights' folder, or the name, gives."""
+        """The section with the configuration from the weights' folder or the name."""
         config = self.config
         if config is None and self.weights is not None:
             config = read_json(self.weights / CONFIG) or None
@@ -78,7 +78,7 @@ class OpenClip(LibraryEncoder):
         return patch if isinstance(patch, int) else None
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """A model is named by the study, or by the weights' folder."""
+        """The model must be named by the study or by the weights' folder."""
         yield from super().problems()
         there = self.weights is not None and self.weights.exists()
         if (self.weights is None or there) and not self.located().config:
@@ -92,7 +92,7 @@ class OpenClip(LibraryEncoder):
 
     @staticmethod
     def input_of(config: dict[str, Any], resolution: int | None = None) -> Input:
-        """The input that open_clip's validation transform makes, from a model's configuration.
+        """The input of open_clip's validation transform, from a model's configuration.
 
         Raises:
             KeyError, ValueError: for an input that is not a square.
@@ -121,7 +121,7 @@ class OpenClip(LibraryEncoder):
 
 @lru_cache
 def published_models() -> dict[str, dict[str, Any]]:
-    """Configurations of the installed package's models; it is not imported."""
+    """Configurations of the installed package's models, without importing it."""
     spec = find_spec("open_clip")
     if spec is None or spec.origin is None:
         return {}

@@ -10,7 +10,7 @@ from radscale_lib.study.base import Section, whole_heads
 from radscale_lib.study.encoders.base import EncoderSection, Placement
 
 IBOT = "ibot_head."
-"""Beginning of the names of a separate head for masked patches."""
+"""Name prefix of a separate head for masked patches."""
 
 
 class Vit(Section):
@@ -51,7 +51,7 @@ class Vit(Section):
         return 2.0 * (self.depth * block + tokens * 3 * self.patch**2 * self.width)
 
     def held_bytes(self, side: int, precision: str, recompute: bool) -> float:
-        """What is held of a square image of `side` pixels for the backward pass, about.
+        """Approximate bytes held for the backward pass of a square image of `side` pixels.
 
         Counted by benchmarks/memory.py.
         """
@@ -118,9 +118,9 @@ class RadDino(EncoderSection):
         return self.image.image_size
 
     def place(self, height: int, width: int) -> Placement:
-        """The central square, after the shorter side has the tower's size.
+        """The central square, after resizing the shorter side to the tower's size.
 
-        Sizes and margins are rounded down, as the release's image processor (transformers) does.
+        Sizes and margins are rounded down, as in the release's image processor (transformers).
         """
         size, shorter = self.image_size, min(height, width)
         rows, columns = (side * size // shorter for side in (height, width))
@@ -131,7 +131,7 @@ class RadDino(EncoderSection):
         return self.image.flops(self.image_size)
 
     def held_bytes(self, precision: str, recompute: bool) -> float:
-        """About what the image tower holds of an image for its backward pass."""
+        """Approximate bytes per image that the image tower holds for backward."""
         return self.image.held_bytes(self.image_size, precision, recompute)
 
     def feature_numbers(self) -> float:

@@ -1,4 +1,4 @@
-"""timm: any vision transformer or pyramid model that the library creates, with local weights."""
+"""timm: any vision transformer or pyramid model of the library, with local weights."""
 
 from collections.abc import Iterator, Mapping
 from math import floor
@@ -11,7 +11,7 @@ from radscale_lib.study.encoders.library import LibraryEncoder, read_json
 
 
 class Timm(LibraryEncoder):
-    """An image tower of timm, with its published preprocessing."""
+    """An image tower from timm, with its published preprocessing."""
 
     implementation: ClassVar[str] = "radscale_lib.encoders.timm_tower"
     paradigms: ClassVar[tuple[str, ...]] = ()
@@ -45,14 +45,14 @@ class Timm(LibraryEncoder):
 
     @property
     def side(self) -> int | None:
-        """Side of the square input where it is not the published one, pixels."""
+        """Side of the square input in pixels, if it differs from the published one."""
         given = self.options.get("img_size")
         if isinstance(given, list | tuple):
             given = given[0]
         return self.resolution or given
 
     def located(self) -> Self:
-        """With the name, options and pretrained_cfg that the weights' folder gives."""
+        """The section with name, options and pretrained_cfg from the weights' folder."""
         if self.weights is None or not self.weights.is_dir():
             return self
         values = read_json(self.weights / "config.json")
@@ -64,7 +64,7 @@ class Timm(LibraryEncoder):
         return self.model_copy(update=told)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """A model is named by the study, or by the weights' folder."""
+        """The model must be named by the study or by the weights' folder."""
         yield from super().problems()
         there = self.weights is not None and self.weights.exists()
         if self.name is None and (self.weights is None or there) and not self.located().name:
@@ -72,10 +72,10 @@ class Timm(LibraryEncoder):
 
     @staticmethod
     def input_of(data: dict[str, Any], resolution: int | None = None) -> Input:
-        """The input that timm's evaluation transform makes, from its data configuration.
+        """The input of timm's evaluation transform, from its data configuration.
 
         Raises:
-            ValueError: for an input that is not a square of three channels, or with a border.
+            ValueError: for an input that is not a square with three channels, or has a border.
         """
         channels, height, width = data["input_size"]
         size, mode = resolution or height, data.get("crop_mode") or "center"

@@ -9,7 +9,7 @@ from radscale_lib.study.encoders.input import Input
 from radscale_lib.study.encoders.library import LibraryEncoder, UnknownFactError, read_json
 
 RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
-"""Pillow's filters by number, as processor files name them."""
+"""Pillow's filters by number, as used in processor files."""
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 CLIP = {
     "image_mean": [0.48145466, 0.4578275, 0.40821073],
@@ -27,12 +27,12 @@ FAMILIES: dict[str, tuple[str, bool, int, dict[str, list[float]]]] = {
     "siglip": ("SiglipImageProcessor", SQUEEZED, 3, HALF),
     "siglip_vision_model": ("SiglipImageProcessor", SQUEEZED, 3, HALF),
 }
-"""By model type: the image processor, whether it crops, its resampling, mean and sd, as the
-family's published folders have them."""
+"""By model type: the image processor, whether it crops, its resampling, mean and sd, as in the
+family's published folders."""
 
 
 class Transformers(LibraryEncoder):
-    """An image tower of transformers, with its folder's image processor."""
+    """An image tower from transformers, with its folder's image processor."""
 
     implementation: ClassVar[str] = "radscale_lib.encoders.transformers_tower"
     paradigms: ClassVar[tuple[str, ...]] = ()
@@ -63,7 +63,7 @@ class Transformers(LibraryEncoder):
     )
 
     def located(self) -> Self:
-        """With the configurations that the folder, or the model's family, gives."""
+        """The section with configurations from the folder or the model's family."""
         config, processor = self.config, self.processor
         if self.weights is not None:
             config = config or read_json(self.weights / "config.json") or None
@@ -99,7 +99,7 @@ class Transformers(LibraryEncoder):
         """The image processor's configuration at the study's resolution.
 
         Raises:
-            UnknownFactError: if neither the folder nor the model's family says.
+            UnknownFactError: if neither the folder nor the model's family gives it.
         """
         values = self.located().processor or self.family_processor()
         if self.resolution:
@@ -110,7 +110,7 @@ class Transformers(LibraryEncoder):
         """The family's defaults at the model's image_size.
 
         Raises:
-            UnknownFactError: if the family is not known, or its image_size.
+            UnknownFactError: if the family or its image_size is not known.
         """
         config = self.located().config or {}
         family, size = str(config.get("model_type")), self.vision.get("image_size")
@@ -138,7 +138,7 @@ class Transformers(LibraryEncoder):
         }
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """A configuration says what the model is; code in a folder needs leave."""
+        """A missing configuration; code in the folder that is not permitted."""
         yield from super().problems()
         there = self.weights is not None and self.weights.is_dir()
         if self.config is None and (self.weights is None or there) and not self.located().config:
@@ -151,7 +151,7 @@ class Transformers(LibraryEncoder):
             )
 
     def code(self) -> str:
-        """Modules of the folder that its configurations name; empty if there are none."""
+        """Modules in the folder that its configurations name; empty if there are none."""
         located = self.located()
         named = [
             value
@@ -162,7 +162,7 @@ class Transformers(LibraryEncoder):
 
     @staticmethod
     def resized(values: dict[str, Any], side: int) -> dict[str, Any]:
-        """A processor's configuration for another square, in the same proportion to the resize."""
+        """A processor's configuration for another square size, with the resize in proportion."""
         known = Transformers.input_of(values)
         square = {"height": side, "width": side}
         if known.resize == "both":
@@ -174,10 +174,11 @@ class Transformers(LibraryEncoder):
 
     @staticmethod
     def input_of(values: dict[str, Any]) -> Input:
-        """The input that an image processor makes, from its configuration.
+        """The input of an image processor, from its configuration.
 
         Raises:
-            ValueError, KeyError: for a processor that makes no square by resizing and cropping.
+            ValueError, KeyError: for a processor that does not produce squares by resizing and
+                cropping.
         """
         size: Any = values.get("size")
         crop: Any = values.get("crop_size")

@@ -1,4 +1,4 @@
-"""Kinds of heads, one module each: what is trained on frozen features for classification."""
+"""Kinds of classification heads on frozen features, one module each."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ from radscale_lib.study.heads.base import FeatureHead, HeadSection
 from radscale_lib.study.kinds import kinds, union
 
 HEADS = kinds(__name__, HeadSection, "kind", "radscale.heads")
-"""Every kind of head by name, those of installed packages too."""
+"""Every kind of head by name, including those of installed packages."""
 
 if TYPE_CHECKING:
     Head = HeadSection

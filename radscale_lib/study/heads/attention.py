@@ -8,11 +8,11 @@ from radscale_lib.study.base import Distinct
 from radscale_lib.study.heads.base import Encoding, HeadSection
 
 CHECKS = 20
-"""Times that the validation loss is computed over all steps."""
+"""Number of times that the validation loss is computed over all steps."""
 
 
 class Attention(HeadSection):
-    """Attention pooling over the tokens of all four levels, with a learnt query for each label."""
+    """Attention pooling over the tokens of all four levels, with a learnt query per label."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.heads.attention"
     runs_encoder: ClassVar[bool] = True
@@ -47,7 +47,7 @@ class Attention(HeadSection):
     )
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What it requires of the encoder, with this many images in each split."""
+        """Its use of the encoder, with this many images in each split."""
         learnt = min(trained, self.train_images or trained)
         checked = min(validated, self.validation_images or validated)
         seen = self.steps * self.batch

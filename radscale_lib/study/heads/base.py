@@ -1,4 +1,4 @@
-"""What every kind of head states about itself."""
+"""The interface of head kinds."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, ClassVar, Literal, NamedTuple
@@ -9,13 +9,14 @@ from radscale_lib.study.base import Distinct, Section
 
 
 class Encoding(NamedTuple):
-    """What is asked of an encoder, in images.
+    """The use of an encoder, in numbers of images.
 
     Attributes:
-        encoded: that it runs on.
-        kept: whose feature maps lie in a temporary file, at most at a time.
-        read: whose feature maps are read from it, over all steps; of some of the maps, a share.
-        learnt: that heads learn from, over all steps.
+        encoded: images on which it runs.
+        kept: images whose feature maps are in a temporary file, at most at any time.
+        read: images whose feature maps are read from it, over all steps; a part of the maps counts
+            as a share.
+        learnt: images from which heads learn, over all steps.
     """
 
     encoded: float = 0.0
@@ -25,7 +26,7 @@ class Encoding(NamedTuple):
 
     @classmethod
     def in_turn(cls, parts: Iterable["Encoding"]) -> "Encoding":
-        """Of one after another; each gives its room back."""
+        """The total of parts run one after another, each of which releases its files."""
         encoded, kept, read, learnt = zip(cls(), *parts, strict=True)
         return cls(sum(encoded), max(kept), sum(read), sum(learnt))
 
@@ -36,25 +37,25 @@ Rates = Annotated[
     | Annotated[tuple[Rate, ...], Field(min_length=1), Distinct, Tag("several")],
     Discriminator(lambda value: "several" if isinstance(value, list | tuple) else "one"),
 ]
-"""A learning rate, or several that are tried."""
+"""A learning rate, or several to try."""
 
 
 def rates_of(value: Rates) -> tuple[float, ...]:
-    """The learning rates that are tried."""
+    """The learning rates to try."""
     return value if isinstance(value, tuple) else (value,)
 
 
 class HeadSection(Section):
-    """A kind of head: its settings, and the facts that others ask for."""
+    """A kind of head: its settings and facts."""
 
     implementation: ClassVar[str]
     """Module with `predict(section, cases)`, an `Answer` (`radscale_lib.tasks.heads.cases`)."""
     runs_encoder: ClassVar[bool] = False
-    """Whether it runs the encoder on images; else it reads the pooled features alone."""
+    """Whether it runs the encoder on images; otherwise it only reads pooled features."""
 
     held: ClassVar[float] = 4.0
-    """Numbers that a training step holds at once, for each number of the feature maps of its batch;
-    at most, of published encoders at the default width."""
+    """Maximum number of values that a training step holds at once per value in its batch's feature
+    maps, for published encoders at the default width."""
 
     task_keys: ClassVar[tuple[str, ...]] = ()
     """Keys of the task that it reads, besides `target`."""
@@ -63,7 +64,7 @@ class HeadSection(Section):
 
     @property
     def reads_grid(self) -> bool:
-        """Whether it reads the means over a grid, which are kept only if a head does."""
+        """Whether it reads the means over a grid, which are kept only if some head does."""
         return False
 
     def shares(self) -> tuple[float, ...]:
@@ -71,20 +72,20 @@ class HeadSection(Section):
         return ()
 
     def names(self, name: str) -> tuple[str, ...]:
-        """What its rows of the scores are called, `name` being its name in the study."""
+        """Names of its rows in the scores; `name` is its name in the study."""
         return (name, *(share_name(name, share) for share in self.shares()))
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What it requires of the encoder, with this many images in each split."""
+        """Its use of the encoder, with this many images in each split."""
         return Encoding()
 
     def problems(self, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Settings that contradict the task's labels, as key below the section, and message."""
+        """Settings that contradict the task's labels: key below the section, and message."""
         yield from ()
 
 
 GRID_SIDE = 4
-"""Cells of a side, at most, of the set `grid`."""
+"""Maximum number of cells per side in the set `grid`."""
 FeatureSet = Literal["study", "global", "last", "levels", "all", "grid"]
 """Pooled features: those of `evaluation.features`; the global embedding; means over the deepest
 level; over all four levels; over these with the global embedding; and means over each cell of a
@@ -115,7 +116,7 @@ class FeatureHead(HeadSection):
 
     @property
     def reads_grid(self) -> bool:
-        """If it is among those tried."""
+        """Whether `grid` is among the features to try."""
         return "grid" in self.features
 
     def shares(self) -> tuple[float, ...]:
@@ -124,5 +125,5 @@ class FeatureHead(HeadSection):
 
 
 def share_name(name: str, share: float) -> str:
-    """What a head's rows are called when it is trained on a share of the labels."""
+    """Name of a head's rows when it is trained on a share of the labels."""
     return f"{name}@{100 * share:g}%"

@@ -9,7 +9,7 @@ from radscale_lib.study.heads.base import FeatureHead
 
 
 class Knn(FeatureHead):
-    """Votes of the k nearest training images by cosine of standardised pooled features."""
+    """Votes of the k nearest training images, by cosine of standardised pooled features."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.heads.knn"
 

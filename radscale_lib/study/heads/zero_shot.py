@@ -1,4 +1,4 @@
-"""Zero-shot head: an image's likeness to texts that say a label is present or absent."""
+"""Zero-shot head: similarity of an image to texts that say a label is present or absent."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
@@ -19,14 +19,14 @@ Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Distinct, Fie
 
 
 class Prompts(Section):
-    """What is said of a label in a text; each goes into every template."""
+    """Prompts for a label; each is put into every template."""
 
     present: Texts = Field(description="Texts that affirm the label, as 'pleural effusion'.")
     absent: Texts = Field(description="Texts that deny the label, as 'no pleural effusion'.")
 
 
 class ZeroShot(HeadSection):
-    """Likeness to prompts, without training: of encoders with a text tower (CLIP, CheXzero)."""
+    """Similarity to prompts, without training, for encoders with a text tower (CLIP, CheXzero)."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.heads.zero_shot"
     runs_encoder: ClassVar[bool] = True
@@ -45,7 +45,7 @@ class ZeroShot(HeadSection):
     )
 
     def problems(self, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Prompts of labels that the task does not have."""
+        """Prompts for labels that the task does not have."""
         for label in self.prompts:
             if label not in labels:
                 yield f"prompts.{label}", f"no such label: use one of {list(labels)}"

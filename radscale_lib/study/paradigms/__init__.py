@@ -1,4 +1,4 @@
-"""Paradigms of pretraining, one module each: a recipe's settings and what they mean."""
+"""Paradigms of pretraining, one module each: a recipe's settings and their meaning."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ from radscale_lib.study.kinds import kinds, union
 from radscale_lib.study.paradigms.base import OptimiserConfig, RecipeSection, Supervision
 
 PARADIGMS = kinds(__name__, RecipeSection, "paradigm", "radscale.paradigms")
-"""Every paradigm by name, those of installed packages too."""
+"""Every paradigm by name, including those of installed packages."""
 
 if TYPE_CHECKING:
     Recipe = RecipeSection

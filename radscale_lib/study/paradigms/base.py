@@ -1,4 +1,4 @@
-"""What every paradigm of pretraining states about itself."""
+"""The interface of pretraining paradigms."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -9,23 +9,23 @@ from radscale_lib.study.base import Distinct, Fraction, Interval, Section
 from radscale_lib.study.encoders.base import EncoderSection
 
 BACKWARD = 3
-"""Forward and backward pass together, in forward passes."""
+"""Cost of a forward and backward pass together, in forward passes."""
 
 Supervision = Literal["reports", "labels"]
-"""What images can be paired with."""
+"""Kinds of texts with which images can be paired."""
 
 Pattern = Annotated[str, Field(min_length=1)]
 
 
 class Factors(Section):
-    """What the learning rate and the weight decay of some weights are multiplied by."""
+    """Factors on the learning rate and the weight decay of some weights."""
 
     lr: float = Field(1.0, gt=0, description="Factor of the learning rate.")
     weight_decay: float = Field(1.0, ge=0, description="Factor of the weight decay.")
 
 
 class Spikes(Section):
-    """What is done where the loss jumps."""
+    """What to do if the loss jumps."""
 
     above: float = Field(
         10.0,
@@ -46,7 +46,7 @@ class Spikes(Section):
 
 
 class Collapse(Section):
-    """When a run has collapsed: three logged steps in a row, after the warm-up, below a bound."""
+    """When a run counts as collapsed: below a bound at three logged steps in a row."""
 
     rank: float = Field(
         1.01,
@@ -116,23 +116,23 @@ class OptimiserConfig(Section):
 
     @property
     def steps(self) -> int:
-        """OptimiserConfig steps of a run."""
+        """Number of optimiser steps of a run."""
         return self.samples // self.batch
 
 
 class RecipeSection(Section):
-    """A paradigm with its settings, and the facts that others ask for."""
+    """A paradigm with its settings and facts."""
 
     implementation: ClassVar[str]
     """Module with `build(setup)` and `build_model(section, recipe=None)`; imported when torch is
     needed."""
     pairs: ClassVar[tuple[Supervision, ...]]
-    """What images may be paired with (`supervision`); nothing if it learns from images alone."""
+    """Allowed pairings of images (`supervision`); empty if it learns from images alone."""
     any_tower: ClassVar[bool] = False
-    """Whether it trains the image tower of any kind of encoder, and keeps nothing else of it."""
+    """Whether it trains the image tower of any kind of encoder, and keeps nothing else."""
 
     towers: ClassVar[tuple[str, ...]] = ("image",)
-    """The towers that it trains."""
+    """The towers it trains."""
 
     paradigm: str
     optimiser: OptimiserConfig
@@ -144,32 +144,32 @@ class RecipeSection(Section):
     )
 
     def sample_flops(self, encoder: EncoderSection) -> float:
-        """FLOPs of a training step, per image; matrix products only, two per multiply-add."""
+        """FLOPs per image of a training step; matrix products only, two per multiply-add."""
         raise NotImplementedError
 
     @property
     def continues_whole(self) -> bool:
-        """Whether it continues more of a base than its image tower, as a head."""
+        """Whether it continues more of a base than its image tower, such as a head."""
         return not self.any_tower
 
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
-        """Settings that do not fit an encoder, as key below the recipe, and message."""
+        """Settings that do not fit an encoder: key below the recipe, and message."""
         for tower in self.recompute:
             if tower not in self.towers:
                 trained = " and ".join(self.towers)
                 yield "recompute", f"{self.paradigm} trains no {tower} tower, but {trained}"
 
     def held_bytes(self, encoder: EncoderSection, precision: str) -> float | None:
-        """What a training step holds of an image for its backward pass, about; None if unknown."""
+        """Approximate bytes per image that a training step holds for backward; None if unknown."""
         return encoder.held_bytes(precision, "image" in self.recompute)
 
     def training_passes(self, tower: str) -> int:
-        """Forward and backward pass of a tower together, in forward passes."""
+        """Cost of a tower's forward and backward pass together, in forward passes."""
         return BACKWARD + (tower in self.recompute)
 
 
 class OneCropRecipe(RecipeSection):
-    """A paradigm that sees one random crop of each image and keeps averaged weights."""
+    """A paradigm that uses one random crop of each image and keeps averaged weights."""
 
     crop_scale: Interval = Field(
         (0.8, 1.0), description="Area of the random crop, as a share of the image."

@@ -89,7 +89,7 @@ class Dinov2(RecipeSection):
         return self.blur if isinstance(self.blur, tuple) else (self.blur,) * 3
 
     def sample_flops(self, encoder: EncoderSection) -> float:
-        """Student on all crops, forward and backward; teacher on the global ones, forward."""
+        """Student on all crops, forward and backward, plus teacher on global crops, forward."""
         assert isinstance(encoder, RadDino)
         whole = encoder.flops()
         local = encoder.image.flops(self.local_size)
@@ -101,7 +101,7 @@ class Dinov2(RecipeSection):
         return student + teacher
 
     def held_bytes(self, encoder: EncoderSection, precision: str) -> float:
-        """The student's of all crops, and what the head holds of class tokens and patches."""
+        """The student's bytes for all crops, and the head's for class tokens and patches."""
         assert isinstance(encoder, RadDino)
         anew = "image" in self.recompute
         local = encoder.image.held_bytes(self.local_size, precision, anew)
@@ -112,11 +112,11 @@ class Dinov2(RecipeSection):
 
     @property
     def continues_whole(self) -> bool:
-        """Unless new heads are warmed up."""
+        """True unless new heads are warmed up."""
         return not self.head_warmup
 
     def problems(self, encoder: EncoderSection) -> Iterator[tuple[str, str]]:
-        """Local crops are whole patches."""
+        """Local crops must consist of whole patches."""
         yield from super().problems(encoder)
         if isinstance(encoder, RadDino) and self.local_size % encoder.image.patch:
             patch = encoder.image.patch

@@ -1,4 +1,4 @@
-"""Supervised training: the labels themselves, without texts."""
+"""Supervised training on the labels themselves, without texts."""
 
 from typing import ClassVar, Literal
 

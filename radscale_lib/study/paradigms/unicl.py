@@ -11,7 +11,7 @@ from radscale_lib.study.paradigms.base import OneCropRecipe, OptimiserConfig, Su
 
 
 class Unicl(OneCropRecipe):
-    """Image-text contrastive training (CLIP; UniCL, arXiv 2204.03610, where labels are used)."""
+    """Image-text contrastive training (CLIP; with labels, UniCL, arXiv 2204.03610)."""
 
     implementation: ClassVar[str] = "radscale_lib.pretrain.unicl"
     pairs: ClassVar[tuple[Supervision, ...]] = ("reports", "labels")
@@ -39,7 +39,7 @@ class Unicl(OneCropRecipe):
     )
 
     def held_bytes(self, encoder: EncoderSection, precision: str) -> float:
-        """Both towers'."""
+        """The bytes of both towers."""
         assert isinstance(encoder, Mi2)
         images = encoder.held_bytes(precision, "image" in self.recompute)
         return images + encoder.text.held_bytes(precision, "text" in self.recompute)

@@ -6,7 +6,7 @@ from radscale_lib.study.kinds import kinds, union
 from radscale_lib.study.tasks.base import Decoder, TaskSection
 
 TASKS = kinds(__name__, TaskSection, "kind", "radscale.tasks")
-"""Every kind of task by name, those of installed packages too."""
+"""Every kind of task by name, including those of installed packages."""
 
 if TYPE_CHECKING:
     Task = TaskSection

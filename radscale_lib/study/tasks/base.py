@@ -1,4 +1,4 @@
-"""What every kind of task states about itself."""
+"""The interface of task kinds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from radscale_lib.study.base import Section
 from radscale_lib.study.heads.base import Encoding, HeadSection, Rates, rates_of
 
 CHECKS = 20
-"""Times that the validation loss of a training with `patience` is computed over its steps."""
+"""Number of times that a training with `patience` computes the validation loss."""
 
 
 class Decoder(Section):
@@ -45,7 +45,7 @@ class Decoder(Section):
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """The peak learning rates that are tried."""
+        """The peak learning rates to try."""
         return rates_of(self.lr)
 
     @property
@@ -55,11 +55,11 @@ class Decoder(Section):
 
     @property
     def checks(self) -> int:
-        """Times that the validation loss of a training is computed, at most."""
+        """Maximum number of times that a training computes the validation loss."""
         return 0 if not self.searches else 1 if self.patience is None else CHECKS
 
     def encoding(self, trained: float, validated: float, tested: float, seeds: int = 1) -> Encoding:
-        """What trainings on the same feature maps ask of the encoder; rates are of the first."""
+        """Use of the encoder by trainings on the same feature maps; the first one tries rates."""
         learnt = min(trained, self.train_images or trained)
         checked = min(validated, self.validation_images or validated) if self.searches else 0.0
         encoded = learnt + checked + min(tested, self.test_images or tested)
@@ -70,28 +70,28 @@ class Decoder(Section):
 
 
 class TaskSection(Section):
-    """A kind of task: its settings, and the facts that others ask for."""
+    """A kind of task: its settings and facts."""
 
     implementation: ClassVar[str]
-    """Module with `predict(study, name, part, inputs)`, which gives a `Predicted` (of
-    `radscale_lib.tasks.predictions`), and `predictions_schema(study, name)`. It imports no metric
-    and nothing of `scoring`: a new metric or interval runs no encoder and no decoder."""
+    """Module with `predict(study, name, part, inputs)`, which returns a `Predicted` (from
+    `radscale_lib.tasks.predictions`), and `predictions_schema(study, name)`. It imports no metrics
+    and nothing from `scoring`, so that a new metric or interval reruns no encoder or decoder."""
     scoring: ClassVar[str]
-    """Module with `score(study, name, table, note)`, scores of a head's predictions; or with
-    `prepare`, of the same arguments, which gives a `Scorable` (of `radscale_lib.tasks.scorable`),
-    and by it scores of subgroups too. No torch."""
+    """Module, without torch, with `score(study, name, table, note)`, which returns scores of a
+    head's predictions; or with `prepare`, with the same arguments, which returns a `Scorable` (from
+    `radscale_lib.tasks.scorable`), which also allows scores of subgroups."""
     tables: ClassVar[tuple[str, ...]] = ()
-    """Further tables of its scoring: `tables(study, name, table, note)` gives them by name."""
+    """Further tables of its scoring, which `tables(study, name, table, note)` returns by name."""
     only_scored_by: ClassVar[tuple[str, ...]] = ()
-    """Keys of the section that no prediction depends on."""
+    """Keys of the section on which no prediction depends."""
     needs: ClassVar[Literal["labels", "tubes", "reports"]]
-    """The table of the institution that it learns from and is scored on."""
+    """The institution's table that it needs for training and scoring."""
 
     kind: str
 
     @property
     def runs_encoder(self) -> bool:
-        """Whether it runs the encoder on images; else it reads the pooled features alone."""
+        """Whether it runs the encoder on images; otherwise it only reads pooled features."""
         return False
 
     @property
@@ -101,30 +101,30 @@ class TaskSection(Section):
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """Its heads, as the scores name them."""
+        """Its heads, by their names in the scores."""
         return ("default",)
 
     @property
     def only_head(self) -> str | None:
-        """The head that is fitted and drawn where the study names none; None if it has several."""
+        """The head that is fitted and drawn if the study names none; None if it has several."""
         return self.parts[0] if len(self.parts) == 1 else None
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Its heads as they are predicted, each kept by itself."""
+        """Its separately predicted and kept parts, one per head."""
         return self.head_names
 
     def head(self, part: str) -> HeadSection | None:
-        """The section of one of its parts, if it has one."""
+        """The section of one of its parts, if any."""
         return None
 
     def unread_by(self, part: str) -> set[str]:
-        """Keys of the section that the predictions of a part do not depend on."""
+        """Keys of the section on which the predictions of a part do not depend."""
         return set(self.only_scored_by)
 
     @property
     def decoder_seeds(self) -> int | None:
-        """Seeds that each of its decoders is trained from; None if it has none."""
+        """Number of seeds for each of its decoders; None if it has none."""
         return None
 
     def head_kinds(self) -> Iterator[type[HeadSection]]:
@@ -133,32 +133,32 @@ class TaskSection(Section):
 
     @property
     def names(self) -> str | None:
-        """The key of `labels` with the labels that it scores; None if it can do without."""
+        """The key of `labels` with the labels that it scores; None if it needs none."""
         return None
 
     def targets(self, labels: Labels) -> tuple[str, ...]:
-        """The labels that it scores one by one."""
+        """The labels that it scores individually."""
         return () if self.names is None else tuple(getattr(labels, self.names))
 
     def title(self, words: str) -> str:
-        """What the task is called in a heading; `words` is its name in the study."""
+        """The task's name in a heading; `words` is its name in the study."""
         raise NotImplementedError
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What its heads require of the encoder, with this many images in each split."""
+        """The heads' use of the encoder, with this many images in each split."""
         heads = filter(None, map(self.head, self.parts))
         return Encoding.in_turn(head.encoding(trained, validated, tested) for head in heads)
 
     def folders(self) -> Iterator[tuple[str, Path]]:
-        """Keys below the section, and the folders that must be there."""
+        """Keys below the section, with folders that must exist."""
         yield from ()
 
     def scoring_folders(self) -> Iterator[tuple[str, Path]]:
-        """Keys below the section, and the folders that scoring alone reads."""
+        """Keys below the section, with folders that only scoring reads."""
         yield from ()
 
     def folder_problems(self) -> Iterator[tuple[str, str]]:
-        """What is wrong in those folders that are there, as key below the section, and message."""
+        """Problems of existing folders: key below the section, and message."""
         yield from ()
 
     def packages(self) -> Iterator[tuple[str, str, str]]:
@@ -166,5 +166,5 @@ class TaskSection(Section):
         yield from ()
 
     def problems(self, labels: Labels) -> Iterator[tuple[str, str]]:
-        """Settings that contradict the labels, as key below the section, and message."""
+        """Settings that contradict the labels: key below the section, and message."""
         yield from ()

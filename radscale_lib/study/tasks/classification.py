@@ -39,12 +39,12 @@ class Classification(TaskSection):
 
     @property
     def runs_encoder(self) -> bool:
-        """Whether a head does."""
+        """Whether a head runs the encoder."""
         return any(head.runs_encoder for head in self.heads.values())
 
     @property
     def reads_features(self) -> bool:
-        """Their index names its images."""
+        """Always true: their index names the images."""
         return True
 
     @property
@@ -62,7 +62,7 @@ class Classification(TaskSection):
         return self.heads[part]
 
     def unread_by(self, part: str) -> set[str]:
-        """The other heads, and what this one does not ask of the task."""
+        """The other heads, and keys of the task that this head does not read."""
         return {"heads", *({"penalties"} - set(self.heads[part].task_keys))}
 
     def head_kinds(self) -> Iterator[type[HeadSection]]:
@@ -81,5 +81,5 @@ class Classification(TaskSection):
         return self.target
 
     def title(self, words: str) -> str:
-        """What the task is called in a heading."""
+        """The task's name in a heading."""
         return f"{words} classification"

@@ -16,7 +16,7 @@ from radscale_lib.study.tasks.base import Decoder, TaskSection
 
 
 class LanguageModel(Section):
-    """A causal language model trained from scratch, for archives without a released one."""
+    """A causal language model trained from scratch, if there is no released one."""
 
     vocabulary: int = Field(512, ge=256, description="Byte-pair tokens learnt from the reports.")
     width: int = Field(128, ge=8, description="Width of the transformer.")
@@ -101,27 +101,27 @@ class Generation(TaskSection):
 
     @property
     def runs_encoder(self) -> bool:
-        """The language model reads grids, which are not kept."""
+        """Always true: the language model reads grids, which are not kept."""
         return True
 
     @property
     def decoder_seeds(self) -> int:
-        """The generator is trained once."""
+        """One: the generator is trained once."""
         return 1
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """Its one decoder."""
+        """Its only decoder."""
         return ("language-model",)
 
     def title(self, words: str) -> str:
-        """What the task is called in a heading."""
+        """The task's name in a heading."""
         return "report generation" if words in {"report", "reports"} else f"{words} generation"
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What it requires of the encoder, with this many images in each split."""
+        """Its use of the encoder, with this many images in each split."""
         every = self.decoder.encoding(trained, validated, tested)
-        # Of the four levels, the deepest at most.
+        # At most the deepest of the four levels.
         return every._replace(kept=every.kept / 4, read=every.read / 4)
 
     def folders(self) -> Iterator[tuple[str, Path]]:
@@ -140,7 +140,7 @@ class Generation(TaskSection):
         yield from self.metric_weights.items()
 
     def folder_problems(self) -> Iterator[tuple[str, str]]:
-        """A released language model has files of known names, and a longest input."""
+        """A released language model must have files with known names, and a maximum length."""
         yield from self._weight_problems()
         for key, folder in self.folders():
             if not folder.is_dir():
@@ -172,7 +172,7 @@ class Generation(TaskSection):
                 )
 
     def _weight_problems(self) -> Iterator[tuple[str, str]]:
-        """Metrics know their weights by the names of files, and of the folder."""
+        """Metrics recognise their weights by the names of files and of the folder."""
         for key, files in (("chexbert", CHEXBERT_FILES), ("radgraph", RADGRAPH_FILES)):
             folder = self.metric_weights.get(key)
             if folder is None or not folder.is_dir():
@@ -203,7 +203,7 @@ class Generation(TaskSection):
             )
 
     def problems(self, labels: Labels) -> Iterator[tuple[str, str]]:
-        """Phrases of labels that the study does not have."""
+        """Phrases for labels that the study does not have."""
         known = [*labels.findings, *labels.tubes]
         for label in self.phrases:
             if label not in known:
@@ -211,7 +211,7 @@ class Generation(TaskSection):
 
 
 def _bert_problems(config: Path) -> Iterator[tuple[str, str]]:
-    """The BERT that RadGraph's configuration names must be on the disk: nothing is fetched."""
+    """The BERT in RadGraph's configuration must be on disk, since nothing is downloaded."""
     try:
         parts = json.loads(config.read_text(encoding="utf-8"))
         name = parts["model"]["embedder"]["token_embedders"]["bert"]["model_name"]

@@ -8,7 +8,7 @@ from radscale_lib.study.tasks.base import TaskSection
 
 
 class Retrieval(TaskSection):
-    """Image-report retrieval in the space that both towers share; recall among the first."""
+    """Image-report retrieval in the shared space of both towers; recall among the first answers."""
 
     implementation: ClassVar[str] = "radscale_lib.tasks.retrieval"
     scoring: ClassVar[str] = "radscale_lib.tasks.retrieval_scoring"
@@ -25,19 +25,19 @@ class Retrieval(TaskSection):
 
     @property
     def runs_encoder(self) -> bool:
-        """It embeds texts; images have their global embeddings already."""
+        """Always true: it embeds texts; images already have their global embeddings."""
         return True
 
     @property
     def reads_features(self) -> bool:
-        """The global embeddings."""
+        """Always true: it reads the global embeddings."""
         return True
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """The cosine of both embeddings."""
+        """Its only head: the cosine of both embeddings."""
         return ("cosine",)
 
     def title(self, words: str) -> str:
-        """What the task is called in a heading."""
+        """The task's name in a heading."""
         return words if "retrieval" in words else f"{words} retrieval"

@@ -83,7 +83,7 @@ class Segmentation(TaskSection):
 
     @property
     def runs_encoder(self) -> bool:
-        """Decoders read grids, which are not kept."""
+        """Always true: decoders read grids, which are not kept."""
         return True
 
     @property
@@ -96,12 +96,12 @@ class Segmentation(TaskSection):
         return self.heads[part]
 
     def unread_by(self, part: str) -> set[str]:
-        """The other decoders, and what masks do not depend on."""
+        """The other decoders, and keys on which masks do not depend."""
         return {"heads", *self.only_scored_by}
 
     @property
     def decoder_seeds(self) -> int:
-        """Seeds that each decoder is trained from."""
+        """Number of seeds for each decoder."""
         return self.decoder.seeds
 
     def head_kinds(self) -> Iterator[type[HeadSection]]:
@@ -114,17 +114,17 @@ class Segmentation(TaskSection):
         return "tubes"
 
     def title(self, words: str) -> str:
-        """What the task is called in a heading."""
+        """The task's name in a heading."""
         return words if "segmentation" in words else f"{words} segmentation"
 
     def encoding(self, trained: float, validated: float, tested: float) -> Encoding:
-        """What its decoders require of the encoder, with this many images in each split."""
+        """The decoders' use of the encoder, with this many images in each split."""
         return Encoding.in_turn(
             self.training(head).encoding(trained, validated, tested, self.decoder.seeds)
             for head in self.heads
         )
 
     def training(self, head: str) -> SeededDecoder:
-        """How a decoder is trained: as all of the task, but at rates of its own if it has any."""
+        """Training settings of a decoder: the task's, with its own rates if it has any."""
         rates = self.heads[head].lr
         return self.decoder if rates is None else self.decoder.model_copy(update={"lr": rates})
