@@ -1,10 +1,10 @@
-"""How much burnt-in text ingest finds, on films with planted text, and what it costs.
+"""Measure how much planted burnt-in text ingest finds, and the cost of the search.
 
     python benchmarks/burned_in.py [FILM.dcm ... FOLDER ...] [--films 40] [--texts 2000]
 
 Lines of names, dates and numbers are planted in phantom films (rendered without markers) and in the
 films given (DICOM files or PNG pictures, whose own text is masked before): in white or black ink,
-on the film or on a bar, smoothed or not, upright or turned, anywhere on the film. A line is found
+on the film or on a bar, smoothed or not, upright or rotated, anywhere on the film. A line is found
 if 95 % of its ink is masked. Films without planted text are false alarms if anything is found.
 """
 
@@ -44,7 +44,7 @@ FONTS = {
 }  # fmt: skip
 """Files of matplotlib; without a name, Pillow's own."""
 HEIGHTS = (6, 8, 12, 16, 24, 40, 64)
-"""Of a capital, pixels."""
+"""Height of a capital, pixels."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Line:
 
 
 def words(rng: random.Random) -> str:
-    """What a console burns in."""
+    """Text as a console would burn it in."""
     family, given = (
         rng.choice(["MILLER", "Okafor", "DE WIT", "Ng"]),
         rng.choice(["ANNA", "Li", "J"]),
@@ -124,9 +124,10 @@ def plant(film: Film, fonts: tuple[str, ...], rng: random.Random) -> Line:
 
 
 def phantoms(count: int, pixels: int) -> Iterator[Film]:
-    """Films of the phantom at 12 bits, without the markers that are laid on them.
+    """Phantom films at 12 bits, without markers.
 
-    Of the public site: the institution's enhanced detail makes edges as sharp as letters.
+    They are of the public site, since the institution's enhanced detail makes edges as sharp as
+    letters.
     """
     laid = phantom_film.lay_markers
     phantom_film.lay_markers = lambda grey, *_: grey
@@ -152,7 +153,7 @@ def given(paths: Iterable[Path]) -> Iterator[tuple[str, Film]]:
 
 
 def masked(film: Film, ink: NDArray[np.bool_]) -> float:
-    """Share of the ink that lies in a box."""
+    """Share of the ink inside a box."""
     inside = np.zeros(film.shape, bool)
     for box in find_text(film):
         inside[box.top : box.bottom, box.left : box.right] = True
@@ -160,7 +161,7 @@ def masked(film: Film, ink: NDArray[np.bool_]) -> float:
 
 
 def recall(films: list[Film], texts: int, fonts: tuple[str, ...], seed: int) -> None:
-    """Plant lines, and print how many are found, by their traits."""
+    """Plant lines, and print how many are found, by property."""
     rng = random.Random(seed)
     found, planted = defaultdict[tuple[str, str], int](int), defaultdict[tuple[str, str], int](int)
     for _ in range(texts):
@@ -179,7 +180,7 @@ def recall(films: list[Film], texts: int, fonts: tuple[str, ...], seed: int) -> 
 
 
 def alarms(films: list[Film], names: list[str]) -> None:
-    """Print in how many films without planted text something is found, and how much of them."""
+    """Print the false alarms in films without planted text, and the area they mask."""
     boxes = [find_text(film) for film in films]
     told = [name for name, found in zip(names, boxes, strict=True) if found]
     area = sum(
@@ -190,7 +191,7 @@ def alarms(films: list[Film], names: list[str]) -> None:
 
 
 def cost(path: Path, rounds: int) -> None:
-    """Print the time of the search, as a share of all that ingest does with the file."""
+    """Print the time of the search, as a share of the file's whole ingest."""
     ways: dict[str, Callable[[], Any]] = {
         rule: lambda rule=rule: image_columns(
             instance_of(read_header(path), "PA"), Image(burned_in_text=rule)
@@ -212,7 +213,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    keep_freed_memory()  # as a worker of ingest does
+    keep_freed_memory()  # as in a worker of ingest
     with quiet_pydicom():
         real = dict(given(args.paths))
         made = list(phantoms(args.films, args.pixels))

@@ -1,17 +1,16 @@
-"""How many identifiers the scrubbing of report texts finds, on synthetic reports.
+"""Measure how many identifiers the scrubbing of report texts finds in synthetic reports.
 
-Identifiers of every kind are planted in sentences of radiology reports. Half of the reports have
-their patient's name and numbers in the image's header, as in an archive; of the other half nothing
-is known. A planted identifier is found if no part of it of three characters or more is left.
-One set of names and sentences was available when the rules were made; the other was written
-afterwards (two rules came of it: docs/measured/privacy.md has the figures before and after).
-Sentences without identifier, with the eponyms and devices of chest radiography, tell what is
-removed without need.
+Identifiers of every kind are planted in sentences of radiology reports. For half of the reports,
+the image header has the patient's name and numbers, as in an archive; for the other half nothing is
+known. A planted identifier is found if no part of it of three characters or more is left. One set
+of names and sentences was available when the rules were made; the other was written afterwards (it
+led to two rules: docs/measured/privacy.md has the results before and after). Sentences without
+identifiers, with the eponyms and devices of chest radiography, show what is removed needlessly.
 
     python benchmarks/deidentify.py --reports 2000
     python benchmarks/deidentify.py --templates benchmarks/templates
 
-The second fills templates that others than the rules' author wrote, in several languages
+The second fills templates not written by the rules' author, in several languages
 (`benchmarks/report_templates.py` says how).
 """
 
@@ -133,7 +132,7 @@ PLAIN = (
 
 @dataclass
 class Patient:
-    """Who a report is about."""
+    """The patient of a report."""
 
     given: str
     family: str
@@ -143,7 +142,7 @@ class Patient:
 
 @dataclass
 class Planted:
-    """A report and what was planted in it."""
+    """A report with its planted identifiers."""
 
     text: str
     identifiers: dict[str, str] = field(default_factory=dict)
@@ -355,7 +354,7 @@ def reports(
 
 
 def is_found(identifier: str, scrubbed: str) -> bool:
-    """Whether nothing of an identifier is left: no word or number of three characters or more."""
+    """Whether no word or number of an identifier with three or more characters is left."""
     left = {word.lower() for word in re.findall(r"[\w']+", scrubbed)}
     parts = [part.lower() for part in re.findall(r"[\w']+", identifier) if len(part) > 2]
     return not any(part in left for part in parts if part not in {"ext", "pager", "xr"})
@@ -373,7 +372,7 @@ def recall(made: list[Planted]) -> dict[str, tuple[int, int]]:
 
 
 def kept() -> tuple[int, int, list[str]]:
-    """Words of sentences without identifier: those left, all, and the sentences that changed."""
+    """Words of sentences without identifiers: kept, total, and the sentences that changed."""
     left, words, changed = 0, 0, []
     for sentence in PLAIN + CLINICAL:
         scrubbed = scrub(sentence, ())
@@ -385,7 +384,7 @@ def kept() -> tuple[int, int, list[str]]:
 
 
 def templates_table(folder: Path, seeds: int) -> str:
-    """What is found in a folder of templates, each filled several times, as a table."""
+    """A table of the recall on a folder of templates, each filled several times."""
     kinds = ("header", "other names", "dates and times", "telephones", "record numbers")
     lines = [
         f"| templates | {' | '.join(kinds)} | words kept |",
@@ -403,7 +402,7 @@ def templates_table(folder: Path, seeds: int) -> str:
 
 
 def _share(found: int, planted: int) -> str:
-    """A share that is 100 % only if it is all."""
+    """A share that is shown as 100 % only if complete."""
     return f"{found / planted:.2%} of {planted:,}" if planted else "–"
 
 

@@ -1,7 +1,7 @@
-"""Bootstrap of AUROC and AUPRC against a loop over scikit-learn, interleaved in one run.
+"""Compare the bootstrap of AUROC and AUPRC with a loop over scikit-learn, interleaved.
 
-Processor time of 1,000 draws of patients over 10,000 images and 20 labels whose shares of
-positives go from 1 to 30 %. The loop is timed on a few draws of every label.
+Processor time of 1,000 draws of patients over 10,000 images and 20 labels with 1 to 30 % positives.
+The loop is timed on a few draws of every label.
 """
 
 import argparse

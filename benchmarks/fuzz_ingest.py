@@ -1,14 +1,14 @@
-"""Mutated DICOM files through ingest: what became of them, and whether any cost more than a file.
+"""Fuzz ingest with mutated DICOM files: their outcomes, and whether any affects other files.
 
     python benchmarks/fuzz_ingest.py --mutations 100000 --results fuzz.json [FOLDER ...]
 
-Half of the mutations are of a file of pydicom (or of the folders given) of up to a size, a quarter
-each of a small radiograph and of a small colour picture, in every transfer syntax. A seeded
+Half of the mutations start from a file of pydicom (or of the given folders) up to a size, a quarter
+each from a small radiograph and from a small colour picture, in every transfer syntax. A seeded
 generator changes one of three things: bytes anywhere; values of the header that decoders rely on,
-which leave it parseable; the encoded pixels and their lengths.
-They go through what a partition does with a file: header, selection of everything, decoding in a
-process of its own. A mutation fails if ingest ends, gives an outcome that is none, or calls it
-`unexpected`. With `--results`, the same command continues where it was stopped.
+which leave it parseable; the encoded pixels and their lengths. They go through the steps of a
+partition: header, selection of everything, decoding in a separate process. A mutation counts as a
+failure if ingest crashes, or returns an invalid outcome or the reason `unexpected`. With
+`--results`, the same command continues where it was stopped.
 """
 
 import argparse
@@ -55,7 +55,7 @@ NUMBER = re.compile(
 )
 """Samples per Pixel to Pixel Representation, explicit little endian."""
 PALETTE = re.compile(rb"\x28\0[\1-\3]\x11US\x06\0")
-"""Descriptors of the palettes: entries, first value mapped, bits."""
+"""Palette descriptors: entries, first mapped value, bits."""
 SYNTAX = re.compile(rb"\x02\0\x10\0UI(..)", re.DOTALL)
 PIXELS = re.compile(rb"\xe0\x7f\x10\0(?:O[BW]\0\0)?")
 SYNTAXES = [
@@ -69,14 +69,14 @@ KINDS = ("bytes", "header", "pixels")
 
 
 def mutate(data: bytes, rng: random.Random, kind: str | None = None) -> bytes:
-    """A mutated file, in one of the ways of `KINDS`."""
+    """A file mutated in one of the `KINDS`."""
     kind = kind or rng.choice(KINDS)
     pixels = list(PIXELS.finditer(data))
     if kind == "header":
         return _header_altered(data, rng)
     if kind == "pixels" and pixels:
         start = pixels[-1].end()
-        if rng.random() < 0.6:  # within the stream: lengths and its end marker stay
+        if rng.random() < 0.6:  # within the stream, keeping lengths and the end marker
             return _overwritten(data, rng, min(start + 16, len(data) - 20), len(data) - 12)
         return _bytes_altered(data, rng, start)
     return _bytes_altered(data, rng, 128)
@@ -92,7 +92,7 @@ def _overwritten(data: bytes, rng: random.Random, first: int, last: int) -> byte
 
 
 def _bytes_altered(data: bytes, rng: random.Random, first: int) -> bytes:
-    """Change, insert, cut, double or overwrite bytes; half of the time near the first."""
+    """Change, insert, cut, double or overwrite bytes, half of the time near the first one."""
     mutated = bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 5, 20])):
         end = len(mutated) if rng.random() < 0.5 else min(len(mutated), first + 1400)
@@ -259,7 +259,7 @@ def _file(
 
 
 def sources(folders: list[Path], largest: int) -> Iterator[bytes]:
-    """Sound and odd files to begin with."""
+    """Intact and unusual files from which mutations start."""
     bundled = Path(pydicom.data.__file__).parent / "test_files"
     for folder in (bundled, *folders):
         for path in sorted(folder.rglob("*")):
@@ -268,10 +268,10 @@ def sources(folders: list[Path], largest: int) -> Iterator[bytes]:
 
 
 class Tally:
-    """What became of the mutations, in a file if one is given."""
+    """The outcomes of the mutations, kept in a file if one is given."""
 
     def __init__(self, path: Path | None) -> None:
-        """Continue what the file says."""
+        """Continue from the file."""
         self._path = path
         self.done = self.failures = 0
         self.outcomes = Counter[str]()
@@ -290,7 +290,7 @@ class Tally:
         self.outcomes[f"{kind}|{outcome}|{code}"] += 1
 
     def save(self, mutations: int) -> None:
-        """Note that so many more are done."""
+        """Record the number of further mutations done."""
         self.done += mutations
         if self._path:
             state = {"done": self.done, "failures": self.failures, "outcomes": self.outcomes}
@@ -317,7 +317,7 @@ class Tally:
 def run(
     count: int, seed: int, folders: list[Path], largest: int, processes: int, results: Path | None
 ) -> int:
-    """Try mutations, in batches; returns how many failed."""
+    """Try mutations in batches; return how many failed."""
     found, grey, colour = list(sources(folders, largest)), [*radiographs()], [*pictures()]
     pools = found, found, grey, colour
     tally = Tally(results)

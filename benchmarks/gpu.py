@@ -1,4 +1,4 @@
-"""What only a GPU can show, in at most eight minutes: a table of checks of both full-size encoders.
+"""Checks of both full-size encoders that need a GPU, as a table, in at most eight minutes.
 
 Without a GPU it says so. `--small` runs the same checks on towers of a few thousand weights, on a
 CPU except for flash attention and NCCL; a test does that.
@@ -36,12 +36,12 @@ from radscale_lib.pretrain.trainer import Trainer
 from radscale_lib.study import Study, load_study
 
 ARMS = {"rad-dino": 16, "mi2-reports-labels": 16}
-"""Arms of config/paper.yaml, and images of a batch that any current GPU holds."""
+"""Arms of config/paper.yaml, and a batch size that fits any current GPU."""
 SECONDS = 480
 
 
 class Row(NamedTuple):
-    """A line of the table; `good` is None where there is nothing to pass."""
+    """A row of the table; `good` is None if there is nothing to pass."""
 
     check: str
     found: str
@@ -120,7 +120,7 @@ def synchronised(device: torch.device) -> None:
 
 
 def seconds_of(step: Callable[[], object], device: torch.device, times: int) -> float:
-    """Wall time of a step, after two that do not count."""
+    """Wall time of a step, after two warm-up steps."""
     for _ in range(2):
         step()
     synchronised(device)
@@ -141,7 +141,7 @@ def checks_of(bench: Bench, compiled: bool) -> Iterator[Row]:
     yield Row(
         f"{arm}: bf16 against fp32",
         f"loss {off:.1e} off, cosine of gradients {cosine:.4f}",
-        off < 0.02 and cosine > 0.9,  # which neighbour is KoLeo's nearest hangs on rounding
+        off < 0.02 and cosine > 0.9,  # rounding decides which neighbour is nearest in KoLeo
     )
     again = bench.gradient(bench.trainer())
     same = loss == again[0] and torch.equal(rough, again[1])
@@ -192,7 +192,7 @@ def checks_of(bench: Bench, compiled: bool) -> Iterator[Row]:
 
 
 def levels(trainer: Trainer, bench: Bench) -> list[Tensor]:
-    """All levels of some images."""
+    """All levels of a few images."""
     tower: Any = trainer.learner.towers("image")[0]
     images = bench.batch["global" if "global" in bench.batch else "images"][:4].float() / 255
     with torch.no_grad():
@@ -221,7 +221,7 @@ _RATES: dict[str, float] = {}
 
 
 def product_rate(device: torch.device) -> float:
-    """FLOPs a second of a product of two matrices of 8,192 rows in bf16."""
+    """FLOPs per second of a product of two matrices with 8,192 rows in bf16."""
     if device.type not in _RATES:
         x = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
         _RATES[device.type] = 2 * 8192**3 / seconds_of(lambda: x @ x, device, 10)
@@ -229,7 +229,7 @@ def product_rate(device: torch.device) -> float:
 
 
 def flash(device: torch.device) -> Row:
-    """Whether attention of the ViT's shape runs on the flash kernel, and how far it is off."""
+    """Whether attention with the ViT's shape uses the flash kernel, and its error."""
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 4, 12, 1370, 64, device=device, dtype=torch.bfloat16)
     try:
@@ -255,7 +255,7 @@ def group(device: torch.device) -> Iterator[None]:
 
 
 def collectives(bench: Bench) -> Row:
-    """A step in a process group of one, and a gather that carries gradients."""
+    """A step in a process group of one, and a differentiable gather."""
     expected = bench.gradient(bench.trainer())[1]
     with group(bench.device):
         trainer = bench.trainer()

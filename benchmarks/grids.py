@@ -1,8 +1,8 @@
-"""Dice of decoders that learn from feature maps of a byte a number, against float16.
+"""Compare Dice of decoders trained on 8-bit feature maps with that on float16 maps.
 
-An encoder is trained with a linear decoder on phantom films, so that its maps tell of tubes, and
+An encoder is trained with a linear decoder on phantom films, so that its maps represent tubes, and
 frozen. Then every kind of decoder is trained on both forms of its maps, from the same seeds, and
-scored on the same films. Processor time of a batch's encoding and of its reading is told too.
+scored on the same films. The processor time of encoding and of reading a batch is also printed.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def pretrain(tower: Tower, inputs: Tensor, masks: Tensor, steps: int) -> None:
 
 
 def decoder_of(kind: str, features: Features | Sequence[Tensor], masks: Tensor) -> MaskDecoder:
-    """A decoder of some levels."""
+    """A decoder for the given levels."""
     levels = features.levels if isinstance(features, Features) else features
     channels, grid = [level.shape[1] for level in levels], levels[0].shape[-1]
     width = {} if kind == "linear" else {"width": 32}
@@ -120,7 +120,7 @@ def dice(
     kind: str, form: list[Tensor], exact: list[Tensor], masks: Tensor, learnt: int, steps: int,
     seed: int,
 ) -> float:  # fmt: skip
-    """Mean Dice over tubes of a decoder that learnt from one form of the maps."""
+    """Mean Dice over tubes of a decoder trained on one form of the maps."""
     torch.manual_seed(seed)
     decoder = decoder_of(kind, form, masks)
 

@@ -5,9 +5,9 @@
     python benchmarks/ingest.py rows --rows 3500000                 # index, ledger, catalog
 
 The peer of `images` is pydicom's pixel_array, SimpleITK's cubic B-spline and Pillow's PNG, with the
-same pixels. The floor is: read, the best decoder, and the PNG of an image of the stored size, by
-zlib's fast level 1 or as radscale writes it; nothing else. Each file is written anew in every
-transfer syntax. Times are processor times; the smallest of the interleaved rounds counts.
+same pixels. The lower limit consists only of reading, the best decoder, and PNG encoding of an
+image of the stored size, by zlib's fast level 1 or as radscale writes it. Each file is rewritten in
+every transfer syntax. Times are processor times; the smallest of the interleaved rounds counts.
 """
 
 import argparse
@@ -50,7 +50,7 @@ from radscale_lib.study.archive import Image, Labels, Splits
 
 SIDE = 518
 MANY = 200
-"""Files at least in each round of the header scan."""
+"""Minimum number of files in each round of the header scan."""
 ENCODERS: dict[str, tuple[str, Callable[[Any, int], bytes] | None]] = {
     "uncompressed": (uid.ExplicitVRLittleEndian, None),
     "RLE": (uid.RLELossless, None),
@@ -88,7 +88,7 @@ def write_as(film: Dataset, path: Path, syntax: str) -> None:
 
 
 def synthetic(film: Dataset, height: int = 2500, width: int = 2048) -> Dataset:
-    """The film enlarged, at 12 bits, with the noise that it had."""
+    """The film enlarged, at 12 bits, with its original noise."""
     pixels = film.pixel_array.astype(np.float32)
     noise = np.std(pixels - cv2.GaussianBlur(pixels, (0, 0), 1.5))
     large = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -104,7 +104,7 @@ def synthetic(film: Dataset, height: int = 2500, width: int = 2048) -> Dataset:
 
 
 def by_radscale(path: Path) -> bytes:
-    """What a worker of ingest does."""
+    """The work of an ingest worker."""
     encoded: bytes = image_columns(instance_of(read_header(path), "PA"), Image(alignment="origin"))[
         "image"
     ]
@@ -174,7 +174,7 @@ def images(films: list[Path], rounds: int, with_synthetic: bool) -> None:
     """Print ratios to the peer and to the floor, and how many pixels differ."""
     import SimpleITK as sitk
 
-    keep_freed_memory()  # as a worker of ingest does
+    keep_freed_memory()  # as in a worker of ingest
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     cv2.setNumThreads(1)
     sources = {path.stem: pydicom.dcmread(path) for path in films}
@@ -215,7 +215,7 @@ def headers(folders: list[Path], rounds: int) -> None:
         compared = sum(compare(path) for path in files)
         quick = [path for path in files if _is_quick(path)]
         print(f"{len(files)} files, {len(quick)} by the quick parser, {compared} values equal")
-        quick *= -(-MANY // len(quick))  # as a scan has them: caches are warm with one way's code
+        quick *= -(-MANY // len(quick))  # as in a scan, with caches warm for one of the ways
         ways: dict[str, Callable[[Path], Any]] = {
             "read_header": lambda _: [read_header(path) for path in quick],
             "read_header and facts": lambda _: [facts_of(read_header(path)) for path in quick],
@@ -240,7 +240,7 @@ def _is_quick(path: Path) -> bool:
 
 
 def compare(path: Path) -> int:
-    """Hold every value that the quick parser gives against pydicom's; returns their number."""
+    """Compare every value of the quick parser with pydicom's; return their number."""
     if not _is_quick(path):
         return 0
     quick = header.read_quickly(path)
@@ -293,7 +293,7 @@ def rows(count: int, partitions: int) -> None:
 
 
 def _partition(folder: Path, number: int, files: range, labels: Labels) -> None:
-    """A partition as ingest leaves it, with images of no bytes."""
+    """A partition as written by ingest, with empty images."""
     key = b"benchmark, nobody"
     accounts = []
     listing = folder / "listing" / f"part={number}.tsv"

@@ -1,8 +1,8 @@
-"""Do intervals of scores hold the truth? Test sets are simulated with known scores, and scored.
+"""Measure the coverage of intervals of scores on simulated test sets with known scores.
 
 Prints a Markdown table, and with `--write` puts its rows into docs/measured/intervals.md. 2,000
-test sets a row tell the coverage to half a per cent. Widths are medians, as multiples of the exact
-binormal interval's: that of someone who knows how the logits are distributed, and inverts the
+test sets per row determine the coverage to half a per cent. Widths are medians, as multiples of the
+exact binormal interval's, which requires knowing the distribution of the logits and inverts the
 exact distribution of the score.
 """
 

@@ -1,4 +1,4 @@
-"""The audit of joins, and the reading of a table, on one core.
+"""Measure the audit of joins, and the reading of a table, on one core.
 
     python benchmarks/joins.py audit --rows 3500000      # of three tables, in 350 partitions
     python benchmarks/joins.py table --rows 500000       # a CSV file of reports, against csv alone
@@ -31,7 +31,7 @@ from radscale_lib.study.archive import TABLES, Labels
 
 KEY = b"benchmark, nobody"
 SHARED, NEAR, WITHOUT = 100, 50, 25
-"""One row of so many is shared across partitions, nearly matches, has no file."""
+"""One row in this many is shared across partitions, nearly matches, or has no file."""
 
 
 def audit(rows: int, partitions: int) -> None:
@@ -93,7 +93,7 @@ def _images(files: range) -> pl.DataFrame:
 
 
 def table(rows: int, rounds: int) -> None:
-    """Make a table of reports ready for joining, and read it with Python's csv alone."""
+    """Prepare a table of reports for joining, and read it with only Python's csv."""
     rng = np.random.default_rng(0)
     words = np.array(["lungs", "clear", "heart", "size", "normal", "effusion, small", "left"])
     with tempfile.TemporaryDirectory() as name:

@@ -1,13 +1,13 @@
-"""Reading labels by rules: how fast, beside negspacy, and what both make of gold sentences.
+"""Compare label rules with negspacy: speed, and accuracy on gold sentences.
 
     pip install negspacy
     python benchmarks/labels.py [--reports 2000]
 
 negspacy reads English, with its clinical terms and our phrases.
 
-Reports are made of gold sentences, each made unlike all others, so that nothing is known from
-before. Rounds of both alternate. The accuracy is the share of sentences of which everything is
-right, and of which those labels are affirmed that should be.
+Reports consist of gold sentences, each made unique so that nothing is cached. Rounds of both
+alternate. Accuracy is the share of sentences with everything right, and the share in which exactly
+the right labels are affirmed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ Read = Callable[[Sequence[str]], list[list[int]]]
 
 
 def rules(language: str) -> Read:
-    """The rules of the stage of labels, with the look for texts that address a model."""
+    """The rules of the labels stage, including the check for texts that address a model."""
     reader = RuleReader(LABELS, {}, language)
 
     def read(texts: Sequence[str]) -> list[list[int]]:
@@ -43,7 +43,7 @@ def rules(language: str) -> Read:
 
 
 def negspacy(language: str) -> Read:
-    """NegEx of negspacy: what is mentioned is affirmed or denied, and never uncertain."""
+    """NegEx as in negspacy: mentions are affirmed or denied, never uncertain."""
     import spacy
     from negspacy import negation  # noqa: F401  (registers the component "negex")
 
@@ -71,7 +71,7 @@ def negspacy(language: str) -> Read:
 
 
 def accuracy(of: Callable[[str], Read]) -> None:
-    """Print how many gold sentences a reader reads right, by language and half."""
+    """Print how many gold sentences a reader gets right, by language and half."""
     gold = [json.loads(line) for line in GOLD.read_text(encoding="utf-8").splitlines()]
     if of is negspacy:
         gold = [each for each in gold if each["language"] == "en"]

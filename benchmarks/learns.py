@@ -1,10 +1,11 @@
-"""Whether DINOv2 learns in minutes: which photograph a patch was cut from, beside lightly's recipe.
+"""Whether DINOv2 learns within minutes to tell photographs apart, compared with lightly's recipe.
 
 Both train the same ViT from the same initial weights on the same crops for the same processor time,
 on patches from the left of each of scikit-image's photographs. Then k nearest neighbours and a
-linear probe, trained on these patches, name the photographs of patches from the right, by the
-frozen class token and the mean patch. Beside them the pixels, and the initial weights. Patches have
-one mean and contrast, and are turned and mirrored at random, so that pixels tell little.
+linear probe, trained on these patches, identify the photographs of patches from the right, by the
+frozen class token and the mean patch token. Pixels and the initial weights serve as baselines.
+Patches have equal mean and contrast, and are rotated and mirrored at random, so that pixels are of
+little use.
 
     PYTHONPATH=/tmp/peers OMP_NUM_THREADS=1 python -m benchmarks.learns    # peers as in pretrain.py
 """
@@ -42,11 +43,11 @@ PHOTOGRAPHS = (
     "gravel", "hubble_deep_field", "ihc", "moon", "motorcycle_left", "page", "retina",
 )  # fmt: skip
 SHORTER = 400
-"""Pixels that the shorter side of a photograph is brought to."""
+"""Size to which the shorter side of a photograph is resized, pixels."""
 LEFT = 0.6
-"""Share of its width that trains."""
+"""Share of a photograph's width used for training."""
 SIDE, TRAINED, TESTED = 40, 300, 100
-"""Of a patch; patches of each photograph."""
+"""Side of a patch; number of patches per photograph."""
 BATCH = 64
 RATE = 2e-3
 STUDENT = 0.05
@@ -99,7 +100,7 @@ class Patches:
 
 
 def patches() -> Patches:
-    """Those of all photographs, the same at each call."""
+    """The patches of all photographs, the same at each call."""
     rng = np.random.default_rng(0)
     folder = Path(skimage.__file__).parent / "data"
     found = []
@@ -126,7 +127,7 @@ def patches() -> Patches:
 
 
 class Source:
-    """The films, as batches ask for them."""
+    """The films, in the form that batches expect."""
 
     def __init__(self, films: NDArray[np.uint8]) -> None:
         self._films = films
@@ -180,7 +181,7 @@ class Ours:
 
 
 class Lightly:
-    """The example of lightly, with the same schedules."""
+    """lightly's example, with the same schedules."""
 
     def __init__(self, films: NDArray[np.uint8], steps: int) -> None:
         import timm
@@ -283,7 +284,7 @@ def features_of(embed: Embed, films: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def trained(make: Callable[..., Ours | Lightly], of: Patches, seconds: float) -> list[str]:
-    """Train for some processor time, the number of steps of which is measured first."""
+    """Train for a given processor time; the corresponding number of steps is measured first."""
     films = of.images[~of.right]
     probe = make(films, 1000)
     for number in range(3):

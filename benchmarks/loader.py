@@ -1,15 +1,15 @@
-"""The loader beside its peers and its limits, on the same images and with the same decoder.
+"""Compare the loader with its peers and its limits, on the same images and with the same decoder.
 
-Each measurement runs in a process of its own; those of one case follow each other, and rounds are
-interleaved, so that a busy machine slows all alike. Warm cases count images per second of CPU time,
-cold ones images per second on the clock, after the files were evicted from the page cache. A peer
-that is not installed is left out by name.
+Each measurement runs in a separate process; those of one case follow each other, and rounds are
+interleaved, so that a busy machine slows all equally. Warm cases count images per second of CPU
+time; cold ones images per second of wall time, after the files were evicted from the page cache. A
+peer that is not installed is skipped and named.
 
     pip install webdataset datasets litdata pylance
     pip install --no-deps mosaicml-streaming   # its pins exclude current numpy and transformers
     python benchmarks/loader.py --folder /tmp/loader --write
 
-Measurements are kept in the folder: a second call goes on where an interrupted one ended.
+Measurements are kept in the folder, so a second call continues after an interruption.
 """
 
 import argparse
@@ -34,10 +34,10 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARDS = 4
 SEED = 0
 STEP = 256
-"""Images of a step, which are asked for at once."""
+"""Number of images per step, which are requested together."""
 
 Fetch = Callable[[Sequence[int]], Iterator[bytes]]
-"""Gives encoded images of some numbers, in that order."""
+"""Returns the encoded images with the given numbers, in that order."""
 
 
 # The same images in every format.
@@ -64,7 +64,7 @@ def make(folder: Path, images: int) -> None:
 
     kinds = [image(number) for number in range(60)]
     encoded = [png.encode(kind) for kind in kinds]
-    # Sixty images under other names: their content does not matter, and noise does not compress.
+    # Sixty images under different names: content does not matter, and noise does not compress.
     data = [encoded[number % len(encoded)] for number in range(images)]
     per = -(-images // SHARDS)
     (folder / "shards").mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ def ours(folder: Path, images: int, views: bool = True) -> Fetch:
 
 
 def ours_read(folder: Path, images: int) -> Fetch:
-    """The same, all images read and none viewed in the page cache."""
+    """The same, with all images read and none viewed in the page cache."""
     return ours(folder, images, views=False)
 
 
@@ -201,7 +201,7 @@ def by_row_group(folder: Path, images: int) -> Fetch:
 
 
 def flat_mmap(folder: Path, images: int) -> Fetch:
-    """One file with all images end to end, mapped: the limit."""
+    """One mapped file with all images end to end: the limit."""
     import mmap
 
     ends = np.cumsum(np.load(folder / "lengths.npy"))
@@ -315,7 +315,7 @@ PACKAGES = {
 
 
 def _is_sequence(numbers: Sequence[int]) -> bool:
-    """Whether the images are asked for in the order in which they are stored."""
+    """Whether the images are requested in storage order."""
     return list(numbers[:9]) == list(range(9))
 
 
@@ -350,7 +350,7 @@ def measure(way: str, case: str, folder: Path) -> dict[str, float]:
     fetch = open_(folder, images)
     next(iter(fetch(range(9))))
     opened = time.perf_counter() - began
-    if cold:  # now, since opening reads much of some formats
+    if cold:  # now, since opening some formats reads much
         for file in paths:
             _evict(file)
     if case == "decoded":
@@ -383,7 +383,7 @@ def _own_megabytes() -> float:
 def _warm(path: Path) -> None:
     """Read a file into the page cache, from the beginning to the end.
 
-    It is evicted before: pages that were read one by one are slower than those of a long read.
+    It is evicted first, since pages that were read one by one are slower than those of a long read.
     """
     _evict(path)
     with path.open("rb", buffering=0) as file:
@@ -485,7 +485,7 @@ def crops(folder: Path, rounds: int) -> str:
 
 
 def resume(rounds: int) -> str:
-    """Seconds of CPU until a resumed run knows its first step, wherever it was interrupted."""
+    """CPU seconds until a resumed run knows its first step, wherever it was interrupted."""
     from radscale_lib.pretrain.data import Share
     from radscale_lib.pretrain.sampler import permutation
 
@@ -533,7 +533,7 @@ def report(found: dict[tuple[str, str], list[dict[str, float]]], absent: list[st
 
 
 def _against_peers(case: str, found: dict[tuple[str, str], list[dict[str, float]]]) -> str:
-    """The ratio to the best peer that gives the images in the asked order: the median of rounds."""
+    """The ratio to the best peer that returns images in the requested order; median of rounds."""
     ours = found.get(("ours", case), [])
     ratios = {
         way: statistics.median(

@@ -1,8 +1,8 @@
-"""Memory of a training step of both full-size encoders, by setting, counted without running it.
+"""Count the memory of a training step of both full-size encoders, by setting, without running it.
 
 A step of the real learner and optimiser runs on tensors without content, and every storage that
-torch allocates is counted from its first to its last use. What a kernel takes for itself, the
-allocator's rounding and the CUDA context are not in it: leave a tenth.
+torch allocates is counted from its first to its last use. Kernels' own memory, the allocator's
+rounding and the CUDA context are not included: allow another tenth.
 
     python benchmarks/memory.py --write      # the table of docs/measured/pretraining.md
     python benchmarks/memory.py --study my-study.yaml --arm rad-dino
@@ -49,10 +49,10 @@ class Counted(NamedTuple):
 
 
 class Meter(TorchDispatchMode):
-    """Counts the storages that are alive."""
+    """Counts the living storages."""
 
     def __init__(self, masked: int) -> None:
-        """Count; operations whose shapes hang on values give `masked` rows."""
+        """Start counting; operations with value-dependent shapes return `masked` rows."""
         super().__init__()
         self.masked = masked
         self.live = self.peak = 0
@@ -87,7 +87,7 @@ class Meter(TorchDispatchMode):
 
 
 class _Words:
-    """As much of CLIP's tokenizer as a text tower asks for."""
+    """The part of CLIP's tokenizer that a text tower needs."""
 
     size, end = 49408, 49407
 
@@ -157,7 +157,7 @@ def count(study: Study, arm: str) -> Counted:
 
 @contextmanager
 def _as_on_a_gpu(devices: int) -> Any:
-    """Norms in float32 under autocast, and embeddings of all devices where they are gathered."""
+    """Imitate a GPU: norms in float32 under autocast, and embeddings gathered from all devices."""
     norm = F.layer_norm
 
     def full(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -180,7 +180,7 @@ def _as_on_a_gpu(devices: int) -> Any:
 
 
 def settings(arm: str) -> list[dict[str, Any]]:
-    """What the table varies."""
+    """The settings that the table varies."""
     towers = [(), ("image",)] if arm == "rad-dino" else [(), ("image",), ("image", "text")]
     return [
         {"recompute": recompute, "passes": passes} for recompute in towers for passes in (1, 2, 8)

@@ -1,4 +1,4 @@
-"""Cost of the workflow itself: planning large studies, and what SLURM jobs add to their own time.
+"""Measure the workflow's own cost: planning large studies, and the overhead of SLURM jobs.
 
     python benchmarks/overhead.py plan          dry runs of the full study, at 1, 3 and 10 times
     python benchmarks/overhead.py overhead      a small study on the test cluster (as root, Debian)
@@ -50,10 +50,10 @@ if failed:
 
 
 def paper(folder: Path, times: int) -> Path:
-    """The full study with so many times its jobs; a copy in `folder`.
+    """A copy of the full study in `folder`, with `times` times its jobs.
 
-    Three arms, six sizes, three seeds and 350 partitions are one time; sizes are multiplied by
-    more seeds, and partitions by more of them.
+    The full study has three arms, six sizes, three seeds and 350 partitions; it is multiplied by
+    adding seeds and partitions.
     """
     values = yaml.safe_load(PAPER.read_text().replace("1e-4", "1.0e-4"))
     values["results"] = str(folder / "results")
@@ -103,10 +103,10 @@ def plan(times: list[int]) -> None:
 
 
 def overhead() -> None:
-    """Run a small study on the test cluster, a job each; where the wall time goes, step by step.
+    """Run a small study on the test cluster, one SLURM job each, and break down the wall time.
 
-    The chain of jobs that set the pace is followed backwards: before each job, the one that was
-    seen to end last before it was handed out.
+    The critical chain of jobs is followed backwards: before each job comes the one that was last
+    seen to end before it was submitted.
     """
     sys.path.insert(0, str(ROOT))
     from tests.slurm.cluster import Cluster
@@ -127,7 +127,7 @@ def overhead() -> None:
             chain.append(max(before, key=lambda entry: entry.started + entry.seconds))
         parts, now = Counter[str](), began
         for entry in reversed(chain):
-            # A job's benchmark lies as its log does.
+            # A job's benchmark has the same path as its log.
             log = Path(entry.log).relative_to("results/smoke/logs")
             benchmark = study.results / "benchmarks" / log.with_suffix(".tsv")
             own = float(benchmark.read_text().splitlines()[-1].split("\t")[0])
@@ -152,7 +152,7 @@ def slurm_end(checkout: Path, entry: Entry) -> float:
     """When a job's outer Snakemake last wrote to its log, seconds since the epoch."""
     folder = checkout / ".snakemake/slurm_logs" / f"rule_{entry.rule}"
     own = folder / "_".join(entry.wildcards.values())
-    logs = [*own.glob("*.log")] or [*folder.glob("*.log")]  # those of an array lie together
+    logs = [*own.glob("*.log")] or [*folder.glob("*.log")]  # logs of an array are in one folder
     return max(path.stat().st_mtime for path in logs)
 
 

@@ -1,9 +1,9 @@
-"""A training step beside its peers', and the loader that feeds it, interleaved in one run.
+"""Compare a training step, and the loader that feeds it, with peers, interleaved in one run.
 
 DINOv2 against the public code (a checkout of github.com/facebookresearch/dinov2, whose CUDA calls
-are led to the CPU) and lightly's example; UniCL, with its average of the weights, against
-open_clip's own training loop, which has none. The same sizes, batches and drop path; processor time
-of one thread. Peers that are not there are left out by name.
+are redirected to the CPU) and lightly's example; UniCL, with its average of the weights, against
+open_clip's own training loop, which has none. Sizes, batches and drop path are the same; processor
+time of one thread. Missing peers are skipped and named.
 
     pip install --no-deps --target /tmp/peers lightly lightly-utils pytorch-lightning \
         lightning-utilities torchmetrics aenum hydra-core omegaconf
@@ -53,7 +53,7 @@ from radscale_lib.study.paradigms.unicl import Unicl
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 10_000
-"""Of the schedules; steps are measured in the middle."""
+"""Number of steps of the schedules; steps are measured in the middle."""
 MOMENTUM = 0.996
 TEMPERATURE = 0.07
 
@@ -144,7 +144,7 @@ def dinov2_ours(case: VitCase, batch: Batch) -> Step:
 
 
 def normalised(crops: Tensor, case: VitCase) -> Tensor:
-    """Crops uint8 [B, 1, S, S] as peers take them, float32 [B, 3, S, S]."""
+    """Crops uint8 [B, 1, S, S] in the peers' form, float32 [B, 3, S, S]."""
     image = case.encoder.image
     return ((crops.float() / 255 - image.mean) / image.std).expand(-1, 3, -1, -1).contiguous()
 
@@ -221,7 +221,7 @@ def _reference_modules(checkout: Path) -> tuple[Any, Any, Any]:
     os.environ["XFORMERS_DISABLED"] = "1"
 
     class BlockDiagonalMask:
-        """What the head's inputs are joined and parted by."""
+        """Joins and splits the head's inputs."""
 
         def __init__(self, lengths: list[int]) -> None:
             self.lengths = lengths
@@ -268,7 +268,7 @@ def _reference_modules(checkout: Path) -> tuple[Any, Any, Any]:
 
 
 def dinov2_lightly(case: VitCase, batch: Batch) -> Step:
-    """The example of lightly: timm's ViT, its losses and head."""
+    """The example of lightly: timm's ViT with lightly's losses and head."""
     import timm
 
     losses, modules = (import_module(f"lightly.{name}") for name in ("loss", "models.modules"))
@@ -390,7 +390,7 @@ def unicl_ours(case: PairCase) -> Step:
 
 
 def unicl_open_clip(case: PairCase) -> Step:
-    """open_clip's `train_one_epoch` on its own model of the same sizes; it averages no weights."""
+    """open_clip's `train_one_epoch` on its own model of the same size, without averaged weights."""
     import logging
 
     import open_clip
@@ -466,7 +466,7 @@ PAIRS = {
 
 
 def steps_of(name: str, checkout: Path | None) -> dict[str, Step]:
-    """The ways of a case that are there, ours first."""
+    """The available implementations of a case, ours first."""
     if name in PAIRS:
         return {"ours": unicl_ours(PAIRS[name]), "open_clip": unicl_open_clip(PAIRS[name])}
     case = VitCase()
@@ -482,7 +482,7 @@ def steps_of(name: str, checkout: Path | None) -> dict[str, Step]:
 
 
 def measured(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    """Median processor time of each step, seconds, after one that does not count."""
+    """Median processor time of each step, seconds, after one warm-up step."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 1):
         for name, step in steps.items():
@@ -518,7 +518,7 @@ def _own_peak(name: str, way: str, checkout: Path | None) -> float:
             step = dinov2_lightly(case, batch)
     for _ in range(3):
         step()
-    # Not ru_maxrss, which begins with what the process was started from.
+    # Not ru_maxrss, which starts from the parent process's value.
     status = Path("/proc/self/status").read_text()
     return float(status.partition("VmHWM:")[2].split()[0]) / 1024
 

@@ -1,8 +1,8 @@
-"""The linear probe against a loop over scikit-learn's, in turns in one run.
+"""Compare the linear probe with a loop over scikit-learn's, in turns in one run.
 
 Processor time of all labels and penalties on one core. The loop is timed on a few labels of every
-prevalence; its tolerance is such that its losses are near ours, and both are compared with a
-solution in double precision.
+prevalence; its tolerance is chosen so that its losses are close to ours, and both are compared with
+a solution in double precision.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def features_and_targets(images: int, size: int, labels: int) -> tuple[Floats, F
 
 
 def loss(features: Floats, truth: Floats, weights: Floats, bias: float, penalty: float) -> float:
-    """What a probe of one label minimises."""
+    """The objective of a probe of one label."""
     logits = features @ weights + bias
     cells = np.logaddexp(0, logits) - truth * logits
     return float(cells.mean() + penalty / 2 * weights @ weights)

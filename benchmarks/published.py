@@ -38,7 +38,7 @@ class Chinchilla:
 
 
 def chinchilla_runs(table: pl.DataFrame) -> tuple[Array, Array, Array]:
-    """Parameters, tokens (C / 6N) and loss of the runs; the five highest losses are left out."""
+    """Parameters, tokens (C / 6N) and loss of the runs, without the five highest losses."""
     kept = table.sort("loss").head(len(table) - 5)
     size, flops, loss = kept.select("Model Size", "Training FLOP", "loss").to_numpy().T
     return size, flops / (6 * size), loss
@@ -47,7 +47,7 @@ def chinchilla_runs(table: pl.DataFrame) -> tuple[Array, Array, Array]:
 def refit_chinchilla(
     size: Array, tokens: Array, loss: Array, start: Chinchilla | None = None
 ) -> Chinchilla:
-    """The refit, from a grid of starts of which the best twelve are polished, or from one start."""
+    """The refit from one start, or from a grid of starts of which the best twelve are polished."""
     log_size, log_tokens, log_loss = np.log(size), np.log(tokens), np.log(loss)
 
     def objective(x: Array) -> tuple[float, Array]:
@@ -116,7 +116,8 @@ Predict = Callable[[Array], Array]
 """Errors at sizes."""
 
 MARGIN = 1e-3
-"""M2 and M4 keep their floor this far below the lowest error, and M4 its ceiling above the rest."""
+"""M2 and M4 keep their floor this far below the lowest error, and M4 its ceiling above the
+others."""
 
 
 def _line(x: Array, y: Array) -> tuple[float, float, float]:
@@ -134,8 +135,8 @@ def fit_m1(size: Array, error: Array) -> Predict:
 def fit_m2(size: Array, error: Array) -> Predict:
     """M2: log(y - E) is a line in log x.
 
-    E is the optimum next below the lowest error, where the authors start to descend: there may be a
-    better one further down, which predicts worse.
+    E is the first optimum below the lowest error, where the authors start their descent: there may
+    be a better one further down, which predicts worse.
     """
     top = error.min() - MARGIN
     floors = top * np.linspace(1, 0, 2001)
@@ -177,7 +178,7 @@ def fit_m4(size: Array, error: Array, ceiling: float = 1.0, bound: float = np.in
 
     Least squares for b, c and alpha (c <= 0, alpha >= 0), then steps for E and e0: 1,000 of
     gradient descent in each of the first 100 rounds, later 100 damped Newton steps. The result
-    depends on its stopping early: an exact optimum predicts worse.
+    depends on early stopping: an exact optimum predicts worse.
 
     Args:
         size: numbers of examples.

@@ -1,4 +1,4 @@
-"""Report templates with placeholders, filled with names, dates and numbers of each language.
+"""Fill report templates with names, dates and numbers of each language.
 
 A template is a line of JSON, {"id": …, "text": …}; its placeholders are
 
@@ -7,7 +7,7 @@ A template is a line of JSON, {"id": …, "text": …}; its placeholders are
     {date}, {date|words}, {date|short}, {date|iso}, {time}
     {phone}, {phone|intl}, {pager}, {number:record}
 
-{header:name} may be followed by |comma, |natural or |upper. All else is to stay.
+{header:name} may be followed by |comma, |natural or |upper. Everything else should be kept.
 
 Names are drawn from those below, or from a `names.json` beside the templates,
 {"<language>": {"given": […], "family": […]}}.
@@ -146,14 +146,14 @@ KINDS = {
 
 @dataclass
 class Filled:
-    """A report made of a template."""
+    """A report made from a template."""
 
     template: str
     text: str = ""
     identifiers: tuple[str, ...] = ()
     """As the header has them."""
     planted: list[tuple[str, int, int]] = field(default_factory=list)
-    """Kind, start and end of each."""
+    """Kind, start and end of each planted identifier."""
 
 
 @dataclass
@@ -163,7 +163,7 @@ class _Person:
 
 
 class _Names(NamedTuple):
-    """Names that reports are filled with."""
+    """Names with which reports are filled."""
 
     given: list[str]
     family: list[str]
@@ -191,7 +191,7 @@ class _Filler:
         self.birthdate = f"{year}{month:02}{day:02}"
 
     def identifiers(self) -> tuple[str, ...]:
-        """What the header has, in the form of DICOM."""
+        """The identifiers in the header, in DICOM's form."""
         return (
             self._dicom(self.patient),
             self.id,
@@ -307,7 +307,7 @@ def fill(path: Path, seed: int = 1) -> Iterator[Filled]:
 
 @dataclass
 class Score:
-    """What scrubbing found in the templates of a language, and what it left."""
+    """The results of scrubbing the templates of a language."""
 
     found: Counter[str] = field(default_factory=Counter)
     planted: Counter[str] = field(default_factory=Counter)
@@ -357,7 +357,7 @@ def score(path: Path, seed: int = 1) -> Score:
 
 
 def removed(text: str, scrubbed: str, mark: str) -> list[bool]:
-    """Whether each letter of a text is gone from what scrubbing has left of it."""
+    """For each letter of a text, whether scrubbing removed it."""
     pieces = [re.escape(piece) for piece in scrubbed.split(mark)]
     match = re.fullmatch("(.+?)".join(pieces), text, re.DOTALL)
     assert match, "scrubbing only replaces"

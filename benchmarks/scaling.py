@@ -1,4 +1,4 @@
-"""How well are real learning curves extrapolated? And what do the constants of the fits rest on?
+"""Measure the extrapolation of real learning curves, and justify the constants of the fits.
 
 The folder given holds the curves of Alabdulmohsin et al. 2022 (`benchmark.{vision,lang}.csv`), of
 LCDB 1.1 (`lcdb11_test_error_*.csv`) and of further sources (`more_curves.csv`: source, domain,
@@ -42,7 +42,7 @@ DOMAINS = {
 
 @dataclass(frozen=True)
 class Curve:
-    """Points to fit and points to predict, of which source and domain."""
+    """Points to fit and points to predict, with source and domain."""
 
     source: str
     domain: str
@@ -127,7 +127,7 @@ def weighted_law(curve: Curve) -> Array:
 
 @dataclass(frozen=True)
 class Result:
-    """Log errors: truth, ours as centre, quantiles and moments, the peer's, the largest size's.
+    """Log errors: truth, our centre, quantiles and moments, the peer's, and the largest size's.
 
     `beyond` marks the points beyond the largest size.
     """

@@ -1,4 +1,4 @@
-"""Do the fits' intervals hold the truth? Whole studies are simulated with known laws and fitted.
+"""Measure the coverage of the fits' intervals on whole simulated studies with known laws.
 
 Prints a Markdown table, and with `--write` puts it into docs/measured/scaling-fits.md. 125 studies
 a row are 1,000 in all. With `--results FOLDER` each study's outcome is kept there: an interrupted
@@ -29,7 +29,7 @@ SPACINGS = {
     "paper": (30_000, 50_000, 100_000, 1_000_000, 3_500_000),
 }
 NESTED = 0.5
-"""Share of the seed variance that nested subsets share."""
+"""Share of the seed variance that nested subsets have in common."""
 PAGE = Path("docs/measured/scaling-fits.md")
 MARKS = ("<!-- simulated -->\n", "<!-- end of simulated -->\n")
 
@@ -49,7 +49,7 @@ def law(kind: str, sizes: Sequence[int], rng: np.random.Generator) -> Law:
         top = np.log((0.45 / level - share) / (1 - share)) / np.log(largest / sizes[0])
         b = min(b, top)
         return lambda n: level * (share + (1 - share) * (n / largest) ** -b)
-    # Slow start, then a fall, then a floor: no form that is fitted.
+    # Slow start, then a fall, then a floor: not one of the fitted forms.
     half = float(np.exp(rng.uniform(np.log(sizes[0]), np.log(largest))))
     drop = rng.uniform(0.3, 0.7)
     return lambda n: 0.4 * (1 - drop * (1 - 1 / (1 + (n / half) ** 0.8)))
@@ -72,7 +72,7 @@ def exponent(of: Law, largest: float) -> float:
 
 
 def simulate(kind: str, spacing: str, number: int, seed_sd: float) -> dict[str, list[float]]:
-    """One study: which truths the intervals held, trends found, and biases of exponents."""
+    """One study: truths inside the intervals, trends found, and biases of exponents."""
     held: dict[str, list[float]] = defaultdict(list)
     plan = study(SPACINGS[spacing])
     sizes = plan.subsets.sizes

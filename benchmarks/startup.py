@@ -1,11 +1,11 @@
-"""Share of a study's core time that is process start-up and imports.
+"""Measure the share of process start-up and imports in a study's core time.
 
 Runs a study from scratch with Python's import timer on, so that every job's log lists its imports
 with their times, and compares their sum with the jobs' wall times from Snakemake's benchmarks.
 
     python benchmarks/startup.py --configfile config/config.yaml --results /tmp/startup
 
-Or compares what each kind of step imports with another checkout, in turns:
+Or compares the imports of each kind of step with those in another checkout, in turns:
 
     python benchmarks/startup.py --against ../before --rounds 5
 """
@@ -26,7 +26,7 @@ from radscale_lib.planning.identity import ROOT
 from radscale_lib.study import load_study
 
 INTERPRETER_SECONDS = 0.02
-"""Start of the bare interpreter, not seen by the import timer."""
+"""Start-up of the bare interpreter, which the import timer does not see."""
 STEPS = {
     "torch alone": "torch",
     "pretraining, UniCL": "radscale_lib.pretrain.train, radscale_lib.pretrain.unicl",
@@ -35,7 +35,7 @@ STEPS = {
     "segmentation": "radscale_lib.tasks.segmentation, radscale_lib.encoders.davit",
     "generation": "radscale_lib.tasks.generation, radscale_lib.encoders.davit",
 }
-"""Modules that each kind of step imports, at its start or by its first use."""
+"""Modules that each kind of step imports, at start-up or on first use."""
 IMPORT = re.compile(r"^import time:\s+(\d+) \|", re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""What is stored: encodings by size and time, and resizes by name, on real films.
+"""Compare stored encodings by size and time, and resizing methods, on real films.
 
     python benchmarks/stored.py FILM.dcm ... --write     # both tables into docs/measured/ingest.md
 

@@ -1,7 +1,7 @@
-"""Nested subsets of 3.5 million images: time, memory and balance, beside pandas and scikit-learn.
+"""Nested subsets of 3.5 million images: time, memory and balance, vs. pandas and scikit-learn.
 
-Each way of drawing runs in a process of its own, over synthetic rows with the columns of a catalog,
-and writes its CPU time and its largest memory into docs/measured/subsets.md.
+Each way of drawing runs in a separate process, over synthetic rows with the columns of a catalog,
+and writes its CPU time and peak memory into docs/measured/subsets.md.
 
     python benchmarks/subsets.py --folder /tmp/subsets --write
 """
@@ -38,7 +38,7 @@ def make_catalog(path: Path) -> None:
     rng = np.random.default_rng(0)
     sizes = np.minimum(rng.geometric(0.25, 1_200_000), 60)
     patient = rng.permutation(np.repeat(np.arange(len(sizes)), sizes)[:IMAGES])
-    # A patient keeps to one year and scanner and view, mostly.
+    # Most patients have a single year, scanner and view.
     habit = rng.integers(0, 2**31, len(sizes))[patient]
     draw = np.where(rng.random(IMAGES) < 0.2, rng.integers(0, 2**31, IMAGES), habit)
 

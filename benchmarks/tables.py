@@ -1,4 +1,4 @@
-"""Tables that benchmarks write into the documents."""
+"""Write tables of benchmarks into the documents."""
 
 import os
 import platform
@@ -30,7 +30,7 @@ def machine(*packages: str) -> str:
 
 
 def write_between_marks(page: Path, mark: str, text: str) -> None:
-    """Replace what stands between `<!-- mark -->` and `<!-- end mark -->` of a page."""
+    """Replace the text between `<!-- mark -->` and `<!-- end mark -->` on a page."""
     before, start, rest = page.read_text().partition(f"<!-- {mark} -->\n")
     _, end, after = rest.partition(f"<!-- end {mark} -->")
     if not (start and end):

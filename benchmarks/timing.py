@@ -1,4 +1,4 @@
-"""Processor time of ways to do the same, side by side in one run."""
+"""Processor time of several ways to do the same work, interleaved in one run."""
 
 import time
 from collections.abc import Callable

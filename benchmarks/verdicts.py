@@ -1,6 +1,6 @@
-"""Do verdicts hold over a study? Whole studies without any true effect, and rises planted in them.
+"""Measure false and true verdicts on whole simulated studies, flat ones and with planted rises.
 
-1,000 studies of 12 curves that are flat, all arms and baselines alike: how many have a false claim.
+1,000 studies have 12 flat curves, with equal arms and baselines: how many have a false claim.
 Then a trend of 2, 3 or 4 standard errors is added to some curves of `--rising` of them: how many of
 these rises are found, compared with an oracle that knows the threshold on the same posterior at
 which 10 % of the flat studies have a false rise.
@@ -41,7 +41,7 @@ SEED_SD = 0.02
 EFFECTS = (0, 2, 3, 4)
 """Planted rises, in standard errors of the exponent."""
 RISING = (1, 4, 12)
-"""How many of the 12 curves rise."""
+"""Number of the 12 curves that rise."""
 PAGE = Path("docs/measured/verdicts.md")
 Outcome = dict[str, Any]
 
@@ -56,7 +56,7 @@ def flat_scores(plan: Study, number: int) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Trend:
-    """What the posterior of one curve's trend rests on."""
+    """The data behind the posterior of one curve's trend."""
 
     curve: StudyCurve
     own: Array
@@ -83,7 +83,7 @@ class Trend:
         return float(np.sqrt(np.linalg.inv(design @ np.linalg.inv(covariance) @ design.T)[1, 1]))
 
     def rises(self, effect: float) -> float:
-        """Probability of a rise if the error fell by so many standard errors more."""
+        """Probability of a rise if the error fell by `effect` standard errors more."""
         log_u = np.log(self.curve.images / self.curve.images.max())
         log_error = np.log(self.curve.errors) - effect * self.standard_error * log_u
         plain = posterior(
@@ -181,7 +181,7 @@ def tables(found: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _whole(found: Sequence[Outcome]) -> Iterator[str]:
-    """What whole fits say of the same studies."""
+    """The results of whole fits of the same studies."""
     if not found:
         return
     families = ("rises", "gains", "overtakes", "ahead", "slope", "stated")

@@ -57,7 +57,7 @@ def random_blur(rng: np.random.Generator, image: Grey) -> Grey:
 
 
 def solarise(image: Grey) -> Grey:
-    """Invert greys of 128 and above (arXiv 1902.07638, appendix)."""
+    """Invert greys of 128 and above (BYOL, arXiv 2006.07733)."""
     return np.where(image < 128, image, 255 - image)
 
 
