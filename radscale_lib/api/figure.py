@@ -34,7 +34,7 @@ def draw_figure(study: StudyResults, name: str) -> Mapping[str, Figure]:
     """
     known = figures()
     if name not in known:
-        raise KeyError(f"{name}: no kind of figure: use one of {', '.join(known)}")
+        raise KeyError(f"{name}: not a kind of figure: use one of {', '.join(known)}")
     tables = tables_of(study.folder)
     with house_style():
         return {

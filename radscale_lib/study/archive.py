@@ -104,7 +104,7 @@ class Select(Section):
     body_parts: tuple[str, ...] = Field(
         (),
         description="Body Part Examined (0018,0015), otherwise the one that Series Description "
-        "names, as CHEST; 'unknown' admits images that state none. Empty: all.",
+        "names, such as CHEST; 'unknown' admits images that state none. Empty: all.",
     )
     lateralities: tuple[Literal["L", "R", "B", "U", "unknown"], ...] = Field(
         (),
@@ -202,7 +202,7 @@ class Join(Section):
     )
     encoding: str | None = Field(
         None,
-        description="Encoding of a CSV or JSONL file, as `cp1250` or `gb18030`; null: UTF-8, "
+        description="Encoding of a CSV or JSONL file, such as `cp1250` or `gb18030`; null: UTF-8, "
         "UTF-16 or Windows-1252, detected from its bytes.",
     )
     ignore: Annotated[tuple[Difference, ...], Distinct] = Field(
@@ -378,7 +378,7 @@ class Labels(Section):
     )
     positions: Annotated[tuple[str, ...], Distinct] = Field(
         (),
-        description="Label columns of tube positions, as `ETT - Abnormal`, for classification with "
+        description="Label columns of tube positions (`ETT - Abnormal`), for classification with "
         "target: positions; no encoder learns from them.",
     )
     others: Annotated[tuple[str, ...], Distinct] = Field(
@@ -497,7 +497,7 @@ class Splits(Section):
     empty_below: int = Field(
         50,
         ge=0,
-        description="Number of patients from which on a split without patients stops the study; "
+        description="Number of patients from which a split without patients stops the study; "
         "below, the log says so.",
     )
 

@@ -366,7 +366,7 @@ def _subgroups(study: Study) -> Iterator[str]:
             known = getattr(study.labels, kind)
             if label not in known:
                 yield (
-                    f"evaluation.shortcuts.{finding}: {label!r} is none of labels.{kind}: use one "
+                    f"evaluation.shortcuts.{finding}: {label!r} is not in labels.{kind}: use one "
                     f"of {list(known)}"
                 )
 

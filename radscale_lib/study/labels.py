@@ -87,7 +87,7 @@ class Endpoint(Section):
     """A server with OpenAI's chat completions API: vLLM, Ollama, or a vendor's."""
 
     url: str = Field(
-        description="Address up to the version, as http://127.0.0.1:8000/v1. The environment "
+        description="Address up to the version, such as http://127.0.0.1:8000/v1. The environment "
         "variable RADSCALE_ENDPOINT_KEY is sent as its key, if it is set."
     )
     model: Line = Field(description="Name of the model on the server.")

@@ -15,7 +15,7 @@ class Watch(Section):
         "probe of an arm's run (column `knn` of its log): half of them are classified "
         "by the other half. 0 for none.",
     )
-    knn_times: int = Field(10, ge=1, description="How often, evenly over a run.")
+    knn_times: int = Field(10, ge=1, description="Number of probes, spread evenly over a run.")
     tensorboard: bool = Field(
         False,
         description="Whether the log is also written as TensorBoard event files, to "

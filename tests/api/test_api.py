@@ -103,7 +103,7 @@ def test_what_is_not_there_is_named(folder: Path) -> None:
         study.table("nothing")
     with pytest.raises(KeyError, match="no run of study tiny: there are mi2-open/n=0/seed=0"):
         study.encoder("mi2-reports", size=17)
-    with pytest.raises(KeyError, match="pie: no kind of figure: use one of "):
+    with pytest.raises(KeyError, match="pie: not a kind of figure: use one of "):
         radscale_lib.draw_figure(study, "pie")
     (settings,) = Path("results/tiny/settings").glob("*.json")
     moved = radscale_lib.open_study(settings)

@@ -293,7 +293,7 @@ WRONG = {
     ),
     "a shortcut of no tube": (
         {"evaluation.shortcuts": {"effusion": "cvcs"}},
-        "evaluation.shortcuts.effusion: 'cvcs' is none of labels.tubes: use one of ['ett', 'cvc']",
+        "evaluation.shortcuts.effusion: 'cvcs' is not in labels.tubes: use one of ['ett', 'cvc']",
     ),
     "a metric without its weights": (
         {"scaling.metrics.reports": "chexbert_f1"},

@@ -21,8 +21,8 @@ Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Distinct, Fie
 class Prompts(Section):
     """Prompts for a label; each is put into every template."""
 
-    present: Texts = Field(description="Texts that affirm the label, as 'pleural effusion'.")
-    absent: Texts = Field(description="Texts that deny the label, as 'no pleural effusion'.")
+    present: Texts = Field(description="Texts that affirm the label, such as 'pleural effusion'.")
+    absent: Texts = Field(description="Texts that deny the label, such as 'no pleural effusion'.")
 
 
 class ZeroShot(HeadSection):

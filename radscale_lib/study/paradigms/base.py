@@ -41,7 +41,7 @@ class Spikes(Section):
         "count",
         description="`count` uses its gradient; `skip` does not; `roll-back` also restores the "
         "weights of the last multiple of `window` steps (or of a hundredth of the "
-        "steps, if that is more). Samples of such a step are spent.",
+        "steps, if that is more). The samples of such a step count as seen.",
     )
 
 

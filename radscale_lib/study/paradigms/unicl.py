@@ -34,7 +34,7 @@ class Unicl(OneCropRecipe):
         1.0,
         gt=0,
         le=1,
-        description="Share of common words (Jaccard) from which on two reports are not negatives "
+        description="Share of common words (Jaccard) from which two reports are not negatives "
         "of each other; 1 requires the same words in the same order.",
     )
 

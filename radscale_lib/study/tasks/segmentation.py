@@ -78,7 +78,7 @@ class Segmentation(TaskSection):
         0.0005,
         ge=0,
         lt=1,
-        description="Share of a film from which on a predicted mask is a tube, in false_tubes.",
+        description="Smallest share of a film for a predicted mask to count in false_tubes.",
     )
 
     @property
