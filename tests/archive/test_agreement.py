@@ -217,7 +217,7 @@ def test_more_rows_in_rle_than_the_header_says(make_dicom, make_image, tmp_path)
 
 @pytest.mark.parametrize("columns", [72, 95])
 def test_columns_understated(make_dicom, make_image, tmp_path, columns):
-    """The lower part is black, so that only its length tells."""
+    """The lower part is black, so that only its length shows the error."""
     image = make_image(80, 96, 4095).astype(np.uint16)
     image[48:] = 0
     path = make_dicom(tmp_path / "a.dcm", image, Columns=columns)

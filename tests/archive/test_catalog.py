@@ -196,7 +196,7 @@ def test_how_much_one_patient_can_hold(held, images, wrong):
 
 
 def test_an_empty_split_stops_a_large_archive_and_is_told_of_a_small_one(partitions, capsys):
-    """Four patients: none of them is in validation."""
+    """Four patients, none of them in validation."""
     narrow = SPLITS.model_copy(update={"validation": 0.001})
     merge(partitions, narrow)
     assert "splits: none of 4 patients falls in" in capsys.readouterr().err

@@ -251,7 +251,7 @@ def test_errors_say_what_to_do(generic, nih, tmp_path):
 
 
 def test_values_of_a_table_are_kept_whole_and_said_nowhere(generic, tmp_path, recwarn):
-    """pydicom warns of values that are none of DICOM, and writes `?` for other letters."""
+    """pydicom warns of invalid values, and writes `?` for other letters."""
     rows = [["a.png", "Ö1"], ["b.png", "王"], ["c.png", "9" * 99]]
     images, table = generic([GENERIC[0], *([*row, "S", "secret", *[""] * 3] for row in rows)])
     for seed, (name, _) in enumerate(rows):
@@ -269,7 +269,7 @@ def test_a_name_outside_the_folder_is_not_read(generic, tmp_path):
 
 
 def jpegs(folder, *names):
-    """Pictures of their own at these paths."""
+    """Write different pictures to these paths."""
     for seed, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / name), cv2.GaussianBlur(picture(seed), (0, 0), 3))

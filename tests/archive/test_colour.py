@@ -219,7 +219,7 @@ def test_a_colour_image_of_no_known_syntax_is_quarantined(make_dicom, tmp_path):
 
 
 def test_a_decoder_that_panics_is_one_that_fails(make_dicom, tmp_path, monkeypatch):
-    """As pylibjpeg-rle does, in Rust: what it raises is no Exception."""
+    """pylibjpeg-rle panics in Rust: what it raises is not an Exception."""
     path = make_dicom(
         tmp_path / "a.dcm", colours(), SamplesPerPixel=3, PlanarConfiguration=0,
         PhotometricInterpretation="RGB",

@@ -176,7 +176,7 @@ def test_sequences_nested_without_end(make_dicom, tmp_path):
     ],
 )
 def test_plain_texts_are_as_pydicoms(vr, value):
-    """One value in ASCII takes a way of its own, which is most names and numbers."""
+    """A single ASCII value, like most names and numbers, is parsed separately."""
     keyword = {"PN": "PatientName", "LO": "PatientID", "SH": "AccessionNumber"}[vr]
     elements = Elements({keyword: (vr, value, 0)}, implicit=False)
     with quiet_pydicom():

@@ -627,7 +627,7 @@ def test_padding_takes_no_part_and_is_black(make_dicom, run, make_image, tmp_pat
 def test_no_tubes_and_not_annotated_differ(joined):
     out, _ = joined
     assert out.row(0)["tubes"] == "[]"  # labelled: neither tube
-    assert out.row(3)["tubes"] is None  # labelled with a tube that nobody drew
+    assert out.row(3)["tubes"] is None  # labelled with a tube that is not drawn
     assert out.row(4)["tubes"] is None  # not labelled
 
 

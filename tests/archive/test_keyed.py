@@ -1,4 +1,4 @@
-"""Whether an archive was ingested with a key: told by the names that its ledgers give files."""
+"""Whether an archive was ingested with a key, by the file names in its ledgers."""
 
 from pathlib import Path
 

@@ -197,7 +197,7 @@ def test_an_unreadable_folder_is_accounted_for(tmp_path, monkeypatch):
 
 @contextmanager
 def as_nobody():
-    """Without root's right to read everything."""
+    """Run without root's permission to read everything."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)

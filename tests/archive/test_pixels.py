@@ -1,4 +1,4 @@
-"""Decoding: defects have codes, and what is no part of a pixel is left out."""
+"""Decoding: defects have codes, and bits outside a pixel are dropped."""
 
 import struct
 import sys

@@ -39,7 +39,7 @@ def test_results_are_in_order(processes):
 
 
 def test_a_crash_and_a_hang_cost_one_item_each(monkeypatch):
-    monkeypatch.setattr(workers_module, "PATIENCE", 1000)  # a busy machine is no hang
+    monkeypatch.setattr(workers_module, "PATIENCE", 1000)  # a busy machine is not a hang
     items = [1, "crash", 2, "hang", 3, "exit", 4]
     with Workers(work, 2, 0.2) as workers:
         assert list(workers.map(items)) == [

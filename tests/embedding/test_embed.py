@@ -1,4 +1,5 @@
-"""`radscale embed`: every image in order, as the tower's own call gives it; bad ones are told."""
+"""`radscale embed`: every image in order, equal to the tower's own output; bad ones are
+reported."""
 
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Films in three formats, in folders, and what is no film."""
+    """Films in three formats, in folders, and other files."""
     folder = tmp_path / "images"
     write_dicom(folder / "b" / "1", smooth(70, 60, 4000).astype(np.uint16), BitsStored=12)
     write_dicom(

@@ -34,7 +34,7 @@ def rgb(film: NDArray[np.uint8]) -> Image.Image:
 
 
 def stirred(model: torch.nn.Module) -> torch.nn.Module:
-    """A model in whose weights everything counts: none of zeros, LayerScale not tiny."""
+    """A model in which every weight matters: no zeros, LayerScale not tiny."""
     torch.manual_seed(3)
     with torch.no_grad():
         for parameter in model.parameters():

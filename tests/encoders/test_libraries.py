@@ -201,7 +201,7 @@ def test_a_text_tower_whose_files_are_not_there_is_left_out(
 
 @torch.no_grad()
 def test_a_text_tower_of_transformers_comes_with_its_folder(tmp_path: Path) -> None:
-    """BiomedCLIP's form: a BERT, whose configuration and tokenizer lie in a folder of their own."""
+    """BiomedCLIP's form: a BERT with its configuration and tokenizer in a separate folder."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "no", "pleural", "effusion", "tube", "tip"]
     bert = tmp_path / "bert"
     hf.BertTokenizer(vocab={word: n for n, word in enumerate(words)}).save_pretrained(bert)

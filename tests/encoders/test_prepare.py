@@ -41,7 +41,7 @@ def test_points_follow_their_pixels(
 def test_corners() -> None:
     corners = [[-0.5, -0.5], [99.5, 49.5]]
     np.testing.assert_allclose(map_points(corners, 50, 100, STRETCH), [[0, 0], [1, 1]])
-    # 50 x 100 becomes 48 x 96, of which columns 24 to 71 remain.
+    # 50 x 100 becomes 48 x 96, then columns 24 to 71 are kept.
     np.testing.assert_allclose(map_points(corners, 50, 100, CROP), [[-0.5, 0], [1.5, 1]])
     assert map_points([], 50, 100, CROP).shape == (0, 2)
 

@@ -482,7 +482,7 @@ def test_other_files_are_refused(mi2: Mi2, rad_dino: RadDino, tmp_path: Path) ->
 
 
 def own_file(encoder: Mi2 | RadDino, path: Path) -> EncoderFile:
-    """Weights trained here, stored in half precision; an MI2 with words of its own."""
+    """Weights trained here, stored in half precision; the MI2 has its own vocabulary."""
     torch.manual_seed(0)
     if isinstance(encoder, Mi2):
         tokenizer = LearntTokenizer.learn(["no pneumothorax", "right effusion"], 300, 16)

@@ -12,7 +12,7 @@ from radscale_lib.study.encoders.rad_dino import RadDino
 
 
 def scrambled(tower: torch.nn.Module) -> torch.nn.Module:
-    """Give every parameter a value of its own, so that no bias or scale hides."""
+    """Give every parameter a distinct value, so that no bias or scale goes unnoticed."""
     with torch.no_grad():
         for parameter in tower.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

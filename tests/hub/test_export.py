@@ -45,7 +45,7 @@ RAD_DINO = {
 
 
 def write_encoder(folder: Path, section: EncoderSection, **others: torch.Tensor) -> Path:
-    """An encoder file whose every parameter has a value of its own."""
+    """An encoder file in which every parameter has a distinct value."""
     torch.manual_seed(1)
     tensors = {
         f"image.{name}": value + 0.1 * torch.randn_like(value)

@@ -45,7 +45,7 @@ def environment(*paths: Path) -> dict[str, str]:
 
 
 def told(values: dict[str, Any], code: str, plugin: Path = PLUGIN) -> str:
-    """What a program prints in whose process the plugin is installed, given a study."""
+    """The output of a program run with the plugin installed, given a study."""
     ended = subprocess.run(
         [sys.executable, "-c", code],
         input=json.dumps(values),

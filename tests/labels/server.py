@@ -1,4 +1,4 @@
-"""A server on loopback that answers as OpenAI's, and misbehaves as it is told."""
+"""A server on loopback that answers like OpenAI's, and misbehaves on request."""
 
 import json
 import threading

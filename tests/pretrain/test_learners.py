@@ -253,7 +253,7 @@ def test_softmax_centring(study: Study) -> None:
     for number in range(2):
         (pass_,) = learner.passes(batch, 1, lambda _: None)
         targets, _ = learner._targets(wide, chosen.nonzero().squeeze(1), number)
-        learner(pass_, number)  # the flops are counted so, too: seen twice is seen once
+        learner(pass_, number)  # FLOPs are counted in the same way
         torch.testing.assert_close(targets, ((logits[0] - mean) / 0.07).softmax(dim=1))
         learner.after_update(number)
         mean = 0.75 * mean + 0.25 * logits[0].mean(dim=0)
@@ -399,7 +399,7 @@ def test_passes_follow_the_contrastive_gradient(
 
 
 def test_logits_start_anew_after_another_loss(archive: Archive, tmp_path: Path) -> None:
-    """A softmax's temperature says nothing of a sigmoid's, nor the other way round."""
+    """A softmax's temperature says nothing about a sigmoid's, and vice versa."""
     starts = {"mi2-both": (math.log(1 / 0.07), None), "mi2-siglip": (math.log(10), -10)}
     for first, second in (("mi2-both", "mi2-siglip"), ("mi2-siglip", "mi2-both")):
         learner, batches = batches_of(job(archive, first), tmp_path)

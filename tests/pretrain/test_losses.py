@@ -23,7 +23,7 @@ from radscale_lib.pretrain.losses.unicl import unicl_loss
 
 
 def pairs(ids: Sequence[int], neither: Sequence[tuple[int, int]] = ()) -> Pairs:
-    """Positives of equal ids; all others are negatives, but for some of which nobody knows."""
+    """Positives have equal ids; all others are negatives, except some that are unknown."""
     numbers = torch.tensor(list(ids))
     positive = numbers[:, None] == numbers[None, :]
     negative = ~positive
@@ -234,7 +234,7 @@ def test_ibot_is_a_mean_of_means() -> None:
 
 @pytest.mark.parametrize("balance", ["sinkhorn", "centre"])
 def test_chunks_of_rows_change_nothing(balance: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses and gradients equal those of all logits at once, by autograd, whatever the chunk."""
+    """Losses and gradients equal those of all logits at once, by autograd, for any chunk."""
     torch.manual_seed(0)
     classes, patches = torch.randn(5, 3, 6, requires_grad=True), torch.randn(8, 6).requires_grad_()
     rows = torch.randn(11, 6, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Activations computed anew, and compiled towers: the same results."""
+"""Recomputed activations and compiled towers give the same results."""
 
 import copy
 import subprocess

@@ -64,7 +64,7 @@ STATES = np.array(
         [1, 0, 0],
         [0, 0, 1],
         [0, 0, 0],
-        [0, NAN, 0],  # no finding? nobody knows
+        [0, NAN, 0],  # unknown whether there is no finding
         [1, NAN, 0],
         [NAN, NAN, NAN],
         [0, 0, 0],  # with a finding outside of the study's
@@ -123,7 +123,7 @@ def test_numbers_of_reports_are_their_words_and_of_labels_what_is_known() -> Non
     assert report_number("effusion no") not in same
     labels = pairing(["labels"])
     classes = [next(iter(draws(labels, index, view=v))).number for index, v in enumerate("ABCD")]
-    assert classes[0] == classes[1]  # equal sets, whatever the view
+    assert classes[0] == classes[1]  # equal sets, for any view
     assert len(set(classes)) == 3
     assert not same & set(classes)
     assert all(-(2**63) <= number < 2**63 for number in classes)

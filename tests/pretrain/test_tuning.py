@@ -80,7 +80,7 @@ def test_factors_multiply(archive: Archive, tmp_path: Path) -> None:
         n: (p - before[n]).abs().max().item()
         for n, p in trainer.learner.model.named_parameters()  # type: ignore[union-attr]
     }
-    # AdamW's first step is the rate, whatever the gradient.
+    # AdamW's first step equals the rate, for any gradient.
     assert change["text.ln_final.bias"] == pytest.approx(
         0.1 * change["image.head.norm.bias"], rel=0.01
     )

@@ -1,4 +1,4 @@
-"""What a run's log tells: rank, entropies, retrieval, spikes, collapse, the k-NN probe."""
+"""The contents of a run's log: rank, entropies, retrieval, spikes, collapse, k-NN probe."""
 
 import struct
 from collections.abc import Callable
@@ -174,7 +174,7 @@ def test_a_loss_at_another_level_is_no_spike_for_ever(archive: Archive, tmp_path
 def test_a_run_that_was_rolled_back_goes_on_exactly(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed after step 11, it goes on from the checkpoint of step 6, and rolls back anew."""
+    """Killed after step 11, it continues from the checkpoint of step 6, and rolls back again."""
     spikes = {"above": 200, "window": 5, "then": "roll-back"}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     made = changed(archive, "labels", tmp_path, {}, spikes=spikes)
@@ -276,7 +276,7 @@ class Brightness(nn.Module):
 
 
 def test_the_probe_finds_what_embeddings_tell() -> None:
-    """A label that brightness tells, one that it does not, and one that is not known."""
+    """A label that depends on brightness, one that does not, and one that is unknown."""
     rng = torch.manual_seed(0)
     bright = torch.rand(80, generator=rng)
     truth = torch.stack([(bright > 0.5).float(), torch.rand(80, generator=rng).round()], dim=1)
@@ -291,7 +291,7 @@ def test_the_probe_finds_what_embeddings_tell() -> None:
 
 
 def test_a_run_is_probed_and_told_to_tensorboard(archive: Archive, tmp_path: Path) -> None:
-    """And is the same as without; both halves of the probe are of other patients."""
+    """The run is the same as without; the two halves of the probe have different patients."""
     catalog = tmp_path / "catalog.parquet"
     table = pl.read_parquet(archive.catalog)
     split = pl.when(pl.int_range(pl.len()) < 45).then(pl.lit("train")).otherwise("split")

@@ -264,7 +264,7 @@ SHOWN = (
     ("rad-dino-open", 0),
     *((arm, size) for arm in LAWS for size in (50, 1200)),
 )
-"""Runs that are shown by examples: open weights, smallest and largest size."""
+"""Runs shown in examples: open weights, smallest and largest size."""
 
 
 def films_table() -> pl.DataFrame:
@@ -352,7 +352,7 @@ def write_manifest(
 
 
 def write_joins_table(path: Path) -> None:
-    """Reports of which some share a key, some lost zeros, and some are blank."""
+    """Reports: some share a key, some lost zeros, and some are blank."""
     counts = {name: 0 for name, kind in SCHEMA.items() if kind == pl.Int64}
     reports = {
         "rows": 2000,

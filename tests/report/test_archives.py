@@ -142,5 +142,5 @@ def test_labels_that_few_images_of_an_archive_have_stay(study, elsewhere, tmp_pa
         )
         for archive in elsewhere
     }
-    assert "nodule" in left["abroad"]  # a phantom's, of nobody
+    assert "nodule" in left["abroad"]  # a phantom's, which shows nobody
     assert "nodule" not in left["films"]

@@ -27,7 +27,7 @@ NO_SCRIPTS = """<meta http-equiv="Content-Security-Policy" content="script-src '
 
 
 def browse(page: Path, *options: str, out: str = "--dump-dom") -> subprocess.CompletedProcess[str]:
-    """Open a page without a window; standard output holds the page when it has settled."""
+    """Open a page without a window; standard output has the page once it is stable."""
     return subprocess.run(
         [
             *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu"),

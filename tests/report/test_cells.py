@@ -1,4 +1,4 @@
-"""No count of the report tells of few files, rows or images, nor does a difference of two."""
+"""No count in the report reveals few files, rows or images, nor does a difference of two."""
 
 import itertools
 import random
@@ -14,7 +14,7 @@ SCHEMA = {"stage": pl.String, "outcome": pl.String, "reason": pl.String, "detail
 
 
 def ledger_of(**counts: int) -> pl.DataFrame:
-    """A ledger with so many files of each `stage__outcome__reason`."""
+    """A ledger with the given number of files for each `stage__outcome__reason`."""
     rows = []
     for name, count in counts.items():
         stage, outcome, reason = name.split("__") if "__" in name else (None, "accepted", None)

@@ -144,6 +144,6 @@ def test_the_other_figures_hold_them_too() -> None:
     assert {*of.baselines, *of.floors} <= set(classes["arm"])
     legends = [text.get_text() for text in drawn[0].figure.legends[0].get_texts()]
     assert {"dinov2", "mi2-pixels"} <= set(legends)
-    # What is said of an arm is said of its own open weights.
+    # Statements on an arm refer to its own open weights.
     told = task_results(of, series(of), fitted.fits, fitted.crossovers, "findings")
     assert not any("dinov2" in line for line in told if "Evaluated only" not in line)

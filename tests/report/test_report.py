@@ -549,7 +549,7 @@ def test_the_report_is_the_same_bytes_each_time(example, tmp_path):
 
 
 def test_samples_seen_are_those_of_the_cards(example, tmp_path):
-    """Arms of different budgets, and runs that did not see all of theirs, are told apart."""
+    """Arms with different budgets, and runs that did not use all of theirs, are distinguished."""
     cards = [json.loads(path.read_text()) for path in example.folder.glob("encoders/**/*.json")]
     first = studied(example.study, example.table("scores"), cards)[0]
     for arm, section in example.study.trained_arms.items():

@@ -19,12 +19,12 @@ ARCHIVE = ("dicom", "reports", "labels", "tubes")
 
 
 def paper_values(count: int) -> dict[str, Any]:
-    """The example's study with 36 findings and 4 tubes, three seeds and so many sizes."""
+    """The example's study with 36 findings and 4 tubes, three seeds and `count` sizes."""
     values = conftest.study_values()
     values["subsets"]["sizes"] = SIZES[count]
     known = values["labels"]["findings"]
     values["labels"]["findings"] = known + [f"rare_finding_{i:02}" for i in range(36 - len(known))]
-    for archive in ("institution", "public"):  # a phantom has labels of its own only
+    for archive in ("institution", "public"):  # a phantom only has its own labels
         values[archive] = {name: f"hospital/{archive}/{name}" for name in ARCHIVE}
     for arm in values["arms"].values():
         arm["seeds"] = [0, 1, 2]

@@ -62,7 +62,7 @@ def test_anchors_are_headings(page):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "docs" in page.parts], ids=str)
 def test_links_of_the_documents_stay_there(page):
-    """They are a site, too: what lies beside them is named, not linked."""
+    """They are also a site: files outside docs/ are named, not linked."""
     targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     local = [target.partition("#")[0] for target in targets if "://" not in target]
     docs = Path("docs").resolve()
@@ -140,7 +140,7 @@ def test_each_release_says_what_alters_results():
 
 
 def test_nothing_tells_of_the_machine_it_was_written_on():
-    """No path into somebody's home, and no host that packages come from."""
+    """No path in a home folder, and no host of a package registry."""
     machine = re.compile(
         r"(?<![\w.])/(?:root|home|opt|mnt|work)/\w"
         r"|\b(?:extra-)?index-url\b|\bfind-links\b|\btrusted-host\b|pythonhosted|pypi\.org"

@@ -23,7 +23,7 @@ def test_intervals_hold_the_truth(kind, spacing):
     }
     for name in ("value", "horizon", "difference", "change", "gain", "crossover"):
         if name in found:
-            # 0.9 less two standard errors: twelve test sets, of which the arms share each.
+            # 0.9 minus two standard errors: twelve test sets, each shared by the arms.
             assert found[name] >= 0.76, name
     if kind == "flat":
         assert found["rise found"] <= 0.15

@@ -1,4 +1,4 @@
-"""The stored encodings: lossless, told apart, and of 16 bits what users of 8 bits get."""
+"""Stored encodings: lossless, distinguishable, and converted from 16 to 8 bits as documented."""
 
 import io
 

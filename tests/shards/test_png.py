@@ -84,7 +84,7 @@ def test_what_is_no_image(data):
 
 @pytest.mark.parametrize("at", [-17, -20, -30, 41, 60])
 def test_a_checksum_of_pixels_is_verified(at):
-    """The fast path leaves what is damaged to OpenCV, which tells."""
+    """The fast path leaves damaged data to OpenCV, which reports it."""
     data = bytearray(png.encode(np.random.default_rng(4).integers(0, 256, (30, 20), np.uint8)))
     data[at] ^= 1
     assert png._decode_up(bytes(data)) is None

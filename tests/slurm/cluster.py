@@ -484,7 +484,7 @@ def _die_with_parent() -> None:
 
 
 def _free_block(size: int) -> int:
-    """The first of a block of ports that nobody listens on."""
+    """The first of a block of free ports."""
     table = Path("/proc/net/tcp").read_text()
     used = {int(port, 16) for port in re.findall(r"^ *\d+: \w{8}:(\w{4})", table, re.MULTILINE)}
     for first in range(21000, 32000, size):

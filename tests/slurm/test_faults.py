@@ -256,7 +256,7 @@ def test_a_second_head_is_refused(evaluation: ClusterStudy) -> None:
 
 @contextmanager
 def own_disk(folder: Path) -> Iterator[None]:
-    """A small file system of its own in place of a folder, with what is in it."""
+    """Mount a small file system in place of a folder, with its content."""
     kept = folder.rename(folder.with_name("kept"))
     folder.mkdir()
     size = sum(path.stat().st_size + 8192 for path in kept.rglob("*"))

@@ -24,7 +24,7 @@ GROUPS = {
         *("draw_figures", "write_report"),
     ),
 }
-"""Rules whose jobs share a job, since each costs seconds of its own."""
+"""Rules whose jobs are grouped, since each separate job costs seconds."""
 
 
 def test_the_smoke_study_has_the_scores_of_the_local_run(

@@ -253,7 +253,7 @@ def test_intervals_of_shares_hold(share, cases):
 @pytest.mark.parametrize("value", [0.0, 1.0])
 @pytest.mark.parametrize(("metric", "positives"), [("recall_at_1", None), ("dice", 8)])
 def test_cases_that_all_agree_have_an_interval(value, metric, positives):
-    """About that of a binomial share, of which 5 % of test sets agree as well."""
+    """About that of a binomial share for which 5 % of test sets would also agree."""
     score = sampled_score("x", metric, value, np.full(200, value), 40, positives, 40)
     cases = positives or 40
     lower, upper = score.interval(0.95)

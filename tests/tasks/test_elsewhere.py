@@ -89,7 +89,7 @@ def test_the_same_images_have_the_same_predictions(evaluated):
 
 
 def unlabelled(name, here):
-    """Test images of which only the nodule is known: nothing is known of them abroad."""
+    """Test images with a known nodule only; elsewhere nothing is known."""
     if name != "findings":
         return 0
     return len(here.table.filter(pl.col("target:effusion").is_null(), split="test"))
@@ -156,7 +156,7 @@ def test_groups_of_an_archive_are_those_of_its_own_catalog(evaluated, tmp_path):
 
 
 def test_a_tube_that_nobody_looked_for_is_no_shortcut(evaluated, tmp_path):
-    """Blank cells of a tube that an archive's tables do not have are not its absence."""
+    """A tube missing from an archive's tables does not count as absent."""
     study, here, _, abroad, _ = evaluated
     catalog = pl.read_parquet(here.elsewhere["abroad"].catalog)
     with_tube = catalog.with_columns(pl.lit(None, pl.Int8).alias("tube:ett"))

@@ -1,4 +1,4 @@
-"""What is not finite leaves a run without scores, and is told where it is made."""
+"""Non-finite values leave a run without scores, and are reported where they arise."""
 
 import shutil
 

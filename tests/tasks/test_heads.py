@@ -29,10 +29,10 @@ RUN = "rad-dino-open"
 
 
 def cases(files, images=240, width=12, seed=0):
-    """Two labels of which the first two features tell something; a tenth of the cells unknown."""
+    """Two labels that depend on the first two features; a tenth of the cells is unknown."""
     random = np.random.default_rng(seed)
     pooled = random.normal(size=(images, width)).astype(np.float32)
-    pooled[1::2] += 3  # a shift that all features share tells nothing
+    pooled[1::2] += 3  # a shift common to all features is uninformative
     noise = random.normal(size=(images, 2))
     truth = (pooled[:, :2] - pooled[:, 2:4] + noise > 0).astype(np.float32)
     truth[random.random(truth.shape) < 0.1] = np.nan
@@ -109,7 +109,7 @@ def test_knn_chooses_on_validation_and_says_what(files):
 
 
 def test_pooled_features_are_chosen_on_validation(files):
-    """The deepest level tells of the labels in these cases; the global embedding does not."""
+    """Here the deepest level predicts the labels, and the global embedding does not."""
     of = cases(files)
     for predict, kind in ((linear.predict, Linear), (knn.predict, Knn)):
         name = kind.__name__.lower()
@@ -232,7 +232,7 @@ class Given:
 
 
 def test_attention_finds_the_cell_that_tells():
-    """A mean over the grid cannot: each label's sign is in one cell of 64."""
+    """A mean over the grid cannot, since each label depends on one cell of 64."""
     section = Attention(kind="attention", width=16, steps=150, rates=(1e-4, 1e-2), batch=32)
     train, test = hidden_cell(400, 1), hidden_cell(200, 2)
     model, note = attention.fit(section, *train, *test, 5, "task")

@@ -152,7 +152,7 @@ def test_errors_of_seeds_have_their_variance_and_go_together_over_tubes():
 
 
 def test_the_same_films_are_shown_of_all_runs():
-    """The best, the median and the worst by mean Dice over runs, whatever order they come in."""
+    """The best, median and worst by mean Dice over runs, in any order of runs."""
     study = study_with()
     films = [film([20 + i % 30, 3], [25, 80 - i % 7]) if i % 10 else film() for i in range(70)]
     whole = table_of(study, Mi2(kind="mi2", image=Davit(image_size=64)), films)

@@ -120,7 +120,7 @@ def test_decoders_rates_and_steps_are_chosen_and_told(evaluation, tmp_path):
 def test_labels_in_tables_are_those_of_the_catalog_and_change_by_themselves(
     evaluation, files, tmp_path
 ):
-    """Other tubes in their table compute the tubes' predictions anew, and no encoder runs."""
+    """Changed tubes in their table recompute the tubes' predictions, and run no encoder."""
     _, _, before = evaluation(study_with())
     catalog = pl.read_parquet(files.catalog)
     folder = tmp_path / "labels/held-out"

@@ -100,7 +100,7 @@ def radgraph(tmp_path_factory):
     )
     torch.manual_seed(0)
     BertModel(config).save_pretrained(bert)
-    # The package tells special tokens by the first two letters and digits.
+    # The package recognises special tokens by the first two letters and digits.
     (bert / "vocab.txt").write_text("\n".join([*WORDS, "a", "b", "1", "2"]) + "\n")
     named = {"bert": {"model_name": str(bert), "max_length": 128}}
     described = {

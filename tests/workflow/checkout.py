@@ -124,7 +124,7 @@ class Checkout:
             return planned
 
     def told(self, script: str, *options: str, study: str = "") -> dict[str, Any]:
-        """What `plan.py` or `status.py` of the scripts says in JSON, of another study if given."""
+        """The JSON output of `plan.py` or `status.py`, for another study if given."""
         study = study or self.study_path
         ended = subprocess.run(
             [

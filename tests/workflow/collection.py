@@ -1,4 +1,4 @@
-"""A collection as VinDr-CXR is published, of films that nobody took, and a study tested on it."""
+"""A synthetic collection in the form of VinDr-CXR, and a study tested on it."""
 
 import csv
 import json

@@ -23,7 +23,7 @@ AFTERWARDS = {
 
 
 def test_an_archive_that_is_added_later_makes_nothing_of_others_anew(finished: Checkout) -> None:
-    """It is ingested, and the trained heads look at it; no encoder is trained."""
+    """It is ingested and scored by the trained heads; no encoder is trained."""
     with finished.study(test_archives={"late": ANOTHER}):
         jobs = Counter(job["rule"] for job in finished.plan())
     assert jobs["catalog_late"] == jobs["gather_elsewhere"] == jobs["fit_elsewhere"] == 1
@@ -100,7 +100,7 @@ def test_archives_are_scored_anew_without_encoders(finished_elsewhere: Checkout)
     assert finished_elsewhere.plan() == []
     with finished_elsewhere.study(evaluation__resamples=60):
         rules = {job["rule"] for job in finished_elsewhere.plan()}
-    # Examples are chosen by their scores, and the intervals of tips found are resampled, too.
+    # Examples are chosen by their scores, and intervals of found tips are also resampled.
     assert rules == AFTERWARDS | {"choose_examples", "draw_similarity"}
     with finished_elsewhere.appended("radscale_lib/metrics/dice.py", "\nCHANGED = 1\n"):
         rules = {job["rule"] for job in finished_elsewhere.plan()}
@@ -109,7 +109,7 @@ def test_archives_are_scored_anew_without_encoders(finished_elsewhere: Checkout)
 
 @pytest.mark.long
 def test_a_further_archive_leaves_the_others_as_they_are(finished_elsewhere: Checkout) -> None:
-    """Up to the predictions, of which a plan cannot know that they come out as before."""
+    """Up to the predictions, since a plan cannot know that these will be the same."""
     with finished_elsewhere.study(test_archives__late=ANOTHER):
         jobs = [job for job in finished_elsewhere.plan() if job["rule"] not in AFTERWARDS]
     assert {job["wildcards"].get("archive") for job in jobs} <= {None, "late"}

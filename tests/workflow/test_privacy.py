@@ -185,7 +185,7 @@ def test_no_identifier_is_in_any_output(private: tuple[Checkout, str]) -> None:
 
 
 def test_a_mask_that_is_drawn_anew_is_ingested(private: tuple[Checkout, str]) -> None:
-    """A look lists no masks again; a run does."""
+    """A read-only call does not list masks again; a run does."""
     checkout, _ = private
     assert checkout.plan() == []
     archive = Path(yaml.safe_load(checkout.study_file.read_text())["institution"]["dicom"]).parent

@@ -1,4 +1,4 @@
-"""Same study, same results: whatever the number of cores, and however often it is killed."""
+"""Same study, same results, for any number of cores and however often it is killed."""
 
 import hashlib
 import random

@@ -1,1 +1,1 @@
-"""One kind of each, in a package of its own: what a user would write instead of a fork."""
+"""One kind of each, in a separate package: what a user would write instead of a fork."""
