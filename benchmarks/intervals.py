@@ -19,22 +19,34 @@ from scipy.special import expit, ndtr, ndtri
 from scipy.stats import norm
 
 from radscale_lib.files import atomic_write
-from radscale_lib.metrics.bleu import bleu_statistics, corpus_bleu
+from radscale_lib.metrics import metrics
+from radscale_lib.metrics.base import TextMetric
+from radscale_lib.metrics.bleu import bleu_statistics
 from radscale_lib.metrics.cldice import cl_dice
 from radscale_lib.metrics.dice import dice
-from radscale_lib.metrics.lexical_f1 import f1
 from radscale_lib.metrics.rouge_l import rouge_l
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.bootstrap import interval as percentiles
 from radscale_lib.tasks.differences import paired_difference
 from radscale_lib.tasks.families import Cases
-from radscale_lib.tasks.label_scores import BINS, ScoredLabel, best_f1_threshold, label_scores
-from radscale_lib.tasks.scores import FEWEST, Score, macro, sampled_score
+from radscale_lib.tasks.label_scores import (
+    BINS,
+    ScoredLabel,
+    best_f1_threshold,
+    label_scores,
+    pooled,
+)
+from radscale_lib.tasks.report_scoring import claims_score, report_score
+from radscale_lib.tasks.scores import Score, macro, sampled_score
 
 Floats = NDArray[np.float64]
 
 DRAWS = 100
 """Bootstrap draws of a test set: intervals hardly depend on them."""
+LEAST_SHOWN = 0.05
+"""Share of test sets with an interval, below which a row has no numbers."""
+AFFIRMED = 0.4
+"""Share of the references that affirm a label."""
 SHOWN = ("auroc", "auprc", "f1")
 PAGE = Path("docs/measured/intervals.md")
 MARKS = ("<!-- simulated -->\n", "<!-- end of simulated -->\n")
@@ -51,6 +63,8 @@ class Outcome(NamedTuple):
     """Whether the percentile interval of the same draws holds the truth."""
     exact: float
     """Width of the exact interval; NaN where there is none."""
+    shown: bool = True
+    """Whether there is an interval: it is withheld where it would rest on too little."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +178,9 @@ def outcome(score: Score, truth: float, exact: float = float("nan")) -> Outcome:
     """What became of one interval."""
     lower, upper = score.interval(0.95)
     low, high = percentiles(score.resamples, 0.95)
-    return Outcome(truth < lower, truth > upper, upper - lower, low <= truth <= high, exact)
+    held = low <= truth <= high
+    shown = not np.isnan(lower)
+    return Outcome(truth < lower, truth > upper, upper - lower, held, exact, shown)
 
 
 def labels(label: Label, studies: int) -> dict[str, list[Outcome]]:
@@ -191,6 +207,12 @@ def labels(label: Label, studies: int) -> dict[str, list[Outcome]]:
     return found
 
 
+def _one(truth: Floats | NDArray[np.bool_], logits: Floats, draws: PatientDraws) -> ScoredLabel:
+    """A label whose truth is known of all images: truth and logits [N]."""
+    cases = Cases(truth > 0, logits, draws.patient)
+    return ScoredLabel.of("a", cases, np.arange(len(truth)), draws, None)
+
+
 def calibrated(label: Label, sureness: float, studies: int) -> dict[str, list[Outcome]]:
     """Intervals of the Brier score and the calibration error."""
     random = np.random.default_rng(studies)
@@ -201,8 +223,7 @@ def calibrated(label: Label, sureness: float, studies: int) -> dict[str, list[Ou
     for _ in range(studies):
         truth, logits = label.draw(random)
         chances = label.chances(logits, sureness)
-        cases = Cases(truth > 0, chances, draws.patient)
-        for score in ScoredLabel.of("a", cases, np.arange(total), draws, None).chances():
+        for score in _one(truth, chances, draws).chances():
             found[score.metric].append(outcome(score, true[score.metric]))
     return found
 
@@ -217,7 +238,6 @@ def means(
     random = np.random.default_rng(studies)
     total = label.positives + label.negatives
     draws = PatientDraws.draw([str(i // label.images) for i in range(total)], DRAWS, 0)
-    names = [str(k) for k in range(count)]
     found: dict[str, list[Outcome]] = {"auroc": [], "auprc": []}
     for _ in range(studies):
         truth = np.zeros((total, count))
@@ -225,10 +245,14 @@ def means(
             column[random.permutation(total)[: label.positives]] = 1
         noise = random.normal(size=(total, 1)) + random.normal(size=(total, count))
         logits = noise / np.sqrt(2) + label.separation * truth
-        for score in label_scores(names, truth, logits, draws):
-            if score.target == target and score.metric in found:
-                true = label.area if score.metric == "auroc" else label.precision
-                found[score.metric].append(outcome(score, true))
+        ones = [_one(truth[:, column], logits[:, column], draws) for column in range(count)]
+        if target == "micro":
+            scores = {score.metric: score for score in pooled(ones).ranks()}
+        else:
+            ranks = [one.ranks() for one in ones]
+            scores = {each[0].metric: macro(each, total) for each in zip(*ranks, strict=True)}
+        for metric, true in (("auroc", label.area), ("auprc", label.precision)):
+            found[metric].append(outcome(scores[metric], true))
     return found
 
 
@@ -237,16 +261,16 @@ def differences(first: Label, second: Label, studies: int) -> dict[str, list[Out
     random = np.random.default_rng(studies)
     total = first.positives + first.negatives
     draws = PatientDraws.draw([str(i) for i in range(total)], DRAWS, 0)
-    truth = (np.arange(total) < first.positives).astype(np.float64)[:, None]
+    truth = np.arange(total) < first.positives
     found: dict[str, list[Outcome]] = {"auroc": [], "auprc": []}
     for _ in range(studies):
         shared = random.normal(size=total)
         scored = []
         for one in (first, second):
             noise = np.sqrt(0.7) * shared + np.sqrt(0.3) * random.normal(size=total)
-            logits = noise + one.separation * truth[:, 0]
-            scores = label_scores(["a"], truth, logits[:, None], draws)
-            scored.append({s.metric: s for s in scores if s.target == "a"})
+            logits = noise + one.separation * truth
+            ranks = _one(truth, logits, draws).ranks()
+            scored.append({score.metric: score for score in ranks})
         for metric in found:
             pair = [scores[metric] for scores in scored]
             true = [o.area if metric == "auroc" else o.precision for o in (first, second)]
@@ -319,8 +343,8 @@ def recalls(share: float, patients: int, studies: int) -> dict[str, list[Outcome
 
 
 @cache
-def _written(quality: float) -> dict[str, tuple[Floats, Callable[[Floats], Floats]]]:
-    """Statistics of many pairs of reports, and each metric of their sums.
+def _written(quality: float) -> dict[str, Floats]:
+    """Statistics of many pairs of reports, by metric.
 
     Reports differ in how many of their words are right, by beta distributions of mean `quality`.
     """
@@ -336,38 +360,40 @@ def _written(quality: float) -> dict[str, tuple[Floats, Callable[[Floats], Float
         written = np.where(same, reference, random.choice(words, length, p=chance))
         references.append(" ".join(reference))
         generated.append(" ".join(written))
-        true = random.random() < 0.4
+        true = random.random() < AFFIRMED
         said = true if random.random() < right else random.random() < 0.2
         state[:] = true and said, said and not true, true and not said
     pairs = zip(generated, references, strict=True)
     rouge = np.array([[rouge_l(*pair), 1] for pair in pairs])
     bleu = bleu_statistics(generated, references).astype(np.float64)
-    return {
-        "bleu": (bleu, corpus_bleu),
-        "rouge_l": (rouge, lambda sums: sums[..., 0] / sums[..., 1]),
-        "lexical_f1": (states, f1),
-    }
+    return {"bleu": bleu, "rouge_l": rouge, "lexical_f1": states[:, None]}
 
 
 def reports(quality: float, patients: int, studies: int) -> dict[str, list[Outcome]]:
-    """Intervals of metrics of reports, one report a patient."""
+    """Intervals of metrics of reports, one report a patient.
+
+    A label is affirmed by as many references in each test set.
+    """
     random = np.random.default_rng(studies)
     draws = PatientDraws.draw([str(i) for i in range(patients)], DRAWS, 0)
     found: dict[str, list[Outcome]] = {}
-    for name, (statistics, metric) in _written(quality).items():
-        truth = float(metric(statistics.sum(axis=0)[None])[0])
+    for name, statistics in _written(quality).items():
+        metric = metrics("generation")[name]
+        assert isinstance(metric, TextMetric)
+        kinds, score = [(statistics, patients)], report_score
+        if metric.by_label:
+            positive = statistics[:, 0, [0, 2]].any(axis=1)
+            affirmed, score = round(AFFIRMED * patients), claims_score
+            parts = statistics[positive], statistics[~positive]
+            kinds = list(zip(parts, (affirmed, patients - affirmed), strict=True))
+        expected = sum(part.mean(axis=0) * count for part, count in kinds)
+        truth = float(metric.of(np.reshape(expected, (1, -1)))[0])
         outcomes = found.setdefault(name, [])
-        while len(outcomes) < studies:
-            chosen = statistics[random.integers(0, len(statistics), patients)]
-            positives = int(chosen[:, [0, 2]].sum()) if name == "lexical_f1" else None
-            if positives is not None and positives < FEWEST:
-                continue
-            value = float(metric(chosen.sum(axis=0)[None])[0])
-            rests_on = patients if positives is None else positives
-            score = sampled_score(
-                "a", name, value, metric(draws.sums(chosen)), patients, positives, rests_on
+        for _ in range(studies):
+            chosen = np.concatenate(
+                [part[random.integers(0, len(part), count)] for part, count in kinds]
             )
-            outcomes.append(outcome(score, truth))
+            outcomes.append(outcome(score(metric, "a", chosen, draws), truth))
     return found
 
 
@@ -437,8 +463,12 @@ def rows(studies: int) -> Iterator[tuple[str, Callable[[], dict[str, list[Outcom
 
 def line(text: str, metric: str, found: Sequence[Outcome]) -> str:
     """One line of the table."""
-    table = np.array(found, dtype=np.float64)
-    low, high, width, held, exact = table.T
+    table = np.array([one for one in found if one.shown], dtype=np.float64)
+    if len(table) < LEAST_SHOWN * len(found):
+        return f"| {text} | {metric} | – | – | – | – | – |"
+    if len(table) < len(found):
+        metric = f"{metric}, {100 * len(table) / len(found):.0f} % shown"
+    low, high, width, held, exact, _ = table.T
     missed = f"{100 * low.mean():.1f} / {100 * high.mean():.1f}"
     ratio = "–"
     if not np.isnan(exact).any():
@@ -484,7 +514,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _key(line: str) -> tuple[str, ...]:
     """What a line is of: test sets and metric."""
-    return tuple(line.split(" | ")[:2])
+    test_sets, metric = line.split(" | ")[:2]
+    return test_sets, metric.split(",")[0]
 
 
 if __name__ == "__main__":

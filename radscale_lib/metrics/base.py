@@ -191,11 +191,13 @@ class TextMetric(Metric):
     """A metric of reports.
 
     Attributes:
-        statistics: [N, C] of N reports; [N, K, C] where `by_label`.
+        statistics: [N, C] of N reports; where `by_label` [N, K, 3], 1 or 0 each: whether what is
+            said of a label is a true positive, a false positive, a false negative.
         of: [...] from sums [..., C] of the statistics.
-        by_label: whether it has a value for each label, with the macro value as their mean.
+        by_label: whether it is F1 of the claims about each label, with their mean as macro value.
         labels: names of the K labels if they are the metric's own; otherwise the study's are used.
-        positives: number of reports that count as positive, from the counts [N, C] of a label.
+        rests_on: [N], from the statistics [N, C], the reports without which the score would be
+            about 0: with such reports of few patients there is no interval. None: all reports.
     """
 
     task: ClassVar[str] = "generation"
@@ -203,7 +205,7 @@ class TextMetric(Metric):
     of: Callable[[Floats], Floats]
     by_label: bool = False
     labels: tuple[str, ...] | None = None
-    positives: Callable[[NDArray[Any]], int] | None = None
+    rests_on: Callable[[NDArray[Any]], Mask] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

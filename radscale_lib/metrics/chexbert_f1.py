@@ -97,11 +97,6 @@ def _statistics(pairs: ReportPairs) -> NDArray[np.int64]:
     return np.stack(counts, axis=-1).astype(np.int64)
 
 
-def _positives(counts: NDArray[np.int64]) -> int:
-    """Reports whose reference affirms the observation."""
-    return int(counts[:, [0, 2]].sum())
-
-
 METRIC = TextMetric(
     name="chexbert_f1",
     title="CheXbert F1",
@@ -111,5 +106,4 @@ METRIC = TextMetric(
     of=f1,
     by_label=True,
     labels=OBSERVATIONS,
-    positives=_positives,
 )

@@ -25,11 +25,6 @@ def _statistics(pairs: ReportPairs) -> NDArray[np.int64]:
     return pairs.claims
 
 
-def _positives(counts: NDArray[np.int64]) -> int:
-    """Reports whose reference affirms the label."""
-    return int(counts[:, [0, 2]].sum())
-
-
 METRIC = TextMetric(
     name="lexical_f1",
     title="lexical F1",
@@ -38,5 +33,4 @@ METRIC = TextMetric(
     statistics=_statistics,
     of=f1,
     by_label=True,
-    positives=_positives,
 )

@@ -78,7 +78,7 @@ class Confidence:
         count = len(families)
         truth = np.mean([family.truth for family in families], axis=0)
         mean = np.mean([family.mean for family in families], axis=0)
-        deviations = np.sqrt([family.variance for family in families])
+        deviations = np.sqrt([_unbiased(family, count) for family in families])
         variance = np.einsum("ic,ij,jc->c", deviations, correlation, deviations) / count**2
         mean = np.clip(mean, 1e-12, 1 - 1e-12)
         largest = mean * (1 - mean)
@@ -153,6 +153,19 @@ class Confidence:
         deviates = ndtri((np.arange(len(order)) + 0.5) / max(len(order), 1))
         moved[order] = np.interp(deviates, self._deviates, self.truth)
         return moved
+
+
+def _unbiased(family: Family, count: int) -> Floats:
+    """Variances as parts of a mean's: [C].
+
+    A score's variance is about in proportion to p (1 - p), which is less, on average, at a score
+    that was seen than at its truth. As of a sample's variance, the remedy is to divide by n - 1. A
+    single score does not need it: its interval looks at each truth.
+    """
+    if count == 1:
+        return family.variance
+    mean = np.clip(family.mean, 1e-12, 1 - 1e-12)
+    return family.variance / np.maximum(1 - family.variance / (mean * (1 - mean)), 0.05)
 
 
 def correlation_of(resamples: Floats) -> Floats:

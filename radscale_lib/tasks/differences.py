@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radscale_lib.tasks.bootstrap import interval
-from radscale_lib.tasks.confidence import Floats, correlation_of
+from radscale_lib.tasks.confidence import Floats, correlation_of, student
 from radscale_lib.tasks.scores import Score
 
 SCHEMA = pl.Schema(
@@ -50,7 +50,8 @@ def paired_difference(first: Score, second: Score, confidence: float) -> Differe
     """Difference of two scores with the same test images and draws.
 
     Its ends recover the variances from the scores' own ends and the correlation of their draws
-    (MOVER: Zou and Donner 2008), so that it is as skewed as they are. NaN if one has no interval.
+    (MOVER: Zou and Donner 2008), so that it is as skewed as they are. They are widened as
+    Student's t, since the correlation is estimated from few cases. NaN if one has no interval.
 
     Args:
         first: a score.
@@ -58,10 +59,10 @@ def paired_difference(first: Score, second: Score, confidence: float) -> Differe
         confidence: level of the interval.
     """
     draws = np.array([first.order, second.order])
-    cases = first.cases if first.positives is None else first.positives
+    cases = min(one.cases if one.positives is None else one.positives for one in (first, second))
     correlation = _correlation(float(correlation_of(draws)[0, 1]), cases)
     ours, theirs = ((one.value, *one.interval(confidence)) for one in (first, second))
-    return _mover(ours, theirs, correlation)
+    return _mover(ours, theirs, correlation, cases)
 
 
 def _correlation(found: float, cases: int) -> float:
@@ -74,15 +75,20 @@ def _correlation(found: float, cases: int) -> float:
 
 
 def _mover(
-    first: tuple[float, float, float], second: tuple[float, float, float], correlation: float
+    first: tuple[float, float, float],
+    second: tuple[float, float, float],
+    correlation: float,
+    cases: int,
 ) -> Difference:
-    """Difference of two estimates, each given with its interval ends."""
+    """Difference of two estimates, each with its interval ends, and the cases behind them."""
     down, up = first[0] - first[1], first[2] - first[0]
     other_down, other_up = second[0] - second[1], second[2] - second[0]
     value = first[0] - second[0]
     lower = down**2 + other_up**2 - 2 * correlation * down * other_up
     upper = up**2 + other_down**2 - 2 * correlation * up * other_down
-    return Difference(value, value - np.sqrt(max(lower, 0)), value + np.sqrt(max(upper, 0)))
+    wider = student(max(cases - 1, 1))
+    lower, upper = (np.sqrt(wider * max(part, 0)) for part in (lower, upper))
+    return Difference(value, value - lower, value + upper)
 
 
 def difference_table(scores: pl.DataFrame, arms: Sequence[str]) -> pl.DataFrame:
@@ -173,7 +179,7 @@ def _pairs(encoders: Sequence[_Encoder]) -> Iterator[dict[str, Any]]:
             found = Difference(first.found[0] - second.found[0], float("nan"), float("nan"))
         else:
             correlation = _correlation(float(related[i, j]), first.rests_on)
-            found = _mover(first.found, second.found, correlation)
+            found = _mover(first.found, second.found, correlation, first.rests_on)
         ends = [None if np.isnan(end) else float(end) for end in found[1:]]
         yield {
             **dict(zip(("arm", "size", "seeds"), first.name, strict=True)),

@@ -147,7 +147,7 @@ class Cases:
             called: [n], images called positive.
             alone: sensitivity alone.
         """
-        high, low = self.positives, self.negatives
+        high, low = self.positives, max(self.negatives, 1)
         hits = int(called[self.positive].sum())
         alarms = int(called[~self.positive].sum())
         start = ndtri([(hits + 0.25) / (high + 0.5), (alarms + 0.25) / (low + 0.5)])

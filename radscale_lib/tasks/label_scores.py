@@ -71,10 +71,10 @@ def label_scores(
     if len(ones) == 1:
         micro = {metric: replace(scores[0], target=MICRO) for metric, scores in by_metric.items()}
     else:
-        every, called_ones = _pooled(ones), [one for one in ones if one.called]
-        at_thresholds = every if len(called_ones) in (0, len(ones)) else _pooled(called_ones)
-        pooled = (*every.ranks(), *at_thresholds.thresholds(), *every.chances())
-        micro = {score.metric: score for score in pooled}
+        every, called_ones = pooled(ones), [one for one in ones if one.called]
+        at_thresholds = every if len(called_ones) in (0, len(ones)) else pooled(called_ones)
+        of_all = (*every.ranks(), *at_thresholds.thresholds(), *every.chances())
+        micro = {score.metric: score for score in of_all}
     return [
         score
         for metric, scores in by_metric.items()
@@ -82,7 +82,7 @@ def label_scores(
     ]
 
 
-def _pooled(ones: Sequence["ScoredLabel"]) -> "ScoredLabel":
+def pooled(ones: Sequence["ScoredLabel"]) -> "ScoredLabel":
     """All cells of the labels as one label."""
     parts = [one.cases for one in ones]
     cases = Cases(

@@ -19,10 +19,11 @@ from radscale_lib.pseudonyms import unit_interval
 from radscale_lib.study.archive import Labels
 from radscale_lib.study.model import Study
 from radscale_lib.study.tasks.generation import Generation
-from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.bootstrap import PatientDraws, at_prevalence
+from radscale_lib.tasks.families import Cases
 from radscale_lib.tasks.lexical import claim_counts, states
 from radscale_lib.tasks.scorable import Scorable
-from radscale_lib.tasks.scores import MACRO, MICRO, Score, macro, sampled_score
+from radscale_lib.tasks.scores import FEWEST, MACRO, MICRO, TOO_FEW, Score, macro, sampled_score
 
 EXAMPLES = 48
 """Number of test images whose reports are kept, the first by keyed hash."""
@@ -105,32 +106,76 @@ def scorer(reports: Reports) -> Callable[[NDArray[np.intp], PatientDraws], list[
         for metric, names, of_all in counted:
             counts = of_all[images]
             if not metric.by_label:
-                scores.append(_label_score(metric, MACRO, counts, draws))
+                scores.append(report_score(metric, MACRO, counts, draws))
                 continue
             by_label = [
-                _label_score(metric, label, counts[:, index], draws)
+                claims_score(metric, label, counts[:, [index]], draws)
                 for index, label in enumerate(names)
             ]
-            micro = _label_score(metric, MICRO, counts.sum(axis=1), draws)
+            micro = claims_score(metric, MICRO, counts, draws)
             scores += [*by_label, micro, macro(by_label, len(images))]
         return scores
 
     return score
 
 
-def _label_score(
-    metric: TextMetric, label: str, counts: NDArray[np.generic], draws: PatientDraws
+def report_score(
+    metric: TextMetric, target: str, counts: NDArray[Any], draws: PatientDraws
 ) -> Score:
-    """A metric of one label, of all labels, or of whole reports, from statistics [N, C]."""
-    positives = metric.positives(counts) if metric.positives else None
-    patients = draws.counts.shape[1]
-    sums = np.array([[column.sum() for column in counts.T]], np.float64)
+    """A metric of whole reports with its resamples.
+
+    Args:
+        metric: the metric.
+        target: what the score is of.
+        counts: [N, C], its statistics of each report.
+        draws: of the reports' patients.
+    """
+    few = False
+    if metric.rests_on:
+        few = len(np.unique(draws.patient[metric.rests_on(counts)])) < FEWEST
     return sampled_score(
-        label,
+        target,
         metric.name,
-        float(metric.of(sums)[0]),
+        _value(metric, counts),
         metric.of(draws.sums(counts)),
         len(counts),
-        positives,
-        patients if positives is None else min(positives, patients),
+        None,
+        draws.counts.shape[1],
+        few=few,
     )
+
+
+def claims_score(
+    metric: TextMetric, target: str, counts: NDArray[Any], draws: PatientDraws
+) -> Score:
+    """F1 of claims, which has the interval of F1 of labels at a fixed threshold.
+
+    Args:
+        metric: the metric.
+        target: label, or `micro`.
+        counts: [N, K, 3], its statistics of each report and label.
+        draws: of the reports' patients.
+    """
+    true, false, missed = np.moveaxis(counts > 0, -1, 0)
+    positive = true | missed
+    drawn = draws.sums(np.stack([positive.sum(axis=1), (~positive).sum(axis=1)], axis=1))
+    resamples = metric.of(draws.sums(counts.sum(axis=1)))
+    patient = np.repeat(draws.patient, positive.shape[1])
+    cases = Cases(positive.ravel(), np.zeros(positive.size), patient)
+    few = cases.positives < FEWEST
+    return Score(
+        target,
+        metric.name,
+        _value(metric, counts.sum(axis=1)),
+        resamples,
+        len(counts),
+        cases.positives,
+        () if few else (cases.threshold_family((true | false).ravel(), alone=False),),
+        ordered=at_prevalence(resamples, *drawn.T),
+        note=TOO_FEW if few else None,
+    )
+
+
+def _value(metric: TextMetric, counts: NDArray[Any]) -> float:
+    sums = np.array([[column.sum() for column in counts.T]], np.float64)
+    return float(metric.of(sums)[0])

@@ -58,7 +58,8 @@ MICRO = "micro"
 ERRORS = frozenset({"brier", "ece"})
 """Metrics of probabilities, for which smaller is better."""
 FEWEST = 5
-"""Minimum number of positives, and of negatives, for a label's score to have an interval."""
+"""Minimum number of positives, and of negatives, for a label's score to have an interval; for BLEU,
+of patients with a report that shares four words in a row with its reference."""
 TOO_FEW = "too few"
 SAME = 1e-12
 """Variance up to which draws count as all equal."""
@@ -142,6 +143,7 @@ def sampled_score(
     patients: int,
     drawn: Floats | None = None,
     most: float = 1.0,
+    few: bool = False,
 ) -> Score:
     """A score whose variance comes from its bootstrap draws alone.
 
@@ -156,8 +158,9 @@ def sampled_score(
         patients: number of patients behind the score.
         drawn: [B], positive images of each draw; None without labels.
         most: the largest possible value of the score; the smallest is 0.
+        few: whether there are too few patients, whatever the number of positives.
     """
-    few = positives is not None and positives < FEWEST
+    few = few or (positives is not None and positives < FEWEST)
     ordered = (
         resamples
         if drawn is None

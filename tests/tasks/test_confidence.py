@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
+from radscale_lib.metrics import metrics
+from radscale_lib.metrics.bleu import bleu_statistics
 from radscale_lib.tasks.binormal import (
     PRIOR_SPREAD,
     area_moments,
@@ -22,7 +24,8 @@ from radscale_lib.tasks.confidence import (
 from radscale_lib.tasks.differences import paired_difference
 from radscale_lib.tasks.families import Cases
 from radscale_lib.tasks.label_scores import BINS, ScoredLabel, label_scores
-from radscale_lib.tasks.scores import TOO_FEW, Score, macro, sampled_score
+from radscale_lib.tasks.report_scoring import claims_score, report_score
+from radscale_lib.tasks.scores import MACRO, TOO_FEW, Score, macro, sampled_score
 
 ALONE = np.eye(1)
 
@@ -261,6 +264,50 @@ def test_cases_that_all_agree_have_an_interval(value, metric, positives):
     assert (lower, upper)[int(value)] == value
     assert upper - lower == pytest.approx(width, rel=0.35)
     assert np.std(score.draws) > 0
+
+
+def test_variances_of_a_mean_are_unbiased_as_those_of_samples():
+    truth = np.linspace(0.01, 0.99, 181)
+    shares = [Family(truth, truth, truth * (1 - truth) / 8) for _ in range(2)]
+    found = Confidence.from_families(shares, np.eye(2), 0.5)
+    wider = [Family(truth, truth, truth * (1 - truth) / 14)]
+    assert found.below == pytest.approx(Confidence.from_families(wider, ALONE, 0.5).below)
+
+
+def _claims(reports, random):
+    """Counts [N, 1, 3]: 12 of the references affirm, most of what is said is right."""
+    affirmed = np.arange(reports) < 12
+    said = np.where(random.random(reports) < 0.8, affirmed, ~affirmed)
+    return np.stack([said & affirmed, said & ~affirmed, ~said & affirmed], axis=1)[:, None]
+
+
+def test_f1_of_claims_has_the_interval_of_f1_of_labels():
+    counts = _claims(50, np.random.default_rng(10)).astype(np.int64)
+    draws = PatientDraws.draw([str(index) for index in range(50)], 40, 0)
+    metric = metrics("generation")["lexical_f1"]
+    found = claims_score(metric, "a", counts, draws)
+    true, false, missed = (counts[:, 0] > 0).T
+    validation = np.array([True, False]), np.array([0.5, -0.5])
+    cases = Cases(true | missed, np.where(true | false, 1.0, -1.0), draws.patient)
+    label = ScoredLabel.of("a", cases, np.arange(50), draws, validation).thresholds()[0]
+    assert label.metric == "f1" and found.value == label.value
+    assert found.interval(0.95) == label.interval(0.95)
+    assert found.positives == 12 and found.order == pytest.approx(label.order, nan_ok=True)
+    few = claims_score(metric, "a", counts[8:], PatientDraws.draw(list(map(str, range(42))), 9, 0))
+    assert few.note == TOO_FEW and np.isnan(few.interval(0.95)).all()
+
+
+def test_bleu_of_few_patients_with_four_words_in_a_row_has_no_interval():
+    right, wrong = "no effusion is seen today", "the heart is large"
+    metric = metrics("generation")["bleu"]
+    for patients, note in ((4, TOO_FEW), (5, None)):
+        # Two reports a patient: reports are not patients.
+        generated = [right] * 2 * patients + [wrong] * 20
+        counts = bleu_statistics(generated, [right] * len(generated))
+        draws = PatientDraws.draw([str(i // 2) for i in range(len(generated))], 40, 0)
+        score = report_score(metric, MACRO, counts, draws)
+        assert score.value > 0 and score.note == note
+        assert np.isnan(score.interval(0.95)).all() == (note is not None)
 
 
 def test_encoders_that_agree_on_every_case_may_differ_on_others():

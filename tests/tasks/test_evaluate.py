@@ -216,7 +216,8 @@ def test_scores(files, results, arm):
         shares = macro.filter(pl.col("metric") != "tip_error_mm")
         assert shares["value"].is_between(0, 1).all()
         assert (macro["lower"] <= macro["upper"]).all()
-        assert macro["lower"].null_count() == 0
+        unsure = macro.filter(pl.col("lower").is_null())
+        assert set(unsure["metric"]) <= {"bleu"} and set(unsure["note"]) <= {"too few"}
 
 
 @pytest.mark.parametrize("arm", ARMS)

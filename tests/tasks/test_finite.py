@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
@@ -63,6 +64,17 @@ def _scores(study, inputs, out, *tasks):
         for path in tables.values()
         for name in ("scores", "predictions")
     ]
+
+
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan, -np.nan])
+def test_features_are_finite_up_to_the_largest_of_float16(wrong):
+    parts = [torch.zeros(3, 4, 5, dtype=torch.float16).transpose(0, 2), torch.zeros(2).half()]
+    parts[0][4, 3, 2], parts[0][1, 1, 1], parts[1][1] = 65_504, -65_504, -0.0
+    assert frozen.all_finite(parts)
+    for part in parts:
+        spoilt = part.clone()
+        spoilt.view(-1)[1] = wrong
+        assert not frozen.all_finite([spoilt, parts[0]])
 
 
 @pytest.mark.parametrize(
