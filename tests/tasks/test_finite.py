@@ -73,7 +73,7 @@ def test_features_are_finite_up_to_the_largest_of_float16(wrong):
     assert frozen.all_finite(parts)
     for part in parts:
         spoilt = part.clone()
-        spoilt.view(-1)[1] = wrong
+        spoilt[(-1,) * part.dim()] = wrong
         assert not frozen.all_finite([spoilt, parts[0]])
 
 
