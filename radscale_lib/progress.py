@@ -1,4 +1,4 @@
-"""Progress of longer work on standard error: how far, how fast, how long still."""
+"""Progress of longer work on standard error: amount done, speed, and time left."""
 
 import sys
 import time
@@ -6,15 +6,15 @@ from typing import SupportsFloat
 
 
 class Progress:
-    """A line at most every few seconds, and one at the end."""
+    """Prints a line at most every few seconds, and one at the end."""
 
     def __init__(self, label: str, total: int, unit: str = "", every: float = 5.0) -> None:
         """Start the clock.
 
         Args:
-            label: what is going on.
+            label: name of the work.
             total: units of work.
-            unit: what is counted, plural; empty where the label says it.
+            unit: what is counted, in the plural; empty if the label says so.
             every: seconds between lines.
         """
         self._label, self._total, self._unit, self._every = label, total, unit, every
@@ -26,7 +26,7 @@ class Progress:
         self.reach(self._done + 1)
 
     def reach(self, done: int, loss: SupportsFloat | None = None) -> None:
-        """Say that `done` units are done, if it is time to; with the loss, if there is one."""
+        """Report that `done` units are done, if a line is due, with the loss if there is one."""
         self._done, now = done, time.monotonic()
         if now - self._said < self._every and done < self._total:
             return

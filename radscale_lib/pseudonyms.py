@@ -16,14 +16,14 @@ Kind = Literal["patient", "study", "image", "device"]
 
 
 class KeyMissingError(ValueError):
-    """No secret key where one is needed."""
+    """A required secret key is missing."""
 
 
 def read_key(archive: Archive) -> bytes:
-    """The secret key of an archive's pseudonyms, good or weak.
+    """The secret key of an archive's pseudonyms, strong or weak.
 
-    From `key_file`, else the environment variable RADSCALE_KEY, without blanks around it; a phantom
-    needs none.
+    It is read from `key_file`, or else from the environment variable RADSCALE_KEY, without
+    surrounding blanks; a phantom needs none.
 
     Raises:
         KeyMissingError: if a real archive has none.
@@ -47,17 +47,17 @@ def read_key(archive: Archive) -> bytes:
 
 
 def load_key(archive: Archive, is_used: Callable[[bytes], bool] = lambda key: False) -> bytes:
-    """The secret key of an archive's pseudonyms, if it is good enough.
+    """The secret key of an archive's pseudonyms, if it is strong enough.
 
     Args:
         archive: the archive.
-        is_used: whether the archive has been ingested with a key. What is wrong with such a key is
-            a note: another would give other pseudonyms.
+        is_used: whether the archive was ingested with a key. Weaknesses of such a key are only
+            noted, since another key would give other pseudonyms.
 
     Raises:
         KeyMissingError: if a real archive has no key, or a new one a weak key: shorter than 16
-            bytes, of a few different characters, repeating itself, or in a file that everyone on
-            the machine can read.
+            bytes, with few distinct characters, repetitive, or in a file that everyone on the
+            machine can read.
     """
     key = read_key(archive)
     problem = None if archive.phantom is not None else key_weakness(archive, key)
@@ -75,7 +75,7 @@ _TOO_SHORT = (
 
 
 def key_weakness(archive: Archive, key: bytes) -> str | None:
-    """What is wrong with the key of a real archive, and the remedy; null if nothing is found."""
+    """The weakness of a real archive's key, with the remedy; null if none is found."""
     if len(key) < 16:
         return _TOO_SHORT
     repeats = (key + key).find(key, 1) < len(key)
@@ -94,7 +94,7 @@ def key_weakness(archive: Archive, key: bytes) -> str | None:
 
 
 def device_code(key: bytes, model: str | None) -> str | None:
-    """The code of a device's model: free text of whoever set the device up, so no name of it."""
+    """A keyed code for a device's model, whose name is free text and may identify someone."""
     return None if model is None else f"device-{pseudonym(key, 'device', model)[:8]}"
 
 
@@ -108,7 +108,7 @@ def pseudonym(key: bytes, kind: Kind, identifier: str) -> str:
 
 
 def key_fingerprint(key: bytes) -> str:
-    """A short one-way mark of a key, so that a changed key is seen without storing it."""
+    """A short one-way mark of a key, by which a changed key is noticed without storing it."""
     return hmac.new(key, b"radscale key fingerprint", hashlib.sha256).hexdigest()[:8]
 
 

@@ -257,5 +257,5 @@ class People:
 
 
 def _ends_sentence(part: str) -> bool:
-    """Whether the full stop after a part of a name ends the sentence (it is no initial)."""
+    """Whether the full stop after a part of a name ends the sentence (is not an initial's)."""
     return part.endswith(".") and len(part) > 2

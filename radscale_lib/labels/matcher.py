@@ -21,7 +21,7 @@ class Found(NamedTuple):
 
 
 class Matcher:
-    """Finds phrases, each of which stands for a number."""
+    """Finds phrases, each of which represents a number."""
 
     def __init__(
         self,

@@ -132,8 +132,8 @@ def step_at(
         args: with `study`, `id` and `archive`.
         study: see `study_of`.
         stage: the institution's stage; that of test archives is called `<stage>_elsewhere`.
-        reads: as of `step`.
-        makes: as of `step`.
+        reads: as for `step`.
+        makes: as for `step`.
 
     Yields:
         The study, as seen from the archive.

@@ -42,7 +42,7 @@ class Crossover:
 def crossing_sizes(ensemble: Ensemble, target: Array, smallest: float) -> Array:
     """Size from which each draw's error stays at or below `target` up to the largest: [draws].
 
-    0 if it does from the smallest size on. If it does not even at the largest size, the size at
+    0 if it does from the smallest size on. If it does not even at the largest size: the size at
     which its law would, or infinity.
     """
     inside = (ensemble.knots >= np.log(smallest / ensemble.largest) - 1e-9) & (ensemble.knots <= 0)
