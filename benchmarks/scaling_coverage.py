@@ -119,12 +119,12 @@ def simulate(kind: str, spacing: str, number: int, seed_sd: float) -> dict[str, 
         grid = np.geomspace(sizes[0], sizes[-1], 400)
         reached = np.array([of(n) for n in grid]) <= base + 1e-12
         true = grid[reached.argmax()] if reached.any() else np.inf
-        low = row["size_lower"] or 0
-        high = row["size_upper"] or np.inf
+        low = row["crossover_lower"] or 0
+        high = row["crossover_upper"] or np.inf
         if kind != "flat":
             held["crossover"].append(_holds(true, low, high, row, sizes))
-            if sizes[0] < true < sizes[-1] and row["size"]:
-                held["within x2"].append(0.5 <= row["size"] / true <= 2)
+            if sizes[0] < true < sizes[-1] and row["crossover"]:
+                held["within x2"].append(0.5 <= row["crossover"] / true <= 2)
             wrong = (row["state"] == "below" and not reached[0]) or (
                 row["state"] == "within" and not reached.any()
             )
@@ -134,9 +134,9 @@ def simulate(kind: str, spacing: str, number: int, seed_sd: float) -> dict[str, 
 
 def _holds(true: float, low: float, high: float, row: dict, sizes: Sequence[int]) -> bool:  # type: ignore[type-arg]
     """Whether the interval, open where it leaves the studied sizes, holds the crossover."""
-    if row["state"] == "below" and row["size_upper"] is None:
+    if row["state"] == "below" and row["crossover_upper"] is None:
         high = sizes[0] * 1.0001
-    if row["state"] in {"above", "never"} and row["size_lower"] is None:
+    if row["state"] in {"above", "never"} and row["crossover_lower"] is None:
         low = sizes[-1]
     return low <= true * 1.02 and true <= high * 1.02
 

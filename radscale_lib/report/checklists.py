@@ -134,7 +134,7 @@ def _language_models(study: Study) -> str:
 
 _FLOW = _says("See Archives: the flow diagram, and the reasons.")
 _TABLE = _says("See Table 1.")
-_SOFTWARE = _says("See How to read this, Software of the runs.")
+_SOFTWARE = _says("See How to read this, Software.")
 _MISSING = _says("What is not known is left out, and counted: see Table 1 and Archives.")
 _SCORES = _says("See Scores, Differences and subgroups.")
 _PREPARED = _says("See How to read this, Settings of the study (image, select, prepare).")

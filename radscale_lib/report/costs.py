@@ -53,9 +53,14 @@ def _row(study: Study, name: str, cards: Sequence[Mapping[str, Any]]) -> dict[st
     for kind, value in hours.items():
         watts = compute.watts
         energy = None if value is None or watts is None else value * 3600 * watts / JOULES
-        row[f"hours_{kind}"] = UNKNOWN if value is None else f"{value:,.3g}"
-        row[f"energy_{kind}"] = UNKNOWN if energy is None else f"{energy:,.3g}"
+        row[f"hours_{kind}"] = UNKNOWN if value is None else _digits(value)
+        row[f"energy_{kind}"] = UNKNOWN if energy is None else _digits(energy)
     return row
+
+
+def _digits(value: float) -> str:
+    """Three digits, and all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
 def _product(card: Mapping[str, Any], one: str, other: str) -> float | None:

@@ -30,6 +30,7 @@ from radscale_lib.report.series import SCORED, task_series
 from radscale_lib.report.sources import figure_sources, packages, sources
 from radscale_lib.report.subsets import split_rows, subset_rows
 from radscale_lib.report.words import (
+    bare_title,
     format_count,
     interval,
     listed,
@@ -240,7 +241,7 @@ def _links(
 
 FAMILIES = {
     "rises": "the metric rises with the number of images",
-    "gains": "more images would add to it",
+    "gains": "more images would help",
     "overtakes": "the arm is ahead of the open weights at its largest size",
     "ahead": "one arm is ahead of another, at a size",
     "slope": "one arm scales better than another",
@@ -266,7 +267,7 @@ def _families(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
                     verdict: f"{len(of.filter(verdict=verdict))} {sides.get(verdict, '')}".strip()
                     for verdict in ("supported", "contradicted", "undecided")
                 }
-                single = "of a single label: " if target else ""
+                single = "single labels: " if target else ""
                 chance = number(of["expected_by_chance"][0], 1)
                 rows.append({"words": f"{single}{words}", "chance": chance} | counts)
     return rows
@@ -380,6 +381,7 @@ def _metric_tasks(study: Study, scores: pl.DataFrame) -> list[dict[str, Any]]:
                     {
                         "task": task,
                         "metric": metric,
+                        "name": bare_title(kind.title),
                         "title": f"{title}, {kind.title}",
                         "rows": shown,
                     }

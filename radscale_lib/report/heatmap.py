@@ -25,6 +25,7 @@ def heat_map(
     columns: Sequence[str],
     title: str,
     show: Callable[[float], str],
+    reach: float | None = None,
 ) -> Figure:
     """Differences around zero, as colours and numbers; sure ones are bold.
 
@@ -38,6 +39,7 @@ def heat_map(
         columns: names.
         title: above.
         show: a number as text.
+        reach: difference of the strongest colour, larger ones have it too; None takes the largest.
     """
     width = page_width()
     longest = max(len(f"{name}{more}") for name, more in rows) + 3
@@ -53,7 +55,8 @@ def heat_map(
     height = ROW * (1.55 if broken and any(more for _, more in rows) else 1)
     figure = new_figure(width, 0.5 + foot + height * len(rows))
     axes = figure.add_subplot()
-    reach = max(float(np.nanmax(np.abs(values))), 1e-6)
+    largest = max(float(np.nanmax(np.abs(values))), 1e-6)
+    reach = reach or largest
     picture = axes.imshow(values, cmap="PuOr_r", norm=TwoSlopeNorm(0, -reach, reach), aspect="auto")
     for (i, j), value in np.ndenumerate(values) if cell >= CELL else ():
         if np.isfinite(value):
@@ -69,7 +72,8 @@ def heat_map(
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    bar = figure.colorbar(picture, ax=axes, aspect=30, pad=0.015)
+    extend = "both" if largest > reach else "neither"
+    bar = figure.colorbar(picture, ax=axes, aspect=30, pad=0.015, extend=extend)
     bar.outline.set_visible(False)
     title = textwrap.fill(title, int(width / (1.15 * LETTERS)))
     figure.suptitle(title, fontsize=7.5, weight="bold", x=0.01, ha="left")

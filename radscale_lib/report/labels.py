@@ -9,7 +9,7 @@ from radscale_lib.report.words import listed, number
 from radscale_lib.study import Study
 
 SOURCES = {
-    "table": "the table of labels",
+    "table": "the archive's table of labels",
     "rules": "rules that read the reports",
     "endpoint": "a language model that read the reports",
 }
@@ -63,9 +63,9 @@ def _honesty(study: Study) -> Iterator[str]:
     if by_reading and arms:
         yield (
             f"The test labels were read from reports of the same kind as those that taught {arms}: "
-            "what an arm learnt of how these reports are worded counts as knowledge of the images, "
-            "which flatters it beside arms that learn from images alone. labels.test_source: table "
-            "tests on labels that were not read from reports."
+            "what an arm learnt about the wording of these reports counts as knowledge of the "
+            "images, which flatters it compared with arms that learn from images alone. "
+            "labels.test_source: table tests on labels that were not read from reports."
         )
     elif by_reading:
         yield (
@@ -73,12 +73,12 @@ def _honesty(study: Study) -> Iterator[str]:
             "or get wrong counts against every encoder."
         )
     elif study.institution.phantom is not None:
-        yield "The test labels are what the phantom's films were made of."
+        yield "The phantom's films were made from the test labels, which are exact."
     elif arms:
         yield (
-            f"Whether the table of the test labels was itself made from the reports is not known "
-            f"here: if it was, it flatters the arms that learnt from reports or labels ({arms}) "
-            "beside those that learnt from images alone."
+            "It is not known whether the table of test labels was itself made from the reports. "
+            f"If it was, it flatters the arms that learnt from reports or labels ({arms}) compared "
+            "with those that learnt from images alone."
         )
 
 

@@ -50,11 +50,16 @@ def panel_grid(
 
 
 def name_outer(panels: Sequence[Axes], x: str, y: str, least: float = LEAST) -> None:
-    """Label the axes of the panels at the left and lower edges."""
+    """Label the axes of the panels at the left and in the last row.
+
+    Each column has tick labels below its lowest panel. A label there, too, would leave a gap above
+    the last row.
+    """
     beside = across(len(panels), least)
+    last = (len(panels) - 1) // beside
     for place, axes in enumerate(panels):
         if place % beside == 0:
             axes.set_ylabel(y)
-        if place + beside >= len(panels):
+        if place // beside == last:
             axes.set_xlabel(x)
-            axes.tick_params(labelbottom=True)
+        axes.tick_params(labelbottom=place + beside >= len(panels))

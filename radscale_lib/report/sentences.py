@@ -59,7 +59,7 @@ def _decoder_seeds(study: Study) -> list[str]:
         if count > 1
     ]
     alone = (
-        f"Decoders of {one} were trained from one seed, so intervals leave out how seeds differ."
+        f"Decoders of {one} were trained from one seed: intervals do not include how seeds differ."
     )
     return [alone, *more] if one else more
 
@@ -146,7 +146,10 @@ def _other_baselines(study: Study, series: pl.DataFrame) -> list[str]:
 def _below_floors(study: Study, series: pl.DataFrame) -> list[str]:
     """Scores below a floor of their encoder, a sentence for each floor."""
     floors = {row["arm"]: row["value"] for row in series.filter(kind="floor").iter_rows(named=True)}
-    named = {"random": "its architecture with random weights", "pixels": "the pixels' components"}
+    named = {
+        "random": "its own architecture with random weights",
+        "pixels": "principal components of the pixels",
+    }
     below: dict[tuple[str, str], list[str]] = {}
     for row in series.filter(pl.col("kind").is_in(["mean", "baseline"])).iter_rows(named=True):
         encoder, value = study.encoder_of(row["arm"]), number(row["value"])
@@ -156,7 +159,7 @@ def _below_floors(study: Study, series: pl.DataFrame) -> list[str]:
                 at = "" if row["kind"] == "baseline" else f" at {format_count(row['size'])} images"
                 below.setdefault((row["arm"], better), []).append(f"{value}{at}")
     return [
-        f"{arm} ({', '.join(values)}) is below a floor: {better}."
+        f"{arm} ({', '.join(values)}) scores below {better}."
         for (arm, better), values in below.items()
     ]
 

@@ -63,7 +63,7 @@ def split_rows(splits: pl.DataFrame) -> tuple[list[str], list[dict[str, Any]]]:
             rows.append({"name": title[str(group[0])], "cells": [""] * len(names), "group": True})
         for name in of["name"].unique(maintain_order=True):
             cells = {
-                row["split"]: f"{row['images']:,} ({100 * row['images'] / row['of']:.0f} %)"
+                row["split"]: f"{row['images']:,} ({100 * row['images'] / row['of']:.0f}%)"
                 for row in of.filter(name=name).iter_rows(named=True)
             }
             shown = f"{PROPERTIES[str(group[0])]}{name.replace('_', ' ')}"

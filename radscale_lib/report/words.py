@@ -9,6 +9,7 @@ from radscale_lib.study import Run, Study
 
 __all__ = [
     "PROPERTIES",
+    "bare_title",
     "format_count",
     "interval",
     "label_metric_name",
@@ -40,7 +41,12 @@ def metric_name(study: Study, task: str) -> str:
 
 def label_metric_name(study: Study, task: str) -> str:
     """The same metric for a single label, which is not a mean over labels."""
-    return metric_name(study, task).removeprefix("macro ").removeprefix("mean ")
+    return bare_title(metric_name(study, task))
+
+
+def bare_title(title: str) -> str:
+    """A metric's title without the words that make it a mean over labels."""
+    return title.removeprefix("macro ").removeprefix("mean ")
 
 
 def task_title(study: Study, task: str) -> str:

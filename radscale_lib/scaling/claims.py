@@ -143,7 +143,7 @@ class _Words:
     def _excluded(self, found: Interval) -> str:
         """How large an undecided difference may still be."""
         most = number(max(abs(found[1]), abs(found[2])))
-        return f"the data allow {most} either way at most ({self.confidence:.0%} interval)"
+        return f"up to {most} either way cannot be ruled out ({self.confidence:.0%} interval)"
 
     def course(self, arm: FittedArm, of: Course, label: str | None) -> Iterator[Claim]:
         where, target = self._where(label), label or "macro"

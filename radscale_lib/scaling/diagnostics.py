@@ -27,7 +27,7 @@ METHOD = (
     "are no random starts.",
     f"Beyond the largest size: change of elasticity, a Student t ({DRIFT_FREEDOM} degrees of "
     f"freedom) times {DRIFT:g} and {DRIFT_SHARE:g} of the elasticity (root of squares).",
-    f"Nominal 90 % intervals held {MEASURED_COVERAGE}.",
+    f"Coverage: beyond the largest size, nominal 90% intervals held {MEASURED_COVERAGE}.",
 )
 """Lines that hold for every fit."""
 

@@ -257,10 +257,11 @@ def _some(statement: Statement, parts: Sequence[_Part], tail: float) -> Claim:
         statement, parts, found, best.probability, p,
         (
             f"at {size} the open weights are surpassed in {count} ({_listed(surely)}); "
-            f"most surely {first}",
+            f"the surest is {first}",
             f"at {size} the open weights are ahead in all {len(parts)} arms and tasks; "
-            f"closest {first}",
-            f"at {size} no arm surpasses the open weights for sure on any task; closest {first}",
+            f"the closest is {first}",
+            f"at {size} no arm is surely ahead of the open weights on any task; "
+            f"the closest is {first}",
         ),
     )  # fmt: skip
 

@@ -48,7 +48,7 @@ FITS_SCHEMA = _schema(
 )
 CROSSOVERS_SCHEMA = _schema(
     (pl.String, "arm task head metric baseline"),
-    (pl.Float64, "baseline_value size size_lower size_upper"),
+    (pl.Float64, "baseline_value crossover crossover_lower crossover_upper"),
     (pl.String, "state"),
     (pl.Float64, "ahead difference difference_lower difference_upper"),
     (pl.String, "text"),
@@ -69,7 +69,7 @@ LABEL_FITS_SCHEMA = _schema(
     (pl.List(_POINT), "curve"),
     (pl.Float64, "confidence"),
     (pl.String, "baseline"),
-    (pl.Float64, "baseline_value size size_lower size_upper"),
+    (pl.Float64, "baseline_value crossover crossover_lower crossover_upper"),
     (pl.String, "state"),
     (pl.Float64, "ahead difference difference_lower difference_upper"),
     (pl.String, "text"),
@@ -273,9 +273,9 @@ def _crossover_row(
 
 def _crossed(found: Crossover, unknown: str = "") -> dict[str, Any]:
     return {
-        "size": found.size,
-        "size_lower": found.lower,
-        "size_upper": found.upper,
+        "crossover": found.size,
+        "crossover_lower": found.lower,
+        "crossover_upper": found.upper,
         "state": found.state,
         "ahead": found.ahead,
         **_interval("difference", found.difference),
@@ -369,7 +369,7 @@ def _note(fitted: Fit, course: Course, verdict: str, tail: float, checks: Diagno
     change, notes = course.change, []
     if verdict == "undecided":
         most = max(-change[1], change[2])
-        notes.append(f"{NO_TREND}: the data allow {number(most)} either way at most")
+        notes.append(f"{NO_TREND}: up to {number(most)} either way cannot be ruled out")
         if course.moves:
             side, share = (
                 ("rise", course.rises) if course.rises > 0.5 else ("fall", 1 - course.rises)

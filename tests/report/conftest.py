@@ -1,5 +1,6 @@
 """A whole example study with known laws: scores, fits, cards, ledgers, figures and the report."""
 
+import fcntl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,8 +64,9 @@ class Example:
 
     def all_tables(self, **others: Any) -> Tables:
         names = ("scores", "fits", "crossovers", "comparisons", "verdicts")
-        tables = {name: self.table(name) for name in names} | {"subsets": self.table("card")}
+        tables = {name: self.table(name) for name in names}
         tables |= {name: self.table(name) for name in ("reliability", "label_fits")}
+        tables |= {"subsets": self.table("subsets/card")}
         tables |= {"films": [self.table("examples/segmentation")]}
         tables |= {"tips": together(sorted(self.folder.glob("tips/*.parquet")))}
         return Tables(**(tables | others))
@@ -91,7 +93,7 @@ class Example:
 
     def draw(self) -> "Example":
         maps = sorted(self.folder.glob("similarity/*.parquet"))
-        card = ("--subsets", self.folder / "card.parquet")
+        card = ("--subsets", self.folder / "subsets/card.parquet")
         call(
             figures.main,
             *self.tables,
@@ -117,8 +119,9 @@ class Example:
             *("--joins", *sorted(self.folder.glob("data/*/joins.parquet"))),
             *("--texts", *sorted(self.folder.glob("data/*/texts.parquet"))),
             *("--cards", *sorted(self.folder.glob("encoders/**/encoder.json"))),
-            *("--subsets", self.folder / "card.parquet", "--figures", self.folder / "figures"),
-            *("--splits", self.folder / "splits.parquet"),
+            *("--subsets", self.folder / "subsets/card.parquet"),
+            *("--splits", self.folder / "subsets/splits.parquet"),
+            *("--figures", self.folder / "figures"),
             *("--examples", *self.folder.glob("examples/reports.parquet")),
             *("--out", self.folder / "report.html"),
         )
@@ -373,27 +376,37 @@ def write_joins_table(path: Path) -> None:
     pl.DataFrame(rows, SCHEMA).write_parquet(path)
 
 
-def build(folder: Path) -> Example:
-    """A study of three arms, five sizes, two seeds and four tasks, with one failed run."""
-    values = study_values()
+def build(
+    folder: Path,
+    values: dict[str, Any] | None = None,
+    missing: frozenset[Run] = frozenset({MISSING}),
+) -> Example:
+    """A study of three arms, five sizes, two seeds and four tasks, with one failed run.
+
+    Args:
+        folder: of its results.
+        values: another study file.
+        missing: runs that failed.
+    """
+    values = values or study_values()
     study = parse_study(values)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    scores = simulate_scores(study, truth, missing=frozenset({MISSING}), seed=3)
+    scores = simulate_scores(study, truth, missing=missing, seed=3)
     scores.write_parquet(folder / "scores.parquet")
     for run in study.runs:
-        failed = run == MISSING
+        failed = run in missing
         reason = "loss became NaN at step 120, twice" if failed else None
         write_card(folder, study, run, "failed" if failed else "ok", reason)
-    subset_card(study).write_parquet(folder / "card.parquet")
-    for name in ("examples", "tips"):
+    for name in ("examples", "subsets", "tips"):
         (folder / name).mkdir()
+    subset_card(study).write_parquet(folder / "subsets/card.parquet")
     films_table().write_parquet(folder / "examples" / "segmentation.parquet")
     texts_table().write_parquet(folder / "examples" / "reports.parquet")
     for arm in study.arms:
         tips_table(arm).write_parquet(folder / f"tips/{arm}.parquet")
     reliability_table(study).write_parquet(folder / "reliability.parquet")
-    split_counts(study).write_parquet(folder / "splits.parquet")
+    split_counts(study).write_parquet(folder / "subsets/splits.parquet")
     write_manifest(folder, "scores", "0123456789abcdef0123", ("x",), "scores.parquet")
     read = ("scores.parquet", "verdicts.parquet", "similarity/mi2-reports.parquet")
     write_manifest(folder, "figures", None, read, "figures/forest.svg")
@@ -413,5 +426,13 @@ def build(folder: Path) -> Example:
 
 
 @pytest.fixture(scope="session")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    return build(tmp_path_factory.mktemp("example")).fit().draw().report()
+def example(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Example:
+    """The study, fitted, drawn and reported by the first worker that needs it, for all to read."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "example"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = build(tmp_path_factory.mktemp("example")).fit().draw().report()
+            made.folder.rename(folder)
+    return Example(folder, parse_study(study_values()))

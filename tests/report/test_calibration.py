@@ -43,7 +43,7 @@ def test_of_many_labels_the_most_frequent_are_drawn(example):
     (drawing,) = draw_calibration(example.study, example.all_tables(reliability=many))
     titles = [axes.get_title("left") for axes in drawing.figure.axes if axes.get_visible()]
     assert [title.split(" (")[0] for title in titles] == [f"label {i:02}" for i in range(20, 8, -1)]
-    assert f"The {MOST} labels of the most positives of 20." in drawing.caption
+    assert f"Shown: the {MOST} of 20 labels with the most positives." in drawing.caption
 
 
 def test_the_report_has_a_section_of_it(example):

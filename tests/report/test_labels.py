@@ -1,5 +1,7 @@
 """What the report says of labels."""
 
+import html
+
 import polars as pl
 import pytest
 
@@ -13,24 +15,24 @@ HOSPITAL = {**DICOM_ONLY, "reports": "r.csv", "labels": "l.csv", "tubes": "t.csv
 RULES = {"labels.source": "rules"}
 LEAVE = ENDPOINT | {"texts_leave_institution": True}
 OUTSIDE = {"labels.source": "endpoint", "labels.endpoint": LEAVE}
-FLATTERS = "which flatters it beside arms that learn from images alone"
+FLATTERS = "which flatters it compared with arms that learn from images alone"
 
 
 @pytest.mark.parametrize(
     ("edits", "said", "unsaid"),
     [
-        ({}, ["the table of labels", "what the phantom's films were made of"], ["flatters"]),
-        ({"institution": HOSPITAL}, ["is not known here: if it was, it flatters"], [FLATTERS]),
-        (RULES, ["taught mi2-reports and mi2-reports-labels", FLATTERS], ["not known here"]),
+        ({}, ["the archive's table of labels", "made from the test labels"], ["flatters"]),
+        ({"institution": HOSPITAL}, ["made from the reports. If it was, it flatters"], [FLATTERS]),
+        (RULES, ["taught mi2-reports and mi2-reports-labels", FLATTERS], ["It is not known"]),
         (
             RULES | {"labels.test_source": "table", "institution": HOSPITAL},
-            ["Those of the test patients come from the table", "is not known here"],
+            ["Those of the test patients come from the archive's table", "It is not known"],
             [FLATTERS],
         ),
         (OUTSIDE, ["a language model that read the reports (m)", "outside of the institution"], []),
         (
             {"labels.source": ["table", "rules"]},
-            ["the table of labels, else rules that read the reports", FLATTERS],
+            ["table of labels, else rules that read the reports", FLATTERS],
             [],
         ),
         (
@@ -62,5 +64,6 @@ def test_counts_and_agreement_are_shown():
 
 
 def test_the_page_has_the_section(example):
-    assert 'id="labels"' in example.html and "Labels come from the table of labels." in example.html
+    assert 'id="labels"' in example.html
+    assert "Labels come from the archive's table of labels." in html.unescape(example.html)
     assert 'id="labels-counts"' not in example.html

@@ -103,8 +103,8 @@ def test_what_is_below_its_floor_is_said() -> None:
         of, series(of), FITS_SCHEMA.to_frame(), CROSSOVERS_SCHEMA.to_frame(), "findings"
     )
     assert "Evaluated only: dinov2 0.750 (0.741 to 0.759) and biomedclip" in " ".join(told)
-    below = [line for line in told if "is below a floor" in line]
-    assert "mi2-open (0.700) is below a floor: the pixels' components (0.710)." in below
+    below = [line for line in told if "scores below" in line]
+    assert "mi2-open (0.700) scores below principal components of the pixels (0.710)." in below
     assert not any("rad-dino" in line for line in below)
     assert "Evaluated only: dinov2 and biomedclip." in studied(of, scores(of))[0]
 

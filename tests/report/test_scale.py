@@ -33,11 +33,8 @@ def paper_values(count: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=SIZES)
 def paper(request, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        values = paper_values(request.param)
-        patch.setattr(conftest, "study_values", lambda: values)
-        patch.setattr(conftest, "MISSING", None)
-        return conftest.build(tmp_path_factory.mktemp("paper")).fit()
+    folder = tmp_path_factory.mktemp("paper")
+    return conftest.build(folder, paper_values(request.param), missing=frozenset()).fit()
 
 
 @pytest.mark.parametrize("inches", [3.35, 7.1])

@@ -8,7 +8,7 @@ from radscale_lib.subsets.card import SCHEMA
 
 
 def test_the_table_names_counts_and_the_largest_difference(example):
-    card = example.table("card")
+    card = example.table("subsets/card")
     rows = subset_rows(card)
     assert [(row["seed"], row["size"]) for row in rows] == [
         (str(seed), f"{size:,}") for seed in (0, 1) for size in example.study.subsets.sizes
@@ -28,7 +28,7 @@ def test_the_table_names_counts_and_the_largest_difference(example):
 def test_the_figure_and_its_table_are_written(example):
     assert (example.folder / "figures" / "subsets.svg").exists()
     table = pl.read_csv(example.folder / "tables" / "subsets.csv")
-    assert table.height == example.table("card").height
+    assert table.height == example.table("subsets/card").height
     assert table.columns == list(SCHEMA)
 
 

@@ -164,7 +164,7 @@ def test_diagnostics_are_printed_with_every_fit(fitted, capsys):
     fitted(*runs("a"), "a,7000000,,,", *runs("b", law(np.array(SIZES[:3])), SIZES[:3]), "b,5e6,,,")
     text = capsys.readouterr().out
     for words in (
-        *("Form:", "Loss:", "Search:", "Nominal 90 %", "\na\n", "held-out largest size"),
+        *("Form:", "Loss:", "Search:", "Coverage:", "\na\n", "held-out largest size"),
         *("without the smallest size", "too few sizes without the largest size"),
     ):
         assert words in text

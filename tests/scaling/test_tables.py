@@ -73,7 +73,7 @@ def test_planted_laws_are_found(tables):
     flat = fits.filter((pl.col("arm") == "rad-dino") & pl.col("chosen"))
     assert not flat["identified"].any()
     for row in flat.iter_rows(named=True):
-        assert row["note"].startswith("no trend identified: the data allow ")
+        assert row["note"].startswith("no trend identified: up to ")
         assert row["change_lower"] <= 0 <= row["change_upper"]
     power = fits.filter((pl.col("arm") == "mi2-reports") & (pl.col("form") == "power"))
     assert (
@@ -97,7 +97,7 @@ def test_what_is_said_of_the_rise_agrees_with_the_change(study, simulate):
             assert ("taken alone" in row["note"]) == (undecided and alone)
             if undecided:
                 most = max(-row["change_lower"], row["change_upper"])
-                assert f"the data allow {most:.3f} either way" in row["note"]
+                assert f"up to {most:.3f} either way cannot be ruled out" in row["note"]
             else:
                 assert ("may be zero" in row["note"]) == holds_zero
     assert {(True, False), (False, True)} <= seen
@@ -212,12 +212,12 @@ def test_crossover_states(study, small, simulate, baseline, states):
     assert set(crossovers["state"]) <= states
     if states == {"within"}:
         truth = (baseline / 0.9) ** (-1 / 0.3)
-        held = (crossovers["size_lower"] <= truth) & (truth <= crossovers["size_upper"])
+        held = (crossovers["crossover_lower"] <= truth) & (truth <= crossovers["crossover_upper"])
         assert held.mean() >= 0.75
-        ratio = crossovers["size"] / truth
+        ratio = crossovers["crossover"] / truth
         assert ((ratio > 0.5) & (ratio < 2)).all()
     else:
-        assert crossovers["size"].null_count() == len(crossovers)
+        assert crossovers["crossover"].null_count() == len(crossovers)
     ahead = {"below": 0.99, "within": 0.9}.get(min(states))
     if ahead:
         assert (crossovers["ahead"] > ahead).all()

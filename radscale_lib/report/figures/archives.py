@@ -42,9 +42,9 @@ def draw_archives(study: Study, tables: Tables) -> Iterator[Drawing]:
             figure = _chart(study, table, places, task)
         caption = (
             f"{task_title(study, task)}: {metric_name(study, task)} on the institution's test "
-            "images and on test archives that nothing learnt from, by the same heads; each arm at "
-            "its largest size (filled, mean over seeds) and its open weights (hollow). Intervals "
-            "are over the test patients of each archive."
+            "images and on test archives, on which nothing was trained, by the same heads; each "
+            "arm at its largest size (filled, mean over seeds) and its open weights (hollow). "
+            "Intervals are over the test patients of each archive."
         )
         alt = f"Dot chart of {len(places)} archives and {len(study.arms)} arms."
         yield Drawing(f"archives-{task}", figure, table, caption, alt)

@@ -40,12 +40,14 @@ def draw_calibration(study: Study, tables: Tables) -> Iterator[Drawing]:
         with house_style():
             figure = _panels(study, table, labels[:MOST])
         arms = [arm for arm in study.arms if arm in set(table["arm"])]
-        most = f" The {MOST} labels of the most positives of {len(labels)}." * (len(labels) > MOST)
+        most = f" Shown: the {MOST} of {len(labels)} labels with the most positives." * (
+            len(labels) > MOST
+        )
         caption = (
             f"{task_title(study, task)}: share of test images with the label, by predicted "
             "probability; each arm at its largest size (first seed), open weights grey and dashed. "
-            "On the diagonal probabilities are right. Bars are "
-            f"{study.evaluation.confidence:.0%} Wilson intervals that take images as "
+            "On the diagonal, predicted probabilities are right. Bars: "
+            f"{study.evaluation.confidence:.0%} Wilson intervals, which treat images as "
             f"independent.{most}"
         )
         alt = (
@@ -64,7 +66,7 @@ def calibration_table(study: Study, bins: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         Columns `task, target, arm, size, lower, upper, predicted, observed, observed_lower,
-        observed_upper, cases, positives`; labels of the most positives first.
+        observed_upper, cases, positives`; labels with the most positives first.
     """
     known = (*study.arms, *study.evaluated_only)
     bins = bins.filter(

@@ -42,14 +42,14 @@ def draw_checkpoints(study: Study, tables: Tables) -> Iterator[Drawing]:
         by = study.scaling.checkpoint_by
         caption = (
             f"{task_title(study, task)}: {metric_name(study, task)} (mean over seeds) against the "
-            "compute spent by then, a line for each size, darker for more images; the smallest and "
-            "the largest are named. What was kept on "
-            "the way is no end of a shorter run, whose learning rate would have come down."
+            "compute spent so far, a line for each size, darker for more images; the smallest and "
+            "the largest are named. A checkpoint from the middle of a run is not the result of a "
+            "shorter run, whose learning rate would have decayed to its end."
         )
         if chosen:
             caption += (
-                f" On the right the whole budget, and dashed the encoder that each run chose on "
-                f"the validation images of {one_line(by or '')}."
+                f" On the right: encoders after the whole budget, and, dashed, those that each run "
+                f"chose on the validation images of {one_line(by or '')}."
             )
         sizes, shares = table["size"].n_unique(), table["share"].n_unique()
         alt = f"Line chart over {shares} shares of the budget at {sizes} sizes."

@@ -49,14 +49,14 @@ def draw_classes(study: Study, tables: Tables) -> Iterator[Drawing]:
         metric = label_metric_name(study, task)
         caption = (
             f"{task_title(study, task)}: difference in {metric} from the open weights at the "
-            "largest size, by label. Labels are titled with test positives / cases, their "
-            "prevalence and the open weights' values; bold differences hold after correction for "
-            "all claims on labels."
+            "largest size, by label. Below each label: test positives / cases, prevalence, and the "
+            "scores of the open weights. Bold differences hold after correction for all claims on "
+            "labels."
         )
         if set(table["arm"]) - set(study.arms):
             caption += (
                 " Floors are compared with the open weights of their encoder, other baselines with "
-                "those of the first arm."
+                "those of the first arm; colours span the differences of the arms alone."
             )
         trained = table.filter(pl.col("arm").is_in(list(study.arms)))
         best = trained.row(int(trained["difference"].arg_max() or 0), named=True)
@@ -120,7 +120,14 @@ def _heat_map(study: Study, table: pl.DataFrame, task: str) -> Figure:
         [one_line(arm) for arm in arms],
         one_line(title),
         lambda value: number(value, sign=True),
+        reach=_strongest(study, table),
     )
+
+
+def _strongest(study: Study, table: pl.DataFrame) -> float | None:
+    """The largest difference of an arm: floors are so far off that beside them arms look alike."""
+    of_arms = table.filter(pl.col("arm").is_in(list(study.arms)))["difference"].drop_nans().abs()
+    return float(of_arms.max() or 0) or None  # type: ignore[arg-type]
 
 
 def _title(study: Study, table: pl.DataFrame, target: str) -> tuple[str, str]:

@@ -87,7 +87,12 @@ def interval_chart(
         for row in of:
             with drawn_for(axes, study, row["arm"]):
                 edges = (left, sizes[0], sizes[-1], right)
-                _draw(axes, row, place, styles[row["arm"]], dashes[row["baseline"]], edges)
+                style = styles[row["arm"]]
+                _draw(axes, row, place, style, dashes[row["baseline"]], edges)
+                axes.plot(
+                    1.025, place, marker=style.marker, color=style.colour, ms=3, ls="",
+                    transform=axes.get_yaxis_transform(), clip_on=False,
+                )  # fmt: skip
             place += 1
         place += 1
     axes.set_ylim(place - 1, -1)
@@ -123,11 +128,11 @@ def _draw(
     """The interval, open on a side without an end, and the crossing if known."""
     left, first, last, right = edges
     before, after = (left * first) ** 0.5, (last * right) ** 0.5
-    lower = row["size_lower"] or before
-    upper = row["size_upper"] or after
+    lower = row["crossover_lower"] or before
+    upper = row["crossover_upper"] or after
     if row["state"] == "never":
         lower = upper = after
-    elif row["state"] == "below" and not row["size_upper"]:
+    elif row["state"] == "below" and not row["crossover_upper"]:
         lower = upper = before
     faint = 0.35 if row["state"] == "undetermined" else 1.0
     axes.hlines(place, lower, upper, color=style.colour, lw=1.3, ls=dash, alpha=faint)
@@ -137,9 +142,9 @@ def _draw(
     ):
         if arrow:
             axes.plot(end, place, marker=arrow, color=style.colour, ms=3.5, ls="", alpha=faint)
-    if row["state"] == "within" and row["size"]:
+    if row["state"] == "within" and row["crossover"]:
         (mark,) = axes.plot(
-            row["size"], place, marker=style.marker, color=style.colour, ms=4, ls=""
+            row["crossover"], place, marker=style.marker, color=style.colour, ms=4, ls=""
         )
         tell_values(mark, [f"{row['arm']} over {row['baseline']}: {row['text']}"])
 

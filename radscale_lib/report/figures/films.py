@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import COLOURS, house_style, new_figure, page_width
+from radscale_lib.report.style import COLOURS, INK, house_style, new_figure, page_width
 from radscale_lib.report.words import format_count, listed, number, task_title
 from radscale_lib.study import Study
 from radscale_lib.tasks.masks import decode_mask
@@ -20,6 +20,8 @@ WIDEST = 1.75
 """Width of a film, inches."""
 HATCHES = ("", "////", "....", "xxxx")
 """Fill patterns of tubes, so that they also differ in grey."""
+OUTLINES: tuple[Any, ...] = ("-", (0, (3, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+"""Line styles of tubes' outlines, for the same reason."""
 Row = dict[str, Any]
 
 
@@ -83,9 +85,10 @@ def _figure(
     for axes, title in zip(grid[0], ["true", *map(_seen, sizes)], strict=True):
         axes.set_title(title, fontsize=7.5, weight="normal", loc="center")
     handles = [
-        Patch(facecolor=_colour(i), hatch=_hatch(i), label=one_line(tube.replace("_", " ")))
+        Patch(facecolor=_colour(i), edgecolor=INK, hatch=_hatch(i), ls=OUTLINES[i % len(OUTLINES)],
+              lw=0.8, label=one_line(tube.replace("_", " ")))
         for i, tube in enumerate(tubes)
-    ]
+    ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(tubes), 4))
     figure.suptitle(one_line(arm), fontsize=8.5, weight="bold", x=0.01, ha="left")
     return figure
@@ -113,8 +116,9 @@ def _show(axes: Axes, picture: Row, rows: list[Row], tubes: list[str], *, filled
             )  # fmt: skip
         if true.any():
             axes.contour(
-                true, [0.5], colors=["white" if filled else _colour(place)], linewidths=0.7
-            )
+                true, [0.5], colors=["white" if filled else _colour(place)], linewidths=0.8,
+                linestyles=["-" if filled else OUTLINES[place % len(OUTLINES)]],
+            )  # fmt: skip
     axes.grid(visible=False)
     axes.set_xticks([])
     axes.set_yticks([])

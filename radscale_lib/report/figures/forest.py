@@ -15,6 +15,7 @@ from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.series import level_gains
 from radscale_lib.report.style import (
     BASELINE,
+    FLOOR,
     ArmStyle,
     arm_styles,
     drawn_for,
@@ -24,7 +25,7 @@ from radscale_lib.report.style import (
     page_width,
     tell_values,
 )
-from radscale_lib.report.words import interval, task_title
+from radscale_lib.report.words import interval, number, task_title
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
@@ -80,16 +81,17 @@ def draw_forest(study: Study, tables: Tables) -> Iterator[Drawing]:
     confidence = f"{study.scaling.confidence:.0%}"
     caption = (
         f"Differences in each task's metric, with {confidence} intervals: {'; '.join(panels)}. "
-        "Filled marks hold after correction for all claims of the study; open ones do not."
+        "Filled marks hold after correction for all claims of the study; hollow ones do not."
     )
     if any(levels.values()):
         caption += (
             " Below each task's arms: the floors, minus the open weights of their encoder, and "
-            "other baselines, minus those of the first arm."
+            "other baselines, minus those of the first arm; beside an arrow, in their order, those "
+            "beyond the panel."
         )
     judged = table.drop_nulls("verdict")
     sure = len(judged.filter(pl.col("verdict") != "undecided"))
-    alt = f"Forest plot of {len(judged)} differences, {sure} of them sure after correction."
+    alt = f"Forest plot of {len(judged)} differences, {sure} of which hold after correction."
     yield Drawing("forest", figure, table, caption, alt)
 
 
@@ -121,10 +123,9 @@ def _forest(
             place = tasks.index(row["task"]) * step + arms.index(row["arm"])
             with drawn_for(axes, study, row["arm"]):
                 _draw_row(axes, row, place, styles[row["arm"]])
+        axes.set_xlim(_ends(rows, levels if title == GAIN else {}))
         for task, gains in levels.items() if title == GAIN else ():
-            for name, value in gains.items():
-                place = tasks.index(task) * step + len(arms)
-                axes.plot(value, place, ls="", **marks[name])
+            _draw_levels(axes, gains, tasks.index(task) * step + len(arms), marks)
         axes.set_title(title, fontsize=7.5)
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)
@@ -151,6 +152,45 @@ def _draw_row(axes: Axes, row: dict[str, Any], place: int, style: ArmStyle) -> N
     (mark,) = axes.plot(row["value"], place, ls="", **_mark(style, filled))
     value = interval(row["value"], row["lower"], row["upper"], sign=True)
     tell_values(mark, [f"{row['arm']}: {value}, {row['verdict']}"])
+
+
+def _ends(rows: Rows, levels: dict[str, dict[str, float]]) -> tuple[float, float]:
+    """Ends of a panel: its intervals, zero, and what is less than half that range beyond them."""
+    of_arms = [0.0, *(row[end] for row in rows for end in ("lower", "upper"))]
+    low, high = min(of_arms), max(of_arms)
+    margin = (high - low) / 2
+    near = [
+        value
+        for gains in levels.values()
+        for value in gains.values()
+        if low - margin <= value <= high + margin
+    ]
+    low, high = min([low, *near]), max([high, *near])
+    pad = 0.05 * max(high - low, 1e-6)
+    return low - pad, high + pad
+
+
+def _draw_levels(
+    axes: Axes, gains: dict[str, float], place: int, marks: dict[str, dict[str, Any]]
+) -> None:
+    """Baselines and floors in a row; those beyond the panel beside an arrow at its edge."""
+    low, high = axes.get_xlim()
+    at_edge = axes.get_yaxis_transform()
+    order = sorted(gains, key=lambda name: gains[name])
+    below = [name for name in order if gains[name] < low]
+    above = [name for name in order[::-1] if gains[name] > high]
+    edges = {name: 0.09 + 0.065 * k for k, name in enumerate(below)}
+    edges |= {name: 0.91 - 0.065 * k for k, name in enumerate(above)}
+    for name, value in gains.items():
+        where = {"transform": at_edge} if name in edges else {}
+        (mark,) = axes.plot(edges.get(name, value), place, ls="", **marks[name], **where)
+        tell_values(mark, [f"{name}: {number(value, sign=True)}"])
+    for names, x, arrow in ((below, 0.03, "←"), (above, 0.97, "→")):
+        if names:
+            axes.text(
+                x, place, arrow, fontsize=7, color=FLOOR, ha="center", va="center",
+                transform=at_edge,
+            )  # fmt: skip
 
 
 def _level_marks(study: Study, names: set[str]) -> dict[str, dict[str, Any]]:

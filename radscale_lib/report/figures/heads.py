@@ -42,8 +42,9 @@ def draw_heads(study: Study, tables: Tables) -> Iterator[Drawing]:
             figure = _chart(study, table, heads, task)
         caption = (
             f"{task_title(study, task)}: {metric_name(study, task)} of each arm at its largest "
-            "size (mean over seeds), by head on the same frozen encoders. Heads named with a "
-            f"percentage learnt from that share of the labels; fits are of {study.head_of(task)}."
+            "size (mean over seeds), by head, on the same frozen encoders. Heads named with a "
+            "percentage were trained on that share of the labels; curves elsewhere are of "
+            f"{study.head_of(task)}."
         )
         alt = f"Dot chart of {len(heads)} heads and {table['arm'].n_unique()} arms."
         yield Drawing(f"heads-{task}", figure, table, caption, alt)
@@ -80,8 +81,8 @@ def _label_curves(study: Study, heads: pl.DataFrame, task: str) -> Iterator[Draw
         figure.legend(*handles, loc="outside lower center", ncols=2)
     caption = (
         f"{task_title(study, task)}: {metric_name(study, task)} of each arm at its largest size "
-        "(mean over seeds) against the share of the labelled training patients that a head learnt "
-        "from. Smaller shares lie within larger ones; validation and test images are the same."
+        "(mean over seeds) against the share of the labelled training patients on which a head was "
+        "trained. Smaller shares are part of larger ones; validation and test images are the same."
     )
     yield Drawing(f"labels-{task}", figure, table, caption, f"Curves of {len(names)} heads.")
 
@@ -104,9 +105,11 @@ def _table(study: Study, macro: pl.DataFrame) -> pl.DataFrame:
 def _chart(study: Study, table: pl.DataFrame, heads: list[str], task: str) -> Figure:
     figure = new_figure(column_width(), 0.9 + ROW * len(heads))
     axes = figure.add_subplot()
-    for arm, style in arm_styles(study).items():
+    styles = arm_styles(study)
+    for number, (arm, style) in enumerate(styles.items()):
         of = table.filter(arm=arm)
-        places = [heads.index(head) for head in of["head"]]
+        shift = 0.6 * ((number + 0.5) / len(styles) - 0.5)  # arms that are level stay apart
+        places = [heads.index(head) + shift for head in of["head"]]
         with drawn_for(axes, study, arm):
             axes.plot(
                 of["value"].to_list(), places, label=one_line(arm), marker=style.marker,

@@ -45,8 +45,8 @@ def draw_label_crossovers(study: Study, tables: Tables) -> Iterator[Drawing]:
                 f"{task_title(study, task)}, by label (with its prevalence in the test images): "
                 "images at which each arm overtakes its open weights, with "
                 f"{study.scaling.confidence:.0%} intervals, by the label's pooled curve. Arrows: "
-                "before the smallest size, or not within the studied sizes. Pale: not decided "
-                "among all claims on labels."
+                "before the smallest size, or not within the studied sizes. Pale: undecided after "
+                "correction for all claims on labels."
             )
             within = len(shown.filter(state="within"))
             alt = (

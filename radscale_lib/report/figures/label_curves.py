@@ -68,14 +68,14 @@ def draw_label_curves(study: Study, tables: Tables) -> Iterator[Drawing]:
                 figure = _panels(study, shown, some, task)
             arms = [arm for arm in study.arms if arm in set(shown["arm"])]
             opened = list(dict.fromkeys(study.baseline_of(arm).arm for arm in arms))
-            values = "value" if len(opened) == 1 else "values"
+            scores = "score" if len(opened) == 1 else "scores"
             caption = (
                 f"{task_title(study, task)}, by label: difference in "
                 f"{label_metric_name(study, task)} from the open weights that an arm starts from, "
                 "against the number of pretraining images. Marks: means over seeds, with "
                 f"{study.scaling.confidence:.0%} intervals of the difference over test patients, "
                 "cut off at the panel's edge; lines: the label's pooled curve. Titles: prevalence "
-                f"in the test images, and the {values} of {listed(opened)}."
+                f"in the test images, and the {scores} of {listed(opened)}."
             )
             yield Drawing(name, figure, shown, caption, _alt(shown, some, arms))
 

@@ -38,6 +38,7 @@ from radscale_lib.report.words import (
     number,
     task_title,
 )
+from radscale_lib.scaling.posterior import WIDE_GAP
 from radscale_lib.study import Study
 from radscale_lib.texts import one_line
 
@@ -74,11 +75,22 @@ def draw_scaling(study: Study, tables: Tables) -> Iterator[Drawing]:
                 " Left axis: difference from the open weights of the encoder; right axis: the "
                 "metric; the intervals shown are the metric's."
             )
-        caption = " ".join([what, *figure_notes(study, {task: table}, fits)])
+        caption = " ".join([what, *figure_notes(study, {task: table}, fits), *_gap_note(study)])
         yield Drawing(f"scaling-{task}", figure, table, caption, _alt(study, table, task))
     figure = _grid(study, series, fits, page_width())
     caption = "Metrics of all tasks against the number of pretraining images."
     yield Drawing("scaling", figure, pl.concat(series.values()), caption, caption, in_report=False)
+
+
+def _gap_note(study: Study) -> list[str]:
+    """What a curve is where sizes are far apart."""
+    sizes = np.array(study.subsets.sizes)
+    if not study.arms or not (np.diff(np.log(sizes)) > WIDE_GAP).any():
+        return []
+    return [
+        f"Between sizes more than {np.exp(WIDE_GAP):.0f} times apart a curve returns to its law "
+        "instead of joining the scores on either side: a dip or bump there is not a finding."
+    ]
 
 
 def _alt(study: Study, table: pl.DataFrame, task: str) -> str:
@@ -268,7 +280,7 @@ def _difference_axes(axes: Axes, base: float, metric: str, *, first: bool) -> No
     right.yaxis.set_major_locator(MaxNLocator(4))
     right.tick_params(labelsize=6.5, length=0)
     right.set_ylabel(metric, fontsize=7)
-    ticks = MaxNLocator(5).tick_values(low - base, high - base)
+    ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low - base, high - base)
     kept = [tick for tick in ticks if low <= base + tick <= high]
     digits = max(2, int(np.ceil(-np.log10(np.diff(kept).min()) - 1e-9))) if len(kept) > 1 else 3
     labels = [f"{tick:+.{digits}f}".replace("-", "−") if tick else "0" for tick in kept]

@@ -13,8 +13,8 @@ from radscale_lib.texts import one_line
 
 CAPTION = (
     "How far the first seed’s subsets differ from the whole pool: share in the subset minus share "
-    "in the pool, percentage points. Bold: the 95 % interval over patients leaves out 0, as of "
-    "about 1 property in 20 of even perfectly random subsets."
+    "in the pool, percentage points. Bold: the 95% interval over patients excludes 0, as it "
+    "would for about 1 property in 20 even in perfectly random subsets."
 )
 ALT = (
     "Heat map of the differences in the shares of views and labels between each subset and the "

@@ -43,8 +43,8 @@ def draw_tips(study: Study, tables: Tables) -> Iterator[Drawing]:
         f"Tip localisation: share of {row['tips']:,} tube tips on test images of "
         f"{row['patients']:,} patients that lie within a tenth of the image's side of the patch "
         "most like the mean tip of training images, by layer, with "
-        f"{study.evaluation.confidence:.0%} intervals over patients. Line across: the mean place "
-        "of training tips, which needs no encoder."
+        f"{study.evaluation.confidence:.0%} intervals over patients. Horizontal line: the "
+        "mean place of the training tips, guessed without an encoder."
     )
     alt = (
         f"Share of tips found, of {listed(arms)}: at most {percent(best['found'])} by "

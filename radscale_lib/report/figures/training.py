@@ -7,9 +7,18 @@ from typing import Any
 
 import polars as pl
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
-from radscale_lib.report.style import arm_styles, drawn_for, house_style, new_figure, page_width
+from radscale_lib.report.style import (
+    INK,
+    arm_styles,
+    drawn_for,
+    house_style,
+    new_figure,
+    page_width,
+)
 from radscale_lib.report.words import format_count
 from radscale_lib.study import Run, Study
 from radscale_lib.texts import one_line
@@ -68,9 +77,9 @@ def draw_training(study: Study, tables: Tables) -> Iterator[Drawing]:
         figure = _chart(study, table, arms, drawn)
     runs = table.select("arm", "size", "seed").n_unique()
     caption = (
-        f"The logs of {runs} runs over the samples seen: {', '.join(DRAWN[x] for x in drawn)}; "
-        "a line for each run, darker for more images. Smaller subsets are repeated more often "
-        "within the same budget: see the table of runs."
+        f"Training logs of {runs} runs, against the samples seen: "
+        f"{', '.join(DRAWN[x] for x in drawn)}; a line for each run, darker for more images. "
+        "Smaller subsets are repeated more often within the same budget: see the table of runs."
     )
     alt = f"Line charts of the logs of {runs} runs of {len(arms)} arms."
     yield Drawing("training", figure, table, caption, alt)
@@ -80,34 +89,40 @@ def _chart(study: Study, table: pl.DataFrame, arms: list[str], drawn: list[str])
     width = page_width()
     across = min(len(drawn), max(1, int(width / PANEL)))
     high = math.ceil(len(drawn) / across)
-    figure = new_figure(width, HEIGHT * high * len(arms))
+    figure = new_figure(width, HEIGHT * high * len(arms) + 0.3)
     grid = figure.subplots(high * len(arms), across, squeeze=False)
     panels = grid.reshape(len(arms), high * across)
     styles = arm_styles(study)
+    sizes = table["size"].unique().sort().to_list()
     for row, arm in zip(panels, arms, strict=True):
         of = table.filter(arm=arm)
-        sizes = of["size"].unique().sort().to_list()
         for axes in row[len(drawn) :]:
             axes.set_visible(False)
         for axes, name in zip(row, drawn, strict=False):
             with drawn_for(axes, study, arm):
-                for (size, seed), run in of.drop_nulls(name).group_by(
+                for (size, _), run in of.drop_nulls(name).group_by(
                     "size", "seed", maintain_order=True
                 ):
-                    label = (
-                        f"{format_count(int(str(size)))} images" if seed == of["seed"][0] else None
-                    )
                     axes.plot(
                         run["samples"].to_list(), run[name].to_list(), lw=0.8,
-                        color=styles[arm].colour, label=label,
-                        alpha=(sizes.index(size) + 1) / len(sizes),
+                        color=styles[arm].colour, alpha=(sizes.index(size) + 1) / len(sizes),
                     )  # fmt: skip
             axes.set_ylabel(DRAWN[name])
+            axes.xaxis.set_major_formatter(FuncFormatter(_count))
         row[0].set_title(one_line(arm))
-        row[0].legend(fontsize=6)
     for axes in panels[-1, len(drawn) - across : len(drawn)]:
         axes.set_xlabel("samples seen")
+    handles = [
+        Line2D([], [], lw=1, color=INK, alpha=(place + 1) / len(sizes),
+               label=f"{format_count(size)} images")
+        for place, size in enumerate(sizes)
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, int(width / 1.2)))
     return figure
+
+
+def _count(seen: float, _: int) -> str:
+    return format_count(seen) if seen else "0"
 
 
 FIGURE = FigureKind("training", "runs", draw_training, reads=("encoders/*/log.parquet",))
