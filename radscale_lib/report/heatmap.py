@@ -29,8 +29,8 @@ def heat_map(
 ) -> Figure:
     """Differences around zero, as colours and numbers; sure ones are bold.
 
-    A narrow figure has the second part of a row's name on a separate line, and no numbers if cells
-    are too narrow for them.
+    A narrow figure has the second part of a row's name on separate lines, and signs in place of
+    numbers if cells are too narrow for them.
 
     Args:
         values: [rows, columns]; NaN is left white.
@@ -43,25 +43,31 @@ def heat_map(
     """
     width = page_width()
     longest = max(len(f"{name}{more}") for name, more in rows) + 3
-    broken = longest * LETTERS > 0.45 * width
+    letters = int(0.45 * width / LETTERS)
+    broken = longest > letters
     names = [
-        f"{name}\n{more}" if broken and more else f"{name} ({more})" if more else name
+        f"{name}\n{_lines(more, letters)}"
+        if broken and more
+        else f"{name} ({more})"
+        if more
+        else name
         for name, more in rows
     ]
     taken = max(len(line) for name in names for line in name.split("\n")) * LETTERS
     cell = (width - taken - 0.6) / len(columns)
     many = cell < max(map(len, columns)) * LETTERS
     foot = 0.55 * max(map(len, columns)) * LETTERS if many else 0.1
-    height = ROW * (1.55 if broken and any(more for _, more in rows) else 1)
+    height = ROW * (1 + 0.55 * max(name.count("\n") for name in names))
     figure = new_figure(width, 0.5 + foot + height * len(rows))
     axes = figure.add_subplot()
     largest = max(float(np.nanmax(np.abs(values))), 1e-6)
     reach = reach or largest
     picture = axes.imshow(values, cmap="PuOr_r", norm=TwoSlopeNorm(0, -reach, reach), aspect="auto")
-    for (i, j), value in np.ndenumerate(values) if cell >= CELL else ():
+    for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             axes.text(
-                j, i, show(float(value)), ha="center", va="center", fontsize=6.5,
+                j, i, show(float(value)) if cell >= CELL else _sign(value),
+                ha="center", va="center", fontsize=6.5,
                 color="white" if abs(value) > 0.6 * reach else INK,
                 weight="bold" if sure[i, j] else "normal",
             )  # fmt: skip
@@ -78,3 +84,16 @@ def heat_map(
     title = textwrap.fill(title, int(width / (1.15 * LETTERS)))
     figure.suptitle(title, fontsize=7.5, weight="bold", x=0.01, ha="left")
     return figure
+
+
+def _sign(value: float) -> str:
+    return "+" if value > 0 else "−" if value < 0 else "0"
+
+
+def _lines(text: str, letters: int) -> str:
+    """A text in lines of so many letters, broken at semicolons first."""
+    if len(text) <= letters:
+        return text
+    return "\n".join(
+        textwrap.fill(part, letters, break_on_hyphens=False) for part in text.split("; ")
+    )

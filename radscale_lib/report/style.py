@@ -250,11 +250,33 @@ def new_figure(width: float, height: float, foot: float = 0.0) -> Figure:
     return figure
 
 
+_LAYOUT_TABLES = ["GDEF", "GPOS", "GSUB", "kern"]
+
+
+@contextmanager
+def _fonts_without_layout() -> Iterator[None]:
+    """Leave out of a PDF's fonts the tables that place letters: in a PDF they are placed already.
+
+    Cutting these tables down to the letters of a figure takes longer than drawing it. Matplotlib
+    has no setting for it, so that fontTools' own default is changed for the time.
+    """
+    from fontTools.subset import Options
+
+    before = Options._drop_tables_default
+    Options._drop_tables_default = [*before, *_LAYOUT_TABLES]
+    try:
+        yield
+    finally:
+        Options._drop_tables_default = before
+
+
 def save(figure: Figure, folder: Path, name: str, formats: Iterable[str], dpi: int) -> None:
     """Write `folder/name.<format>` for each format, atomically and without dates."""
     # The layout is expensive, and the same for every format.
-    with house_style():
-        figure.draw_without_rendering()
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        with house_style():
+            layout.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
         # The solver adds in order of memory addresses, so its last bits differ between runs.
@@ -266,7 +288,8 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str], dpi: i
             artist.set_gid(f"values-{number}")
         values[str(artist.get_gid())] = _values[artist]
     for suffix in formats:
-        with atomic_write(folder / f"{name}.{suffix}") as partial, house_style():
+        path = folder / f"{name}.{suffix}"
+        with atomic_write(path) as partial, house_style(), _fonts_without_layout():
             figure.savefig(partial, format=suffix, dpi=dpi, metadata=_NO_DATES[suffix])
             if suffix == "svg" and values:
                 svg = _with_values(partial.read_text("utf-8"), values)

@@ -34,6 +34,8 @@ ROW = 0.17
 GAIN = "gain over the open weights"
 BESIDE = 1.6
 """Minimum width of a panel that has others beside it, inches."""
+EDGE, STEP = 0.09, 0.065
+"""Where the first mark beside an arrow stands, and the next, as shares of the panel's width."""
 Rows = list[dict[str, Any]]
 
 
@@ -123,13 +125,20 @@ def _forest(
             place = tasks.index(row["task"]) * step + arms.index(row["arm"])
             with drawn_for(axes, study, row["arm"]):
                 _draw_row(axes, row, place, styles[row["arm"]])
-        axes.set_xlim(_ends(rows, levels if title == GAIN else {}))
-        for task, gains in levels.items() if title == GAIN else ():
-            _draw_levels(axes, gains, tasks.index(task) * step + len(arms), marks)
+        gains_of = levels if title == GAIN else {}
+        low, high = _ends(rows, gains_of)
+        beyond = {task: _beyond(gains, low, high) for task, gains in gains_of.items()}
+        most = [max((len(found[side]) for found in beyond.values()), default=0) for side in (0, 1)]
+        left, right = (EDGE + STEP * count if count else 0.0 for count in most)
+        span = (high - low) / (1 - left - right)
+        axes.set_xlim(low - left * span, high + right * span)
+        for task, gains in gains_of.items():
+            place = tasks.index(task) * step + len(arms)
+            _draw_levels(axes, gains, place, marks, beyond[task])
         axes.set_title(title, fontsize=7.5)
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)
-        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     for axes in grid if beside else grid[-1:]:
         axes.set_xlabel("difference of the metric")
     middle = (len(arms) - 1) / 2
@@ -170,17 +179,25 @@ def _ends(rows: Rows, levels: dict[str, dict[str, float]]) -> tuple[float, float
     return low - pad, high + pad
 
 
-def _draw_levels(
-    axes: Axes, gains: dict[str, float], place: int, marks: dict[str, dict[str, Any]]
-) -> None:
-    """Baselines and floors in a row; those beyond the panel beside an arrow at its edge."""
-    low, high = axes.get_xlim()
-    at_edge = axes.get_yaxis_transform()
+def _beyond(gains: dict[str, float], low: float, high: float) -> tuple[list[str], list[str]]:
+    """Names of those below and above a panel, the farthest first."""
     order = sorted(gains, key=lambda name: gains[name])
     below = [name for name in order if gains[name] < low]
-    above = [name for name in order[::-1] if gains[name] > high]
-    edges = {name: 0.09 + 0.065 * k for k, name in enumerate(below)}
-    edges |= {name: 0.91 - 0.065 * k for k, name in enumerate(above)}
+    return below, [name for name in order[::-1] if gains[name] > high]
+
+
+def _draw_levels(
+    axes: Axes,
+    gains: dict[str, float],
+    place: int,
+    marks: dict[str, dict[str, Any]],
+    beyond: tuple[list[str], list[str]],
+) -> None:
+    """Baselines and floors in a row; those beyond the panel beside an arrow at its edge."""
+    at_edge = axes.get_yaxis_transform()
+    below, above = beyond
+    edges = {name: EDGE + STEP * k for k, name in enumerate(below)}
+    edges |= {name: 1 - EDGE - STEP * k for k, name in enumerate(above)}
     for name, value in gains.items():
         where = {"transform": at_edge} if name in edges else {}
         (mark,) = axes.plot(edges.get(name, value), place, ls="", **marks[name], **where)

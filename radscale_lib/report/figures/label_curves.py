@@ -146,15 +146,19 @@ def _panels(study: Study, table: pl.DataFrame, labels: Sequence[str], task: str)
     margin = (right / left) ** 0.05
     named = {0, len(sizes) // 2, len(sizes) - 1} if len(sizes) > 4 else range(len(sizes))
     ticks = [format_count(size) if i in named else "" for i, size in enumerate(sizes)]
-    of_label = {target: group for (target,), group in table.group_by("target")}
+    parts = table.partition_by("target", "arm", "kind", as_dict=True)
+    of_label = table.partition_by("target", as_dict=True)
     for axes, label in zip(panels, labels, strict=True):
-        of = of_label[label]
+        of = of_label[label,]
         axes.set_xscale("log")
         axes.axhline(0, color=BASELINE, lw=0.7, ls=(0, (3, 2)))
         for number_, (arm, style) in enumerate(styles.items()):
             nudge = margin ** (0.3 * (number_ - (len(styles) - 1) / 2))
             with drawn_for(axes, study, arm):
-                _draw_arm(axes, of.filter(arm=arm), style, nudge)
+                points, curve = (
+                    parts.get((label, arm, kind), table.clear()) for kind in ("mean", "fit")
+                )
+                _draw_arm(axes, points, curve, style, nudge)
         axes.set_xlim(left / margin, right * margin)
         axes.set_ylim(low, high)
         axes.set_xticks(places.to_list(), ticks, fontsize=6)
@@ -190,9 +194,10 @@ def _limits(table: pl.DataFrame) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _draw_arm(axes: Axes, rows: pl.DataFrame, style: ArmStyle, nudge: float) -> None:
-    means, curve = rows.filter(kind="mean"), rows.filter(kind="fit").sort("images")
-    curve = curve.filter(pl.col("images") <= (means["images"].max() or 0))
+def _draw_arm(
+    axes: Axes, means: pl.DataFrame, curve: pl.DataFrame, style: ArmStyle, nudge: float
+) -> None:
+    curve = curve.sort("images").filter(pl.col("images") <= (means["images"].max() or 0))
     axes.plot(
         curve["images"].to_list(), curve["difference"].to_list(), color=style.colour, lw=1,
         ls=style.dash,

@@ -18,6 +18,8 @@ from radscale_lib.texts import one_line
 
 PICTURE = 1.7
 """Width of the image, in widths of a map."""
+SMALL = 0.75
+"""Width of a map beside which words stand one below the other, inches."""
 COSINE, COLOURS = Normalize(-1, 1), "cividis"
 
 
@@ -44,6 +46,7 @@ def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
     """The image with the tip marked, and a row of maps for each size."""
     sizes, levels = sorted(set(maps["size"])), sorted(set(maps["level"]))
     side = (page_width() - 0.9) / (len(levels) + PICTURE)
+    small = side < SMALL
     figure = new_figure(page_width(), side * len(sizes) + 0.42)
     widths = [PICTURE, *[1.0] * len(levels)]
     grid = figure.add_gridspec(len(sizes), len(levels) + 1, width_ratios=widths)
@@ -62,11 +65,13 @@ def _figure(table: pl.DataFrame, maps: pl.DataFrame) -> Figure:
             cell.set_title(f"layer {row['level']}", fontsize=7.5, weight="normal", loc="center")
         if j == 0:
             seen = f"{format_count(row['size'])} images" if row["size"] else "open weights"
-            cell.set_ylabel(seen, fontsize=7.5)
+            cell.set_ylabel(
+                seen.replace(" ", "\n") if small else seen, fontsize=6 if small else 7.5
+            )
         cells.append(cell)
     scale = ScalarMappable(COSINE, COLOURS)
     bar = figure.colorbar(scale, ax=cells, shrink=0.8, aspect=26, pad=0.015, ticks=[-1, 0, 1])
-    bar.set_label("cosine similarity with the tip", fontsize=7)
+    bar.set_label(f"cosine similarity{'' if small else ' with the tip'}", fontsize=7)
     bar.outline.set_visible(False)
     figure.suptitle(picture["arm"], fontsize=8.5, weight="bold", x=0.01, ha="left", color=INK)
     return figure

@@ -40,7 +40,10 @@ def draw_subsets(study: Study, tables: Tables) -> Iterator[Drawing]:
         figure = heat_map(
             values,
             sure,
-            [(one_line(f"{PROPERTIES[group]}{name}"), "") for group, name in properties],
+            [
+                (one_line(f"{PROPERTIES[group]}{name}".replace("_", " ")), "")
+                for group, name in properties
+            ],
             [format_count(size) for size in sizes],
             "Share in the subset minus share in the pool, percentage points, by number of images",
             lambda value: number(value, 1, sign=True),
