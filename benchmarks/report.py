@@ -87,9 +87,10 @@ def jobs(results: Path, out: Path) -> list[Row]:
 
 def kinds(results: Path, out: Path) -> tuple[list[Row], int]:
     """Each kind of figure, dearest first, and how many figures there are."""
-    from radscale_lib.report.draw import draw_figures, listed_figures
+    from radscale_lib.report.draw import draw_figures
     from radscale_lib.report.figures import figures
     from radscale_lib.report.finished import tables_of
+    from radscale_lib.report.listing import listed_figures
     from radscale_lib.study import load_study
 
     study, tables, rows, count = load_study(study_file(results, out)), tables_of(results), [], 0

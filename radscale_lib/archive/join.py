@@ -9,8 +9,9 @@ import polars as pl
 
 from radscale_lib.archive.joinkeys import ALL_DIFFERENCES, KEYS, Identity, differences, without
 from radscale_lib.archive.jointable import table_facts
+from radscale_lib.archive.near import OTHER_KEY
 
-JOINED, SHARED, OTHER_KEY = "joined", "shared", "other_key"
+JOINED, SHARED = "joined", "shared"
 """How a file and a row were matched; otherwise the differences of their keys, joined by `+`."""
 
 LINE = "@row"

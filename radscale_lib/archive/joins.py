@@ -7,16 +7,17 @@ partitions are, so what a partition joined by such a key is undone here.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 
-from radscale_lib.archive.join import JOINED, OTHER_KEY, SHARED
+from radscale_lib.archive.join import JOINED, SHARED
 from radscale_lib.archive.jointable import TableFacts
 from radscale_lib.archive.ledger import TABLES_KEY
+from radscale_lib.archive.near import near_text
 from radscale_lib.archive.sections import Texts
 from radscale_lib.shards.parquet import write_table
 
@@ -231,45 +232,6 @@ class Joins:
 def write_joins(path: Path, joins: Joins) -> None:
     """Write the audit as `joins.parquet`."""
     write_table(path, joins.table().to_arrow())
-
-
-def near_text(
-    table: str,
-    state: str,
-    count: int | str,
-    rows: int | str,
-    ignored: Sequence[str] = (),
-    what: str = "rows",
-) -> str:
-    """Rows that would be joined if their keys were written as in the headers, and how to do it.
-
-    Counts may be text, where small ones are not shown.
-    """
-    some, all_ = (number if isinstance(number, str) else f"{number:,}" for number in (count, rows))
-    many = f"{some} of {all_} {what} would match"
-    if state == OTHER_KEY:
-        return (
-            f"{many} by accession_number, but have a more specific key that no file has: blank or "
-            "remove that column"
-        )
-    names = [part.partition(":")[0] for part in state.split("+")]
-    said = [
-        f"if padded with zeros to {part.partition(':')[2]} digits"
-        if part.startswith("leading_zeros:")
-        else _SAID[part]
-        for part in state.split("+")
-    ]
-    setting = ", ".join([*ignored, *(name for name in names if name not in ignored)])
-    return f"{many} {' and '.join(said)} (joins.{table}.ignore: [{setting}])"
-
-
-_SAID = {
-    "apostrophe": "without the apostrophe or the = that a spreadsheet put around them",
-    "decimals": "without decimals",
-    "case": "if case did not count",
-    "punctuation": "without punctuation and blanks",
-    "leading_zeros": "without leading zeros",
-}
 
 
 def _number(column: str) -> pl.Expr:

@@ -59,8 +59,8 @@ def _findings(
     study: Study, name: str, table: str, path: Path, identities: "Sequence[Identity]"
 ) -> Iterator[Finding]:
     from radscale_lib.archive.join import JOINED, SHARED, Join
-    from radscale_lib.archive.joins import near_text
     from radscale_lib.archive.jointable import form_of, write_join_table
+    from radscale_lib.archive.near import near_text
     from radscale_lib.archive.tablefile import TableError
 
     archive, place = study.archives[name], study.key_of(name)

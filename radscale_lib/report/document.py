@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from radscale_lib.archive.joins import near_text
+from radscale_lib.archive.near import near_text
 from radscale_lib.metrics import metrics
 from radscale_lib.report import sentences
 from radscale_lib.report.answers import answers
@@ -19,14 +19,13 @@ from radscale_lib.report.cells import apart, merged, told
 from radscale_lib.report.checklists import checklist_rows
 from radscale_lib.report.compared import difference_tasks, subgroup_tasks
 from radscale_lib.report.costs import cost_rows
-from radscale_lib.report.draw import Listed, listed_figures
 from radscale_lib.report.elsewhere import replicated
-from radscale_lib.report.figures.archives import NO_FITS
 from radscale_lib.report.figures.base import SECTIONS
 from radscale_lib.report.flow import flow_diagram
 from radscale_lib.report.inline import inline_svg
 from radscale_lib.report.labels import labels_section
-from radscale_lib.report.series import SCORED, task_series
+from radscale_lib.report.listing import Listed, listed_figures
+from radscale_lib.report.series import NO_FITS, SCORED, task_series
 from radscale_lib.report.sources import figure_sources, packages, sources
 from radscale_lib.report.subsets import split_rows, subset_rows
 from radscale_lib.report.words import (

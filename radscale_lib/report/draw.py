@@ -2,36 +2,19 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TypedDict
 
 from radscale_lib.exports import write_csv, write_latex, write_markdown
-from radscale_lib.files import atomic_write, read_json, write_json
+from radscale_lib.files import atomic_write, write_json
 from radscale_lib.report.figures import Drawing, FigureKind, Tables, figures
+from radscale_lib.report.listing import LIST, Listed
 from radscale_lib.report.publish import published
 from radscale_lib.report.style import COLUMN, save, styled, wide
 from radscale_lib.study import Study
 from radscale_lib.texts import plain
 
-LIST = "figures.json"
 PATIENTS = "patients"
 """Folder below `figures/` for those that show images of patients; it is never released."""
 MM_PER_INCH = 25.4
-
-
-class Listed(TypedDict):
-    """A figure's entry in the report.
-
-    Its file below `figures/`, section, caption, alternative text, and patterns of the files it
-    shows.
-    """
-
-    name: str
-    section: str
-    shows_patients: bool
-    wide: bool
-    caption: str
-    alt: str
-    reads: list[str]
 
 
 def draw_figures(
@@ -102,12 +85,3 @@ def _listed(kind: FigureKind, drawing: Drawing, private: bool) -> Listed:
         alt=plain(drawing.alt),
         reads=list(kind.reads),
     )
-
-
-def listed_figures(folder: Path) -> list[Listed]:
-    """The figures drawn for the report into a folder `figures/`; empty if it has no list."""
-    path = folder / LIST
-    if not path.exists():
-        return []
-    found: list[Listed] = read_json(path)["figures"]
-    return found

@@ -25,6 +25,8 @@ SERIES_SCHEMA = pl.Schema(
         "upper": pl.Float64,
     }
 )
+NO_FITS = pl.DataFrame(schema={"task": pl.String, "arm": pl.String, "chosen": pl.Boolean})
+"""A table of fits for where none is drawn."""
 SCORED = ("mean", "baseline", "floor")
 """Kinds of plotted rows with a score of an arm, with or without a size."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from radscale_lib.files import read_json
-from radscale_lib.report.draw import Listed
+from radscale_lib.report.listing import Listed
 
 JOBS = {
     "scores": "scores of all runs",

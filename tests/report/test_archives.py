@@ -101,10 +101,10 @@ def test_the_page_has_a_section_that_says_what_is_not_scored(example, study, pag
     section = re.search(r'<section id="test-archives".*?</section>', page, re.S)
     assert section is not None
     text = " ".join(re.sub(r"<[^>]+>", " ", section[0]).split())
-    assert "Labels that it does not have: nodule." in text
+    assert "Labels that the archive does not have: nodule." in text
     assert (
-        "Not scored, since it lacks their table or labels: segmentation and report generation."
-        in text
+        "Tasks that were not scored, since the archive has no table or labels for them: "
+        "segmentation and report generation." in text
     )
     assert len(re.findall(r'id="at-\d">Test archive', section[0])) == 2
     assert len(re.findall(r'id="laws-\d-caption"', section[0])) == 2

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from scipy.stats import binomtest
 
-from radscale_lib.report.draw import listed_figures
 from radscale_lib.report.figures.calibration import MOST, calibration_table, draw_calibration
+from radscale_lib.report.listing import listed_figures
 
 
 def test_bins_are_those_of_the_largest_size_and_of_the_open_weights(example):

@@ -9,9 +9,10 @@ from matplotlib.text import Text
 from radscale_lib.cli.figures import main
 from radscale_lib.exports import write_latex, write_markdown
 from radscale_lib.report.bylabel import pages
-from radscale_lib.report.draw import draw_figures, listed_figures
+from radscale_lib.report.draw import draw_figures
 from radscale_lib.report.figures import figures
 from radscale_lib.report.figures.heads import draw_heads
+from radscale_lib.report.listing import listed_figures
 from radscale_lib.report.series import task_series
 from radscale_lib.report.style import arm_styles, house_style, wide
 from radscale_lib.study import parse_study

@@ -11,7 +11,8 @@ from radscale_lib.report.answers import answers, label_comparisons
 from radscale_lib.report.checklists import checklist_rows
 from radscale_lib.report.costs import cost_rows
 from radscale_lib.report.document import _figures, _gaps, _stated
-from radscale_lib.report.draw import draw_figures, listed_figures
+from radscale_lib.report.draw import draw_figures
+from radscale_lib.report.listing import listed_figures
 from radscale_lib.report.sentences import studied
 from radscale_lib.report.words import interval, percent
 from radscale_lib.study import parse_study

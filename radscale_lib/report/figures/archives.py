@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from radscale_lib.report.figures.base import Drawing, FigureKind, Tables
 from radscale_lib.report.figures.scaling import draw_scaling
-from radscale_lib.report.series import task_series
+from radscale_lib.report.series import NO_FITS, task_series
 from radscale_lib.report.style import (
     arm_styles,
     column_width,
@@ -82,9 +82,6 @@ def archive_table(study: Study, tables: Tables, task: str) -> pl.DataFrame:
         series = task_series(study, of.scores, NO_FITS, task).filter(pl.col("kind") != "run")
         parts.append(series.select(pl.lit(archive).alias("archive"), pl.exclude("form", "seed")))
     return pl.concat(parts)
-
-
-NO_FITS = pl.DataFrame(schema={"task": pl.String, "arm": pl.String, "chosen": pl.Boolean})
 
 
 def _chart(study: Study, table: pl.DataFrame, places: list[str], task: str) -> Figure:

@@ -280,7 +280,7 @@ def _difference_axes(axes: Axes, base: float, metric: str, *, first: bool) -> No
     right.yaxis.set_major_locator(MaxNLocator(4))
     right.tick_params(labelsize=6.5, length=0)
     right.set_ylabel(metric, fontsize=7)
-    ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low - base, high - base)
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low - base, high - base)
     kept = [tick for tick in ticks if low <= base + tick <= high]
     digits = max(2, int(np.ceil(-np.log10(np.diff(kept).min()) - 1e-9))) if len(kept) > 1 else 3
     labels = [f"{tick:+.{digits}f}".replace("-", "−") if tick else "0" for tick in kept]
