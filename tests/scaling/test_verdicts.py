@@ -80,9 +80,10 @@ def test_labels_cross_where_their_verdicts_are_decided(tables):
     for name, other in (("difference", "value"), ("difference_upper", "upper")):
         assert both[name].to_list() == pytest.approx(both[other].to_list())
     open_ = both.filter(verdict="undecided")
-    assert set(open_["state"]) == {"undetermined"} and open_["size"].null_count() == len(open_)
+    assert set(open_["state"]) == {"undetermined"}
+    assert open_["crossover"].null_count() == len(open_)
     within = both.filter(state="within")
-    assert len(within) and within["size"].is_between(50, 1200).all()
+    assert len(within) and within["crossover"].is_between(50, 1200).all()
     assert (within["verdict"] == "supported").all()
 
 

@@ -126,12 +126,12 @@ def _forest(
             with drawn_for(axes, study, row["arm"]):
                 _draw_row(axes, row, place, styles[row["arm"]])
         gains_of = levels if title == GAIN else {}
-        low, high = _ends(rows, gains_of)
-        beyond = {task: _beyond(gains, low, high) for task, gains in gains_of.items()}
+        start, end = _ends(rows, gains_of)
+        beyond = {task: _beyond(gains, start, end) for task, gains in gains_of.items()}
         most = [max((len(found[side]) for found in beyond.values()), default=0) for side in (0, 1)]
         left, right = (EDGE + STEP * count if count else 0.0 for count in most)
-        span = (high - low) / (1 - left - right)
-        axes.set_xlim(low - left * span, high + right * span)
+        span = (end - start) / (1 - left - right)
+        axes.set_xlim(start - left * span, end + right * span)
         for task, gains in gains_of.items():
             place = tasks.index(task) * step + len(arms)
             _draw_levels(axes, gains, place, marks, beyond[task])
@@ -199,8 +199,8 @@ def _draw_levels(
     edges = {name: EDGE + STEP * k for k, name in enumerate(below)}
     edges |= {name: 1 - EDGE - STEP * k for k, name in enumerate(above)}
     for name, value in gains.items():
-        where = {"transform": at_edge} if name in edges else {}
-        (mark,) = axes.plot(edges.get(name, value), place, ls="", **marks[name], **where)
+        where = at_edge if name in edges else axes.transData
+        (mark,) = axes.plot(edges.get(name, value), place, ls="", transform=where, **marks[name])
         tell_values(mark, [f"{name}: {number(value, sign=True)}"])
     for names, x, arrow in ((below, 0.03, "←"), (above, 0.97, "→")):
         if names:
