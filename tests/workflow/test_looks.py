@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,20 @@ def test_a_run_deletes_nothing_that_a_journal_names(results: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
     assert (results.parents[1] / "precious").exists()
     assert guard.holder(results / ".running") == ""
+
+
+def test_code_of_two_checkouts_is_refused(tmp_path: Path) -> None:
+    """Jobs would refuse the ids that Snakemake gives them, and Snakemake delete their results."""
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "radscale_lib", other / "radscale_lib")
+    ended = forked.snakemake(
+        tmp_path,
+        os.environ | {"PYTHONPATH": f"{other}:{ROOT}:{ROOT / 'workflow/logger'}"},
+        *("--snakefile", ROOT / "Snakefile", "--configfile", ROOT / "config/smoke.yaml"),
+        *("--cores", "1", "--dry-run", "--logger", "radscale"),
+    )
+    assert ended.returncode == 1
+    assert f"{other}: snakemake runs with this code, and its jobs would with that of {ROOT}" in (
+        ended.stdout + ended.stderr
+    )
+    assert list(tmp_path.iterdir()) == [other]

@@ -29,6 +29,15 @@ elif workflow.deployment_settings.deployment_method:
 for variable, folder in FIRST.items():
     environ[variable] = pathsep.join(filter(None, [str(folder), environ.get(variable)]))
 
+import radscale_lib  # by the logger, it may be loaded already
+
+LOADED = Path(radscale_lib.__file__).parents[1].resolve()
+if "PYTHONPATH" in FIRST and LOADED != ROOT.resolve():
+    raise WorkflowError(
+        f"{LOADED}: snakemake runs with this code, and its jobs would with that of {ROOT}: use an "
+        f"environment of {ROOT} (make env), or set PYTHONPATH to {ROOT}{pathsep}{ROOT}/workflow/logger"
+    )
+
 from radscale_lib.archive import listing, retries
 from radscale_lib.files import make_private
 from radscale_lib.planning.needs import minutes, megabytes
