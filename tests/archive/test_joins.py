@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radscale_lib.archive import jointable
 from radscale_lib.archive.catalog import CatalogError, merge, partitions_of
 from radscale_lib.archive.ingest import Outputs, Sources, ingest
 from radscale_lib.archive.joinkeys import ALL_DIFFERENCES, differences, key_of, without
@@ -261,18 +262,19 @@ def test_a_key_that_lost_digits_is_refused(tmp_path, key):
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_contradicting_rows_are_found_wherever_they_are(tmp_path):
+def test_contradicting_rows_are_found_wherever_they_are(tmp_path, monkeypatch):
     """Beyond the rows that are converted at a time, and not among placeholders."""
-    keys = [f"A{n}" for n in range(60_000)]
+    monkeypatch.setattr(jointable, "_BATCH", 500)
+    keys = [f"A{n}" for n in range(600)]
     path = tmp_path / "reports.csv"
     reports(*keys, "0", "0", "A7").write_csv(path)
     with pytest.raises(TableError) as caught:
         write_join_table("reports", path, LABELS, tmp_path / "out.parquet")
-    assert "rows 9 and 60004 have the same key and differ: keep one of them" in str(caught.value)
-    texts = [*(["same"] * 60_000), "one", "other", "same"]
+    assert "rows 9 and 604 have the same key and differ: keep one of them" in str(caught.value)
+    texts = [*(["same"] * 600), "one", "other", "same"]
     reports(*keys, "0", "0", "A7", findings=texts).write_csv(path)
     facts = write_join_table("reports", path, LABELS, tmp_path / "out.parquet")
-    assert (facts.rows, facts.placeholders) == (60_003, 2)
+    assert (facts.rows, facts.placeholders) == (603, 2)
 
 
 def test_spreadsheet_errors_in_texts_are_blank_and_refused_in_labels(tmp_path):
