@@ -31,6 +31,7 @@ from scripts.pretrain import main as pretrain_script
 from tests.pretrain.archive import STUDY, Archive, write_archive
 from tests.pretrain.runs import batches_of, command, environment, job, run, trainer_of
 from tests.startup import HEAVY, run_without
+from tests.workflow import forked
 
 OUTPUTS = ("encoder.safetensors", "encoder.json", "log.parquet")
 BASES = {"mi2-both": "mi2-open", "mi2-reports": "mi2-open", "rad-dino": "rad-dino-open"}
@@ -243,7 +244,7 @@ def test_killed_runs_go_on_exactly(arm: str, tmp_path: Path) -> None:
     archive = long_archive(tmp_path, steps=40, minutes=1e-9)  # a checkpoint each step
     pretrain(job(archive, arm, work=tmp_path / "whole" / "work"), tmp_path / "whole", 1)
     out = tmp_path / "cut"
-    arguments = command(archive, arm, out)
+    arguments = [forked.python(), *command(archive, arm, out)[1:]]
     for step in (3, 17):
         process = start_and_wait(arguments, step)
         assert process.poll() is None

@@ -9,10 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -60,7 +60,7 @@ class Checkout:
 
     def command(self, *options: str, cores: int = 2) -> list[str]:
         return [
-            *(sys.executable, "-m", "snakemake", "--cores", str(cores)),
+            *(forked.python(), "-m", "snakemake", "--cores", str(cores)),
             *("--configfile", self.study_path, *options),
         ]
 
@@ -71,7 +71,7 @@ class Checkout:
 
     def radscale(self, *options: str) -> str:
         """Run the command `radscale` to the end; what it prints, or a failed test."""
-        return self._ended([sys.executable, "-m", "radscale_lib.cli", *options]).stdout
+        return self._ended([forked.python(), "-m", "radscale_lib.cli", *options]).stdout
 
     def _ended(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
         """Run a command in the checkout to its end, which must be a good one."""
@@ -91,20 +91,24 @@ class Checkout:
         """Start snakemake; within the block it can be watched and killed, after it it is ended."""
         log = self.folder / f"snakemake-{time.monotonic_ns()}.log"
         began = time.time()
+        alive, held = os.pipe()
         with log.open("w") as stream:
             process = subprocess.Popen(
                 self.command(*options, cores=cores),
                 cwd=self.folder,
                 env=self.environment(),
+                stdin=held,
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
             )
-        running = Running(self, process, log, began)
-        try:
-            yield running
-        finally:
-            running.kill()
+        os.close(held)
+        with os.fdopen(alive, "rb") as ends:
+            running = Running(self, process, log, began, ends)
+            try:
+                yield running
+            finally:
+                running.kill()
 
     def plan(self, *options: str, study: str = "") -> list[dict[str, Any]]:
         """The jobs that would run, asked of Snakemake as `scripts/plan.py` asks."""
@@ -128,7 +132,7 @@ class Checkout:
         study = study or self.study_path
         ended = subprocess.run(
             [
-                *(sys.executable, f"scripts/{script}", "--study", study, "--json"),
+                *(forked.python(), f"scripts/{script}", "--study", study, "--json"),
                 *("--", *options, "--configfile", study),
             ],
             cwd=self.folder,
@@ -179,13 +183,25 @@ class Running:
     process: subprocess.Popen[bytes]
     log: Path
     began: float
+    ends: BinaryIO
+    """At its end when no process is left."""
+    read: tuple[tuple[int, int], list[dict[str, Any]]] = ((0, 0), [])
+    """Size and time of the journal when it was last read, and its entries of this call."""
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The journal of this call."""
+        path = self.checkout.results / NAME
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            if (now := (state.st_size, state.st_mtime_ns)) != self.read[0]:
+                lines = path.read_bytes().splitlines(keepends=True)
+                entries = [json.loads(line) for line in lines if line.endswith(b"\n")]
+                self.read = now, [entry for entry in entries if entry["time"] >= self.began]
+        return self.read[1]
 
     def events(self, event: str, rule: str, **wildcards: str) -> int:
         """How many jobs of a rule have had an event in this call: `start`, `done` or `failed`."""
-        path = self.checkout.results / NAME
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        entries = [json.loads(line) for line in lines if line.endswith(b"\n")]
-        entries = [entry for entry in entries if entry["time"] >= self.began]
+        entries = self.entries()
         jobs = {
             entry["job"]
             for entry in entries
@@ -214,6 +230,7 @@ class Running:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            self.ends.read()
 
     def finish(self, code: int = 0) -> str:
         """Wait for the end; what was said, or a failed test for another exit code."""

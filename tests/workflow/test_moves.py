@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 
 from radscale_lib.files import read_json
 from radscale_lib.provenance.manifest import manifest_names, path_of, read_manifest
+from tests.workflow import forked
 from tests.workflow.checkout import TINY, Checkout, copy_checkout
 
 pytestmark = pytest.mark.slow
@@ -133,7 +133,8 @@ def test_accepted_after_a_move(tiny: Checkout, tmp_path: Path) -> None:
     source.write_text(source.read_text() + "\n\ndef renamed() -> None:\n    pass\n")
     planned = there.plan()
     assert len(planned) > 30
-    command = [sys.executable, "scripts/accept.py", "--study", TINY, "--reason", "renamed a helper"]
+    options = ("--study", TINY, "--reason", "renamed a helper")
+    command = [forked.python(), "scripts/accept.py", *options]
     ended = subprocess.run(
         command, cwd=there.folder, env=there.environment(), capture_output=True, text=True
     )
@@ -160,7 +161,7 @@ def test_accepted_after_a_move(tiny: Checkout, tmp_path: Path) -> None:
 
 def test_what_is_not_there_cannot_be_accepted(tiny: Checkout) -> None:
     (tiny.results / "fits.parquet").unlink()
-    command = [sys.executable, "scripts/accept.py", "--study", TINY, "--reason", "none"]
+    command = [forked.python(), "scripts/accept.py", "--study", TINY, "--reason", "none"]
     ended = subprocess.run(
         command, cwd=tiny.folder, env=tiny.environment(), capture_output=True, text=True
     )

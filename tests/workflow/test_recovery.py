@@ -26,7 +26,7 @@ KILLS = (
     ("start", "draw_figures", 1),
 )
 """What the journal says, of how many jobs of a rule, shortly before each kill."""
-LONGEST_SECONDS = 2.0
+LONGEST_SECONDS = 1.0
 """From the journal's word to the kill: jobs are hit as they start, work and write."""
 
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter
 
 import polars as pl
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from radscale_lib.study import load_study
+from tests.workflow import forked
 from tests.workflow.checkout import Checkout
 from workflow.journal import NAME, read_journal
 
@@ -45,7 +45,7 @@ def test_the_settings_are_the_study(finished: Checkout) -> None:
 def test_plan_and_status_need_no_cores(finished: Checkout) -> None:
     for target, said in (("plan", "Nothing to do"), ("status", "Study 'smoke'")):
         ended = subprocess.run(
-            [sys.executable, "-m", "snakemake", target, "--configfile", finished.study_path],
+            [forked.python(), "-m", "snakemake", target, "--configfile", finished.study_path],
             cwd=finished.folder,
             env=finished.environment(),
             capture_output=True,

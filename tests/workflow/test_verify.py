@@ -4,7 +4,6 @@ import json
 import shlex
 import shutil
 import subprocess
-import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from radscale_lib.files import read_json, write_json
 from radscale_lib.provenance.manifest import manifest_names, path_of, read_manifest
 from radscale_lib.provenance.verify import verify
+from tests.workflow import forked
 from tests.workflow.checkout import TINY, Checkout
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ def problems(results: Path) -> dict[str, str]:
 
 def run(checkout: Checkout, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *command],
+        [forked.python(), *command],
         cwd=checkout.folder,
         env=checkout.environment(),
         capture_output=True,
