@@ -20,9 +20,9 @@ WORDS = {
 Row = Mapping[str, Any]
 """A row of the verdicts."""
 SOMETIMES = "Partly"
-"""Answers where the mean over all cases is not sure, but some cases surely gain and none loses."""
+"""Answers where the mean over all cases is undecided, but some surely gain and none loses."""
 SO_FAR = "So far"
-"""Answers where the curves rise for sure, but not that they go on rising."""
+"""Answers where curves surely rise up to the largest size, but a further gain is not shown."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def _more_images(study: Study, macro: pl.DataFrame) -> Answer:
 
 
 def _named_gain(tested: Sequence[Row]) -> tuple[Row, str]:
-    """The curve that stands for all, and what it is among them."""
+    """The curve whose number is shown, and how it stands out."""
     gains, losses = _decided(tested)
     if gains:
         return max(gains, key=lambda row: row["value"]), "the largest gain shown"
