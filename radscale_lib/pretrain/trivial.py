@@ -99,7 +99,7 @@ def _posterise(image: Grey, by: float) -> Grey:
 
 
 def _solarise(image: Grey, by: float) -> Grey:
-    """Invert greys above a threshold, which falls from 255 to 0."""
+    """Invert greys from a threshold on, which falls from 255 to 0."""
     table = np.where(255 * (1 - by) <= _GREYS, 255 - _GREYS, _GREYS).astype(np.uint8)
     return np.asarray(cv2.LUT(image, table))
 

@@ -193,7 +193,8 @@ def _more_images(study: Study, macro: pl.DataFrame) -> Answer:
     rises, falls = _decided(risen)
     if rises and not (gains or losses):
         best = max(rises, key=lambda row: row["value"])
-        sizes = " to ".join(format_count(study.subsets.sizes[place]) for place in (0, -1))
+        of_arm = study.arms[best["arm"]].sizes or study.subsets.sizes
+        sizes = " to ".join(format_count(size) for size in (min(of_arm), max(of_arm)))
         what = (
             f"change from {sizes} images for {_where(study, best)}, the largest rise shown; "
             f"that {horizon} would gain more is not shown"
@@ -204,6 +205,8 @@ def _more_images(study: Study, macro: pl.DataFrame) -> Answer:
     word = "Mixed" if len(found) == 2 else WORDS[next(iter(found), "undecided")]
     best, what = _named_gain(tested)
     what = f"change with {horizon} for {_where(study, best)}, {what}"
+    if falls and not (gains or losses):
+        what += f"; curves of {len(falls)} of {len(risen)} arm-task pairs surely fall"
     return Answer(question, word, _number(best), what, counts)
 
 

@@ -141,9 +141,10 @@ def mean_of_seeds(
 
 
 def _over_seeds(group: pl.DataFrame) -> tuple[float, NDArray[np.float64] | None]:
-    """Mean over seeds of the value and of each bootstrap draw."""
+    """Mean over seeds of the value, and of each bootstrap draw if all have an interval."""
     value = float(np.mean(group["value"].to_numpy()))
     resamples = group["resamples"]
-    if resamples.null_count() or resamples.list.len().n_unique() != 1:
+    withheld = "note" in group.columns and group["note"].count()
+    if withheld or resamples.null_count() or resamples.list.len().n_unique() != 1:
         return value, None
     return value, np.array(resamples.to_list(), dtype=np.float64).mean(axis=0)

@@ -273,7 +273,7 @@ class Answer:
 
     Attributes:
         rows: of PREDICTIONS_SCHEMA.
-        draws: errors [DRAWS, rows]; None if the curve cannot be fitted.
+        draws: errors [DRAWS, rows]; [0, rows] if the curve cannot be fitted.
         report: what to know about the fit, line by line.
     """
 

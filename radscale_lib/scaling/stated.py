@@ -28,7 +28,7 @@ class Statement:
     Attributes:
         name: its name.
         better: arms claimed to be better.
-        than: arms or baselines that they must all be better than; None: each arm's own baseline.
+        than: arms or baselines, all of which they are compared with; None: each arm's own baseline.
         tasks: tasks over which the claim is averaged.
         at: size: the smallest or the largest that both sides have, or a nominal size.
         what: whether to compare the value at that size, or the slope.

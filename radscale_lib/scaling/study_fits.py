@@ -140,6 +140,10 @@ def _fit_task(study: Study, scores: pl.DataFrame, task: str) -> TaskFits:
     for arm in study.arms:
         runs = macro.filter((pl.col("arm") == arm) & (pl.col("size") > 0))
         baseline = study.baseline_of(arm).arm
+        if len(runs.filter(_has_interval(runs))) < len(runs):
+            note = runs.filter(~_has_interval(runs))["note"][0]
+            refused[arm] = f"runs without an interval: {note}"
+            continue
         try:
             curve = StudyCurve.read(runs, macro.filter(pl.col("arm") == baseline))
             options: dict[str, Any] = {
@@ -161,6 +165,11 @@ def _fit_task(study: Study, scores: pl.DataFrame, task: str) -> TaskFits:
     return _pooled(TaskFits(task, metric, arms, refused, macro), by_label)
 
 
+def _has_interval(rows: pl.DataFrame) -> pl.Expr:
+    """Whether a score has an interval: one with a note, such as `too few`, has none."""
+    return pl.col("note").is_null() if "note" in rows.columns else pl.lit(True)
+
+
 def _prevalence(by_label: pl.DataFrame) -> float | None:
     rows = by_label.unique(["target"], keep="first", maintain_order=True)
     mean = (rows["positives"] / rows["cases"]).mean() if len(rows) else None
@@ -180,7 +189,7 @@ def seed_noise(macro: pl.DataFrame) -> tuple[float, float] | None:
 
 
 def _pooled(fits: TaskFits, by_label: pl.DataFrame) -> TaskFits:
-    """The task with its labels pooled: those with a valid score in every fitted run."""
+    """The task with its labels pooled: those whose score has an interval in every fitted run."""
     if not fits.arms or not len(by_label):
         return fits
     wanted = sum(arm.curve.errors.size for arm in fits.arms.values())
@@ -188,7 +197,7 @@ def _pooled(fits: TaskFits, by_label: pl.DataFrame) -> TaskFits:
         pl.col("arm").is_in(list(fits.arms))
         & (pl.col("size") > 0)
         & pl.col("value").is_between(0, 1)
-    )
+    ).filter(_has_interval(by_label))
     counts = runs.group_by("target", maintain_order=True).agg(pl.len(), pl.col("positives").first())
     counts = counts.filter(pl.col("len") == wanted).sort("target")
     names = tuple(counts["target"])

@@ -200,9 +200,15 @@ def sampled_family(value: float, variance: float, cases: int, bias: float = 0.0)
     return Family(truth, truth + bias, variance * wider * density**2)
 
 
-def student(freedom: float) -> float:
-    """Factor on the variance of an interval whose variance has this many degrees of freedom."""
-    return float(stdtrit(freedom, 0.975) / ndtri(0.975)) ** 2
+def student(freedom: float, confidence: float = 0.95) -> float:
+    """Factor on the variance of an interval whose variance has this many degrees of freedom.
+
+    Args:
+        freedom: degrees of freedom.
+        confidence: level of the interval.
+    """
+    tail = (1 + confidence) / 2
+    return float(stdtrit(freedom, tail) / ndtri(tail)) ** 2
 
 
 def share_family(value: float, cases: int, variance: float) -> Family:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from radscale_lib.tasks.bootstrap import interval
 from radscale_lib.tasks.confidence import Floats, correlation_of, student
+from radscale_lib.tasks.families import MOMENTS
 from radscale_lib.tasks.scores import Score
 
 SCHEMA = pl.Schema(
@@ -50,8 +51,9 @@ def paired_difference(first: Score, second: Score, confidence: float) -> Differe
     """Difference of two scores with the same test images and draws.
 
     Its ends recover the variances from the scores' own ends and the correlation of their draws
-    (MOVER: Zou and Donner 2008), so that it is as skewed as they are. They are widened as
-    Student's t, since the correlation is estimated from few cases. NaN if one has no interval.
+    (MOVER: Zou and Donner 2008), so that it is as skewed as they are. Those of ranking metrics are
+    widened as Student's t, since the correlation is estimated from few cases; intervals of other
+    scores are widened by themselves. NaN if one has no interval.
 
     Args:
         first: a score.
@@ -59,10 +61,20 @@ def paired_difference(first: Score, second: Score, confidence: float) -> Differe
         confidence: level of the interval.
     """
     draws = np.array([first.order, second.order])
-    cases = min(one.cases if one.positives is None else one.positives for one in (first, second))
-    correlation = _correlation(float(correlation_of(draws)[0, 1]), cases)
+    cases = min(_rests_on(one.cases, one.positives) for one in (first, second))
     ours, theirs = ((one.value, *one.interval(confidence)) for one in (first, second))
-    return _mover(ours, theirs, correlation, cases)
+    correlation = float(correlation_of(draws)[0, 1])
+    return _mover(ours, theirs, correlation, cases, first.metric in MOMENTS, confidence)
+
+
+def _rests_on(cases: int, positives: int | None) -> int:
+    """Cases of the rarer class, or all if there are no classes.
+
+    The positives of a mean over labels are summed, and may be more than its cases.
+    """
+    if positives is None:
+        return cases
+    return min(positives, cases - positives) if positives < cases else positives
 
 
 def _correlation(found: float, cases: int) -> float:
@@ -77,16 +89,29 @@ def _correlation(found: float, cases: int) -> float:
 def _mover(
     first: tuple[float, float, float],
     second: tuple[float, float, float],
-    correlation: float,
+    found: float,
     cases: int,
+    ranking: bool,
+    confidence: float,
 ) -> Difference:
-    """Difference of two estimates, each with its interval ends, and the cases behind them."""
+    """Difference of two estimates, each with its interval ends.
+
+    Args:
+        first: value, lower and upper end.
+        second: likewise.
+        found: correlation of their draws.
+        cases: number of cases behind them.
+        ranking: whether they are of a ranking metric.
+        confidence: level of the intervals.
+    """
+    correlation = _correlation(found, cases)
     down, up = first[0] - first[1], first[2] - first[0]
     other_down, other_up = second[0] - second[1], second[2] - second[0]
     value = first[0] - second[0]
     lower = down**2 + other_up**2 - 2 * correlation * down * other_up
     upper = up**2 + other_down**2 - 2 * correlation * up * other_down
-    wider = student(max(cases - 1, 1))
+    estimated = ranking and found < IDENTICAL
+    wider = student(max(cases - 1, 1), confidence) if estimated else 1.0
     lower, upper = (np.sqrt(wider * max(part, 0)) for part in (lower, upper))
     return Difference(value, value - lower, value + upper)
 
@@ -120,7 +145,7 @@ def difference_table(scores: pl.DataFrame, arms: Sequence[str]) -> pl.DataFrame:
             _encoder(name, of_one)
             for name, of_one in group.group_by("arm", "size", maintain_order=True)
         ]
-        rows += [shared | row for row in _pairs(encoders)]
+        rows += [shared | row for row in _pairs(encoders, shared["metric"] in MOMENTS)]
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
@@ -135,7 +160,7 @@ class _Encoder(NamedTuple):
     confidence: float
     cases: int
     rests_on: int
-    """Number of positives, or of cases if there are no labels."""
+    """Number of cases of the rarer class, or of all if there are no labels."""
     note: str | None
 
 
@@ -154,7 +179,7 @@ def _encoder(name: tuple[Any, ...], rows: pl.DataFrame) -> _Encoder:
     found = (value, *(min(ends[0], value), max(ends[1], value)))
     arm, size = name
     positives = rows["positives"][0]
-    rests_on = cases if positives is None else int(positives)
+    rests_on = _rests_on(cases, None if positives is None else int(positives))
     return _Encoder((arm, size, len(rows)), found, draws, confidence, cases, rests_on, note)
 
 
@@ -167,8 +192,8 @@ def _draws(rows: pl.DataFrame) -> Floats | None:
     return draws
 
 
-def _pairs(encoders: Sequence[_Encoder]) -> Iterator[dict[str, Any]]:
-    """Every pair of encoders for one metric of one target."""
+def _pairs(encoders: Sequence[_Encoder], ranking: bool) -> Iterator[dict[str, Any]]:
+    """Every pair of encoders for one metric, which ranks or not, of one target."""
     lengths = {None if one.draws is None else len(one.draws) for one in encoders}
     related: NDArray[np.float64] | None = None
     if None not in lengths and len(lengths) == 1:
@@ -178,8 +203,9 @@ def _pairs(encoders: Sequence[_Encoder]) -> Iterator[dict[str, Any]]:
         if note or related is None:
             found = Difference(first.found[0] - second.found[0], float("nan"), float("nan"))
         else:
-            correlation = _correlation(float(related[i, j]), first.rests_on)
-            found = _mover(first.found, second.found, correlation, first.rests_on)
+            cases = min(first.rests_on, second.rests_on)
+            correlation = float(related[i, j])
+            found = _mover(first.found, second.found, correlation, cases, ranking, first.confidence)
         ends = [None if np.isnan(end) else float(end) for end in found[1:]]
         yield {
             **dict(zip(("arm", "size", "seeds"), first.name, strict=True)),

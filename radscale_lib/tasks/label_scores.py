@@ -314,7 +314,7 @@ def _gaps(cases: Cases) -> Floats:
 
 
 def _f1_or_sensitivity(sums: NDArray[np.number], alone: bool) -> Floats:
-    """F1 or sensitivity from sums [..., 3] of hits, false alarms, positives; NaN without any."""
+    """F1 or sensitivity from sums [..., 3] of hits, false alarms, positives; NaN if 0 / 0."""
     hits, alarms, positives = np.moveaxis(sums, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = hits / positives if alone else 2 * hits / (hits + alarms + positives)

@@ -155,7 +155,15 @@ def claims_score(
         target: label, or `micro`.
         counts: [N, K, 3], its statistics of each report and label.
         draws: of the reports' patients.
+
+    Raises:
+        ValueError: if the metric has other statistics.
     """
+    if counts.shape[-1] != 3:
+        raise ValueError(
+            f"metric {metric.name!r}: {counts.shape[-1]} statistics of each label: metrics "
+            "`by_label` have true positives, false positives and false negatives"
+        )
     true, false, missed = np.moveaxis(counts > 0, -1, 0)
     positive = true | missed
     drawn = draws.sums(np.stack([positive.sum(axis=1), (~positive).sum(axis=1)], axis=1))

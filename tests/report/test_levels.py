@@ -14,7 +14,7 @@ from radscale_lib.report.figures.crossovers import draw_crossovers
 from radscale_lib.report.figures.forest import draw_forest
 from radscale_lib.report.figures.scaling import draw_scaling
 from radscale_lib.report.sentences import studied, task_results
-from radscale_lib.report.series import task_series
+from radscale_lib.report.series import mean_of_seeds, task_series
 from radscale_lib.scaling.tables import CROSSOVERS_SCHEMA, FITS_SCHEMA, fit_study
 from radscale_lib.study import Run, Study, parse_study
 from radscale_lib.tasks.scores import SCHEMA
@@ -65,6 +65,13 @@ def series(of: Study) -> pl.DataFrame:
 def tables(of: Study) -> Tables:
     nothing = [schema.to_frame() for schema in (FITS_SCHEMA, CROSSOVERS_SCHEMA)]
     return Tables(scores(of), *nothing, pl.DataFrame(), pl.DataFrame())
+
+
+def test_a_mean_over_seeds_has_no_interval_if_a_seed_has_none() -> None:
+    rows = scores(study()).filter(arm="mi2-reports").head(1)
+    assert mean_of_seeds(rows, 0.9)["lower"] is not None
+    found = mean_of_seeds(pl.concat([rows, rows.with_columns(note=pl.lit("too few"))]), 0.9)
+    assert (found["value"], found["lower"], found["upper"]) == (rows["value"][0], None, None)
 
 
 def test_the_plotted_table_holds_every_baseline_and_floor() -> None:

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 import yaml
 
-from radscale_lib.scaling.study_fits import fit_tasks
+from radscale_lib.scaling.study_fits import LABELS, fit_tasks
 from radscale_lib.scaling.tables import (
     COMPARISONS_SCHEMA,
     CROSSOVERS_SCHEMA,
@@ -115,6 +115,22 @@ def test_flat_curves_are_called_flat_as_often_as_is_said(study, simulate):
     assert 0.82 <= np.mean([0.05 <= share <= 0.95 for share in rises]) <= 0.98
 
 
+def test_scores_without_an_interval_enter_no_fit(small, scores):
+    """Their draws say less than is unknown; undefined ones would count as no noise at all."""
+    rows = scores.filter(task="findings", metric="auroc")
+    rare = rows.filter(LABELS)["target"][0]
+    one_run = (pl.col("arm") == "mi2-reports") & (pl.col("size") == 400) & (pl.col("seed") == 0)
+    label = one_run & (pl.col("target") == rare)
+    macro = (pl.col("arm") == "rad-dino") & (pl.col("size") > 0) & (pl.col("target") == "macro")
+    noted = rows.with_columns(
+        note=pl.when(label | macro).then(pl.lit("too few")).otherwise(pl.lit(None, pl.String))
+    )
+    (fits,) = fit_tasks(small, noted)
+    assert fits.refused == {"rad-dino": "runs without an interval: too few"}
+    assert set(fits.arms) == {"mi2-reports", "mi2-reports-labels"}
+    assert set(fits.positives) == set(rows.filter(LABELS)["target"]) - {rare}
+
+
 def test_curves_lie_inside_their_intervals_and_span_the_sizes(study, tables):
     fits, *_ = tables
     points = fits.explode("curve").unnest("curve")
@@ -144,8 +160,8 @@ def test_there_is_one_curve_and_all_tables_tell_it(study, tables):
     for row in tables.crossovers.iter_rows(named=True):
         at = drawn[row["arm"], row["task"]]
         assert row["difference"] == pytest.approx(at[1200] - row["baseline_value"])
-        if row["size"]:
-            value = np.interp(np.log(row["size"]), np.log(list(at)), list(at.values()))
+        if row["crossover"]:
+            value = np.interp(np.log(row["crossover"]), np.log(list(at)), list(at.values()))
             assert value == pytest.approx(row["baseline_value"], abs=0.004)
     for row in tables.fits.filter("chosen").iter_rows(named=True):
         (line,) = [one for one in row["diagnostics"] if one.startswith("held-out")]

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import norm, t
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
@@ -10,6 +11,7 @@ from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.differences import (
     NOT_SHARED,
     _mover,
+    _rests_on,
     difference_table,
     paired_difference,
 )
@@ -102,6 +104,20 @@ def test_every_pair_of_encoders_is_compared_on_shared_draws():
             if (s.target, s.metric) == ("a", "auroc")]  # fmt: skip
     assert aucs["difference"][1] == pytest.approx(np.mean(both) - base.value)
     assert aucs["lower"][1] < aucs["difference"][1] < aucs["upper"][1]
+
+
+def test_differences_of_ranking_metrics_widen_with_the_rarer_class_and_the_level():
+    ends = (0.8, 0.7, 0.9)
+    plain = _mover(ends, ends, 0.5, 6, False, 0.95)
+    assert plain.upper == pytest.approx(0.1)
+    for confidence in (0.9, 0.95, 0.99):
+        found = _mover(ends, ends, 0.5, 6, True, confidence)
+        tail = (1 + confidence) / 2
+        assert found.upper / plain.upper == pytest.approx(t.ppf(tail, 5) / norm.ppf(tail))
+    # A correlation that is assumed is not estimated.
+    agreeing = [_mover(ends, ends, 1.0, 6, ranking, 0.95) for ranking in (True, False)]
+    assert agreeing[0] == agreeing[1]
+    assert [_rests_on(400, n) for n in (394, 6, None, 900)] == [6, 6, 400, 900]
 
 
 def test_scores_without_interval_or_other_draws_have_a_difference_and_no_ends():
@@ -249,6 +265,6 @@ def test_bins_of_few_patients_are_joined():
 def test_two_perfect_scores_are_as_far_apart_as_their_lower_ends_whatever_their_correlation():
     """All draws of each are equal, so that their correlation is unknown."""
     one, other = (1.0, 0.992, 1.0), (1.0, 0.985, 1.0)
-    found = {_mover(one, other, correlation, 10**6) for correlation in (0.0, 0.5, 1.0)}
+    found = {_mover(one, other, correlation, 10**6, False, 0.95) for correlation in (0.0, 0.5, 1.0)}
     [difference] = found
     assert difference == pytest.approx((0, -0.008, 0.015), abs=1e-6)

@@ -226,7 +226,7 @@ class Running:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """SIGKILL to snakemake and its jobs at once."""
+        """SIGKILL to snakemake, and right after it to its jobs."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

@@ -36,6 +36,8 @@ BESIDE = 1.6
 """Minimum width of a panel that has others beside it, inches."""
 EDGE, STEP = 0.09, 0.065
 """Where the first mark beside an arrow stands, and the next, as shares of the panel's width."""
+WIDEST = 0.3
+"""Largest share of the width for the marks of one side."""
 Rows = list[dict[str, Any]]
 
 
@@ -129,7 +131,7 @@ def _forest(
         start, end = _ends(rows, gains_of)
         beyond = {task: _beyond(gains, start, end) for task, gains in gains_of.items()}
         most = [max((len(found[side]) for found in beyond.values()), default=0) for side in (0, 1)]
-        left, right = (EDGE + STEP * count if count else 0.0 for count in most)
+        left, right = (EDGE + min(STEP * count, WIDEST) if count else 0.0 for count in most)
         span = (end - start) / (1 - left - right)
         axes.set_xlim(start - left * span, end + right * span)
         for task, gains in gains_of.items():
@@ -196,8 +198,9 @@ def _draw_levels(
     """Baselines and floors in a row; those beyond the panel beside an arrow at its edge."""
     at_edge = axes.get_yaxis_transform()
     below, above = beyond
-    edges = {name: EDGE + STEP * k for k, name in enumerate(below)}
-    edges |= {name: 1 - EDGE - STEP * k for k, name in enumerate(above)}
+    step = min(STEP, WIDEST / max(len(below), len(above), 1))
+    edges = {name: EDGE + step * k for k, name in enumerate(below)}
+    edges |= {name: 1 - EDGE - step * k for k, name in enumerate(above)}
     for name, value in gains.items():
         where = at_edge if name in edges else axes.transData
         (mark,) = axes.plot(edges.get(name, value), place, ls="", transform=where, **marks[name])

@@ -83,7 +83,7 @@ def draw_scaling(study: Study, tables: Tables) -> Iterator[Drawing]:
 
 
 def _gap_note(study: Study) -> list[str]:
-    """What a curve is where sizes are far apart."""
+    """How to read a curve between sizes that are far apart."""
     sizes = np.array(study.subsets.sizes)
     if not study.arms or not (np.diff(np.log(sizes)) > WIDE_GAP).any():
         return []
