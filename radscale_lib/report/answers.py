@@ -21,8 +21,6 @@ Row = Mapping[str, Any]
 """A row of the verdicts."""
 SOMETIMES = "Partly"
 """Answers where the mean over all cases is undecided, but some surely gain and none loses."""
-SO_FAR = "So far"
-"""Answers where curves surely rise up to the largest size, but a further gain is not shown."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,8 @@ class Answer:
 
     Attributes:
         question: as a reader would ask it.
-        word: `Yes`, `No`, `Partly`, `So far`, `Mixed`, `Not shown` or `Not tested`.
+        word: `Yes`, `No`, `Partly`, `Up to` a number of images, `Mixed`, `Not shown` or
+            `Not tested`.
         number: the difference with its interval; empty where nothing was tested.
         what: what the number is.
         counts: in how many cases it holds surely, and how many chance alone would decide.
@@ -100,7 +99,8 @@ def _stated(
         return Answer(question, WORDS[row["verdict"]], found, f"{what}: {mean}", counts)
     word = "Mixed" if losses else SOMETIMES
     best = max(gains, key=lambda row: row["value"])
-    what = f"{what}: {_where(study, best)}, the largest shown; the {mean}, {found}, is not sure"
+    largest = f"the largest of {len(gains)} sure gains" if len(gains) > 1 else "the only sure gain"
+    what = f"{what}: {_where(study, best)}, {largest}; the {mean}, {found}, is undecided"
     return Answer(question, word, _number(best), what, counts)
 
 
@@ -192,15 +192,24 @@ def _more_images(study: Study, macro: pl.DataFrame) -> Answer:
     counts = _counted("a sure gain", "a sure loss", "arm-task pairs", tested)
     rises, falls = _decided(risen)
     if rises and not (gains or losses):
-        best = max(rises, key=lambda row: row["value"])
+        ahead = {
+            (row["arm"], row["task"])
+            for row in _rows(macro, "overtakes")
+            if row["verdict"] == "supported"
+        }
+        # A rise that only regains what few images lost is no reason for more.
+        useful = [row for row in rises if (row["arm"], row["task"]) in ahead]
+        best = max(useful or rises, key=lambda row: row["value"])
         of_arm = study.arms[best["arm"]].sizes or study.subsets.sizes
         sizes = " to ".join(format_count(size) for size in (min(of_arm), max(of_arm)))
+        end = "which ends" if useful else "which does not surely end"
         what = (
-            f"change from {sizes} images for {_where(study, best)}, the largest rise shown; "
-            f"that {horizon} would gain more is not shown"
+            f"change from {sizes} images for {_where(study, best)}, {end} ahead of its open "
+            f"weights; whether {horizon} would gain more is undecided"
         )
         counts = _counted("a sure rise", "a sure fall", "arm-task pairs", risen)
-        return Answer(question, "Mixed" if falls else SO_FAR, _number(best), what, counts)
+        word = "Mixed" if falls else f"Up to {format_count(max(of_arm))}"
+        return Answer(question, word, _number(best), what, counts)
     found = {row["verdict"] for row in [*gains, *losses]}
     word = "Mixed" if len(found) == 2 else WORDS[next(iter(found), "undecided")]
     best, what = _named_gain(tested)

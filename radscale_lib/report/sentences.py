@@ -59,7 +59,7 @@ def _decoder_seeds(study: Study) -> list[str]:
         if count > 1
     ]
     alone = (
-        f"Decoders of {one} were trained from one seed: intervals do not include how seeds differ."
+        f"Decoders of {one} were trained from one seed: intervals leave out how their seeds differ."
     )
     return [alone, *more] if one else more
 
@@ -197,11 +197,10 @@ def crossing_sentence(row: Mapping[str, Any]) -> str:
     )
     return {
         "within": f"It overtakes {opened} at {row['text']}.",
-        "below": f"It is ahead of {opened} from the smallest size on.",
+        "below": f"It is ahead of {opened} at the largest size; it overtook them at {row['text']}.",
         "above": f"It does not overtake {opened} within the studied sizes.",
         "never": f"It does not reach {opened}.",
-        "undetermined": f"Its fitted difference from {opened}, {difference}, is too small to be "
-        "sure of.",
+        "undetermined": f"Its fitted difference from {opened}, {difference}, is undecided.",
     }[row["state"]]
 
 

@@ -15,7 +15,7 @@ from radscale_lib.scaling.laws import Array
 from radscale_lib.scaling.multiplicity import p_values
 from radscale_lib.scaling.study_curves import DRAWS
 from radscale_lib.scaling.study_fits import FittedArm, TaskFits
-from radscale_lib.scaling.words import interval, number, percent
+from radscale_lib.scaling.words import between, interval, percent
 
 Kind = Literal["rises", "overtakes", "gains", "ahead", "slope", "stated"]
 UNEQUAL = 0.02
@@ -141,9 +141,8 @@ class _Words:
         return self.fits.task if label is None else f"{self.fits.task}, {label}"
 
     def _excluded(self, found: Interval) -> str:
-        """How large an undecided difference may still be."""
-        most = number(max(abs(found[1]), abs(found[2])))
-        return f"up to {most} either way cannot be ruled out ({self.confidence:.0%} interval)"
+        """Between what an undecided difference may still lie."""
+        return f"{between(found[1], found[2])} ({self.confidence:.0%} interval)"
 
     def course(self, arm: FittedArm, of: Course, label: str | None) -> Iterator[Claim]:
         where, target = self._where(label), label or "macro"

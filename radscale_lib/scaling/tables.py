@@ -21,7 +21,7 @@ from radscale_lib.scaling.fit import WIDE_FLOOR, Fit
 from radscale_lib.scaling.laws import Array
 from radscale_lib.scaling.study_fits import FittedArm, TaskFits, fit_tasks
 from radscale_lib.scaling.verdicts import decided, undecided_labels, verdicts
-from radscale_lib.scaling.words import number, percent
+from radscale_lib.scaling.words import between, percent
 from radscale_lib.study import Study
 
 _POINT = pl.Struct(dict.fromkeys(("size", "value", "lower", "upper"), pl.Float64))
@@ -368,8 +368,7 @@ def _note(fitted: Fit, course: Course, verdict: str, tail: float, checks: Diagno
     """What a reader must know about the fit, in words."""
     change, notes = course.change, []
     if verdict == "undecided":
-        most = max(-change[1], change[2])
-        notes.append(f"{NO_TREND}: up to {number(most)} either way cannot be ruled out")
+        notes.append(f"{NO_TREND}: {between(change[1], change[2])}")
         if course.moves:
             side, share = (
                 ("rise", course.rises) if course.rises > 0.5 else ("fall", 1 - course.rises)

@@ -21,6 +21,11 @@ def interval(
     return f"{number(value, sign=sign)} ({ends})"
 
 
+def between(lower: float, upper: float) -> str:
+    """What an undecided difference may still be."""
+    return f"anything from {number(lower, sign=True)} to {number(upper, sign=True)} is possible"
+
+
 def percent(share: float) -> str:
     """A probability in per cent, never 0 or 100 %."""
     return f"{share:.0%}" if 0.005 < share < 0.995 else ("> 99%" if share > 0.5 else "< 1%")

@@ -93,10 +93,10 @@ def test_whether_intervals_hold_the_seeds_of_decoders():
     ("state", "text", "said"),
     [
         ("within", "300 images (90% interval 200 to 400)", " at 300 images (90% interval 200 to"),
-        ("below", "< 50 images", "It is ahead of the open weights it starts from (base, 0.750)"),
+        ("below", "< 50 images", " at the largest size; it overtook them at < 50 images."),
         ("above", "≥ 1,200 images", "It does not overtake the open weights"),
         ("never", "not reached", "It does not reach the open weights"),
-        ("undetermined", "undetermined", ", +0.010 (−0.020 to +0.030), is too small to be sure of"),
+        ("undetermined", "undetermined", ", +0.010 (−0.020 to +0.030), is undecided"),
     ],
 )
 def test_each_state_of_a_crossover_has_its_sentence(state, text, said):

@@ -3,6 +3,7 @@
 python -m tests.repository.example [RESULTS]    writes them, as `make example` does
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -48,13 +49,21 @@ def write(results: Path, root: Path = ROOT) -> None:
     report = results / "report.html"
     if report.stat().st_size > LARGEST:
         raise StudyError(f"{report}: {report.stat().st_size} bytes, more than {LARGEST}")
-    (root / FOLDER).mkdir(exist_ok=True)
-    shutil.copyfile(report, root / FOLDER / "report.html")
+    (root / FOLDER / "figures").mkdir(parents=True, exist_ok=True)
+    text = report.read_text()
+    for name in re.findall(r'src="figures/([^"]+)[.]svg"', text):
+        text = text.replace(f"figures/{name}.svg", f"figures/{name}.png")
+        shutil.copyfile(results / f"figures/{name}.png", root / FOLDER / f"figures/{name}.png")
+    with atomic_write(root / FOLDER / "report.html") as partial:
+        partial.write_text(text)
     for figure, name in PICTURES.items():
         shutil.copyfile(results / "figures" / figure, root / "docs/images" / name)
     found = answers(study, pl.read_parquet(results / "verdicts.parquet"))
-    rows = [f"| {one.question} | **{one.word}** | {one.number} | {one.what} |" for one in found]
-    table = "\n".join(["| question | answer | by | which is |", "|---|---|---|---|", *rows])
+    rows = [
+        f"| {one.question} | **{one.word}** | {one.number} | {one.what} ({one.counts}) |"
+        for one in found
+    ]
+    table = "\n".join(["| question | answer | difference | where |", "|---|---|---|---|", *rows])
     shown = f"{table}\n\nThe whole report: [{FOLDER}/report.html]({FOLDER}/report.html).\n"
     write_between_marks(root / "README.md", MARK, shown)
     for mark, shown in (("floors", _floors(results, study)), ("verdicts", _verdicts(results))):
