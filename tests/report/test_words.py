@@ -74,8 +74,8 @@ def test_whether_intervals_hold_the_seeds_of_decoders():
     scores = pl.DataFrame({"task": ["segmentation"], "target": ["macro"], "cases": [9]})
     alone = studied(parse_study(values), scores)[2:]
     assert alone == [
-        "Decoders of segmentation and report generation were trained from one seed: intervals leave "
-        "out how their seeds differ."
+        "Decoders of segmentation and report generation were trained from one seed: intervals "
+        "leave out how their seeds differ."
     ]
     values["evaluation"]["tasks"]["segmentation"]["decoder"]["seeds"] = 3
     one, three = studied(parse_study(values), scores)[2:]
