@@ -2,8 +2,7 @@
 
     python -m benchmarks.embedded RESULTS RESULTS ... [--write [MARK]]
 
-RESULTS are folders of finished runs of config/config.yaml with other names and phantom seeds: up to
-`verdicts.parquet` and `differences.parquet` is enough. With --write the tables go into
+RESULTS are folders of finished runs of config/config.yaml with other names and phantom seeds. With --write the tables go into
 docs/measured/embedded-study.md, between the marks of that name.
 """
 
