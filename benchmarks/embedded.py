@@ -2,8 +2,8 @@
 
     python -m benchmarks.embedded RESULTS RESULTS ... [--write [MARK]]
 
-RESULTS are folders of finished runs of config/config.yaml with other names and phantom seeds. With --write the tables go into
-docs/measured/embedded-study.md, between the marks of that name.
+RESULTS are folders of finished runs of config/config.yaml with other names and phantom seeds. With
+--write the tables go into docs/measured/embedded-study.md, between the marks of that name.
 """
 
 import argparse
