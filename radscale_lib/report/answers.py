@@ -19,8 +19,6 @@ WORDS = {
 """What a verdict answers."""
 Row = Mapping[str, Any]
 """A row of the verdicts."""
-SOMETIMES = "Partly"
-"""Answers where the mean over all cases is undecided, but some surely gain and none loses."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def _stated(
     gains, losses = _decided(rows)
     if row["verdict"] != "undecided" or not gains:
         return Answer(question, WORDS[row["verdict"]], found, f"{what}: {mean}", counts)
-    word = "Mixed" if losses else SOMETIMES
+    word = "Mixed" if losses else "Partly"
     best = max(gains, key=lambda row: row["value"])
     largest = f"the largest of {len(gains)} sure gains" if len(gains) > 1 else "the only sure gain"
     what = f"{what}: {_where(study, best)}, {largest}; the {mean}, {found}, is undecided"
@@ -189,34 +187,36 @@ def _more_images(study: Study, macro: pl.DataFrame) -> Answer:
     if not tested:
         return Answer(question, WORDS["not testable"], what="no curve could be fitted")
     gains, losses = _decided(tested)
-    counts = _counted("a sure gain", "a sure loss", "arm-task pairs", tested)
     rises, falls = _decided(risen)
     if rises and not (gains or losses):
-        ahead = {
-            (row["arm"], row["task"])
-            for row in _rows(macro, "overtakes")
-            if row["verdict"] == "supported"
-        }
-        # A rise that only regains what few images lost is no reason for more.
-        useful = [row for row in rises if (row["arm"], row["task"]) in ahead]
-        best = max(useful or rises, key=lambda row: row["value"])
-        of_arm = study.arms[best["arm"]].sizes or study.subsets.sizes
-        sizes = " to ".join(format_count(size) for size in (min(of_arm), max(of_arm)))
-        end = "which ends" if useful else "which does not surely end"
-        what = (
-            f"change from {sizes} images for {_where(study, best)}, {end} ahead of its open "
-            f"weights; whether {horizon} would gain more is undecided"
-        )
-        counts = _counted("a sure rise", "a sure fall", "arm-task pairs", risen)
-        word = "Mixed" if falls else f"Up to {format_count(max(of_arm))}"
-        return Answer(question, word, _number(best), what, counts)
+        return _rising(study, question, macro, risen)
     found = {row["verdict"] for row in [*gains, *losses]}
     word = "Mixed" if len(found) == 2 else WORDS[next(iter(found), "undecided")]
     best, what = _named_gain(tested)
     what = f"change with {horizon} for {_where(study, best)}, {what}"
     if falls and not (gains or losses):
         what += f"; curves of {len(falls)} of {len(risen)} arm-task pairs surely fall"
+    counts = _counted("a sure gain", "a sure loss", "arm-task pairs", tested)
     return Answer(question, word, _number(best), what, counts)
+
+
+def _rising(study: Study, question: str, macro: pl.DataFrame, risen: Sequence[Row]) -> Answer:
+    """What more images did up to the largest size, where a further gain is undecided."""
+    rises, falls = _decided(risen)
+    overtaking, _ = _decided(_rows(macro, "overtakes"))
+    ahead = {(row["arm"], row["task"]) for row in overtaking}
+    # A rise that only regains what few images lost is no reason for more.
+    useful = [row for row in rises if (row["arm"], row["task"]) in ahead]
+    best = max(useful or rises, key=lambda row: row["value"])
+    sizes = study.arms[best["arm"]].sizes or study.subsets.sizes
+    smallest, largest = (format_count(size) for size in (min(sizes), max(sizes)))
+    end = "which ends" if useful else "which does not surely end"
+    what = (
+        f"change from {smallest} to {largest} images for {_where(study, best)}, {end} ahead of its "
+        f"open weights; whether {study.scaling.horizon:g} × the images would gain more is undecided"
+    )
+    counts = _counted("a sure rise", "a sure fall", "arm-task pairs", risen)
+    return Answer(question, "Mixed" if falls else f"Up to {largest}", _number(best), what, counts)
 
 
 def _named_gain(tested: Sequence[Row]) -> tuple[Row, str]:

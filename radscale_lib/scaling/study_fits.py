@@ -140,9 +140,9 @@ def _fit_task(study: Study, scores: pl.DataFrame, task: str) -> TaskFits:
     for arm in study.arms:
         runs = macro.filter((pl.col("arm") == arm) & (pl.col("size") > 0))
         baseline = study.baseline_of(arm).arm
-        if len(runs.filter(_has_interval(runs))) < len(runs):
-            note = runs.filter(~_has_interval(runs))["note"][0]
-            refused[arm] = f"runs without an interval: {note}"
+        withheld = runs.filter(~_has_interval(runs))
+        if len(withheld):
+            refused[arm] = f"runs without an interval: {withheld['note'][0]}"
             continue
         try:
             curve = StudyCurve.read(runs, macro.filter(pl.col("arm") == baseline))
