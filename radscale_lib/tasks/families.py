@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
@@ -18,6 +19,7 @@ from radscale_lib.tasks.binormal import (
     spreads_given,
 )
 from radscale_lib.tasks.confidence import SHIFTS, Family, Floats, sampled_family, student
+from radscale_lib.tasks.recalibration import error_moments, recalibrated
 
 MOMENTS: Mapping[str, Callable[[Floats, int, int, Floats], Moments]] = {
     "auroc": area_moments,
@@ -187,7 +189,8 @@ class Cases:
 
         Log odds are normal in each class. Candidate truths differ in both classes' means, in each
         by its share of the score's variance. Few positives determine their standard deviation
-        poorly, so it is shrunk towards the negatives' by the ranking metrics' prior.
+        poorly, so it is shrunk towards the negatives' by the ranking metrics' prior, and the
+        variance is widened like Student's t.
 
         Args:
             sampled: variance of the bootstrap draws.
@@ -198,8 +201,7 @@ class Cases:
         freedom = counts[0] + 0.5 / PRIOR_SPREAD**2
         apart = float(np.clip(np.log(high / low), LOG_SPREADS[0], LOG_SPREADS[-1]))
         spreads = (low * np.exp(counts[0] / freedom * apart), low)
-        nodes, weights = hermegauss(32)
-        weights = weights / weights.sum()
+        nodes, weights = _normal_nodes()
         starts, squares = [], []
         for logit, spread, right in zip(logits, spreads, (1, -1), strict=True):
             means = float(logit.mean()) - right * spread * np.linspace(-12, 12, 241)
@@ -232,7 +234,7 @@ class Cases:
             effect[kind] -= effect[kind].mean()
         design = self.design_effect(effect)
         here = design * float(of_high[0] + of_low[0])
-        scale = design * self._trusted(sampled, here) * student(freedom)
+        scale = design * self._trusted(sampled, here) * student(self.positives)
         truth = shares @ expected
         return Family(truth, truth, scale * spread.sum(axis=0))
 
@@ -245,60 +247,43 @@ class Cases:
     def calibration_family(self, chance: Floats, bins: NDArray[np.intp], gaps: Floats) -> Family:
         """Family of the expected calibration error: the sum over bins of absolute gaps.
 
-        Noise in a bin adds to the error whatever its sign, more so the smaller the gap. Gaps are
-        normal, so absolute gaps are folded normal; true gaps are proportional to observed ones. The
-        noise is that of multinomial counts of positives and of negatives in the bins; without any
-        error, the counts are those that the probabilities predict, from which few cases may differ.
+        Candidate truths lie between probabilities without an error and those of a logistic
+        recalibration, or beyond (`radscale_lib.tasks.recalibration`).
 
         Args:
             chance: [n], predicted probabilities.
             bins: [n], which of the K bins each case is in.
             gaps: [K], sum of probability minus truth in each bin, divided by the number of cases.
         """
-        count = len(gaps)
         effect = np.sign(gaps)[bins] * (chance - self.positive)
         for kind in (self.positive, ~self.positive):
             effect[kind] -= effect[kind].mean()
-        design = self.design_effect(effect) / len(chance) ** 2
-        found = np.abs(gaps)
-        kinds = []
-        for kind, weight in ((self.positive, chance), (~self.positive, 1 - chance)):
-            # For this class, as the probabilities predict: its share, mean gap and mean square in #
-            # each bin.
-            sums = [np.bincount(bins, weight * (1 - weight) ** k, count) for k in range(3)]
-            share = np.minimum(sums[0] / max(float(weight.sum()), 1e-12), 1)
-            size, square = (part / np.maximum(sums[0], 1e-300) for part in sums[1:])
-            seen = (np.bincount(bins, kind, minlength=count) + share) / (kind.sum() + 1)
-            kinds.append((int(kind.sum()), share, seen, size, square))
-        none = np.sum([n * (q * b - (q * a) ** 2) for n, q, _, a, b in kinds], axis=0) * design
-        start = max(float(found.sum()), float(np.sqrt(none.sum())))
-        truth = ndtr(ndtri(min(start, 1 - 1e-6)) + SHIFTS)
-        truth[0] = 0.0  # without any error, the best possible
-        shape = (
-            found / found.sum() if found.sum() > 0 else np.sqrt(np.maximum(none, 0) / none.sum())
+        observed = float(np.abs(gaps).sum())
+        errors, expected, spread = error_moments(
+            chance,
+            recalibrated(self.logits, self.positive),
+            bins,
+            (self.positives, self.negatives),
+            observed,
+            self.design_effect(effect),
         )
-        gap = truth[:, None] * shape
-        wrong = np.minimum(truth / start, 1)[:, None]
-        shares = [share + wrong * (seen - share) for _, share, seen, *_ in kinds]
-        squares = [
-            n * (q * b - (q * a) ** 2) for (n, _, _, a, b), q in zip(kinds, shares, strict=True)
-        ]
-        noise = np.sqrt(np.maximum(np.sum(squares, axis=0) * design, 1e-24))
-        sign = 1 - 2 * ndtr(-gap / noise)
-        mean = noise * np.sqrt(2 / np.pi) * np.exp(-((gap / noise) ** 2) / 2) + gap * sign
-        variance = (gap**2 + noise**2 * (1 - sign**2) - mean**2).sum(axis=1)
-        # Absolute gaps are correlated like gaps, as far as their signs are certain (Price's
-        # theorem).
-        sign = sign * np.sign(gaps)
-        for (n, _, _, a, b), q in zip(kinds, shares, strict=True):
-            together = (q * b * sign**2).sum(axis=1) - (q * a * sign).sum(axis=1) ** 2
-            variance += design * n * together
-        expected = mean.sum(axis=1)
-        return Family(truth, expected, np.maximum(variance, 1e-14), least=float(expected[0]))
+        truth = ndtr(ndtri(min(max(observed, float(expected[0])), 1 - 1e-6)) + SHIFTS)
+        truth[0] = 0.0  # without any error, the best possible
+        # Beyond the largest one simulated, noise adds as much as there.
+        mean = np.interp(truth, errors, expected) + np.maximum(truth - errors[-1], 0)
+        variance = np.interp(truth, errors, spread)
+        return Family(truth, mean, np.maximum(variance, 1e-14), least=float(mean[0]))
 
     def sampled(self, value: float, variance: float, bias: float = 0.0) -> Family:
         """Family of a score whose variance and bias only the bootstrap gives."""
         return sampled_family(value, variance, len(np.unique(self.patient[self.rarer])), bias)
+
+
+@cache
+def _normal_nodes() -> tuple[Floats, Floats]:
+    """Nodes of a standard normal, and weights that add up to 1 (Gauss and Hermite): [32] each."""
+    nodes, weights = hermegauss(32)
+    return nodes, weights / weights.sum()
 
 
 def _share_below(ours: NDArray[np.floating], others: NDArray[np.floating]) -> Floats:
