@@ -104,7 +104,8 @@ def _simulated(
         numbers: of positives and of negatives.
         random: source of the simulated counts.
     """
-    noise, within, gaps = 0.0, 0.0, 0.0
+    gaps = np.zeros(int(bins.max()) + 1)
+    noise, within = np.zeros((SIMULATIONS, len(gaps))), np.zeros((SIMULATIONS, len(gaps)))
     for number, weight, wrong in (
         (numbers[0], truth, chance - 1),
         (numbers[1], 1 - truth, chance),
@@ -114,8 +115,8 @@ def _simulated(
         gap, square = (np.bincount(bins, weight * wrong**k) / inside for k in (1, 2))
         share = inside / inside.sum()
         counts = random.multinomial(number, share, SIMULATIONS)
-        noise = noise + (counts - number * share) * gap
-        within = within + counts * np.maximum(square - gap**2, 0)
-        gaps = gaps + number * share * gap
-    noise = noise + np.sqrt(within) * random.standard_normal(np.shape(within))
-    return np.asarray(noise / sum(numbers)), np.asarray(gaps / sum(numbers))
+        noise += (counts - number * share) * gap
+        within += counts * np.maximum(square - gap**2, 0)
+        gaps += number * share * gap
+    noise += np.sqrt(within) * random.standard_normal(within.shape)
+    return noise / sum(numbers), gaps / sum(numbers)
