@@ -37,6 +37,7 @@ from radscale_lib.tasks.label_scores import (
     pooled,
 )
 from radscale_lib.tasks.report_scoring import claims_score, report_score
+from radscale_lib.tasks.retrieval_scoring import recall_score
 from radscale_lib.tasks.scores import Score, macro, sampled_score
 
 Floats = NDArray[np.float64]
@@ -334,11 +335,8 @@ def recalls(share: float, patients: int, studies: int) -> dict[str, list[Outcome
     draws = PatientDraws.draw([str(i) for i in range(patients)], DRAWS, 0)
     found = []
     for _ in range(studies):
-        hits = random.random((patients, 1)) < share
-        resamples = draws.sums(hits)[:, 0] / patients
-        value = float(hits.mean())
-        score = sampled_score("a", "recall_at_1", value, resamples, patients, None, patients)
-        found.append(outcome(score, share))
+        hits = random.random(patients) < share
+        found.append(outcome(recall_score("a", "recall_at_1", hits, draws), share))
     return {"recall_at_1": found}
 
 

@@ -34,6 +34,7 @@ class Family:
         step: half the least difference between two scores.
         least: expected score at the smallest possible truth; None if only impossible truths are
             near that end.
+        normal: whether the estimate is normal and not beta distributed.
     """
 
     truth: Floats
@@ -41,6 +42,7 @@ class Family:
     variance: Floats
     step: float = 0.0
     least: float | None = None
+    normal: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Confidence:
             betainc(mean * ratio, (1 - mean) * ratio, min(max(observed + side, 0.0), 1.0))
             for side in (-step, step)
         )
+        if all(family.normal for family in families):
+            below = up_to = ndtr((observed - mean) / np.sqrt(np.maximum(variance, 1e-14)))
         beyond = None
         least = [family.least for family in families if family.least is not None]
         if len(least) == count:
@@ -211,7 +215,7 @@ def student(freedom: float, confidence: float = 0.95) -> float:
     return float(stdtrit(freedom, tail) / ndtri(tail)) ** 2
 
 
-def share_family(value: float, cases: int, variance: float) -> Family:
+def share_family(value: float, cases: float, variance: float) -> Family:
     """The family of a share of cases: binomial, widened to the bootstrap's variance if larger.
 
     A share of 0 or 1, which does not vary over draws, also gets an interval.
@@ -225,3 +229,18 @@ def share_family(value: float, cases: int, variance: float) -> Family:
     design = max(variance / expected, 1.0) if expected > 0 else 1.0
     truth = ndtr(ndtri((value * cases + 0.25) / (cases + 0.5)) + SHIFTS)
     return Family(truth, truth, design * truth * (1 - truth) / cases, 0.25 / cases)
+
+
+def wilson_family(value: float, cases: float) -> Family:
+    """The family of a share of independent cases, whose interval is Wilson's (1927).
+
+    A share of 0 or 1 has that of `share_family`.
+
+    Args:
+        value: the share.
+        cases: number of cases, or of independent ones that would be worth as much.
+    """
+    if value in (0, 1):
+        return share_family(value, cases, 0.0)
+    truth = ndtr(ndtri(value) + SHIFTS)
+    return Family(truth, truth, truth * (1 - truth) / cases, normal=True)

@@ -2,13 +2,16 @@
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radscale_lib.metrics import metrics
 from radscale_lib.metrics.base import RecallMetric
 from radscale_lib.study.model import Study
 from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.confidence import wilson_family
+from radscale_lib.tasks.families import Cases
 from radscale_lib.tasks.retrieved import DIRECTIONS, RANKS
-from radscale_lib.tasks.scores import MACRO, Score, macro, sampled_score
+from radscale_lib.tasks.scores import MACRO, Score, macro
 
 
 def score(study: Study, name: str, table: pl.DataFrame, note: str | None) -> list[Score]:
@@ -41,17 +44,33 @@ def recall_scores(predictions: pl.DataFrame, draws: PatientDraws) -> list[Score]
     """
     scores: list[Score] = []
     ranks = predictions.select(RANKS).to_numpy()
-    cases, patients = len(ranks), draws.counts.shape[1]
-    drawn = draws.sums(np.ones((cases, 1)))
     for metric in metrics("retrieval").values():
         assert isinstance(metric, RecallMetric)
         hits = ranks < metric.at
-        resamples = draws.sums(hits) / drawn
         both = [
-            sampled_score(
-                direction, metric.name, float(hit.mean()), resample, cases, None, patients
-            )
-            for direction, hit, resample in zip(DIRECTIONS, hits.T, resamples.T, strict=True)
+            recall_score(direction, metric.name, hit, draws)
+            for direction, hit in zip(DIRECTIONS, hits.T, strict=True)
         ]
-        scores += [*both, macro(both, cases)]
+        scores += [*both, macro(both, len(ranks))]
     return scores
+
+
+def recall_score(
+    direction: str, metric: str, hits: NDArray[np.bool_], draws: PatientDraws
+) -> Score:
+    """The share of queries that found their pair; queries of a patient may be alike.
+
+    Args:
+        direction: target of the score.
+        metric: its name.
+        hits: [N], of the test images.
+        draws: of their patients.
+    """
+    sums = draws.sums(np.stack([hits, np.ones_like(hits)], axis=1))
+    value = float(hits.mean())
+    alone = float(len(np.unique(draws.patient)))  # patients whose images all agree
+    if 0 < value < 1:
+        cases = Cases(hits, np.zeros(len(hits)), draws.patient)
+        alone = len(hits) / cases.design_effect(hits.astype(np.float64) - value)
+    family = wilson_family(value, alone)
+    return Score(direction, metric, value, sums[:, 0] / sums[:, 1], len(hits), None, (family,))

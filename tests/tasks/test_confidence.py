@@ -25,6 +25,7 @@ from radscale_lib.tasks.differences import paired_difference
 from radscale_lib.tasks.families import Cases
 from radscale_lib.tasks.label_scores import BINS, ScoredLabel, label_scores
 from radscale_lib.tasks.report_scoring import claims_score, report_score
+from radscale_lib.tasks.retrieval_scoring import recall_score
 from radscale_lib.tasks.scores import MACRO, TOO_FEW, Score, macro, sampled_score
 
 ALONE = np.eye(1)
@@ -264,6 +265,21 @@ def test_cases_that_all_agree_have_an_interval(value, metric, positives):
     assert (lower, upper)[int(value)] == value
     assert upper - lower == pytest.approx(width, rel=0.35)
     assert np.std(score.draws) > 0
+
+
+@pytest.mark.parametrize(("hits", "cases"), [(2, 20), (10, 20), (17, 20), (190, 200)])
+def test_recall_of_one_image_a_patient_has_the_interval_of_wilson(hits, cases):
+    one = np.arange(cases) < hits
+    draws = PatientDraws.draw([str(index) for index in range(cases)], 10, 0)
+    peer = stats.binomtest(hits, cases).proportion_ci(method="wilson")
+    score = recall_score("image", "recall_at_1", one, draws)
+    assert score.interval(0.95) == pytest.approx(tuple(peer), abs=1e-3)
+    # Pairs of equal images are worth half as many.
+    twice = PatientDraws.draw([str(index // 2) for index in range(2 * cases)], 10, 0)
+    again = recall_score("image", "recall_at_1", np.repeat(one, 2), twice).interval(0.95)
+    assert again == pytest.approx(tuple(peer), abs=0.03)
+    none = recall_score("image", "recall_at_1", np.zeros(2 * cases, bool), twice).interval(0.95)
+    assert none == pytest.approx((0, 1 - 0.05 ** (1 / cases)), rel=0.35)
 
 
 def test_variances_of_a_mean_are_unbiased_as_those_of_samples():
