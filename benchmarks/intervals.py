@@ -512,8 +512,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _key(line: str) -> tuple[str, ...]:
     """What a line is of: test sets and metric."""
-    test_sets, metric = line.split(" | ")[:2]
-    return test_sets, metric.split(",")[0]
+    test_sets, metric = line.split("|")[1:3]
+    return test_sets.strip(), metric.split(",")[0].strip()
 
 
 if __name__ == "__main__":
