@@ -25,6 +25,8 @@ PRIOR_SPREAD = 0.3
 """Prior standard deviation of log spread."""
 MOST_POSITIVES = 50
 """Largest number of positives simulated; beyond it, variance and bias fall as 1 / number."""
+NEGATIVES_RATIO = 1.25
+"""Ratio of the numbers of negatives between which it is interpolated."""
 MOST_ARRIVALS = 4000
 """Number of negatives, the highest ones, that are simulated one by one."""
 SIMULATIONS = 400
@@ -66,7 +68,8 @@ def precision_moments(deviate: Floats, positives: int, negatives: int, spread: F
     """Average precision at the cases' prevalence, and its estimate's mean and variance.
 
     The mean is above the truth where positives are few. Both are simulated once (fixed seed) and
-    interpolated.
+    interpolated: between separations, between spreads, and, with more than `MOST_POSITIVES`,
+    between numbers of negatives, so that the labels of a test set share simulations.
 
     Args:
         deviate: separations, normal deviates of AUROC.
@@ -75,7 +78,7 @@ def precision_moments(deviate: Floats, positives: int, negatives: int, spread: F
         spread: standard deviation of the positives' logits, of the shape of `deviate`.
     """
     simulated = min(positives, MOST_POSITIVES)
-    table = _simulated(simulated, max(1, round(negatives * simulated / positives)))
+    table = _simulated_at(simulated, negatives * simulated / positives)
     place = np.interp(np.log(spread), np.log(SPREADS), np.arange(len(SPREADS)))
     truth, excess, variance = (
         sum(
@@ -87,6 +90,18 @@ def precision_moments(deviate: Floats, positives: int, negatives: int, spread: F
     share = simulated / positives
     of_truth = ndtr(truth)
     return Moments(of_truth, np.clip(of_truth + share * excess, 0, 1), share * np.exp(variance))
+
+
+def _simulated_at(positives: int, negatives: float) -> Floats:
+    """`_simulated` for any number of negatives; for the most positives, interpolated."""
+    if positives < MOST_POSITIVES or negatives < 1:
+        return _simulated(positives, max(1, round(negatives)))
+    place = np.log(negatives) / np.log(NEGATIVES_RATIO)
+    low, high = (round(NEGATIVES_RATIO**step) for step in (np.floor(place), np.floor(place) + 1))
+    if low == high:
+        return _simulated(positives, low)
+    part = np.clip(np.log(negatives / low) / np.log(high / low), 0, 1)
+    return (1 - part) * _simulated(positives, low) + part * _simulated(positives, high)
 
 
 @cache

@@ -87,12 +87,24 @@ def statistics(
         tubes: K names.
         table: predictions of a decoder and seed.
     """
-    found: dict[str, list[list[Sequence[float]]]] = {each.name: [] for each in mask_metrics()}
+    computed = mask_metrics()
+    found: dict[str, list[list[Sequence[float]]]] = {each.name: [] for each in computed}
+    of_empty: dict[Any, list[Sequence[float]]] = {}  # most films do not show most tubes
     for row in table.iter_rows(named=True):
         shape = row["rows"], row["columns"]
-        pairs = [_pair(task, row, tube, shape) for tube in tubes]
-        for metric in mask_metrics():
-            found[metric.name].append([metric.statistics(pair) for pair in pairs])
+        of_tubes = []
+        for tube in tubes:
+            pair = _pair(task, row, tube, shape)
+            is_empty = not (len(pair.tips) or pair.predicted.any() or pair.true.any())
+            key = (shape, pair.millimetres)
+            if is_empty and key in of_empty:
+                of_tubes.append(of_empty[key])
+                continue
+            of_tubes.append([metric.statistics(pair) for metric in computed])
+            if is_empty:
+                of_empty[key] = of_tubes[-1]
+        for metric, of_metric in zip(computed, zip(*of_tubes, strict=True), strict=True):
+            found[metric.name].append(list(of_metric))
     return {name: np.array(each, np.float64) for name, each in found.items()}
 
 

@@ -8,6 +8,7 @@ from radscale_lib.metrics import metrics
 from radscale_lib.metrics.bleu import bleu_statistics
 from radscale_lib.tasks.binormal import (
     PRIOR_SPREAD,
+    _simulated,
     area_moments,
     precision_moments,
     spreads_given,
@@ -61,6 +62,19 @@ def test_moments_are_those_of_simulated_test_sets(spread):
 
     expected = integrate.quad(precision, 0, 1)[0]
     assert found.truth == pytest.approx(expected, abs=5e-3)
+
+
+def test_labels_with_many_positives_share_simulations_of_average_precision():
+    _simulated.cache_clear()
+    separation = np.array([1.0])
+    for positives in range(100, 200, 10):
+        negatives = 1000 - positives
+        found = precision_moments(separation, positives, negatives, np.ones(1))
+        share = (np.arange(10_000) + 0.5) / 10_000
+        false = stats.norm.sf(np.sqrt(2) + stats.norm.isf(share))
+        expected = (positives * share / (positives * share + negatives * false)).mean()
+        assert found.truth == pytest.approx(expected, abs=2e-3)
+    assert _simulated.cache_info().misses <= 5
 
 
 def test_spread_is_found_and_drawn_to_one_where_little_is_known():
