@@ -28,13 +28,17 @@ class Finished:
 
     Attributes:
         study: its settings.
-        name: the phantom seed of its institution, by which it is shown.
+        name: the phantom seed of its institution, by which it is shown, and its site if that is
+            the public one (the control study).
     """
 
     def __init__(self, results: Path) -> None:
         self.results, self.study = results, settings_of(results)
         phantom = self.study.institution.phantom
-        self.name = f"seed {phantom.seed}" if phantom else self.study.name
+        self.name = self.study.name
+        if phantom:
+            control = ", control" if phantom.site == "public" else ""
+            self.name = f"seed {phantom.seed}{control}"
 
     def table(self, name: str) -> pl.DataFrame:
         """A table of the study by its name."""
