@@ -210,10 +210,7 @@ class Ranges:
 
     @cached_property
     def _columns(self) -> ByteRanges:
-        # One batch, hence no copy.
-        offset, length, xxh3 = (
-            self._table[name].combine_chunks().to_numpy() for name in SCHEMA.names
-        )
+        offset, length, xxh3 = (_values(self._table[name]) for name in SCHEMA.names)
         return ByteRanges(offset, length, xxh3)
 
     @cached_property
@@ -259,3 +256,15 @@ class Ranges:
             raise StaleIndexError(
                 f"{self.path} was made of another {storage.address(shard)}: index the shards again"
             )
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of whole numbers without missing ones; of one batch, hence no copy.
+
+    `to_numpy` would import pandas, which takes half a second.
+    """
+    array = column.combine_chunks()
+    if not len(array):
+        return np.empty(0, array.type.to_pandas_dtype())
+    values = np.frombuffer(array.buffers()[1], array.type.to_pandas_dtype())
+    return values[array.offset : array.offset + len(array)]
