@@ -305,7 +305,8 @@ def _draw_beyond(
     axes: Axes, row: dict[str, Any], style: LevelStyle, number_: int, *, above: bool
 ) -> None:
     """A baseline or floor outside the panel: a mark at the edge, with its value."""
-    arrow, y, place = ("↑", 0.985, "top") if above else ("↓", 0.015, "bottom")
+    # Below the name of the encoder, or at the lower edge.
+    arrow, y, place = ("↑", 0.89, "top") if above else ("↓", 0.015, "bottom")
     axes.text(
         0.03 + 0.25 * number_, y, f"{arrow} {number(row['value'])}", fontsize=6, color=style.colour,
         va=place, transform=axes.transAxes,
