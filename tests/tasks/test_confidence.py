@@ -24,7 +24,7 @@ from radscale_lib.tasks.confidence import (
 )
 from radscale_lib.tasks.differences import paired_difference
 from radscale_lib.tasks.families import Cases
-from radscale_lib.tasks.label_scores import BINS, ScoredLabel, label_scores
+from radscale_lib.tasks.label_scores import BINS, ScoredLabel
 from radscale_lib.tasks.report_scoring import claims_score, report_score
 from radscale_lib.tasks.retrieval_scoring import recall_score
 from radscale_lib.tasks.scores import MACRO, TOO_FEW, Score, macro, sampled_score
@@ -188,13 +188,13 @@ def test_intervals_cover(area, positives, least):
     """A percentile interval covers 91, 74 and 68 per cent of these."""
     random = np.random.default_rng(7)
     draws = PatientDraws.draw([str(index) for index in range(220)], 40, 0)
-    truth = np.zeros((220, 1))
-    truth[:positives] = 1
+    positive = np.arange(220) < positives
     covered = []
     for _ in range(400):
         logits = np.append(*_auc(stats.norm.ppf(area), positives, 220 - positives, 1, random))
-        score = next(s for s in label_scores(["a"], truth, logits[:, None], draws)
-                     if s.metric == "auroc")  # fmt: skip
+        cases = Cases(positive, logits, draws.patient)
+        label = ScoredLabel.of("a", cases, np.arange(220), draws, None)
+        score = next(score for score in label.ranks() if score.metric == "auroc")
         lower, upper = score.interval(0.95)
         covered.append(lower <= area <= upper)
     assert least <= np.mean(covered) <= 0.99
