@@ -101,7 +101,8 @@ def _simulated_at(positives: int, negatives: float) -> Floats:
     if low == high:
         return _simulated(positives, low)
     part = np.clip(np.log(negatives / low) / np.log(high / low), 0, 1)
-    return (1 - part) * _simulated(positives, low) + part * _simulated(positives, high)
+    below, above = _simulated(positives, low), _simulated(positives, high)
+    return np.asarray((1 - part) * below + part * above)
 
 
 @cache
