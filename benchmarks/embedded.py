@@ -2,8 +2,9 @@
 
     python -m benchmarks.embedded RESULTS RESULTS ... [--write [MARK]]
 
-RESULTS are folders of finished runs of config/config.yaml with other names and phantom seeds. With
---write the tables go into docs/measured/embedded-study.md, between the marks of that name.
+RESULTS are folders of runs of config/config.yaml with other names and phantom seeds, finished up to
+verdicts.parquet and differences.parquet. With --write the tables go into
+docs/measured/embedded-study.md, between the marks of that name.
 """
 
 import argparse
@@ -14,8 +15,9 @@ from typing import Any
 import polars as pl
 
 from benchmarks.tables import markdown, write_between_marks
+from radscale_lib.provenance.manifest import path_of, read_manifest
+from radscale_lib.provenance.settings import FOLDER, read_settings
 from radscale_lib.report.answers import answers
-from radscale_lib.report.finished import settings_of
 from radscale_lib.study import Study
 
 PAGE = Path(__file__).parents[1] / "docs/measured/embedded-study.md"
@@ -33,7 +35,11 @@ class Finished:
     """
 
     def __init__(self, results: Path) -> None:
-        self.results, self.study = results, settings_of(results)
+        manifest = read_manifest(path_of(results, "fits"))
+        if manifest is None:
+            raise FileNotFoundError(f"{results}: no fits: run the study first")
+        self.results = results
+        self.study = read_settings(results / FOLDER / f"{manifest.settings}.json")
         phantom = self.study.institution.phantom
         self.name = self.study.name
         if phantom:
