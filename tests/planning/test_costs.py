@@ -42,7 +42,7 @@ def finish(study: Study, arm: str, size: int, seconds: float, device: str = "cpu
 
 def test_a_training_costs_what_it_took_or_its_arm_or_its_flops(study: Study) -> None:
     """An arm's longer name does not make it alike: mi2-reports and mi2-reports-labels."""
-    size = study.subsets.sizes[1]
+    least, size, _ = study.subsets.sizes
     job = {"arm": "mi2-reports", "size": str(size), "seed": "0"}
 
     def found() -> tuple[str, float]:
@@ -50,14 +50,14 @@ def test_a_training_costs_what_it_took_or_its_arm_or_its_flops(study: Study) -> 
         return cost.source, cost.seconds
 
     assert found()[0] == "computed"
-    finish(study, "mi2-reports", 100, 30, device="cuda")
+    finish(study, "mi2-reports", least, 30, device="cuda")
     assert found()[0] == "computed"
-    finish(study, "rad-dino", 100, 1)
+    finish(study, "rad-dino", least, 1)
     source, by_other_paradigm = found()
     assert source == "rate"
-    finish(study, "mi2-reports-labels", 100, 400)
+    finish(study, "mi2-reports-labels", least, 400)
     assert found() == ("rate", pytest.approx(405)) and by_other_paradigm != found()[1]
-    finish(study, "mi2-reports", 100, 30)
+    finish(study, "mi2-reports", least, 30)
     assert found() == ("similar", 35)
     finish(study, "mi2-reports", size, 40)
     assert found() == ("measured", 45)
