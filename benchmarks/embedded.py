@@ -8,6 +8,7 @@ docs/measured/embedded-study.md, between the marks of that name.
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,11 @@ def _differences(runs: Sequence[Finished], kind: str) -> Iterator[list[str]]:
     decided = [[row["verdict"] for row in of.values()] for of in found]
     for verdict in ("supported", "contradicted"):
         yield [verdict, *(f"{of.count(verdict)} of {len(of)}" for of in decided)]
+    rising = [
+        [arm for (arm, _), row in of.items() if row["verdict"] == "supported"] for of in found
+    ]
+    best = [max(Counter(arms).values(), default=0) for arms in rising]
+    yield ["most tasks of one arm", *map(str, best)]
 
 
 def _crossovers(runs: Sequence[Finished]) -> Iterator[list[str]]:
@@ -149,6 +155,8 @@ def _crossovers(runs: Sequence[Finished]) -> Iterator[list[str]]:
     ]
     for arm, task in found[0]:
         yield [f"{arm}, {task}", *(of[arm, task]["text"] for of in found)]
+    resolved = [sum(row["state"] != "undetermined" for row in of.values()) for of in found]
+    yield ["resolved", *(f"{n} of {len(of)}" for n, of in zip(resolved, found, strict=True))]
 
 
 def _floors(runs: Sequence[Finished]) -> Iterator[list[str]]:
