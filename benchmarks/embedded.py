@@ -155,8 +155,11 @@ def _crossovers(runs: Sequence[Finished]) -> Iterator[list[str]]:
     ]
     for arm, task in found[0]:
         yield [f"{arm}, {task}", *(of[arm, task]["text"] for of in found)]
-    resolved = [sum(row["state"] != "undetermined" for row in of.values()) for of in found]
-    yield ["resolved", *(f"{n} of {len(of)}" for n, of in zip(resolved, found, strict=True))]
+    resolved = [sum(row["state"] in ("within", "below") for row in of.values()) for of in found]
+    yield [
+        "interval ends inside the sizes",
+        *(f"{n} of {len(of)}" for n, of in zip(resolved, found, strict=True)),
+    ]
 
 
 def _floors(runs: Sequence[Finished]) -> Iterator[list[str]]:
