@@ -16,9 +16,8 @@ from typing import Any
 import polars as pl
 
 from benchmarks.tables import markdown, write_between_marks
-from radscale_lib.provenance.manifest import path_of, read_manifest
-from radscale_lib.provenance.settings import FOLDER, read_settings
 from radscale_lib.report.answers import answers
+from radscale_lib.report.finished import settings_of
 from radscale_lib.study import Study
 
 PAGE = Path(__file__).parents[1] / "docs/measured/embedded-study.md"
@@ -36,11 +35,7 @@ class Finished:
     """
 
     def __init__(self, results: Path) -> None:
-        manifest = read_manifest(path_of(results, "fits"))
-        if manifest is None:
-            raise FileNotFoundError(f"{results}: no fits: run the study first")
-        self.results = results
-        self.study = read_settings(results / FOLDER / f"{manifest.settings}.json")
+        self.results, self.study = results, settings_of(results, "fits")
         phantom = self.study.institution.phantom
         self.name = self.study.name
         if phantom:
@@ -155,10 +150,10 @@ def _crossovers(runs: Sequence[Finished]) -> Iterator[list[str]]:
     ]
     for arm, task in found[0]:
         yield [f"{arm}, {task}", *(of[arm, task]["text"] for of in found)]
-    resolved = [sum(row["state"] in ("within", "below") for row in of.values()) for of in found]
+    inside = [sum(row["state"] in ("within", "below") for row in of.values()) for of in found]
     yield [
         "interval ends inside the sizes",
-        *(f"{n} of {len(of)}" for n, of in zip(resolved, found, strict=True)),
+        *(f"{n} of {len(of)}" for n, of in zip(inside, found, strict=True)),
     ]
 
 

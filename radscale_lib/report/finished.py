@@ -15,19 +15,20 @@ from radscale_lib.study import Study, StudyError
 from radscale_lib.tasks.draws import read_scores
 
 
-def settings_of(results: Path) -> Study:
-    """The settings with which a study's figures were drawn.
+def settings_of(results: Path, stage: str = "figures") -> Study:
+    """The settings with which a stage of a study ran.
 
     Args:
         results: the study's folder, such as `results/demo`.
+        stage: the last stage that must have run.
 
     Raises:
         StudyError: if the folder does not record them.
     """
-    manifest = read_manifest(path_of(results, "figures"))
+    manifest = read_manifest(path_of(results, stage))
     if manifest is None:
         raise StudyError(
-            f"{results}: not the folder of a finished study (provenance/figures.json is missing): "
+            f"{results}: not the folder of a finished study (provenance/{stage}.json is missing): "
             "give the folder that has scores.parquet, or --study"
         )
     return read_settings(results / FOLDER / f"{manifest.settings}.json")
