@@ -88,24 +88,24 @@ def statistics(
         table: predictions of a decoder and seed.
     """
     computed = mask_metrics()
-    found: dict[str, list[list[Sequence[float]]]] = {each.name: [] for each in computed}
     of_empty: dict[Any, list[Sequence[float]]] = {}  # most films do not show most tubes
-    for row in table.iter_rows(named=True):
-        shape = row["rows"], row["columns"]
-        of_tubes = []
-        for tube in tubes:
-            pair = _pair(task, row, tube, shape)
-            is_empty = not (len(pair.tips) or pair.predicted.any() or pair.true.any())
-            key = (shape, pair.millimetres)
-            if is_empty and key in of_empty:
-                of_tubes.append(of_empty[key])
-                continue
-            of_tubes.append([metric.statistics(pair) for metric in computed])
-            if is_empty:
-                of_empty[key] = of_tubes[-1]
-        for metric, of_metric in zip(computed, zip(*of_tubes, strict=True), strict=True):
-            found[metric.name].append(list(of_metric))
-    return {name: np.array(each, np.float64) for name, each in found.items()}
+
+    def of(pair: Masks) -> list[Sequence[float]]:
+        if len(pair.tips) or pair.predicted.any() or pair.true.any():
+            return [metric.statistics(pair) for metric in computed]
+        key = pair.shape, pair.millimetres
+        if key not in of_empty:
+            of_empty[key] = [metric.statistics(pair) for metric in computed]
+        return of_empty[key]
+
+    films = [
+        [of(_pair(task, row, tube, (row["rows"], row["columns"]))) for tube in tubes]
+        for row in table.iter_rows(named=True)
+    ]
+    return {
+        metric.name: np.array([[pair[place] for pair in film] for film in films], np.float64)
+        for place, metric in enumerate(computed)
+    }
 
 
 def _pair(task: Segmentation, row: dict[str, Any], tube: str, shape: tuple[int, int]) -> Masks:
