@@ -162,16 +162,9 @@ def test_another_size_runs_what_it_adds(finished: Checkout) -> None:
 
 
 def test_new_files_reach_their_partitions_and_what_follows(tiny: Checkout) -> None:
-    """Ten new files of known patients: nothing is trained again whose subset stays the same.
-
-    Of one arm and its base, which are evaluated again.
-    """
+    """Ten new files of known patients: nothing is trained again whose subset stays the same."""
     checkout = tiny
-    values = yaml.safe_load(checkout.study_file.read_text())
-    for kind, name in (("arms", "rad-dino"), ("bases", "rad-dino-open"), ("encoders", "rad-dino")):
-        del values[kind][name]
-    checkout.study_file.write_text(yaml.safe_dump(values, sort_keys=False))
-    planned = checkout.plan()
+    assert checkout.plan() == []
     archive = checkout.results / "data" / "institution"
     known = sorted((archive / "phantom" / "dicom").rglob("*.dcm"))[:10]
     for number, path in enumerate(known):
@@ -183,7 +176,7 @@ def test_new_files_reach_their_partitions_and_what_follows(tiny: Checkout) -> No
         for path in (checkout.results / "encoders").rglob("encoder.safetensors")
     }
     files = pl.read_parquet(archive / "ledger.parquet").height
-    assert checkout.plan() == planned  # a look does not look through the archive
+    assert checkout.plan() == []  # a look does not look through the archive
     checkout.snakemake()
     jobs = read_journal(checkout.results / NAME).entries
     ingested = [job for job in jobs if job.rule == "ingest_partition"]
