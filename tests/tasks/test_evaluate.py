@@ -26,6 +26,7 @@ from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Run, parse_study
 from radscale_lib.tasks.bootstrap import PatientDraws
 from radscale_lib.tasks.draws import KEYS, read_scores
+from radscale_lib.tasks.evaluate import evaluate_run
 from radscale_lib.tasks.extraction import extract, grid_means
 from radscale_lib.tasks.features import names_of, pooled, read_features, read_vectors
 from radscale_lib.tasks.gather import MissingScoresError, gather
@@ -337,6 +338,39 @@ def test_probes_find_what_is_drawn(results):
         scores = pl.read_parquet(_folder(results, arm, "findings") / "scores.parquet")
         effusion = scores.filter(pl.col("target") == "effusion", pl.col("metric") == "auroc")
         assert effusion["value"][0] > 0.9
+
+
+def test_positions_of_tubes_are_labels_like_any(files, tmp_path):
+    """In RANZCR CLiP's classes; a class with the truth of a tube has the tube's scores."""
+    names = ("ETT - Normal", "ETT - Abnormal")
+    truths = [pl.col(source).alias(f"position:{name}") for source, name in zip(
+        ("tube:ett", "finding:effusion"), names, strict=True
+    )]  # fmt: skip
+    pl.read_parquet(files.catalog).with_columns(truths).write_parquet(tmp_path / "catalog.parquet")
+    tasks = {
+        target: {"kind": "classification", "target": target, "penalties": [1e-2]}
+        for target in ("tubes", "positions")
+    }
+    study = parse_study(
+        STUDY
+        | {"labels": STUDY["labels"] | {"positions": list(names)}}
+        | {"evaluation": STUDY["evaluation"] | {"tasks": tasks}}
+        | {"scaling": {"metrics": dict.fromkeys(tasks, "auroc")}}
+    )
+    run = Run(ARMS[1], 0, 0)
+    catalog = tmp_path / "catalog.parquet"
+    inputs = Inputs(files.encoder(run.arm), tmp_path / "features", catalog, files.shards)
+    tables = {task: tmp_path / task / "predictions.parquet" for task in tasks}
+    evaluate_run(study, run, inputs, tables, threads=1)
+    scores = score_run(study, run, "rad-dino", tables, catalog)
+    found = scores.filter(pl.col("task") == "positions")
+    assert set(found["target"]) == {*names, "macro", "micro"}
+    alike = [
+        scores.filter(target=name).sort("metric").select("metric", "value", "lower", "upper")
+        for name in ("ett", names[0])
+    ]
+    assert len(alike[0]) > 5
+    assert_frame_equal(*alike)
 
 
 def test_masks_are_those_of_annotated_test_images_the_truth_of_any_encoder(files, results):
