@@ -28,6 +28,7 @@ from radscale_lib.shards.reader import ShardReader
 from radscale_lib.study import Study
 from radscale_lib.study.encoders.library import UnknownFactError
 from radscale_lib.tasks.bootstrap import PatientDraws
+from radscale_lib.tasks.confidence import Confidence, share_family
 
 NEAR = 0.1
 """Maximum distance of a hit from the tip, as a share of the side of the square that encoders
@@ -153,7 +154,7 @@ def _few_of_each(tips: Iterator[Tip]) -> list[Tip]:
 
 def _found(
     errors: NDArray[np.float64], chosen: NDArray[np.bool_], draws: PatientDraws, confidence: float
-) -> dict[str, float | None]:
+) -> dict[str, float]:
     """Share of tips found, with its interval over patients."""
     near = (errors <= NEAR) & chosen
     patients = draws.counts.shape[1]
@@ -162,9 +163,10 @@ def _found(
         for which in (near, chosen)
     )
     shares = found[tips > 0] / tips[tips > 0]
-    tail = (1 - confidence) / 2
-    ends = np.quantile(shares, [tail, 1 - tail]).tolist() if len(shares) else [None, None]
-    return {"found": float(near.sum() / chosen.sum()), "lower": ends[0], "upper": ends[1]}
+    share = float(near.sum() / chosen.sum())
+    family = share_family(share, float(chosen.sum()), float(shares.var()))
+    lower, upper = Confidence.from_families([family], np.eye(1), share).interval(confidence)
+    return {"found": share, "lower": lower, "upper": upper}
 
 
 def _errors(

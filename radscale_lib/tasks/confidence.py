@@ -102,7 +102,7 @@ class Confidence:
     @cached_property
     def _deviates(self) -> Floats:
         """Normal deviates of the confidence that the truth is lower: [C], ascending."""
-        return np.maximum.accumulate(np.clip(ndtri(1 - self.below), -FARTHEST, FARTHEST))
+        return _deviates_of(self.below)
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Lower and upper end; the interval always contains the score."""
@@ -110,7 +110,7 @@ class Confidence:
             return self._unified(confidence, self.beyond)
         tail = float(ndtri((1 - confidence) / 2))
         lower = float(np.interp(tail, self._deviates, self.truth))
-        deviates = np.maximum.accumulate(np.clip(ndtri(1 - self.up_to), -FARTHEST, FARTHEST))
+        deviates = _deviates_of(self.up_to)
         upper = 1.0
         if deviates[-1] > -tail:
             upper = float(np.interp(-tail, deviates, self.truth))
@@ -155,8 +155,19 @@ class Confidence:
         order = shuffled[np.argsort(resamples[shuffled], kind="stable")]
         moved = np.full(len(resamples), np.nan)
         deviates = ndtri((np.arange(len(order)) + 0.5) / max(len(order), 1))
-        moved[order] = np.interp(deviates, self._deviates, self.truth)
+        # No score is below 0; there the probability of no higher score tells truths apart.
+        of_truths = self._deviates if self.below.any() else _deviates_of(self.up_to)
+        moved[order] = np.interp(deviates, of_truths, self.truth)
         return moved
+
+
+def _deviates_of(probability: Floats) -> Floats:
+    """Normal deviates of the confidence that the truth is lower, ascending: [C].
+
+    Args:
+        probability: [C], of a score as low as that observed, by true value.
+    """
+    return np.maximum.accumulate(np.clip(ndtri(1 - probability), -FARTHEST, FARTHEST))
 
 
 def _unbiased(family: Family, count: int) -> Floats:

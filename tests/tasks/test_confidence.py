@@ -125,6 +125,16 @@ def test_equal_draws_are_spread_all_the_same():
     assert abs(np.corrcoef(draws, np.arange(500))[0, 1]) < 0.2
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_draws_of_a_share_of_none_or_all_are_as_wide_as_its_interval(share):
+    confidence = Confidence.from_families([share_family(share, 7, 0.0)], ALONE, share)
+    draws = confidence.draws(np.full(4000, share))
+    ends = np.quantile(draws, [0.025, 0.975])
+    open_end = 1 - int(share)
+    assert ends[open_end] == pytest.approx(confidence.interval(0.95)[open_end], abs=0.01)
+    assert np.ptp(ends) > 0.25
+
+
 def test_correlation_of_draws():
     random = np.random.default_rng(3)
     first = random.normal(size=(1, 5000))
