@@ -108,6 +108,8 @@ def task_results(
 ) -> list[str]:
     """One task's results: a sentence for each arm, in order of the score at its largest size.
 
+    If nothing could be scored, for instance because test images are too few, a sentence says so.
+
     Args:
         study: names and titles.
         series: the task's plotted table (`report.series`).
@@ -128,7 +130,8 @@ def task_results(
         if crossed:
             sentences.append(crossing_sentence(crossed[0]))
         out.append(" ".join(sentences))
-    return [*out, *_other_baselines(study, series), *_below_floors(study, series)]
+    told = [*out, *_other_baselines(study, series), *_below_floors(study, series)]
+    return told or ["No run has such a score: column note of scores.parquet gives the reasons."]
 
 
 def _other_baselines(study: Study, series: pl.DataFrame) -> list[str]:

@@ -116,6 +116,14 @@ def test_what_is_below_its_floor_is_said() -> None:
     assert "Evaluated only: dinov2 and biomedclip." in studied(of, scores(of))[0]
 
 
+def test_a_task_without_scores_is_told_to_have_none() -> None:
+    of = study()
+    told = task_results(
+        of, series(of).clear(), FITS_SCHEMA.to_frame(), CROSSOVERS_SCHEMA.to_frame(), "findings"
+    )
+    assert told == ["No run has such a score: column note of scores.parquet gives the reasons."]
+
+
 def test_a_study_of_baselines_alone_is_drawn_and_told() -> None:
     values = yaml.safe_load(Path("config/config.yaml").read_text())
     for key in ("arms", "subsets"):
