@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from radscale_lib.encoders.loading import load
+from radscale_lib.encoders.towers import build
 from radscale_lib.study import load_study
 from radscale_lib.tasks.frozen import LARGEST, all_finite
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     random = np.random.default_rng(0)
     for name, encoder in load_study(args.study).encoders.items():
-        tower = load(encoder.model_copy(update={"weights": None}))
+        tower = build(encoder).eval()
         shape = (args.images, encoder.image_size, encoder.image_size)
         images = tower.prepare(list(random.integers(0, 255, shape).astype(np.uint8)))
         seconds: dict[str, list[float]] = {"forward pass": [], **{way: [] for way in WAYS}}
