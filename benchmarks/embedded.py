@@ -18,6 +18,7 @@ import polars as pl
 from benchmarks.tables import markdown, write_between_marks
 from radscale_lib.report.answers import answers
 from radscale_lib.report.finished import settings_of
+from radscale_lib.scaling.words import interval
 from radscale_lib.study import Study
 
 PAGE = Path(__file__).parents[1] / "docs/measured/embedded-study.md"
@@ -152,7 +153,7 @@ def _crossovers(runs: Sequence[Finished]) -> Iterator[list[str]]:
         yield [f"{arm}, {task}", *(of[arm, task]["text"] for of in found)]
     inside = [sum(row["state"] in ("within", "below") for row in of.values()) for of in found]
     yield [
-        "interval ends inside the sizes",
+        "found inside the sizes",
         *(f"{n} of {len(of)}" for n, of in zip(inside, found, strict=True)),
     ]
 
@@ -165,17 +166,15 @@ def _floors(runs: Sequence[Finished]) -> Iterator[list[str]]:
         for of in found:
             worst = min(of[encoder, task], key=lambda row: row["lower"])
             mark = "**" if worst["lower"] > 0 else ""
-            cells.append(
-                f"{mark}{worst['difference']:+.3f} ({worst['lower']:+.3f} to "
-                f"{worst['upper']:+.3f}){mark}"
-            )
+            number = interval(worst["difference"], worst["lower"], worst["upper"], sign=True)
+            cells.append(f"{mark}{number}{mark}")
         yield [f"{encoder}, {task}", *cells]
 
 
 def _number(row: dict[str, Any]) -> str:
     if row["value"] is None:
         return "–"
-    return f"{row['value']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})"
+    return interval(row["value"], row["lower"], row["upper"], sign=True)
 
 
 def main() -> None:

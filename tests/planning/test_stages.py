@@ -1,5 +1,6 @@
 """Slices of the study: what a stage reads is in its id."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 from radscale_lib.planning.disk import peak_bytes, whole_bytes
 from radscale_lib.planning.identity import components, stage_id
 from radscale_lib.planning.scale import archive_images, encoding, grid_bytes, held_out
-from radscale_lib.planning.stages import STAGES
+from radscale_lib.planning.stages import STAGES, report
 from radscale_lib.planning.stages.evaluate import parts_of
 from radscale_lib.study import Study, parse_study
 from radscale_lib.study.heads.base import Encoding
@@ -73,6 +74,16 @@ def test_what_a_stage_reads_is_in_its_id(
     after = components(study(**changes), stage, **names)
     assert stage_id(before) != stage_id(after)
     assert before["code"] == after["code"]
+
+
+def test_templates_of_the_report_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = stage_id(components(study(), "report"))
+    copied = shutil.copytree(report.TEMPLATES, tmp_path / "templates")
+    monkeypatch.setattr(report, "TEMPLATES", copied)
+    assert stage_id(components(study(), "report")) == before
+    page = copied / "report.html.j2"
+    page.write_text(page.read_text() + "<!-- another caption -->")
+    assert stage_id(components(study(), "report")) != before
 
 
 def test_the_code_that_places_images_counts_for_every_encoder() -> None:

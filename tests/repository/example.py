@@ -13,6 +13,7 @@ from benchmarks.embedded import floors
 from benchmarks.tables import markdown, write_between_marks
 from radscale_lib.files import atomic_write, write_json
 from radscale_lib.provenance.manifest import path_of, read_manifest
+from radscale_lib.scaling.words import interval
 from radscale_lib.study import Study, StudyError
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +107,7 @@ def _floors(results: Path, study: Study) -> str:
             arm,
             task,
             row["other"],
-            f"{row['difference']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})",
+            interval(row["difference"], row["lower"], row["upper"], sign=True),
         ]
         for (arm, task), of_both in floors(*tables, study).items()
         for row in of_both
@@ -142,7 +143,8 @@ def _verdicts(results: Path) -> str:
 def _number(row: dict[str, Any]) -> str:
     if row["value"] is None:
         return str(row["verdict"])
-    return f"{row['value']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f}), {row['verdict']}"
+    number = interval(row["value"], row["lower"], row["upper"], sign=True)
+    return f"{number}, {row['verdict']}"
 
 
 if __name__ == "__main__":
