@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from radscale_lib.files import file_digest
 from radscale_lib.planning.stages.base import Slice, Stage, task_kinds, without
 from radscale_lib.planning.stages.evaluate import heads_drawn, runs_and_tasks, tasks_elsewhere
 from radscale_lib.plugins import modules_of
-from radscale_lib.provenance.digests import digest
 from radscale_lib.study.model import Study
 from radscale_lib.study.pretrain import Arm
 
@@ -62,7 +62,7 @@ def _figures(study: Study) -> Slice:
 def _report(study: Study) -> Slice:
     names = ("device", "devices", "tflops", "utilisation", "watts")
     stated = {name: getattr(study.compute, name) for name in names}
-    templates = {file.name: digest(file) for file in sorted(TEMPLATES.iterdir())}
+    templates = {file.name: file_digest(file) for file in sorted(TEMPLATES.iterdir())}
     return {
         "study": without(study, "results", "compute"),
         "compute": stated,
