@@ -90,7 +90,7 @@ def test_what_follows_from_scores_is_there_for_each_archive(finished_elsewhere: 
     section = re.search(r'<section id="test-archives".*?</section>', page, re.S)
     assert section is not None
     text = " ".join(re.sub(r"<[^>]+>", " ", section[0]).split())
-    assert "Labels that it does not have: ett, cvc and chest_tube." in text
+    assert "Labels that the archive does not have: ett, cvc and chest_tube." in text
     for caption in ("laws", "differences", "subgroups"):
         assert re.search(rf'id="{caption}-1-caption"', section[0])
 
