@@ -15,9 +15,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="Parquet with patient_id, target:<label>, logit:<label> and, if wanted, split",
     )
     parser.add_argument("--out", type=Path, required=True, help="Parquet of scores to write")
-    parser.add_argument("--resamples", type=_resamples, default=1000, help="draws of patients")
-    parser.add_argument("--confidence", type=_level, default=0.95, help="level of the intervals")
-    parser.add_argument("--seed", type=_seed, default=0, help="seed of the draws")
+    parser.add_argument("--resamples", type=resamples, default=1000, help="draws of patients")
+    parser.add_argument("--confidence", type=level, default=0.95, help="level of the intervals")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the draws")
     args = parser.parse_args(argv)
 
     from radscale_lib.tasks.rescore import PredictionsError, score_predictions
@@ -28,18 +28,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.exit(1, f"--out {args.out}: is the file of predictions: name another\n")
     try:
         score_predictions(args.predictions, args.out, args.resamples, args.confidence, args.seed)
-    except (PredictionsError, OSError) as error:
+    except PredictionsError as error:
         parser.exit(1, f"{args.predictions}: {error}\n")
+    except OSError as error:
+        parser.exit(1, f"--out {args.out}: cannot be written ({error.strerror}): name another\n")
 
 
-def _seed(text: str) -> int:
+def seed(text: str) -> int:
+    """A whole number of 0 or more."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
     return value
 
 
-def _resamples(text: str) -> int:
+def resamples(text: str) -> int:
+    """A number of draws that is large enough."""
     from radscale_lib.study.evaluation import FEWEST_RESAMPLES
 
     value = int(text)
@@ -48,7 +52,8 @@ def _resamples(text: str) -> int:
     return value
 
 
-def _level(text: str) -> float:
+def level(text: str) -> float:
+    """A share between 0 and 1."""
     value = float(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError("must lie between 0 and 1")

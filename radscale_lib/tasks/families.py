@@ -29,6 +29,10 @@ MOMENTS: Mapping[str, Callable[[Floats, int, int, Floats], Moments]] = {
 TRUSTED = 400
 """Number of cases of the rarer class at which the observed variance and the model's have equal
 weight."""
+LARGEST = 700.0
+"""Log odds beyond it have the same probability, in double precision, and would overflow."""
+EQUAL = 1e-3
+"""Standard deviation of log odds that are the same for all practical purposes."""
 KNOWN = 20
 """Number of positives up to which the spread follows the separation half-way; beyond it, more
 closely."""
@@ -190,14 +194,20 @@ class Cases:
         Log odds are normal in each class. Candidate truths differ in both classes' means, in each
         by its share of the score's variance. Few positives determine their standard deviation
         poorly, so it is shrunk towards the negatives' by the ranking metrics' prior, and the
-        variance is widened like Student's t.
+        variance is widened like Student's t. Where a class has the same log odds throughout, as of
+        a model that says yes or no, only the bootstrap tells how the score varies.
 
         Args:
             sampled: variance of the bootstrap draws.
         """
-        logits = [self.logits[kind].astype(np.float64) for kind in (self.positive, ~self.positive)]
+        bounded = self.logits.astype(np.float64).clip(-LARGEST, LARGEST)
+        logits = [bounded[kind] for kind in (self.positive, ~self.positive)]
         counts = np.array([self.positives, self.negatives])
-        high, low = (float(part.std(ddof=1)) + 1e-6 for part in logits)
+        high, low = (float(part.std(ddof=1)) for part in logits)
+        if min(high, low) < EQUAL:
+            value = float(((expit(bounded) - self.positive) ** 2).mean())
+            return self.sampled(value, sampled or value * (1 - value) / int(self.rarer.sum()))
+        high, low = high + 1e-6, low + 1e-6
         freedom = counts[0] + 0.5 / PRIOR_SPREAD**2
         apart = float(np.clip(np.log(high / low), LOG_SPREADS[0], LOG_SPREADS[-1]))
         spreads = (low * np.exp(counts[0] / freedom * apart), low)
@@ -261,7 +271,7 @@ class Cases:
         observed = float(np.abs(gaps).sum())
         errors, expected, spread = error_moments(
             chance,
-            recalibrated(self.logits, self.positive),
+            recalibrated(self.logits.clip(-LARGEST, LARGEST), self.positive),
             bins,
             (self.positives, self.negatives),
             observed,

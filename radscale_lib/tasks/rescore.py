@@ -112,10 +112,14 @@ def read_predictions(path: Path) -> tuple[list[str], Predictions, Predictions]:
             raise PredictionsError(f"column '{name}' holds values of type {kind}: give texts")
     _one_head(table)
     split = _split(table)
-    if table["patient_id"].null_count():
-        row = int(table["patient_id"].is_null().arg_max() or 0)
+    named = table["patient_id"].cast(pl.String)
+    absent = named.is_null() | (named.str.strip_chars() == "")
+    if table["patient_id"].dtype.is_float():
+        absent |= table["patient_id"].is_nan()
+    if absent.any():
+        row = int(absent.arg_max() or 0)
         raise _wrong("patient_id", row, "no patient", "give the patient of every image")
-    patients = table["patient_id"].cast(pl.String).to_list()
+    patients = named.to_list()
     truth = np.stack([_target(table, label) for label in labels], axis=1)
     logits = np.stack([_logit(table, label) for label in labels], axis=1)
     parts = []
@@ -133,11 +137,16 @@ def _labels(path: Path) -> list[str]:
 
     try:
         names = pq.read_schema(path).names
+    except FileNotFoundError:
+        raise PredictionsError("there is no such file") from None
     except (OSError, pa.ArrowInvalid) as error:
-        raise PredictionsError(f"{path}: cannot be read as Parquet: {error}") from None
+        raise PredictionsError(f"cannot be read as Parquet: {error}") from None
     for name in names:
         if names.count(name) > 1:
             raise PredictionsError(f"column {name!r} appears {names.count(name)} times: keep one")
+        kind = f"{name.partition(':')[0].strip().lower()}:"
+        if ":" in name and kind in (TARGET, LOGIT) and not name.startswith(kind):
+            raise PredictionsError(f"column {name!r}: begin it with '{kind}', or rename it")
     if "patient_id" not in names:
         raise PredictionsError("column 'patient_id' is missing: resampling is by patient")
     targets = [name.removeprefix(TARGET) for name in names if name.startswith(TARGET)]

@@ -211,6 +211,53 @@ def test_images_of_a_patient_that_are_alike_widen_the_interval(tmp_path):
         assert ratio == pytest.approx(1, abs=0.1)
 
 
+def test_a_model_that_says_yes_or_no_has_an_interval_of_its_brier_score(tmp_path):
+    target = np.arange(500) < 25
+    logits = np.where(target, 8.0, -8.0)
+    logits[0] = -8.0
+    table = pl.DataFrame(
+        {"patient_id": np.arange(500), "target:a": target.astype(int), "logit:a": logits}
+    )
+    row = _row(_score(table, tmp_path), "a", "brier")
+    assert row["lower"] < row["value"] < row["upper"] < 0.03
+    assert row["value"] == pytest.approx(1 / 500, rel=0.01)
+    perfect = table.with_columns(pl.Series("logit:a", np.where(target, 8.0, -8.0)))
+    row = _row(_score(perfect, tmp_path), "a", "brier")
+    assert row["value"] < row["upper"] < 0.03
+
+
+def test_huge_log_odds_are_scored(tmp_path, recwarn):
+    table = _table(labels=(("a", 0.1), ("b", 0.4)))
+    clipped, huge = (
+        _score(table.with_columns(pl.col("logit:a") * factor), tmp_path) for factor in (1e4, 1e307)
+    )
+    assert not recwarn.list
+    brier = _row(huge, "a", "brier")
+    assert brier == _row(clipped, "a", "brier")
+    assert None not in huge.filter(metric="ece")["upper"]
+    assert None not in huge.filter(metric="brier")["lower"]
+
+
+@pytest.mark.parametrize("absent", ["", "  ", float("nan")])
+def test_images_without_a_patient_are_refused(tmp_path, capsys, absent):
+    table = _table()
+    patients = list(range(len(table))) if absent != absent else table["patient_id"].to_list()
+    patients[6] = absent
+    with pytest.raises(SystemExit):
+        _score(table.with_columns(patient_id=pl.Series(patients, strict=False)), tmp_path)
+    assert "column 'patient_id', row 7: no patient" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path, capsys):
+    path = tmp_path / "P.parquet"
+    _table().write_parquet(path)
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "S.parquet"
+    with pytest.raises(SystemExit):
+        main(["score", "--predictions", str(path), "--out", str(out)])
+    assert f"--out {out}: cannot be written" in capsys.readouterr().err
+
+
 def _broken(table, column, row, value, dtype=None):
     values = table[column].to_list()
     values[row] = value
@@ -229,6 +276,8 @@ def _broken(table, column, row, value, dtype=None):
         (lambda t: _broken(t, "logit:b", 4, None), ("logit:b", "row 5")),
         (lambda t: t.drop("target:b"), ("logit:b", "target:b")),
         (lambda t: t.drop("logit:b"), ("target:b", "logit:b")),
+        (lambda t: t.rename({"target:b": "Target:b"}), ("Target:b", "target:")),
+        (lambda t: t.rename({"logit:b": "logit :b"}), ("logit :b", "logit:")),
         (lambda t: t.drop("patient_id"), ("patient_id",)),
         (lambda t: _broken(t, "patient_id", 2, None), ("patient_id", "row 3")),
         (lambda t: t.with_columns(split=pl.lit("train")), ("split", "row 1")),
