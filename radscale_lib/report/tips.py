@@ -164,7 +164,7 @@ def _found(
     )
     shares = found[tips > 0] / tips[tips > 0]
     share = float(near.sum() / chosen.sum())
-    family = share_family(share, float(chosen.sum()), float(shares.var()))
+    family = share_family(share, float(chosen.sum()), float(shares.var()) if len(shares) else 0.0)
     lower, upper = Confidence.from_families([family], np.eye(1), share).interval(confidence)
     return {"found": share, "lower": lower, "upper": upper}
 
