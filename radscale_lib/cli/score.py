@@ -36,27 +36,28 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def seed(text: str) -> int:
     """A whole number of 0 or more."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return value
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("must be a whole number of 0 or more")
+    return int(text)
 
 
 def resamples(text: str) -> int:
     """A number of draws that is large enough."""
     from radscale_lib.study.evaluation import FEWEST_RESAMPLES
 
-    value = int(text)
-    if value < FEWEST_RESAMPLES:
-        raise argparse.ArgumentTypeError(f"must be at least {FEWEST_RESAMPLES}")
-    return value
+    if not text.isdecimal() or int(text) < FEWEST_RESAMPLES:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {FEWEST_RESAMPLES}")
+    return int(text)
 
 
 def level(text: str) -> float:
     """A share between 0 and 1."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+        raise argparse.ArgumentTypeError("must be a number between 0 and 1")
     return value
 
 

@@ -147,7 +147,7 @@ def test_few_positives_have_a_value_and_no_interval_and_leave_the_macro_mean(tmp
 def test_too_few_draws_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         _score(_table(), tmp_path, "--resamples", "19")
-    assert "--resamples: must be at least 20" in capsys.readouterr().err
+    assert "--resamples: must be a whole number of at least 20" in capsys.readouterr().err
     with pytest.raises(ValueError, match="resamples is 1: use at least 20"):
         radscale_lib.score_predictions(_table(), resamples=1)
 
@@ -258,6 +258,20 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path, capsys):
     assert f"--out {out}: cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--resamples", "--resamples: must be a whole number of at least"),
+        ("--confidence", "--confidence: must be a number between 0 and 1"),
+        ("--seed", "--seed: must be a whole number of 0 or more"),
+    ],
+)
+def test_options_say_which_values_they_take(capsys, option, told):
+    with pytest.raises(SystemExit):
+        main(["score", "--predictions", "P.parquet", "--out", "S.parquet", option, "x"])
+    assert told in capsys.readouterr().err
+
+
 def _broken(table, column, row, value, dtype=None):
     values = table[column].to_list()
     values[row] = value
@@ -283,7 +297,7 @@ def _broken(table, column, row, value, dtype=None):
         (lambda t: t.with_columns(split=pl.lit("train")), ("split", "row 1")),
         (lambda t: t.with_columns(split=pl.lit("validation")), ("test",)),
         (lambda t: t.clear(), ("no row",)),
-        (lambda t: pl.concat([t.with_columns(head=pl.lit(h)) for h in "ab"]), ("a, b",)),
+        (lambda t: pl.concat([t.with_columns(head=pl.lit(h)) for h in "ab"]), ("of 2 heads",)),
         (lambda t: t.select("patient_id"), ("target:",)),
         (
             lambda t: t.rename({"target:a": "target:macro", "logit:a": "logit:macro"}),
@@ -346,7 +360,7 @@ def test_predictions_of_several_heads_are_refused(tmp_path):
     path = tmp_path / "P.parquet"
     table = pl.DataFrame({"patient_id": ["a", "b"], "target:x": [1, 0], "logit:x": [0.1, 0.2]})
     table.with_columns(pl.Series("head", ["knn", "linear"])).write_parquet(path)
-    with pytest.raises(PredictionsError, match="'head': predictions of knn, linear: keep the rows"):
+    with pytest.raises(PredictionsError, match="'head': predictions of 2 heads: keep the rows"):
         read_predictions(path)
     table.with_columns(head=pl.lit("knn")).write_parquet(path)
     assert read_predictions(path)[0] == ["x"]
