@@ -172,8 +172,6 @@ def _floors(runs: Sequence[Finished]) -> Iterator[list[str]]:
 
 
 def _number(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return "–"
     return interval(row["value"], row["lower"], row["upper"], sign=True)
 
 

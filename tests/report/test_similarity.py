@@ -163,6 +163,8 @@ def test_a_tip_that_training_films_show_is_found(tmp_path, study, arm, encoder):
     run(tmp_path, "config/config.yaml", arm, [tmp_path / "e.safetensors"] * 2)
     sure = pl.read_parquet(tmp_path / f"{arm}.tips.parquet").filter(label="all", level=1)
     assert sure["found"].to_list() == [1.0, 1.0] and (sure["error"] < 0.1).all()
+    # One tip that was found does not make it sure that all would be.
+    assert (sure["lower"] < 0.9).all() and (sure["upper"] == 1).all()
 
 
 def test_without_training_tips_nothing_is_looked_for(tmp_path, study):
